@@ -1,0 +1,62 @@
+# Each stamp in .venv records an installation; it is repeated only when what it depends on changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+REQUIREMENTS := pyproject.toml setup.cfg constraints.txt
+
+# Tests run beside each other, so each takes one thread; scikit-learn skips its array API checks
+# without SCIPY_ARRAY_API.
+TEST_ENV := SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n 2
+SOURCES := sklearn_emma tests $(wildcard examples benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-slow bench examples format clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## install the package and watch EMMA survive a failing modality
+	$(BIN)/python examples/demo.py
+
+test: lint  ## install what tests need, run lint and tests
+	$(PYTEST)
+
+lint: $(VENV)/.installed-dev  ## check format, code, types and docstrings
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python -m numpydoc lint $$(find sklearn_emma -name '*.py')
+
+test-slow: $(VENV)/.installed-dev  ## run the slow tests too
+	$(PYTEST) -m "slow or not slow"
+
+bench: $(VENV)/.installed-dev  ## measure what we claim about robustness
+	$(BIN)/python benchmarks/robustness.py
+
+examples: $(VENV)/.installed-dev  ## run every example
+	@set -e; for example in examples/plot_*.py; do \
+		echo "$$example"; MPLBACKEND=agg $(BIN)/python "$$example"; \
+	done
+
+format: $(VENV)/.installed-dev  ## format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+clean:  ## remove the environment, caches and build products
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(REQUIREMENTS) | $(VENV)/bin/python
+	@echo "Installing sklearn_emma into $(VENV); the first time takes a few minutes."
+	$(PIP) -e ".[plot,progress]"
+	@touch $@
+
+$(VENV)/.installed-dev: $(REQUIREMENTS) | $(VENV)/bin/python
+	@echo "Installing sklearn_emma and its test tools into $(VENV); the first time takes a few minutes."
+	$(PIP) -e ".[test,lint]"
+	@touch $@ $(VENV)/.installed
