@@ -1,0 +1,20 @@
+"""Data sets whose columns come in modalities: simulated, shipped and downloaded."""
+
+from sklearn_emma.datasets._fetch import fetch_htru2, fetch_mfeat
+from sklearn_emma.datasets._real import load_breast_cancer_modalities
+from sklearn_emma.datasets._simulated import (
+    make_circle,
+    make_multimodal_classification,
+    make_spiral,
+    make_wave,
+)
+
+__all__ = [
+    "fetch_htru2",
+    "fetch_mfeat",
+    "load_breast_cancer_modalities",
+    "make_circle",
+    "make_multimodal_classification",
+    "make_spiral",
+    "make_wave",
+]

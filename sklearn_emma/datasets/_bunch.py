@@ -1,0 +1,50 @@
+"""The one form in which every classification data set of the package is returned."""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import Bunch
+
+
+def make_bunch(frame, target, *, target_names, descr, return_X_y, as_frame, **extra):
+    """Give a data set as scikit-learn does, with its modalities.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_samples, n_features)
+        The columns, named ``<modality>__<column>``.
+    target : ndarray of shape (n_samples,)
+        The classes, as integers from 0.
+    target_names : list of str
+        Name of each class.
+    descr : str
+        What the data are.
+    return_X_y : bool
+        Whether to return only the data and the target.
+    as_frame : bool
+        Whether these are a DataFrame and a Series, or arrays.
+    **extra : dict
+        Further entries of the Bunch.
+
+    Returns
+    -------
+    data : Bunch or tuple of (data, target)
+        As documented by the functions of :mod:`sklearn_emma.datasets`.
+    """
+    modalities = {}
+    for position, column in enumerate(frame.columns):
+        name = column.partition("__")[0]
+        modalities.setdefault(name, []).append(column if as_frame else position)
+    data = frame if as_frame else frame.to_numpy()
+    labels = pd.Series(target, name="target", index=frame.index) if as_frame else target
+    if return_X_y:
+        return data, labels
+    return Bunch(
+        data=data,
+        target=labels,
+        modalities=modalities,
+        frame=frame.assign(target=target) if as_frame else None,
+        feature_names=list(frame.columns),
+        target_names=np.array(target_names),
+        DESCR=descr,
+        **extra,
+    )

@@ -1,0 +1,262 @@
+"""How the file of a data set is found, downloaded, read and checked.
+
+A file is taken from, in this order: the `path` argument, the folder that the environment variable
+SKLEARN_EMMA_DATA names, the cache below scikit-learn's data home, the UCI Machine Learning
+Repository. It is either the CSV file that circulates, whose bytes are known and checked by
+SHA-256, or the archive as UCI serves it. UCI publishes no checksums, so of its archives the
+content is checked: rows, columns, values that are numbers, and the number of samples per class.
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import get_data_home
+
+ENVIRONMENT_VARIABLE = "SKLEARN_EMMA_DATA"
+TIMEOUT = 30  # seconds without an answer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set is found and what it must look like.
+
+    Parameters
+    ----------
+    name : str
+        The data set's name, for messages.
+    csv : str
+        Name of the CSV file: a line of column names, the class in the last column.
+    csv_sha256 : str
+        Its checksum.
+    archive : str
+        Name of UCI's archive.
+    read_archive : callable
+        Takes the open :class:`zipfile.ZipFile`, returns columns and classes as a DataFrame.
+    url : str
+        Where the archive is downloaded from.
+    columns : tuple of str
+        Names for the columns, without the class.
+    class_counts : tuple of int
+        Number of samples of class 0, 1, ...
+    """
+
+    name: str
+    csv: str
+    csv_sha256: str
+    archive: str
+    read_archive: Callable
+    url: str
+    columns: tuple
+    class_counts: tuple
+
+
+def retrieve(source, path=None, data_home=None, download_if_missing=True):
+    """Find a data set, downloading it if need be, and read it.
+
+    Parameters
+    ----------
+    source : Source
+        The data set.
+    path : str or path-like, default=None
+        A local copy, or the folder it is in.
+    data_home : str or path-like, default=None
+        Folder to keep downloads in; None takes scikit-learn's.
+    download_if_missing : bool, default=True
+        If False, raise an OSError instead of downloading.
+
+    Returns
+    -------
+    frame : DataFrame of shape (n_samples, n_features)
+        The columns.
+    target : ndarray of shape (n_samples,)
+        The classes.
+    file : Path
+        What was read.
+    """
+    file = _find_local(source, path)
+    if file is None:
+        file = Path(get_data_home(data_home)) / "sklearn_emma" / source.archive
+        if not file.is_file():
+            if not download_if_missing:
+                raise OSError(
+                    f"{source.name} is not at {file}, and download_if_missing is False. Allow the "
+                    f"download, or {_offline_advice(source)}"
+                )
+            _download(source, file)
+    try:
+        frame, target = _read(source, file)
+    except ValueError as error:
+        raise ValueError(
+            f"{file} is damaged, or is not the {source.name} data set: {error}. Replace it, or "
+            "delete it so that it is downloaded anew."
+        ) from error
+    return frame, target, file
+
+
+def read_htru2_archive(archive):
+    """Read HTRU_2.csv, which has no column names.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+        The archive.
+
+    Returns
+    -------
+    table : DataFrame
+        Columns and classes.
+    """
+    return pd.read_csv(_open_member(archive, "HTRU_2.csv"), header=None)
+
+
+def read_mfeat_archive(archive):
+    """Read one file per modality, their rows being the same digits, 200 of each in order.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+        The archive.
+
+    Returns
+    -------
+    table : DataFrame
+        Columns and classes.
+    """
+    blocks = [
+        pd.read_csv(_open_member(archive, f"mfeat-{features}"), sep=r"\s+", header=None)
+        for features in ("fou", "fac", "kar", "pix", "zer", "mor")
+    ]
+    digits = pd.Series(np.arange(len(blocks[0])) // 200)
+    return pd.concat([*blocks, digits], axis=1, ignore_index=True)
+
+
+def _open_member(archive, name):
+    """Open a file in an archive, in whatever folder of it."""
+    for member in archive.namelist():
+        if PurePosixPath(member).name == name:
+            return archive.open(member)
+    raise ValueError(f"there is no {name} in it")
+
+
+def _find_local(source, path):
+    """Find a local copy, None if there is none and none was promised."""
+    if path is not None:
+        path = Path(path).expanduser()
+        file = _find_in_folder(source, path) if path.is_dir() else path
+        if file is None or not file.is_file():
+            raise FileNotFoundError(
+                f"path={str(path)!r} has no copy of {source.name}. Expected {source.csv} or "
+                f"{source.archive}, or a folder with one of them."
+            )
+        return file
+    folder = os.environ.get(ENVIRONMENT_VARIABLE)
+    if not folder:
+        return None
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(
+            f"{ENVIRONMENT_VARIABLE}={folder!r} is not a folder. Let it name the folder with the "
+            "data sets, or unset it."
+        )
+    return _find_in_folder(source, Path(folder))
+
+
+def _find_in_folder(source, folder):
+    for name in (source.csv, source.archive):
+        if (folder / name).is_file():
+            return folder / name
+    return None
+
+
+def _download(source, file):
+    """Download an archive beside its final place; move it there once it is whole and right."""
+    try:
+        import pooch
+    except ImportError as error:
+        raise ImportError(
+            f"Downloading {source.name} needs pooch: pip install 'sklearn_emma[data]'. Or "
+            f"{_offline_advice(source)}"
+        ) from error
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    logger.info("Downloading %s from %s", source.name, source.url)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix="download-") as folder:
+        part = Path(folder) / file.name
+        try:
+            pooch.HTTPDownloader(timeout=TIMEOUT)(source.url, str(part), None)
+        except OSError as error:
+            raise OSError(
+                f"Downloading {source.name} from {source.url} failed: {error}. Try again later, "
+                f"or {_offline_advice(source)}"
+            ) from error
+        try:
+            _read(source, part)
+        except ValueError as error:
+            raise ValueError(
+                f"What {source.url} served is damaged, or is not the {source.name} data set, and "
+                f"was not kept: {error}. Try again later, or {_offline_advice(source)}"
+            ) from error
+        os.replace(part, file)
+
+
+def _offline_advice(source):
+    return (
+        f"get {source.archive} or {source.csv} by other means and name it with path=, or its "
+        f"folder with the environment variable {ENVIRONMENT_VARIABLE}."
+    )
+
+
+def _read(source, file):
+    """Read and check a CSV file or archive; a ValueError tells what is wrong with it."""
+    if not zipfile.is_zipfile(file):
+        _check_sha256(source, file)
+        return _check_content(source, pd.read_csv(file))
+    try:
+        with zipfile.ZipFile(file) as archive:
+            table = source.read_archive(archive)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"the archive cannot be unpacked ({error})") from error
+    return _check_content(source, table)
+
+
+def _check_sha256(source, file):
+    with open(file, "rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != source.csv_sha256:
+        raise ValueError(
+            f"it is no zip archive, and its SHA-256 is {found} where {source.csv} has "
+            f"{source.csv_sha256}"
+        )
+
+
+def _check_content(source, table):
+    """Check size, values and classes; give the columns their names."""
+    n_rows, n_columns = sum(source.class_counts), len(source.columns) + 1
+    if table.shape != (n_rows, n_columns):
+        raise ValueError(
+            f"expected {n_rows} rows and {n_columns} columns, found {table.shape[0]} and "
+            f"{table.shape[1]}"
+        )
+    values = table.to_numpy(dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("some of its values are missing")
+    classes, counts = np.unique(values[:, -1], return_counts=True)
+    if not np.array_equal(classes, np.arange(len(source.class_counts))) or not np.array_equal(
+        counts, source.class_counts
+    ):
+        raise ValueError(
+            f"expected {list(source.class_counts)} samples of classes 0 to "
+            f"{len(source.class_counts) - 1}, found {counts.tolist()} of {classes.tolist()}"
+        )
+    frame = pd.DataFrame(values[:, :-1], columns=list(source.columns))
+    return frame, values[:, -1].astype(np.int64)
