@@ -4,9 +4,12 @@ Every entry of `MODELS` is a function from :class:`_protocol.Rows` to ``predict_
 standardised rows with NaN for what is missing. Everything is trained on the same corruption.
 """
 
+import warnings
+
 import numpy as np
 from _protocol import LEVELS, best_threshold, failure, training_corruption
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -67,7 +70,7 @@ def fit_boosting(rows):
     return rows.boosting_.predict_proba
 
 
-def _make_mlp(rows, imputer):
+def _fit_mlp(rows, X, y, imputer):
     n_rows = len(rows.y) * N_COPIES
     mlp = MLPClassifier(
         hidden_layer_sizes=(64, 64),
@@ -77,21 +80,22 @@ def _make_mlp(rows, imputer):
         n_iter_no_change=4,
         random_state=rows.seed,
     )
-    return make_pipeline(imputer, mlp)
+    with warnings.catch_warnings():
+        # twenty epochs over ten copies are meant to be enough
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return make_pipeline(imputer, mlp).fit(X, y).predict_proba
 
 
 def fit_mlp(rows):
     """Multi-layer perceptron on ten corrupted copies, told which values are missing."""
-    model = _make_mlp(rows, SimpleImputer(add_indicator=True))
-    return model.fit(*rows.copies(N_COPIES)).predict_proba
+    return _fit_mlp(rows, *rows.copies(N_COPIES), SimpleImputer(add_indicator=True))
 
 
 def fit_modality_dropout(rows):
     """Multi-layer perceptron for which, on top, a whole modality of half the rows is zeroed."""
     X, y = rows.copies(N_COPIES)
     X = rows.corrupt(X, Missing(n_corrupted=1, fraction=0.5), (4,))
-    model = _make_mlp(rows, SimpleImputer(strategy="constant", fill_value=0.0))
-    return model.fit(X, y).predict_proba
+    return _fit_mlp(rows, X, y, SimpleImputer(strategy="constant", fill_value=0.0))
 
 
 class LateFusion:
@@ -149,10 +153,10 @@ class MaskThenBoost:
         self.predict = fit_boosting(rows)
         self.neighbors = [NearestNeighbors(n_neighbors=10).fit(rows.X[:, c]) for c in self.columns]
         own = [n.kneighbors()[0].mean(axis=1) for n in self.neighbors]
-        grid = [[*np.quantile(d, self.quantiles), np.inf] for d in own]
+        grid = [np.quantile(d, self.quantiles) for d in own]
         X_val, y_val = rows.validation()
         distances = self.distances(X_val)
-        self.cuts = np.full(len(self.columns), np.inf)
+        self.cuts = np.array([cuts[-1] for cuts in grid])
         for _ in range(2):
             for i in range(len(self.columns)):
                 scores = []
