@@ -17,6 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
+from sklearn_emma import EMMAClassifier
 from sklearn_emma.corruption import Missing
 
 N_COPIES = 10
@@ -24,8 +25,6 @@ N_COPIES = 10
 
 def make_emma(rows, **params):
     """Give EMMA with its defaults, and the corruption that all models are trained on."""
-    from sklearn_emma import EMMAClassifier
-
     return EMMAClassifier(
         modalities=rows.modalities,
         corruption=training_corruption(),
@@ -37,6 +36,11 @@ def make_emma(rows, **params):
 def fit_emma(rows):
     """EMMA draws its corruption itself, afresh for every batch."""
     return make_emma(rows).fit(rows.X, rows.y).predict_proba
+
+
+def fit_network_without_emma(rows):
+    """The same network, trained in the same way, behind a gate that does not look at energies."""
+    return make_emma(rows, coldness=0.0).fit(rows.X, rows.y).predict_proba
 
 
 def make_boosting(rows):
@@ -198,6 +202,7 @@ def fit_mask_then_boost(rows):
 
 MODELS = {
     "EMMA": fit_emma,
+    "network without EMMA": fit_network_without_emma,
     "boosting": fit_boosting,
     "mask-then-boost": fit_mask_then_boost,
     "MLP (scikit-learn)": fit_mlp,

@@ -103,10 +103,11 @@ class Corruption(BaseEstimator, ABC):
         modalities, but at least one (and no more than ``only`` allows): the number for which
         training EMMA with its energy regularizer is stable.
 
-    fraction : float, default=1.0
+    fraction : float, default=None
         Fraction of the rows that are corrupted, drawn without replacement. Where it does not make
         a whole number of rows, one of the two neighbouring numbers is drawn so that the
-        mean is right.
+        mean is right. None stands for all rows, but for half of them when
+        :class:`~sklearn_emma.EMMAClassifier` trains.
 
     only : str or list of str, default=None
         Names of the modalities that may fail. None stands for all.
@@ -114,7 +115,7 @@ class Corruption(BaseEstimator, ABC):
 
     _uses_reference = True
 
-    def __init__(self, *, n_corrupted=None, fraction=1.0, only=None):
+    def __init__(self, *, n_corrupted=None, fraction=None, only=None):
         self.n_corrupted = n_corrupted
         self.fraction = fraction
         self.only = only
@@ -275,15 +276,16 @@ class Corruption(BaseEstimator, ABC):
                 f"n_corrupted={n_corrupted!r} must be None or an integer from 1 to the number of "
                 f"modalities that may fail, which is {n_may_fail}."
             )
-        if not is_number(self.fraction) or not 0 <= self.fraction <= 1:
-            raise ValueError(f"fraction={self.fraction!r} must be a number from 0 to 1.")
+        fraction = 1.0 if self.fraction is None else self.fraction
+        if not is_number(fraction) or not 0 <= fraction <= 1:
+            raise ValueError(f"fraction={self.fraction!r} must be None or a number from 0 to 1.")
         score = torch.rand(n_samples, n_may_fail, generator=generator, device=like.device)
         failing = torch.zeros_like(score, dtype=torch.bool)
         failing.scatter_(1, score.topk(int(n_corrupted), dim=1).indices, True)
-        if self.fraction < 1:
+        if fraction < 1:
             place = torch.randperm(n_samples, generator=generator, device=like.device)
             rest = torch.rand((), generator=generator, device=like.device, dtype=torch.float64)
-            failing &= (place < n_samples * self.fraction - rest)[:, None]
+            failing &= (place < n_samples * fraction - rest)[:, None]
         return failing
 
 

@@ -54,7 +54,7 @@ class Noise(Corruption):
     array([20., 20.])
     """
 
-    def __init__(self, sigma=0.5, *, n_corrupted=None, fraction=1.0, only=None):
+    def __init__(self, sigma=0.5, *, n_corrupted=None, fraction=None, only=None):
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.sigma = sigma
 
@@ -100,7 +100,7 @@ class NoiseSNR(Corruption):
     array([1., 1.])
     """
 
-    def __init__(self, snr_db=6.0, *, n_corrupted=None, fraction=1.0, only=None):
+    def __init__(self, snr_db=6.0, *, n_corrupted=None, fraction=None, only=None):
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.snr_db = snr_db
 
@@ -194,7 +194,7 @@ class Stuck(Corruption):
            [5., 6.]])
     """
 
-    def __init__(self, value=None, *, n_corrupted=None, fraction=1.0, only=None):
+    def __init__(self, value=None, *, n_corrupted=None, fraction=None, only=None):
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.value = value
 
@@ -243,7 +243,7 @@ class Drift(Corruption):
     array([-1.,  0., -3., -2.])
     """
 
-    def __init__(self, offset=2.0, ordered=False, *, n_corrupted=None, fraction=1.0, only=None):
+    def __init__(self, offset=2.0, ordered=False, *, n_corrupted=None, fraction=None, only=None):
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.offset = offset
         self.ordered = ordered
@@ -288,7 +288,7 @@ class Scaling(Corruption):
            [ 0.88, 10.88]])
     """
 
-    def __init__(self, factor=3.0, *, n_corrupted=None, fraction=1.0, only=None):
+    def __init__(self, factor=3.0, *, n_corrupted=None, fraction=None, only=None):
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.factor = factor
 
@@ -329,7 +329,7 @@ class Mixture(Corruption):
     """
 
     def __init__(
-        self, corruptions, probabilities=None, *, n_corrupted=None, fraction=1.0, only=None
+        self, corruptions, probabilities=None, *, n_corrupted=None, fraction=None, only=None
     ):
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.corruptions = corruptions

@@ -445,7 +445,7 @@ def test_own_corruption_needs_one_method():
         (Noise(n_corrupted=0), "n_corrupted=0 must be"),
         (Noise(n_corrupted=1.5), "n_corrupted=1.5 must be"),
         (Noise(n_corrupted=2, only="a"), "that may fail, which is 1"),
-        (Noise(fraction=1.1), r"fraction=1.1 must be a number from 0 to 1"),
+        (Noise(fraction=1.1), r"fraction=1.1 must be None or a number from 0 to 1"),
         (Noise(fraction=-0.1), "fraction=-0.1 must be"),
         (Noise(fraction=math.nan), "fraction=nan must be"),
         (Noise(fraction="half"), "fraction='half' must be"),

@@ -1,0 +1,6 @@
+"""Classification from several sensors that stays right when one of them fails."""
+
+from ._classifier import EMMAClassifier
+from ._scorer import DAEEnergyScorer
+
+__all__ = ["DAEEnergyScorer", "EMMAClassifier"]

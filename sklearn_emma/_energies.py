@@ -1,0 +1,181 @@
+"""From energy scorers to the potentials of rows that may have gaps."""
+
+import math
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import has_fit_parameter
+
+from ._scorer import DAEEnergyScorer
+
+
+class ModalityEnergy:
+    r"""Potential energy of one modality, gaps included.
+
+    Gaps are filled with the training median, and count as evidence of failure: with n of D
+    values missing the potential is
+
+    .. math:: \Psi(x_{filled}) - c \log(1 - n / D),
+
+    which grows to infinity as the modality disappears.
+
+    Parameters
+    ----------
+    name : str
+        Name of the modality.
+    scorer : estimator
+        Fitted, with ``score_samples``; the energy is its negative.
+    fill : ndarray of shape (n_features,)
+        What gaps are filled with.
+    gap_cost : float, default=0.0
+        The factor c, in units of the energy.
+    """
+
+    def __init__(self, name, scorer, fill, gap_cost=0.0):
+        self.name = name
+        self.scorer = scorer
+        self.fill = fill
+        self.gap_cost = gap_cost
+
+    def __call__(self, x):
+        """Energies of rows.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_samples, n_features)
+            Standardised rows, NaN where a value is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Energies, infinite where all values are missing.
+        """
+        gaps = np.isnan(x)
+        if not gaps.any():
+            return self._score(x)
+        energy = np.full(len(x), np.inf)
+        present = ~gaps.all(axis=1)
+        if present.any():
+            filled = np.where(gaps[present], self.fill, x[present])
+            share = gaps[present].mean(axis=1)
+            energy[present] = self._score(filled) - self.gap_cost * np.log1p(-share)
+        return energy
+
+    def _score(self, x):
+        energy = -np.asarray(self.scorer.score_samples(x), dtype=float)
+        if energy.shape != (len(x),):
+            raise ValueError(
+                f"score_samples of the energy of modality {self.name!r} must return one number "
+                f"per row, of shape ({len(x)},), but returned shape {energy.shape}."
+            )
+        n_bad = int(np.isnan(energy).sum())
+        if n_bad:
+            raise ValueError(
+                f"The energy of modality {self.name!r}, {type(self.scorer).__name__}, returned NaN "
+                f"for {n_bad} of {len(x)} rows. score_samples must return numbers."
+            )
+        return energy
+
+    def on_tensors(self, device):
+        """Return the same energy for float32 tensors on a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where the rows are.
+
+        Returns
+        -------
+        callable
+            From rows (n_samples, n_features) to energies (n_samples,).
+        """
+        if not isinstance(self.scorer, DAEEnergyScorer):
+            return lambda x: torch.tensor(
+                self(x.cpu().double().numpy()), dtype=torch.float32, device=device
+            )
+        score = self.scorer._torch_energy(device)
+        fill = torch.tensor(self.fill, dtype=torch.float32, device=device)
+
+        def energy(x):
+            gaps = x.isnan()
+            share = gaps.float().mean(1)
+            potential = score(torch.where(gaps, fill, x)) - self.gap_cost * torch.log1p(-share)
+            return torch.where(share < 1, potential, math.inf)
+
+        return energy
+
+
+def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
+    """Fit one energy scorer per modality, on the rows that have all of its values.
+
+    Parameters
+    ----------
+    scorers : dict of str to estimator
+        Unfitted scorers by modality; they are cloned.
+    modalities : list of ndarray of shape (n_samples, n_features)
+        Standardised columns, NaN where missing, in the order of the scorers.
+    weight : ndarray of shape (n_samples,)
+        Weights, passed on to scorers whose fit takes them.
+    seed : int
+        Random state of scorers that have none of their own.
+    n_jobs : int or None
+        Scorers fitted at the same time.
+    memory : joblib.Memory
+        Where fits are cached.
+
+    Returns
+    -------
+    dict of str to estimator
+        Fitted scorers by modality.
+    """
+    fit = memory.cache(_fit_scorer)
+    jobs = []
+    for i, ((name, scorer), x) in enumerate(zip(scorers.items(), modalities, strict=True)):
+        complete = ~np.isnan(x).any(axis=1)
+        if complete.sum() < 2:
+            raise ValueError(
+                f"Modality {name!r} has {int(complete.sum())} row(s) without missing values; at "
+                "least 2 are needed to learn its energy. Impute the table first, or leave the "
+                "modality out."
+            )
+        scorer = clone(scorer)
+        params = scorer.get_params(deep=False)
+        if "random_state" in params and params["random_state"] is None:
+            scorer.set_params(random_state=seed + i)
+        jobs.append(delayed(fit)(scorer, x[complete], weight[complete]))
+    return dict(zip(scorers, Parallel(n_jobs=n_jobs)(jobs), strict=True))
+
+
+def _fit_scorer(scorer, x, weight):
+    if has_fit_parameter(scorer, "sample_weight") and (weight != 1).any():
+        return scorer.fit(x, sample_weight=weight)
+    return scorer.fit(x)
+
+
+def check_energy(energy, names):
+    """Raise unless energy is a scorer, or a dict of scorers of known modalities.
+
+    Parameters
+    ----------
+    energy : object
+        What the user passed.
+    names : list of str
+        Names of the modalities.
+    """
+    if isinstance(energy, dict):
+        unknown = sorted(set(energy) - set(names), key=str)
+        if unknown:
+            raise ValueError(
+                f"energy names unknown modalities {unknown}. The modalities are {list(names)}."
+            )
+    scorers = energy.values() if isinstance(energy, dict) else [energy]
+    for scorer in scorers:
+        if isinstance(scorer, type) or not hasattr(scorer, "score_samples"):
+            raise TypeError(
+                f"energy must be an estimator with a score_samples method, got {scorer!r}. "
+                "sklearn's GaussianMixture, KernelDensity and IsolationForest have one; wrap a "
+                "detector with decision_function in a class whose score_samples returns minus the "
+                "outlier score."
+            )

@@ -1,0 +1,89 @@
+"""The predictor behind the gate: the default one, or the user's."""
+
+import copy
+import threading
+
+import torch
+from torch import nn
+
+from ._training.seeding import make_generator
+from .nn import FusionNetwork, GatedInputs
+
+# torch initialises layers from its global generator only, which all threads share
+_GLOBAL_GENERATOR = threading.Lock()
+
+
+def build_predictor(module, hidden_layer_sizes, n_features, n_classes, seed=0):
+    """Make a predictor with ``encode`` and ``fuse``.
+
+    Parameters
+    ----------
+    module : torch.nn.Module instance, class, callable or None
+        What the user passed.
+    hidden_layer_sizes : sequence of int
+        Units of the default predictor's encoders.
+    n_features : list of int
+        Columns of each modality.
+    n_classes : int
+        Number of classes.
+    seed : int, default=0
+        Determines initial weights.
+
+    Returns
+    -------
+    torch.nn.Module
+        On the CPU, in float32.
+    """
+    if module is None:
+        return FusionNetwork(
+            n_features,
+            n_classes,
+            encoder_sizes=tuple(hidden_layer_sizes),
+            head_sizes=(hidden_layer_sizes[-1],),
+            generator=make_generator(seed),
+        )
+    if isinstance(module, nn.Module):
+        return GatedInputs(copy.deepcopy(module).float())
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network = module(list(n_features), n_classes)
+    if not isinstance(network, nn.Module):
+        raise TypeError(
+            "module must be a torch.nn.Module, or a callable that takes the list of numbers of "
+            "columns and the number of classes and returns one; it returned "
+            f"{type(network).__name__}."
+        )
+    return GatedInputs(network.float())
+
+
+def check_predictor(predictor, modalities, n_classes):
+    """Raise ValueError unless the predictor returns logits of the right shape.
+
+    Parameters
+    ----------
+    predictor : torch.nn.Module
+        With ``encode`` and ``fuse``.
+    modalities : list of Tensor of shape (n_samples, n_features)
+        A few rows without gaps.
+    n_classes : int
+        Number of classes.
+    """
+    n_samples = len(modalities[0])
+    attention = torch.ones(n_samples, len(modalities), device=modalities[0].device)
+    expected = (n_samples, n_classes)
+    sizes = ", ".join(str(tuple(x.shape)) for x in modalities)
+    try:
+        with torch.no_grad():
+            logits = predictor.eval().fuse(predictor.encode(modalities), attention)
+    except Exception as error:
+        raise ValueError(
+            f"module failed on a list of {len(modalities)} gated modalities of shapes {sizes}: "
+            f"{error}. It must take that list and return logits of shape {expected}."
+        ) from error
+    shape = tuple(getattr(logits, "shape", ()))
+    if shape != expected:
+        got = f"shape {shape}" if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ValueError(
+            f"module must return unnormalised log probabilities of shape (n_samples, n_classes) = "
+            f"{expected}, but returned {got}."
+        )

@@ -1,0 +1,211 @@
+"""Stage 2 from start to end: scale the energies, warm the predictor up, train it with the gate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from torch import Tensor, nn
+
+from sklearn_emma._training.gating import Failures, GatedClassification, PlainClassification, Rows
+from sklearn_emma._training.net import EpochNet
+from sklearn_emma._training.progress import progress_callbacks
+from sklearn_emma._training.weights import load_arrays
+from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Reference
+from sklearn_emma.nn import EnergyAttention
+
+# Fraction of the training rows that are corrupted unless the corruption says otherwise.
+_FRACTION = 0.5
+
+
+def training_corruption(corruption: Corruption | None) -> Corruption:
+    """Return the corruption of training rows, the default one for None.
+
+    Parameters
+    ----------
+    corruption : Corruption or None
+        What the user passed.
+
+    Returns
+    -------
+    Corruption
+        With a `fraction`.
+    """
+    if corruption is None:
+        return Mixture([Noise((0.25, 2.0)), Missing()], fraction=_FRACTION)
+    if corruption.fraction is None:
+        return _with_fraction(corruption, _FRACTION)
+    return corruption
+
+
+def _with_fraction(corruption: Corruption, fraction: float) -> Corruption:
+    return clone(corruption).set_params(fraction=fraction)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train, under the names of the estimator's parameters."""
+
+    coldness: float
+    lambda_capacity: float
+    lambda_energy: float
+    subset_weight: float
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    max_epochs: int
+    pretrain_epochs: int
+    early_stopping: bool
+    n_iter_no_change: int
+    tol: float
+    verbose: int
+
+
+def calibrate(
+    rows: Rows, energies: Sequence[Any], failures: Failures
+) -> tuple[dict[str, np.ndarray], Rows]:
+    r"""Give coldness the same meaning for every table.
+
+    The scale :math:`s_i` is the median rise of the potential from intact rows to failing ones, but
+    at least the interquartile range of the intact rows, so that failures that do not show in the
+    energy (swapped rows, say) do not blow up the differences between intact rows. Gaps cost as
+    much.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows; their potentials are computed here.
+    energies : sequence of ModalityEnergy
+        Their ``gap_cost`` is set.
+    failures : Failures
+        Draws the corruption of every row; its potentials are set.
+
+    Returns
+    -------
+    constants : dict of str to ndarray of shape (n_modalities,)
+        ``potential_min``, ``potential_scale`` and ``potential_max`` of the gate.
+    rows : Rows
+        With potentials.
+    """
+    device = rows.target.device
+    rows = failures.score(rows, [energy.on_tensors(device) for energy in energies])
+    failed, indicator = failures.draw(rows)
+    constants: dict[str, list[float]] = {"min": [], "scale": [], "max": []}
+    for i, energy in enumerate(energies):
+        intact = rows.potential[:, i]
+        intact = intact[torch.isfinite(intact)]
+        failing = failed.potential[indicator[:, i] < 0, i]
+        failing = failing[torch.isfinite(failing)]
+        scale = quantile(intact, 0.75) - quantile(intact, 0.25)
+        if len(failing):
+            scale = max(scale, quantile(failing, 0.5) - quantile(intact, 0.5))
+        energy.gap_cost = scale if scale > 1e-6 else 1.0
+        constants["min"].append(float(intact.min()))
+        constants["scale"].append(energy.gap_cost)
+        constants["max"].append(float(torch.cat([intact, failing]).max()))
+    rows = failures.score(rows, [energy.on_tensors(device) for energy in energies])
+    return {f"potential_{name}": np.array(values) for name, values in constants.items()}, rows
+
+
+def quantile(values: Tensor, q: float) -> float:
+    """Return the q-th quantile; torch.quantile takes no more than 2**24 values."""
+    return float(values.sort().values[round(q * (len(values) - 1))])
+
+
+def train_stage2(
+    network: nn.Module,
+    rows: Rows,
+    held_out: Tensor | None,
+    fills: list[Tensor],
+    names: list[str],
+    energies: Sequence[Any],
+    corruption: Corruption,
+    settings: Settings,
+    generator: torch.Generator,
+    gate_generator: torch.Generator,
+    start: Mapping[str, np.ndarray] | None,
+) -> tuple[EnergyAttention, dict[str, np.ndarray]]:
+    """Train gate and predictor.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        With ``encode`` and ``fuse``; trained in place.
+    rows : Rows
+        Rows to learn from, potentials not yet known.
+    held_out : Tensor of shape (n_held_out,) or None
+        Positions of the rows that decide on early stopping instead.
+    fills : list of Tensor of shape (n_features,)
+        What stands in for missing values.
+    names : list of str
+        Names of the modalities.
+    energies : sequence of ModalityEnergy
+        Potential energies of the modalities.
+    corruption : Corruption
+        What befalls training rows.
+    settings : Settings
+        How to train.
+    generator : torch.Generator
+        Source of shuffling and failures, on the device of the rows.
+    gate_generator : torch.Generator
+        Source of the gate's initial weights, on the CPU.
+    start : mapping of str to ndarray, or None
+        Weights of a gate to start from, together with the network's: then the predictor is not
+        warmed up.
+
+    Returns
+    -------
+    gate : EnergyAttention
+        The trained gate.
+    history : dict of str to ndarray of shape (n_epochs,)
+        Losses, and the gate's gain, bias and capacity after each epoch.
+    """
+    device = rows.target.device
+    reference = Reference.from_tensors(rows.modalities, rows.weight, names)
+    probe = Failures(_with_fraction(corruption, 1.0), names, reference, generator)
+    constants, rows = calibrate(rows, energies, probe)
+    failures = Failures(corruption, names, reference, generator, probe.potentials)
+    gate = EnergyAttention(len(names), settings.coldness, generator=gate_generator)
+    load_arrays(gate, start or constants, strict=False)
+    gate.to(device)
+    kept_back = None
+    if held_out is not None:
+        learn = torch.ones(len(rows.target), dtype=torch.bool, device=device)
+        learn[held_out] = False
+        rows, kept_back = rows.take(learn.nonzero().squeeze(1)), rows.take(held_out)
+    common: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "lr": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+    }
+    if start is None and settings.pretrain_epochs:
+        EpochNet(
+            PlainClassification(network, rows, fills, generator),
+            max_epochs=settings.pretrain_epochs,
+            callbacks=progress_callbacks(settings.verbose, "warm start", settings.pretrain_epochs),
+            **common,
+        ).train()
+    task = GatedClassification(
+        gate,
+        network,
+        rows,
+        kept_back,
+        fills,
+        failures,
+        lambda_capacity=settings.lambda_capacity,
+        lambda_energy=settings.lambda_energy,
+        subset_weight=settings.subset_weight,
+        generator=generator,
+    )
+    history = EpochNet(
+        task,
+        max_epochs=settings.max_epochs,
+        early_stopping=settings.early_stopping,
+        n_iter_no_change=settings.n_iter_no_change,
+        tol=settings.tol,
+        callbacks=progress_callbacks(settings.verbose, "gate and predictor", settings.max_epochs),
+        **common,
+    ).train()
+    return gate, history
