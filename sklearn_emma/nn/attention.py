@@ -1,0 +1,239 @@
+r"""From potential energies to an attention gate per sample and modality.
+
+.. math::
+
+    \Psi'_i &= \max(e,\ (\Psi_i - \Psi_{min,i}) / s_i + e) \\
+    e_i     &= w_i \Psi'_i + b_i, \qquad w_i \ge 1,\ b_i \ge 0 \\
+    e_{ij}  &= w_{ij}\, e_i^{\gamma_{ij}}\, e_j^{1 - \gamma_{ij}}, \qquad
+               w_{ij} \in [-1, 1],\ \gamma_{ij} \in [0, 1] \\
+    E_i     &= e_i + \sum_{j \ne i} e_{ij} \\
+    \alpha  &= \mathrm{softmax}(-\rho E) \\
+    \beta_i &= \max(0, \tanh(g_a \alpha_i - b_a)), \qquad g_a > 0,\ b_a \in [0, 1]
+
+A missing modality has :math:`\Psi_i = \infty`: it takes no importance and leaves the modal energies
+of the others alone. Symbols as in Werenne, A. (2019), Energy-based multi-modal attention,
+University of Liege.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sklearn_emma.nn.energy import log_cosh
+
+__all__ = ["EnergyAttention", "GateState"]
+
+_MIN_GAIN = 1e-3
+
+
+class GateState(NamedTuple):
+    """Everything the gate computes on the way from energies to attention.
+
+    Attributes
+    ----------
+    modal_energy : Tensor of shape (n_samples, n_modalities)
+        :math:`E_i`, infinite where the modality is missing.
+    log_importance : Tensor of shape (n_samples, n_modalities)
+        :math:`\\log \\alpha_i`.
+    importance : Tensor of shape (n_samples, n_modalities)
+        :math:`\\alpha_i`, summing to one over the modalities that are there.
+    attention : Tensor of shape (n_samples, n_modalities)
+        :math:`\\beta_i` in [0, 1).
+    """
+
+    modal_energy: Tensor
+    log_importance: Tensor
+    importance: Tensor
+    attention: Tensor
+
+
+class EnergyAttention(nn.Module):
+    r"""Attention gate driven by the potential energies of the modalities.
+
+    Parameters
+    ----------
+    n_modalities : int
+        Number of modalities M.
+    coldness : float, default=1.0
+        Inverse temperature :math:`\rho`: 0 gives every modality the same importance, large values
+        give all of it to the modality of lowest energy.
+    gain : float, optional
+        Start value of :math:`g_a`. None takes ``2 * n_modalities``, so that a sample whose
+        modalities are all alike (:math:`\alpha_i = 1/M`) passes at :math:`\tanh 2 = 0.96`.
+    potential_min : Tensor of shape (n_modalities,), optional
+        :math:`\Psi_{min,i}`; zeros by default.
+    potential_scale : Tensor of shape (n_modalities,), optional
+        :math:`s_i`; ones by default.
+    potential_max : Tensor of shape (n_modalities,), optional
+        Largest potential :math:`\Psi_j` with which a modality acts on the others through
+        :math:`e_{ij}`: beyond what training showed, a failing modality says no more about the
+        others. Infinite by default, which is the thesis' gate.
+    generator : torch.Generator, optional
+        Source of the initial coupling weights. None takes torch's global generator.
+
+    Notes
+    -----
+    Call :meth:`project_` after every optimizer step: it puts the parameters back within their
+    constraints.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import EnergyAttention
+    >>> gate = EnergyAttention(2, generator=torch.Generator().manual_seed(0))
+    >>> beta = gate(torch.tensor([[0.0, 0.0], [9.0, 0.0], [torch.inf, 0.0]]))
+    >>> bool(beta[0, 0] > beta[1, 0] > beta[2, 0] == 0)
+    True
+    """
+
+    potential_min: Tensor
+    potential_scale: Tensor
+    potential_max: Tensor
+
+    def __init__(
+        self,
+        n_modalities: int,
+        coldness: float = 1.0,
+        gain: float | None = None,
+        potential_min: Tensor | None = None,
+        potential_scale: Tensor | None = None,
+        potential_max: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        m = n_modalities
+        self.coldness = coldness
+        self.register_buffer(
+            "potential_min", torch.zeros(m) if potential_min is None else potential_min
+        )
+        self.register_buffer(
+            "potential_scale", torch.ones(m) if potential_scale is None else potential_scale
+        )
+        self.register_buffer(
+            "potential_max", torch.full((m,), math.inf) if potential_max is None else potential_max
+        )
+        self.self_weight = nn.Parameter(torch.ones(m))
+        self.self_bias = nn.Parameter(torch.zeros(m))
+        bound = 1.0 / max(m - 1, 1)
+        coupling = (2.0 * torch.rand(m, m, generator=generator) - 1.0) * bound
+        self.coupling_weight = nn.Parameter(coupling.fill_diagonal_(0.0))
+        self.coupling_degree = nn.Parameter(torch.full((m, m), 0.5))
+        self.gain = nn.Parameter(torch.tensor(2.0 * m if gain is None else float(gain)))
+        self.bias = nn.Parameter(torch.tensor(0.0))
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """Put every parameter back within its constraints, in place."""
+        self.self_weight.clamp_(min=1.0)
+        self.self_bias.clamp_(min=0.0)
+        self.coupling_weight.clamp_(-1.0, 1.0).fill_diagonal_(0.0)
+        self.coupling_degree.clamp_(0.0, 1.0)
+        self.gain.clamp_(min=_MIN_GAIN)
+        self.bias.clamp_(0.0, 1.0)
+
+    def self_energy(self, potential: Tensor) -> Tensor:
+        """:math:`e_i`, of the shape of ``potential`` (n_samples, n_modalities)."""
+        shifted = (potential - self.potential_min) / self.potential_scale + math.e
+        return self.self_weight * shifted.clamp(min=math.e) + self.self_bias
+
+    def shared_energy(self, potential: Tensor) -> Tensor:
+        """:math:`e_{ij}`, of shape (n_samples, n_modalities, n_modalities) with a zero diagonal."""
+        log_target = self.self_energy(potential).log()
+        log_source = self.self_energy(torch.minimum(potential, self.potential_max)).log()
+        degree = self.coupling_degree
+        mixed = degree * log_target.unsqueeze(-1) + (1.0 - degree) * log_source.unsqueeze(-2)
+        return self.coupling_weight * mixed.exp()
+
+    def modal_energy(self, potential: Tensor) -> Tensor:
+        """:math:`E_i`, of the shape of ``potential`` (n_samples, n_modalities)."""
+        present = torch.isfinite(potential)
+        potential = torch.where(present, potential, self.potential_min)
+        energy = self.self_energy(potential)
+        if potential.shape[-1] > 1:
+            shared = self.shared_energy(potential) * present.unsqueeze(-2)
+            energy = energy + shared.sum(-1)
+        return torch.where(present, energy, math.inf)
+
+    def _logits(self, modal_energy: Tensor) -> Tensor:
+        # zero coldness times infinite energy would be NaN
+        present = torch.isfinite(modal_energy)
+        return torch.where(present, -self.coldness * modal_energy, -math.inf)
+
+    def state(self, potential: Tensor) -> GateState:
+        """Modal energies, importance and attention.
+
+        Parameters
+        ----------
+        potential : Tensor of shape (n_samples, n_modalities)
+            Potential energies; infinite where a modality is missing.
+
+        Returns
+        -------
+        GateState
+            Named tensors, each of shape (n_samples, n_modalities).
+        """
+        modal_energy = self.modal_energy(potential)
+        present = torch.isfinite(modal_energy)
+        logits = self._logits(modal_energy)
+        # a row without any modality needs finite logits; it loses its importance below
+        logits = torch.where(present.any(-1, keepdim=True), logits, 0.0)
+        log_importance = F.log_softmax(logits, -1)
+        importance = log_importance.exp() * present
+        attention = torch.tanh(self.gain * importance - self.bias).clamp(min=0.0)
+        return GateState(modal_energy, log_importance, importance, attention)
+
+    def forward(self, potential: Tensor) -> Tensor:
+        """Attention :math:`\\beta`, of the shape of ``potential`` (n_samples, n_modalities)."""
+        return self.state(potential).attention
+
+    def total_energy(self, potential: Tensor) -> Tensor:
+        """:math:`\\sum_i E_i`, a proxy for the uncertainty of the prediction.
+
+        Parameters
+        ----------
+        potential : Tensor of shape (n_samples, n_modalities)
+            Potential energies. A missing modality counts like the largest potential that training
+            showed.
+
+        Returns
+        -------
+        Tensor of shape (n_samples,)
+            The total energy.
+        """
+        present = torch.isfinite(potential)
+        return self.modal_energy(torch.where(present, potential, self.potential_max)).sum(-1)
+
+    def energy_threshold(self, potential: Tensor) -> Tensor:
+        r"""Modal energy below which a modality of this sample passes the gate.
+
+        .. math:: E_{thr} = (\log(g_a / b_a) - \log Z) / \rho, \qquad Z = \sum_i \exp(-\rho E_i)
+
+        Parameters
+        ----------
+        potential : Tensor of shape (n_samples, n_modalities)
+            Potential energies.
+
+        Returns
+        -------
+        Tensor of shape (n_samples,)
+            The threshold; infinite where the bias or the coldness is zero and everything passes.
+        """
+        modal_energy = self.modal_energy(potential)
+        log_z = torch.logsumexp(self._logits(modal_energy), -1)
+        return (torch.log(self.gain / self.bias) - log_z) / self.coldness
+
+    def capacity(self) -> Tensor:
+        r"""How much the gate lets through: the area under it over all importances.
+
+        .. math:: \frac{1}{g_a} \log \frac{\cosh(g_a - b_a)}{\cosh b_a}
+            = \int_0^1 \tanh(g_a \alpha - b_a)\, d\alpha
+
+        Returns
+        -------
+        Tensor of shape ()
+            The capacity, below one.
+        """
+        return (log_cosh(self.gain - self.bias) - log_cosh(self.bias)) / self.gain

@@ -1,0 +1,197 @@
+r"""The predictor behind the gate: an encoder per modality and a head on the gated embeddings.
+
+.. math::
+
+    h_i = \mathrm{encoder}_i(x_i), \qquad
+    \hat y = \mathrm{head}(\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1])
+
+A predictor takes two steps, so that embeddings computed once can be fused under several gates:
+``encode(modalities)`` and ``fuse(embeddings, attention)``. :class:`FusionNetwork` gates embeddings,
+each with a one beside it so that the head knows how far its modality is open;
+:class:`GatedInputs` gates the modalities themselves, :math:`x'_i = \beta_i x_i`, and hands the list
+of them to any network.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["FusionNetwork", "GatedInputs"]
+
+
+class Perceptron(nn.Module):
+    """Fully connected layers with ReLU between them, initialised from one generator.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Width of the input, of every hidden layer and of the output.
+    activate_last : bool, default=False
+        Whether the output passes through ReLU too.
+    generator : torch.Generator, optional
+        Source of the initial weights. None takes torch's global generator.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activate_last: bool = False,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        self.activate_last = activate_last
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+            # torch's default for linear layers: uniform within 1 / sqrt(n_in)
+            bound = 1.0 / math.sqrt(n_in)
+            weight, bias = torch.empty(n_out, n_in), torch.empty(n_out)
+            self.weights.append(nn.Parameter(weight.uniform_(-bound, bound, generator=generator)))
+            self.biases.append(nn.Parameter(bias.uniform_(-bound, bound, generator=generator)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layers to ``x`` of shape (n_samples, n_in)."""
+        last = len(self.weights) - 1
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = F.linear(x, weight, bias)
+            if layer < last or self.activate_last:
+                x = torch.relu(x)
+        return x
+
+
+class FusionNetwork(nn.Module):
+    r"""An encoder per modality, gated embeddings, and a head on all of them.
+
+    Parameters
+    ----------
+    n_features : sequence of int
+        Number of columns of each modality.
+    n_outputs : int
+        Number of classes.
+    encoder_sizes : sequence of int, default=(64, 64, 32)
+        Units of each layer of an encoder; the last is the size of the embedding.
+    head_sizes : sequence of int, default=(32,)
+        Units of each hidden layer of the head.
+    generator : torch.Generator, optional
+        Source of the initial weights. None takes torch's global generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import FusionNetwork
+    >>> network = FusionNetwork([4, 2], 3)
+    >>> logits = network([torch.zeros(5, 4), torch.zeros(5, 2)], torch.ones(5, 2))
+    >>> logits.shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(
+        self,
+        n_features: Sequence[int],
+        n_outputs: int,
+        encoder_sizes: Sequence[int] = (64, 64, 32),
+        head_sizes: Sequence[int] = (32,),
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        self.encoders = nn.ModuleList(
+            Perceptron([d, *encoder_sizes], activate_last=True, generator=generator)
+            for d in n_features
+        )
+        n_embedded = len(n_features) * (encoder_sizes[-1] + 1)
+        self.head = Perceptron([n_embedded, *head_sizes, n_outputs], generator=generator)
+
+    def encode(self, modalities: Sequence[Tensor]) -> list[Tensor]:
+        """Embed each modality.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            One tensor per modality.
+
+        Returns
+        -------
+        list of Tensor of shape (n_samples, embedding_size)
+            One embedding per modality.
+        """
+        return [encoder(x) for encoder, x in zip(self.encoders, modalities, strict=True)]
+
+    def fuse(self, embeddings: Sequence[Tensor], attention: Tensor) -> Tensor:
+        """Gate the embeddings and classify.
+
+        Parameters
+        ----------
+        embeddings : sequence of Tensor of shape (n_samples, embedding_size)
+            What :meth:`encode` returned.
+        attention : Tensor of shape (n_samples, n_modalities)
+            The gate.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_outputs)
+            Unnormalised log probabilities.
+        """
+        gates = attention.unbind(1)
+        gated = [h * beta.unsqueeze(1) for h, beta in zip(embeddings, gates, strict=True)]
+        return self.head(torch.cat([*gated, attention], 1))
+
+    def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
+        """Return ``fuse(encode(modalities), attention)``."""
+        return self.fuse(self.encode(modalities), attention)
+
+
+class GatedInputs(nn.Module):
+    r"""Any network on the gated modalities :math:`x'_i = \beta_i x_i`.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Takes the list of gated modalities, each of shape (n_samples, n_features), and returns
+        unnormalised log probabilities of shape (n_samples, n_outputs).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import GatedInputs
+    >>> class Sum(torch.nn.Module):
+    ...     def forward(self, modalities):
+    ...         return sum(x.sum(1, keepdim=True) for x in modalities)
+    >>> network = GatedInputs(Sum())
+    >>> network([torch.ones(1, 2), torch.ones(1, 3)], torch.tensor([[0.5, 0.0]]))
+    tensor([[1.]])
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def encode(self, modalities: Sequence[Tensor]) -> list[Tensor]:
+        """Return the modalities as they are."""
+        return list(modalities)
+
+    def fuse(self, embeddings: Sequence[Tensor], attention: Tensor) -> Tensor:
+        """Gate the modalities and classify.
+
+        Parameters
+        ----------
+        embeddings : sequence of Tensor of shape (n_samples, n_features)
+            The modalities.
+        attention : Tensor of shape (n_samples, n_modalities)
+            The gate.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_outputs)
+            What the network returned.
+        """
+        gates = attention.unbind(1)
+        return self.network(
+            [x * beta.unsqueeze(1) for x, beta in zip(embeddings, gates, strict=True)]
+        )
+
+    def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
+        """Return ``fuse(encode(modalities), attention)``."""
+        return self.fuse(self.encode(modalities), attention)

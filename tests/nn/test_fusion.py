@@ -1,0 +1,105 @@
+"""The predictors behind the gate."""
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_emma.nn import EnergyAttention, FusionNetwork, GatedInputs
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def make_modalities(n=6):
+    return [torch.randn(n, d, generator=generator(d)) for d in (4, 2)]
+
+
+def make_network(seed=0):
+    return FusionNetwork(
+        [4, 2], 3, encoder_sizes=(8, 5), head_sizes=(7,), generator=generator(seed)
+    )
+
+
+def test_network_is_its_encoders_gate_and_head():
+    network, (left, right) = make_network(), make_modalities()
+    beta = torch.rand(6, 2, generator=generator(9))
+    h_left, h_right = network.encode([left, right])
+    assert h_left.shape == h_right.shape == (6, 5)
+    one = torch.ones(6, 1)
+    gated = [
+        beta[:, :1] * torch.cat([h_left, one], 1),
+        beta[:, 1:] * torch.cat([h_right, one], 1),
+    ]
+    # the head sees the same numbers, embeddings first and then the ones
+    order = torch.cat([gated[0][:, :-1], gated[1][:, :-1], gated[0][:, -1:], gated[1][:, -1:]], 1)
+    logits = network([left, right], beta)
+    assert logits.shape == (6, 3)
+    torch.testing.assert_close(logits, network.head(order))
+
+
+def test_layers_are_linear_with_relu_between():
+    network, (left, _) = make_network(), make_modalities()
+    encoder, head = network.encoders[0], network.head
+    (w1, w2), (b1, b2) = encoder.weights, encoder.biases
+    expected = torch.relu(torch.relu(left @ w1.T + b1) @ w2.T + b2)
+    torch.testing.assert_close(encoder(left), expected)
+    x = torch.randn(6, 12, generator=generator(3))
+    (w1, w2), (b1, b2) = head.weights, head.biases
+    torch.testing.assert_close(head(x), torch.relu(x @ w1.T + b1) @ w2.T + b2)
+
+
+@pytest.mark.parametrize("closed", [0, 1])
+def test_a_closed_modality_does_not_reach_the_output(closed):
+    network, modalities = make_network(), make_modalities()
+    beta = torch.ones(6, 2)
+    beta[:, closed] = 0.0
+    before = network(modalities, beta)
+    modalities[closed] = modalities[closed] + 100.0
+    torch.testing.assert_close(network(modalities, beta), before)
+    beta[:, closed] = 0.5
+    assert not torch.allclose(network(modalities, beta), before)
+
+
+def test_same_generator_same_network_and_the_global_one_untouched():
+    before = torch.random.get_rng_state()
+    first, second, other = make_network(), make_network(), make_network(1)
+    torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
+    assert not torch.equal(first.head.weights[0], other.head.weights[0])
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class Recorder(nn.Module):
+    def forward(self, modalities):
+        self.seen = modalities
+        return torch.cat(modalities, 1)
+
+
+def test_gated_inputs_hand_on_the_gated_modalities():
+    modalities = make_modalities()
+    beta = torch.rand(6, 2, generator=generator(4))
+    recorder = Recorder()
+    output = GatedInputs(recorder)(modalities, beta)
+    expected = [x * b for x, b in zip(modalities, beta.split(1, dim=1), strict=True)]
+    torch.testing.assert_close(recorder.seen, expected)
+    torch.testing.assert_close(output, torch.cat(expected, 1))
+
+
+def test_gate_and_network_train_together_in_a_plain_loop():
+    x = [torch.randn(200, 2, generator=generator(s)) for s in (0, 1)]
+    y = (x[0][:, 0] + x[1][:, 0] > 0).long()
+    potential = torch.cat([0.5 * m.square().sum(1, keepdim=True) for m in x], 1)
+    gate = EnergyAttention(2, coldness=0.1, generator=generator())
+    network = FusionNetwork([2, 2], 2, (16, 8), (8,), generator=generator())
+    parameters = [*gate.parameters(), *network.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=0.02)
+    losses = []
+    for _ in range(60):
+        loss = nn.functional.cross_entropy(network(x, gate(potential)), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        gate.project_()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.25 < losses[0]
+    assert all(p.grad.abs().sum() > 0 for p in (gate.gain, gate.coupling_weight))

@@ -1,0 +1,65 @@
+"""The regularizers, and the gradient the thesis derives for the second."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sklearn_emma.nn import (
+    EnergyAttention,
+    capacity_penalty,
+    energy_alignment,
+    weighted_cross_entropy,
+)
+
+
+def test_cross_entropy_weighs_rows():
+    logits = torch.tensor([[2.0, -1.0], [0.5, 0.0], [0.0, 3.0]])
+    target, weight = torch.tensor([0, 1, 0]), torch.tensor([1.0, 0.0, 2.0])
+    losses = F.cross_entropy(logits, target, reduction="none")
+    expected = (losses[0] + 2.0 * losses[2]) / 3.0
+    torch.testing.assert_close(weighted_cross_entropy(logits, target, weight), expected)
+    plain = weighted_cross_entropy(logits, target, torch.ones(3))
+    torch.testing.assert_close(plain, F.cross_entropy(logits, target))
+
+
+def test_capacity_penalty_pushes_gain_down_and_bias_up():
+    gate = EnergyAttention(2, gain=3.0)
+    with torch.no_grad():
+        gate.bias.fill_(0.25)
+    penalty = capacity_penalty(gate)
+    penalty.backward()
+    assert penalty.item() == 2.75
+    assert float(gate.gain.grad) == 1.0
+    assert float(gate.bias.grad) == -1.0
+
+
+@pytest.mark.parametrize("n_intact", range(5))
+def test_gradient_of_omega_is_the_formula_of_the_thesis(n_intact):
+    m, coldness = 4, 0.6
+    energy = torch.tensor([[1.0, 2.5, 0.3, 1.7]], dtype=torch.float64, requires_grad=True)
+    indicator = torch.where(torch.arange(m) < n_intact, 1.0, -1.0).unsqueeze(0).double()
+    log_importance = torch.log_softmax(-coldness * energy, 1)
+    omega = energy_alignment(log_importance, indicator, torch.ones(1, dtype=torch.float64))
+    torch.testing.assert_close(omega, (indicator * log_importance).sum())
+    (gradient,) = torch.autograd.grad(omega, energy)
+    # for a sample with M' intact modalities: -[(M - 2 M') alpha_i + xi_i] rho
+    importance = log_importance.exp()
+    expected = -((m - 2 * n_intact) * importance + indicator) * coldness
+    torch.testing.assert_close(gradient, expected.detach())
+
+
+def test_alignment_averages_over_rows_with_their_weights():
+    log_importance = torch.tensor([[-1.0, -2.0], [-3.0, -0.5]])
+    indicator = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
+    value = energy_alignment(log_importance, indicator, torch.tensor([1.0, 3.0]))
+    assert float(value) == pytest.approx((1.0 + 3.0 * -3.5) / 2)
+
+
+def test_a_missing_modality_has_nothing_to_align():
+    gate = EnergyAttention(3)
+    state = gate.state(torch.tensor([[0.0, torch.inf, 1.0]]))
+    assert state.log_importance[0, 1] == -torch.inf
+    omega = energy_alignment(state.log_importance, torch.tensor([[1.0, -1.0, 1.0]]), torch.ones(1))
+    torch.testing.assert_close(omega, state.log_importance[0, [0, 2]].sum())
+    omega.backward()
+    assert all(torch.isfinite(p.grad).all() for p in gate.parameters() if p.grad is not None)
