@@ -1,0 +1,74 @@
+"""Tensors in, batches out: shuffled ones for training, equal blocks for evaluation."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+#: Rows evaluated together. Always this many: a matrix product rounds differently in other shapes,
+#: and a row's result must not depend on the rows beside it.
+BLOCK = 1024
+
+
+def shuffled(
+    tensors: Sequence[Tensor], batch_size: int, generator: torch.Generator
+) -> Iterator[list[Tensor]]:
+    """Shuffle the rows once, then slice.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor of shape (n_samples, ...)
+        What a batch consists of.
+    batch_size : int
+        Rows per batch; the last may be smaller.
+    generator : torch.Generator
+        On the device of the tensors.
+
+    Yields
+    ------
+    list of Tensor of shape (batch_size, ...)
+        Views into shuffled copies.
+    """
+    n_samples = len(tensors[0])
+    order = torch.randperm(n_samples, generator=generator, device=tensors[0].device)
+    copies = [tensor[order] for tensor in tensors]
+    for start in range(0, n_samples, batch_size):
+        yield [tensor[start : start + batch_size] for tensor in copies]
+
+
+@torch.inference_mode()
+def blockwise(
+    function: Callable[..., Tensor], *tensors: Tensor, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Evaluate a function of rows in blocks of equal shape.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a block of each tensor and returns a tensor with one row per row.
+    *tensors : Tensor of shape (n_samples, ...)
+        Arguments.
+    device : torch.device or str, default="cpu"
+        Where the function is evaluated.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, ...)
+        On the CPU, bit for bit independent of how many rows were passed together.
+    """
+    n_samples = len(tensors[0])
+    output: Tensor | None = None
+    for start in range(0, n_samples, BLOCK):
+        block = [tensor[start : start + BLOCK].to(device) for tensor in tensors]
+        n_rows = len(block[0])
+        if n_rows < BLOCK:
+            block = [
+                torch.cat([rows, rows.new_zeros(BLOCK - n_rows, *rows.shape[1:])]) for rows in block
+            ]
+        result = function(*block)[:n_rows].cpu()
+        if output is None:
+            output = result.new_empty(n_samples, *result.shape[1:])
+        output[start : start + n_rows] = result
+    if output is None:
+        raise ValueError("Expected at least one row, got none.")
+    return output

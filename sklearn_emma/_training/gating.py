@@ -1,0 +1,280 @@
+"""Stage 2 as a task: gate and predictor learn together on clean and corrupted rows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sklearn_emma._training.net import Task
+from sklearn_emma.corruption import Corruption, Reference
+from sklearn_emma.nn import (
+    EnergyAttention,
+    FusionNetwork,
+    GatedInputs,
+    capacity_penalty,
+    energy_alignment,
+    weighted_cross_entropy,
+)
+
+Predictor = FusionNetwork | GatedInputs
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table, cut into modalities.
+
+    Parameters
+    ----------
+    modalities : list of Tensor of shape (n_samples, n_features)
+        Standardised values, NaN where missing.
+    potential : Tensor of shape (n_samples, n_modalities)
+        Their potential energies.
+    target : Tensor of shape (n_samples,)
+        Class indices.
+    weight : Tensor of shape (n_samples,)
+        Weights.
+    """
+
+    modalities: list[Tensor]
+    potential: Tensor
+    target: Tensor
+    weight: Tensor
+
+    def take(self, index: Tensor) -> "Rows":
+        """Return some of the rows."""
+        return Rows(
+            [x[index] for x in self.modalities],
+            self.potential[index],
+            self.target[index],
+            self.weight[index],
+        )
+
+
+class Failures:
+    """Draws failures and knows the energies that result.
+
+    Parameters
+    ----------
+    corruption : Corruption
+        What may befall a modality.
+    names : list of str
+        Names of the modalities.
+    reference : Reference
+        Units and donors of the corruption.
+    generator : torch.Generator
+        On the device of the rows.
+    potentials : sequence of callable, default=()
+        For each modality: rows, NaN where missing, to potential energies. Set by :meth:`score`.
+    """
+
+    def __init__(
+        self,
+        corruption: Corruption,
+        names: list[str],
+        reference: Reference,
+        generator: torch.Generator,
+        potentials: Sequence[Callable[[Tensor], Tensor]] = (),
+    ):
+        self.corruption = corruption
+        self.names = names
+        self.reference = reference
+        self.generator = generator
+        self.potentials = potentials
+
+    def score(self, rows: Rows, potentials: Sequence[Callable[[Tensor], Tensor]]) -> Rows:
+        """Set the energies, and return the rows with their potentials."""
+        self.potentials = potentials
+        scored = [energy(x) for energy, x in zip(potentials, rows.modalities, strict=True)]
+        return replace(rows, potential=torch.stack(scored, 1))
+
+    def draw(self, rows: Rows) -> tuple[Rows, Tensor]:
+        """Let some modalities of some rows fail.
+
+        Parameters
+        ----------
+        rows : Rows
+            Intact rows, left as they are.
+
+        Returns
+        -------
+        rows : Rows
+            The rows with failures; energies are computed anew only where something changed.
+        indicator : Tensor of shape (n_samples, n_modalities)
+            +1 intact, -1 corrupted.
+        """
+        modalities, indicator = self.corruption.corrupt_tensors(
+            rows.modalities,
+            generator=self.generator,
+            reference=self.reference,
+            names=self.names,
+        )
+        potential = rows.potential.clone()
+        for i, (energy, x) in enumerate(zip(self.potentials, modalities, strict=True)):
+            failed = (indicator[:, i] < 0).nonzero().squeeze(1)
+            if len(failed):
+                potential[failed, i] = energy(x[failed])
+        return replace(rows, modalities=modalities, potential=potential), indicator
+
+
+class PlainClassification(Task):
+    """Warm start: the predictor alone, on clean rows, every modality fully open.
+
+    Parameters
+    ----------
+    network : FusionNetwork or GatedInputs
+        The predictor.
+    rows : Rows
+        Training rows.
+    fills : list of Tensor of shape (n_features,)
+        What stands in for missing values.
+    generator : torch.Generator
+        On the device of the rows.
+    """
+
+    def __init__(
+        self, network: Predictor, rows: Rows, fills: list[Tensor], generator: torch.Generator
+    ):
+        super().__init__(generator)
+        self.network = network
+        self.rows = rows
+        self.modalities = fill(rows.modalities, fills)
+        # a modality that is not there is shut here too
+        self.attention = torch.isfinite(rows.potential).to(rows.weight.dtype)
+        self.ignorant_loss = ignorant_loss(rows)
+
+    def epoch_data(self) -> Sequence[Tensor]:
+        """Return attention, target, weight and the modalities."""
+        return self.attention, self.rows.target, self.rows.weight, *self.modalities
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Return the weighted cross entropy."""
+        attention, target, weight, *modalities = batch
+        logits = self.network.fuse(self.network.encode(modalities), attention)
+        return weighted_cross_entropy(logits, target, weight)
+
+    def validation_loss(self) -> None:
+        """Return nothing: the warm start is only a start."""
+        return
+
+
+class GatedClassification(Task):
+    r"""Gate and predictor on clean and corrupted rows.
+
+    Minimises the loss of :mod:`sklearn_emma.nn.losses`, plus ``subset_weight`` times the prediction
+    loss of the same rows with a random part of their modalities taken away, so that the predictor
+    is at home with every combination of modalities gated off.
+
+    Parameters
+    ----------
+    gate : EnergyAttention
+        The gate.
+    network : FusionNetwork or GatedInputs
+        The predictor.
+    rows, held_out : Rows, Rows or None
+        Training rows and rows of the validation loss, both intact.
+    fills : list of Tensor of shape (n_features,)
+        What stands in for missing values.
+    failures : Failures
+        Draws the corruption.
+    lambda_capacity, lambda_energy, subset_weight : float
+        Strengths of the regularizers and of the loss on random parts.
+    generator : torch.Generator
+        On the device of the rows.
+    """
+
+    def __init__(
+        self,
+        gate: EnergyAttention,
+        network: Predictor,
+        rows: Rows,
+        held_out: Rows | None,
+        fills: list[Tensor],
+        failures: Failures,
+        *,
+        lambda_capacity: float,
+        lambda_energy: float,
+        subset_weight: float,
+        generator: torch.Generator,
+    ):
+        super().__init__(generator)
+        self.gate = gate
+        self.network = network
+        self.rows = rows
+        self.fills = fills
+        self.failures = failures
+        self.lambda_capacity = lambda_capacity
+        self.lambda_energy = lambda_energy
+        self.subset_weight = subset_weight if rows.potential.shape[1] > 1 else 0.0
+        self.ignorant_loss = (1.0 + self.subset_weight) * ignorant_loss(rows)
+        self.held_out = None if held_out is None else self._with_failures(held_out)
+
+    def parameter_groups(self) -> list[dict]:
+        """Return the gate's parameters apart: their constraints make decay meaningless."""
+        return [
+            {"params": list(self.network.parameters())},
+            {"params": list(self.gate.parameters()), "weight_decay": 0.0},
+        ]
+
+    def after_step(self) -> None:
+        """Project the gate's parameters."""
+        self.gate.project_()
+
+    def state_of_interest(self) -> dict[str, float]:
+        """Return the gate's gain, bias and capacity."""
+        gate = self.gate
+        return {
+            "gain": float(gate.gain.detach()),
+            "bias": float(gate.bias.detach()),
+            "capacity": float(gate.capacity().detach()),
+        }
+
+    def _with_failures(self, rows: Rows) -> list[Tensor]:
+        rows, indicator = self.failures.draw(rows)
+        modalities = fill(rows.modalities, self.fills)
+        return [rows.potential, indicator, rows.target, rows.weight, *modalities]
+
+    def epoch_data(self) -> Sequence[Tensor]:
+        """Return potential, indicator, target, weight and the modalities, with fresh failures."""
+        return self._with_failures(self.rows)
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Return prediction loss and regularizers."""
+        potential, indicator, target, weight, *modalities = batch
+        state = self.gate.state(potential)
+        embeddings = self.network.encode(modalities)
+        logits = self.network.fuse(embeddings, state.attention)
+        loss = weighted_cross_entropy(logits, target, weight)
+        if self.lambda_capacity:
+            loss = loss + self.lambda_capacity * capacity_penalty(self.gate)
+        if self.lambda_energy:
+            alignment = energy_alignment(state.log_importance, indicator, weight)
+            loss = loss - self.lambda_energy * alignment
+        if self.subset_weight and self.training:
+            part = torch.where(self._random_part(potential), potential, torch.inf)
+            logits = self.network.fuse(embeddings, self.gate(part))
+            loss = loss + self.subset_weight * weighted_cross_entropy(logits, target, weight)
+        return loss
+
+    def _random_part(self, potential: Tensor) -> Tensor:
+        """Draw one to M - 1 modalities per row, every number and every choice equally likely."""
+        n, m = potential.shape
+        device = potential.device
+        size = torch.randint(1, m, (n, 1), generator=self.generator, device=device)
+        rank = torch.rand(n, m, generator=self.generator, device=device).argsort(1).argsort(1)
+        return rank < size
+
+    def validation_loss(self) -> Tensor | None:
+        """Return the loss on held-out rows with the failures they drew at the start."""
+        return None if self.held_out is None else self.loss(*self.held_out)
+
+
+def fill(modalities: list[Tensor], fills: list[Tensor]) -> list[Tensor]:
+    """Put the fill values where modalities are NaN."""
+    return [torch.where(x.isnan(), values, x) for x, values in zip(modalities, fills, strict=True)]
+
+
+def ignorant_loss(rows: Rows) -> float:
+    """Return the cross entropy of equal probabilities for the classes that occur."""
+    n_classes = len(rows.target.unique())
+    return float(rows.weight.mean()) * float(torch.log(torch.tensor(max(n_classes, 2.0))))

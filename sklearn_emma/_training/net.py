@@ -1,0 +1,221 @@
+"""The lean skorch net: a task trained epoch by epoch from tensors that stay on the device."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from torch import Tensor, nn
+
+from sklearn_emma._training.batches import shuffled
+
+# A fit is called diverged when it ends this many times worse than a model that knows nothing.
+_HOPELESS = 10.0
+
+
+class Task(nn.Module, ABC):
+    """Something to train: its parameters, its data, its loss.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        Source of all random numbers, on the device of the data.
+    """
+
+    #: Loss of a model that knows nothing, to recognise divergence.
+    ignorant_loss: float
+
+    def __init__(self, generator: torch.Generator):
+        super().__init__()
+        self.generator = generator
+
+    @abstractmethod
+    def epoch_data(self) -> Sequence[Tensor]:
+        """Return the rows of one epoch, corruption drawn afresh, as tensors of equal length."""
+
+    @abstractmethod
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Return the loss of a batch, a scalar."""
+
+    @abstractmethod
+    def validation_loss(self) -> Tensor | None:
+        """Return the loss on rows held out, the same rows every epoch, or None without any."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the parameters with optimizer settings of their own, as torch takes them."""
+        return [{"params": list(self.parameters())}]
+
+    def after_step(self) -> None:
+        """Put parameters back within their constraints."""
+
+    def state_of_interest(self) -> dict[str, float]:
+        """Return what the history should hold beside the losses."""
+        return {}
+
+
+class EpochNet(NeuralNet):
+    """The net of skorch without what tiny tables cannot afford.
+
+    Batches are slices of tensors shuffled once per epoch, losses are read back from the device
+    once per epoch, and the learning rate follows one cycle.
+
+    Parameters
+    ----------
+    module : Task
+        What to train.
+    batch_size : int
+        Rows per step.
+    lr : float
+        Largest learning rate.
+    max_epochs : int
+        Epochs to train.
+    weight_decay : float, default=0.0
+        Of AdamW.
+    early_stopping : bool, default=False
+        Whether to stop when the validation loss has not improved for `n_iter_no_change` epochs,
+        and go back to the best epoch.
+    n_iter_no_change : int, default=10
+        Patience in epochs.
+    tol : float, default=0.0
+        Smallest relative improvement that counts.
+    callbacks : list of skorch callbacks, default=None
+        Notified of the beginning and end of training and of epochs.
+    """
+
+    def __init__(
+        self,
+        module: Task,
+        *,
+        batch_size: int,
+        lr: float,
+        max_epochs: int,
+        weight_decay: float = 0.0,
+        early_stopping: bool = False,
+        n_iter_no_change: int = 10,
+        tol: float = 0.0,
+        callbacks: list[Any] | None = None,
+    ):
+        super().__init__(
+            module,
+            criterion=nn.Identity,
+            optimizer=torch.optim.AdamW,
+            batch_size=batch_size,
+            lr=lr,
+            max_epochs=max_epochs,
+            callbacks=callbacks,
+            device=None,  # the task is where its data is
+            train_split=None,
+        )
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+
+    @property
+    def _default_callbacks(self) -> list[Any]:
+        return []
+
+    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "EpochNet":
+        """Make the fused optimizer."""
+        self.optimizer_ = torch.optim.AdamW(
+            self.module_.parameter_groups(),
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            fused=True,
+        )
+        return self
+
+    def train(self) -> dict[str, np.ndarray]:
+        """Train the task.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n_epochs,)
+            ``train_loss``, with held-out rows ``valid_loss``, and what the task has to tell.
+
+        Raises
+        ------
+        ValueError
+            If the loss stops being finite, or ends far above that of a model that knows nothing.
+        """
+        self.initialize()
+        self.notify("on_train_begin")
+        try:
+            self.fit_loop(None)
+        finally:
+            self.notify("on_train_end")
+        names = [name for name in self.history[0] if name not in ("batches", "epoch")]
+        history = {name: np.array(self.history[:, name]) for name in names}
+        self._check(history["train_loss"][-1], _HOPELESS * self.module_.ignorant_loss)
+        return history
+
+    def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> "EpochNet":
+        """Run the epochs."""
+        task: Task = self.module_
+        batches_per_epoch = math.ceil(len(task.epoch_data()[0]) / self.batch_size)
+        total_steps = max(3, self.max_epochs * batches_per_epoch)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer_,
+            max_lr=[group["lr"] for group in self.optimizer_.param_groups],
+            total_steps=total_steps,
+            pct_start=max(0.1, 2 / total_steps),  # a rise of no step would divide by zero
+        )
+        best_loss, best_state, stale = math.inf, None, 0
+        for _epoch in range(self.max_epochs):
+            self.notify("on_epoch_begin")
+            task.train()
+            train_loss = self._run_epoch(task, cycle)
+            task.eval()
+            with torch.no_grad():
+                valid = task.validation_loss()
+                state = task.state_of_interest()
+                state = task.state_of_interest()
+            self._record("train_loss", train_loss)
+            if valid is not None:
+                self._record("valid_loss", valid)
+            for name, value in state.items():
+                self.history.record(name, value)
+            self.notify("on_epoch_end")
+            if not self.early_stopping or valid is None:
+                continue
+            if float(valid) < best_loss - self.tol * abs(best_loss) or best_state is None:
+                best_loss, stale = float(valid), 0
+                best_state = {k: v.detach().clone() for k, v in task.state_dict().items()}
+            else:
+                stale += 1
+                if stale >= self.n_iter_no_change:
+                    break
+        if best_state is not None:
+            task.load_state_dict(best_state)
+        return self
+
+    def _run_epoch(self, task: Task, cycle: torch.optim.lr_scheduler.LRScheduler) -> Tensor:
+        """Take one step per batch; the mean loss stays on the device until the epoch ends."""
+        optimizer = self.optimizer_
+        total, n_rows = torch.zeros(()), 0
+        for batch in shuffled(task.epoch_data(), self.batch_size, task.generator):
+            loss = task.loss(*batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            task.after_step()
+            cycle.step()
+            total = total + loss.detach() * len(batch[0])
+            n_rows += len(batch[0])
+        return total / n_rows
+
+    def _record(self, name: str, loss: Tensor) -> None:
+        self.history.record(name, float(loss))
+        self._check(float(loss), math.inf)
+
+    def _check(self, loss: float, bound: float) -> None:
+        """Raise ValueError for a loss that is not below the bound."""
+        if not loss < bound:
+            raise ValueError(
+                f"Training diverged: the loss was {loss:.3g} after epoch {len(self.history)}. "
+                f"Lower learning_rate, which was {self.lr:g}, or look for extreme values in the "
+                "data."
+            )

@@ -1,0 +1,88 @@
+"""What a fit shows of its progress: a bar on a terminal, plain lines in a log, or nothing."""
+
+import sys
+import time
+from typing import Any
+
+from skorch.callbacks import Callback
+
+
+class Progress(Callback):
+    """Progress of one training.
+
+    Parameters
+    ----------
+    what : str
+        What is being trained.
+    max_epochs : int
+        Epochs to come.
+    """
+
+    def __init__(self, what: str, max_epochs: int):
+        self.what = what
+        self.max_epochs = max_epochs
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Open the display."""
+        self.started_ = time.perf_counter()
+        self.bar_ = _terminal_bar()
+        if self.bar_ is not None:
+            self.row_ = self.bar_.add_task(self.what, total=self.max_epochs, loss="")
+            self.bar_.start()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Show the last losses."""
+        epoch = net.history[-1]
+        losses = ", ".join(
+            f"{k} {epoch[k]:.4g}" for k in ("train_loss", "valid_loss") if k in epoch
+        )
+        n_epochs = len(net.history)
+        if self.bar_ is not None:
+            self.bar_.update(self.row_, completed=n_epochs, loss=losses)
+        elif n_epochs == self.max_epochs or n_epochs % max(1, self.max_epochs // 10) == 0:
+            seconds = time.perf_counter() - self.started_
+            line = f"{self.what}: epoch {n_epochs}/{self.max_epochs}, {losses}, {seconds:.1f} s\n"
+            sys.stderr.write(line)
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Close the display."""
+        if self.bar_ is not None:
+            self.bar_.stop()
+
+
+def _terminal_bar() -> Any:
+    """Return a rich progress bar on a terminal where rich is installed, else None."""
+    if not sys.stderr.isatty():
+        return None
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    except ImportError:
+        return None
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} epochs {task.fields[loss]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def progress_callbacks(verbose: int | bool, what: str, max_epochs: int) -> list[Any]:
+    """Return the callbacks that show progress.
+
+    Parameters
+    ----------
+    verbose : int or bool
+        Zero or False for none.
+    what : str
+        What is being trained.
+    max_epochs : int
+        Epochs to come.
+
+    Returns
+    -------
+    list of skorch callbacks
+        Empty, or one.
+    """
+    return [("progress", Progress(what, max_epochs))] if verbose else []

@@ -1,0 +1,40 @@
+"""One generator for everything random in a fit; torch's global generators are left alone."""
+
+from typing import Any
+
+import torch
+from sklearn.utils import check_random_state
+
+
+def draw_seed(random_state: Any) -> int:
+    """Draw a seed for a torch generator from a scikit-learn random state.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        As everywhere in scikit-learn.
+
+    Returns
+    -------
+    int
+        A seed in [0, 2**31 - 1).
+    """
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def make_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Make a generator on a device.
+
+    Parameters
+    ----------
+    seed : int
+        Where it starts.
+    device : torch.device or str, default="cpu"
+        Where the random numbers are drawn.
+
+    Returns
+    -------
+    torch.Generator
+        The generator.
+    """
+    return torch.Generator(device).manual_seed(seed)

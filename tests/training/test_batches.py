@@ -1,0 +1,65 @@
+"""Batches cover every row, and a row's result does not depend on its neighbours."""
+
+import pytest
+import torch
+
+from sklearn_emma._training.batches import BLOCK, blockwise, shuffled
+from sklearn_emma.nn import DAEEnergy
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_shuffled_batches_hold_every_row_once_and_keep_rows_together():
+    x = torch.arange(10.0)
+    batches = list(shuffled([x, 10.0 * x], 4, generator()))
+    assert [len(first) for first, _ in batches] == [4, 4, 2]
+    assert all(torch.equal(second, 10.0 * first) for first, second in batches)
+    order = torch.cat([first for first, _ in batches])
+    assert torch.equal(order.sort().values, x)
+    assert not torch.equal(order, x)
+
+
+def test_shuffling_is_the_generators():
+    x = torch.arange(50)
+
+    def order(seed):
+        return torch.cat([batch for (batch,) in shuffled([x], 7, generator(seed))])
+
+    assert torch.equal(order(1), order(1))
+    assert not torch.equal(order(1), order(2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("method", ["potential", "reconstruct"])
+def test_blockwise_is_bit_for_bit_independent_of_the_other_rows(method, dtype):
+    energy = DAEEnergy(9, (64, 32), "tanh", generator()).to(dtype)
+    x = torch.randn(2 * BLOCK + 77, 9, generator=generator(1), dtype=dtype)
+    function = getattr(energy, method)
+    together = blockwise(function, x)
+    assert together.dtype == dtype
+    assert not together.requires_grad
+    for n_rows in (1, 2, 7, 100, BLOCK - 1, BLOCK, BLOCK + 1):
+        assert torch.equal(blockwise(function, x[:n_rows]), together[:n_rows])
+    order = torch.randperm(len(x), generator=generator(2))
+    assert torch.equal(blockwise(function, x[order]), together[order])
+    torch.testing.assert_close(together, function(x).detach())
+
+
+@pytest.mark.parametrize("n_rows", [1, BLOCK - 1, BLOCK, BLOCK + 1])
+def test_the_function_sees_only_blocks_of_one_shape(n_rows):
+    shapes = []
+
+    def function(x, y):
+        shapes.append((tuple(x.shape), tuple(y.shape)))
+        return x[:, 0] + y
+
+    x, y = torch.randn(n_rows, 3, generator=generator()), torch.arange(float(n_rows))
+    assert torch.equal(blockwise(function, x, y), x[:, 0] + y)
+    assert set(shapes) == {((BLOCK, 3), (BLOCK,))}
+
+
+def test_no_rows_are_refused():
+    with pytest.raises(ValueError, match="Expected at least one row"):
+        blockwise(lambda x: x, torch.empty(0, 3))
