@@ -164,7 +164,7 @@ def _as_slice(positions):
 
 def _describe_columns(X):
     """Count the columns and list their names, None where not all of them are strings."""
-    shape = X.shape if hasattr(X, "shape") else np.shape(X)
+    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
     if len(shape) != 2:
         raise ValueError(
             f"Modalities are groups of columns of a table: expected 2D data, got {len(shape)}D "

@@ -1,0 +1,152 @@
+"""What both estimators ask of their input."""
+
+import warnings
+from contextlib import contextmanager
+from numbers import Integral
+
+import numpy as np
+
+from ._compat import _check_sample_weight
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Leave an estimator as it was when its fit fails or is interrupted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is being fitted.
+
+    Yields
+    ------
+    dict
+        The attributes it had before. The fit may set them anew, but not change in place what they
+        held.
+    """
+    before = vars(estimator).copy()
+    try:
+        yield before.copy()
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def check_weights(sample_weight, X):
+    """Validate sample weights and say which rows count.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), number or None
+        Weights. None stands for ones.
+    X : ndarray of shape (n_samples, n_features)
+        The rows.
+
+    Returns
+    -------
+    weight : ndarray of shape (n_kept,)
+        Weights of the rows that count, scaled to mean one.
+    keep : ndarray of shape (n_samples,)
+        True where the weight is not zero.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative, or all are zero.
+    """
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    if (weight < 0).any():
+        raise ValueError(
+            "Negative values in data passed to `sample_weight`: weights must not be negative, got "
+            f"{weight.min():g}. Leave a row out with weight zero."
+        )
+    keep = weight > 0
+    if not keep.any():
+        raise ValueError(
+            "Sample weights must contain at least one non-zero number: all weights are zero, so "
+            "there is nothing to learn from."
+        )
+    return weight[keep] / weight[keep].mean(), keep
+
+
+def auto_batch_size(batch_size, n_samples):
+    """Return the rows per step.
+
+    Parameters
+    ----------
+    batch_size : int or "auto"
+        "auto" takes a fortieth of the rows but 32 to 256, and a hundredth of them but no more than
+        4096 when that is more: small tables get enough steps, large ones not too many.
+    n_samples : int
+        Number of training rows.
+
+    Returns
+    -------
+    int
+        The batch size, not above the number of rows.
+    """
+    if batch_size == "auto":
+        batch_size = max(32, min(256, n_samples // 40), min(4096, n_samples // 100))
+    return min(int(batch_size), n_samples)
+
+
+def check_layer_sizes(sizes):
+    """Raise ValueError unless sizes holds at least one positive integer."""
+    if len(sizes) == 0 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):
+        raise ValueError(
+            "hidden_layer_sizes must hold at least one positive number of units, such as (64,), "
+            f"got {sizes!r}."
+        )
+
+
+def column_statistics(table, weight, estimator):
+    """Return mean and standard deviation of each column, NaN ignored, and warn of constant ones.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Training rows.
+    weight : ndarray of shape (n_samples,)
+        Their weights.
+    estimator : estimator
+        For the names of the columns.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,)
+        The scale of a constant column is one.
+
+    Raises
+    ------
+    ValueError
+        If a column holds no value.
+    """
+    present = ~np.isnan(table)
+    share = present * weight[:, None]
+    total = share.sum(axis=0)
+    if not total.all():
+        raise ValueError(
+            f"Column(s) {_listed(estimator, total == 0)} hold no value at all (NaN in every row of "
+            "positive weight). Leave them out."
+        )
+    # far apart from zero a plain sum of squares would cancel
+    mean = (np.where(present, table, 0.0) * share).sum(axis=0) / total
+    variance = (np.where(present, table - mean, 0.0) ** 2 * share).sum(axis=0) / total
+    scale = np.sqrt(variance)
+    constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)
+    if constant.any():
+        warnings.warn(
+            f"Constant in the training rows and so without information: column(s) "
+            f"{_listed(estimator, constant)}.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return mean, np.where(constant, 1.0, scale)
+
+
+def _listed(estimator, chosen):
+    """Write out the names, or else the positions, of chosen columns."""
+    positions = np.flatnonzero(chosen)
+    names = getattr(estimator, "feature_names_in_", None)
+    return ", ".join(str(i) if names is None else repr(str(names[i])) for i in positions)
