@@ -63,7 +63,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         [1]_; more layers are the deep energy [3]_.
 
     activation : {"tanh", "sigmoid", "relu", "identity"}, default="tanh"
-        Response h of the hidden units.
+        Response h of the hidden units. With the bounded ones, tanh and sigmoid, the energy grows
+        without end as a row moves away from the training rows; with relu and identity it need not.
 
     noise : float, default=0.1
         Standard deviation of the noise to undo, in standard deviations of each column.
@@ -265,7 +266,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             potentials = self._evaluate(table, DAEEnergy.potential)
             low, self.potential_median_, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
             self.potential_iqr_ = np.where(high - low > 1e-9, high - low, 1.0)
-            self.offset_ = self._find_offset(self._score(potentials))
+            self.offset_ = self._find_offset(-self._energies(table).sum(axis=1))
         return self
 
     def _fit_modality(self, name, rows, weight, seed, device):
@@ -356,8 +357,9 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return validate_data(self, X, dtype=np.float64, reset=False)
 
-    def _score(self, potentials):
-        return -((potentials - self.potential_median_) / self.potential_iqr_).sum(axis=1)
+    def _energies(self, table):
+        potentials = self._evaluate(table, DAEEnergy.potential)
+        return (potentials - self.potential_median_) / self.potential_iqr_
 
     def transform(self, X):
         """Energies of each modality.
@@ -372,8 +374,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_modalities)
             Energies, in interquartile ranges above the median training row.
         """
-        potentials = self._evaluate(self._check(X), DAEEnergy.potential)
-        return (potentials - self.potential_median_) / self.potential_iqr_
+        return self._energies(self._check(X))
 
     def score_samples(self, X):
         """Minus the total energy of each row: high is normal.
@@ -388,7 +389,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             Scores.
         """
-        return -self.transform(X).sum(axis=1)
+        return -self._energies(self._check(X)).sum(axis=1)
 
     def decision_function(self, X):
         """Score above the threshold: negative for outliers.

@@ -1,0 +1,603 @@
+"""DAEEnergyScorer: what its numbers mean, that they repeat, and what it says of bad input."""
+
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_emma import DAEEnergyScorer
+from sklearn_emma._training.denoising import Denoising
+
+GROUPS = {"left": [0, 1, 2], "right": [4, 3]}
+NAMES = ["left__a", "left__b", "left__c", "right__a", "right__b"]
+ACTIVATIONS = ["identity", "relu", "sigmoid", "tanh"]
+
+
+def make_table(n=200, seed=0):
+    """Return columns of different units, correlated within modalities."""
+    rng = np.random.RandomState(seed)
+    latent = rng.normal(size=(n, 2))
+    X = latent[:, [0, 0, 0, 1, 1]] + 0.3 * rng.normal(size=(n, 5))
+    return X * [1.0, 10.0, 0.1, 5.0, 1.0] + [0.0, 100.0, 0.0, -3.0, 2.0]
+
+
+def make_scorer(modalities=GROUPS, **params):
+    return DAEEnergyScorer(
+        modalities, **{"hidden_layer_sizes": (8,), "max_epochs": 5, "random_state": 0, **params}
+    )
+
+
+@pytest.fixture(scope="module")
+def X():
+    return make_table()
+
+
+@pytest.fixture(scope="module")
+def fitted(X):
+    return make_scorer(hidden_layer_sizes=(16, 8), max_epochs=20).fit(X)
+
+
+# What the numbers mean
+
+
+def test_energies_are_in_interquartile_ranges_above_the_median(fitted, X):
+    energies = fitted.transform(X)
+    assert energies.shape == (200, 2)
+    assert energies.dtype == np.float64
+    low, middle, high = np.quantile(energies, [0.25, 0.5, 0.75], axis=0)
+    np.testing.assert_allclose(middle, 0.0, atol=1e-12)
+    np.testing.assert_allclose(high - low, 1.0)
+
+
+def test_energy_tells_which_modality_fails():
+    X, clean = make_table(1000), make_table(300, seed=1)
+    scorer = make_scorer(hidden_layer_sizes=(64, 32), max_epochs=40).fit(X)
+    broken = clean.copy()
+    broken[:, [3, 4]] += 2.0 * X.std(0)[[3, 4]] * np.random.RandomState(2).normal(size=(300, 2))
+    before, after = scorer.transform(clean), scorer.transform(broken)
+    np.testing.assert_array_equal(before[:, 0], after[:, 0])
+    truth = np.repeat([0, 1], 300)
+    assert roc_auc_score(truth, np.concatenate([before[:, 1], after[:, 1]])) > 0.85
+
+
+def test_scores_offset_and_predictions_follow_from_the_energies(fitted, X):
+    scores = fitted.score_samples(X)
+    np.testing.assert_array_equal(scores, -fitted.transform(X).sum(1))
+    np.testing.assert_array_equal(fitted.decision_function(X), scores - fitted.offset_)
+    predictions = fitted.predict(X)
+    np.testing.assert_array_equal(predictions, np.where(scores >= fitted.offset_, 1, -1))
+    low, high = np.quantile(scores, [0.25, 0.75])
+    assert fitted.offset_ == pytest.approx(low - 1.5 * (high - low))
+    np.testing.assert_array_equal(clone(fitted).fit_predict(X), predictions)
+
+
+@pytest.mark.parametrize("contamination", [0.05, 0.25, 0.5])
+def test_contamination_is_the_fraction_of_training_rows_called_outliers(X, contamination):
+    predictions = make_scorer(contamination=contamination).fit(X).predict(X)
+    assert np.mean(predictions == -1) == pytest.approx(contamination)
+
+
+@pytest.mark.parametrize("sizes", [(6,), (6, 5), (6, 5, 4)])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_energy_gradient_is_the_derivative_of_transform(X, activation, sizes):
+    modalities = {"left": [2, 0], "right": [4, 3]}
+    scorer = make_scorer(
+        modalities, remainder="drop", activation=activation, hidden_layer_sizes=sizes
+    ).fit(X)
+    rows, owner = X[:5] + 0.1, [0, None, 0, 1, 1]
+    gradient = scorer.energy_gradient(rows)
+    assert gradient.shape == rows.shape
+    for column, modality in enumerate(owner):
+        step = 1e-5 * X[:, column].std() * np.eye(5)[column]
+        rise = scorer.transform(rows + step) - scorer.transform(rows - step)
+        derivative = rise / (2 * step[column])
+        if modality is None:
+            assert not derivative.any()
+            assert not gradient[:, column].any()
+            continue
+        other = 1 - modality
+        assert not derivative[:, other].any()
+        np.testing.assert_allclose(
+            gradient[:, column], derivative[:, modality], rtol=1e-4, atol=1e-6 / X[:, column].std()
+        )
+
+
+def test_energy_gradient_blames_the_column_that_is_off(fitted, X):
+    row = np.median(X, axis=0)[None]
+    row[0, 1] += 4 * X[:, 1].std()
+    blame = np.abs(fitted.energy_gradient(row) * X.std(0))
+    assert blame.argmax() == 1
+
+
+def test_reconstruction_is_in_the_units_of_the_columns_and_its_error_in_standard_ones(fitted, X):
+    reconstruction = fitted.reconstruct(X)
+    assert (np.abs(reconstruction - X).mean(0) < 0.5 * X.std(0)).all()
+    distance = ((reconstruction - X) / fitted.scale_) ** 2
+    expected = np.column_stack([distance[:, columns].sum(1) for columns in GROUPS.values()])
+    error = fitted.reconstruction_error(X)
+    assert error.shape == (200, 2)
+    np.testing.assert_allclose(error, expected)
+
+
+def test_reconstruct_leaves_columns_of_no_modality_zero(X):
+    scorer = make_scorer({"left": [0, 1]}, remainder="drop").fit(X)
+    reconstruction = scorer.reconstruct(X)
+    assert not reconstruction[:, 2:].any()
+    assert reconstruction[:, :2].all()
+
+
+def test_training_lowers_the_loss(fitted):
+    assert [len(curve) for curve in fitted.loss_curve_] == [20, 20]
+    assert all(curve[-1] < curve[0] for curve in fitted.loss_curve_)
+    assert fitted.n_iter_ == 20
+    assert fitted.validation_loss_curve_ is None
+
+
+def test_early_stopping_stops_and_keeps_the_best_epoch(X):
+    stopped = make_scorer(
+        early_stopping=True, validation_fraction=0.25, n_iter_no_change=2, max_epochs=200, tol=0.01
+    ).fit(X)
+    lengths = [len(curve) for curve in stopped.validation_loss_curve_]
+    assert lengths == [len(curve) for curve in stopped.loss_curve_]
+    assert stopped.n_iter_ == max(lengths) < 200
+    for curve in stopped.validation_loss_curve_:
+        assert len(curve) - 1 - curve.argmin() <= 2
+    # off again: no trace of the earlier fit
+    refitted = stopped.set_params(early_stopping=False, max_epochs=3).fit(X)
+    assert refitted.validation_loss_curve_ is None
+    assert refitted.n_iter_ == 3
+
+
+def test_weights_steer_the_fit_and_zero_leaves_a_row_out(X):
+    weight = np.ones(200)
+    weight[150:] = 0.0
+    with_zeros, without = make_scorer(), make_scorer()
+    with_zeros.fit(X, sample_weight=weight)
+    without.fit(X[:150])
+    np.testing.assert_array_equal(with_zeros.transform(X), without.transform(X))
+    weight[:10] = 50.0
+    assert not np.allclose(make_scorer().fit(X, None, weight).transform(X), without.transform(X))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("sizes", [(8,), (8, 4)])
+def test_a_row_very_far_out_has_a_large_energy_and_never_nan(X, activation, sizes):
+    scorer = make_scorer(activation=activation, hidden_layer_sizes=sizes, max_epochs=20).fit(X)
+    for value in (1e6, 1e200, -1e300, np.finfo(float).max):
+        rows = X[:3].copy()
+        rows[:, [0, 3]] = value
+        if activation in ("sigmoid", "tanh"):
+            assert (scorer.transform(rows) > 1e3).all()
+            assert (scorer.predict(rows) == -1).all()
+        for method in ("transform", "reconstruct", "reconstruction_error", "energy_gradient"):
+            assert not np.isnan(getattr(scorer, method)(rows)).any()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_energies_of_tensors_are_those_of_tables(X, activation):
+    scorer = make_scorer(None, activation=activation).fit(X)
+    energy = scorer._torch_energy(torch.device("cpu"))
+    on_tensors = energy(torch.tensor(X, dtype=torch.float32))
+    np.testing.assert_allclose(on_tensors.numpy(), scorer.transform(X)[:, 0], atol=1e-2)
+    assert not energy(torch.full((1, 5), 3e38)).isnan().any()
+
+
+# That the numbers repeat
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["transform", "score_samples", "reconstruct", "reconstruction_error", "energy_gradient"],
+)
+def test_a_row_is_scored_bit_for_bit_the_same_in_any_company(fitted, method):
+    rows = make_table(1100, seed=3)
+    score = getattr(fitted, method)
+    together = score(rows)
+    order = np.random.RandomState(0).permutation(len(rows))
+    np.testing.assert_array_equal(score(rows[order]), together[order])
+    for batch in (1, 3, 64):
+        parts = [score(rows[i : i + batch]) for i in range(0, 192, batch)]
+        np.testing.assert_array_equal(np.concatenate(parts), together[:192])
+
+
+def test_many_modalities_sum_to_the_same_score_in_any_company():
+    rows = np.random.RandomState(0).normal(size=(60, 20))
+    scorer = make_scorer({f"m{i}": [i] for i in range(20)}, max_epochs=1).fit(rows)
+    one_by_one = np.concatenate([scorer.score_samples(row[None]) for row in rows])
+    np.testing.assert_array_equal(scorer.score_samples(rows), one_by_one)
+
+
+def test_same_random_state_same_result(X):
+    first, second, other = (
+        make_scorer(random_state=seed).fit(X).transform(X) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert not np.allclose(first, other)
+
+
+def test_a_random_state_instance_moves_on(X):
+    scorer = make_scorer(random_state=np.random.RandomState(0))
+    first, second = scorer.fit(X).transform(X), scorer.fit(X).transform(X)
+    assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_parallel_fits_equal_the_serial_one(X, backend):
+    serial = make_scorer(early_stopping=True).fit(X)
+    with joblib.parallel_backend(backend):
+        parallel = make_scorer(early_stopping=True, n_jobs=2).fit(X)
+    np.testing.assert_array_equal(serial.transform(X), parallel.transform(X))
+    np.testing.assert_array_equal(serial.loss_curve_, parallel.loss_curve_)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_search_gives_the_same_result_in_parallel(X, backend):
+    def scores(n_jobs):
+        search = GridSearchCV(
+            make_scorer(max_epochs=2),
+            {"noise": [0.05, 0.2], "activation": ["tanh", "relu"]},
+            scoring=mean_score,
+            cv=2,
+            n_jobs=n_jobs,
+        )
+        with joblib.parallel_backend(backend):
+            return search.fit(X).cv_results_["mean_test_score"]
+
+    np.testing.assert_array_equal(scores(1), scores(2))
+
+
+def mean_score(estimator, X, y=None):
+    return estimator.score_samples(X).mean()
+
+
+def test_torch_is_left_as_it_was(X):
+    state, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    make_scorer(early_stopping=True).fit(X).transform(X)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+    assert torch.get_default_dtype() == dtype
+    assert torch.is_grad_enabled() == grad
+
+
+# Every kind of table
+
+
+def test_single_precision_and_odd_memory_give_the_same_energies(fitted, X):
+    expected = fitted.transform(X)
+    np.testing.assert_allclose(fitted.transform(X.astype(np.float32)), expected, atol=1e-3)
+    reversed_rows = np.ascontiguousarray(X[::-1])[::-1]
+    assert reversed_rows.strides[0] < 0
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    for table in (reversed_rows, read_only, np.asfortranarray(X), X.tolist(), X.astype(object)):
+        np.testing.assert_array_equal(fitted.transform(table), expected)
+        refit = clone(fitted).fit(table)
+        np.testing.assert_array_equal(refit.transform(X), expected)
+
+
+def test_integers_are_numbers():
+    X = np.random.RandomState(0).randint(0, 9, size=(50, 2))
+    as_integers, as_floats = (make_scorer(None).fit(table) for table in (X, X.astype(float)))
+    np.testing.assert_array_equal(as_integers.transform(X), as_floats.transform(X))
+
+
+def make_pandas(X):
+    return pd.DataFrame(X, columns=NAMES)
+
+
+def make_polars(X):
+    return pytest.importorskip("polars").DataFrame(X, schema=NAMES)
+
+
+@pytest.mark.parametrize("make_frame", [make_pandas, make_polars])
+@pytest.mark.parametrize(
+    "modalities",
+    ["prefix", {"left": NAMES[:3], "right": NAMES[3:]}, lambda name: name.split("__")[0]],
+    ids=["prefix", "names", "callable"],
+)
+def test_frames_give_what_arrays_give(X, make_frame, modalities):
+    frame = make_frame(X)
+    scorer = make_scorer(modalities).fit(frame)
+    assert scorer.modality_names_ == ["left", "right"]
+    assert scorer.feature_names_in_.tolist() == NAMES
+    plain = make_scorer({"left": [0, 1, 2], "right": [3, 4]}).fit(X)
+    np.testing.assert_array_equal(scorer.transform(frame), plain.transform(X))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_output_is_a_frame_when_asked_for(X, library):
+    pytest.importorskip(library)
+    scorer = make_scorer().set_output(transform=library)
+    energies = scorer.fit(X).transform(X)
+    assert type(energies).__module__.startswith(library)
+    assert list(energies.columns) == ["energy_left", "energy_right"]
+    assert isinstance(scorer.score_samples(X), np.ndarray)
+
+
+def test_energies_are_named_after_their_modalities(fitted):
+    assert fitted.get_feature_names_out().tolist() == ["energy_left", "energy_right"]
+    assert make_scorer(None).fit(make_table()).get_feature_names_out().tolist() == ["energy_all"]
+
+
+def test_in_a_pipeline(X):
+    pipeline = make_pipeline(StandardScaler(), make_scorer())
+    assert pipeline.fit(X).score_samples(X).shape == (200,)
+    assert pipeline.get_feature_names_out().tolist() == ["energy_left", "energy_right"]
+
+
+# Persistence and representation
+
+
+def test_pickle_is_small_and_scores_the_same(fitted, X):
+    data = pickle.dumps(fitted)
+    assert len(data) < 20_000
+    assert b"torch" not in data
+    np.testing.assert_array_equal(pickle.loads(data).transform(X), fitted.transform(X))
+
+
+def test_skops_round_trip(fitted, X):
+    skops = pytest.importorskip("skops.io")
+    data = skops.dumps(fitted)
+    unknown = skops.get_untrusted_types(data=data)
+    assert unknown == ["sklearn_emma._scorer.DAEEnergyScorer"]
+    loaded = skops.loads(data, trusted=unknown)
+    np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
+
+
+def test_clone_is_unfitted_and_equal(fitted, X):
+    copy = clone(fitted)
+    assert not hasattr(copy, "mean_")
+    np.testing.assert_array_equal(copy.fit(X).transform(X), fitted.transform(X))
+
+
+def test_representations(fitted):
+    assert repr(fitted).startswith("DAEEnergyScorer(")
+    assert "DAEEnergyScorer" in fitted._repr_html_()
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "message"),
+    [
+        (
+            make_table()[:1],
+            ValueError,
+            "Found array with 1 sample\\(s\\).*minimum of 2 is required",
+        ),
+        (np.empty((0, 5)), ValueError, "Found array with 0 sample\\(s\\)"),
+        (np.empty((5, 0)), ValueError, "Found array with 0 feature\\(s\\)"),
+        (make_table()[0], ValueError, "Expected 2D array, got 1D array instead"),
+        (make_table()[None], ValueError, "Found array with dim 3.*DAEEnergyScorer"),
+        (
+            sparse.csr_array(make_table()),
+            TypeError,
+            "Sparse data was passed.*dense data is required",
+        ),
+        (make_table() + 1j, ValueError, "Complex data not supported"),
+        (np.full((9, 5), "radar"), ValueError, "could not convert string to float"),
+        (np.array([[1.0, "radar"]] * 9, object), ValueError, "could not convert string to float"),
+        (np.array([[1.0, {}]] * 9, object), TypeError, "argument must be .* string.* number"),
+    ],
+    ids=[
+        "one row",
+        "no row",
+        "no column",
+        "one dimension",
+        "three dimensions",
+        "sparse",
+        "complex",
+        "strings",
+        "object strings",
+        "objects",
+    ],
+)
+def test_tables_that_are_no_tables(table, error, message):
+    with pytest.raises(error, match=message):
+        make_scorer(None).fit(table)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(np.nan, "Input X contains NaN"), (np.inf, "Input X contains infinity or a value too large")],
+)
+@pytest.mark.parametrize("rows", [slice(None), slice(1)], ids=["whole column", "one cell"])
+def test_values_that_are_no_numbers(fitted, X, value, message, rows):
+    table = X.copy()
+    table[rows, 2] = value
+    with pytest.raises(ValueError, match=message):
+        make_scorer().fit(table)
+    for method in ("transform", "score_samples", "predict", "reconstruct", "energy_gradient"):
+        with pytest.raises(ValueError, match=message):
+            getattr(fitted, method)(table)
+
+
+def test_text_columns_of_frames(X):
+    frame = make_pandas(X).assign(right__b="quiet")
+    with pytest.raises(ValueError, match="could not convert string to float: 'quiet'"):
+        make_scorer("prefix").fit(frame)
+
+
+@pytest.mark.parametrize("value", [0.0, -7.25, 1e12])
+def test_constant_columns_warn_by_position_or_name(X, value):
+    table = X.copy()
+    table[:, 3] = value
+    with pytest.warns(
+        UserWarning, match="Constant in the training rows.*column\\(s\\) 3\\."
+    ) as seen:
+        scorer = make_scorer().fit(table)
+    assert seen[0].filename == __file__
+    assert np.isfinite(scorer.transform(X)).all()
+    assert scorer.scale_[3] == 1.0
+    with pytest.warns(UserWarning, match="column\\(s\\) 'right__a'\\."):
+        make_scorer().fit(make_pandas(table))
+
+
+def test_a_table_of_constants_warns_and_still_tells_other_rows():
+    table = np.tile([1.0, 2.0], (20, 1))
+    with pytest.warns(UserWarning, match="column\\(s\\) 0, 1\\."):
+        scorer = make_scorer(None, max_epochs=30).fit(table)
+    typical, other = scorer.transform([[1.0, 2.0], [4.0, 2.0]])[:, 0]
+    assert np.isfinite([typical, other]).all()
+    assert typical < other
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.r_[-1.0, np.ones(199)], "(?i)negative.*sample_weight.*got -1"),
+        (np.zeros(200), "(?i)sample weights must contain at least one non-zero number"),
+        (np.ones(7), "sample_weight.shape == \\(7,\\), expected \\(200,\\)"),
+        (np.ones((200, 2)), "(?i)sample weights must be 1D array or scalar"),
+        (np.r_[np.nan, np.ones(199)], "Input sample_weight contains NaN"),
+        (np.r_[np.inf, np.ones(199)], "Input sample_weight contains infinity"),
+    ],
+)
+def test_weights_that_are_none(X, weight, message):
+    with pytest.raises(ValueError, match=message):
+        make_scorer().fit(X, sample_weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "values"),
+    [
+        ("modalities", [3, "suffix", 0.5]),
+        ("remainder", [None, 1]),
+        ("hidden_layer_sizes", ["64", None, 64]),
+        ("activation", ["softmax", None, 1]),
+        ("noise", [0.0, -0.1, np.nan, np.inf, "high"]),
+        ("contamination", [0.0, 0.51, -0.1, "none", None]),
+        ("learning_rate", [0.0, -1.0, np.inf, "adaptive"]),
+        ("max_epochs", [0, -1, 2.5, "auto"]),
+        ("batch_size", [0, -1, 2.5, "full", None]),
+        ("early_stopping", ["yes", None, 2]),
+        ("validation_fraction", [0.0, 1.0, -0.5, "auto"]),
+        ("n_iter_no_change", [0, -1, 1.5]),
+        ("tol", [-1e-3, "small"]),
+        ("n_jobs", [1.5, "all"]),
+        ("device", [None, 0]),
+        ("random_state", [-1, 1.5, "seed"]),
+        ("verbose", ["yes", -1]),
+    ],
+)
+def test_parameters_out_of_range_are_named(X, parameter, values):
+    for value in values:
+        message = f"The '{parameter}' parameter of DAEEnergyScorer must be .*Got "
+        with pytest.raises(ValueError, match=message):
+            make_scorer(**{parameter: value}).fit(X)
+
+
+def test_every_parameter_has_a_constraint():
+    assert set(DAEEnergyScorer._parameter_constraints) == set(DAEEnergyScorer().get_params())
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (8, -1), (8.5,), [8, "4"]])
+def test_layers_need_units(X, sizes):
+    with pytest.raises(ValueError, match="hidden_layer_sizes must hold at least one positive"):
+        make_scorer(hidden_layer_sizes=sizes).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "message"),
+    [
+        ({}, "There is no modality"),
+        ({"left": [], "right": [3]}, "modality 'left' is empty"),
+        ({"left": ["a"]}, "columns have no names"),
+        ({"left": [0, 9]}, "out of range"),
+        ({"left": [0, 1], "right": [1, 2, 3, 4]}, "column 1 is in two modalities"),
+        ({"left": [0, 1]}, "3 column\\(s\\) belong to no modality"),
+        ("prefix", "needs column names that are strings"),
+    ],
+)
+def test_wrong_groups(X, modalities, message):
+    with pytest.raises(ValueError, match=message):
+        make_scorer(modalities).fit(X)
+
+
+def test_unknown_column_of_a_frame(X):
+    with pytest.raises(ValueError, match="unknown column.*'left__x'"):
+        make_scorer({"left": ["left__x"]}).fit(make_pandas(X))
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
+def test_a_device_that_is_not_there(X, device):
+    with pytest.raises(ValueError, match=f"device='{device}' is not available here.*'auto'"):
+        make_scorer(device=device).fit(X)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
+def test_cuda_asked_for_and_absent(X):
+    with pytest.raises(ValueError, match="device='cuda' is not available here.*device='cpu'"):
+        make_scorer(device="cuda").fit(X)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_fit_on_cuda_scores_on_the_cpu(X):
+    on_gpu, on_cpu = (make_scorer(device=device).fit(X) for device in ("cuda", "cpu"))
+    assert np.isfinite(on_gpu.transform(X)).all()
+    assert on_gpu.loss_curve_[0][-1] == pytest.approx(on_cpu.loss_curve_[0][-1], rel=0.5)
+    assert b"torch" not in pickle.dumps(on_gpu)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("learning_rate", [1e4, 1e30])
+def test_an_absurd_learning_rate_is_divergence(X, activation, learning_rate):
+    scorer = make_scorer(activation=activation, learning_rate=learning_rate, max_epochs=20)
+    with pytest.raises(ValueError, match="Training diverged.*Lower learning_rate"):
+        scorer.fit(X)
+    assert not hasattr(scorer, "n_features_in_")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interrupted_fit_leaves_the_earlier_one(X, monkeypatch, error):
+    scorer = make_scorer().fit(make_pandas(X))
+    expected = scorer.transform(make_pandas(X))
+    loss, calls = Denoising.loss, []
+
+    def interrupt(self, *batch):
+        calls.append(None)
+        if len(calls) > 7:
+            raise error
+        return loss(self, *batch)
+
+    monkeypatch.setattr(Denoising, "loss", interrupt)
+    with pytest.raises(error):
+        scorer.set_params(modalities=None).fit(X[:, :3])
+    assert len(calls) == 8
+    np.testing.assert_array_equal(scorer.transform(make_pandas(X)), expected)
+    assert scorer.feature_names_in_.tolist() == NAMES
+
+
+@pytest.mark.parametrize(
+    "method", ["transform", "score_samples", "predict", "reconstruct", "energy_gradient"]
+)
+def test_width_or_names_that_differ_from_fit(X, method):
+    call = getattr(make_scorer().fit(X), method)
+    with pytest.raises(ValueError, match="X has 4 features, but DAEEnergyScorer is expecting 5"):
+        call(X[:, :4])
+    frame = make_pandas(X)
+    call = getattr(make_scorer().fit(frame), method)
+    with pytest.raises(ValueError, match="(?s)feature names should match.*unseen at fit.*left__x"):
+        call(frame.rename(columns={"left__a": "left__x"}))
+    with pytest.raises(ValueError, match="must be in the same order"):
+        call(frame[NAMES[::-1]])
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        call(X)
+
+
+def test_no_warning_for_ordinary_tables(X):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_scorer(early_stopping=True, verbose=False).fit(X).predict(X[:1])
