@@ -14,11 +14,20 @@ def generator(seed=0):
 def test_shuffled_batches_hold_every_row_once_and_keep_rows_together():
     x = torch.arange(10.0)
     batches = list(shuffled([x, 10.0 * x], 4, generator()))
-    assert [len(first) for first, _ in batches] == [4, 4, 2]
+    assert [len(first) for first, _ in batches] == [4, 3, 3]
     assert all(torch.equal(second, 10.0 * first) for first, second in batches)
     order = torch.cat([first for first, _ in batches])
     assert torch.equal(order.sort().values, x)
     assert not torch.equal(order, x)
+
+
+@pytest.mark.parametrize("n_rows", [1, 4, 5, 9, 33])
+def test_no_batch_is_too_large_and_none_a_small_rest(n_rows):
+    sizes = [len(batch) for (batch,) in shuffled([torch.zeros(n_rows)], 4, generator())]
+    assert sum(sizes) == n_rows
+    assert len(sizes) == -(-n_rows // 4)
+    assert max(sizes) <= 4
+    assert max(sizes) - min(sizes) <= 1
 
 
 def test_shuffling_is_the_generators():
