@@ -8,8 +8,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
+from sklearn.utils.validation import check_is_fitted, check_memory
 
 from ._compat import (
     HasMethods,
@@ -20,7 +19,7 @@ from ._compat import (
 )
 from ._energies import ModalityEnergy, check_energy, fit_scorers
 from ._modalities import resolve_modalities
-from ._predictor import build_predictor, check_predictor
+from ._predictor import build_predictor, check_predictor, seeded_layers
 from ._scorer import DAEEnergyScorer
 from ._training.batches import blockwise
 from ._training.device import resolve_device
@@ -31,7 +30,9 @@ from ._training.weights import load_arrays, to_arrays
 from ._validation import (
     all_or_nothing,
     auto_batch_size,
+    check_labels,
     check_layer_sizes,
+    check_table,
     check_weights,
     column_statistics,
 )
@@ -333,10 +334,8 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def _fit(self, X, y, sample_weight, previous):
         check_layer_sizes(self.hidden_layer_sizes)
         device = resolve_device(self.device)
-        table, y = validate_data(
-            self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
-        )
-        check_classification_targets(y)
+        table, y = check_table(self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2)
+        check_labels(y)
         weight, keep = check_weights(sample_weight, table)
         table, y = table[keep], y[keep]
         self.classes_, target = np.unique(y, return_inverse=True)
@@ -368,6 +367,11 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 memory=check_memory(self.memory),
             )
         weight = weight * compute_sample_weight(self.class_weight, y)
+        if (weight < 0).any() or not weight.any():
+            raise ValueError(
+                "class_weight must hold weights that are not negative, and not zero for all "
+                f"classes, got {self.class_weight!r}."
+            )
         self._train(modalities, target, weight / weight.mean(), seed, device, start)
         return self
 
@@ -401,9 +405,8 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             for columns in self.modality_columns_
         ]
 
-    def _energies(self):
+    def _energies(self, gap_costs):
         """Return the energy of each modality."""
-        gap_costs = getattr(self, "potential_scale_", np.zeros(len(self.modality_names_)))
         return [
             ModalityEnergy(name, self.energy_scorers_[name], self.median_[columns], gap_cost)
             for name, columns, gap_cost in zip(
@@ -430,7 +433,13 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         rows = Rows([tensor(x) for x in modalities], None, tensor(target).long(), tensor(weight))
         network = self._predictor(seed)
         if start is not None:
-            load_arrays(network, self.network_weights_)
+            try:
+                load_arrays(network, self.network_weights_)
+            except RuntimeError as error:
+                raise ValueError(
+                    "warm_start=True needs the network of the previous fit, but module or "
+                    "hidden_layer_sizes changed. Set warm_start=False to start anew."
+                ) from error
         network.to(device)
         check_predictor(network, fill([x[:2] for x in rows.modalities], fills), len(self.classes_))
         held_out = None
@@ -438,22 +447,23 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             held_out = _hold_out(target, self.validation_fraction, seed)
         params = self.get_params(deep=False)
         params["batch_size"] = auto_batch_size(self.batch_size, len(target))
-        gate, self.history_ = train_stage2(
-            network,
-            rows,
-            held_out,
-            fills,
-            self.modality_names_,
-            self._energies(),
-            training_corruption(self.corruption),
-            Settings(**{field.name: params[field.name] for field in fields(Settings)}),
-            make_generator(seed, device),
-            make_generator(seed),
-            start,
-        )
+        with seeded_layers(self.module, seed, device):
+            gate, self.history_ = train_stage2(
+                network,
+                rows,
+                held_out,
+                fills,
+                self.modality_names_,
+                self._energies(np.zeros(len(fills)) if start is None else self.potential_scale_),
+                training_corruption(self.corruption),
+                Settings(**{field.name: params[field.name] for field in fields(Settings)}),
+                make_generator(seed, device),
+                make_generator(seed),
+                start,
+            )
         for name, value in to_arrays(gate).items():
             setattr(self, f"{name}_", value if value.ndim else float(value))
-        self.capacity_ = float(gate.capacity())
+        self.capacity_ = float(gate.capacity().detach())
         self.coldness_ = float(self.coldness)
         self.network_weights_ = to_arrays(network)
         self.n_iter_ = len(self.history_["train_loss"])
@@ -461,9 +471,9 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def _read(self, X):
         """Return standardised modalities with their gaps filled, and their potentials."""
         check_is_fitted(self)
-        table = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        table = check_table(self, X, ensure_all_finite="allow-nan", reset=False)
         modalities = self._standardise(table)
-        energies = zip(self._energies(), modalities, strict=True)
+        energies = zip(self._energies(self.potential_scale_), modalities, strict=True)
         potential = np.column_stack([energy(x) for energy, x in energies])
         fills = [self.median_[columns] for columns in self.modality_columns_]
         filled = [np.where(np.isnan(x), f, x) for x, f in zip(modalities, fills, strict=True)]
@@ -671,7 +681,14 @@ def _same(a, b):
 def _hold_out(target, fraction, seed):
     """Return positions of the rows held out, stratified by class where possible."""
     stratify = target if np.bincount(target).min() > 1 else None
-    n_held_out = max(len(np.unique(target)), round(fraction * len(target)))
+    n_classes = len(np.unique(target))
+    n_held_out = max(n_classes, round(fraction * len(target)))
+    if len(target) - n_held_out < n_classes:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={fraction:g} would hold out {n_held_out}"
+            f" of {len(target)} rows, and leave too few to learn {n_classes} classes from. Lower "
+            "validation_fraction, or set early_stopping=False."
+        )
     _, held_out = train_test_split(
         np.arange(len(target)), test_size=n_held_out, stratify=stratify, random_state=seed
     )

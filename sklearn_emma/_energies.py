@@ -141,9 +141,9 @@ def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
                 "modality out."
             )
         scorer = clone(scorer)
-        params = scorer.get_params(deep=False)
-        if "random_state" in params and params["random_state"] is None:
-            scorer.set_params(random_state=seed + i)
+        for key, value in scorer.get_params().items():
+            if value is None and key.rpartition("__")[2] == "random_state":
+                scorer.set_params(**{key: seed + i})
         jobs.append(delayed(fit)(scorer, x[complete], weight[complete]))
     return dict(zip(scorers, Parallel(n_jobs=n_jobs)(jobs), strict=True))
 

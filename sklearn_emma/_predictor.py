@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -10,7 +11,34 @@ from ._training.seeding import make_generator
 from .nn import FusionNetwork, GatedInputs
 
 # torch initialises layers from its global generator only, which all threads share
-_GLOBAL_GENERATOR = threading.Lock()
+_GLOBAL_GENERATOR = threading.RLock()
+
+
+@contextmanager
+def seeded_layers(module, seed, device):
+    """Seed what the user's layers draw while they are trained, and leave no trace of it.
+
+    Layers such as dropout know torch's global generator only, so trainings take turns.
+
+    Parameters
+    ----------
+    module : torch.nn.Module instance, class, callable or None
+        What the user passed. None draws nothing, and waits for nobody.
+    seed : int
+        Determines what is drawn.
+    device : torch.device
+        Where the layers are.
+    """
+    if module is None:
+        yield
+        return
+    cuda = [device] if device.type == "cuda" else []
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def build_predictor(module, hidden_layer_sizes, n_features, n_classes, seed=0):
@@ -44,8 +72,7 @@ def build_predictor(module, hidden_layer_sizes, n_features, n_classes, seed=0):
         )
     if isinstance(module, nn.Module):
         return GatedInputs(copy.deepcopy(module).float())
-    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded_layers(module, seed, torch.device("cpu")):
         network = module(list(n_features), n_classes)
     if not isinstance(network, nn.Module):
         raise TypeError(

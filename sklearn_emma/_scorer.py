@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._compat import Interval, StrOptions, _check_feature_names_in, _fit_context
 from ._modalities import resolve_modalities
@@ -23,6 +23,7 @@ from ._validation import (
     all_or_nothing,
     auto_batch_size,
     check_layer_sizes,
+    check_table,
     check_weights,
     column_statistics,
 )
@@ -245,7 +246,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         with all_or_nothing(self):
             check_layer_sizes(self.hidden_layer_sizes)
             device = resolve_device(self.device)
-            table = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+            table = check_table(self, X, ensure_min_samples=2)
             weight, keep = check_weights(sample_weight, table)
             names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
             table = table[keep]
@@ -355,7 +356,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
 
     def _check(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        return check_table(self, X, reset=False)
 
     def _energies(self, table):
         potentials = self._evaluate(table, DAEEnergy.potential)

@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
 
 from ._compat import _check_sample_weight
 
@@ -31,6 +34,77 @@ def all_or_nothing(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+def check_table(estimator, X, *args, **kwargs):
+    """Validate a table of numbers, and name the columns that hold something else.
+
+    Parameters
+    ----------
+    estimator : estimator
+        On behalf of which.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table.
+    *args, **kwargs : objects
+        Passed to :func:`sklearn.utils.validation.validate_data`.
+
+    Returns
+    -------
+    ndarray of float64, or tuple
+        What validate_data returned.
+    """
+    try:
+        return validate_data(estimator, X, *args, dtype=np.float64, **kwargs)
+    except (TypeError, ValueError) as error:
+        guilty = [] if issparse(X) or np.ndim(X) != 2 else _columns_without_numbers(X)
+        if not guilty:
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"X must hold numbers, but column(s) {', '.join(map(repr, guilty))} hold something "
+            f"else: {str(error).partition('. ')[0]}. Encode them as numbers first, for instance "
+            "with sklearn.preprocessing.OneHotEncoder, or leave them out."
+        ) from error
+
+
+def _columns_without_numbers(X):
+    """Return names, or else positions, of columns that cannot be read as numbers."""
+    if hasattr(X, "columns"):
+        columns = {name: np.asarray(X[name]) for name in X.columns}
+    else:
+        table = np.asarray(X)
+        columns = {}
+        if table.dtype.kind in "OSU":
+            columns = {i: table[:, i] for i in range(table.shape[1])}
+    return [name for name, values in columns.items() if not _is_numeric(values)]
+
+
+def _is_numeric(values):
+    if values.dtype.kind in "mM":
+        return False
+    try:
+        values.astype(float)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def check_labels(y):
+    """Raise ValueError unless y holds class labels that can be put in order.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        The labels.
+    """
+    if y.dtype == object and not all(isinstance(label, str) for label in y):
+        kinds = ", ".join(sorted({type(label).__name__ for label in y}))
+        raise ValueError(
+            "Unknown label type: y must hold labels of one kind, all strings or all numbers, none "
+            f"missing, but is an array of objects of type {kinds}. Leave out rows without a label, "
+            "and convert the others, for instance with y.astype(str)."
+        )
+    check_classification_targets(y)
 
 
 def check_weights(sample_weight, X):

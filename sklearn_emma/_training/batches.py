@@ -1,5 +1,6 @@
 """Tensors in, batches out: shuffled ones for training, equal blocks for evaluation."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -13,27 +14,29 @@ BLOCK = 1024
 def shuffled(
     tensors: Sequence[Tensor], batch_size: int, generator: torch.Generator
 ) -> Iterator[list[Tensor]]:
-    """Shuffle the rows once, then slice.
+    """Shuffle the rows once, then slice into batches as equal as can be.
+
+    A small rest would be a noisy step, and a rest of one row too few for batch normalisation.
 
     Parameters
     ----------
     tensors : sequence of Tensor of shape (n_samples, ...)
         What a batch consists of.
     batch_size : int
-        Rows per batch; the last may be smaller.
+        Rows per batch at most.
     generator : torch.Generator
         On the device of the tensors.
 
     Yields
     ------
-    list of Tensor of shape (batch_size, ...)
+    list of Tensor of shape (n_rows, ...)
         Views into shuffled copies.
     """
     n_samples = len(tensors[0])
     order = torch.randperm(n_samples, generator=generator, device=tensors[0].device)
     copies = [tensor[order] for tensor in tensors]
-    for start in range(0, n_samples, batch_size):
-        yield [tensor[start : start + batch_size] for tensor in copies]
+    n_batches = math.ceil(n_samples / batch_size)
+    yield from map(list, zip(*(tensor.tensor_split(n_batches) for tensor in copies), strict=True))
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ from sklearn_emma.nn import (
     EnergyAttention,
     FusionNetwork,
     GatedInputs,
+    GateState,
     capacity_penalty,
     energy_alignment,
     weighted_cross_entropy,
@@ -206,7 +207,13 @@ class GatedClassification(Task):
         self.lambda_capacity = lambda_capacity
         self.lambda_energy = lambda_energy
         self.subset_weight = subset_weight if rows.potential.shape[1] > 1 else 0.0
-        self.ignorant_loss = (1.0 + self.subset_weight) * ignorant_loss(rows)
+        # the regularizers are no measure of success: they may be large however well it goes
+        with torch.no_grad():
+            intact = torch.ones_like(rows.potential)
+            regularizers = self._regularizers(gate.state(rows.potential), intact, rows.weight)
+        self.ignorant_loss = (1.0 + self.subset_weight) * ignorant_loss(rows) + max(
+            float(regularizers), 0.0
+        )
         self.held_out = None if held_out is None else self._with_failures(held_out)
 
     def parameter_groups(self) -> list[dict]:
@@ -245,16 +252,22 @@ class GatedClassification(Task):
         embeddings = self.network.encode(modalities)
         logits = self.network.fuse(embeddings, state.attention)
         loss = weighted_cross_entropy(logits, target, weight)
-        if self.lambda_capacity:
-            loss = loss + self.lambda_capacity * capacity_penalty(self.gate)
-        if self.lambda_energy:
-            alignment = energy_alignment(state.log_importance, indicator, weight)
-            loss = loss - self.lambda_energy * alignment
+        loss = loss + self._regularizers(state, indicator, weight)
         if self.subset_weight and self.training:
             part = torch.where(self._random_part(potential), potential, torch.inf)
             logits = self.network.fuse(embeddings, self.gate(part))
             loss = loss + self.subset_weight * weighted_cross_entropy(logits, target, weight)
         return loss
+
+    def _regularizers(self, state: GateState, indicator: Tensor, weight: Tensor) -> Tensor:
+        """Return what the gate pays for its capacity and for unfaithful energies."""
+        total = torch.zeros((), device=weight.device)
+        if self.lambda_capacity:
+            total = total + self.lambda_capacity * capacity_penalty(self.gate)
+        if self.lambda_energy:
+            alignment = energy_alignment(state.log_importance, indicator, weight)
+            total = total - self.lambda_energy * alignment
+        return total
 
     def _random_part(self, potential: Tensor) -> Tensor:
         """Draw one to M - 1 modalities per row, every number and every choice equally likely."""

@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import clone
-from torch import Tensor, nn
+from torch import Tensor
 
-from sklearn_emma._training.gating import Failures, GatedClassification, PlainClassification, Rows
+from sklearn_emma._training.gating import (
+    Failures,
+    GatedClassification,
+    PlainClassification,
+    Predictor,
+    Rows,
+)
 from sklearn_emma._training.net import EpochNet
 from sklearn_emma._training.progress import progress_callbacks
 from sklearn_emma._training.weights import load_arrays
@@ -115,7 +121,7 @@ def quantile(values: Tensor, q: float) -> float:
 
 
 def train_stage2(
-    network: nn.Module,
+    network: Predictor,
     rows: Rows,
     held_out: Tensor | None,
     fills: list[Tensor],
@@ -131,8 +137,8 @@ def train_stage2(
 
     Parameters
     ----------
-    network : torch.nn.Module
-        With ``encode`` and ``fuse``; trained in place.
+    network : FusionNetwork or GatedInputs
+        Trained in place.
     rows : Rows
         Rows to learn from, potentials not yet known.
     held_out : Tensor of shape (n_held_out,) or None
@@ -142,7 +148,7 @@ def train_stage2(
     names : list of str
         Names of the modalities.
     energies : sequence of ModalityEnergy
-        Potential energies of the modalities.
+        Potential energies of the modalities. Their ``gap_cost`` is set, unless `start` is given.
     corruption : Corruption
         What befalls training rows.
     settings : Settings
@@ -165,10 +171,15 @@ def train_stage2(
     device = rows.target.device
     reference = Reference.from_tensors(rows.modalities, rows.weight, names)
     probe = Failures(_with_fraction(corruption, 1.0), names, reference, generator)
-    constants, rows = calibrate(rows, energies, probe)
+    start_values: Mapping[str, np.ndarray]
+    if start is None:
+        start_values, rows = calibrate(rows, energies, probe)
+    else:
+        start_values = start
+        rows = probe.score(rows, [energy.on_tensors(device) for energy in energies])
     failures = Failures(corruption, names, reference, generator, probe.potentials)
     gate = EnergyAttention(len(names), settings.coldness, generator=gate_generator)
-    load_arrays(gate, start or constants, strict=False)
+    load_arrays(gate, start_values, strict=False)
     gate.to(device)
     kept_back = None
     if held_out is not None:
