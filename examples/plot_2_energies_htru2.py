@@ -1,0 +1,95 @@
+r"""
+What energies tell of pulsars
+=============================
+
+Why: the gate can only be as good as the energies it looks at. Two questions to them, on the pulsar
+candidates of HTRU2, each described by two modalities, its integrated profile (IP) and its
+dispersion curve (DM). Does the energy of a modality grow as the modality is buried in noise? And
+are energies that learned from pulsars alone low for other pulsars and high for everything else?
+(Experiment II of Werenne, 2019.)
+"""
+
+# %%
+# The csv file is taken from the folder that ``SKLEARN_EMMA_DATA`` names, from ``../shared/data``,
+# or downloaded.
+
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+
+from sklearn_emma import DAEEnergyScorer
+from sklearn_emma.corruption import Noise
+from sklearn_emma.datasets import fetch_htru2
+
+local = Path("../shared/data")
+path = local if local.exists() and "SKLEARN_EMMA_DATA" not in os.environ else None
+X, y = fetch_htru2(path=path, return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(
+    X, y, test_size=0.165, stratify=y, random_state=0
+)
+
+# %%
+# First question. An energy is measured in interquartile ranges above the median training row. In
+# how many rows does the noise raise it, and how well does it tell noisy rows from intact ones?
+
+SIGMAS = (0, 0.1, 0.25, 0.5, 1, 2, 4, 8)
+scorer = DAEEnergyScorer("prefix", random_state=0).fit(X_train)
+names = scorer.modality_names_
+intact = scorer.transform(X_test)
+growth = np.zeros((len(names), len(SIGMAS), 3))
+for i, name in enumerate(names):
+    for j, sigma in enumerate(SIGMAS):
+        noise = Noise(sigma, only=name)
+        noisy, _ = noise.corrupt(X_test, "prefix", random_state=0, reference=X_train)
+        energy = scorer.transform(noisy)[:, i]
+        growth[i, j] = np.quantile(energy, [0.25, 0.5, 0.75])
+        labels = np.repeat([0, 1], len(energy))
+        auc = roc_auc_score(labels, np.r_[intact[:, i], energy])
+        print(f"{name}, sigma {sigma:<4}: median energy {growth[i, j, 1]:8.2f}, ROC AUC {auc:.3f}")
+
+# %%
+# Second question. The energies learn from the pulsars among the training rows only, and see no
+# others before the test. Pulsars are few, and most of the rest is far from them. An autoencoder
+# that undoes little noise knows nothing of such distant places, and its energy may have valleys
+# there; one that undoes much noise draws a wider and smoother picture. For the first question it
+# is the other way round: little noise lets little noise be noticed.
+
+for noise in (0.1, 1.0):
+    pulsars = DAEEnergyScorer("prefix", noise=noise, random_state=0).fit(X_train[y_train == 1])
+    energy = pulsars.transform(X_test)
+    measures = {**dict(zip(names, energy.T, strict=True)), "both": energy.sum(axis=1)}
+    aucs = [f"{name} {roc_auc_score(1 - y_test, v):.3f}" for name, v in measures.items()]
+    print(f"trained on pulsars with noise={noise}: ROC AUC of the rest: {', '.join(aucs)}")
+
+# %%
+figure, panels = plt.subplots(1, 3, figsize=(14, 4.3), layout="constrained")
+positions = np.arange(len(SIGMAS))
+for i, (name, color) in enumerate(zip(names, ("#0072B2", "#D55E00"), strict=True)):
+    low, median, high = growth[i].T
+    panels[0].plot(positions, median, color=color, marker="os"[i], label=name)
+    panels[0].fill_between(positions, low, high, color=color, alpha=0.2)
+panels[0].set_xticks(positions, [f"{sigma:g}" for sigma in SIGMAS])
+panels[0].set_yscale("asinh")
+panels[0].set_ylim(-2, None)
+panels[0].yaxis.set_minor_locator(plt.NullLocator())
+panels[0].set_yticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1000"])
+panels[0].set_title("Energy grows with noise")
+panels[0].set(xlabel="noise, in standard deviations", ylabel="energy (median and quartiles)")
+panels[0].legend(frameon=False)
+for axes, name, values in zip(panels[1:], names, energy.T, strict=True):
+    scaled = np.arcsinh(values)
+    bins = np.linspace(scaled.min(), scaled.max(), 40)
+    for label, kind, color in ((1, "pulsars", "#009E73"), (0, "the rest", "#999999")):
+        axes.hist(scaled[y_test == label], bins, density=True, alpha=0.65, color=color, label=kind)
+    ticks = [v for v in (-1, 0, 1, 10, 100, 1000) if scaled.min() <= np.arcsinh(v) <= scaled.max()]
+    axes.set_xticks(np.arcsinh(ticks), ticks)
+    axes.set_title(f"{name}: energy learned from pulsars")
+    axes.set(xlabel="energy", ylabel="density", yticks=[])
+    axes.legend(frameon=False)
+for axes in panels:
+    axes.spines[["top", "right"]].set_visible(False)
+plt.show()

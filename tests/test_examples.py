@@ -1,0 +1,68 @@
+"""Every example runs by itself, without a display."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sklearn_emma.datasets import fetch_htru2
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+def run(name, *arguments):
+    """Run an example as a user does, and give what it printed."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    process = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+@pytest.fixture
+def htru2():
+    local = ROOT.parent / "shared" / "data"
+    try:
+        fetch_htru2(path=local if local.exists() else None, download_if_missing=False)
+    except OSError:
+        pytest.skip("HTRU2 is not at hand")
+
+
+def test_plain_torch_loop_shuts_out_the_failing_modality():
+    last = run("plain_torch_loop.py").splitlines()[-1]
+    failing, *others = (float(share) for share in last.split("attention ")[1].split(","))
+    assert failing < 0.1 < 0.5 < min(others)
+
+
+@pytest.mark.slow
+def test_manifolds_centre_of_the_circle_is_suspicious_to_the_energy_alone():
+    error, energy = run("plot_1_manifolds.py").splitlines()[-2:]
+    assert error.startswith("reconstruction error")
+    assert error.endswith("not suspicious")
+    assert energy.startswith("energy")
+    assert energy.endswith(", suspicious")
+
+
+@pytest.mark.slow
+def test_demo_prints_its_table_and_draws_its_picture(tmp_path):
+    picture = tmp_path / "picture.png"
+    out = run("demo.py", "--splits", "1", "--picture", str(picture))
+    assert "named by attention" in out
+    assert picture.stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("htru2")
+@pytest.mark.parametrize("name", ["plot_2_energies_htru2.py", "plot_3_failing_modalities.py"])
+def test_examples_on_htru2_run(name):
+    assert run(name)
