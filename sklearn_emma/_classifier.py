@@ -86,7 +86,7 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     lambda_capacity : float, default=0.0
         Strength of the regularizer that keeps the capacity of the gate low.
 
-    lambda_energy : float, default=0.0
+    lambda_energy : float, default=0.01
         Strength of the regularizer that keeps importance in line with the failures put in.
 
     corruption : Corruption or None, default=None
@@ -251,7 +251,7 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         hidden_layer_sizes=(64, 48, 32),
         coldness=1.0,
         lambda_capacity=0.0,
-        lambda_energy=0.0,
+        lambda_energy=0.01,
         corruption=None,
         subset_weight=1.0,
         pretrain_epochs=10,
@@ -481,6 +481,7 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def _gate(self):
         """Rebuild the gate, in double precision."""
+        check_is_fitted(self)
         gate = EnergyAttention(
             len(self.modality_names_), self.coldness_, generator=make_generator(0)
         )

@@ -141,6 +141,7 @@ def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
                 "modality out."
             )
         scorer = clone(scorer)
+        scorer._warns_of_constants = False  # the classifier did, and knows the columns' names
         for key, value in scorer.get_params().items():
             if value is None and key.rpartition("__")[2] == "random_state":
                 scorer.set_params(**{key: seed + i})

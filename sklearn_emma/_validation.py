@@ -209,7 +209,7 @@ def column_statistics(table, weight, estimator):
     variance = (np.where(present, table - mean, 0.0) ** 2 * share).sum(axis=0) / total
     scale = np.sqrt(variance)
     constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)
-    if constant.any():
+    if constant.any() and getattr(estimator, "_warns_of_constants", True):
         warnings.warn(
             f"Constant in the training rows and so without information: column(s) "
             f"{_listed(estimator, constant)}.",
