@@ -86,7 +86,7 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     lambda_capacity : float, default=0.0
         Strength of the regularizer that keeps the capacity of the gate low.
 
-    lambda_energy : float, default=0.01
+    lambda_energy : float, default=0.1
         Strength of the regularizer that keeps importance in line with the failures put in.
 
     corruption : Corruption or None, default=None
@@ -251,7 +251,7 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         hidden_layer_sizes=(64, 48, 32),
         coldness=1.0,
         lambda_capacity=0.0,
-        lambda_energy=0.01,
+        lambda_energy=0.1,
         corruption=None,
         subset_weight=1.0,
         pretrain_epochs=10,

@@ -172,7 +172,6 @@ class EpochNet(NeuralNet):
             with torch.no_grad():
                 valid = task.validation_loss()
                 state = task.state_of_interest()
-                state = task.state_of_interest()
             self._record("train_loss", train_loss)
             if valid is not None:
                 self._record("valid_loss", valid)

@@ -9,11 +9,15 @@ The first keeps the capacity of the gate low, the second rewards importance on i
 (:math:`\xi = 1`) and its absence on corrupted ones (:math:`\xi = -1`).
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sklearn_emma.nn.attention import EnergyAttention
+
+_LOG_FLOOR = math.log(0.01)
 
 __all__ = ["capacity_penalty", "energy_alignment", "weighted_cross_entropy"]
 
@@ -62,7 +66,9 @@ def energy_alignment(log_importance: Tensor, indicator: Tensor, weight: Tensor) 
     log_importance : Tensor of shape (n_samples, n_modalities)
         :math:`\log\alpha`. A missing modality (minus infinity) has nothing left to align.
     indicator : Tensor of shape (n_samples, n_modalities)
-        :math:`\xi`: +1 intact, -1 corrupted.
+        :math:`\xi`: +1 intact, -1 corrupted. A corrupted modality earns nothing by falling below
+        an importance of 0.01: without that floor the reward has no bound, and grows with the scale
+        of the energies alone, at the expense of intact modalities.
     weight : Tensor of shape (n_samples,)
         Weight of each row.
 
@@ -72,5 +78,6 @@ def energy_alignment(log_importance: Tensor, indicator: Tensor, weight: Tensor) 
         The alignment, to be rewarded by ``lambda_energy``.
     """
     finite = torch.isfinite(log_importance)
-    aligned = (indicator * torch.where(finite, log_importance, 0.0)).sum(-1)
+    earning = torch.where(indicator < 0, log_importance.clamp(min=_LOG_FLOOR), log_importance)
+    aligned = (indicator * torch.where(finite, earning, 0.0)).sum(-1)
     return (aligned * weight).mean()
