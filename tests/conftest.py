@@ -25,6 +25,7 @@ def quick():
         "pretrain_epochs": 2,
         "max_epochs": 5,
         "learning_rate": 0.01,
+        "lambda_energy": 0.0,
         "random_state": 0,
     }
     return lambda **params: EMMAClassifier(**(defaults | params))

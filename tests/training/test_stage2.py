@@ -224,14 +224,16 @@ def test_held_out_rows_are_not_learned_from():
     assert not np.allclose(history["valid_loss"], other_history["valid_loss"])
 
 
-def test_the_start_is_where_training_begins():
+def test_the_start_is_where_training_begins(capsys):
     gate, history, _ = train(max_epochs=10)
     start = to_arrays(gate)
     start["potential_scale"] = start["potential_scale"] * 3
     energies = make_energies()
     for energy in energies:
         energy.gap_cost = 17.0
-    again, _, _ = train(start=start, energies=energies, max_epochs=1, learning_rate=1e-6)
+    once = {"max_epochs": 1, "learning_rate": 1e-6, "verbose": 1}
+    again, _, _ = train(start=start, energies=energies, **once)
+    assert "warm start" not in capsys.readouterr().err  # the predictor has been trained already
     for name, value in to_arrays(again).items():
         np.testing.assert_allclose(value, start[name], atol=1e-4, err_msg=name)
     # gaps go on to cost what they cost before
