@@ -391,7 +391,7 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def _scorers(self, device):
         """Return the unfitted energy of each modality."""
         names = self.modality_names_
-        default = DAEEnergyScorer(device=device.type, verbose=self.verbose)
+        default = DAEEnergyScorer(device=str(device), verbose=self.verbose)
         energy = default if self.energy is None else self.energy
         check_energy(energy, names)
         if isinstance(energy, dict):
@@ -511,6 +511,7 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         predictor.double().eval()
 
         def probabilities(potential, *modalities):
+            """Return the probabilities of a block of rows."""
             logits = predictor.fuse(predictor.encode(modalities), gate(potential))
             return logits.softmax(1)
 

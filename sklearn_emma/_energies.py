@@ -99,6 +99,7 @@ class ModalityEnergy:
         fill = torch.tensor(self.fill, dtype=torch.float32, device=device)
 
         def energy(x):
+            """Return the energies of rows with gaps."""
             gaps = x.isnan()
             share = gaps.float().mean(1)
             potential = score(torch.where(gaps, fill, x)) - self.gap_cost * torch.log1p(-share)

@@ -23,6 +23,7 @@ from ._validation import (
     all_or_nothing,
     auto_batch_size,
     check_layer_sizes,
+    check_noise,
     check_table,
     check_weights,
     column_statistics,
@@ -67,8 +68,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Response h of the hidden units. With the bounded ones, tanh and sigmoid, the energy grows
         without end as a row moves away from the training rows; with relu and identity it need not.
 
-    noise : float, default=0.1
-        Standard deviation of the noise to undo, in standard deviations of each column.
+    noise : float or (float, float), default=(0.03, 3.0)
+        Standard deviation of the noise to undo, in standard deviations of each column. With a range
+        every row draws its own, log-uniformly, and every level matters as much: little noise makes
+        the energy sharp near the training rows, much noise makes it rise far away from them.
 
     contamination : "auto" or float in (0, 0.5], default="auto"
         Fraction of training rows that :meth:`predict` calls outliers. "auto" takes as outliers
@@ -166,7 +169,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         "remainder": [str],
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "noise": [Interval(Real, 0, None, closed="neither")],
+        "noise": [Interval(Real, 0, None, closed="neither"), tuple, list],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -188,7 +191,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         remainder="error",
         hidden_layer_sizes=(64, 32),
         activation="tanh",
-        noise=0.1,
+        noise=(0.03, 3.0),
         contamination="auto",
         learning_rate=0.01,
         max_epochs=100,
@@ -245,6 +248,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         """
         with all_or_nothing(self):
             check_layer_sizes(self.hidden_layer_sizes)
+            check_noise(self.noise)
             device = resolve_device(self.device)
             table = check_table(self, X, ensure_min_samples=2)
             weight, keep = check_weights(sample_weight, table)
@@ -289,7 +293,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             tensor(rows),
             tensor(weight),
             None if held_out is None else tensor(held_out),
-            float(self.noise),
+            check_noise(self.noise),
             make_generator(seed, device),
         )
         net = EpochNet(

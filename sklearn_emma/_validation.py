@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import issparse
@@ -172,6 +172,19 @@ def check_layer_sizes(sizes):
             "hidden_layer_sizes must hold at least one positive number of units, such as (64,), "
             f"got {sizes!r}."
         )
+
+
+def check_noise(noise):
+    """Return the lowest and highest standard deviation of the noise, or raise ValueError."""
+    levels = tuple(noise) if isinstance(noise, (tuple, list)) else (noise, noise)
+    if len(levels) == 2 and all(isinstance(level, Real) for level in levels):
+        low, high = map(float, levels)
+        if 0 < low <= high < np.inf:
+            return low, high
+    raise ValueError(
+        "noise must be a positive number, or a pair (low, high) of them with low <= high, got "
+        f"{noise!r}."
+    )
 
 
 def column_statistics(table, weight, estimator):

@@ -121,9 +121,9 @@ def test_buffers_are_kept(table, quick):
 def test_warm_start_goes_on_with_a_network_of_ones_own(table, quick):
     X, y = table
     classifier = quick(module=Concat, warm_start=True, max_epochs=30).fit(X, y)
-    stopped_at = classifier.history_["train_loss"][-5:].mean()
+    first, last = classifier.history_["train_loss"][[0, -1]]
     classifier.set_params(max_epochs=1).fit(X, y)
-    assert classifier.history_["train_loss"][0] < stopped_at * 1.3
+    assert classifier.history_["train_loss"][0] < (first + last) / 2
     with pytest.raises(ValueError, match="warm_start=True needs the network"):
         classifier.set_params(module=linear).fit(X, y)
 

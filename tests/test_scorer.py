@@ -470,6 +470,12 @@ def test_weights_that_are_none(X, weight, message):
         make_scorer().fit(X, sample_weight=weight)
 
 
+@pytest.mark.parametrize("noise", [(0.1,), (0.2, 0.1), (0.0, 1.0), (0.1, np.inf), (0.1, "high")])
+def test_a_range_of_noise_must_be_one(X, noise):
+    with pytest.raises(ValueError, match=r"noise must be a positive number, or a pair \(low, high"):
+        make_scorer(noise=noise).fit(X)
+
+
 @pytest.mark.parametrize(
     ("parameter", "values"),
     [

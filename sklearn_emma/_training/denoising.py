@@ -1,5 +1,6 @@
 """Stage 1 as a task: an energy learns to undo Gaussian noise."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +13,10 @@ from sklearn_emma.nn import DAEEnergy
 class Denoising(Task):
     r"""Minimise the mean over rows of :math:`\lVert r(x + \epsilon) - x \rVert^2`.
 
+    With a range of noise levels each row draws its own :math:`\sigma`, log-uniformly, and counts
+    :math:`(\sigma_{low} / \sigma)^2`: the norm grows as :math:`\sigma^2`, and every level is to
+    matter as much. Small noise shapes the energy near the data, large noise the slopes far away.
+
     Parameters
     ----------
     energy : DAEEnergy
@@ -22,8 +27,8 @@ class Denoising(Task):
         Weights of the rows, of mean one.
     held_out : Tensor of shape (n_held_out, n_features) or None
         Rows of the validation loss, noise drawn once.
-    noise : float
-        Standard deviation of the noise.
+    noise : (float, float)
+        Lowest and highest standard deviation of the noise.
     generator : torch.Generator
         On the device of the rows.
     """
@@ -34,27 +39,38 @@ class Denoising(Task):
         rows: Tensor,
         weight: Tensor,
         held_out: Tensor | None,
-        noise: float,
+        noise: tuple[float, float],
         generator: torch.Generator,
     ):
         super().__init__(generator)
         self.energy = energy
         self.rows = rows
+        self.n_samples = len(rows)
         self.weight = weight
         self.noise = noise
-        self.held_out = held_out
+        self.validation = None
         if held_out is not None:
-            self.held_out_noisy = self._corrupt(held_out)
-        # of a reconstruction that is zero everywhere
-        self.ignorant_loss = float((weight * rows.square().sum(1)).mean()) + noise**2
+            noisy, level = self._corrupt(held_out)
+            self.validation = held_out, noisy, level
+        # of a reconstruction that is zero everywhere, or that leaves all the noise
+        _, level = self._corrupt(rows)
+        nothing = (weight * level * rows.square().sum(1)).mean()
+        self.ignorant_loss = float(nothing) + rows.shape[1] * noise[0] ** 2
 
-    def _corrupt(self, x: Tensor) -> Tensor:
+    def _corrupt(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return noisy rows and how much each counts."""
+        low, high = self.noise
         noise = torch.randn(x.shape, generator=self.generator, device=x.device, dtype=x.dtype)
-        return torch.add(x, noise, alpha=self.noise)
+        if low == high:
+            return torch.add(x, noise, alpha=low), torch.ones_like(x[:, 0])
+        u = torch.rand(len(x), generator=self.generator, device=x.device, dtype=x.dtype)
+        ratio = (u * math.log(high / low)).exp()
+        return torch.addcmul(x, noise, (low * ratio).unsqueeze(1)), ratio**-2
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return clean rows, noisy rows and weights."""
-        return self.rows, self._corrupt(self.rows), self.weight
+        noisy, level = self._corrupt(self.rows)
+        return self.rows, noisy, self.weight * level
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the weighted mean squared norm of what is left of the noise."""
@@ -62,7 +78,5 @@ class Denoising(Task):
         return (weight * (self.energy.reconstruct(noisy) - clean).square().sum(1)).mean()
 
     def validation_loss(self) -> Tensor | None:
-        """Return the mean squared norm on the held-out rows."""
-        if self.held_out is None:
-            return None
-        return (self.energy.reconstruct(self.held_out_noisy) - self.held_out).square().sum(1).mean()
+        """Return the loss on the held-out rows."""
+        return None if self.validation is None else self.loss(*self.validation)

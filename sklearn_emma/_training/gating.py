@@ -20,6 +20,9 @@ from sklearn_emma.nn import (
 
 Predictor = FusionNetwork | GatedInputs
 
+# Share of rows that lose all modalities in the loss on random parts: then the prior is to be said.
+_NOTHING_LEFT = 0.05
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -139,6 +142,7 @@ class PlainClassification(Task):
         super().__init__(generator)
         self.network = network
         self.rows = rows
+        self.n_samples = len(rows.target)
         self.modalities = fill(rows.modalities, fills)
         # a modality that is not there is shut here too
         self.attention = torch.isfinite(rows.potential).to(rows.weight.dtype)
@@ -202,6 +206,7 @@ class GatedClassification(Task):
         self.gate = gate
         self.network = network
         self.rows = rows
+        self.n_samples = len(rows.target)
         self.fills = fills
         self.failures = failures
         self.lambda_capacity = lambda_capacity
@@ -270,10 +275,11 @@ class GatedClassification(Task):
         return total
 
     def _random_part(self, potential: Tensor) -> Tensor:
-        """Draw one to M - 1 modalities per row, every number and every choice equally likely."""
+        """Draw 1 to M - 1 modalities per row, all equally likely, and now and then none."""
         n, m = potential.shape
         device = potential.device
         size = torch.randint(1, m, (n, 1), generator=self.generator, device=device)
+        size *= torch.rand(n, 1, generator=self.generator, device=device) >= _NOTHING_LEFT
         rank = torch.rand(n, m, generator=self.generator, device=device).argsort(1).argsort(1)
         return rank < size
 

@@ -25,6 +25,8 @@ class Task(nn.Module, ABC):
         Source of all random numbers, on the device of the data.
     """
 
+    #: Number of rows in an epoch.
+    n_samples: int
     #: Loss of a model that knows nothing, to recognise divergence.
     ignorant_loss: float
 
@@ -155,7 +157,7 @@ class EpochNet(NeuralNet):
     def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> "EpochNet":
         """Run the epochs."""
         task: Task = self.module_
-        batches_per_epoch = math.ceil(len(task.epoch_data()[0]) / self.batch_size)
+        batches_per_epoch = math.ceil(task.n_samples / self.batch_size)
         total_steps = max(3, self.max_epochs * batches_per_epoch)
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer_,

@@ -163,11 +163,12 @@ def test_the_subset_loss_is_added_in_training_only(rows):
     torch.testing.assert_close(whole.loss(*batch), base)
 
 
-def test_random_parts_are_proper_and_equally_likely(rows):
+def test_random_parts_are_proper_equally_likely_and_now_and_then_empty(rows):
     parts = task(rows, subset_weight=1.0)._random_part(torch.zeros(30_000, 3))
     kept = parts.sum(1)
-    assert set(kept.tolist()) == {1, 2}
-    assert (kept == 1).float().mean() == pytest.approx(0.5, abs=0.02)
+    assert set(kept.tolist()) == {0, 1, 2}
+    assert (kept == 0).float().mean() == pytest.approx(0.05, abs=0.01)
+    assert (kept == 1).float().mean() == pytest.approx(0.475, abs=0.02)
     for size in (1, 2):
         share = parts[kept == size].float().mean(0)
         torch.testing.assert_close(share, torch.full((3,), size / 3), atol=0.02, rtol=0)

@@ -21,6 +21,7 @@ class Line(Task):
         self.slope = nn.Parameter(torch.zeros(()))
         self.x = torch.randn(n_rows, generator=generator(7))
         self.valid = valid
+        self.n_samples = n_rows
         self.ignorant_loss = float((4 * self.x**2).mean())
         self.n_steps = 0
         self.slopes = []
