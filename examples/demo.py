@@ -5,8 +5,7 @@ nuclei in a picture, its standard error, and the mean of the three worst nuclei.
 learn from rows of which half are intact and half have one modality noisy (half a standard
 deviation) or missing:
 
-* EMMA. ``lambda_energy`` makes its attention follow the failures, not the usefulness, of the
-  modalities, so that the modality of least attention is the one that fails.
+* EMMA. The modality that gets the least of its attention is the one that it takes for failing.
 * The same network without EMMA: the same weights to start from, the same failures in every batch,
   but a gate that does not look at energies (``coldness=0``).
 * Histogram gradient boosting, on ten corrupted copies of the training rows.
@@ -55,7 +54,6 @@ def fit(X, y, seed):
     """Fit the three models on rows that suffer the same failures."""
     emma = EMMAClassifier(
         "prefix",
-        lambda_energy=0.1,
         corruption=TRAINING,
         random_state=seed,
         verbose=sys.stderr.isatty(),

@@ -12,8 +12,9 @@ summit of the energy. (Experiment I of Werenne, 2019.)
 
 # %%
 # The defaults of :class:`~sklearn_emma.DAEEnergyScorer` serve for wave and circle. The spiral
-# passes near itself, so that the energy has ridges to build between its arms. With noise that
-# reaches farther, and three times the epochs, it does; with the defaults the arms blur.
+# passes near itself, so that the energy has ridges to build between its arms. One level of noise,
+# about as large as half the gap between them, and three times the epochs do it; with the default
+# range of levels the arms blur.
 
 import matplotlib.pyplot as plt
 import numpy as np
