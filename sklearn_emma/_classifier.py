@@ -5,23 +5,17 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import check_memory
 
-from ._compat import (
-    HasMethods,
-    Interval,
-    StrOptions,
-    _check_feature_names_in,
-    _fit_context,
-)
-from ._energies import ModalityEnergy, check_energy, fit_scorers
+from ._compat import HasMethods, Interval, StrOptions, _fit_context
+from ._energies import check_energy, fit_scorers
+from ._gated import GATE, GatedEstimator
 from ._modalities import resolve_modalities
 from ._predictor import build_predictor, check_predictor, seeded_layers
 from ._scorer import DAEEnergyScorer
-from ._training.batches import blockwise
 from ._training.device import resolve_device
 from ._training.gating import Rows, fill
 from ._training.seeding import draw_seed, make_generator
@@ -37,10 +31,9 @@ from ._validation import (
     column_statistics,
 )
 from .corruption import Corruption
-from .nn import EnergyAttention
 
 
-class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
+class EMMAClassifier(ClassifierMixin, GatedEstimator):
     r"""Classifier for tables of several modalities that stays right when one of them fails.
 
     Energy-based multi-modal attention [1]_. First an energy per modality learns how unlike the
@@ -298,11 +291,6 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None):
         """Learn energies, gate and predictor.
@@ -386,7 +374,7 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                     f"{attribute} was {previous[attribute]} and now is {getattr(self, attribute)}. "
                     "Set warm_start=False to start anew."
                 )
-        return {name: previous[f"{name}_"] for name in _GATE}
+        return {name: previous[f"{name}_"] for name in GATE}
 
     def _scorers(self, device):
         """Return the unfitted energy of each modality."""
@@ -397,22 +385,6 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if isinstance(energy, dict):
             return {name: energy.get(name, default) for name in names}
         return dict.fromkeys(names, energy)
-
-    def _standardise(self, table):
-        """Return the standardised columns of each modality."""
-        return [
-            (table[:, columns] - self.mean_[columns]) / self.scale_[columns]
-            for columns in self.modality_columns_
-        ]
-
-    def _energies(self, gap_costs):
-        """Return the energy of each modality."""
-        return [
-            ModalityEnergy(name, self.energy_scorers_[name], self.median_[columns], gap_cost)
-            for name, columns, gap_cost in zip(
-                self.modality_names_, self.modality_columns_, gap_costs, strict=True
-            )
-        ]
 
     def _predictor(self, seed=0):
         return build_predictor(
@@ -468,30 +440,6 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.network_weights_ = to_arrays(network)
         self.n_iter_ = len(self.history_["train_loss"])
 
-    def _read(self, X):
-        """Return standardised modalities with their gaps filled, and their potentials."""
-        check_is_fitted(self)
-        table = check_table(self, X, ensure_all_finite="allow-nan", reset=False)
-        modalities = self._standardise(table)
-        energies = zip(self._energies(self.potential_scale_), modalities, strict=True)
-        potential = np.column_stack([energy(x) for energy, x in energies])
-        fills = [self.median_[columns] for columns in self.modality_columns_]
-        filled = [np.where(np.isnan(x), f, x) for x, f in zip(modalities, fills, strict=True)]
-        return filled, potential
-
-    def _gate(self):
-        """Rebuild the gate, in double precision."""
-        check_is_fitted(self)
-        gate = EnergyAttention(
-            len(self.modality_names_), self.coldness_, generator=make_generator(0)
-        )
-        load_arrays(gate, {name: getattr(self, f"{name}_") for name in _GATE})
-        return gate.double().requires_grad_(False)
-
-    def _apply(self, method, *arrays):
-        """Evaluate a function of rows of arrays."""
-        return blockwise(method, *map(torch.from_numpy, arrays)).numpy()
-
     def predict_proba(self, X):
         """Probabilities of the classes.
 
@@ -532,148 +480,6 @@ class EMMAClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         """
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
-
-    def energies(self, X):
-        r"""Potential energies :math:`\Psi_i`: how unlike the training rows each modality is.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_modalities)
-            Energies; infinite where a modality is missing altogether.
-        """
-        return self._read(X)[1]
-
-    def importance(self, X):
-        r"""Importance :math:`\alpha_i` of each modality.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_modalities)
-            Sums to one over the modalities that are there, zero for the others.
-        """
-        gate = self._gate()
-        return self._apply(lambda potential: gate.state(potential).importance, self.energies(X))
-
-    def attention(self, X):
-        r"""Attention :math:`\beta_i` to each modality: the gate.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_modalities)
-            In [0, 1); zero where a modality is missing altogether.
-        """
-        return self._apply(self._gate(), self.energies(X))
-
-    def total_energy(self, X):
-        r"""Total energy :math:`\sum_i E_i`: how uncertain the prediction is.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Total energies. A missing modality counts like the most energetic one of the training.
-        """
-        return self._apply(self._gate().total_energy, self.energies(X))
-
-    def energy_threshold(self, X):
-        """Modal energy below which a modality of a row passes the gate.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Thresholds; infinite when everything passes.
-        """
-        return self._apply(self._gate().energy_threshold, self.energies(X))
-
-    def modal_energy(self, X):
-        """Modal energies :math:`E_i`, which the gate compares.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_modalities)
-            Modal energies; infinite where a modality is missing altogether.
-        """
-        return self._apply(self._gate().modal_energy, self.energies(X))
-
-    def transform(self, X):
-        r"""Gated columns :math:`\beta_i x_i`, for another estimator to follow in a Pipeline.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_used_features)
-            Standardised columns, gaps filled, times the attention to their modality, in the order
-            of X; columns of no modality are left out.
-        """
-        modalities, potential = self._read(X)
-        attention = self._apply(self._gate(), potential)
-        gated = [x * beta[:, None] for x, beta in zip(modalities, attention.T, strict=True)]
-        order = np.concatenate(self.modality_columns_).argsort()
-        return np.hstack(gated)[:, order]
-
-    def get_feature_names_out(self, input_features=None):
-        """Names of the columns of :meth:`transform`.
-
-        Parameters
-        ----------
-        input_features : array-like of str or None, default=None
-            Names of the columns seen at fit; by default those known from fit.
-
-        Returns
-        -------
-        ndarray of str of shape (n_used_features,)
-            The names of the columns that belong to a modality.
-        """
-        check_is_fitted(self)
-        names = _check_feature_names_in(self, input_features)
-        return names[np.sort(np.concatenate(self.modality_columns_))]
-
-
-# The gate's parameters and constants, as they are called in nn.EnergyAttention.
-_GATE = (
-    "potential_min",
-    "potential_scale",
-    "potential_max",
-    "self_weight",
-    "self_bias",
-    "coupling_weight",
-    "coupling_degree",
-    "gain",
-    "bias",
-)
 
 
 def _same(a, b):
