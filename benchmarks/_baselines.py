@@ -34,7 +34,7 @@ def make_emma(rows, **params):
 
 
 def fit_emma(rows):
-    """EMMA draws its corruption itself, afresh for every batch."""
+    """EMMA draws its corruption itself, afresh in every epoch."""
     return make_emma(rows).fit(rows.X, rows.y).predict_proba
 
 

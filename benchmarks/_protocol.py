@@ -15,9 +15,9 @@ LEVELS = (0, 0.5, 1, 2, 4, 8, "missing")
 N_VALIDATION_COPIES = 4
 
 
-def training_corruption(fraction=1.0):
-    """Give what models may know of failures: one modality with noise of sigma 0.5, or missing."""
-    return Mixture([Noise(0.5), Missing()], n_corrupted=1, fraction=fraction)
+def training_corruption():
+    """Give what models may know: in half of the rows one modality has noise 0.5, or is missing."""
+    return Mixture([Noise(0.5), Missing()], n_corrupted=1, fraction=0.5)
 
 
 def failure(modality, level):
@@ -89,13 +89,13 @@ class Rows:
 
     def copies(self, n, corruption=None):
         """Give n training sets under each other, each with half of its rows corrupted."""
-        corruption = training_corruption(fraction=0.5) if corruption is None else corruption
+        corruption = training_corruption() if corruption is None else corruption
         X = [self.corrupt(self.X, corruption, (1, i)) for i in range(n)]
         return np.vstack(X), np.tile(self.y, n)
 
     def validation(self, corruption=None):
         """Give validation rows with what the training rows suffer, or with a given failure."""
-        corruption = training_corruption(fraction=0.5) if corruption is None else corruption
+        corruption = training_corruption() if corruption is None else corruption
         X = [self.corrupt(self._clean_val, corruption, (2, i)) for i in range(N_VALIDATION_COPIES)]
         return np.vstack(X), np.tile(self._y_val, N_VALIDATION_COPIES)
 

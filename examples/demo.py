@@ -6,7 +6,7 @@ learn from rows of which half are intact and half have one modality noisy (half 
 deviation) or missing:
 
 * EMMA. The modality that gets the least of its attention is the one that it takes for failing.
-* The same network without EMMA: the same weights to start from, the same failures in every batch,
+* The same network without EMMA: the same weights to start from, failures of the same kind,
   but a gate that does not look at energies (``coldness=0``).
 * Histogram gradient boosting, on ten corrupted copies of the training rows.
 

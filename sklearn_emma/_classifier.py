@@ -54,12 +54,14 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
 
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality: raise, leave them out, or gather them in
-        a modality of this name.
+        a modality of this name. Columns that are left out must hold numbers all the same.
 
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
         What tells likely rows from unlikely ones; its energy is ``-score_samples``. Cloned and
-        fitted on the standardised columns of each modality. None, and modalities that a dict leaves
-        out, stand for :class:`DAEEnergyScorer`.
+        fitted on the standardised columns of each modality, on the rows that have all of its values
+        (where these are less than half of the rows that have any: on those, gaps filled). None, and
+        modalities that a dict leaves out, stand for :class:`DAEEnergyScorer`. Any other scorer
+        scores the failing rows of every epoch: mind its speed.
 
     module : torch.nn.Module instance, class or callable, default=None
         A predictor of your own: takes the list of gated modalities :math:`\beta_i x_i`, each of
@@ -132,8 +134,9 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
         once. Needs an int as `random_state` to be of use.
 
     warm_start : bool, default=False
-        Whether to start from the solution of the previous call to fit: its energies are kept, gate
-        and predictor are trained on.
+        Whether to start from the solution of the previous call to fit: its energies and their
+        scales are kept, whatever `energy` and `corruption` are by now; gate and predictor are
+        trained on.
 
     device : str or torch.device, default="auto"
         Where to train. "auto" takes CUDA when present, else the CPU.
@@ -167,7 +170,8 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
         :math:`w_{ij}` and :math:`\gamma_{ij}`: direction and degree of the coupling.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         :math:`\Psi_{min,i}`; the scale :math:`s_i`, which is the median rise of the potential under
-        the training corruption; and the largest potential seen in training.
+        the training corruption, but at least the interquartile range of the training rows; and the
+        largest potential seen in training.
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (n_features_in_,)
@@ -336,11 +340,12 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
             self.modalities, X, remainder=self.remainder
         )
         start = self._start(previous) if self.warm_start else None
-        # One seed each for energies, weights and training: the energies are the same whatever the
-        # other parameters, so that they can be cached.
+        # One seed, and streams of it for weights and training: the energies are the same whatever
+        # the other parameters, so that they can be cached.
         seed = draw_seed(self.random_state)
         if start is None:
-            self.mean_, self.scale_ = column_statistics(table, weight, self)
+            used = np.concatenate(self.modality_columns_)
+            self.mean_, self.scale_ = column_statistics(table, weight, self, used)
         modalities = self._standardise(table)
         if start is None:
             self.median_ = np.zeros(self.n_features_in_)
@@ -367,11 +372,12 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
         """Return the weights of the gate to start from, or None; check that they fit."""
         if previous is None:
             return None
-        for attribute in ("classes_", "modality_names_", "modality_columns_"):
-            if not _same(previous[attribute], getattr(self, attribute)):
+        for attribute in ("classes_", "modality_names_", "modality_columns_", "feature_names_in_"):
+            before, now = previous.get(attribute, ()), getattr(self, attribute, ())
+            if not _same(before, now):
                 raise ValueError(
                     "warm_start=True needs the classes and modalities of the previous fit: "
-                    f"{attribute} was {previous[attribute]} and now is {getattr(self, attribute)}. "
+                    f"{attribute} was {before} and now is {now}. "
                     "Set warm_start=False to start anew."
                 )
         return {name: previous[f"{name}_"] for name in GATE}
@@ -381,15 +387,17 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
         names = self.modality_names_
         default = DAEEnergyScorer(device=str(device), verbose=self.verbose)
         energy = default if self.energy is None else self.energy
+        if isinstance(energy, dict):
+            energy = {name: scorer for name, scorer in energy.items() if scorer is not None}
         check_energy(energy, names)
         if isinstance(energy, dict):
             return {name: energy.get(name, default) for name in names}
         return dict.fromkeys(names, energy)
 
     def _predictor(self, seed=0):
+        """Make the network as it was fitted, whatever the parameters are by now."""
         return build_predictor(
-            self.module,
-            self.hidden_layer_sizes,
+            *self._architecture,
             [len(columns) for columns in self.modality_columns_],
             len(self.classes_),
             seed,
@@ -403,6 +411,7 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
 
         fills = [tensor(self.median_[columns]) for columns in self.modality_columns_]
         rows = Rows([tensor(x) for x in modalities], None, tensor(target).long(), tensor(weight))
+        self._architecture = self.module, tuple(self.hidden_layer_sizes)
         network = self._predictor(seed)
         if start is not None:
             try:
@@ -413,7 +422,9 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
                     "hidden_layer_sizes changed. Set warm_start=False to start anew."
                 ) from error
         network.to(device)
-        check_predictor(network, fill([x[:2] for x in rows.modalities], fills), len(self.classes_))
+        with seeded_layers(self.module, seed, device):
+            few = fill([x[:2] for x in rows.modalities], fills)
+            check_predictor(network, few, len(self.classes_))
         held_out = None
         if self.early_stopping:
             held_out = _hold_out(target, self.validation_fraction, seed)
@@ -429,8 +440,8 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
                 self._energies(np.zeros(len(fills)) if start is None else self.potential_scale_),
                 training_corruption(self.corruption),
                 Settings(**{field.name: params[field.name] for field in fields(Settings)}),
-                make_generator(seed, device),
-                make_generator(seed),
+                make_generator(seed, device, stream=1),
+                make_generator(seed, stream=2),
                 start,
             )
         for name, value in to_arrays(gate).items():
@@ -463,7 +474,14 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
             logits = predictor.fuse(predictor.encode(modalities), gate(potential))
             return logits.softmax(1)
 
-        return self._apply(probabilities, potential, *modalities)
+        result = self._apply(probabilities, potential, *modalities)
+        if not np.isfinite(result).all():
+            raise ValueError(
+                "The network returned values that are not finite for "
+                f"{int((~np.isfinite(result)).any(axis=1).sum())} of {len(result)} rows. Check "
+                "module, which must return unnormalised log probabilities."
+            )
+        return result
 
     def predict(self, X):
         """Most probable class of each row.

@@ -5,14 +5,13 @@ from sklearn.base import _fit_context
 
 # Column specifications must mean exactly what they mean to ColumnTransformer.
 from sklearn.utils._indexing import _get_column_indices
-from sklearn.utils._param_validation import HasMethods, Hidden, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 # Weights and feature names of the right length and type, with scikit-learn's messages.
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight
 
 __all__ = [
     "HasMethods",
-    "Hidden",
     "Interval",
     "StrOptions",
     "_check_feature_names_in",

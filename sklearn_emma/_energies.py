@@ -91,7 +91,7 @@ class ModalityEnergy:
         callable
             From rows (n_samples, n_features) to energies (n_samples,).
         """
-        if not isinstance(self.scorer, DAEEnergyScorer):
+        if type(self.scorer) is not DAEEnergyScorer:  # a subclass may score otherwise
             return lambda x: torch.tensor(
                 self(x.cpu().double().numpy()), dtype=torch.float32, device=device
             )
@@ -110,6 +110,8 @@ class ModalityEnergy:
 
 def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
     """Fit one energy scorer per modality, on the rows that have all of its values.
+
+    Where these are less than half of the rows that have any, on those, gaps filled with the median.
 
     Parameters
     ----------
@@ -134,26 +136,30 @@ def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
     fit = memory.cache(_fit_scorer)
     jobs = []
     for i, ((name, scorer), x) in enumerate(zip(scorers.items(), modalities, strict=True)):
-        complete = ~np.isnan(x).any(axis=1)
-        if complete.sum() < 2:
+        gaps = np.isnan(x)
+        present, complete = ~gaps.all(axis=1), ~gaps.any(axis=1)
+        if present.sum() < 2:
             raise ValueError(
-                f"Modality {name!r} has {int(complete.sum())} row(s) without missing values; at "
-                "least 2 are needed to learn its energy. Impute the table first, or leave the "
-                "modality out."
+                f"Modality {name!r} has values in {int(present.sum())} row(s); at least 2 are "
+                "needed to learn its energy. Leave the modality out."
             )
+        # rows with gaps look likelier than they are once filled, but too few rows are worse
+        chosen = complete if complete.sum() >= max(2, present.sum() / 2) else present
+        x = np.where(gaps, np.nanmedian(x, axis=0), x)[chosen]
         scorer = clone(scorer)
-        scorer._warns_of_constants = False  # the classifier did, and knows the columns' names
+        if type(scorer) is DAEEnergyScorer:
+            scorer._warns_of_constants = False  # the classifier did, and knows the columns' names
         for key, value in scorer.get_params().items():
             if value is None and key.rpartition("__")[2] == "random_state":
                 scorer.set_params(**{key: seed + i})
-        jobs.append(delayed(fit)(scorer, x[complete], weight[complete]))
+        jobs.append(delayed(fit)(scorer, x, weight[chosen]))
     return dict(zip(scorers, Parallel(n_jobs=n_jobs)(jobs), strict=True))
 
 
 def _fit_scorer(scorer, x, weight):
     if has_fit_parameter(scorer, "sample_weight") and (weight != 1).any():
-        return scorer.fit(x, sample_weight=weight)
-    return scorer.fit(x)
+        return scorer.fit(x, None, sample_weight=weight)
+    return scorer.fit(x, None)
 
 
 def check_energy(energy, names):
@@ -174,7 +180,18 @@ def check_energy(energy, names):
             )
     scorers = energy.values() if isinstance(energy, dict) else [energy]
     for scorer in scorers:
-        if isinstance(scorer, type) or not hasattr(scorer, "score_samples"):
+        if isinstance(scorer, type):
+            raise TypeError(
+                f"energy must be an instance, got the class {scorer.__name__}. Pass "
+                f"{scorer.__name__}() instead."
+            )
+        if isinstance(scorer, DAEEnergyScorer) and scorer.modalities is not None:
+            raise ValueError(
+                "A DAEEnergyScorer passed as energy sees the columns of one modality, and must "
+                f"leave their grouping to the classifier: set its modalities to None, got "
+                f"{scorer.modalities!r}."
+            )
+        if not hasattr(scorer, "score_samples"):
             raise TypeError(
                 f"energy must be an estimator with a score_samples method, got {scorer!r}. "
                 "sklearn's GaussianMixture, KernelDensity and IsolationForest have one; wrap a "

@@ -10,7 +10,7 @@ from ._energies import ModalityEnergy
 from ._training.batches import blockwise
 from ._training.seeding import make_generator
 from ._training.weights import load_arrays
-from ._validation import check_table
+from ._validation import check_table, standardise
 from .nn import EnergyAttention
 
 # The gate's parameters and constants, as they are called in nn.EnergyAttention.
@@ -42,7 +42,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
     def _standardise(self, table):
         """Return the standardised columns of each modality."""
         return [
-            (table[:, columns] - self.mean_[columns]) / self.scale_[columns]
+            standardise(table[:, columns], self.mean_[columns], self.scale_[columns])
             for columns in self.modality_columns_
         ]
 
@@ -121,7 +121,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            In [0, 1); zero where a modality is missing altogether.
+            From 0 to 1; zero where a modality is missing altogether.
         """
         return self._apply(self._gate(), self.energies(X))
 

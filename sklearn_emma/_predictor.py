@@ -71,7 +71,7 @@ def build_predictor(module, hidden_layer_sizes, n_features, n_classes, seed=0):
             generator=make_generator(seed),
         )
     if isinstance(module, nn.Module):
-        return GatedInputs(copy.deepcopy(module).float())
+        return GatedInputs(copy.deepcopy(module).float().cpu())
     with seeded_layers(module, seed, torch.device("cpu")):
         network = module(list(n_features), n_classes)
     if not isinstance(network, nn.Module):
@@ -80,7 +80,7 @@ def build_predictor(module, hidden_layer_sizes, n_features, n_classes, seed=0):
             "columns and the number of classes and returns one; it returned "
             f"{type(network).__name__}."
         )
-    return GatedInputs(network.float())
+    return GatedInputs(network.float().cpu())
 
 
 def check_predictor(predictor, modalities, n_classes):
@@ -95,6 +95,8 @@ def check_predictor(predictor, modalities, n_classes):
     n_classes : int
         Number of classes.
     """
+    if not any(parameter.requires_grad for parameter in predictor.parameters()):
+        raise ValueError("module has no parameters that can be trained.")
     n_samples = len(modalities[0])
     attention = torch.ones(n_samples, len(modalities), device=modalities[0].device)
     expected = (n_samples, n_classes)

@@ -20,6 +20,7 @@ from ._training.progress import progress_callbacks
 from ._training.seeding import draw_seed, make_generator
 from ._training.weights import load_arrays, to_arrays
 from ._validation import (
+    FAR,
     all_or_nothing,
     auto_batch_size,
     check_layer_sizes,
@@ -27,13 +28,10 @@ from ._validation import (
     check_table,
     check_weights,
     column_statistics,
+    standardise,
 )
 from .nn import DAEEnergy
 from .nn.energy import ACTIVATIONS
-
-# Standard deviations from the mean beyond which a value is just far: the potential squares values,
-# and the difference of two infinities would be NaN.
-_FAR = 1e15
 
 
 class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
@@ -58,7 +56,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
 
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality: raise, leave them out, or gather them in
-        a modality of this name.
+        a modality of this name. Columns that are left out must hold numbers all the same.
 
     hidden_layer_sizes : tuple of int, default=(64, 32)
         Units of each hidden layer of the energy. One layer is the tied autoencoder of the thesis
@@ -76,7 +74,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
     contamination : "auto" or float in (0, 0.5], default="auto"
         Fraction of training rows that :meth:`predict` calls outliers. "auto" takes as outliers
         what exceeds the third quartile of the training rows' total energies by more than 1.5
-        interquartile ranges.
+        interquartile ranges, but at least the most unusual row in a hundred.
 
     learning_rate : float, default=0.01
         Largest learning rate of the cycle.
@@ -254,7 +252,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             weight, keep = check_weights(sample_weight, table)
             names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
             table = table[keep]
-            self.mean_, self.scale_ = column_statistics(table, weight, self)
+            used = np.concatenate(columns)
+            self.mean_, self.scale_ = column_statistics(table, weight, self, used)
             standard = self._standardise(table)
             seed = draw_seed(self.random_state)
             fits = Parallel(n_jobs=self.n_jobs)(
@@ -262,6 +261,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
                 for i, (name, group) in enumerate(zip(names, columns, strict=True))
             )
             self.modality_names_, self.modality_columns_ = names, columns
+            self._architecture = tuple(self.hidden_layer_sizes), self.activation
             self.energy_weights_ = [weights for weights, _ in fits]
             self.loss_curve_ = [history["train_loss"] for _, history in fits]
             self.validation_loss_curve_ = (
@@ -281,9 +281,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             rows, held_out, weight, _ = train_test_split(
                 rows, weight, test_size=self.validation_fraction, random_state=seed
             )
-        energy = DAEEnergy(
-            rows.shape[1], self.hidden_layer_sizes, self.activation, make_generator(seed)
-        ).to(device)
+        sizes = tuple(self.hidden_layer_sizes)
+        energy = DAEEnergy(rows.shape[1], sizes, self.activation, make_generator(seed)).to(device)
 
         def tensor(array):
             return torch.tensor(array, dtype=torch.float32, device=device)
@@ -294,7 +293,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             tensor(weight),
             None if held_out is None else tensor(held_out),
             check_noise(self.noise),
-            make_generator(seed, device),
+            make_generator(seed, device, stream=1),
         )
         net = EpochNet(
             task,
@@ -312,13 +311,13 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
     def _find_offset(self, scores):
         if self.contamination == "auto":
             low, high = np.quantile(scores, [0.25, 0.75])
-            return float(low - 1.5 * (high - low))
+            return float(max(low - 1.5 * (high - low), np.quantile(scores, 0.01)))
         return float(np.percentile(scores, 100.0 * self.contamination))
 
     def _module(self, i, device="cpu", dtype=torch.float64):
         """Rebuild the energy of modality i."""
-        n_features = len(self.modality_columns_[i])
-        module = DAEEnergy(n_features, self.hidden_layer_sizes, self.activation, make_generator(0))
+        # as fitted, whatever the parameters are by now
+        module = DAEEnergy(len(self.modality_columns_[i]), *self._architecture, make_generator(0))
         load_arrays(module, self.energy_weights_[i])
         return module.to(device=device, dtype=dtype).requires_grad_(False)
 
@@ -333,7 +332,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         )
 
     def _standardise(self, table):
-        return np.clip((table - self.mean_) / self.scale_, -_FAR, _FAR)
+        return standardise(table, self.mean_, self.scale_)
 
     def _evaluate_columns(self, X, method):
         """Apply a method that gives a value per column, in the order of the columns of X."""
@@ -353,7 +352,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
 
         @torch.no_grad()
         def energy(x):
-            standard = ((x - mean) / scale).clamp(-_FAR, _FAR)
+            standard = ((x - mean) / scale).clamp(-FAR, FAR)
             return (module.potential(standard) - median) / iqr
 
         return energy

@@ -11,6 +11,10 @@ from sklearn.utils.validation import validate_data
 
 from ._compat import _check_sample_weight
 
+#: Standard deviations from the mean beyond which a value is just far: energies square values, and
+#: the difference of two infinities would be NaN.
+FAR = 1e15
+
 
 @contextmanager
 def all_or_nothing(estimator):
@@ -102,7 +106,7 @@ def check_labels(y):
         raise ValueError(
             "Unknown label type: y must hold labels of one kind, all strings or all numbers, none "
             f"missing, but is an array of objects of type {kinds}. Leave out rows without a label, "
-            "and convert the others, for instance with y.astype(str)."
+            "and convert the others, for instance with y.astype(int), or y.astype(str) for names."
         )
     check_classification_targets(y)
 
@@ -187,7 +191,7 @@ def check_noise(noise):
     )
 
 
-def column_statistics(table, weight, estimator):
+def column_statistics(table, weight, estimator, used):
     """Return mean and standard deviation of each column, NaN ignored, and warn of constant ones.
 
     Parameters
@@ -198,11 +202,14 @@ def column_statistics(table, weight, estimator):
         Their weights.
     estimator : estimator
         For the names of the columns.
+    used : ndarray of int of shape (n_used,)
+        Positions of the columns that belong to a modality.
 
     Returns
     -------
     mean, scale : ndarray of shape (n_features,)
-        The scale of a constant column is one.
+        The scale of a constant column is one; of columns that are not used the mean is zero and the
+        scale one.
 
     Raises
     ------
@@ -212,16 +219,22 @@ def column_statistics(table, weight, estimator):
     present = ~np.isnan(table)
     share = present * weight[:, None]
     total = share.sum(axis=0)
-    if not total.all():
+    unused = ~np.isin(np.arange(table.shape[1]), used)
+    empty = (total == 0) & ~unused
+    if empty.any():
         raise ValueError(
-            f"Column(s) {_listed(estimator, total == 0)} hold no value at all (NaN in every row of "
+            f"Column(s) {_listed(estimator, empty)} hold no value at all (NaN in every row of "
             "positive weight). Leave them out."
         )
-    # far apart from zero a plain sum of squares would cancel
+    total = np.where(unused, 1.0, total)
+    # far apart from zero a plain sum of squares would cancel, and squares may overflow
     mean = (np.where(present, table, 0.0) * share).sum(axis=0) / total
-    variance = (np.where(present, table - mean, 0.0) ** 2 * share).sum(axis=0) / total
-    scale = np.sqrt(variance)
+    deviation = np.where(present, table - mean, 0.0)
+    largest = np.abs(deviation).max(axis=0)
+    largest[largest == 0] = 1.0
+    scale = largest * np.sqrt(((deviation / largest) ** 2 * share).sum(axis=0) / total)
     constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)
+    constant &= ~unused
     if constant.any() and getattr(estimator, "_warns_of_constants", True):
         warnings.warn(
             f"Constant in the training rows and so without information: column(s) "
@@ -229,7 +242,12 @@ def column_statistics(table, weight, estimator):
             UserWarning,
             stacklevel=4,
         )
-    return mean, np.where(constant, 1.0, scale)
+    return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
+
+
+def standardise(table, mean, scale):
+    """Return columns in standard deviations from the mean, within what can be squared."""
+    return np.clip((table - mean) / scale, -FAR, FAR)
 
 
 def _listed(estimator, chosen):

@@ -4,7 +4,7 @@ A corruption does two things: it draws which modalities of which rows fail, and 
 becomes of their values. The first is the same for all of them and lives in :class:`Corruption`;
 the second is one short method per class here. Both work on torch tensors, on the device where the
 tensors are and without a Python loop over rows, so that a network can be trained on corruption
-drawn afresh for every batch (:meth:`Corruption.corrupt_tensors`); arrays and DataFrames go
+drawn afresh every time (:meth:`Corruption.corrupt_tensors`); arrays and DataFrames go
 through the same code (:meth:`Corruption.corrupt`).
 """
 

@@ -158,8 +158,8 @@ def test_modalities_with_the_same_rows_get_different_seeds():
 
 def test_too_few_complete_rows():
     x = rows(4)
-    x[1:, 0] = np.nan
-    with pytest.raises(ValueError, match="'a' has 1 row.s. without missing values; at least 2"):
+    x[1:] = np.nan
+    with pytest.raises(ValueError, match="'a' has values in 1 row.s.; at least 2"):
         fit({"a": Norm()}, [x])
 
 
@@ -183,9 +183,13 @@ def test_what_an_energy_must_have():
     check_energy({"a": GaussianMixture()}, ["a", "b"])
     with pytest.raises(ValueError, match="unknown modalities .'c'.. The modalities are .'a', 'b'"):
         check_energy({"c": GaussianMixture()}, ["a", "b"])
-    for wrong in (GaussianMixture, QuantileTransformer(), {"a": None}):
+    for wrong in (QuantileTransformer(), {"a": None}):
         with pytest.raises(TypeError, match="score_samples method"):
             check_energy(wrong, ["a"])
+    with pytest.raises(TypeError, match=r"the class GaussianMixture. Pass GaussianMixture\(\)"):
+        check_energy(GaussianMixture, ["a"])
+    with pytest.raises(ValueError, match="set its modalities to None, got 'prefix'"):
+        check_energy({"a": DAEEnergyScorer("prefix")}, ["a"])
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,12 @@ class Denoising(Task):
             noisy, level = self._corrupt(held_out)
             self.validation = held_out, noisy, level
         # of a reconstruction that is zero everywhere, or that leaves all the noise
-        _, level = self._corrupt(rows)
-        nothing = (weight * level * rows.square().sum(1)).mean()
-        self.ignorant_loss = float(nothing) + rows.shape[1] * noise[0] ** 2
+        low, high = noise
+        mean_level = 1.0
+        if low < high:
+            mean_level = (1.0 - (low / high) ** 2) / (2.0 * math.log(high / low))
+        nothing = float((weight * rows.square().sum(1)).mean())
+        self.ignorant_loss = mean_level * nothing + rows.shape[1] * low**2
 
     def _corrupt(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return noisy rows and how much each counts."""

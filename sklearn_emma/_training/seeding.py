@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
@@ -22,7 +23,9 @@ def draw_seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def make_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+def make_generator(
+    seed: int, device: torch.device | str = "cpu", stream: int = 0
+) -> torch.Generator:
     """Make a generator on a device.
 
     Parameters
@@ -31,10 +34,13 @@ def make_generator(seed: int, device: torch.device | str = "cpu") -> torch.Gener
         Where it starts.
     device : torch.device or str, default="cpu"
         Where the random numbers are drawn.
+    stream : int, default=0
+        Which of the independent streams of the seed.
 
     Returns
     -------
     torch.Generator
         The generator.
     """
-    return torch.Generator(device).manual_seed(seed)
+    state = np.random.SeedSequence([seed, stream]).generate_state(1)
+    return torch.Generator(device).manual_seed(int(state[0]))

@@ -1,12 +1,12 @@
 """Stage 2 from start to end: scale the energies, warm the predictor up, train it with the gate."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from torch import Tensor
 
 from sklearn_emma._training.gating import (
@@ -47,7 +47,10 @@ def training_corruption(corruption: Corruption | None) -> Corruption:
 
 
 def _with_fraction(corruption: Corruption, fraction: float) -> Corruption:
-    return clone(corruption).set_params(fraction=fraction)
+    # not clone: a corruption of the user's own may take its parameters as it likes
+    corruption = copy.copy(corruption)
+    corruption.fraction = fraction
+    return corruption
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,12 @@ def calibrate(
     for i, energy in enumerate(energies):
         intact = rows.potential[:, i]
         intact = intact[torch.isfinite(intact)]
+        if not len(intact):
+            raise ValueError(
+                f"The energy of modality {energy.name!r}, {type(energy.scorer).__name__}, is "
+                "infinite for every training row. Use an energy that is finite where there are "
+                "rows, such as a wider kernel."
+            )
         failing = failed.potential[indicator[:, i] < 0, i]
         failing = failing[torch.isfinite(failing)]
         scale = quantile(intact, 0.75) - quantile(intact, 0.25)
@@ -110,7 +119,8 @@ def calibrate(
         energy.gap_cost = scale if scale > 1e-6 else 1.0
         constants["min"].append(float(intact.min()))
         constants["scale"].append(energy.gap_cost)
-        constants["max"].append(float(torch.cat([intact, failing]).max()))
+        # as much as a typical failure says of the others: what training did not show says no more
+        constants["max"].append(quantile(failing, 0.5) if len(failing) else quantile(intact, 0.95))
     rows = failures.score(rows, [energy.on_tensors(device) for energy in energies])
     return {f"potential_{name}": np.array(values) for name, values in constants.items()}, rows
 

@@ -3,10 +3,13 @@ r"""What stage 2 minimises: prediction loss and the two regularizers of the gate
 .. math::
 
     \mathcal{L} = L(y, \hat y) + \lambda_c (g_a - b_a) - \lambda_e \Omega, \qquad
-    \Omega = \frac1N \sum_n \sum_k \xi_{nk} \log \alpha_{nk}
+    \Omega = \frac1N \sum_n \sum_k \begin{cases}
+        \log \alpha_{nk} & \xi_{nk} = 1 \\
+        -\log \max(\alpha_{nk}, 0.01) & \xi_{nk} = -1 \end{cases}
 
 The first keeps the capacity of the gate low, the second rewards importance on intact modalities
-(:math:`\xi = 1`) and its absence on corrupted ones (:math:`\xi = -1`).
+(:math:`\xi = 1`) and its absence on corrupted ones (:math:`\xi = -1`). The thesis has
+:math:`\Omega` without the floor of 0.01.
 """
 
 import math
