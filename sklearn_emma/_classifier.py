@@ -171,7 +171,8 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         :math:`\Psi_{min,i}`; the scale :math:`s_i`, which is the median rise of the potential under
         the training corruption, but at least the interquartile range of the training rows; and the
-        largest potential seen in training.
+        potential of a typical failure of the training, beyond which a modality says no more about
+        the others.
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (n_features_in_,)

@@ -136,7 +136,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Total energies. A missing modality counts like the most energetic one of the training.
+            Total energies. A missing modality counts like a typical failing one of the training.
         """
         return self._apply(self._gate().total_energy, self.energies(X))
 

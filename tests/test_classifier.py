@@ -17,7 +17,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier
-from sklearn_emma.corruption import Missing, Mixture, Noise, Swapped
+from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Swapped
 from sklearn_emma.datasets import make_multimodal_classification
 
 NAMES = ["modality0", "modality1", "modality2"]
@@ -98,7 +98,7 @@ def test_class_weight_changes_predictions(overlapping, quick):
     by_dict = quick(class_weight={0: 1.0, 1: 20.0}).fit(X, y).predict(X).mean()
     assert plain < 0.1
     assert 0.3 < balanced < 0.7
-    assert by_dict > 0.9
+    assert by_dict > 0.8
 
 
 def test_sample_weight_changes_predictions(overlapping, quick):
@@ -137,9 +137,9 @@ def test_the_scale_of_the_weights_does_not_matter(table, quick, fitted):
 
 
 def test_history_has_an_entry_per_epoch(fitted):
-    assert fitted.n_iter_ == 5
+    assert fitted.n_iter_ == fitted.max_epochs
     assert set(fitted.history_) == {"train_loss", "gain", "bias", "capacity"}
-    assert {values.shape for values in fitted.history_.values()} == {(5,)}
+    assert {values.shape for values in fitted.history_.values()} == {(fitted.n_iter_,)}
     assert fitted.history_["train_loss"][-1] < fitted.history_["train_loss"][0]
     assert fitted.history_["capacity"][-1] == pytest.approx(fitted.capacity_)
 
@@ -297,8 +297,8 @@ def test_silent_unless_verbose(table, quick, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "energy of all: epoch 100/100" in err
-    assert "warm start: epoch 2/2" in err
-    assert "gate and predictor: epoch 5/5, train_loss" in err
+    assert "warm start: epoch 5/5" in err
+    assert "gate and predictor: epoch 10/10, train_loss" in err
     assert "valid_loss" in err
 
 
@@ -726,3 +726,37 @@ def test_defaults_are_documented_in_order():
     section = EMMAClassifier.__doc__.split("Attributes\n")[0]
     documented = re.findall(r"^    (\w+) : ", section, flags=re.MULTILINE)
     assert documented == parameters
+
+
+class Offset(Corruption):
+    """A corruption as the documentation has users write it, with a parameter of its own."""
+
+    def __init__(self, shift=1.0):
+        super().__init__()
+        self.shift = shift
+
+    def _fail(self, x, mean, std, rows, generator):
+        return x + self.shift * std
+
+
+def test_a_corruption_of_the_users_own_serves_in_training(table, quick):
+    classifier = quick(corruption=Offset(5.0)).fit(*table)
+    assert (classifier.potential_scale_ > 0).all()
+    assert classifier.corruption.fraction is None
+
+
+def test_many_gaps_still_give_an_energy_of_all_rows(wide, quick):
+    X, y, *_ = wide
+    gaps = np.random.default_rng(0).random(X.shape) < 0.3
+    classifier = quick().fit(X.mask(gaps), y)
+    assert classifier.score(X, y) > 0.8
+
+
+def test_columns_of_no_modality_do_not_matter(table, quick):
+    X, y = table
+    wider = X.assign(id=7.0, empty=np.nan)
+    classifier = quick(modalities={"a": slice(0, 3), "b": slice(3, 9)}, remainder="drop").fit(
+        wider, y
+    )
+    other = wider.assign(id=-1e9, empty=3.0)
+    np.testing.assert_array_equal(classifier.predict_proba(wider), classifier.predict_proba(other))

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from torch import nn
 
+from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.corruption import Corruption, Noise, Swapped
 
 
@@ -331,11 +332,56 @@ class Strange(BaseEstimator):
         return {"nan": scores, "matrix": np.zeros((len(X), 2)), "short": scores[1:]}[self.kind]
 
 
-@pytest.mark.parametrize(
-    "energy", [LogisticRegression(), "mixture", 3, {"modality0": "mixture"}]
-)
+@pytest.mark.parametrize("energy", [LogisticRegression(), "mixture", 3, {"modality0": "mixture"}])
 def test_energy_without_score_samples(refuse, energy):
     refuse("must be an estimator with a score_samples method", energy=energy, error=TypeError)
+
+
+def test_energy_given_as_a_class(refuse):
+    refuse("class GaussianMixture. Pass GaussianMixture()", energy=GaussianMixture, error=TypeError)
+
+
+def test_energy_with_modalities_of_its_own(refuse):
+    refuse("set its modalities to None", energy=DAEEnergyScorer("prefix"))
+
+
+def test_energy_that_is_infinite_everywhere(refuse):
+    refuse("Impossible, is infinite for every training row", energy=Impossible())
+
+
+class Impossible(BaseEstimator):
+    """Finds every row impossible."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def score_samples(self, X):
+        return np.full(len(X), -np.inf)
+
+
+class Turncoat(nn.Module):
+    """Learns, and then returns NaN for some rows."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.layer = nn.Linear(sum(n_features), n_classes)
+
+    def forward(self, modalities):
+        x = torch.cat(modalities, 1)
+        logits = self.layer(x)
+        if x.dtype == torch.float64:
+            logits[:3] = torch.nan
+        return logits
+
+
+def test_network_that_returns_nan(table, quick):
+    classifier = quick(module=Turncoat).fit(*table)
+    with pytest.raises(ValueError, match="network returned values that are not finite for 3 of 5"):
+        classifier.predict(table[0][:5])
+
+
+def test_network_without_parameters(refuse):
+    refuse("no parameters that can be trained", module=lambda n_features, n_classes: nn.Identity())
 
 
 def test_energy_of_an_unknown_modality(refuse):
@@ -420,7 +466,9 @@ def test_an_interrupt_leaves_the_fit_before_usable(table, quick, wider):
     names, n_iter = classifier.feature_names_in_.tolist(), classifier.n_iter_
     other = X.assign(modality3__0=1.0 * np.arange(len(X))) if wider else X + 1.0
     with pytest.raises(KeyboardInterrupt):
-        classifier.set_params(corruption=Interrupt(), max_epochs=3).fit(other, 1 - y)
+        classifier.set_params(
+            corruption=Interrupt(), max_epochs=3, hidden_layer_sizes=(3, 3), coldness=9.0
+        ).fit(other, 1 - y)
     assert set(vars(classifier)) == attributes
     assert classifier.feature_names_in_.tolist() == names
     assert classifier.n_features_in_ == 9

@@ -470,6 +470,24 @@ def test_weights_that_are_none(X, weight, message):
         make_scorer().fit(X, sample_weight=weight)
 
 
+def test_parameters_set_later_leave_a_fitted_scorer_alone(X):
+    scorer = make_scorer().fit(X)
+    before = scorer.transform(X)
+    scorer.set_params(hidden_layer_sizes=(3, 3), activation="relu", modalities=None)
+    np.testing.assert_array_equal(scorer.transform(X), before)
+
+
+def test_layer_sizes_may_be_an_array(X):
+    expected = make_scorer(hidden_layer_sizes=(8, 4)).fit(X).transform(X)
+    scorer = make_scorer(hidden_layer_sizes=np.array([8, 4])).fit(X)
+    np.testing.assert_array_equal(scorer.transform(X), expected)
+
+
+def test_auto_contamination_always_finds_the_most_unusual_row_in_a_hundred():
+    rows = np.random.default_rng(0).uniform(size=(500, 2))  # no tails
+    assert 0.01 <= (make_scorer(None, max_epochs=20).fit_predict(rows) == -1).mean() < 0.1
+
+
 @pytest.mark.parametrize("noise", [(0.1,), (0.2, 0.1), (0.0, 1.0), (0.1, np.inf), (0.1, "high")])
 def test_a_range_of_noise_must_be_one(X, noise):
     with pytest.raises(ValueError, match=r"noise must be a positive number, or a pair \(low, high"):

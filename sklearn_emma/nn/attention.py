@@ -195,8 +195,7 @@ class EnergyAttention(nn.Module):
         Parameters
         ----------
         potential : Tensor of shape (n_samples, n_modalities)
-            Potential energies. A missing modality counts like the largest potential that training
-            showed.
+            Potential energies. A missing modality counts like one at ``potential_max``.
 
         Returns
         -------

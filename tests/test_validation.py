@@ -1,0 +1,61 @@
+"""What both estimators ask of their input."""
+
+import numpy as np
+import pytest
+
+from sklearn_emma._validation import auto_batch_size, column_statistics, standardise
+
+
+def statistics(table, used=None, weight=None):
+    used = np.arange(table.shape[1]) if used is None else used
+    weight = np.ones(len(table)) if weight is None else weight
+    return column_statistics(table, weight, None, used)
+
+
+def test_statistics_leave_gaps_out():
+    table = np.array([[1.0, 4.0], [3.0, np.nan], [5.0, 8.0]])
+    mean, scale = statistics(table)
+    np.testing.assert_allclose(mean, [3.0, 6.0])
+    np.testing.assert_allclose(scale, [np.sqrt(8 / 3), 2.0])
+
+
+def test_statistics_are_weighted():
+    table = np.random.default_rng(0).normal(size=(20, 3))
+    weight = np.random.default_rng(1).integers(1, 5, size=20)
+    expected = np.repeat(table, weight, axis=0)
+    mean, scale = statistics(table, weight=weight.astype(float))
+    np.testing.assert_allclose(mean, expected.mean(axis=0))
+    np.testing.assert_allclose(scale, expected.std(axis=0))
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-9, 1.0, 1e12, 1e160])
+def test_statistics_of_columns_in_any_unit(unit):
+    table = np.array([[1.0], [2.0], [3.0], [6.0]])
+    mean, scale = statistics(unit * table)
+    np.testing.assert_allclose([mean[0], scale[0]], [3 * unit, np.std(table) * unit], rtol=1e-12)
+
+
+def test_columns_that_are_not_used_do_not_matter():
+    table = np.array([[1.0, np.nan, 5.0], [2.0, np.nan, 5.0]])
+    mean, scale = statistics(table, used=np.array([0]))
+    np.testing.assert_allclose(mean, [1.5, 0.0, 0.0])
+    np.testing.assert_allclose(scale, [0.5, 1.0, 1.0])
+
+
+def test_an_empty_column_is_named():
+    with pytest.raises(ValueError, match=r"Column\(s\) 1 hold no value at all"):
+        statistics(np.array([[1.0, np.nan], [2.0, np.nan]]))
+
+
+def test_standardised_values_can_be_squared():
+    far = standardise(np.array([1e300, -1e300, 2.0]), 1.0, 1e-6)
+    np.testing.assert_allclose(far, [1e15, -1e15, 1e6])
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "expected"),
+    [(10, 10), (500, 32), (4_000, 100), (12_000, 256), (100_000, 1000), (1_000_000, 4096)],
+)
+def test_automatic_batch_sizes(n_samples, expected):
+    assert auto_batch_size("auto", n_samples) == expected
+    assert auto_batch_size(64, n_samples) == min(64, n_samples)
