@@ -12,13 +12,16 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n 2
 SOURCES := sklearn_emma tests $(wildcard examples benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-slow bench examples format clean
+.PHONY: help demo picture test lint test-slow bench examples format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed  ## install the package and watch EMMA survive a failing modality
 	$(BIN)/python examples/demo.py
+
+picture: $(VENV)/.installed  ## redraw the picture of the README
+	$(BIN)/python examples/demo.py --picture docs/images/failing_modality.png
 
 test: lint  ## install what tests need, run lint and tests
 	$(PYTEST)
@@ -33,10 +36,10 @@ test-slow: $(VENV)/.installed-dev  ## run the slow tests too
 	$(PYTEST) -m "slow or not slow"
 
 bench: $(VENV)/.installed-dev  ## measure what we claim about robustness
-	$(BIN)/python benchmarks/robustness.py
+	$(BIN)/python benchmarks/robustness.py --jobs 2
 
 examples: $(VENV)/.installed-dev  ## run every example
-	@set -e; for example in examples/plot_*.py; do \
+	@set -e; for example in examples/plot_*.py examples/plain_torch_loop.py; do \
 		echo "$$example"; MPLBACKEND=agg $(BIN)/python "$$example"; \
 	done
 

@@ -138,8 +138,9 @@ def draw(f1, attention, names, path):
 def main():
     """Run the demonstration from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    picture = Path(__file__).resolve().parents[1] / "docs" / "images" / "failing_modality.png"
-    parser.add_argument("--picture", type=Path, default=picture, help="where to put the picture")
+    parser.add_argument(
+        "--picture", type=Path, default=Path("demo.png"), help="where to put the picture"
+    )
     parser.add_argument("--splits", type=int, default=3, help="number of splits (default 3)")
     args = parser.parse_args()
     start = time.perf_counter()
@@ -157,7 +158,7 @@ def main():
     names = models[0].modality_names_
     report(f1, named, names)
     draw(f1, attention, names, args.picture)
-    print(f"\nPicture: {args.picture}")
+    print(f"\nPicture: {args.picture.resolve()}")
     print(f"Done in {time.perf_counter() - start:.0f} s.")
 
 

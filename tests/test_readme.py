@@ -13,7 +13,13 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DO
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_python_blocks_run_as_written(number, capsys):
     exec(compile(BLOCKS[number], f"README.md, python block {number}", "exec"), {})
-    assert capsys.readouterr().out
+    out = capsys.readouterr().out
+    # what the README shows below the block, up to what another machine may round differently
+    shown = re.search(r"```\n(.*?)^```", README.split(BLOCKS[number])[1][3:], re.M | re.S).group(1)
+    words, numbers = (re.compile(pattern) for pattern in (r"[a-z]+", r"\d+\.\d*"))
+    assert words.findall(out) == words.findall(shown)
+    printed = [float(x) for x in numbers.findall(out)]
+    assert printed == pytest.approx([float(x) for x in numbers.findall(shown)], abs=0.05)
 
 
 def test_there_is_an_example():
