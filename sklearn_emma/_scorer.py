@@ -20,7 +20,6 @@ from ._training.progress import progress_callbacks
 from ._training.seeding import draw_seed, make_generator
 from ._training.weights import load_arrays, to_arrays
 from ._validation import (
-    FAR,
     all_or_nothing,
     auto_batch_size,
     check_layer_sizes,
@@ -271,7 +270,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             potentials = self._evaluate(table, DAEEnergy.potential)
             low, self.potential_median_, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
             self.potential_iqr_ = np.where(high - low > 1e-9, high - low, 1.0)
-            self.offset_ = self._find_offset(-self._energies(table).sum(axis=1))
+            self.offset_ = self._find_offset(-self._on_scale(potentials).sum(axis=1))
         return self
 
     def _fit_modality(self, name, rows, weight, seed, device):
@@ -352,8 +351,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
 
         @torch.no_grad()
         def energy(x):
-            standard = ((x - mean) / scale).clamp(-FAR, FAR)
-            return (module.potential(standard) - median) / iqr
+            return (module.potential(standardise(x, mean, scale)) - median) / iqr
 
         return energy
 
@@ -362,7 +360,9 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         return check_table(self, X, reset=False)
 
     def _energies(self, table):
-        potentials = self._evaluate(table, DAEEnergy.potential)
+        return self._on_scale(self._evaluate(table, DAEEnergy.potential))
+
+    def _on_scale(self, potentials):
         return (potentials - self.potential_median_) / self.potential_iqr_
 
     def transform(self, X):

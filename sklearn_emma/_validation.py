@@ -246,8 +246,8 @@ def column_statistics(table, weight, estimator, used):
 
 
 def standardise(table, mean, scale):
-    """Return columns in standard deviations from the mean, within what can be squared."""
-    return np.clip((table - mean) / scale, -FAR, FAR)
+    """Return columns, an array or a tensor, in standard deviations, within what can be squared."""
+    return ((table - mean) / scale).clip(-FAR, FAR)
 
 
 def _listed(estimator, chosen):
