@@ -1,6 +1,7 @@
 """From energy scorers to the potentials of rows that may have gaps."""
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -52,16 +53,19 @@ class ModalityEnergy:
         ndarray of shape (n_samples,)
             Energies, infinite where all values are missing.
         """
-        gaps = np.isnan(x)
-        if not gaps.any():
+        if not np.isnan(x).any():
             return self._score(x)
-        energy = np.full(len(x), np.inf)
-        present = ~gaps.all(axis=1)
-        if present.any():
-            filled = np.where(gaps[present], self.fill, x[present])
-            share = gaps[present].mean(axis=1)
-            energy[present] = self._score(filled) - self.gap_cost * np.log1p(-share)
-        return energy
+        rows, fill = torch.from_numpy(x), torch.from_numpy(self.fill)
+        return self._with_gaps(
+            lambda x: torch.from_numpy(self._score(x.numpy())), rows, fill
+        ).numpy()
+
+    def _with_gaps(self, score, x, fill):
+        """Return the energies of rows with gaps, given the energy of rows without."""
+        gaps = x.isnan()
+        share = gaps.to(x.dtype).mean(1)
+        potential = score(torch.where(gaps, fill, x)) - self.gap_cost * torch.log1p(-share)
+        return torch.where(share < 1, potential, math.inf)
 
     def _score(self, x):
         energy = -np.asarray(self.scorer.score_samples(x), dtype=float)
@@ -97,15 +101,7 @@ class ModalityEnergy:
             )
         score = self.scorer._torch_energy(device)
         fill = torch.tensor(self.fill, dtype=torch.float32, device=device)
-
-        def energy(x):
-            """Return the energies of rows with gaps."""
-            gaps = x.isnan()
-            share = gaps.float().mean(1)
-            potential = score(torch.where(gaps, fill, x)) - self.gap_cost * torch.log1p(-share)
-            return torch.where(share < 1, potential, math.inf)
-
-        return energy
+        return partial(self._with_gaps, score, fill=fill)
 
 
 def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):

@@ -1,5 +1,6 @@
 """Stage 2 as a task: gate and predictor learn together on clean and corrupted rows."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -113,12 +114,16 @@ class Failures:
             reference=self.reference,
             names=self.names,
         )
+        return self.rescore(replace(rows, modalities=modalities), indicator < 0), indicator
+
+    def rescore(self, rows: Rows, changed: Tensor) -> Rows:
+        """Return the rows with new potentials where changed, (n_samples, n_modalities), is True."""
         potential = rows.potential.clone()
-        for i, (energy, x) in enumerate(zip(self.potentials, modalities, strict=True)):
-            failed = (indicator[:, i] < 0).nonzero().squeeze(1)
-            if len(failed):
-                potential[failed, i] = energy(x[failed])
-        return replace(rows, modalities=modalities, potential=potential), indicator
+        for i, (energy, x) in enumerate(zip(self.potentials, rows.modalities, strict=True)):
+            where = changed[:, i].nonzero().squeeze(1)
+            if len(where):
+                potential[where, i] = energy(x[where])
+        return replace(rows, potential=potential)
 
 
 class PlainClassification(Task):
@@ -296,4 +301,4 @@ def fill(modalities: list[Tensor], fills: list[Tensor]) -> list[Tensor]:
 def ignorant_loss(rows: Rows) -> float:
     """Return the cross entropy of equal probabilities for the classes that occur."""
     n_classes = len(rows.target.unique())
-    return float(rows.weight.mean()) * float(torch.log(torch.tensor(max(n_classes, 2.0))))
+    return float(rows.weight.mean()) * math.log(max(n_classes, 2))

@@ -121,7 +121,9 @@ def calibrate(
         constants["scale"].append(energy.gap_cost)
         # as much as a typical failure says of the others: what training did not show says no more
         constants["max"].append(quantile(failing, 0.5) if len(failing) else quantile(intact, 0.95))
-    rows = failures.score(rows, [energy.on_tensors(device) for energy in energies])
+    # gaps have their price only now
+    gaps = torch.stack([x.isnan().any(1) for x in rows.modalities], 1)
+    rows = failures.rescore(rows, gaps)
     return {f"potential_{name}": np.array(values) for name, values in constants.items()}, rows
 
 
