@@ -2,5 +2,6 @@
 
 from ._classifier import EMMAClassifier
 from ._scorer import DAEEnergyScorer
+from ._training.views import EnergyView
 
-__all__ = ["DAEEnergyScorer", "EMMAClassifier"]
+__all__ = ["DAEEnergyScorer", "EMMAClassifier", "EnergyView"]

@@ -57,10 +57,12 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
         a modality of this name. Columns that are left out must hold numbers all the same.
 
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
-        What tells likely rows from unlikely ones; its energy is ``-score_samples``. Cloned and
+        What tells likely rows from unlikely ones; its energy is ``-score_samples``, or for a PyOD
+        detector its ``decision_function``, which has the opposite sign. Cloned and
         fitted on the standardised columns of each modality, on the rows that have all of its values
         (where these are less than half of the rows that have any: on those, gaps filled). None, and
-        modalities that a dict leaves out, stand for :class:`DAEEnergyScorer`. Any other scorer
+        modalities that a dict leaves out, stand for :class:`DAEEnergyScorer`, all of whose rows
+        train (``calibration_fraction=0``). Any other scorer
         scores the failing rows of every epoch: mind its speed.
 
     module : torch.nn.Module instance, class or callable, default=None
@@ -89,7 +91,7 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
         standard deviations; half of the rows unless its `fraction` says otherwise. None stands for
         ``Mixture([Noise((0.25, 2.0)), Missing()])``.
 
-    subset_weight : float, default=1.0
+    subset_weight : float, default=2.0
         Weight of a second prediction loss, for which every row loses a random part of its
         modalities behind the encoders. It makes the predictor at home with every combination of
         modalities shut off.
@@ -251,7 +253,7 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
         lambda_capacity=0.0,
         lambda_energy=0.1,
         corruption=None,
-        subset_weight=1.0,
+        subset_weight=2.0,
         pretrain_epochs=10,
         learning_rate=0.003,
         weight_decay=1e-4,
@@ -386,7 +388,9 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
     def _scorers(self, device):
         """Return the unfitted energy of each modality."""
         names = self.modality_names_
-        default = DAEEnergyScorer(device=str(device), verbose=self.verbose)
+        default = DAEEnergyScorer(
+            calibration_fraction=0.0, device=str(device), verbose=self.verbose
+        )
         energy = default if self.energy is None else self.energy
         if isinstance(energy, dict):
             energy = {name: scorer for name, scorer in energy.items() if scorer is not None}

@@ -1,6 +1,7 @@
 """From energy scorers to the potentials of rows that may have gaps."""
 
 import math
+import sys
 from functools import partial
 
 import numpy as np
@@ -27,7 +28,7 @@ class ModalityEnergy:
     name : str
         Name of the modality.
     scorer : estimator
-        Fitted, with ``score_samples``; the energy is its negative.
+        Fitted; see :func:`energy_of`.
     fill : ndarray of shape (n_features,)
         What gaps are filled with.
     gap_cost : float, default=0.0
@@ -68,17 +69,17 @@ class ModalityEnergy:
         return torch.where(share < 1, potential, math.inf)
 
     def _score(self, x):
-        energy = -np.asarray(self.scorer.score_samples(x), dtype=float)
+        energy, method = energy_of(self.scorer, x)
         if energy.shape != (len(x),):
             raise ValueError(
-                f"score_samples of the energy of modality {self.name!r} must return one number "
+                f"{method} of the energy of modality {self.name!r} must return one number "
                 f"per row, of shape ({len(x)},), but returned shape {energy.shape}."
             )
         n_bad = int(np.isnan(energy).sum())
         if n_bad:
             raise ValueError(
                 f"The energy of modality {self.name!r}, {type(self.scorer).__name__}, returned NaN "
-                f"for {n_bad} of {len(x)} rows. score_samples must return numbers."
+                f"for {n_bad} of {len(x)} rows. {method} must return numbers."
             )
         return energy
 
@@ -102,6 +103,35 @@ class ModalityEnergy:
         score = self.scorer._torch_energy(device)
         fill = torch.tensor(self.fill, dtype=torch.float32, device=device)
         return partial(self._with_gaps, score, fill=fill)
+
+
+def energy_of(scorer, x):
+    """Energies by any scorer.
+
+    Parameters
+    ----------
+    scorer : estimator
+        Fitted. With ``score_samples`` as in scikit-learn, high is normal, and the energy is its
+        negative; the ``decision_function`` of a PyOD detector is high for outliers, and is the
+        energy.
+    x : ndarray of shape (n_samples, n_features)
+        Rows.
+
+    Returns
+    -------
+    energy : ndarray
+        What it returned, with the sign of an energy.
+    method : str
+        The method that was asked.
+    """
+    if _is_pyod(scorer):
+        return np.asarray(scorer.decision_function(x), dtype=float), "decision_function"
+    return -np.asarray(scorer.score_samples(x), dtype=float), "score_samples"
+
+
+def _is_pyod(scorer):
+    base = sys.modules.get("pyod.models.base")  # there if a detector is
+    return base is not None and isinstance(scorer, base.BaseDetector)
 
 
 def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
@@ -187,10 +217,10 @@ def check_energy(energy, names):
                 f"leave their grouping to the classifier: set its modalities to None, got "
                 f"{scorer.modalities!r}."
             )
-        if not hasattr(scorer, "score_samples"):
+        if not (hasattr(scorer, "score_samples") or _is_pyod(scorer)):
             raise TypeError(
-                f"energy must be an estimator with a score_samples method, got {scorer!r}. "
-                "sklearn's GaussianMixture, KernelDensity and IsolationForest have one; wrap a "
-                "detector with decision_function in a class whose score_samples returns minus the "
-                "outlier score."
+                f"energy must be an estimator with a score_samples method, or a PyOD detector, got "
+                f"{scorer!r}. sklearn's GaussianMixture, KernelDensity and IsolationForest have "
+                "one; wrap another detector with decision_function in a class whose score_samples "
+                "returns minus the outlier score."
             )

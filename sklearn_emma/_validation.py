@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from ._compat import _check_sample_weight
+from ._training.columns import mean_and_deviation
 
 #: Standard deviations from the mean beyond which a value is just far: energies square values, and
 #: the difference of two infinities would be NaN.
@@ -178,19 +179,6 @@ def check_layer_sizes(sizes):
         )
 
 
-def check_noise(noise):
-    """Return the lowest and highest standard deviation of the noise, or raise ValueError."""
-    levels = tuple(noise) if isinstance(noise, (tuple, list)) else (noise, noise)
-    if len(levels) == 2 and all(isinstance(level, Real) for level in levels):
-        low, high = map(float, levels)
-        if 0 < low <= high < np.inf:
-            return low, high
-    raise ValueError(
-        "noise must be a positive number, or a pair (low, high) of them with low <= high, got "
-        f"{noise!r}."
-    )
-
-
 def column_statistics(table, weight, estimator, used):
     """Return mean and standard deviation of each column, NaN ignored, and warn of constant ones.
 
@@ -216,33 +204,43 @@ def column_statistics(table, weight, estimator, used):
     ValueError
         If a column holds no value.
     """
-    present = ~np.isnan(table)
-    share = present * weight[:, None]
-    total = share.sum(axis=0)
     unused = ~np.isin(np.arange(table.shape[1]), used)
-    empty = (total == 0) & ~unused
+    mean, scale, constant = mean_and_deviation(table, weight)
+    empty = np.isnan(mean) & ~unused
     if empty.any():
         raise ValueError(
             f"Column(s) {_listed(estimator, empty)} hold no value at all (NaN in every row of "
             "positive weight). Leave them out."
         )
-    total = np.where(unused, 1.0, total)
-    # far apart from zero a plain sum of squares would cancel, and squares may overflow
-    mean = (np.where(present, table, 0.0) * share).sum(axis=0) / total
-    deviation = np.where(present, table - mean, 0.0)
-    largest = np.abs(deviation).max(axis=0)
-    largest[largest == 0] = 1.0
-    scale = largest * np.sqrt(((deviation / largest) ** 2 * share).sum(axis=0) / total)
-    constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)
     constant &= ~unused
+    _warn_of_constants(constant, estimator)
+    return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
+
+
+def warn_of_constants(table, estimator, used):
+    """Warn of columns that do not vary.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Training rows.
+    estimator : estimator
+        For the names of the columns.
+    used : ndarray of int of shape (n_used,)
+        Positions of the columns that belong to a modality.
+    """
+    _, _, constant = mean_and_deviation(table, np.ones(len(table)))
+    _warn_of_constants(constant & np.isin(np.arange(table.shape[1]), used), estimator)
+
+
+def _warn_of_constants(constant, estimator):
     if constant.any() and getattr(estimator, "_warns_of_constants", True):
         warnings.warn(
             f"Constant in the training rows and so without information: column(s) "
             f"{_listed(estimator, constant)}.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
 
 
 def standardise(table, mean, scale):

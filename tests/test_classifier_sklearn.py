@@ -255,7 +255,7 @@ def test_clones_have_the_parameters_and_nothing_else(fitted):
 def test_nested_parameters_can_be_searched(table, quick):
     X, y = table
     corruption = Noise(0.5)
-    grid = {"energy__noise": [0.1, 1.0], "corruption__sigma": [0.1, 2.0]}
+    grid = {"energy__views": ["fine", "coarse"], "corruption__sigma": [0.1, 2.0]}
     search = GridSearchCV(quick(corruption=corruption), grid, scoring="neg_log_loss", cv=2)
     assert len(set(search.fit(X, y).cv_results_["mean_test_score"])) == 4
 

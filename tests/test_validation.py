@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from sklearn_emma._validation import auto_batch_size, column_statistics, standardise
+from sklearn_emma._validation import (
+    all_or_nothing,
+    auto_batch_size,
+    column_statistics,
+    standardise,
+    warn_of_constants,
+)
 
 
 def statistics(table, used=None, weight=None):
@@ -45,6 +51,45 @@ def test_columns_that_are_not_used_do_not_matter():
 def test_an_empty_column_is_named():
     with pytest.raises(ValueError, match=r"Column\(s\) 1 hold no value at all"):
         statistics(np.array([[1.0, np.nan], [2.0, np.nan]]))
+
+
+class Named:
+    """An estimator that knows the names of its columns."""
+
+    feature_names_in_ = np.array(["a", "b", "c"], dtype=object)
+
+
+def test_constant_columns_that_are_used_are_named():
+    table = np.array([[1.0, 2.0, 5.0], [1.0, 3.0, 5.0]])
+    with pytest.warns(UserWarning, match=r"without information: column\(s\) 0, 2\.$"):
+        warn_of_constants(table, None, np.arange(3))
+    with pytest.warns(UserWarning, match=r"column\(s\) 'c'\.$"):
+        warn_of_constants(table, Named(), np.array([1, 2]))
+    # warnings are errors here
+    warn_of_constants(table, None, np.array([1]))
+    quiet = Named()
+    quiet._warns_of_constants = False
+    warn_of_constants(table, quiet, np.arange(3))
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_fails_leaves_an_estimator_as_it_was(error):
+    estimator = Named()
+    estimator.kept, estimator.changed = 1, [2]
+
+    def fail():
+        with all_or_nothing(estimator) as before:
+            assert before == {"kept": 1, "changed": [2]}
+            estimator.changed, estimator.added = [3], 4
+            del estimator.kept
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert vars(estimator) == {"kept": 1, "changed": [2]}
+    with all_or_nothing(estimator):
+        estimator.changed, estimator.added = [3], 4
+    assert vars(estimator) == {"kept": 1, "changed": [3], "added": 4}
 
 
 def test_standardised_values_can_be_squared():

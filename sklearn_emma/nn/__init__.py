@@ -1,16 +1,20 @@
 """The torch modules behind the estimators, usable by themselves in any torch loop."""
 
 from sklearn_emma.nn.attention import EnergyAttention, GateState
+from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.energy import DAEEnergy
+from sklearn_emma.nn.ensemble import EnergyEnsemble
 from sklearn_emma.nn.fusion import FusionNetwork, GatedInputs
 from sklearn_emma.nn.losses import capacity_penalty, energy_alignment, weighted_cross_entropy
 
 __all__ = [
     "DAEEnergy",
     "EnergyAttention",
+    "EnergyEnsemble",
     "FusionNetwork",
     "GateState",
     "GatedInputs",
+    "SoftClip",
     "capacity_penalty",
     "energy_alignment",
     "weighted_cross_entropy",

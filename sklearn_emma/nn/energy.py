@@ -11,12 +11,24 @@ is a network, r is *defined* as :math:`x - \nabla\Psi(x)`, and the field is inte
 construction [2]_. Trained to undo Gaussian noise, :math:`r(x) - x` points towards the data [3]_:
 low energy means likely.
 
+Prototypes are hidden units that compete: with softmax for h and its integral, logsumexp, for H,
+
+.. math::
+
+    - \tau \log \sum_k e^{u_k(x)}, \qquad
+    u_k(x) = \frac{m_k^\top x - \tfrac12 \lVert m_k \rVert^2}{\tau} + c_k
+
+joins :math:`\Psi`, and :math:`\sum_k \mathrm{softmax}_k(u(x))\, m_k` joins r. Alone they are a
+mixture of Gaussians of variance :math:`\tau` around the :math:`m_k` (the energy of a modern
+Hopfield network [4]_), which keeps the valleys of clusters that no row connects at the right depth.
+
 References
 ----------
 .. [1] Kamyshanska, H. and Memisevic, R. (2015). The potential energy of an autoencoder. IEEE TPAMI.
 .. [2] Zhai, S. et al. (2016). Deep structured energy based models for anomaly detection. ICML.
 .. [3] Alain, G. and Bengio, Y. (2014). What regularized auto-encoders learn from the
    data-generating distribution. JMLR 15.
+.. [4] Ramsauer, H. et al. (2021). Hopfield networks is all you need. ICLR.
 """
 
 import math
@@ -68,6 +80,8 @@ class DAEEnergy(nn.Module):
         The response h of every hidden unit.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
+    n_prototypes : int, default=0
+        Number of prototypes, drawn from a normal distribution until :meth:`place_prototypes`.
 
     Notes
     -----
@@ -90,6 +104,7 @@ class DAEEnergy(nn.Module):
         hidden_layer_sizes: Sequence[int] = (64,),
         activation: str = "sigmoid",
         generator: torch.Generator | None = None,
+        n_prototypes: int = 0,
     ):
         super().__init__()
         if activation not in ACTIVATIONS:
@@ -112,6 +127,27 @@ class DAEEnergy(nn.Module):
             self.weights.append(nn.Parameter(weight))
             self.hidden_biases.append(nn.Parameter(torch.zeros(n_out)))
         self.visible_bias = nn.Parameter(torch.zeros(n_features))
+        self.n_prototypes = n_prototypes
+        if n_prototypes:
+            start = torch.randn(n_prototypes, n_features, generator=generator)
+            self.prototypes = nn.Parameter(start)
+            self.prototype_biases = nn.Parameter(torch.zeros(n_prototypes))
+            self.log_temperature = nn.Parameter(torch.zeros(()))
+
+    @torch.no_grad()
+    def place_prototypes(self, rows: Tensor, temperature: float) -> None:
+        r"""Start with prototypes where rows are, and let the hidden layers begin as a correction.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n_prototypes, n_features)
+            Training rows.
+        temperature : float
+            Where :math:`\tau` starts, the variance around a prototype.
+        """
+        self.prototypes.copy_(rows)
+        self.log_temperature.fill_(math.log(temperature))
+        self.weights[-1].mul_(0.1)
 
     def _pass(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Inputs u and responses h(u) of every hidden layer."""
@@ -123,6 +159,12 @@ class DAEEnergy(nn.Module):
             inputs.append(u)
             responses.append(x)
         return inputs, responses
+
+    def _affinities(self, x: Tensor) -> Tensor:
+        """Return u_k(x) of the prototypes."""
+        offsets = 0.5 * self.prototypes.square().sum(1)
+        affinities = (x @ self.prototypes.T - offsets) * torch.exp(-self.log_temperature)
+        return affinities + self.prototype_biases
 
     def potential(self, x: Tensor) -> Tensor:
         r""":math:`\Psi(x)`, lower for likelier rows.
@@ -139,6 +181,8 @@ class DAEEnergy(nn.Module):
         """
         inputs, _ = self._pass(x)
         hidden = ACTIVATIONS[self.activation].integral(inputs[-1]).sum(-1)
+        if self.n_prototypes:
+            hidden = hidden + self.log_temperature.exp() * self._affinities(x).logsumexp(-1)
         return 0.5 * ((x - self.visible_bias) ** 2).sum(-1) - hidden
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -159,7 +203,10 @@ class DAEEnergy(nn.Module):
         back = responses[-1]
         for layer in range(len(inputs) - 1, 0, -1):
             back = (back @ self.weights[layer]) * slope(inputs[layer - 1], responses[layer - 1])
-        return back @ self.weights[0] + self.visible_bias
+        reconstruction = back @ self.weights[0] + self.visible_bias
+        if self.n_prototypes:
+            reconstruction = reconstruction + self._affinities(x).softmax(-1) @ self.prototypes
+        return reconstruction
 
     def gradient(self, x: Tensor) -> Tensor:
         r""":math:`\nabla\Psi(x) = x - r(x)`: the direction in which the energy grows.

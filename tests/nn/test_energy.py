@@ -12,15 +12,16 @@ from sklearn_emma.nn.energy import ACTIVATIONS, log_cosh
 N_FEATURES = 3
 activations = pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 depths = pytest.mark.parametrize("sizes", [(7,), (7, 5), (7, 5, 4)], ids=["1", "2", "3 layers"])
+prototypes = pytest.mark.parametrize("n_prototypes", [0, 1, 6])
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def make_energy(activation, sizes):
+def make_energy(activation, sizes, n_prototypes=0):
     """Return an energy with every parameter, biases included, away from zero."""
-    energy = DAEEnergy(N_FEATURES, sizes, activation, generator()).double()
+    energy = DAEEnergy(N_FEATURES, sizes, activation, generator(), n_prototypes).double()
     with torch.no_grad():
         for parameter in energy.parameters():
             parameter.add_(0.5 * torch.randn(parameter.shape, generator=generator(1)))
@@ -44,8 +45,9 @@ def test_integral_and_slope_belong_to_the_response(activation):
 
 @activations
 @depths
-def test_potential_is_the_integral_of_the_field_along_any_path(activation, sizes):
-    energy = make_energy(activation, sizes)
+@prototypes
+def test_potential_is_the_integral_of_the_field_along_any_path(activation, sizes, n_prototypes):
+    energy = make_energy(activation, sizes, n_prototypes)
     start, end = rows(2)
     # a path that bends, so that only an integrable field gives the difference of the ends
     time = torch.linspace(0.0, 1.0, 20001, dtype=torch.float64).unsqueeze(1)
@@ -61,8 +63,9 @@ def test_potential_is_the_integral_of_the_field_along_any_path(activation, sizes
 
 @activations
 @depths
-def test_reconstruction_minus_row_is_the_negative_gradient(activation, sizes):
-    energy = make_energy(activation, sizes)
+@prototypes
+def test_reconstruction_minus_row_is_the_negative_gradient(activation, sizes, n_prototypes):
+    energy = make_energy(activation, sizes, n_prototypes)
     x = rows().requires_grad_()
     (gradient,) = torch.autograd.grad(energy.potential(x).sum(), x)
     x = x.detach()
@@ -86,11 +89,71 @@ def test_one_layer_is_the_tied_autoencoder(activation, h, big_h):
     torch.testing.assert_close(energy.reconstruct(x), h(u) @ weight + energy.visible_bias)
     potential = -big_h(u).sum(1) + 0.5 * (x - energy.visible_bias).square().sum(1)
     torch.testing.assert_close(energy.potential(x), potential)
+    assert sorted(energy.state_dict()) == ["hidden_biases.0", "visible_bias", "weights.0"]
+
+
+def mixture(energy):
+    """Return the mixture of Gaussians that prototypes stand for."""
+    kind = torch.distributions.Categorical(logits=energy.prototype_biases)
+    deviation = (0.5 * energy.log_temperature).exp().expand(energy.prototypes.shape)
+    normals = torch.distributions.Normal(energy.prototypes, deviation)
+    return torch.distributions.MixtureSameFamily(kind, torch.distributions.Independent(normals, 1))
+
+
+def test_prototypes_alone_are_a_mixture_of_gaussians():
+    energy = make_energy("tanh", (4,), n_prototypes=6)
+    for parameter in (*energy.weights, *energy.hidden_biases, energy.visible_bias):
+        parameter.zero_()
+    x = rows(50)
+    log_likelihood = mixture(energy).log_prob(x)
+    difference = energy.potential(x) + energy.log_temperature.exp() * log_likelihood
+    torch.testing.assert_close(difference, difference[:1].expand(50))
+    # and the reconstruction is the mean of the prototypes that a row may belong to
+    distance = (x[:, None] - energy.prototypes).square().sum(2)
+    share = (energy.prototype_biases - 0.5 * distance / energy.log_temperature.exp()).softmax(1)
+    torch.testing.assert_close(energy.reconstruct(x), share @ energy.prototypes)
+
+
+def test_prototypes_add_their_own_terms_and_nothing_else():
+    plain, energy = make_energy("tanh", (7, 5)), make_energy("tanh", (7, 5), n_prototypes=6)
+    energy.load_state_dict(plain.state_dict(), strict=False)
+    x = rows()
+    distance = (x[:, None] - energy.prototypes).square().sum(2)
+    temperature = energy.log_temperature.exp()
+    likelihood = (energy.prototype_biases - 0.5 * distance / temperature).exp().sum(1)
+    added = -temperature * likelihood.log() - 0.5 * x.square().sum(1)
+    torch.testing.assert_close(energy.potential(x), plain.potential(x) + added)
+
+
+def test_prototypes_start_where_rows_are_and_hidden_layers_as_a_correction():
+    energy = DAEEnergy(N_FEATURES, (7, 5), "tanh", generator(), n_prototypes=4)
+    weights = [weight.detach().clone() for weight in energy.weights]
+    places = 10.0 * torch.randn(4, N_FEATURES, generator=generator(3))
+    energy.place_prototypes(places, 0.25)
+    assert torch.equal(energy.prototypes, places)
+    assert energy.log_temperature.exp().item() == pytest.approx(0.25)
+    torch.testing.assert_close(energy.weights[0], weights[0])
+    torch.testing.assert_close(energy.weights[1], 0.1 * weights[1])
+    # a row near a prototype, far from the others, is led to it
+    led = energy.reconstruct(places + 0.3).detach()
+    assert ((led - places).norm(dim=1) < 0.3 * 3**0.5).all()
+    # they are there to be trained
+    energy.potential(places).sum().backward()
+    assert all(parameter.grad is not None for parameter in energy.parameters())
+
+
+def test_prototypes_far_from_a_row_do_not_overflow():
+    energy = make_energy("tanh", (7,), n_prototypes=6).float()
+    energy.log_temperature.fill_(math.log(1e-4))
+    x = torch.tensor([[1e15, -1e15, 1e15], [0.0, 0.0, 0.0]])
+    assert energy.potential(x).isfinite().all()
+    assert energy.reconstruct(x).isfinite().all()
 
 
 @depths
-def test_rows_do_not_see_each_other(sizes):
-    energy = make_energy("tanh", sizes)
+@prototypes
+def test_rows_do_not_see_each_other(sizes, n_prototypes):
+    energy = make_energy("tanh", sizes, n_prototypes)
     x = rows()
     one_by_one = torch.cat([energy(row.unsqueeze(0)) for row in x])
     torch.testing.assert_close(energy(x), one_by_one, rtol=1e-12, atol=1e-12)
@@ -104,10 +167,11 @@ def test_log_cosh_does_not_overflow():
 
 def test_same_generator_same_weights_and_the_global_one_untouched():
     before = torch.random.get_rng_state()
-    first, second = (DAEEnergy(3, (4, 2), generator=generator(5)) for _ in range(2))
-    other = DAEEnergy(3, (4, 2), generator=generator(6))
+    first, second = (DAEEnergy(3, (4, 2), generator=generator(5), n_prototypes=2) for _ in range(2))
+    other = DAEEnergy(3, (4, 2), generator=generator(6), n_prototypes=2)
     torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
     assert not torch.equal(first.weights[0], other.weights[0])
+    assert not torch.equal(first.prototypes, other.prototypes)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sklearn_emma._training.batches import BLOCK, blockwise, shuffled
-from sklearn_emma.nn import DAEEnergy
+from sklearn_emma.nn import DAEEnergy, EnergyEnsemble, SoftClip
 
 
 def generator(seed=0):
@@ -40,10 +40,20 @@ def test_shuffling_is_the_generators():
     assert not torch.equal(order(1), order(2))
 
 
+def make_energy(kind):
+    members = [
+        DAEEnergy(9, (64, 32), "tanh", generator(seed), n_prototypes)
+        for seed, n_prototypes in enumerate([0, 20])
+    ]
+    coordinates = [SoftClip(9, limit=0.7), SoftClip(9)]
+    return EnergyEnsemble(members, coordinates) if kind == "ensemble" else members[kind]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("method", ["potential", "reconstruct"])
-def test_blockwise_is_bit_for_bit_independent_of_the_other_rows(method, dtype):
-    energy = DAEEnergy(9, (64, 32), "tanh", generator()).to(dtype)
+@pytest.mark.parametrize("kind", [0, 1, "ensemble"], ids=["plain", "prototypes", "ensemble"])
+def test_blockwise_is_bit_for_bit_independent_of_the_other_rows(kind, method, dtype):
+    energy = make_energy(kind).to(dtype)
     x = torch.randn(2 * BLOCK + 77, 9, generator=generator(1), dtype=dtype)
     function = getattr(energy, method)
     together = blockwise(function, x)

@@ -1,0 +1,59 @@
+"""A uniform sample of a stream of rows."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Reservoir:
+    """Rows kept of a stream, each row of which is as likely to be among them.
+
+    Parameters
+    ----------
+    seed : int
+        Determines which.
+    size : int
+        How many at most.
+    n_seen : int
+        How many rows there were so far.
+    rows : ndarray of shape (n_kept, n_features)
+        The sample.
+    held_out : ndarray of bool of shape (n_kept,)
+        Rows that are kept from training, for as long as they stay.
+    """
+
+    seed: int
+    size: int
+    n_seen: int = 0
+    rows: np.ndarray | None = None
+    held_out: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def add(self, rows, held_out_fraction):
+        """Take in the next rows.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_samples, n_features)
+            New rows.
+        held_out_fraction : float
+            Fraction of them to be held out.
+
+        Returns
+        -------
+        Reservoir
+            A new one; this one stays as it is.
+        """
+        random = np.random.RandomState([self.seed, self.n_seen % 2**32])
+        held_out = random.permutation(len(rows)) < round(held_out_fraction * len(rows))
+        room = self.size - len(self.held_out)
+        kept = rows[:room].copy() if self.rows is None else np.vstack([self.rows, rows[:room]])
+        kept_out = np.concatenate([self.held_out, held_out[:room]])
+        # the n-th row comes in with probability size / n, for one that goes (Vitter's algorithm R)
+        n_before = self.n_seen + min(room, len(rows))
+        place = random.randint(0, n_before + 1 + np.arange(len(rows) - min(room, len(rows))))
+        for row, position in enumerate(place, start=min(room, len(rows))):
+            if position < self.size:
+                kept[position], kept_out[position] = rows[row], held_out[row]
+        n_seen = self.n_seen + len(rows)
+        return replace(self, n_seen=n_seen, rows=kept, held_out=kept_out)

@@ -1,0 +1,122 @@
+"""What can be read off the columns before training: their scales, and the noise that suits them."""
+
+import math
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from sklearn_emma._training.views import EnergyView
+
+# Rows among which neighbours are looked for.
+_N_ROWS = 2000
+# The lowest level of noise that is found, for tables whose rows repeat; the highest level, one
+# scale of the columns, at which modalities lose their structure.
+_LOWEST, _HIGHEST = 0.03, 1.0
+
+
+def mean_and_deviation(
+    table: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation of columns, NaN ignored.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Rows; every column holds a value.
+    weight : ndarray of shape (n_samples,)
+        Their weights.
+
+    Returns
+    -------
+    mean, deviation : ndarray of shape (n_features,)
+        NaN where a column holds no value.
+    constant : ndarray of bool of shape (n_features,)
+        Whether a column does not vary beyond rounding.
+    """
+    present = ~np.isnan(table)
+    share = present * weight[:, None]
+    total = share.sum(axis=0)
+    total = np.where(total > 0, total, np.nan)
+    mean = (np.where(present, table, 0.0) * share).sum(axis=0) / total
+    # far from zero a plain sum of squares would cancel, and squares may overflow
+    difference = np.where(present, table - mean, 0.0)
+    largest = np.abs(difference).max(axis=0)
+    largest[largest == 0] = 1.0
+    deviation = largest * np.sqrt(((difference / largest) ** 2 * share).sum(axis=0) / total)
+    return mean, deviation, deviation <= 10 * np.finfo(float).eps * np.abs(mean)
+
+
+def column_scale(x: np.ndarray, weight: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
+    r"""Centre and scale of columns.
+
+    "standard" is mean and standard deviation. "robust" is the median and the interquartile range in
+    standard deviations of a normal distribution, :math:`IQR / 1.349`, but at least half a standard
+    deviation: where most values are equal the quartiles say nothing.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_features)
+        Training rows.
+    weight : ndarray of shape (n_samples,)
+        Their weights, of mean one.
+    scaling : {"standard", "robust"}
+        Which.
+
+    Returns
+    -------
+    centre, scale : ndarray of shape (n_features,)
+        The scale of a constant column is one.
+    """
+    mean, scale, constant = mean_and_deviation(x, weight)
+    scale = np.where(constant, 1.0, scale)
+    if scaling == "standard":
+        return mean, scale
+    low, median, high = _quantiles(x, weight, (0.25, 0.5, 0.75))
+    return median, np.maximum((high - low) / 1.349, 0.5 * scale)
+
+
+def _quantiles(x: np.ndarray, weight: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+    """Weighted quantiles of columns, as numpy's where the weights are equal."""
+    if (weight == 1).all():
+        return np.quantile(x, levels, axis=0)
+    order = np.argsort(x, axis=0)
+    ordered, share = np.take_along_axis(x, order, axis=0), weight[order]
+    rank = (np.cumsum(share, axis=0) - 0.5 * share) / share.sum(axis=0)
+    columns = range(x.shape[1])
+    return np.array([[np.interp(q, rank[:, j], ordered[:, j]) for j in columns] for q in levels])
+
+
+def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, float]:
+    r"""Levels of noise that suit a table.
+
+    What "auto" begins with is the distance from a row to its nearest neighbour, per column,
+    :math:`\sigma_{low} = \mathrm{median}\, d_1 / \sqrt{D}`: less noise would teach each row by
+    itself, and much more would blur what many rows show.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n_samples, n_features)
+        Training rows in the coordinates of the view.
+    view : EnergyView
+        What the user asks for.
+    seed : int
+        Chooses the rows among which neighbours are looked for, when there are many.
+
+    Returns
+    -------
+    low, high : float
+        Standard deviations of the noise.
+    """
+    if isinstance(view.noise, (tuple, list)):
+        low, high = view.noise
+        return float(low), float(high)
+    if view.noise != "auto":
+        return float(view.noise), float(view.noise)
+    if len(z) < 2:
+        return _HIGHEST, _HIGHEST
+    if len(z) > _N_ROWS:
+        z = z[np.random.RandomState(seed).permutation(len(z))[:_N_ROWS]]
+    distances, _ = NearestNeighbors(n_neighbors=1).fit(z).kneighbors()
+    low = float(np.median(distances)) / math.sqrt(z.shape[1])
+    low = min(max(low, _LOWEST), _HIGHEST)
+    return low, min(view.noise_ratio * low, _HIGHEST)

@@ -1,0 +1,107 @@
+r"""Coordinates in which the columns of a modality are alike, whatever their units and tails.
+
+.. math::
+
+    z = \phi\!\left(\frac{x - c}{s}\right), \qquad
+    \phi(u) = \begin{cases} u & |u| \le l \\
+    \mathrm{sign}(u)\,(l + \log(1 + |u| - l)) & \text{otherwise} \end{cases}
+
+Linear within l scales of the centre and logarithmic beyond: heavy tails neither drown the noise
+that an energy learns to undo, nor hide how far away a value is. :math:`\phi` is smooth to first
+order and can be inverted, so that gradients and reconstructions go back to the units of the column.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["SoftClip"]
+
+# Scales from the centre beyond which a value is just far: energies square values, and the
+# difference of two infinities would be NaN.
+_FAR = 1e15
+
+
+class SoftClip(nn.Module):
+    """Centre, scale and soften the columns of a modality.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns D.
+    limit : float, default=inf
+        Scales from the centre within which values are left as they are; inf softens nothing.
+
+    Notes
+    -----
+    The buffers ``centre`` and ``scale``, of shape (n_features,), are zeros and ones until they are
+    set.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import SoftClip
+    >>> soften = SoftClip(1, limit=3.0)
+    >>> soften(torch.tensor([[2.0], [3.0], [13.0]])).flatten()
+    tensor([2.0000, 3.0000, 5.3979])
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, n_features: int, limit: float = math.inf):
+        super().__init__()
+        self.limit = limit
+        self.register_buffer("centre", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return z for rows of the table.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            Their coordinates.
+        """
+        u = ((x - self.centre) / self.scale).clamp(-_FAR, _FAR)
+        beyond = torch.log1p((u.abs() - self.limit).clamp(min=0.0))
+        return u.clamp(-self.limit, self.limit) + u.sign() * beyond
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """Return the rows of the table that have coordinates z.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n_samples, n_features)
+            Coordinates.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            Rows.
+        """
+        beyond = torch.expm1((z.abs() - self.limit).clamp(min=0.0))
+        u = z.clamp(-self.limit, self.limit) + z.sign() * beyond
+        return u * self.scale + self.centre
+
+    def slope(self, x: Tensor) -> Tensor:
+        """Return the derivative of each coordinate by its column.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            Derivatives, positive.
+        """
+        u = ((x - self.centre) / self.scale).clamp(-_FAR, _FAR)
+        return 1.0 / ((1.0 + (u.abs() - self.limit).clamp(min=0.0)) * self.scale)

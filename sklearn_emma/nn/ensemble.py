@@ -1,0 +1,154 @@
+r"""One energy from several views of a modality: a row is unusual when any view finds it so.
+
+.. math:: \Psi(x) = \log \frac{1}{K} \sum_k e^{u_k(x)}, \qquad
+    u_k(x) = \frac{\Psi_k(z_k(x)) - m_k}{q_k}
+
+Each view is a potential :math:`\Psi_k` in coordinates :math:`z_k` of its own; median :math:`m_k`
+and interquartile range :math:`q_k` of its potentials over the training rows make views comparable.
+The logarithm of the mean of exponentials is a soft maximum: a view in which a row looks ordinary,
+or even likelier than most, does not make up for one in which it stands out. It is smooth, so the
+energy stays a potential with an explicit gradient.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_emma.nn.coordinates import SoftClip
+from sklearn_emma.nn.energy import DAEEnergy
+
+__all__ = ["EnergyEnsemble"]
+
+
+class EnergyEnsemble(nn.Module):
+    """Soft maximum of the potentials of several denoising autoencoders.
+
+    Parameters
+    ----------
+    members : sequence of DAEEnergy
+        The potentials.
+    coordinates : sequence of SoftClip
+        What each of them sees the columns through.
+
+    Notes
+    -----
+    The buffers ``level`` and ``spread``, of shape (n_members,), hold :math:`m_k` and :math:`q_k`:
+    zeros and ones until they are set.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import DAEEnergy, EnergyEnsemble, SoftClip
+    >>> members = [DAEEnergy(2, (8,), "tanh"), DAEEnergy(2, (8,), "tanh", n_prototypes=4)]
+    >>> energy = EnergyEnsemble(members, [SoftClip(2), SoftClip(2, limit=3.0)])
+    >>> energy(torch.zeros(3, 2)).shape
+    torch.Size([3])
+    """
+
+    members: Any
+    coordinates: Any
+    level: Tensor
+    spread: Tensor
+
+    def __init__(self, members: Sequence[DAEEnergy], coordinates: Sequence[SoftClip]):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.coordinates = nn.ModuleList(coordinates)
+        self.register_buffer("level", torch.zeros(len(members)))
+        self.register_buffer("spread", torch.ones(len(members)))
+
+    def potentials(self, x: Tensor) -> Tensor:
+        """Potential of each member, as it is.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Rows of the modality, in the units of the table.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_members)
+            Potentials.
+        """
+        pairs = zip(self.members, self.coordinates, strict=True)
+        return torch.stack([member.potential(see(x)) for member, see in pairs], 1)
+
+    def _unusual(self, x: Tensor) -> Tensor:
+        """Return u_k(x)."""
+        return (self.potentials(x) - self.level) / self.spread
+
+    def potential(self, x: Tensor) -> Tensor:
+        r""":math:`\Psi(x)`, lower for likelier rows.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Rows of the modality, in the units of the table.
+
+        Returns
+        -------
+        Tensor of shape (n_samples,)
+            Each row's energy, independent of the other rows.
+        """
+        unusual = self._unusual(x)
+        return unusual.logsumexp(1) - math.log(unusual.shape[1])
+
+    def gradient(self, x: Tensor) -> Tensor:
+        r""":math:`\nabla\Psi(x) = \sum_k \mathrm{softmax}_k(u(x))\, \nabla u_k(x)`.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Rows of the modality.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            The gradient, by the columns in their own units.
+        """
+        share = self._unusual(x).softmax(1) / self.spread
+        pairs = zip(self.members, self.coordinates, strict=True)
+        gradients = torch.stack([m.gradient(see(x)) * see.slope(x) for m, see in pairs], 1)
+        return (share.unsqueeze(2) * gradients).sum(1)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        r"""Denoised rows, :math:`\sum_k \mathrm{softmax}_k(u(x))\, z_k^{-1}(r_k(z_k(x)))`.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Rows of the modality.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            Reconstructions, in the units of the table.
+        """
+        share = self._unusual(x).softmax(1)
+        pairs = zip(self.members, self.coordinates, strict=True)
+        rows = torch.stack([see.inverse(m.reconstruct(see(x))) for m, see in pairs], 1)
+        return (share.unsqueeze(2) * rows).sum(1)
+
+    def reconstruction_error(self, x: Tensor) -> Tensor:
+        """Mean of the members' squared reconstruction norms.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Rows of the modality.
+
+        Returns
+        -------
+        Tensor of shape (n_samples,)
+            Errors, in the members' coordinates.
+        """
+        pairs = zip(self.members, self.coordinates, strict=True)
+        errors = [member.gradient(see(x)).square().sum(1) for member, see in pairs]
+        return torch.stack(errors).mean(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return :meth:`potential`."""
+        return self.potential(x)

@@ -1,0 +1,97 @@
+"""Coordinates: columns on a common scale, logarithmic far out, and back again."""
+
+import math
+
+import pytest
+import torch
+
+from sklearn_emma.nn import SoftClip
+
+CENTRE = torch.tensor([0.0, 100.0, -3.0], dtype=torch.float64)
+SCALE = torch.tensor([1.0, 20.0, 0.01], dtype=torch.float64)
+limits = pytest.mark.parametrize("limit", [0.5, 5.0, math.inf])
+
+
+def make_clip(limit):
+    soften = SoftClip(3, limit)
+    soften.centre, soften.scale = CENTRE, SCALE
+    return soften
+
+
+def rows(scales, n=200):
+    """Return rows that are so many scales, at most, from the centre."""
+    u = 2.0 * torch.rand(n, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return CENTRE + scales * (u - 1.0) * SCALE
+
+
+def test_without_centre_and_scale_small_values_stay_as_they_are():
+    x = torch.tensor([[0.0, -1.5, 3.0]])
+    assert torch.equal(SoftClip(3, limit=3.0)(x), x)
+
+
+@limits
+def test_values_within_the_limit_are_standardised_and_no_more(limit):
+    x = rows(min(limit, 1e3))
+    torch.testing.assert_close(make_clip(limit)(x), (x - CENTRE) / SCALE)
+
+
+def test_values_beyond_the_limit_count_logarithmically():
+    soften = make_clip(5.0)
+    for scales in (5.0, 6.0, 30.0, 1e6):
+        expected = 5.0 + math.log(1.0 + scales - 5.0)
+        for sign in (-1.0, 1.0):
+            z = soften((CENTRE + sign * scales * SCALE)[None])
+            torch.testing.assert_close(z, torch.full_like(z, sign * expected))
+
+
+@limits
+def test_further_out_is_further_out(limit):
+    u = torch.logspace(-3, 12, 400, dtype=torch.float64)
+    u = torch.cat([-u.flip(0), u])
+    assert (make_clip(limit)(CENTRE + u[:, None] * SCALE).diff(dim=0) > 0).all()
+
+
+@limits
+@pytest.mark.parametrize("scales", [0.3, 4.0, 50.0, 1e9])
+def test_inverse_undoes_the_coordinates(limit, scales):
+    soften, x = make_clip(limit), rows(scales)
+    torch.testing.assert_close(soften.inverse(soften(x)), x)
+    z = rows(min(scales, 20.0)) - CENTRE
+    z = z / SCALE
+    torch.testing.assert_close(soften(soften.inverse(z)), z)
+
+
+@limits
+@pytest.mark.parametrize("scales", [0.3, 4.0, 50.0, 1e9])
+def test_slope_is_the_derivative(limit, scales):
+    soften, x = make_clip(limit), rows(scales).requires_grad_()
+    (derivative,) = torch.autograd.grad(soften(x).sum(), x)
+    torch.testing.assert_close(soften.slope(x.detach()), derivative)
+
+
+def test_slope_does_not_jump_at_the_limit():
+    soften = make_clip(5.0)
+    inside, outside = (soften.slope((CENTRE + u * SCALE)[None]) for u in (5 - 1e-9, 5 + 1e-9))
+    torch.testing.assert_close(inside, outside)
+    torch.testing.assert_close(inside, 1.0 / SCALE[None])
+
+
+@limits
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_extreme_values_have_finite_coordinates_and_slopes(limit, dtype):
+    largest = torch.finfo(dtype).max
+    x = torch.tensor([[1.0], [-1.0]], dtype=dtype) * torch.tensor([1e30, largest, math.inf])
+    soften = make_clip(limit).to(dtype)
+    z = soften(x)
+    assert z.isfinite().all()
+    assert torch.equal(z.sign(), x.sign())
+    assert z.square().isfinite().all()
+    assert soften.slope(x).isfinite().all()
+    assert soften.inverse(z).isfinite().all()
+
+
+def test_centre_and_scale_are_saved_with_the_module():
+    copy = SoftClip(3, 5.0).double()
+    copy.load_state_dict(make_clip(5.0).state_dict())
+    assert torch.equal(copy(rows(50.0)), make_clip(5.0)(rows(50.0)))
+    assert not list(copy.parameters())
