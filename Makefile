@@ -12,7 +12,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n 2
 SOURCES := sklearn_emma tests $(wildcard examples benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint test-slow bench examples format clean
+.PHONY: help demo picture test lint test-slow bench bench-outliers examples format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ test-slow: $(VENV)/.installed-dev  ## run the slow tests too
 
 bench: $(VENV)/.installed-dev  ## measure what we claim about robustness
 	$(BIN)/python benchmarks/robustness.py --jobs 2
+
+bench-outliers: $(VENV)/.installed-dev  ## hold the energies against the detectors of PyOD
+	$(PIP) ".[bench]"
+	$(BIN)/python benchmarks/outliers.py --jobs 2
 
 examples: $(VENV)/.installed-dev  ## run every example
 	@set -e; for example in examples/plot_*.py examples/plain_torch_loop.py; do \

@@ -56,7 +56,7 @@ for i, name in enumerate(names):
 # others before the test. Pulsars are few, and most of the rest is far from them. An autoencoder
 # that undoes little noise knows nothing of such distant places, and its energy may have valleys
 # there; one that undoes much noise draws a wider and smoother picture. For the first question it
-# is the other way round: little noise lets little noise be noticed. The default has a view for each.
+# is the other way round: little noise lets little noise be noticed. The default views are one each.
 
 VIEWS = {
     "little noise": EnergyView(noise=0.1),

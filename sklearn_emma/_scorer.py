@@ -335,6 +335,12 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
     def _learn(self, table, weight, held_out, seed, max_epochs, start=None):
         """Train the energies on the rows that are not held out, and find their scales."""
         rows, weight, stop = table[~held_out], weight[~held_out], None
+        if held_out.any() and len(rows) < 2:
+            raise ValueError(
+                f"calibration_fraction={self.calibration_fraction:g} holds out {held_out.sum()} of "
+                f"{len(table)} rows and leaves {len(rows)} to learn from, but at least 2 are "
+                "needed. Lower it, or fit on more rows."
+            )
         views = resolve_views(self.views)
         architecture = Architecture(
             tuple(self.hidden_layer_sizes),

@@ -239,10 +239,10 @@ def test_a_stream_of_single_rows_is_calibrated_too(X):
     assert (scorer.p_values(X) > 0).all()
 
 
-@pytest.mark.parametrize("fraction", [0.5, 0.9])
-def test_a_stream_that_begins_with_two_rows_may_hold_many_out(X, fraction):
-    scorer = stream(make_scorer(None, calibration_fraction=fraction), [X[:2], X[2:]])
-    assert len(scorer.calibration_energies_) == pytest.approx(200 * fraction, abs=20)
+def test_two_rows_are_enough_to_begin_with_whatever_the_random_state(X):
+    for seed in range(10):
+        scorer = make_scorer(None, max_epochs=1, random_state=seed).partial_fit(X[:2])
+        assert np.isfinite(scorer.partial_fit(X[2:3]).transform(X)).all()
 
 
 def test_p_values_of_a_stream_are_valid():

@@ -72,12 +72,12 @@ def column_scale(x: np.ndarray, weight: np.ndarray, scaling: str) -> tuple[np.nd
     if scaling == "standard":
         return mean, scale
     low, median, high = _quantiles(x, weight, (0.25, 0.5, 0.75))
-    return median, np.maximum((high - low) / 1.349, 0.5 * scale)
+    return median, np.where(constant, 1.0, np.maximum((high - low) / 1.349, 0.5 * scale))
 
 
 def _quantiles(x: np.ndarray, weight: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
     """Weighted quantiles of columns, as numpy's where the weights are equal."""
-    if (weight == 1).all():
+    if (weight == weight[0]).all():
         return np.quantile(x, levels, axis=0)
     order = np.argsort(x, axis=0)
     ordered, share = np.take_along_axis(x, order, axis=0), weight[order]
