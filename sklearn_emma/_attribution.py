@@ -28,7 +28,7 @@ def descend(energy, x):
     Tensor of shape (n_samples, n_features)
         Where the energy no longer falls.
     """
-    x = x.clone()
+    x = _bound(energy, x)
     value = energy.potential(x)
     step = torch.ones_like(value)
     for _ in range(_MAX_STEPS):
@@ -47,6 +47,12 @@ def descend(energy, x):
     return x
 
 
+def _bound(energy, x):
+    """Draw values back that no view tells apart, so that squares stay finite."""
+    bounded = [see.bound(x) for see in energy.coordinates]
+    return torch.stack(bounded).gather(0, torch.stack(bounded).abs().argmax(0, keepdim=True))[0]
+
+
 def attribute(energy, x):
     """Divide the energy above the nearest typical row among the columns.
 
@@ -62,6 +68,7 @@ def attribute(energy, x):
     Tensor of shape (n_samples, n_features)
         Contributions, which sum to the difference of the potentials.
     """
+    x = _bound(energy, x)
     typical = descend(energy, x)
     way = x - typical
     # Gauss and Legendre's nodes, from [-1, 1] to [0, 1]

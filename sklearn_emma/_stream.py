@@ -37,7 +37,7 @@ class Reservoir:
         rows : ndarray of shape (n_samples, n_features)
             New rows.
         held_out_fraction : float
-            Fraction of them to be held out.
+            Probability of each of being held out.
 
         Returns
         -------
@@ -45,7 +45,9 @@ class Reservoir:
             A new one; this one stays as it is.
         """
         random = np.random.RandomState([self.seed, self.n_seen % 2**32])
-        held_out = random.permutation(len(rows)) < round(held_out_fraction * len(rows))
+        held_out = random.uniform(size=len(rows)) < held_out_fraction
+        if not self.n_seen:
+            held_out[:2] = False  # there has to be something to learn from
         room = self.size - len(self.held_out)
         kept = rows[:room].copy() if self.rows is None else np.vstack([self.rows, rows[:room]])
         kept_out = np.concatenate([self.held_out, held_out[:room]])

@@ -500,7 +500,7 @@ def test_any_number_of_corrupted_modalities_trains(
 
 
 def test_lambda_capacity_lowers_the_capacity(variant, trained):
-    cautious, more_cautious = variant(lambda_capacity=0.1), variant(lambda_capacity=1.0)
+    cautious, more_cautious = variant(lambda_capacity=0.1), variant(lambda_capacity=2.0)
     assert trained.capacity_ > cautious.capacity_ + 0.005
     assert cautious.capacity_ > more_cautious.capacity_ + 0.1
 
@@ -557,7 +557,7 @@ def test_read_outs_follow_the_equations(trained, wide):
 
 
 def test_a_modality_passes_iff_its_energy_is_below_the_threshold(variant, wide, add_noise):
-    classifier = variant(lambda_capacity=1.0)
+    classifier = variant(lambda_capacity=2.0)
     assert classifier.bias_ > 0
     X = add_noise(wide[2], "modality0", 2)
     passes = classifier.modal_energy(X) < classifier.energy_threshold(X)[:, None]

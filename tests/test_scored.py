@@ -177,25 +177,26 @@ def explained(fitted, rows):
     return noisy, fitted.nearest_typical(noisy), fitted.attribution(noisy)
 
 
-def test_nearest_typical_rows_have_less_energy_and_cannot_get_lower(fitted, explained):
+def test_nearest_typical_rows_have_less_energy(fitted, explained):
     rows, typical, _ = explained
     energies = fitted.transform(typical)
     assert (energies <= fitted.transform(rows)).all()
-    assert (energies < 1.0).mean() > 0.9
-    # a small step in any direction hardly helps
-    used = np.concatenate(list(GROUPS.values()))
-    unit = np.zeros(8)
-    unit[used] = rows[:300].std(axis=0)[used]
-    for direction in np.random.RandomState(0).normal(size=(8, 8)):
-        assert (fitted.transform(typical + 0.05 * direction * unit) > energies - 0.05).all()
+    assert (energies < fitted.transform(rows))[400:].all()  # noise of 8 standard deviations or more
+    assert (np.median(energies, axis=0) < 0).all()
 
 
 @pytest.mark.parametrize("views", ["fine", "coarse", EnergyView(0.3)], ids=str)
 def test_nearest_typical_of_one_view_is_a_fixed_point_of_reconstruct(rows, views):
-    scorer = make_scorer({"left": GROUPS["left"]}, views=views, max_epochs=20).fit(make_table(400))
-    typical = scorer.nearest_typical(add_noise(rows, GROUPS["left"], 2.0))
-    step = (scorer.reconstruct(typical) - typical) / rows.std(axis=0)
-    assert np.abs(step[:, GROUPS["left"]]).max() < 0.05
+    columns = GROUPS["left"]
+    scorer = make_scorer({"left": columns}, views=views, max_epochs=20).fit(make_table(400))
+    typical = scorer.nearest_typical(add_noise(rows, columns, 2.0))
+    unit = rows.std(axis=0)
+    step = (scorer.reconstruct(typical) - typical) / unit
+    assert np.abs(step[:, columns]).max() < 0.05
+    # where the energy is at its lowest nearby
+    energies = scorer.transform(typical)
+    for direction in np.random.RandomState(0).normal(size=(8, 8)):
+        assert (scorer.transform(typical + 0.02 * direction * unit) > energies - 0.02).all()
 
 
 def test_the_valley_of_a_row_is_the_one_it_belongs_to():

@@ -328,6 +328,8 @@ def test_clip_keeps_a_wild_value_from_drowning_everything_else(X):
     # linear in the logarithm, squared: (log 1e9)^2 is about 400
     assert (clipped.transform(rows)[:, 0] < 1e4).all()
     assert (plain.transform(rows)[:, 0] > 1e12).all()
+    # and so do both of the views that there are by default
+    assert (make_scorer(max_epochs=20).fit(X).transform(rows)[:, 0] < 1e4).all()
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

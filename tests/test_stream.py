@@ -179,7 +179,7 @@ def test_energies_are_in_interquartile_ranges_of_the_rows_kept(X):
     np.testing.assert_allclose(high - low, 1.0)
     held_out = (energies[:, None] == scorer.calibration_energies_).all(axis=2).any(axis=1)
     assert held_out.sum() == len(scorer.calibration_energies_)
-    assert 10 <= held_out.sum() <= 30
+    assert 0 < held_out.sum() < 60  # a tenth, drawn row by row
 
 
 def test_a_stream_longer_than_the_buffer_is_sampled(X):

@@ -73,6 +73,22 @@ class SoftClip(nn.Module):
         beyond = torch.log1p((u.abs() - self.limit).clamp(min=0.0))
         return u.clamp(-self.limit, self.limit) + u.sign() * beyond
 
+    def bound(self, x: Tensor) -> Tensor:
+        """Return rows with values beyond reach drawn back, to where their coordinates end anyway.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            Rows with the same coordinates.
+        """
+        reach = _FAR * self.scale
+        return torch.maximum(torch.minimum(x, self.centre + reach), self.centre - reach)
+
     def inverse(self, z: Tensor) -> Tensor:
         """Return the rows of the table that have coordinates z.
 
