@@ -90,6 +90,17 @@ def test_extreme_values_have_finite_coordinates_and_slopes(limit, dtype):
     assert soften.inverse(z).isfinite().all()
 
 
+@limits
+def test_bounding_rows_draws_back_only_what_is_beyond_reach(limit):
+    soften, x = make_clip(limit), rows(1e9)
+    assert torch.equal(soften.bound(x), x)
+    far = CENTRE + torch.tensor([[1e20], [-1e200], [math.inf]], dtype=torch.float64) * SCALE
+    bounded = soften.bound(far)
+    assert bounded.square().isfinite().all()
+    assert (bounded.abs() < far.abs()).all()
+    torch.testing.assert_close(soften(bounded), soften(far))
+
+
 def test_centre_and_scale_are_saved_with_the_module():
     copy = SoftClip(3, 5.0).double()
     copy.load_state_dict(make_clip(5.0).state_dict())
