@@ -25,7 +25,7 @@ class EnergyView:
         Where "auto" ends, in multiples of where it begins, but at most one scale.
     scaling : {"standard", "robust"}, default="standard"
         What a column is measured in: mean and standard deviation, or median and interquartile
-        range, which outliers among the training rows do not stretch.
+        range, which outliers among the training rows stretch less.
     clip : float, default=inf
         Scales from the centre beyond which a column's values count logarithmically, so that heavy
         tails do not drown the rest.
