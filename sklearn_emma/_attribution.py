@@ -49,8 +49,8 @@ def descend(energy, x):
 
 def _bound(energy, x):
     """Draw values back that no view tells apart, so that squares stay finite."""
-    bounded = [see.bound(x) for see in energy.coordinates]
-    return torch.stack(bounded).gather(0, torch.stack(bounded).abs().argmax(0, keepdim=True))[0]
+    bounded = torch.stack([see.bound(x) for see in energy.coordinates])
+    return bounded.gather(0, bounded.abs().argmax(0, keepdim=True))[0]
 
 
 def attribute(energy, x):

@@ -68,7 +68,9 @@ class ScoredModalities(OutlierMixin, TransformerMixin):
         return check_table(self, X, reset=False)
 
     def _energies(self, table):
-        potentials = self._evaluate(table, EnergyEnsemble.potential)
+        return self._on_scale(self._evaluate(table, EnergyEnsemble.potential))
+
+    def _on_scale(self, potentials):
         return (potentials - self.potential_median_) / self.potential_iqr_
 
     def transform(self, X):

@@ -389,7 +389,7 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
         potentials = self._evaluate(table, EnergyEnsemble.potential)
         low, self.potential_median_, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
         self.potential_iqr_ = np.where(high - low > 1e-9, high - low, 1.0)
-        energies = (potentials - self.potential_median_) / self.potential_iqr_
+        energies = self._on_scale(potentials)
         self.calibration_energies_ = energies[held_out]
         self.offset_ = self._find_offset(-energies.sum(axis=1))
 

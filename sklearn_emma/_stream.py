@@ -48,13 +48,12 @@ class Reservoir:
         held_out = random.uniform(size=len(rows)) < held_out_fraction
         if not self.n_seen:
             held_out[:2] = False  # there has to be something to learn from
-        room = self.size - len(self.held_out)
-        kept = rows[:room].copy() if self.rows is None else np.vstack([self.rows, rows[:room]])
-        kept_out = np.concatenate([self.held_out, held_out[:room]])
+        n_fill = min(self.size - len(self.held_out), len(rows))
+        kept = rows[:n_fill].copy() if self.rows is None else np.vstack([self.rows, rows[:n_fill]])
+        kept_out = np.concatenate([self.held_out, held_out[:n_fill]])
         # the n-th row comes in with probability size / n, for one that goes (Vitter's algorithm R)
-        n_before = self.n_seen + min(room, len(rows))
-        place = random.randint(0, n_before + 1 + np.arange(len(rows) - min(room, len(rows))))
-        for row, position in enumerate(place, start=min(room, len(rows))):
+        place = random.randint(0, self.n_seen + 1 + np.arange(n_fill, len(rows)))
+        for row, position in enumerate(place, start=n_fill):
             if position < self.size:
                 kept[position], kept_out[position] = rows[row], held_out[row]
         n_seen = self.n_seen + len(rows)

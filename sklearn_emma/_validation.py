@@ -11,10 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from ._compat import _check_sample_weight
 from ._training.columns import mean_and_deviation
-
-#: Standard deviations from the mean beyond which a value is just far: energies square values, and
-#: the difference of two infinities would be NaN.
-FAR = 1e15
+from .nn.coordinates import FAR
 
 
 @contextmanager

@@ -20,7 +20,7 @@ __all__ = ["SoftClip"]
 
 # Scales from the centre beyond which a value is just far: energies square values, and the
 # difference of two infinities would be NaN.
-_FAR = 1e15
+FAR = 1e15
 
 
 class SoftClip(nn.Module):
@@ -56,6 +56,14 @@ class SoftClip(nn.Module):
         self.register_buffer("centre", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
 
+    def _scaled(self, x: Tensor) -> Tensor:
+        """Return u, scales from the centre."""
+        return ((x - self.centre) / self.scale).clamp(-FAR, FAR)
+
+    def _excess(self, u: Tensor) -> Tensor:
+        """Return how far values are beyond the limit."""
+        return (u.abs() - self.limit).clamp(min=0.0)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return z for rows of the table.
 
@@ -69,8 +77,8 @@ class SoftClip(nn.Module):
         Tensor of shape (n_samples, n_features)
             Their coordinates.
         """
-        u = ((x - self.centre) / self.scale).clamp(-_FAR, _FAR)
-        beyond = torch.log1p((u.abs() - self.limit).clamp(min=0.0))
+        u = self._scaled(x)
+        beyond = torch.log1p(self._excess(u))
         return u.clamp(-self.limit, self.limit) + u.sign() * beyond
 
     def bound(self, x: Tensor) -> Tensor:
@@ -86,7 +94,7 @@ class SoftClip(nn.Module):
         Tensor of shape (n_samples, n_features)
             Rows with the same coordinates.
         """
-        reach = _FAR * self.scale
+        reach = FAR * self.scale
         return torch.maximum(torch.minimum(x, self.centre + reach), self.centre - reach)
 
     def inverse(self, z: Tensor) -> Tensor:
@@ -102,7 +110,7 @@ class SoftClip(nn.Module):
         Tensor of shape (n_samples, n_features)
             Rows.
         """
-        beyond = torch.expm1((z.abs() - self.limit).clamp(min=0.0))
+        beyond = torch.expm1(self._excess(z))
         u = z.clamp(-self.limit, self.limit) + z.sign() * beyond
         return u * self.scale + self.centre
 
@@ -119,5 +127,4 @@ class SoftClip(nn.Module):
         Tensor of shape (n_samples, n_features)
             Derivatives, positive.
         """
-        u = ((x - self.centre) / self.scale).clamp(-_FAR, _FAR)
-        return 1.0 / ((1.0 + (u.abs() - self.limit).clamp(min=0.0)) * self.scale)
+        return 1.0 / ((1.0 + self._excess(self._scaled(x))) * self.scale)
