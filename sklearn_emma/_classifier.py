@@ -1,39 +1,16 @@
-"""EMMAClassifier: energies, gate and predictor as a scikit-learn estimator."""
-
-from dataclasses import fields
-from numbers import Integral, Real
+"""EMMAClassifier: energies, gate and predictor as a scikit-learn classifier."""
 
 import numpy as np
-import torch
 from sklearn.base import ClassifierMixin
-from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import check_memory
 
-from ._compat import HasMethods, Interval, StrOptions, _fit_context
-from ._energies import check_energy, fit_scorers
-from ._gated import GATE, GatedEstimator
-from ._modalities import resolve_modalities
-from ._predictor import build_predictor, check_predictor, seeded_layers
-from ._scorer import DAEEnergyScorer
-from ._training.device import resolve_device
-from ._training.gating import Rows, fill
-from ._training.seeding import draw_seed, make_generator
-from ._training.stage2 import Settings, train_stage2, training_corruption
-from ._training.weights import load_arrays, to_arrays
-from ._validation import (
-    all_or_nothing,
-    auto_batch_size,
-    check_labels,
-    check_layer_sizes,
-    check_table,
-    check_weights,
-    column_statistics,
-)
-from .corruption import Corruption
+from ._compat import StrOptions, _fit_context
+from ._emma import BaseEMMA
+from ._training.criteria import ClassLoss
+from ._validation import all_or_nothing, check_labels
 
 
-class EMMAClassifier(ClassifierMixin, GatedEstimator):
+class EMMAClassifier(ClassifierMixin, BaseEMMA):
     r"""Classifier for tables of several modalities that stays right when one of them fails.
 
     Energy-based multi-modal attention [1]_. First an energy per modality learns how unlike the
@@ -190,6 +167,7 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
 
     See Also
     --------
+    EMMARegressor : Predicts numbers.
     DAEEnergyScorer : The default energy.
     sklearn_emma.corruption : What can befall a modality.
 
@@ -213,33 +191,11 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
     """
 
     _parameter_constraints = {
-        "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
-        "remainder": [str],
-        "energy": "no_validation",  # check_energy says more
-        "module": [callable, None],
-        "hidden_layer_sizes": ["array-like"],
-        "coldness": [Interval(Real, 0, None, closed="left")],
-        "lambda_capacity": [Interval(Real, 0, None, closed="left")],
-        "lambda_energy": [Interval(Real, 0, None, closed="left")],
-        "corruption": [Corruption, None],
-        "subset_weight": [Interval(Real, 0, None, closed="left")],
-        "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        **BaseEMMA._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "n_jobs": [None, Integral],
-        "memory": [str, HasMethods(["cache"]), None],
-        "warm_start": ["boolean"],
-        "device": [str, torch.device],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
+    _output_attributes = ("classes_",)
+    _returns = "unnormalised log probabilities of shape (n_samples, n_classes)"
 
     def __init__(
         self,
@@ -271,32 +227,34 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
         random_state=None,
         verbose=False,
     ):
-        self.modalities = modalities
-        self.remainder = remainder
-        self.energy = energy
-        self.module = module
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.coldness = coldness
-        self.lambda_capacity = lambda_capacity
-        self.lambda_energy = lambda_energy
-        self.corruption = corruption
-        self.subset_weight = subset_weight
-        self.pretrain_epochs = pretrain_epochs
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
+        super().__init__(
+            modalities=modalities,
+            remainder=remainder,
+            energy=energy,
+            module=module,
+            hidden_layer_sizes=hidden_layer_sizes,
+            coldness=coldness,
+            lambda_capacity=lambda_capacity,
+            lambda_energy=lambda_energy,
+            corruption=corruption,
+            subset_weight=subset_weight,
+            pretrain_epochs=pretrain_epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            n_jobs=n_jobs,
+            memory=memory,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.class_weight = class_weight
-        self.n_jobs = n_jobs
-        self.memory = memory
-        self.warm_start = warm_start
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None):
@@ -324,137 +282,38 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
             If `energy` has no ``score_samples``.
         """
         with all_or_nothing(self) as previous:
-            return self._fit(X, y, sample_weight, previous if "classes_" in previous else None)
+            return self._fit(X, y, sample_weight, previous)
 
-    def _fit(self, X, y, sample_weight, previous):
-        check_layer_sizes(self.hidden_layer_sizes)
-        device = resolve_device(self.device)
-        table, y = check_table(self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2)
+    def _check_target(self, y):
         check_labels(y)
-        weight, keep = check_weights(sample_weight, table)
-        table, y = table[keep], y[keep]
-        self.classes_, target = np.unique(y, return_inverse=True)
+        return y
+
+    def _learn_outputs(self, y):
+        self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise ValueError(
                 "EMMAClassifier needs rows of at least two classes, but all rows of positive "
                 f"weight are of one class, {self.classes_.tolist()[0]!r}."
             )
-        self.modality_names_, self.modality_columns_ = resolve_modalities(
-            self.modalities, X, remainder=self.remainder
-        )
-        start = self._start(previous) if self.warm_start else None
-        # One seed, and streams of it for weights and training: the energies are the same whatever
-        # the other parameters, so that they can be cached.
-        seed = draw_seed(self.random_state)
-        if start is None:
-            used = np.concatenate(self.modality_columns_)
-            self.mean_, self.scale_ = column_statistics(table, weight, self, used)
-        modalities = self._standardise(table)
-        if start is None:
-            self.median_ = np.zeros(self.n_features_in_)
-            for columns, x in zip(self.modality_columns_, modalities, strict=True):
-                self.median_[columns] = np.nanmedian(x, axis=0)
-            self.energy_scorers_ = fit_scorers(
-                self._scorers(device),
-                modalities,
-                weight,
-                seed,
-                n_jobs=self.n_jobs,
-                memory=check_memory(self.memory),
-            )
+
+    def _encode(self, y, weight, fresh):
         weight = weight * compute_sample_weight(self.class_weight, y)
         if (weight < 0).any() or not weight.any():
             raise ValueError(
                 "class_weight must hold weights that are not negative, and not zero for all "
                 f"classes, got {self.class_weight!r}."
             )
-        self._train(modalities, target, weight / weight.mean(), seed, device, start)
-        return self
+        return np.searchsorted(self.classes_, y), weight
 
-    def _start(self, previous):
-        """Return the weights of the gate to start from, or None; check that they fit."""
-        if previous is None:
-            return None
-        for attribute in ("classes_", "modality_names_", "modality_columns_", "feature_names_in_"):
-            before, now = previous.get(attribute, ()), getattr(self, attribute, ())
-            if not _same(before, now):
-                raise ValueError(
-                    "warm_start=True needs the classes and modalities of the previous fit: "
-                    f"{attribute} was {before} and now is {now}. "
-                    "Set warm_start=False to start anew."
-                )
-        return {name: previous[f"{name}_"] for name in GATE}
+    def _criterion(self):
+        return ClassLoss()
 
-    def _scorers(self, device):
-        """Return the unfitted energy of each modality."""
-        names = self.modality_names_
-        default = DAEEnergyScorer(
-            calibration_fraction=0.0, device=str(device), verbose=self.verbose
-        )
-        energy = default if self.energy is None else self.energy
-        if isinstance(energy, dict):
-            energy = {name: scorer for name, scorer in energy.items() if scorer is not None}
-        check_energy(energy, names)
-        if isinstance(energy, dict):
-            return {name: energy.get(name, default) for name in names}
-        return dict.fromkeys(names, energy)
+    @property
+    def _n_outputs(self):
+        return len(self.classes_)
 
-    def _predictor(self, seed=0):
-        """Make the network as it was fitted, whatever the parameters are by now."""
-        return build_predictor(
-            *self._architecture,
-            [len(columns) for columns in self.modality_columns_],
-            len(self.classes_),
-            seed,
-        )
-
-    def _train(self, modalities, target, weight, seed, device, start):
-        """Train gate and predictor, and keep their weights."""
-
-        def tensor(array):
-            return torch.tensor(array, dtype=torch.float32, device=device)
-
-        fills = [tensor(self.median_[columns]) for columns in self.modality_columns_]
-        rows = Rows([tensor(x) for x in modalities], None, tensor(target).long(), tensor(weight))
-        self._architecture = self.module, tuple(self.hidden_layer_sizes)
-        network = self._predictor(seed)
-        if start is not None:
-            try:
-                load_arrays(network, self.network_weights_)
-            except RuntimeError as error:
-                raise ValueError(
-                    "warm_start=True needs the network of the previous fit, but module or "
-                    "hidden_layer_sizes changed. Set warm_start=False to start anew."
-                ) from error
-        network.to(device)
-        with seeded_layers(self.module, seed, device):
-            few = fill([x[:2] for x in rows.modalities], fills)
-            check_predictor(network, few, len(self.classes_))
-        held_out = None
-        if self.early_stopping:
-            held_out = _hold_out(target, self.validation_fraction, seed)
-        params = self.get_params(deep=False)
-        params["batch_size"] = auto_batch_size(self.batch_size, len(target))
-        with seeded_layers(self.module, seed, device):
-            gate, self.history_ = train_stage2(
-                network,
-                rows,
-                held_out,
-                fills,
-                self.modality_names_,
-                self._energies(np.zeros(len(fills)) if start is None else self.potential_scale_),
-                training_corruption(self.corruption),
-                Settings(**{field.name: params[field.name] for field in fields(Settings)}),
-                make_generator(seed, device, stream=1),
-                make_generator(seed, stream=2),
-                start,
-            )
-        for name, value in to_arrays(gate).items():
-            setattr(self, f"{name}_", value if value.ndim else float(value))
-        self.capacity_ = float(gate.capacity().detach())
-        self.coldness_ = float(self.coldness)
-        self.network_weights_ = to_arrays(network)
-        self.n_iter_ = len(self.history_["train_loss"])
+    def _strata(self, target):
+        return target
 
     def predict_proba(self, X):
         """Probabilities of the classes.
@@ -469,24 +328,7 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        modalities, potential = self._read(X)
-        gate, predictor = self._gate(), self._predictor()
-        load_arrays(predictor, self.network_weights_)
-        predictor.double().eval()
-
-        def probabilities(potential, *modalities):
-            """Return the probabilities of a block of rows."""
-            logits = predictor.fuse(predictor.encode(modalities), gate(potential))
-            return logits.softmax(1)
-
-        result = self._apply(probabilities, potential, *modalities)
-        if not np.isfinite(result).all():
-            raise ValueError(
-                "The network returned values that are not finite for "
-                f"{int((~np.isfinite(result)).any(axis=1).sum())} of {len(result)} rows. Check "
-                "module, which must return unnormalised log probabilities."
-            )
-        return result
+        return self._apply_network(X, lambda logits: logits.softmax(1))
 
     def predict(self, X):
         """Most probable class of each row.
@@ -503,24 +345,3 @@ class EMMAClassifier(ClassifierMixin, GatedEstimator):
         """
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
-
-
-def _same(a, b):
-    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-def _hold_out(target, fraction, seed):
-    """Return positions of the rows held out, stratified by class where possible."""
-    stratify = target if np.bincount(target).min() > 1 else None
-    n_classes = len(np.unique(target))
-    n_held_out = max(n_classes, round(fraction * len(target)))
-    if len(target) - n_held_out < n_classes:
-        raise ValueError(
-            f"early_stopping=True with validation_fraction={fraction:g} would hold out {n_held_out}"
-            f" of {len(target)} rows, and leave too few to learn {n_classes} classes from. Lower "
-            "validation_fraction, or set early_stopping=False."
-        )
-    _, held_out = train_test_split(
-        np.arange(len(target)), test_size=n_held_out, stratify=stratify, random_state=seed
-    )
-    return torch.from_numpy(held_out)

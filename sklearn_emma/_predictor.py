@@ -41,7 +41,7 @@ def seeded_layers(module, seed, device):
         yield
 
 
-def build_predictor(module, hidden_layer_sizes, n_features, n_classes, seed=0):
+def build_predictor(module, hidden_layer_sizes, n_features, n_outputs, seed=0):
     """Make a predictor with ``encode`` and ``fuse``.
 
     Parameters
@@ -52,8 +52,8 @@ def build_predictor(module, hidden_layer_sizes, n_features, n_classes, seed=0):
         Units of the default predictor's encoders.
     n_features : list of int
         Columns of each modality.
-    n_classes : int
-        Number of classes.
+    n_outputs : int
+        Numbers to return for a row.
     seed : int, default=0
         Determines initial weights.
 
@@ -65,7 +65,7 @@ def build_predictor(module, hidden_layer_sizes, n_features, n_classes, seed=0):
     if module is None:
         return FusionNetwork(
             n_features,
-            n_classes,
+            n_outputs,
             encoder_sizes=tuple(hidden_layer_sizes),
             head_sizes=(hidden_layer_sizes[-1],),
             generator=make_generator(seed),
@@ -73,18 +73,18 @@ def build_predictor(module, hidden_layer_sizes, n_features, n_classes, seed=0):
     if isinstance(module, nn.Module):
         return GatedInputs(copy.deepcopy(module).float().cpu())
     with seeded_layers(module, seed, torch.device("cpu")):
-        network = module(list(n_features), n_classes)
+        network = module(list(n_features), n_outputs)
     if not isinstance(network, nn.Module):
         raise TypeError(
             "module must be a torch.nn.Module, or a callable that takes the list of numbers of "
-            "columns and the number of classes and returns one; it returned "
+            "columns and the number of outputs and returns one; it returned "
             f"{type(network).__name__}."
         )
     return GatedInputs(network.float().cpu())
 
 
-def check_predictor(predictor, modalities, n_classes):
-    """Raise ValueError unless the predictor returns logits of the right shape.
+def check_predictor(predictor, modalities, n_outputs, returns):
+    """Raise ValueError unless the predictor returns a tensor of the right shape.
 
     Parameters
     ----------
@@ -92,27 +92,26 @@ def check_predictor(predictor, modalities, n_classes):
         With ``encode`` and ``fuse``.
     modalities : list of Tensor of shape (n_samples, n_features)
         A few rows without gaps.
-    n_classes : int
-        Number of classes.
+    n_outputs : int
+        Numbers to return for a row.
+    returns : str
+        What they are and the name of their shape, for the message.
     """
     if not any(parameter.requires_grad for parameter in predictor.parameters()):
         raise ValueError("module has no parameters that can be trained.")
     n_samples = len(modalities[0])
     attention = torch.ones(n_samples, len(modalities), device=modalities[0].device)
-    expected = (n_samples, n_classes)
+    expected = (n_samples, n_outputs)
     sizes = ", ".join(str(tuple(x.shape)) for x in modalities)
     try:
         with torch.no_grad():
-            logits = predictor.eval().fuse(predictor.encode(modalities), attention)
+            output = predictor.eval().fuse(predictor.encode(modalities), attention)
     except Exception as error:
         raise ValueError(
             f"module failed on a list of {len(modalities)} gated modalities of shapes {sizes}: "
-            f"{error}. It must take that list and return logits of shape {expected}."
+            f"{error}. It must take that list and return a tensor of shape {expected}."
         ) from error
-    shape = tuple(getattr(logits, "shape", ()))
+    shape = tuple(getattr(output, "shape", ()))
     if shape != expected:
-        got = f"shape {shape}" if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise ValueError(
-            f"module must return unnormalised log probabilities of shape (n_samples, n_classes) = "
-            f"{expected}, but returned {got}."
-        )
+        got = f"shape {shape}" if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ValueError(f"module must return {returns} = {expected}, but returned {got}.")

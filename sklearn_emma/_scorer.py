@@ -145,7 +145,7 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
 
     See Also
     --------
-    EMMAClassifier : Turns energies into an attention gate, and predicts.
+    EMMAClassifier, EMMARegressor : Turn energies into an attention gate, and predict.
 
     References
     ----------

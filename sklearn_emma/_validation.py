@@ -1,4 +1,4 @@
-"""What both estimators ask of their input."""
+"""What the estimators ask of their input."""
 
 import warnings
 from contextlib import contextmanager
@@ -107,6 +107,72 @@ def check_labels(y):
             "and convert the others, for instance with y.astype(int), or y.astype(str) for names."
         )
     check_classification_targets(y)
+
+
+def check_values(y):
+    """Return what a regression predicts as numbers.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The values.
+
+    Returns
+    -------
+    ndarray of float64
+        The same values.
+
+    Raises
+    ------
+    ValueError
+        If they are not numbers, or not finite.
+    """
+    if issparse(y):
+        raise ValueError("y must be dense, but is sparse. Pass y.toarray().")
+    if y.dtype.kind not in "biufO":
+        raise ValueError(f"y must hold numbers, but is an array of {y.dtype}.")
+    try:
+        y = y.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y must hold numbers: {error}.") from error
+    if not np.isfinite(y).all():
+        raise ValueError(
+            f"y must be finite, but {int((~np.isfinite(y)).sum())} of its values are not. Leave "
+            "out rows without a value to predict."
+        )
+    return y
+
+
+def check_quantiles(levels):
+    """Return the levels of quantiles as an array.
+
+    Parameters
+    ----------
+    levels : float or array-like of float
+        What the user passed.
+
+    Returns
+    -------
+    ndarray of shape (n_quantiles,)
+        The levels.
+
+    Raises
+    ------
+    ValueError
+        Unless they increase from above 0 to below 1.
+    """
+    message = (
+        "quantile must be a number between 0 and 1, or several that increase, such as "
+        f"(0.05, 0.5, 0.95), got {levels!r}."
+    )
+    try:
+        array = np.atleast_1d(np.asarray(levels, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise ValueError(message) from error
+    inside = array.ndim == 1 and array.size and ((array > 0) & (array < 1)).all()
+    if not inside or (np.diff(array) <= 0).any():
+        raise ValueError(message)
+    return array
 
 
 def check_weights(sample_weight, X):

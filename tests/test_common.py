@@ -5,7 +5,7 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_emma import DAEEnergyScorer, EMMAClassifier
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
 
 SAMPLE_WEIGHT_REASON = (
     "Trained in mini-batches: a row of weight two meets other rows, and other noise, than a row "
@@ -21,15 +21,18 @@ EXPECTED_FAILED_CHECKS_OF_SCORER = {
         "test_stream.py."
     ),
 }
+QUICK = {
+    "energy": DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=2),
+    "hidden_layer_sizes": (16,),
+    "pretrain_epochs": 2,
+    "learning_rate": 0.03,
+    "max_epochs": 10,
+}
 ESTIMATORS = [
     DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5),
-    EMMAClassifier(
-        energy=DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=2),
-        hidden_layer_sizes=(16,),
-        pretrain_epochs=2,
-        learning_rate=0.03,
-        max_epochs=10,
-    ),
+    EMMAClassifier(**QUICK),
+    EMMARegressor(**QUICK),
+    EMMARegressor(**QUICK, loss="quantile"),
 ]
 
 #: Checks that scikit-learn has but does not run through `parametrize_with_checks`.

@@ -157,12 +157,14 @@ def test_networks_in_double_precision_are_trained_in_single():
 def test_the_check_leaves_the_network_as_it_is():
     predictor = GatedInputs(make_instance())
     before = {name: value.clone() for name, value in predictor.state_dict().items()}
-    check_predictor(predictor, [torch.ones(2, 3)] * 3, 2)
+    check_predictor(predictor, [torch.ones(2, 3)] * 3, 2, "values of shape (n, k)")
     assert all(torch.equal(value, before[name]) for name, value in predictor.state_dict().items())
-    with pytest.raises(ValueError, match=r"n_classes\) = \(2, 5\), but returned shape \(2, 2\)"):
-        check_predictor(predictor, [torch.ones(2, 3)] * 3, 5)
+    with pytest.raises(
+        ValueError, match=r"values of .*k\) = \(2, 5\), but returned shape \(2, 2\)"
+    ):
+        check_predictor(predictor, [torch.ones(2, 3)] * 3, 5, "values of shape (n, k)")
     with pytest.raises(ValueError, match=r"2 gated modalities of shapes \(2, 3\), \(2, 3\): mat1"):
-        check_predictor(predictor, [torch.ones(2, 3)] * 2, 2)
+        check_predictor(predictor, [torch.ones(2, 3)] * 2, 2, "values of shape (n, k)")
 
 
 def test_seeded_layers_leave_no_trace():

@@ -1,12 +1,12 @@
 """Stage 2 as a task: gate and predictor learn together on clean and corrupted rows."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from sklearn_emma._training.criteria import Criterion
 from sklearn_emma._training.net import Task
 from sklearn_emma.corruption import Corruption, Reference
 from sklearn_emma.nn import (
@@ -16,7 +16,6 @@ from sklearn_emma.nn import (
     GateState,
     capacity_penalty,
     energy_alignment,
-    weighted_cross_entropy,
 )
 
 Predictor = FusionNetwork | GatedInputs
@@ -35,8 +34,8 @@ class Rows:
         Standardised values, NaN where missing.
     potential : Tensor of shape (n_samples, n_modalities)
         Their potential energies.
-    target : Tensor of shape (n_samples,)
-        Class indices.
+    target : Tensor of shape (n_samples,) or (n_samples, n_outputs)
+        What the criterion takes: class indices, or standardised values.
     weight : Tensor of shape (n_samples,)
         Weights.
     """
@@ -126,13 +125,15 @@ class Failures:
         return replace(rows, potential=potential)
 
 
-class PlainClassification(Task):
+class PlainTask(Task):
     """Warm start: the predictor alone, on clean rows, every modality fully open.
 
     Parameters
     ----------
     network : FusionNetwork or GatedInputs
         The predictor.
+    criterion : Criterion
+        The prediction loss.
     rows : Rows
         Training rows.
     fills : list of Tensor of shape (n_features,)
@@ -142,33 +143,39 @@ class PlainClassification(Task):
     """
 
     def __init__(
-        self, network: Predictor, rows: Rows, fills: list[Tensor], generator: torch.Generator
+        self,
+        network: Predictor,
+        criterion: Criterion,
+        rows: Rows,
+        fills: list[Tensor],
+        generator: torch.Generator,
     ):
         super().__init__(generator)
         self.network = network
+        self.criterion = criterion
         self.rows = rows
         self.n_samples = len(rows.target)
         self.modalities = fill(rows.modalities, fills)
         # a modality that is not there is shut here too
         self.attention = torch.isfinite(rows.potential).to(rows.weight.dtype)
-        self.ignorant_loss = ignorant_loss(rows)
+        self.ignorant_loss = criterion.ignorant_loss(rows.target, rows.weight)
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return attention, target, weight and the modalities."""
         return self.attention, self.rows.target, self.rows.weight, *self.modalities
 
     def loss(self, *batch: Tensor) -> Tensor:
-        """Return the weighted cross entropy."""
+        """Return the prediction loss."""
         attention, target, weight, *modalities = batch
-        logits = self.network.fuse(self.network.encode(modalities), attention)
-        return weighted_cross_entropy(logits, target, weight)
+        output = self.network.fuse(self.network.encode(modalities), attention)
+        return self.criterion(output, target, weight)
 
     def validation_loss(self) -> None:
         """Return nothing: the warm start is only a start."""
         return
 
 
-class GatedClassification(Task):
+class GatedTask(Task):
     r"""Gate and predictor on clean and corrupted rows.
 
     Minimises the loss of :mod:`sklearn_emma.nn.losses`, plus ``subset_weight`` times the prediction
@@ -181,6 +188,8 @@ class GatedClassification(Task):
         The gate.
     network : FusionNetwork or GatedInputs
         The predictor.
+    criterion : Criterion
+        The prediction loss.
     rows, held_out : Rows, Rows or None
         Training rows and rows of the validation loss, both intact.
     fills : list of Tensor of shape (n_features,)
@@ -197,6 +206,7 @@ class GatedClassification(Task):
         self,
         gate: EnergyAttention,
         network: Predictor,
+        criterion: Criterion,
         rows: Rows,
         held_out: Rows | None,
         fills: list[Tensor],
@@ -210,6 +220,7 @@ class GatedClassification(Task):
         super().__init__(generator)
         self.gate = gate
         self.network = network
+        self.criterion = criterion
         self.rows = rows
         self.n_samples = len(rows.target)
         self.fills = fills
@@ -221,7 +232,8 @@ class GatedClassification(Task):
         with torch.no_grad():
             intact = torch.ones_like(rows.potential)
             regularizers = self._regularizers(gate.state(rows.potential), intact, rows.weight)
-        self.ignorant_loss = (1.0 + self.subset_weight) * ignorant_loss(rows) + max(
+        ignorant_loss = criterion.ignorant_loss(rows.target, rows.weight)
+        self.ignorant_loss = (1.0 + self.subset_weight) * ignorant_loss + max(
             float(regularizers), 0.0
         )
         self.held_out = None if held_out is None else self._with_failures(held_out)
@@ -260,13 +272,13 @@ class GatedClassification(Task):
         potential, indicator, target, weight, *modalities = batch
         state = self.gate.state(potential)
         embeddings = self.network.encode(modalities)
-        logits = self.network.fuse(embeddings, state.attention)
-        loss = weighted_cross_entropy(logits, target, weight)
+        output = self.network.fuse(embeddings, state.attention)
+        loss = self.criterion(output, target, weight)
         loss = loss + self._regularizers(state, indicator, weight)
         if self.subset_weight and self.training:
             part = torch.where(self._random_part(potential), potential, torch.inf)
-            logits = self.network.fuse(embeddings, self.gate(part))
-            loss = loss + self.subset_weight * weighted_cross_entropy(logits, target, weight)
+            output = self.network.fuse(embeddings, self.gate(part))
+            loss = loss + self.subset_weight * self.criterion(output, target, weight)
         return loss
 
     def _regularizers(self, state: GateState, indicator: Tensor, weight: Tensor) -> Tensor:
@@ -296,9 +308,3 @@ class GatedClassification(Task):
 def fill(modalities: list[Tensor], fills: list[Tensor]) -> list[Tensor]:
     """Put the fill values where modalities are NaN."""
     return [torch.where(x.isnan(), values, x) for x, values in zip(modalities, fills, strict=True)]
-
-
-def ignorant_loss(rows: Rows) -> float:
-    """Return the cross entropy of equal probabilities for the classes that occur."""
-    n_classes = len(rows.target.unique())
-    return float(rows.weight.mean()) * math.log(max(n_classes, 2))

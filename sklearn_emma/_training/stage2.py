@@ -9,13 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_emma._training.gating import (
-    Failures,
-    GatedClassification,
-    PlainClassification,
-    Predictor,
-    Rows,
-)
+from sklearn_emma._training.criteria import Criterion
+from sklearn_emma._training.gating import Failures, GatedTask, PlainTask, Predictor, Rows
 from sklearn_emma._training.net import EpochNet
 from sklearn_emma._training.progress import progress_callbacks
 from sklearn_emma._training.weights import load_arrays
@@ -134,6 +129,7 @@ def quantile(values: Tensor, q: float) -> float:
 
 def train_stage2(
     network: Predictor,
+    criterion: Criterion,
     rows: Rows,
     held_out: Tensor | None,
     fills: list[Tensor],
@@ -151,6 +147,8 @@ def train_stage2(
     ----------
     network : FusionNetwork or GatedInputs
         Trained in place.
+    criterion : Criterion
+        The prediction loss.
     rows : Rows
         Rows to learn from, potentials not yet known.
     held_out : Tensor of shape (n_held_out,) or None
@@ -205,14 +203,15 @@ def train_stage2(
     }
     if start is None and settings.pretrain_epochs:
         EpochNet(
-            PlainClassification(network, rows, fills, generator),
+            PlainTask(network, criterion, rows, fills, generator),
             max_epochs=settings.pretrain_epochs,
             callbacks=progress_callbacks(settings.verbose, "warm start", settings.pretrain_epochs),
             **common,
         ).train()
-    task = GatedClassification(
+    task = GatedTask(
         gate,
         network,
+        criterion,
         rows,
         kept_back,
         fills,

@@ -5,7 +5,14 @@ from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.energy import DAEEnergy
 from sklearn_emma.nn.ensemble import EnergyEnsemble
 from sklearn_emma.nn.fusion import FusionNetwork, GatedInputs
-from sklearn_emma.nn.losses import capacity_penalty, energy_alignment, weighted_cross_entropy
+from sklearn_emma.nn.losses import (
+    capacity_penalty,
+    energy_alignment,
+    weighted_absolute_error,
+    weighted_cross_entropy,
+    weighted_pinball_loss,
+    weighted_squared_error,
+)
 
 __all__ = [
     "DAEEnergy",
@@ -17,5 +24,8 @@ __all__ = [
     "SoftClip",
     "capacity_penalty",
     "energy_alignment",
+    "weighted_absolute_error",
     "weighted_cross_entropy",
+    "weighted_pinball_loss",
+    "weighted_squared_error",
 ]

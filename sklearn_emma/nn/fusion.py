@@ -70,7 +70,7 @@ class FusionNetwork(nn.Module):
     n_features : sequence of int
         Number of columns of each modality.
     n_outputs : int
-        Number of classes.
+        Number of classes, or of values to predict.
     encoder_sizes : sequence of int, default=(64, 64, 32)
         Units of each layer of an encoder; the last is the size of the embedding.
     head_sizes : sequence of int, default=(32,)
@@ -120,7 +120,7 @@ class FusionNetwork(nn.Module):
         return [encoder(x) for encoder, x in zip(self.encoders, modalities, strict=True)]
 
     def fuse(self, embeddings: Sequence[Tensor], attention: Tensor) -> Tensor:
-        """Gate the embeddings and classify.
+        """Gate the embeddings and predict.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class FusionNetwork(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_outputs)
-            Unnormalised log probabilities.
+            Unnormalised log probabilities of classes, or values.
         """
         gates = attention.unbind(1)
         gated = [h * beta.unsqueeze(1) for h, beta in zip(embeddings, gates, strict=True)]
@@ -150,7 +150,7 @@ class GatedInputs(nn.Module):
     ----------
     network : torch.nn.Module
         Takes the list of gated modalities, each of shape (n_samples, n_features), and returns
-        unnormalised log probabilities of shape (n_samples, n_outputs).
+        unnormalised log probabilities or values of shape (n_samples, n_outputs).
 
     Examples
     --------
@@ -173,7 +173,7 @@ class GatedInputs(nn.Module):
         return list(modalities)
 
     def fuse(self, embeddings: Sequence[Tensor], attention: Tensor) -> Tensor:
-        """Gate the modalities and classify.
+        """Gate the modalities and predict.
 
         Parameters
         ----------

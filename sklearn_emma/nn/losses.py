@@ -7,12 +7,15 @@ r"""What stage 2 minimises: prediction loss and the two regularizers of the gate
         \log \alpha_{nk} & \xi_{nk} = 1 \\
         -\log \max(\alpha_{nk}, 0.01) & \xi_{nk} = -1 \end{cases}
 
-The first keeps the capacity of the gate low, the second rewards importance on intact modalities
+L is a mean over the rows: of the cross entropy of classes, or of a loss of numbers (squared error,
+absolute error, pinball loss of quantiles). :math:`\lambda_c` keeps the capacity of the gate low,
+:math:`\lambda_e` rewards importance on intact modalities
 (:math:`\xi = 1`) and its absence on corrupted ones (:math:`\xi = -1`). The thesis has
 :math:`\Omega` without the floor of 0.01.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -22,7 +25,14 @@ from sklearn_emma.nn.attention import EnergyAttention
 
 _LOG_FLOOR = math.log(0.01)
 
-__all__ = ["capacity_penalty", "energy_alignment", "weighted_cross_entropy"]
+__all__ = [
+    "capacity_penalty",
+    "energy_alignment",
+    "weighted_absolute_error",
+    "weighted_cross_entropy",
+    "weighted_pinball_loss",
+    "weighted_squared_error",
+]
 
 
 def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -43,6 +53,120 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Te
         The sum of weighted losses over the number of rows.
     """
     return (F.cross_entropy(logits, target, reduction="none") * weight).mean()
+
+
+def weighted_squared_error(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    r"""Squared error of each row, averaged with the rows' weights.
+
+    .. math::
+
+        L = \frac1N \sum_n \frac{v_n}{K} \sum_k (\hat y_{nk} - y_{nk})^2
+
+    with the weights :math:`v_n`. It is least at the mean.
+
+    Parameters
+    ----------
+    output : Tensor of shape (n_samples, n_outputs)
+        Predictions :math:`\hat y`.
+    target : Tensor of shape (n_samples, n_outputs)
+        True values y.
+    weight : Tensor of shape (n_samples,)
+        Weight of each row, one for an ordinary row.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The sum of weighted losses over the number of rows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import weighted_squared_error
+    >>> output, target = torch.tensor([[1.0], [5.0]]), torch.tensor([[0.0], [3.0]])
+    >>> weighted_squared_error(output, target, torch.ones(2))
+    tensor(2.5000)
+    """
+    return ((output - target).square().mean(1) * weight).mean()
+
+
+def weighted_absolute_error(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    r"""Absolute error of each row, averaged with the rows' weights.
+
+    .. math::
+
+        L = \frac1N \sum_n \frac{v_n}{K} \sum_k |\hat y_{nk} - y_{nk}|
+
+    with the weights :math:`v_n`. It is least at the median, which a few wild targets do not move.
+
+    Parameters
+    ----------
+    output : Tensor of shape (n_samples, n_outputs)
+        Predictions :math:`\hat y`.
+    target : Tensor of shape (n_samples, n_outputs)
+        True values y.
+    weight : Tensor of shape (n_samples,)
+        Weight of each row, one for an ordinary row.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The sum of weighted losses over the number of rows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import weighted_absolute_error
+    >>> output, target = torch.tensor([[1.0], [5.0]]), torch.tensor([[0.0], [3.0]])
+    >>> weighted_absolute_error(output, target, torch.ones(2))
+    tensor(1.5000)
+    """
+    return ((output - target).abs().mean(1) * weight).mean()
+
+
+def weighted_pinball_loss(
+    output: Tensor, target: Tensor, weight: Tensor, quantiles: Sequence[float]
+) -> Tensor:
+    r"""Pinball loss of several quantiles of each row, averaged with the rows' weights.
+
+    .. math::
+
+        L = \frac1N \sum_n \frac{v_n}{K} \sum_k
+            \max\bigl(q_k (y_n - \hat y_{nk}), (q_k - 1) (y_n - \hat y_{nk})\bigr)
+
+    with the weights :math:`v_n`. It is least where :math:`\hat y_{nk}` is the quantile :math:`q_k`
+    of y [1]_; at :math:`q = 1/2` it is half the absolute error.
+
+    Parameters
+    ----------
+    output : Tensor of shape (n_samples, n_quantiles)
+        Predicted quantiles :math:`\hat y`.
+    target : Tensor of shape (n_samples, 1)
+        True values y.
+    weight : Tensor of shape (n_samples,)
+        Weight of each row, one for an ordinary row.
+    quantiles : sequence of float of length n_quantiles
+        The levels :math:`q_k`, between 0 and 1.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The sum of weighted losses over the number of rows.
+
+    References
+    ----------
+    .. [1] Koenker, R. and Bassett, G. (1978). Regression quantiles. Econometrica 46(1), 33-50.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import weighted_pinball_loss
+    >>> output, target = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0]])
+    >>> weighted_pinball_loss(output, target, torch.ones(1), (0.25, 0.75))
+    tensor(0.2500)
+    """
+    level = output.new_tensor(quantiles)
+    short = target - output
+    return (torch.maximum(level * short, (level - 1.0) * short).mean(1) * weight).mean()
 
 
 def capacity_penalty(gate: EnergyAttention) -> Tensor:

@@ -1,14 +1,19 @@
-"""The regularizers, and the gradient the thesis derives for the second."""
+"""The prediction losses; the regularizers, and the gradient the thesis derives for the second."""
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
 from torch.nn import functional as F
 
 from sklearn_emma.nn import (
     EnergyAttention,
     capacity_penalty,
     energy_alignment,
+    weighted_absolute_error,
     weighted_cross_entropy,
+    weighted_pinball_loss,
+    weighted_squared_error,
 )
 
 
@@ -20,6 +25,41 @@ def test_cross_entropy_weighs_rows():
     torch.testing.assert_close(weighted_cross_entropy(logits, target, weight), expected)
     plain = weighted_cross_entropy(logits, target, torch.ones(3))
     torch.testing.assert_close(plain, F.cross_entropy(logits, target))
+
+
+@pytest.fixture
+def values():
+    """Outputs, targets and weights of mean one."""
+    g = torch.Generator().manual_seed(0)
+    output, target = (torch.randn(20, 3, generator=g, dtype=torch.float64) for _ in range(2))
+    weight = torch.rand(20, generator=g, dtype=torch.float64)
+    return output, target, weight / weight.mean()
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric"),
+    [
+        (weighted_squared_error, mean_squared_error),
+        (weighted_absolute_error, mean_absolute_error),
+    ],
+)
+def test_losses_of_values_are_the_metrics_of_scikit_learn(values, loss, metric):
+    output, target, weight = values
+    expected = metric(target, output, sample_weight=weight)
+    assert float(loss(output, target, weight)) == pytest.approx(expected)
+    # the number of rows divides, not the sum of weights, as for the cross entropy
+    assert float(loss(output, target, 3 * weight)) == pytest.approx(3 * expected)
+
+
+def test_pinball_loss_is_the_metric_of_scikit_learn_averaged_over_levels(values):
+    output, target, weight = values
+    levels = (0.05, 0.5, 0.8)
+    expected = [
+        mean_pinball_loss(target[:, 0], output[:, k], sample_weight=weight, alpha=level)
+        for k, level in enumerate(levels)
+    ]
+    loss = weighted_pinball_loss(output, target[:, :1], weight, levels)
+    assert float(loss) == pytest.approx(np.mean(expected))
 
 
 def test_capacity_penalty_pushes_gain_down_and_bias_up():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_emma._training.columns import column_scale, mean_and_deviation
+from sklearn_emma._training.columns import column_scale, mean_and_deviation, target_scale
 from sklearn_emma._training.columns import noise_range as range_of_view
 from sklearn_emma._training.views import EnergyView
 
@@ -190,3 +190,38 @@ def test_of_many_rows_some_are_enough():
     assert noise_range(table, 0)[0] == low
     assert noise_range(table, 1)[0] == pytest.approx(low, rel=0.2)
     assert low == pytest.approx(noise_range(table[:2000], 0)[0], rel=0.2)
+
+
+# What a regression predicts
+
+
+def test_squared_error_scales_with_mean_and_deviation():
+    y, weight = normal() * [1.0, 50.0, 1e-3] + 7.0, np.arange(500.0)
+    centre, scale = target_scale(y, weight, "squared_error")
+    mean, deviation, _ = mean_and_deviation(y, weight)
+    np.testing.assert_array_equal(centre, mean)
+    np.testing.assert_array_equal(scale, deviation)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "quantile"])
+def test_other_losses_scale_with_quartiles_that_wild_values_do_not_move(loss):
+    y, weight = 3.0 * normal(20_000, 1) + 5.0, np.ones(20_000)
+    y[:1000] = 1e6
+    centre, scale = target_scale(y, weight, loss)
+    assert centre == pytest.approx(5.0, abs=0.3)
+    assert scale == pytest.approx(3.0, abs=0.3)
+
+
+def test_targets_of_equal_quartiles_scale_with_their_deviation():
+    y = np.where(np.arange(100) < 10, 10.0, 0.0)[:, None]
+    centre, scale = target_scale(y, np.ones(100), "absolute_error")
+    assert centre == 0
+    assert scale == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+@pytest.mark.parametrize("value", [0.0, 1e9 + 0.1])
+def test_the_scale_of_a_constant_target_is_one(loss, value):
+    centre, scale = target_scale(np.full((9, 1), value), np.arange(1.0, 10.0), loss)
+    assert centre == pytest.approx(value)
+    assert scale == 1

@@ -8,6 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from sklearn_emma._energies import ModalityEnergy
+from sklearn_emma._training.criteria import ClassLoss
 from sklearn_emma._training.gating import Failures, Rows
 from sklearn_emma._training.stage2 import (
     Settings,
@@ -79,6 +80,7 @@ def train(rows=None, held_out=None, start=None, energies=None, corruption=None, 
     network = FusionNetwork([2, 3], 2, (6,), (6,), generator=generator(1))
     gate, history = train_stage2(
         network,
+        ClassLoss(),
         rows or make_rows(),
         held_out,
         [torch.zeros(2), torch.zeros(3)],

@@ -1,0 +1,72 @@
+"""The prediction loss of stage 2: the one place that knows what is predicted."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from sklearn_emma.nn import (
+    weighted_absolute_error,
+    weighted_cross_entropy,
+    weighted_pinball_loss,
+    weighted_squared_error,
+)
+
+
+class Criterion(ABC):
+    """What a prediction costs."""
+
+    @abstractmethod
+    def __call__(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Return the loss of what a network returned, averaged over rows with their weights."""
+
+    @abstractmethod
+    def ignorant_loss(self, target: Tensor, weight: Tensor) -> float:
+        """Return the loss of a constant prediction, to recognise divergence."""
+
+
+class ClassLoss(Criterion):
+    """Cross entropy of class indices."""
+
+    def __call__(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Return the weighted cross entropy of unnormalised log probabilities."""
+        return weighted_cross_entropy(output, target, weight)
+
+    def ignorant_loss(self, target: Tensor, weight: Tensor) -> float:
+        """Return the cross entropy of equal probabilities for the classes that occur."""
+        n_classes = len(target.unique())
+        return float(weight.mean()) * math.log(max(n_classes, 2))
+
+
+class ValueLoss(Criterion):
+    """Loss of values standardised with :func:`~sklearn_emma._training.columns.target_scale`.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "absolute_error", "quantile"}
+        Which.
+    quantiles : sequence of float, default=()
+        Levels of the quantiles that the network returns, for the last.
+    """
+
+    def __init__(self, loss: str, quantiles: Sequence[float] = ()):
+        self.loss = loss
+        self.quantiles = tuple(quantiles)
+
+    def __call__(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Return the weighted loss of values or quantiles."""
+        if self.loss == "quantile":
+            return weighted_pinball_loss(output, target, weight, self.quantiles)
+        error = {
+            "squared_error": weighted_squared_error,
+            "absolute_error": weighted_absolute_error,
+        }[self.loss]
+        return error(output, target, weight)
+
+    def ignorant_loss(self, target: Tensor, weight: Tensor) -> float:
+        """Return the loss of the centre of all targets, but no less than of an error of one."""
+        centre = self(target.new_zeros(target.shape), target, weight)
+        # all targets may be the same, and no network hits them exactly
+        one_off = self(target + 1.0, target, weight)
+        return max(float(centre), float(one_off))
