@@ -62,6 +62,23 @@ def test_demo_prints_its_table_and_draws_its_picture(tmp_path):
 
 
 @pytest.mark.slow
+def test_prediction_sets_hold_where_the_total_energy_is_high():
+    pytest.importorskip("mapie")
+    last = run("plot_4_prediction_sets.py").split("highest total energy\n")[1].splitlines()
+    coverage = {line.rpartition(" ")[0].strip(): float(line.split()[-1]) for line in last}
+    assert coverage["boosting,  by total energy"] > 0.92 > coverage["boosting, failing rows too"]
+    assert coverage["EMMA,  by total energy"] > 0.92 > coverage["EMMA,      intact rows"]
+
+
+@pytest.mark.slow
+def test_refusing_by_probability_and_energy_leaves_fewer_errors():
+    table = run("plot_5_abstaining.py").split("refused by")[1].splitlines()[1:]
+    errors = {line[:26].strip(): float(line.split()[-2].rstrip("%")) for line in table}
+    assert errors["boosting, both"] < errors["boosting, probability"]
+    assert max(errors.values()) < 7
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("htru2")
 @pytest.mark.parametrize("name", ["plot_2_energies_htru2.py", "plot_3_failing_modalities.py"])
 def test_examples_on_htru2_run(name):
