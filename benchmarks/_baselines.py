@@ -1,19 +1,25 @@
 """The models of the robustness benchmark.
 
-Every entry of `MODELS` is a function from :class:`_protocol.Rows` to ``predict_proba``, which takes
-standardised rows with NaN for what is missing. Everything is trained on the same corruption.
+Every entry of `MODELS` is a function from :class:`_protocol.Rows` to something with a
+``predict_proba``, which takes standardised rows with NaN for what is missing. All are trained on
+the same corruption.
 """
 
 import warnings
+from functools import partial
 
 import numpy as np
-from _protocol import LEVELS, best_threshold, failure, training_corruption
-from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from _robustness_failures import CLEAN
+from _robustness_fusion import fit_per_modality, fuse
+from _robustness_masks import MahalanobisDistance, Masked, NeighborDistance
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score
-from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
@@ -21,31 +27,22 @@ from sklearn_emma import EMMAClassifier
 from sklearn_emma.corruption import Missing
 
 N_COPIES = 10
+EMMA, WITHOUT_EMMA = "EMMA", "network without EMMA"
+BOOSTING, WIDE_BOOSTING = "boosting", "boosting, wide noise"
+SPECIALIST = "specialist"
 
 
-def make_emma(rows, **params):
-    """Give EMMA with its defaults, and the corruption that all models are trained on."""
-    return EMMAClassifier(
-        modalities=rows.modalities,
-        corruption=training_corruption(),
-        random_state=rows.seed,
-        **params,
+def fit_emma(rows, **params):
+    """EMMA with its defaults draws its corruption itself, afresh in every epoch."""
+    emma = EMMAClassifier(
+        rows.modalities, corruption=rows.corruption(), random_state=rows.seed, **params
     )
-
-
-def fit_emma(rows):
-    """EMMA draws its corruption itself, afresh in every epoch."""
-    return make_emma(rows).fit(rows.X, rows.y).predict_proba
-
-
-def fit_network_without_emma(rows):
-    """The same network, trained in the same way, behind a gate that does not look at energies."""
-    return make_emma(rows, coldness=0.0).fit(rows.X, rows.y).predict_proba
+    return emma.fit(rows.X, rows.y)
 
 
 def make_boosting(rows):
-    """Give gradient boosting; ten classes and 649 columns get fewer and smaller trees."""
-    if rows.task.binary:
+    """Give gradient boosting; hundreds of columns get fewer and smaller trees."""
+    if not rows.task.wide:
         return HistGradientBoostingClassifier(
             max_iter=200, early_stopping=True, n_iter_no_change=10, random_state=rows.seed
         )
@@ -68,10 +65,21 @@ def _boost(rows, X, y, validation):
 
 def fit_boosting(rows):
     """Histogram gradient boosting on ten corrupted copies."""
-    # shared with mask-then-boost, which masks in front of the same model
-    if not hasattr(rows, "boosting_"):
-        rows.boosting_ = _boost(rows, *rows.copies(N_COPIES), rows.validation())
-    return rows.boosting_.predict_proba
+    return _boost(rows, *rows.copies(N_COPIES), rows.validation())
+
+
+def _grow(make, rows, n_trees=100):
+    """Trees whose leaves hold at least ten rows, one of each copy."""
+    return make(n_trees, min_samples_leaf=_n_copies(rows), random_state=rows.seed)
+
+
+def _n_copies(rows):
+    return 5 if rows.task.wide else N_COPIES
+
+
+def fit_forest(rows):
+    """Random forest on corrupted copies."""
+    return _grow(RandomForestClassifier, rows).fit(*rows.copies(_n_copies(rows)))
 
 
 def _fit_mlp(rows, X, y, imputer):
@@ -87,7 +95,7 @@ def _fit_mlp(rows, X, y, imputer):
     with warnings.catch_warnings():
         # twenty epochs over ten copies are meant to be enough
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return make_pipeline(imputer, mlp).fit(X, y).predict_proba
+        return make_pipeline(imputer, mlp).fit(X, y)
 
 
 def fit_mlp(rows):
@@ -102,136 +110,108 @@ def fit_modality_dropout(rows):
     return _fit_mlp(rows, X, y, SimpleImputer(strategy="constant", fill_value=0.0))
 
 
-class LateFusion:
-    """A classifier per modality; what is present is averaged or multiplied."""
-
-    def __init__(self, rows, make, product):
-        self.columns, self.product = list(rows.modalities.values()), product
-        X, y = rows.copies(N_COPIES if rows.task.binary else 5)
-        self.log_prior = np.log(np.bincount(rows.y) / len(rows.y))
-        self.models = []
-        for columns in self.columns:
-            present = ~np.isnan(X[:, columns[0]])
-            self.models.append(make(rows).fit(X[present][:, columns], y[present]))
-
-    def predict_proba(self, X):
-        """Fuse the probabilities of the modalities that are present."""
-        total = np.zeros((len(X), len(self.log_prior)))
-        count = np.zeros((len(X), 1))
-        for model, columns in zip(self.models, self.columns, strict=True):
-            present = ~np.isnan(X[:, columns[0]])
-            if not present.any():
-                continue
-            proba = model.predict_proba(X[present][:, columns])
-            if self.product:
-                proba = np.log(np.maximum(proba, 1e-12)) - self.log_prior
-            total[present] += proba
-            count[present] += 1
-        if not self.product:
-            return total / np.maximum(count, 1)
-        proba = np.exp(total + self.log_prior - (total + self.log_prior).max(axis=1, keepdims=True))
-        return proba / proba.sum(axis=1, keepdims=True)
+def _logistic_per_modality(rows):
+    """Logistic regressions, with a penalty for wide data."""
+    C = 0.03 if rows.task.wide else 1.0
+    return fit_per_modality(
+        rows, lambda rows: LogisticRegression(C=C, max_iter=500), _n_copies(rows)
+    )
 
 
-def make_logistic(rows):
-    """Give logistic regression, with a penalty for wide data."""
-    return LogisticRegression(C=1.0 if rows.task.binary else 0.03, max_iter=500)
+def _trees_per_modality(rows):
+    return fit_per_modality(rows, partial(_grow, ExtraTreesClassifier), _n_copies(rows))
 
 
-def _fuse(make, product):
-    return lambda rows: LateFusion(rows, make, product).predict_proba
+def _boosting_per_modality(rows):
+    return fit_per_modality(rows, make_boosting, _n_copies(rows))
 
 
-class MaskThenBoost:
-    """Modalities far from the clean training rows become NaN; boosting does the rest.
-
-    The distance is the mean one to the ten nearest training rows; the cut of each modality is a
-    quantile of the training rows' own distances, tuned on the validation rows with the others
-    fixed, two rounds long.
-    """
-
-    quantiles = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)
-
-    def __init__(self, rows):
-        self.columns = list(rows.modalities.values())
-        self.predict = fit_boosting(rows)
-        self.neighbors = [NearestNeighbors(n_neighbors=10).fit(rows.X[:, c]) for c in self.columns]
-        own = [n.kneighbors()[0].mean(axis=1) for n in self.neighbors]
-        grid = [np.quantile(d, self.quantiles) for d in own]
-        X_val, y_val = rows.validation()
-        distances = self.distances(X_val)
-        self.cuts = np.array([cuts[-1] for cuts in grid])
-        for _ in range(2):
-            for i in range(len(self.columns)):
-                scores = []
-                for cut in grid[i]:
-                    self.cuts[i] = cut
-                    proba = self.predict(self.mask(X_val, distances))
-                    if rows.task.binary:
-                        scores.append(best_threshold(y_val, proba[:, 1])[1])
-                    else:
-                        scores.append(accuracy_score(y_val, proba.argmax(axis=1)))
-                self.cuts[i] = grid[i][int(np.argmax(scores))]
-
-    def distances(self, X):
-        """Give the distance of each modality of each row; that of a missing one is 0."""
-        distances = np.zeros((len(X), len(self.columns)))
-        for i, columns in enumerate(self.columns):
-            present = ~np.isnan(X[:, columns[0]])
-            if present.any():
-                near = self.neighbors[i].kneighbors(X[present][:, columns])[0]
-                distances[present, i] = near.mean(axis=1)
-        return distances
-
-    def mask(self, X, distances):
-        """Set modalities beyond their cut to NaN."""
-        X = X.copy()
-        for i, columns in enumerate(self.columns):
-            X[np.ix_(distances[:, i] > self.cuts[i], columns)] = np.nan
-        return X
-
-    def predict_proba(self, X):
-        """Mask, then predict."""
-        return self.predict(self.mask(X, self.distances(X)))
+def fit_late_fusion(rows, per_modality, product):
+    """Classifiers per modality, fused."""
+    return fuse(rows, per_modality(rows), product)
 
 
-def fit_mask_then_boost(rows):
-    """Mask-then-boost."""
-    return MaskThenBoost(rows).predict_proba
+def fit_mask_then_boost(rows, make_distance):
+    """Boosting behind a mask."""
+    return Masked(rows, fit_boosting(rows), make_distance)
+
+
+def fit_mask_then_fuse(rows):
+    """Product of logistic regressions behind a mask."""
+    fusion = fit_late_fusion(rows, _logistic_per_modality, product=True)
+    return Masked(rows, fusion, MahalanobisDistance)
+
+
+def _late_fusions():
+    kinds = {
+        "logistic": _logistic_per_modality,
+        "extra trees": _trees_per_modality,
+        "boosting": _boosting_per_modality,
+    }
+    return {
+        f"late fusion, {rule} of {kind}": partial(
+            fit_late_fusion, per_modality=per_modality, product=rule == "product"
+        )
+        for kind, per_modality in kinds.items()
+        for rule in ("mean", "product")
+    }
 
 
 MODELS = {
-    "EMMA": fit_emma,
-    "network without EMMA": fit_network_without_emma,
-    "boosting": fit_boosting,
-    "mask-then-boost": fit_mask_then_boost,
+    EMMA: fit_emma,
+    # the same network, trained in the same way, behind a gate that does not look at energies
+    WITHOUT_EMMA: partial(fit_emma, coldness=0.0),
+    BOOSTING: fit_boosting,
+    WIDE_BOOSTING: fit_boosting,
+    "mask-then-boost, kNN": partial(fit_mask_then_boost, make_distance=NeighborDistance),
+    "mask-then-boost, Mahalanobis": partial(fit_mask_then_boost, make_distance=MahalanobisDistance),
+    "mask + product of logistic": fit_mask_then_fuse,
+    "random forest": fit_forest,
     "MLP (scikit-learn)": fit_mlp,
     "modality dropout": fit_modality_dropout,
-    "late fusion, mean of boosting": _fuse(make_boosting, product=False),
-    "late fusion, mean of logistic": _fuse(make_logistic, product=False),
-    "late fusion, product of logistic": _fuse(make_logistic, product=True),
+    **_late_fusions(),
 }
+# model -> the corruption it is trained on, whatever the others are; specialists have one per cell
+OWN_TRAINING = {WIDE_BOOSTING: "wide", SPECIALIST: "wide"}
+
+
+class _Filled:
+    """A classifier for which what is missing is 0."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def predict_proba(self, X):
+        """Fill, then predict."""
+        return self.model.predict_proba(np.nan_to_num(X))
+
+
+def _fit_specialist(rows, failure, n_copies):
+    X, y = rows.copies(n_copies, failure)
+    X_val, y_val = rows.validation(failure)
+    # a modality that is missing in every row becomes constant, and so is left out
+    X, X_val = np.nan_to_num(X), np.nan_to_num(X_val)
+    if rows.task.wide:
+        # on hundreds of columns and ten classes better than boosting, and much faster
+        return _Filled(ExtraTreesClassifier(100, random_state=rows.seed).fit(X, y))
+    return _Filled(_boost(rows, X, y, (X_val, y_val)))
 
 
 def score_specialists(rows):
     """Score, for each cell, a classifier trained and tuned on exactly that failure."""
+    decisions = {}
     scores = {}
-    for modality in rows.modalities:
-        for level in LEVELS:
-            cell = modality, level
-            if level == 0 and scores:
-                scores[cell] = scores[next(iter(rows.modalities)), 0]
-                continue
-            n_copies = 1 if level == 0 else N_COPIES if rows.task.binary else 2
-            X, y = rows.copies(n_copies, failure(modality, level))
-            X_val, y_val = rows.validation(failure(modality, level))
-            # a modality that is missing in every row becomes constant, and so is left out
-            X, X_val = np.nan_to_num(X), np.nan_to_num(X_val)
-            if rows.task.binary:
-                model = _boost(rows, X, y, (X_val, y_val))
-            else:
-                # on hundreds of columns and ten classes better than boosting, and much faster
-                model = ExtraTreesClassifier(100, random_state=rows.seed).fit(X, y)
-            predict = rows.decide(model.predict_proba, (X_val, y_val))
-            scores[cell] = rows.score(lambda X, f=predict: f(np.nan_to_num(X)), cell)
+    for cell, X in rows.cells.items():
+        # A row does not tell whether its values come from a stuck sensor or another row, and
+        # intact rows are the same whoever was to fail.
+        level = "swapped" if cell.level == "stuck" else cell.level
+        key = level if level == CLEAN else (cell.who, level)
+        if key not in decisions:
+            trained_for = next(c for c in rows.cells if (c.who, c.level) == (cell.who, level))
+            failure = trained_for.failure(len(rows.modalities))
+            n_copies = 1 if level == CLEAN else 2 if rows.task.wide else N_COPIES
+            model = _fit_specialist(rows, failure, n_copies)
+            decisions[key] = model, rows.decide(model, rows.validation(failure))
+        model, decide = decisions[key]
+        scores[cell] = rows.score(decide(model.predict_proba(X)))
     return scores

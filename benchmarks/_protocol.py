@@ -1,30 +1,31 @@
-"""What every model of the robustness benchmark is given: rows, failures, thresholds, scores."""
+"""What every model of the robustness benchmark is given: rows, failures, thresholds."""
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
+from _robustness_failures import TRAININGS, list_cells
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_curve
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_emma.corruption import Missing, Mixture, Noise
-from sklearn_emma.datasets import fetch_htru2, fetch_mfeat, load_breast_cancer_modalities
+from sklearn_emma.datasets import (
+    fetch_htru2,
+    fetch_mfeat,
+    load_breast_cancer_modalities,
+    make_multimodal_classification,
+)
 
-LEVELS = (0, 0.5, 1, 2, 4, 8, "missing")
+TASKS = ("htru2", "mfeat", "breast_cancer", "simulated")
 N_VALIDATION_COPIES = 4
 
 
-def training_corruption():
-    """Give what models may know: in half of the rows one modality has noise 0.5, or is missing."""
-    return Mixture([Noise(0.5), Missing()], n_corrupted=1, fraction=0.5)
-
-
-def failure(modality, level):
-    """Give the failure of one test cell: this modality fails in every row, at this level."""
-    if level == "missing":
-        return Missing(n_corrupted=1, only=modality)
-    return Noise(level, n_corrupted=1, only=modality)
+def default_data():
+    """Give the folder with the csv files, or None to download."""
+    local = os.environ.get("SKLEARN_EMMA_DATA", "../shared/data")
+    return local if Path(local).exists() else None
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,26 @@ class Task:
     target: np.ndarray
     modalities: dict
 
+    @classmethod
+    def from_bunch(cls, name, bunch):
+        """Take a data set as the package gives it."""
+        position = {column: i for i, column in enumerate(bunch.data.columns)}
+        return cls(
+            name=name,
+            data=bunch.data.to_numpy(dtype=float),
+            target=np.unique(bunch.target, return_inverse=True)[1],
+            modalities={m: [position[c] for c in cols] for m, cols in bunch.modalities.items()},
+        )
+
     @property
     def binary(self):
         """Tell whether there are two classes, so that F1 and a threshold make sense."""
         return self.target.max() == 1
+
+    @property
+    def wide(self):
+        """Tell whether there are so many columns that models are kept small."""
+        return self.data.shape[1] > 300
 
     @property
     def metric(self):
@@ -47,30 +64,38 @@ class Task:
         return "F1" if self.binary else "accuracy"
 
 
+def _simulate():
+    """Four modalities, each weaker than the one before, with half of their noise in common."""
+    return make_multimodal_classification(
+        3000,
+        n_modalities=4,
+        n_classes=3,
+        relevance=[1.0, 0.9, 0.8, 0.7],
+        random_state=0,
+    )
+
+
 def load_task(name, path=None):
-    """Load "htru2", "mfeat" or "breast_cancer"."""
-    if name == "breast_cancer":
+    """Load one of `TASKS`."""
+    if name == "simulated":
+        bunch = _simulate()
+    elif name == "breast_cancer":
         bunch = load_breast_cancer_modalities()
     else:
         bunch = {"htru2": fetch_htru2, "mfeat": fetch_mfeat}[name](path=path)
-    position = {column: i for i, column in enumerate(bunch.data.columns)}
-    return Task(
-        name=name,
-        data=bunch.data.to_numpy(dtype=float),
-        target=np.unique(bunch.target, return_inverse=True)[1],
-        modalities={m: [position[c] for c in columns] for m, columns in bunch.modalities.items()},
-    )
+    return Task.from_bunch(name, bunch)
 
 
 class Rows:
     """One stratified split 67 / 16.5 / 16.5, standardised on the training rows.
 
     Validation rows are corrupted like training rows (half of them clean) and the same for all
-    models; so are the test rows of each cell.
+    models; so are the test rows of each cell. `training`, one of `TRAININGS`, may be changed.
     """
 
-    def __init__(self, task, seed):
-        self.task, self.seed, self.modalities = task, seed, task.modalities
+    def __init__(self, task, seed, training="narrow"):
+        self.task, self.seed, self.training = task, seed, training
+        self.modalities = task.modalities
         X, self.X_test, y, self.y_test = train_test_split(
             task.data, task.target, test_size=0.165, stratify=task.target, random_state=seed
         )
@@ -82,6 +107,15 @@ class Rows:
         self._clean_val = scaler.transform(X_val)
         self._y_val = y_val
 
+    @property
+    def columns(self):
+        """Give the columns of each modality."""
+        return list(self.modalities.values())
+
+    def corruption(self):
+        """Give what models may know of failures."""
+        return TRAININGS[self.training]()
+
     def corrupt(self, X, corruption, stream):
         """Corrupt rows in units of the training rows; each stream has random numbers of its own."""
         random_state = np.random.RandomState([self.seed, *stream])
@@ -89,37 +123,42 @@ class Rows:
 
     def copies(self, n, corruption=None):
         """Give n training sets under each other, each with half of its rows corrupted."""
-        corruption = training_corruption() if corruption is None else corruption
+        corruption = corruption or self.corruption()
         X = [self.corrupt(self.X, corruption, (1, i)) for i in range(n)]
         return np.vstack(X), np.tile(self.y, n)
 
     def validation(self, corruption=None):
         """Give validation rows with what the training rows suffer, or with a given failure."""
-        corruption = training_corruption() if corruption is None else corruption
+        corruption = corruption or self.corruption()
         X = [self.corrupt(self._clean_val, corruption, (2, i)) for i in range(N_VALIDATION_COPIES)]
         return np.vstack(X), np.tile(self._y_val, N_VALIDATION_COPIES)
 
     @cached_property
     def cells(self):
-        """Test rows by cell: dict (modality, level) -> array."""
+        """Test rows by cell."""
         return {
-            (modality, level): self.corrupt(self.X_test, failure(modality, level), (3, i, j))
-            for i, modality in enumerate(self.modalities)
-            for j, level in enumerate(LEVELS)
+            cell: self.corrupt(self.X_test, cell.failure(len(self.modalities)), stream)
+            for cell, stream in list_cells(self.modalities).items()
         }
 
-    def decide(self, predict_proba, validation=None):
-        """Give the function from rows to classes, with the threshold of best validation F1."""
+    def decide(self, model, validation=None):
+        """Give the function from probabilities to classes: on two, of best validation F1."""
         if not self.task.binary:
-            return lambda X: predict_proba(X).argmax(axis=1)
-        X_val, y_val = self.validation() if validation is None else validation
-        threshold = best_threshold(y_val, predict_proba(X_val)[:, 1])[0]
-        return lambda X: (predict_proba(X)[:, 1] >= threshold).astype(int)
+            return lambda proba: proba.argmax(axis=1)
+        X_val, y_val = validation or self.validation()
+        threshold = best_threshold(y_val, model.predict_proba(X_val)[:, 1])[0]
+        return lambda proba: (proba[:, 1] >= threshold).astype(int)
 
-    def score(self, predict, cell):
-        """Score classes on the test rows of one cell."""
+    def score(self, classes):
+        """Score predictions of the classes of the test rows."""
         metric = f1_score if self.task.binary else accuracy_score
-        return float(metric(self.y_test, predict(self.cells[cell])))
+        return float(metric(self.y_test, classes))
+
+    def best_score(self, y, proba):
+        """Score probabilities, with the best of all thresholds."""
+        if self.task.binary:
+            return best_threshold(y, proba[:, 1])[1]
+        return accuracy_score(y, proba.argmax(axis=1))
 
 
 def best_threshold(y, score):

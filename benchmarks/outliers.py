@@ -31,8 +31,9 @@ from _outlier_rows import (
     odds_rows,
     published_roc,
 )
+from _protocol import default_data
+from _tables import spread, table
 from joblib import Parallel, delayed
-from robustness import default_data, spread, table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 SECTIONS = ("odds", "manifolds", "htru2")

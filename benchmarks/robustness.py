@@ -1,4 +1,4 @@
-"""How well do classifiers survive the failure of one modality? See README.md of this folder.
+"""How well do classifiers survive the failure of some modalities? See README.md of this folder.
 
 python benchmarks/robustness.py --data ../shared/data --jobs 2
 """
@@ -8,119 +8,120 @@ import json
 import os
 import sys
 import time
+from dataclasses import astuple
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: parallel over seeds, not inside
 
 import numpy as np
-from _baselines import MODELS, score_specialists
-from _protocol import LEVELS, Rows, load_task
+from _baselines import EMMA, MODELS, OWN_TRAINING, SPECIALIST, score_specialists
+from _protocol import TASKS, Rows, default_data, load_task
+from _robustness_failures import ANY, TRAININGS, list_cells
+from _robustness_measures import measure, measure_energies
+from _robustness_report import report
 from joblib import Parallel, delayed
 
-TASKS = ("htru2", "mfeat", "breast_cancer")
-SPECIALIST = "specialist"
+KNOWN = (*MODELS, SPECIALIST)
 
 
-def default_data():
-    """Give the folder with the csv files, or None to download."""
-    local = os.environ.get("SKLEARN_EMMA_DATA", "../shared/data")
-    return local if Path(local).exists() else None
-
-
-def run_model(rows, name):
-    """Fit one model and score it in all cells; also give the seconds it took."""
-    start = time.perf_counter()
+def evaluate(rows, name):
+    """Fit one model and give its measures in all cells, and the seconds of the processor."""
+    start = time.process_time()
     if name == SPECIALIST:
-        scores = score_specialists(rows)
-    else:
-        predict = rows.decide(MODELS[name](rows))
-        scores = {cell: rows.score(predict, cell) for cell in rows.cells}
-    return scores, time.perf_counter() - start
+        result = {"score": list(score_specialists(rows).values())}
+        return {**result, "seconds": time.process_time() - start}
+    model = MODELS[name](rows)
+    decide = rows.decide(model)
+    fit_seconds = time.process_time() - start
+    result = measure(rows, model, decide)
+    result["seconds"] = fit_seconds
+    if name == EMMA:
+        result.update(measure_energies(rows, model))
+    return result
 
 
-def run_seed(task, seed, names):
-    """Run all models on one split: dict name -> scores, in the order of the cells."""
-    rows = Rows(task, seed)
-    results = {}
-    for name in names:
-        scores, seconds = run_model(rows, name)
-        results[name] = [scores[cell] for cell in rows.cells]
+def run_seed(task, seed, names, trainings):
+    """Evaluate all models on one split: a record for each, and for each training corruption."""
+    rows, records = Rows(task, seed), []
+    fits = dict.fromkeys(
+        (name, ANY, OWN_TRAINING[name]) if name in OWN_TRAINING else (name, training, training)
+        for training in trainings
+        for name in names
+    )
+    for name, recorded, training in fits:
+        rows.training = training
+        result = evaluate(rows, name)
+        key = {"task": task.name, "training": recorded, "model": name, "seed": seed}
+        records.append({**key, **result})
         print(
-            f"{task.name}, seed {seed}, {name}: mean {task.metric} "
-            f"{np.mean(results[name]):.3f} in {seconds:.0f} s",
+            *key.values(),
+            f"mean {task.metric} {np.mean(result['score']):.3f}",
+            f"fit in {result['seconds']:.0f} s",
+            sep=", ",
             file=sys.stderr,
             flush=True,
         )
-    return results
+    return records
 
 
-def table(header, lines):
-    """Format a Markdown table with aligned columns."""
-    lines = [header, *lines]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    text = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    ]
-    text.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
-    return "\n".join(text)
-
-
-def spread(values):
-    """Format mean and standard deviation over seeds."""
-    return f"{np.mean(values):.3f} ±{np.std(values, ddof=min(1, len(values) - 1)):.3f}"
-
-
-def report(task, scores):
-    """Print all cells, then the means; `scores` is a dict name -> array (seeds, cells)."""
-    n_levels = len(LEVELS)
-    levels = [level if level == "missing" else f"sigma {level}" for level in LEVELS]
-    for i, modality in enumerate(task.modalities):
-        print(f"\n{task.name}: {task.metric} when {modality} fails\n")
-        cells = slice(i * n_levels, (i + 1) * n_levels)
-        print(
-            table(
-                ["model", *levels],
-                [[name, *map(spread, s[:, cells].T)] for name, s in scores.items()],
-            )
+def run(args):
+    """Evaluate all models on all splits of all tasks; give tasks and records, and save them."""
+    content = {"tasks": {}, "records": []}
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    for name in args.tasks:
+        task = load_task(name, args.data)
+        cells = [astuple(cell) for cell in list_cells(task.modalities)]
+        content["tasks"][name] = {"metric": task.metric, "cells": cells}
+        runs = Parallel(n_jobs=args.jobs, return_as="generator")(
+            delayed(run_seed)(task, seed, args.models, args.training) for seed in seeds
         )
-    print(f"\n{task.name}: {task.metric} over all {len(task.modalities) * n_levels} cells\n")
-    lines = []
-    for name, s in scores.items():
-        ratio = "-"
-        if SPECIALIST in scores:
-            ratio = spread((s / scores[SPECIALIST]).mean(axis=1))
-        worst = s.mean(axis=0).min()
-        lines.append([name, spread(s.mean(axis=1)), spread(s[:, 0]), f"{worst:.3f}", ratio])
-    print(table(["model", "mean", "clean", "worst cell", "robustness ratio"], lines), flush=True)
+        for records in runs:
+            content["records"] += records
+            if args.json:
+                args.json.write_text(json.dumps(content))
+    return content
+
+
+def load(paths):
+    """Merge the files of several runs; of the same model and split, the last counts."""
+    tasks, records = {}, {}
+    for path in paths:
+        content = json.loads(path.read_text())
+        tasks.update(content["tasks"])
+        for record in content["records"]:
+            key = tuple(record[k] for k in ("task", "training", "model", "seed"))
+            records[key] = record
+    return {"tasks": tasks, "records": list(records.values())}
+
+
+def parse(argv):
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK")
+    parser.add_argument("--models", nargs="+", choices=KNOWN, default=KNOWN, metavar="MODEL")
+    parser.add_argument(
+        "--training",
+        nargs="+",
+        choices=TRAININGS,
+        default=["narrow"],
+        help="what models see of failures (default narrow)",
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="number of splits (default 5)")
+    parser.add_argument("--first-seed", type=int, default=0, help="seed of the first (default 0)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes, over seeds (default 1)")
+    parser.add_argument("--data", default=default_data(), help="folder with the csv files")
+    parser.add_argument("--details", action="store_true", help="also a table for each modality")
+    parser.add_argument("--json", type=Path, help="file for the measures of every seed")
+    parser.add_argument(
+        "--load", type=Path, nargs="+", help="files of --json: run nothing, print their tables"
+    )
+    return parser.parse_args(argv)
 
 
 def main(argv=None):
     """Run the benchmark from the command line."""
-    known = [*MODELS, SPECIALIST]
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK")
-    parser.add_argument("--models", nargs="+", choices=known, default=known, metavar="MODEL")
-    parser.add_argument("--seeds", type=int, default=5, help="number of splits (default 5)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes, over seeds (default 1)")
-    parser.add_argument("--data", default=default_data(), help="folder with the csv files")
-    parser.add_argument("--json", type=Path, help="file for the scores of every seed")
-    args = parser.parse_args(argv)
-
-    output = {}
-    for name in args.tasks:
-        task = load_task(name, args.data)
-        runs = Parallel(n_jobs=args.jobs)(
-            delayed(run_seed)(task, seed, args.models) for seed in range(args.seeds)
-        )
-        scores = {model: np.array([run[model] for run in runs]) for model in args.models}
-        report(task, scores)
-        output[name] = {
-            "cells": [[m, str(level)] for m in task.modalities for level in LEVELS],
-            "scores": {model: s.tolist() for model, s in scores.items()},
-        }
-        if args.json:
-            args.json.write_text(json.dumps(output, indent=1))
+    args = parse(argv)
+    report(load(args.load) if args.load else run(args), KNOWN, args.details)
 
 
 if __name__ == "__main__":

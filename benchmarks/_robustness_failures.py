@@ -1,0 +1,117 @@
+"""What fails in the robustness benchmark, how, and what of it models may see in training.
+
+A cell of the benchmark is one way to fail: who, and at which level. The levels of `FAILURES` befall
+one modality at a time, in every row; those of `SEVERAL` a random pair of modalities per row, or a
+random half of them.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from sklearn_emma._training.stage2 import training_corruption
+from sklearn_emma.corruption import (
+    Corruption,
+    Drift,
+    Missing,
+    Mixture,
+    Noise,
+    Scaling,
+    Stuck,
+    Swapped,
+)
+
+CLEAN = "sigma 0"
+PAIR, HALF = "two fail", "half fail"
+
+
+class StuckSensors(Stuck):
+    """Five sensors after each other, each stuck at the values of a reference row of its own.
+
+    With a single one the score would depend on which row that is.
+    """
+
+    def _fail(self, x, mean, std, rows, generator):
+        donors = torch.randint(len(rows), (5,), generator=generator, device=x.device)
+        return rows[donors[torch.arange(len(x), device=x.device) * 5 // len(x)]]
+
+
+class Saturated(Corruption):
+    """A range that is too small: values are clipped half a standard deviation from the mean."""
+
+    def _fail(self, x, mean, std, rows, generator):
+        return x.clamp(mean - 0.5 * std, mean + 0.5 * std)
+
+
+class HeavyTailed(Corruption):
+    """Noise of Student's t distribution with 1.5 degrees of freedom, times the column's std."""
+
+    def _fail(self, x, mean, std, rows, generator):
+        # Bailey's polar method (1994)
+        u, v = torch.rand((2, *x.shape), generator=generator, dtype=x.dtype, device=x.device)
+        radius = (1.5 * ((1 - u) ** (-2 / 1.5) - 1)).sqrt()
+        return x + std * radius * (2 * torch.pi * v).cos()
+
+
+# group -> level -> what makes the corruption
+FAILURES = {
+    "core": {
+        **{f"sigma {sigma}": partial(Noise, sigma) for sigma in (0, 0.5, 1, 2, 4, 8)},
+        "missing": Missing,
+    },
+    "plausible": {"stuck": StuckSensors, "swapped": Swapped},
+    "other": {
+        "drift": partial(Drift, 4),
+        "scaled": partial(Scaling, 5),
+        "saturated": Saturated,
+        "heavy": HeavyTailed,
+    },
+}
+SEVERAL = {"sigma 2": partial(Noise, 2), "missing": Missing, "swapped": Swapped}
+GROUPS = (*FAILURES, "several")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way to fail; `who` is a modality, or "two fail" or "half fail"."""
+
+    group: str
+    who: str
+    level: str
+
+    def failure(self, n_modalities):
+        """Give the corruption."""
+        if self.group != "several":
+            return FAILURES[self.group][self.level](n_corrupted=1, only=self.who)
+        return SEVERAL[self.level](n_corrupted=2 if self.who == PAIR else n_modalities // 2)
+
+
+def list_cells(modalities):
+    """Give the cells of a task, as a dict to the random stream of each."""
+    levels = [(group, level) for group, those in FAILURES.items() for level in those]
+    cells = {
+        Cell(group, who, level): (3, i, j)
+        for i, who in enumerate(modalities)
+        for j, (group, level) in enumerate(levels)
+    }
+    n = len(modalities)
+    together = [PAIR] * (n >= 3) + [HALF] * (n // 2 >= 3)
+    for i, who in enumerate(together):
+        for j, level in enumerate(SEVERAL):
+            cells[Cell("several", who, level)] = 3, n + i, j
+    return cells
+
+
+def _one_fails(noise):
+    return Mixture([noise, Missing()], n_corrupted=1, fraction=0.5)
+
+
+# stands for a training corruption of the model's own, whatever the others are trained on
+ANY = "any"
+# name -> what makes the corruption that models are trained on
+TRAININGS = {
+    "narrow": lambda: _one_fails(Noise(0.5)),
+    "wide": lambda: _one_fails(Noise((0.25, 8))),
+    "default": lambda: training_corruption(None),
+}

@@ -1,0 +1,78 @@
+"""Measures of the robustness benchmark: score, calibration, rejection, naming what fails."""
+
+import numpy as np
+from _robustness_failures import CLEAN
+
+from sklearn_emma.metrics import area_under_risk_coverage, expected_calibration_error
+
+
+class Suspects:
+    """Names the modality whose energy ranks highest among those of the clean training rows.
+
+    Where several lie above all training rows, the excess over the 99th percentile in units of the
+    interquartile range decides.
+    """
+
+    def __init__(self, energies):
+        self.energies = np.sort(energies, axis=0)
+        low, high, self.limit = np.quantile(energies, [0.25, 0.75, 0.99], axis=0)
+        self.scale = np.maximum(high - low, 1e-12)
+
+    def name(self, energies):
+        """Give the position of the most suspicious modality of each row."""
+        columns = zip(self.energies.T, energies.T, strict=True)
+        rank = np.column_stack([np.searchsorted(known, new) for known, new in columns])
+        excess = (energies - self.limit) / self.scale
+        return np.where(rank == rank.max(axis=1, keepdims=True), excess, -np.inf).argmax(axis=1)
+
+
+def _rejection(rows, proba, doubt):
+    """Give the area under risk against coverage in each cell, and of all cells as one.
+
+    `proba` and `doubt` are lists with an array per cell. Intact rows count once in the latter.
+    """
+    guesses = [p.argmax(axis=1) for p in proba]
+    areas = [
+        area_under_risk_coverage(rows.y_test, guess, score)
+        for guess, score in zip(guesses, doubt, strict=True)
+    ]
+    clean = [i for i, cell in enumerate(rows.cells) if cell.level == CLEAN]
+    used = [i for i in range(len(areas)) if i not in clean[1:]]
+    pooled = area_under_risk_coverage(
+        np.tile(rows.y_test, len(used)),
+        np.concatenate([guesses[i] for i in used]),
+        np.concatenate([doubt[i] for i in used]),
+    )
+    return areas, pooled
+
+
+def measure(rows, model, decide):
+    """Give what any classifier can be measured by, one number per cell but the pooled."""
+    proba = [model.predict_proba(X) for X in rows.cells.values()]
+    labels = np.unique(rows.y)
+    areas, pooled = _rejection(rows, proba, [-p.max(axis=1) for p in proba])
+    return {
+        "score": [rows.score(decide(p)) for p in proba],
+        "calibration": [
+            # means of probabilities may exceed 1 by rounding
+            expected_calibration_error(rows.y_test, np.clip(p, 0, 1), labels=labels)
+            for p in proba
+        ],
+        "rejection": areas,
+        "pooled rejection": pooled,
+    }
+
+
+def measure_energies(rows, emma):
+    """Give what only energies can do: rejection by their total, and names of what fails."""
+    proba = [emma.predict_proba(X) for X in rows.cells.values()]
+    doubt = [emma.total_energy(X) for X in rows.cells.values()]
+    areas, pooled = _rejection(rows, proba, doubt)
+    suspects, names = Suspects(emma.energies(rows.X)), list(rows.modalities)
+    named = [
+        float((suspects.name(emma.energies(X)) == names.index(cell.who)).mean())
+        if cell.who in names
+        else None
+        for cell, X in rows.cells.items()
+    ]
+    return {"energy rejection": areas, "pooled energy rejection": pooled, "named": named}
