@@ -19,7 +19,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     corrupted rows; see :class:`~sklearn_emma.nn.EnergyAttention` for the equations. Columns are
     standardised inside, and may have gaps: a modality without any value is shut off, single gaps
     are filled with the training median, and raise the energy of their modality by
-    :math:`-s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
+    :math:`-5 s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
 
     Parameters
     ----------
@@ -53,20 +53,25 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Units of each layer of the encoder that a modality has in the default predictor. The last is
         also the width of the head.
 
-    coldness : float, default=1.0
+    coldness : float, default=0.2
         Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
         whatever their energy.
 
     lambda_capacity : float, default=0.0
         Strength of the regularizer that keeps the capacity of the gate low.
 
-    lambda_energy : float, default=0.1
+    lambda_energy : float, default=0.01
         Strength of the regularizer that keeps importance in line with the failures put in.
+
+    cross_modal : bool, default=True
+        Whether the energies of three or more modalities also say how badly each fits the others of
+        its row (:class:`~sklearn_emma.nn.CrossModalEnergy`), which is what gives a stuck or swapped
+        modality away. Of two modalities that do not fit, nobody knows which is wrong.
 
     corruption : Corruption or None, default=None
         What befalls training rows, drawn afresh in every epoch, in units of the training rows'
         standard deviations; half of the rows unless its `fraction` says otherwise. None stands for
-        ``Mixture([Noise((0.25, 2.0)), Missing()])``.
+        ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.4, 0.4, 0.2])``.
 
     subset_weight : float, default=2.0
         Weight of a second prediction loss, for which every row loses a random part of its
@@ -79,8 +84,9 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     learning_rate : float, default=0.003
         Largest learning rate of the cycle.
 
-    weight_decay : float, default=1e-4
-        Weight decay of the predictor.
+    weight_decay : float or "auto", default="auto"
+        Weight decay of the predictor. "auto" takes 500 over the number of training rows, but at
+        most 2: what is believed before seeing data weighs less the more data there are.
 
     max_epochs : int, default=100
         Passes over the training rows.
@@ -148,10 +154,13 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     coupling_weight_, coupling_degree_ : ndarray of shape (n_modalities, n_modalities)
         :math:`w_{ij}` and :math:`\gamma_{ij}`: direction and degree of the coupling.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
-        :math:`\Psi_{min,i}`; the scale :math:`s_i`, which is the median rise of the potential under
+        :math:`\Psi_{min,i}`, below which a modality is as good as any (nine tenths of the training
+        rows are); the scale :math:`s_i`, which is the median rise of the potential under
         the training corruption, but at least the interquartile range of the training rows; and the
         potential of a typical failure of the training, beyond which a modality says no more about
         the others.
+    cross_modal_weights_ : dict of str to ndarray, or None
+        Weights of the cross-modal energy.
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (n_features_in_,)
@@ -205,14 +214,15 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         energy=None,
         module=None,
         hidden_layer_sizes=(64, 48, 32),
-        coldness=1.0,
+        coldness=0.2,
         lambda_capacity=0.0,
-        lambda_energy=0.1,
+        lambda_energy=0.01,
+        cross_modal=True,
         corruption=None,
         subset_weight=2.0,
         pretrain_epochs=10,
         learning_rate=0.003,
-        weight_decay=1e-4,
+        weight_decay="auto",
         max_epochs=100,
         batch_size="auto",
         early_stopping=False,
@@ -236,6 +246,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             coldness=coldness,
             lambda_capacity=lambda_capacity,
             lambda_energy=lambda_energy,
+            cross_modal=cross_modal,
             corruption=corruption,
             subset_weight=subset_weight,
             pretrain_epochs=pretrain_epochs,

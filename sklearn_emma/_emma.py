@@ -22,12 +22,14 @@ from ._training.stage2 import Settings, train_stage2, training_corruption
 from ._training.weights import load_arrays, to_arrays
 from ._validation import (
     auto_batch_size,
+    auto_weight_decay,
     check_layer_sizes,
     check_table,
     check_weights,
     column_statistics,
 )
 from .corruption import Corruption
+from .nn.crossmodal import NAT
 
 
 class BaseEMMA(GatedEstimator, ABC):
@@ -42,11 +44,12 @@ class BaseEMMA(GatedEstimator, ABC):
         "coldness": [Interval(Real, 0, None, closed="left")],
         "lambda_capacity": [Interval(Real, 0, None, closed="left")],
         "lambda_energy": [Interval(Real, 0, None, closed="left")],
+        "cross_modal": ["boolean"],
         "corruption": [Corruption, None],
         "subset_weight": [Interval(Real, 0, None, closed="left")],
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -73,6 +76,7 @@ class BaseEMMA(GatedEstimator, ABC):
         coldness,
         lambda_capacity,
         lambda_energy,
+        cross_modal,
         corruption,
         subset_weight,
         pretrain_epochs,
@@ -99,6 +103,7 @@ class BaseEMMA(GatedEstimator, ABC):
         self.coldness = coldness
         self.lambda_capacity = lambda_capacity
         self.lambda_energy = lambda_energy
+        self.cross_modal = cross_modal
         self.corruption = corruption
         self.subset_weight = subset_weight
         self.pretrain_epochs = pretrain_epochs
@@ -262,32 +267,40 @@ class BaseEMMA(GatedEstimator, ABC):
         with seeded_layers(self.module, seed, device):
             few = fill([x[:2] for x in rows.modalities], fills)
             check_predictor(network, few, self._n_outputs, self._returns)
+        if start is None:
+            gap_costs, cross_modal = np.zeros(len(fills)), None
+        else:
+            gap_costs, cross_modal = NAT * self.potential_scale_, self._cross_modal()
+            cross_modal = cross_modal and cross_modal.float().to(device)
         held_out = None
         if self.early_stopping:
             strata = self._strata(target)
             held_out = _hold_out(len(target), strata, self.validation_fraction, seed)
         params = self.get_params(deep=False)
         params["batch_size"] = auto_batch_size(self.batch_size, len(target))
+        params["weight_decay"] = auto_weight_decay(self.weight_decay, len(target))
         with seeded_layers(self.module, seed, device):
-            gate, self.history_ = train_stage2(
+            gate, cross_modal, self.history_ = train_stage2(
                 network,
                 self._criterion(),
                 rows,
                 held_out,
                 fills,
                 self.modality_names_,
-                self._energies(np.zeros(len(fills)) if start is None else self.potential_scale_),
+                self._energies(gap_costs),
                 training_corruption(self.corruption),
                 Settings(**{field.name: params[field.name] for field in fields(Settings)}),
                 make_generator(seed, device, stream=1),
                 make_generator(seed, stream=2),
                 start,
+                cross_modal,
             )
         for name, value in to_arrays(gate).items():
             setattr(self, f"{name}_", value if value.ndim else float(value))
         self.capacity_ = float(gate.capacity().detach())
         self.coldness_ = float(self.coldness)
         self.network_weights_ = to_arrays(network)
+        self.cross_modal_weights_ = None if cross_modal is None else to_arrays(cross_modal)
         self.n_iter_ = len(self.history_["train_loss"])
 
     def _apply_network(self, X, finish):

@@ -11,7 +11,8 @@ from ._training.batches import blockwise
 from ._training.seeding import make_generator
 from ._training.weights import load_arrays
 from ._validation import check_table, standardise
-from .nn import EnergyAttention
+from .nn import CrossModalEnergy, EnergyAttention
+from .nn.crossmodal import NAT
 
 # The gate's parameters and constants, as they are called in nn.EnergyAttention.
 GATE = (
@@ -31,7 +32,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
     """An estimator with fitted energies and a fitted gate.
 
     Its fit sets the modalities, ``mean_``, ``scale_``, ``median_``, ``energy_scorers_``,
-    ``coldness_`` and the attributes of the gate.
+    ``coldness_``, ``cross_modal_weights_`` and the attributes of the gate.
     """
 
     def __sklearn_tags__(self):
@@ -60,11 +61,33 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         table = check_table(self, X, ensure_all_finite="allow-nan", reset=False)
         modalities = self._standardise(table)
-        energies = zip(self._energies(self.potential_scale_), modalities, strict=True)
+        energies = zip(self._energies(NAT * self.potential_scale_), modalities, strict=True)
         potential = np.column_stack([energy(x) for energy, x in energies])
         fills = [self.median_[columns] for columns in self.modality_columns_]
         filled = [np.where(np.isnan(x), f, x) for x, f in zip(modalities, fills, strict=True)]
-        return filled, potential
+        return filled, self._in_company(filled, potential)
+
+    def _in_company(self, modalities, potential):
+        """Return the potentials with the evidence of the other modalities."""
+        cross_modal = self._cross_modal()
+        if cross_modal is None:
+            return potential
+        minimum, scale = map(torch.from_numpy, (self.potential_min_, self.potential_scale_))
+
+        def total(potential, *modalities):
+            """Return the potentials of a block of rows."""
+            return cross_modal(modalities, potential, minimum, scale)
+
+        return self._apply(total, potential, *modalities)
+
+    def _cross_modal(self):
+        """Rebuild the cross-modal energy, in double precision; None where there is none."""
+        if self.cross_modal_weights_ is None:
+            return None
+        widths = [len(columns) for columns in self.modality_columns_]
+        cross_modal = CrossModalEnergy(widths, generator=make_generator(0))
+        load_arrays(cross_modal, self.cross_modal_weights_)
+        return cross_modal.double().requires_grad_(False)
 
     def _gate(self):
         """Rebuild the gate, in double precision."""
@@ -81,6 +104,9 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
 
     def energies(self, X):
         r"""Potential energies :math:`\Psi_i`: how unlike the training rows each modality is.
+
+        By itself, and, with three or more modalities, beside the others; see
+        :class:`~sklearn_emma.nn.CrossModalEnergy`.
 
         Parameters
         ----------

@@ -233,6 +233,25 @@ def auto_batch_size(batch_size, n_samples):
     return min(int(batch_size), n_samples)
 
 
+def auto_weight_decay(weight_decay, n_samples):
+    """Return the weight decay of the predictor.
+
+    Parameters
+    ----------
+    weight_decay : float or "auto"
+        "auto" takes 500 / n_samples, at most 2: a prior counts as much as so many rows, whatever
+        their number.
+    n_samples : int
+        Number of training rows.
+
+    Returns
+    -------
+    float
+        The weight decay.
+    """
+    return min(2.0, 500.0 / n_samples) if weight_decay == "auto" else float(weight_decay)
+
+
 def check_layer_sizes(sizes):
     """Raise ValueError unless sizes holds at least one positive integer."""
     if len(sizes) == 0 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):

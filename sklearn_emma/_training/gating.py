@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from sklearn_emma._training.criteria import Criterion
+from sklearn_emma._training.crossmodal import in_company
 from sklearn_emma._training.net import Task
 from sklearn_emma.corruption import Corruption, Reference
 from sklearn_emma.nn import (
+    CrossModalEnergy,
     EnergyAttention,
     FusionNetwork,
     GatedInputs,
@@ -33,7 +35,7 @@ class Rows:
     modalities : list of Tensor of shape (n_samples, n_features)
         Standardised values, NaN where missing.
     potential : Tensor of shape (n_samples, n_modalities)
-        Their potential energies.
+        Their potential energies, each modality by itself.
     target : Tensor of shape (n_samples,) or (n_samples, n_outputs)
         What the criterion takes: class indices, or standardised values.
     weight : Tensor of shape (n_samples,)
@@ -196,6 +198,8 @@ class GatedTask(Task):
         What stands in for missing values.
     failures : Failures
         Draws the corruption.
+    cross_modal : CrossModalEnergy or None
+        What the modalities of a row say of each other.
     lambda_capacity, lambda_energy, subset_weight : float
         Strengths of the regularizers and of the loss on random parts.
     generator : torch.Generator
@@ -211,6 +215,7 @@ class GatedTask(Task):
         held_out: Rows | None,
         fills: list[Tensor],
         failures: Failures,
+        cross_modal: CrossModalEnergy | None,
         *,
         lambda_capacity: float,
         lambda_energy: float,
@@ -225,6 +230,7 @@ class GatedTask(Task):
         self.n_samples = len(rows.target)
         self.fills = fills
         self.failures = failures
+        self.cross_modal = cross_modal
         self.lambda_capacity = lambda_capacity
         self.lambda_energy = lambda_energy
         self.subset_weight = subset_weight if rows.potential.shape[1] > 1 else 0.0
@@ -261,7 +267,11 @@ class GatedTask(Task):
     def _with_failures(self, rows: Rows) -> list[Tensor]:
         rows, indicator = self.failures.draw(rows)
         modalities = fill(rows.modalities, self.fills)
-        return [rows.potential, indicator, rows.target, rows.weight, *modalities]
+        potential = rows.potential
+        if self.cross_modal is not None:
+            minimum, scale = self.gate.potential_min, self.gate.potential_scale
+            potential = in_company(self.cross_modal, modalities, potential, minimum, scale)
+        return [potential, indicator, rows.target, rows.weight, *modalities]
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return potential, indicator, target, weight and the modalities, with fresh failures."""

@@ -10,15 +10,21 @@ import torch
 from torch import Tensor
 
 from sklearn_emma._training.criteria import Criterion
-from sklearn_emma._training.gating import Failures, GatedTask, PlainTask, Predictor, Rows
+from sklearn_emma._training.crossmodal import train_cross_modal
+from sklearn_emma._training.gating import Failures, GatedTask, PlainTask, Predictor, Rows, fill
 from sklearn_emma._training.net import EpochNet
 from sklearn_emma._training.progress import progress_callbacks
 from sklearn_emma._training.weights import load_arrays
-from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Reference
-from sklearn_emma.nn import EnergyAttention
+from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Reference, Swapped
+from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
+from sklearn_emma.nn.crossmodal import NAT
 
 # Fraction of the training rows that are corrupted unless the corruption says otherwise.
 _FRACTION = 0.5
+# Fraction of the intact rows whose potential is below potential_min: what is as good as it gets.
+_INTACT = 0.9
+# Of two modalities that do not fit together, nobody knows which is wrong.
+_MIN_WITNESSES = 3
 
 
 def training_corruption(corruption: Corruption | None) -> Corruption:
@@ -35,7 +41,9 @@ def training_corruption(corruption: Corruption | None) -> Corruption:
         With a `fraction`.
     """
     if corruption is None:
-        return Mixture([Noise((0.25, 2.0)), Missing()], fraction=_FRACTION)
+        return Mixture(
+            [Noise((0.25, 2.0)), Missing(), Swapped()], [0.4, 0.4, 0.2], fraction=_FRACTION
+        )
     if corruption.fraction is None:
         return _with_fraction(corruption, _FRACTION)
     return corruption
@@ -55,6 +63,7 @@ class Settings:
     coldness: float
     lambda_capacity: float
     lambda_energy: float
+    cross_modal: bool
     subset_weight: float
     learning_rate: float
     weight_decay: float
@@ -72,10 +81,12 @@ def calibrate(
 ) -> tuple[dict[str, np.ndarray], Rows]:
     r"""Give coldness the same meaning for every table.
 
-    The scale :math:`s_i` is the median rise of the potential from intact rows to failing ones, but
-    at least the interquartile range of the intact rows, so that failures that do not show in the
-    energy (swapped rows, say) do not blow up the differences between intact rows. Gaps cost as
-    much.
+    :math:`\Psi_{min,i}` is a high quantile of the intact rows: below it, differences of potential
+    say nothing of failures, and would only disturb the comparison of modalities. The scale
+    :math:`s_i` is the median rise of the potential from intact rows to failing ones, but at least
+    the interquartile range of the intact rows, so that failures that do not show in the energy
+    (swapped rows, say) do not blow up the differences between intact rows. Gaps cost so many nats
+    as the modality has lost.
 
     Parameters
     ----------
@@ -111,9 +122,10 @@ def calibrate(
         scale = quantile(intact, 0.75) - quantile(intact, 0.25)
         if len(failing):
             scale = max(scale, quantile(failing, 0.5) - quantile(intact, 0.5))
-        energy.gap_cost = scale if scale > 1e-6 else 1.0
-        constants["min"].append(float(intact.min()))
-        constants["scale"].append(energy.gap_cost)
+        scale = scale if scale > 1e-6 else 1.0
+        energy.gap_cost = NAT * scale
+        constants["min"].append(quantile(intact, _INTACT))
+        constants["scale"].append(scale)
         # as much as a typical failure says of the others: what training did not show says no more
         constants["max"].append(quantile(failing, 0.5) if len(failing) else quantile(intact, 0.95))
     # gaps have their price only now
@@ -140,7 +152,8 @@ def train_stage2(
     generator: torch.Generator,
     gate_generator: torch.Generator,
     start: Mapping[str, np.ndarray] | None,
-) -> tuple[EnergyAttention, dict[str, np.ndarray]]:
+    cross_modal: CrossModalEnergy | None,
+) -> tuple[EnergyAttention, CrossModalEnergy | None, dict[str, np.ndarray]]:
     """Train gate and predictor.
 
     Parameters
@@ -170,11 +183,15 @@ def train_stage2(
     start : mapping of str to ndarray, or None
         Weights of a gate to start from, together with the network's: then the predictor is not
         warmed up.
+    cross_modal : CrossModalEnergy or None
+        What goes with `start`; otherwise it is trained here.
 
     Returns
     -------
     gate : EnergyAttention
         The trained gate.
+    cross_modal : CrossModalEnergy or None
+        What the gate was trained with; None with less than three modalities, or if not wanted.
     history : dict of str to ndarray of shape (n_epochs,)
         Losses, and the gate's gain, bias and capacity after each epoch.
     """
@@ -191,6 +208,14 @@ def train_stage2(
     gate = EnergyAttention(len(names), settings.coldness, generator=gate_generator)
     load_arrays(gate, start_values, strict=False)
     gate.to(device)
+    if start is None and settings.cross_modal and len(names) >= _MIN_WITNESSES:
+        cross_modal = train_cross_modal(
+            fill(rows.modalities, fills),
+            rows.weight,
+            settings.batch_size,
+            generator,
+            gate_generator,
+        )
     kept_back = None
     if held_out is not None:
         learn = torch.ones(len(rows.target), dtype=torch.bool, device=device)
@@ -216,6 +241,7 @@ def train_stage2(
         kept_back,
         fills,
         failures,
+        cross_modal,
         lambda_capacity=settings.lambda_capacity,
         lambda_energy=settings.lambda_energy,
         subset_weight=settings.subset_weight,
@@ -230,4 +256,4 @@ def train_stage2(
         callbacks=progress_callbacks(settings.verbose, "gate and predictor", settings.max_epochs),
         **common,
     ).train()
-    return gate, history
+    return gate, cross_modal, history

@@ -2,12 +2,14 @@
 
 from sklearn_emma.nn.attention import EnergyAttention, GateState
 from sklearn_emma.nn.coordinates import SoftClip
+from sklearn_emma.nn.crossmodal import CrossModalEnergy
 from sklearn_emma.nn.energy import DAEEnergy
 from sklearn_emma.nn.ensemble import EnergyEnsemble
 from sklearn_emma.nn.fusion import FusionNetwork, GatedInputs
 from sklearn_emma.nn.losses import (
     capacity_penalty,
     energy_alignment,
+    noise_contrastive_loss,
     weighted_absolute_error,
     weighted_cross_entropy,
     weighted_pinball_loss,
@@ -15,6 +17,7 @@ from sklearn_emma.nn.losses import (
 )
 
 __all__ = [
+    "CrossModalEnergy",
     "DAEEnergy",
     "EnergyAttention",
     "EnergyEnsemble",
@@ -24,6 +27,7 @@ __all__ = [
     "SoftClip",
     "capacity_penalty",
     "energy_alignment",
+    "noise_contrastive_loss",
     "weighted_absolute_error",
     "weighted_cross_entropy",
     "weighted_pinball_loss",

@@ -28,6 +28,7 @@ _LOG_FLOOR = math.log(0.01)
 __all__ = [
     "capacity_penalty",
     "energy_alignment",
+    "noise_contrastive_loss",
     "weighted_absolute_error",
     "weighted_cross_entropy",
     "weighted_pinball_loss",
@@ -208,3 +209,41 @@ def energy_alignment(log_importance: Tensor, indicator: Tensor, weight: Tensor) 
     earning = torch.where(indicator < 0, log_importance.clamp(min=_LOG_FLOOR), log_importance)
     aligned = (indicator * torch.where(finite, earning, 0.0)).sum(-1)
     return (aligned * weight).mean()
+
+
+def noise_contrastive_loss(together: Tensor, apart: Tensor, weight: Tensor) -> Tensor:
+    r"""Logistic loss of telling rows of the table from shuffled ones, by pairs of modalities.
+
+    .. math:: \frac{1}{P} \sum_{i \ne j} \left( \mathrm{E}\, \log(1 + e^{-c_{ij}}) +
+        \mathrm{E}\, \log(1 + e^{c'_{ij}}) \right)
+
+    with P pairs. It is least where c is the log of the density of a pair in the table over that of
+    a pair from different rows (Gutmann, M. and Hyvärinen, A. (2010). Noise-contrastive estimation.
+    AISTATS).
+
+    Parameters
+    ----------
+    together : Tensor of shape (n_samples, n_modalities, n_modalities)
+        Log ratios of rows of the table; the diagonal does not matter.
+    apart : Tensor of shape (n_shuffles * n_samples, n_modalities, n_modalities)
+        Log ratios of the same rows, shuffled.
+    weight : Tensor of shape (n_samples,)
+        Weights of the rows of the table.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The loss; it is 2 log 2 for log ratios of zero and weights of one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import noise_contrastive_loss
+    >>> zeros = torch.zeros(4, 2, 2)
+    >>> noise_contrastive_loss(zeros, zeros, torch.ones(4))
+    tensor(1.3863)
+    """
+    m = together.shape[1]
+    pairs = ~torch.eye(m, dtype=torch.bool, device=together.device)
+    missed = F.softplus(-together[:, pairs]).mean(1)
+    return (missed * weight).mean() + F.softplus(apart[:, pairs]).mean()

@@ -1,0 +1,147 @@
+"""Training of the energy that a modality has beside the others."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sklearn_emma._training.net import EpochNet, Task
+from sklearn_emma.nn import CrossModalEnergy, noise_contrastive_loss
+
+# Rows are shown with noise of up to so many standard deviations, so that the log ratios are smooth
+# and a small table is not learned by heart.
+_NOISE = 0.5
+# Shuffled rows for every row of the table.
+_N_SHUFFLES = 2
+_EPOCHS = 50
+_LEARNING_RATE = 3e-3
+_WEIGHT_DECAY = 1e-2
+# Rows evaluated together: they have a number for every pair of modalities.
+_BLOCK = 4096
+
+
+class Contrast(Task):
+    """Tell the rows of the table from rows whose modalities were shuffled.
+
+    Parameters
+    ----------
+    cross_modal : CrossModalEnergy
+        Trained in place.
+    modalities : list of Tensor of shape (n_samples, n_features)
+        Standardised rows without gaps.
+    weight : Tensor of shape (n_samples,)
+        Weights of the rows.
+    generator : torch.Generator
+        On the device of the rows.
+    """
+
+    def __init__(
+        self,
+        cross_modal: CrossModalEnergy,
+        modalities: list[Tensor],
+        weight: Tensor,
+        generator: torch.Generator,
+    ):
+        super().__init__(generator)
+        self.cross_modal = cross_modal
+        self.modalities = modalities
+        self.weight = weight
+        self.n_samples = len(weight)
+        self.ignorant_loss = 2.0 * math.log(2.0)
+
+    def epoch_data(self) -> Sequence[Tensor]:
+        """Return weight and modalities, with fresh noise."""
+        g, device = self.generator, self.weight.device
+        sigma = _NOISE * torch.rand(self.n_samples, 1, generator=g, device=device)
+        noise = [torch.randn(x.shape, generator=g, device=device) for x in self.modalities]
+        noisy = [torch.addcmul(x, sigma, z) for x, z in zip(self.modalities, noise, strict=True)]
+        return self.weight, *noisy
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Return the contrastive loss."""
+        weight, *modalities = batch
+        embeddings = self.cross_modal.encode(modalities)
+        together = self.cross_modal.fit_together(embeddings)
+        shuffled = torch.cat([self._shuffle(embeddings) for _ in range(_N_SHUFFLES)])
+        return noise_contrastive_loss(together, self.cross_modal.fit_together(shuffled), weight)
+
+    def _shuffle(self, embeddings: Tensor) -> Tensor:
+        """Give every modality the values of another row."""
+        n, m, n_units = embeddings.shape
+        order = torch.rand(n, m, generator=self.generator, device=embeddings.device).argsort(0)
+        return embeddings.gather(0, order.unsqueeze(2).expand(n, m, n_units))
+
+    def validation_loss(self) -> None:
+        """Return nothing: the number of epochs is fixed."""
+        return
+
+
+def train_cross_modal(
+    modalities: list[Tensor],
+    weight: Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+    weights_generator: torch.Generator,
+) -> CrossModalEnergy:
+    """Learn how well modalities fit together.
+
+    Parameters
+    ----------
+    modalities : list of Tensor of shape (n_samples, n_features)
+        Standardised rows without gaps.
+    weight : Tensor of shape (n_samples,)
+        Weights of the rows.
+    batch_size : int
+        Rows per step.
+    generator : torch.Generator
+        Source of shuffling and noise, on the device of the rows.
+    weights_generator : torch.Generator
+        Source of initial weights, on the CPU.
+
+    Returns
+    -------
+    CrossModalEnergy
+        Trained, on the device of the rows.
+    """
+    cross_modal = CrossModalEnergy(
+        [x.shape[1] for x in modalities], bound=math.log(len(weight)), generator=weights_generator
+    ).to(weight.device)
+    EpochNet(
+        Contrast(cross_modal, modalities, weight, generator),
+        batch_size=batch_size,
+        lr=_LEARNING_RATE,
+        max_epochs=_EPOCHS,
+        weight_decay=_WEIGHT_DECAY,
+    ).train()
+    return cross_modal.requires_grad_(False)
+
+
+@torch.no_grad()
+def in_company(
+    cross_modal: CrossModalEnergy,
+    modalities: Sequence[Tensor],
+    potential: Tensor,
+    minimum: Tensor,
+    scale: Tensor,
+) -> Tensor:
+    """Evaluate a cross-modal energy on many rows; see :class:`~sklearn_emma.nn.CrossModalEnergy`.
+
+    Parameters
+    ----------
+    cross_modal : CrossModalEnergy
+        Trained.
+    modalities : sequence of Tensor of shape (n_samples, n_features)
+        Standardised rows without gaps.
+    potential : Tensor of shape (n_samples, n_modalities)
+        Potential of each modality by itself.
+    minimum, scale : Tensor of shape (n_modalities,)
+        Constants of the gate.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_modalities)
+        Potentials in company.
+    """
+    blocks = zip(potential.split(_BLOCK), *(x.split(_BLOCK) for x in modalities), strict=True)
+    return torch.cat([cross_modal(rows, psi, minimum, scale) for psi, *rows in blocks])

@@ -1,0 +1,179 @@
+r"""Energy of a modality beside the others: how badly it fits the rest of its row.
+
+.. math::
+
+    c_{ij} &= \frac{z_i \cdot z_j}{\sqrt{K}} + b_{ij} + b_{ji} \approx
+        \log \frac{p(x_i, x_j)}{p(x_i)\, p(x_j)}, \qquad z_i = \mathrm{encoder}_i(x_i) \\
+    A_i &= -\frac{\sum_{j \ne i} v_j\, c_{ij}}{\max(1, \sum_{j \ne i} v_j)}, \qquad
+        v_j = \exp\left(-\max(0, (\Psi_j - \Psi_{min,j}) / s_j) - \max(0, A_j) + c\right) \\
+    \Psi_i &\leftarrow \Psi_i + 5 s_i \max(0, A_i)
+
+A potential of one modality cannot see values that are plausible by themselves and belong to another
+row. The log ratios :math:`c_{ij}`, pointwise mutual information in nats, can: they learn to tell
+the rows of the table from rows whose modalities were shuffled (noise-contrastive estimation,
+Gutmann, M. and Hyvärinen, A. (2010), AISTATS). :math:`v_j` is the trust in modality j as a witness:
+none where it is unlikely by itself, little where it disagrees with everyone else; the constant c
+gives the best witness of a row the trust it has by itself. :math:`A_i` and :math:`v_j` depend on
+each other, and are found by fixed-point iteration.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_emma.nn.coordinates import SoftClip
+from sklearn_emma.nn.fusion import Perceptron
+
+__all__ = ["NAT", "CrossModalEnergy"]
+
+#: Scales s_i of the potential that a nat of evidence against modality i weighs. With a coldness of
+#: 0.2 it divides the Boltzmann weight by e, as the odds that the modality belongs to the row.
+NAT = 5.0
+
+# Standard deviations within which the encoders see values as they are.
+_LIMIT = 4.0
+_N_ROUNDS = 3
+
+
+class CrossModalEnergy(nn.Module):
+    r"""Pairwise log density ratios of the modalities, and the energies that follow from them.
+
+    Parameters
+    ----------
+    n_features : sequence of int
+        Number of columns of each modality.
+    encoder_sizes : sequence of int, default=(64, 32)
+        Units of each layer of an encoder; the last is K.
+    bound : float, default=inf
+        Largest absolute log ratio in :meth:`disagreement`. N rows cannot testify to ratios beyond
+        N, so that log N is a good choice.
+    generator : torch.Generator, optional
+        Source of the initial weights. None takes torch's global generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import CrossModalEnergy
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> cross_modal = CrossModalEnergy([4, 2, 3], generator=generator)
+    >>> rows = [torch.zeros(5, 4), torch.zeros(5, 2), torch.zeros(5, 3)]
+    >>> cross_modal.log_ratios(rows).shape
+    torch.Size([5, 3, 3])
+    """
+
+    bound: Tensor
+
+    def __init__(
+        self,
+        n_features: Sequence[int],
+        encoder_sizes: Sequence[int] = (64, 32),
+        bound: float = math.inf,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        m = len(n_features)
+        self.soften = nn.ModuleList(SoftClip(d, limit=_LIMIT) for d in n_features)
+        self.encoders = nn.ModuleList(
+            Perceptron([d, *encoder_sizes], generator=generator) for d in n_features
+        )
+        self.pair_bias = nn.Parameter(torch.zeros(m, m))
+        self.register_buffer("bound", torch.tensor(float(bound)))
+
+    def encode(self, modalities: Sequence[Tensor]) -> Tensor:
+        """Embed every modality.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            Standardised rows without gaps, one tensor per modality.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_modalities, K)
+            The embeddings z.
+        """
+        layers = zip(self.soften, self.encoders, modalities, strict=True)
+        return torch.stack([encoder(soften(x)) for soften, encoder, x in layers], 1)
+
+    def fit_together(self, embeddings: Tensor) -> Tensor:
+        """Log ratios of embeddings, which may come from different rows.
+
+        Parameters
+        ----------
+        embeddings : Tensor of shape (n_samples, n_modalities, K)
+            The embeddings z.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_modalities, n_modalities)
+            The log ratios, symmetric; the diagonal is zero.
+        """
+        n_units, m = embeddings.shape[2], embeddings.shape[1]
+        ratios = embeddings @ embeddings.mT / math.sqrt(n_units) + self.pair_bias + self.pair_bias.T
+        return ratios * (1.0 - torch.eye(m, dtype=ratios.dtype, device=ratios.device))
+
+    def log_ratios(self, modalities: Sequence[Tensor]) -> Tensor:
+        r""":math:`c_{ij}` of rows.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            Standardised rows without gaps, one tensor per modality.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_modalities, n_modalities)
+            In nats: positive where two modalities fit together; the diagonal is zero.
+        """
+        return self.fit_together(self.encode(modalities))
+
+    def disagreement(self, modalities: Sequence[Tensor], trust: Tensor) -> Tensor:
+        r""":math:`A_i`: how badly each modality fits the others.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            Standardised rows without gaps, one tensor per modality.
+        trust : Tensor of shape (n_samples, n_modalities)
+            From 0 to 1, trust in each modality by itself; 0 where it is missing.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_modalities)
+            In nats.
+        """
+        ratios = self.log_ratios(modalities).clamp(-self.bound, self.bound)
+        most = trust.amax(1, keepdim=True)
+        weight = trust
+        disagreement = torch.zeros_like(trust)
+        for _ in range(_N_ROUNDS):
+            others = weight.sum(1, keepdim=True) - weight
+            testimony = (ratios @ weight.unsqueeze(2)).squeeze(2)
+            disagreement = -testimony / others.clamp(min=1.0)
+            weight = trust * torch.exp(-disagreement.clamp(min=0.0))
+            weight = weight * most / weight.amax(1, keepdim=True).clamp(min=1e-30)
+        return disagreement
+
+    def forward(
+        self, modalities: Sequence[Tensor], potential: Tensor, minimum: Tensor, scale: Tensor
+    ) -> Tensor:
+        r"""Potentials with the evidence of the other modalities.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            Standardised rows without gaps, one tensor per modality.
+        potential : Tensor of shape (n_samples, n_modalities)
+            Potential of each modality by itself; infinite where it is missing.
+        minimum, scale : Tensor of shape (n_modalities,)
+            :math:`\\Psi_{min,i}` and :math:`s_i` of the gate.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_modalities)
+            Potentials, none lower than before.
+        """
+        trust = torch.exp(-((potential - minimum) / scale).clamp(min=0.0))
+        return potential + NAT * scale * self.disagreement(modalities, trust).clamp(min=0.0)
