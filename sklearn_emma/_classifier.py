@@ -71,7 +71,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     corruption : Corruption or None, default=None
         What befalls training rows, drawn afresh in every epoch, in units of the training rows'
         standard deviations; half of the rows unless its `fraction` says otherwise. None stands for
-        ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.4, 0.4, 0.2])``.
+        ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
 
     subset_weight : float, default=2.0
         Weight of a second prediction loss, for which every row loses a random part of its
@@ -85,8 +85,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Largest learning rate of the cycle.
 
     weight_decay : float or "auto", default="auto"
-        Weight decay of the predictor. "auto" takes 500 over the number of training rows, but at
-        most 2: what is believed before seeing data weighs less the more data there are.
+        Weight decay of the predictor. "auto" takes (1000 / n_samples) squared, but at most 2:
+        small tables are easily learned by heart, large ones hardly.
 
     max_epochs : int, default=100
         Passes over the training rows.

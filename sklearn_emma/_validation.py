@@ -239,8 +239,8 @@ def auto_weight_decay(weight_decay, n_samples):
     Parameters
     ----------
     weight_decay : float or "auto"
-        "auto" takes 500 / n_samples, at most 2: a prior counts as much as so many rows, whatever
-        their number.
+        "auto" takes (1000 / n_samples) squared, at most 2: small tables are easily learned by
+        heart, large ones hardly.
     n_samples : int
         Number of training rows.
 
@@ -249,7 +249,7 @@ def auto_weight_decay(weight_decay, n_samples):
     float
         The weight decay.
     """
-    return min(2.0, 500.0 / n_samples) if weight_decay == "auto" else float(weight_decay)
+    return min(2.0, (1000.0 / n_samples) ** 2) if weight_decay == "auto" else float(weight_decay)
 
 
 def check_layer_sizes(sizes):

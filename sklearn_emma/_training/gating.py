@@ -245,9 +245,14 @@ class GatedTask(Task):
         self.held_out = None if held_out is None else self._with_failures(held_out)
 
     def parameter_groups(self) -> list[dict]:
-        """Return the gate's parameters apart: their constraints make decay meaningless."""
+        """Return weights, biases and the gate apart: only weights are drawn towards zero.
+
+        Biases hold the mean of the target, and the gate's parameters have constraints of their own.
+        """
+        parameters = list(self.network.parameters())
         return [
-            {"params": list(self.network.parameters())},
+            {"params": [p for p in parameters if p.ndim > 1]},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
             {"params": list(self.gate.parameters()), "weight_decay": 0.0},
         ]
 

@@ -1,6 +1,7 @@
 """Stage 2 from start to end: scale the energies, warm the predictor up, train it with the gate."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,9 @@ def training_corruption(corruption: Corruption | None) -> Corruption:
     """
     if corruption is None:
         return Mixture(
-            [Noise((0.25, 2.0)), Missing(), Swapped()], [0.4, 0.4, 0.2], fraction=_FRACTION
+            [Noise((0.25, 2.0)), Missing(), Swapped()],
+            [0.375, 0.375, 0.25],
+            fraction=_FRACTION,
         )
     if corruption.fraction is None:
         return _with_fraction(corruption, _FRACTION)
@@ -127,7 +130,8 @@ def calibrate(
         constants["min"].append(quantile(intact, _INTACT))
         constants["scale"].append(scale)
         # as much as a typical failure says of the others: what training did not show says no more
-        constants["max"].append(quantile(failing, 0.5) if len(failing) else quantile(intact, 0.95))
+        typical = quantile(failing, 0.5) if len(failing) else -math.inf
+        constants["max"].append(max(typical, constants["min"][i] + scale))
     # gaps have their price only now
     gaps = torch.stack([x.isnan().any(1) for x in rows.modalities], 1)
     rows = failures.rescore(rows, gaps)
