@@ -19,7 +19,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     corrupted rows; see :class:`~sklearn_emma.nn.EnergyAttention` for the equations. Columns are
     standardised inside, and may have gaps: a modality without any value is shut off, single gaps
     are filled with the training median, and raise the energy of their modality by
-    :math:`-5 s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
+    :math:`-3 s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
 
     Parameters
     ----------
@@ -53,14 +53,14 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Units of each layer of the encoder that a modality has in the default predictor. The last is
         also the width of the head.
 
-    coldness : float, default=0.2
+    coldness : float, default=0.3
         Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
         whatever their energy.
 
     lambda_capacity : float, default=0.0
         Strength of the regularizer that keeps the capacity of the gate low.
 
-    lambda_energy : float, default=0.01
+    lambda_energy : float, default=0.02
         Strength of the regularizer that keeps importance in line with the failures put in.
 
     cross_modal : bool, default=True
@@ -214,9 +214,9 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         energy=None,
         module=None,
         hidden_layer_sizes=(64, 48, 32),
-        coldness=0.2,
+        coldness=0.3,
         lambda_capacity=0.0,
-        lambda_energy=0.01,
+        lambda_energy=0.02,
         cross_modal=True,
         corruption=None,
         subset_weight=2.0,

@@ -63,14 +63,15 @@ class Contrast(Task):
         weight, *modalities = batch
         embeddings = self.cross_modal.encode(modalities)
         together = self.cross_modal.fit_together(embeddings)
-        shuffled = torch.cat([self._shuffle(embeddings) for _ in range(_N_SHUFFLES)])
-        return noise_contrastive_loss(together, self.cross_modal.fit_together(shuffled), weight)
+        order = torch.cat([self._shuffle(embeddings) for _ in range(_N_SHUFFLES)])
+        shuffled = embeddings.gather(0, order.unsqueeze(2).expand(-1, -1, embeddings.shape[2]))
+        apart = self.cross_modal.fit_together(shuffled)
+        return noise_contrastive_loss(together, apart, weight, weight[order])
 
     def _shuffle(self, embeddings: Tensor) -> Tensor:
-        """Give every modality the values of another row."""
-        n, m, n_units = embeddings.shape
-        order = torch.rand(n, m, generator=self.generator, device=embeddings.device).argsort(0)
-        return embeddings.gather(0, order.unsqueeze(2).expand(n, m, n_units))
+        """Draw another row for every modality."""
+        n, m = embeddings.shape[:2]
+        return torch.rand(n, m, generator=self.generator, device=embeddings.device).argsort(0)
 
     def validation_loss(self) -> None:
         """Return nothing: the number of epochs is fixed."""

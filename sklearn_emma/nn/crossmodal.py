@@ -6,7 +6,7 @@ r"""Energy of a modality beside the others: how badly it fits the rest of its ro
         \log \frac{p(x_i, x_j)}{p(x_i)\, p(x_j)}, \qquad z_i = \mathrm{encoder}_i(x_i) \\
     A_i &= -\frac{\sum_{j \ne i} v_j\, c_{ij}}{\max(1, \sum_{j \ne i} v_j)}, \qquad
         v_j = \exp\left(-\max(0, (\Psi_j - \Psi_{min,j}) / s_j) - \max(0, A_j) + c\right) \\
-    \Psi_i &\leftarrow \Psi_i + 5 s_i \max(0, A_i)
+    \Psi_i &\leftarrow \Psi_i + 3 s_i \max(0, A_i)
 
 A potential of one modality cannot see values that are plausible by themselves and belong to another
 row. The log ratios :math:`c_{ij}`, pointwise mutual information in nats, can: they learn to tell
@@ -29,8 +29,8 @@ from sklearn_emma.nn.fusion import Perceptron
 __all__ = ["NAT", "CrossModalEnergy"]
 
 #: Scales s_i of the potential that a nat of evidence against modality i weighs. With a coldness of
-#: 0.2 it divides the Boltzmann weight by e, as the odds that the modality belongs to the row.
-NAT = 5.0
+#: a third it divides the Boltzmann weight by e, like the odds that the modality belongs to the row.
+NAT = 3.0
 
 # Standard deviations within which the encoders see values as they are.
 _LIMIT = 4.0

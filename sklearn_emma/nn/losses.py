@@ -211,7 +211,9 @@ def energy_alignment(log_importance: Tensor, indicator: Tensor, weight: Tensor) 
     return (aligned * weight).mean()
 
 
-def noise_contrastive_loss(together: Tensor, apart: Tensor, weight: Tensor) -> Tensor:
+def noise_contrastive_loss(
+    together: Tensor, apart: Tensor, weight: Tensor, apart_weight: Tensor
+) -> Tensor:
     r"""Logistic loss of telling rows of the table from shuffled ones, by pairs of modalities.
 
     .. math:: \frac{1}{P} \sum_{i \ne j} \left( \mathrm{E}\, \log(1 + e^{-c_{ij}}) +
@@ -229,6 +231,9 @@ def noise_contrastive_loss(together: Tensor, apart: Tensor, weight: Tensor) -> T
         Log ratios of the same rows, shuffled.
     weight : Tensor of shape (n_samples,)
         Weights of the rows of the table.
+    apart_weight : Tensor of shape (n_shuffles * n_samples, n_modalities)
+        Weights of the rows that the values of each modality were taken from. A pair has the
+        product of both.
 
     Returns
     -------
@@ -240,10 +245,11 @@ def noise_contrastive_loss(together: Tensor, apart: Tensor, weight: Tensor) -> T
     >>> import torch
     >>> from sklearn_emma.nn import noise_contrastive_loss
     >>> zeros = torch.zeros(4, 2, 2)
-    >>> noise_contrastive_loss(zeros, zeros, torch.ones(4))
+    >>> noise_contrastive_loss(zeros, zeros, torch.ones(4), torch.ones(4, 2))
     tensor(1.3863)
     """
     m = together.shape[1]
     pairs = ~torch.eye(m, dtype=torch.bool, device=together.device)
     missed = F.softplus(-together[:, pairs]).mean(1)
-    return (missed * weight).mean() + F.softplus(apart[:, pairs]).mean()
+    pair_weight = (apart_weight.unsqueeze(2) * apart_weight.unsqueeze(1))[:, pairs]
+    return (missed * weight).mean() + (F.softplus(apart[:, pairs]) * pair_weight).mean()
