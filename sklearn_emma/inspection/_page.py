@@ -1,0 +1,105 @@
+"""The report as one page: what is shown, as JSON, in a template that holds script and style."""
+
+import html
+import json
+import math
+import re
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+
+#: Most cells of the overview in one line.
+_CELLS = 150
+
+
+def write_page(report, title):
+    """Return the page of a report.
+
+    Parameters
+    ----------
+    report : ModalityReport
+        The report.
+    title : str
+        Title of the page.
+
+    Returns
+    -------
+    str
+        HTML with everything in it.
+    """
+    template = files("sklearn_emma.inspection").joinpath("report.html").read_text(encoding="utf-8")
+    # in a script element only "<" could end the data early
+    data = json.dumps(_collect(report), allow_nan=False).replace("<", "\\u003c")
+    parts = {"title": html.escape(title), "data": data}
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _collect(report):
+    """Gather what the page shows, as lists, numbers and strings."""
+    names = report.summary.index.tolist()
+    failing = np.column_stack([report[name, "failing"] for name in names])
+    attention = np.column_stack([report[name, "attention"] for name in names])
+    gate = report.gate
+    return {
+        "names": names,
+        "n_rows": len(report),
+        "n_failing": int(failing.any(axis=1).sum()),
+        "summary": [[_plain(value) for value in row] for row in report.summary.to_numpy()],
+        "overview": _overview(report.index, attention, failing),
+        "worst": [
+            {
+                "position": int(position),
+                "row": _text(row.Index),
+                "prediction": _plain(row.prediction),
+                "total_energy": _plain(row.total_energy),
+                "modality": row.modality,
+                "reason": row.reason,
+                "columns": row.columns,
+                "attention": [_plain(value) for value in attention[position]],
+                "failing": [bool(value) for value in failing[position]],
+            }
+            for position, row in zip(report._positions, report.worst.itertuples(), strict=True)
+        ],
+        "gain": _plain(gate["gain"]),
+        "bias": _plain(gate["bias"]),
+        "capacity": _plain(gate["capacity"]),
+        "weight": [[_plain(value) for value in row] for row in gate["coupling_weight"].to_numpy()],
+        "degree": [[_plain(value) for value in row] for row in gate["coupling_degree"].to_numpy()],
+    }
+
+
+def _overview(index, attention, failing):
+    """Average consecutive rows, so that at most _CELLS cells stand in a line."""
+    per_cell = max(1, -(-len(index) // _CELLS))
+    starts = np.arange(0, len(index), per_cell)
+    stops = np.append(starts[1:], len(index)) if len(index) else starts
+    counts = (stops - starts)[:, None]
+
+    def means(values):
+        if not len(values):
+            return []
+        return (np.add.reduceat(values.astype(float), starts) / counts).T.round(4).tolist()
+
+    return {
+        "first": [_text(index[start]) for start in starts],
+        "last": [_text(index[stop - 1]) for stop in stops],
+        "start": starts.tolist(),
+        "stop": stops.tolist(),
+        "attention": means(attention),
+        "failing": means(failing),
+    }
+
+
+def _text(label):
+    """Write the label of a row."""
+    return label.isoformat(sep=" ") if isinstance(label, pd.Timestamp) else str(label)
+
+
+def _plain(value):
+    """Return a number that JSON knows, or a string; None for what is not finite."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return value if math.isfinite(value) else None

@@ -1,0 +1,46 @@
+"""TrainingHistoryDisplay: losses and gate by epoch."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from sklearn.linear_model import LogisticRegression
+
+from sklearn_emma.inspection import TrainingHistoryDisplay
+
+
+def test_curves_are_the_history(fitted, legible):
+    display = legible(TrainingHistoryDisplay.from_estimator(fitted))
+    assert list(display.axes_) == ["loss", "gain", "gate"]
+    assert set(display.lines_) == {"train_loss", "gain", "bias", "capacity"}
+    for key, line in display.lines_.items():
+        np.testing.assert_array_equal(line.get_ydata(), fitted.history_[key])
+        np.testing.assert_array_equal(line.get_xdata(), np.arange(1, fitted.n_iter_ + 1))
+    assert display.lines_["capacity"].axes is display.axes_["gate"]
+
+
+def test_held_out_loss_is_drawn_beside_the_training_loss(legible):
+    history = {"train_loss": [3, 2, 1], "valid_loss": [3, 2.5, 2.4]}
+    display = legible(TrainingHistoryDisplay.from_history(history))
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts == ["training", "held-out rows"]
+    assert list(display.axes_) == ["loss"]
+
+
+def test_draws_on_one_axes_per_panel(fitted):
+    axes = Figure().subplots(1, 2)
+    display = TrainingHistoryDisplay.from_estimator(fitted, panels=["gate", "loss"], ax=axes)
+    assert display.axes_["gate"] is axes[0]
+    assert display.axes_["loss"] is axes[1]
+    one = Figure().add_subplot()
+    assert display.plot(ax=one, panels=["gain"]).ax_ is one
+    with pytest.raises(ValueError, match="3 panels to draw, but 1 axes"):
+        display.plot(ax=one)
+
+
+def test_messages_for_people(fitted):
+    with pytest.raises(TypeError, match="TrainingHistoryDisplay needs"):
+        TrainingHistoryDisplay.from_estimator(LogisticRegression())
+    with pytest.raises(ValueError, match="some of the keys"):
+        TrainingHistoryDisplay.from_history({"loss": [1]})
+    with pytest.raises(ValueError, match="panels: each='energy' must be"):
+        TrainingHistoryDisplay.from_estimator(fitted, panels=["energy"])

@@ -1,0 +1,58 @@
+"""AttentionSurfaceDisplay: attention while two modalities fail."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from sklearn.linear_model import LogisticRegression
+
+from sklearn_emma.inspection import AttentionSurfaceDisplay
+
+
+def test_attention_falls_with_the_noise_on_the_modality_itself(trained, wide):
+    X = wide[0]
+    display = AttentionSurfaceDisplay.from_estimator(
+        trained, X[:100], failing=("modality2", "modality0"), levels=[0, 8], random_state=0
+    )
+    first, second = display.attention[:, :, 2], display.attention[:, :, 0]
+    np.testing.assert_allclose(display.attention[0, 0], trained.attention(X[:100]).mean(axis=0))
+    assert first[1, 0] < first[0, 0] - 0.5
+    assert second[0, 1] < second[0, 0] - 0.5
+    assert first[0, 1] > 0.8
+    assert display.ax_.name == "3d"
+    assert list(display.surfaces_) == ["modality2", "modality0"]
+    assert display.ax_.get_xlabel() == "noise on modality2"
+    drawn = display.attention[:, :, [0, 2]]
+    np.testing.assert_allclose(display.ax_.zz_dataLim.intervalx, [drawn.min(), drawn.max()])
+
+
+def test_map_shows_the_attention_to_one_modality(legible):
+    attention = np.arange(18).reshape(3, 3, 2) / 20
+    display = AttentionSurfaceDisplay.from_grid(attention, [0, 1, 2], modality_names=["a", "b"])
+    display.plot(kind="map", modality="b")
+    legible(display)
+    np.testing.assert_allclose(display.image_.get_array(), attention[:, :, 1].T)
+    assert display.ax_.get_xlabel() == "noise on a"
+    assert display.colorbar_.ax.get_ylabel() == "attention to b"
+
+
+def test_draws_on_axes_in_space_only():
+    ax = Figure().add_subplot(projection="3d")
+    attention = np.ones((2, 2, 2))
+    assert AttentionSurfaceDisplay.from_grid(attention, [0, 1], ax=ax).ax_ is ax
+    with pytest.raises(ValueError, match='projection="3d"'):
+        AttentionSurfaceDisplay.from_grid(attention, [0, 1], ax=Figure().add_subplot())
+
+
+def test_messages_for_people(fitted, table):
+    X, y = table
+    for failing in (("modality0",), ("modality0", "modality0"), ("modality0", "ear")):
+        with pytest.raises(ValueError, match="must name two different modalities out of"):
+            AttentionSurfaceDisplay.from_estimator(fitted, X, failing=failing)
+    with pytest.raises(TypeError, match="must be an instance of Corruption"):
+        AttentionSurfaceDisplay.from_estimator(fitted, X, corruption=float)
+    with pytest.raises(TypeError, match="AttentionSurfaceDisplay needs"):
+        AttentionSurfaceDisplay.from_estimator(LogisticRegression().fit(X, y), X)
+    with pytest.raises(ValueError, match=r"got shape \(2, 2\) and 2 level"):
+        AttentionSurfaceDisplay.from_grid(np.ones((2, 2)), [0, 1])
+    with pytest.raises(ValueError, match="modality='ear' must be 'modality0' or 'modality1'"):
+        AttentionSurfaceDisplay.from_grid(np.ones((2, 2, 2)), [0, 1], modality="ear")
