@@ -187,11 +187,12 @@ def test_batch_size_and_max_epochs_matter(table, quick, fitted):
         {"coldness": 5.0},
         {"lambda_capacity": 0.5},
         {"lambda_energy": 0.5},
+        {"cross_modal": False},
         {"corruption": Swapped()},
         {"subset_weight": 0.0},
         {"pretrain_epochs": 0},
         {"learning_rate": 0.003},
-        {"weight_decay": 10.0},
+        {"weight_decay": 0.0},
         {"hidden_layer_sizes": (9, 4)},
         {"random_state": 1},
     ],
@@ -262,6 +263,15 @@ def test_the_same_seed_gives_the_same_fit(table, quick, fitted):
     assert same_predictions(quick().fit(X, y), fitted, X)
     assert same_predictions(quick().fit(X, y).fit(X, y), fitted, X)
     assert not same_predictions(quick(random_state=1).fit(X, y), fitted, X)
+
+
+def test_automatic_weight_decay_is_that_of_the_number_of_rows(table, quick, fitted):
+    X, y = table
+    assert same_predictions(quick(weight_decay=2.0).fit(X, y), fitted, X)
+    many = pd.concat([X] * 10), np.tile(y, 10)
+    decay = (1000 / 1600) ** 2
+    expected = quick(weight_decay=decay, max_epochs=2).fit(*many)
+    assert same_predictions(quick(max_epochs=2).fit(*many), expected, X)
 
 
 def test_a_generator_as_random_state_moves_on(table, quick):
@@ -505,33 +515,42 @@ def test_lambda_capacity_lowers_the_capacity(variant, trained):
     assert cautious.capacity_ > more_cautious.capacity_ + 0.1
 
 
-def test_lambda_energy_raises_importance_on_intact_modalities(variant, trained, wide):
+def test_lambda_energy_parts_failing_from_intact_modalities(variant, wide):
     X = wide[2]
     corrupted, indicator = Noise((0.25, 2.0)).corrupt(X, "prefix", random_state=0, reference=X)
-    faithful = variant(lambda_energy=1.0)
 
-    def log_importance(classifier, wanted):
-        return np.log(classifier.importance(corrupted))[indicator == wanted].mean()
+    def gap(lambda_energy):
+        # where coldness alone parts them little
+        classifier = variant(lambda_energy=lambda_energy, coldness=0.1)
+        log_importance = np.log(classifier.importance(corrupted))
+        return log_importance[indicator == 1].mean() - log_importance[indicator == -1].mean()
 
-    assert log_importance(faithful, 1) > log_importance(trained, 1) + 0.05
-    assert log_importance(faithful, 1) > log_importance(faithful, -1) + 0.5
+    assert gap(1.0) > gap(0.0) + 0.25
+    assert gap(0.0) > 0.25
 
 
+@pytest.mark.parametrize("cross_modal", [False, True])
 @pytest.mark.parametrize("modality", NAMES)
-def test_noise_lowers_attention_and_raises_energy(trained, wide, add_noise, modality):
+def test_noise_lowers_attention_and_raises_energy(variant, wide, add_noise, modality, cross_modal):
     X = wide[2]
     i = NAMES.index(modality)
+    classifier = variant(cross_modal=cross_modal)
     tables = [add_noise(X, modality, sigma) for sigma in (0, 1, 2, 4, 8)]
-    attention = np.array([trained.attention(table)[:, i].mean() for table in tables])
-    importance = np.array([trained.importance(table)[:, i].mean() for table in tables])
-    total = np.array([trained.total_energy(table).mean() for table in tables])
-    energies = np.array([trained.energies(table).mean(axis=0) for table in tables])
+    attention = np.array([classifier.attention(table)[:, i].mean() for table in tables])
+    importance = np.array([classifier.importance(table)[:, i].mean() for table in tables])
+    total = np.array([classifier.total_energy(table).mean() for table in tables])
+    energies = np.array([classifier.energies(table).mean(axis=0) for table in tables])
     assert (np.diff(attention) < 0).all()
     assert (np.diff(importance) < 0).all()
     assert (np.diff(total) > 0).all()
     assert (np.diff(energies[:, i]) > 0).all()
-    others = np.arange(3) != i
-    assert (energies[:, others] == energies[0, others]).all()
+    others = energies[:, np.arange(3) != i]
+    if cross_modal:
+        # what the failing modality says against them hardly counts
+        rise = (energies - energies[0]) / classifier.potential_scale_
+        assert (rise[1:, np.arange(3) != i] < 0.1 * rise[1:, [i]]).all()
+    else:
+        assert (others == others[0]).all()
 
 
 def test_importance_sums_to_one_and_attention_stays_in_its_range(trained, wide, add_noise, lose):
@@ -592,7 +611,9 @@ def test_a_missing_modality_is_shut_off(trained, wide, lose, modality):
     assert trained.score(rows, y) > 0.9
 
 
-def test_without_any_value_the_class_prior_is_left(quick):
+# much decay, as small tables have it, keeps the network from being that sure
+@pytest.mark.parametrize(("weight_decay", "atol"), [(1e-4, 0.05), ("auto", 0.1)])
+def test_without_any_value_the_class_prior_is_left(quick, weight_decay, atol):
     X, y = make_multimodal_classification(
         400,
         n_modalities=3,
@@ -601,11 +622,11 @@ def test_without_any_value_the_class_prior_is_left(quick):
         random_state=0,
         return_X_y=True,
     )
-    classifier = quick(max_epochs=60).fit(X, y)
+    classifier = quick(max_epochs=60, weight_decay=weight_decay).fit(X, y)
     nothing = X[:3].copy()
     nothing.loc[:] = np.nan
     probabilities = classifier.predict_proba(nothing)
-    np.testing.assert_allclose(probabilities[:, 0], 0.8, atol=0.05)
+    np.testing.assert_allclose(probabilities[:, 0], 0.8, atol=atol)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
     assert (classifier.importance(nothing) == 0).all()
     assert (classifier.attention(nothing) == 0).all()
@@ -614,15 +635,21 @@ def test_without_any_value_the_class_prior_is_left(quick):
     assert (classifier.total_energy(nothing) > classifier.total_energy(X).mean()).all()
 
 
+@pytest.fixture(scope="module")
+def apart(table, quick):
+    """A fitted classifier whose energies know nothing of each other."""
+    return quick(cross_modal=False).fit(*table)
+
+
 @pytest.mark.parametrize("n_missing", [1, 2])
-def test_single_gaps_raise_the_energy_as_documented(fitted, table, n_missing):
-    X = table[0][:10]
+def test_single_gaps_raise_the_energy_as_documented(apart, table, n_missing):
+    fitted, X = apart, table[0][:10]
     gaps, filled = X.copy(), X.copy()
     columns = [4, 5][:n_missing]
     gaps.iloc[:, columns] = np.nan
     filled.iloc[:, columns] = (fitted.mean_ + fitted.scale_ * fitted.median_)[columns]
     rise = fitted.energies(gaps) - fitted.energies(filled)
-    expected = -fitted.potential_scale_[1] * math.log(1 - n_missing / 3)
+    expected = -3 * fitted.potential_scale_[1] * math.log(1 - n_missing / 3)
     np.testing.assert_allclose(rise[:, 1], expected, rtol=1e-6)
     assert (rise[:, [0, 2]] == 0).all()
     np.testing.assert_allclose(
@@ -650,18 +677,27 @@ def test_training_rows_may_have_gaps_and_miss_modalities(wide, quick):
     assert_constraints(classifier)
 
 
-def test_energies_are_those_of_the_scorers(fitted, table):
+def test_energies_are_those_of_the_scorers(apart, fitted, table):
     X = table[0]
-    energies = fitted.energies(X)
-    assert list(fitted.energy_scorers_) == NAMES
-    standard = (X.to_numpy() - fitted.mean_) / fitted.scale_
-    for i, columns in enumerate(fitted.modality_columns_):
-        scorer = fitted.energy_scorers_[NAMES[i]]
+    energies = apart.energies(X)
+    assert list(apart.energy_scorers_) == NAMES
+    standard = (X.to_numpy() - apart.mean_) / apart.scale_
+    for i, columns in enumerate(apart.modality_columns_):
+        scorer = apart.energy_scorers_[NAMES[i]]
         assert isinstance(scorer, DAEEnergyScorer)
         np.testing.assert_array_equal(
             energies[:, i], -scorer.score_samples(np.ascontiguousarray(standard[:, columns]))
         )
-    np.testing.assert_allclose(energies.min(axis=0), fitted.potential_min_, rtol=1e-3, atol=1e-4)
+    # nine tenths of the training rows are as good as it gets
+    np.testing.assert_allclose(
+        (energies > apart.potential_min_ + 1e-4).mean(axis=0), 0.1, atol=0.01
+    )
+    np.testing.assert_allclose(
+        apart.potential_max_, apart.potential_min_ + apart.potential_scale_, rtol=1e-5
+    )
+    # beside the others they can only be higher
+    assert (fitted.energies(X) >= energies).all()
+    assert (fitted.energies(X) == energies).mean() > 0.8
 
 
 # --- the point of it all ---
@@ -692,9 +728,13 @@ def test_predictions_are_independent_of_the_other_rows(fitted, table):
         together = getattr(fitted, method)(X)
         for i in (0, 3, 5, 1023, 1024, 2239):
             alone = getattr(fitted, method)(X.iloc[[i]])
-            np.testing.assert_array_equal(alone[0], together[i], err_msg=f"{method} of row {i}")
+            np.testing.assert_allclose(
+                alone[0], together[i], rtol=1e-5, atol=1e-6, err_msg=f"{method} of row {i}"
+            )
         order = np.random.default_rng(1).permutation(len(X))
-        np.testing.assert_array_equal(getattr(fitted, method)(X.iloc[order]), together[order])
+        np.testing.assert_allclose(
+            getattr(fitted, method)(X.iloc[order]), together[order], rtol=1e-5, atol=1e-6
+        )
 
 
 def test_far_away_values_give_finite_predictions(fitted, table):
@@ -702,7 +742,7 @@ def test_far_away_values_give_finite_predictions(fitted, table):
     far.iloc[0, 0], far.iloc[1, 4], far.iloc[2, 8] = 1e30, -1e100, 1e307
     assert np.isfinite(fitted.predict_proba(far)).all()
     attention = fitted.attention(far)
-    assert attention[0, 0] == attention[1, 1] == attention[2, 2] == 0
+    assert (attention[[0, 1, 2], [0, 1, 2]] < 1e-9).all()
 
 
 def test_the_units_of_the_columns_do_not_matter(table, quick, fitted):

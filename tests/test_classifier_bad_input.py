@@ -249,6 +249,8 @@ def test_class_weights_of_other_classes(refuse):
         ("lambda_capacity", -1.0),
         ("lambda_energy", -1.0),
         ("lambda_energy", np.nan),
+        ("cross_modal", "yes"),
+        ("cross_modal", None),
         ("corruption", Noise),
         ("corruption", "noise"),
         ("subset_weight", -1.0),
@@ -256,6 +258,8 @@ def test_class_weights_of_other_classes(refuse):
         ("learning_rate", 0.0),
         ("learning_rate", np.inf),
         ("weight_decay", -1.0),
+        ("weight_decay", np.nan),
+        ("weight_decay", "none"),
         ("max_epochs", 0),
         ("max_epochs", 1.5),
         ("batch_size", 0),
@@ -276,6 +280,10 @@ def test_class_weights_of_other_classes(refuse):
 )
 def test_parameters_out_of_range(refuse, name, value):
     refuse(f"The '{name}' parameter of EMMAClassifier must be", **{name: value})
+
+
+def test_weight_decay_tells_what_it_may_be(refuse):
+    refuse(r"'weight_decay' .* must be a str among \{'auto'\} or a float", weight_decay="Auto")
 
 
 @pytest.mark.parametrize("sizes", [(), (8, 0), (8.5,), [[8]]])

@@ -224,7 +224,7 @@ def test_sample_weight_is_routed(table, quick):
         direct = clone(classifier).fit(X, y, sample_weight=weight)
         pipeline = make_pipeline("passthrough", clone(classifier))
         pipeline.fit(X, y, sample_weight=weight)
-        search = GridSearchCV(classifier, {"coldness": [1.0]}, cv=2)
+        search = GridSearchCV(classifier, {"coldness": [classifier.coldness]}, cv=2)
         search.fit(X, y, sample_weight=weight)
         score = search.score(X, y, sample_weight=weight)
     for fitted in (direct, pipeline, search):

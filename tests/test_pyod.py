@@ -14,7 +14,9 @@ knn = pytest.importorskip("pyod.models.knn", reason="needs PyOD, of the extra be
 def fitted():
     X, y = make_multimodal_classification(400, n_features=3, random_state=0, return_X_y=True)
     energy = knn.KNN(n_neighbors=5)
-    classifier = EMMAClassifier("prefix", energy=energy, max_epochs=10, random_state=0).fit(X, y)
+    classifier = EMMAClassifier(
+        "prefix", energy=energy, cross_modal=False, max_epochs=10, random_state=0
+    ).fit(X, y)
     return classifier, X, y
 
 

@@ -39,6 +39,8 @@ def test_map_names_every_module_of_the_package_and_no_other():
     package = ROOT / "sklearn_emma"
     there = {path.name for path in package.glob("*.py")}
     there |= {
-        path.name for folder in ("nn", "_training") for path in (package / folder).glob("*.py")
+        path.name
+        for folder in ("nn", "_training", "inspection")
+        for path in (package / folder).glob("*.py")
     }
     assert named == there

@@ -6,6 +6,7 @@ import pytest
 from sklearn_emma._validation import (
     all_or_nothing,
     auto_batch_size,
+    auto_weight_decay,
     column_statistics,
     standardise,
     warn_of_constants,
@@ -104,3 +105,12 @@ def test_standardised_values_can_be_squared():
 def test_automatic_batch_sizes(n_samples, expected):
     assert auto_batch_size("auto", n_samples) == expected
     assert auto_batch_size(64, n_samples) == min(64, n_samples)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "expected"), [(2, 2.0), (707, 2.0), (1000, 1.0), (2000, 0.25), (100_000, 1e-4)]
+)
+def test_automatic_weight_decay(n_samples, expected):
+    assert auto_weight_decay("auto", n_samples) == pytest.approx(expected)
+    assert auto_weight_decay(0.3, n_samples) == 0.3
+    assert auto_weight_decay(0, n_samples) == 0.0

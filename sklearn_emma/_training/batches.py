@@ -57,7 +57,8 @@ def blockwise(
     Returns
     -------
     Tensor of shape (n_samples, ...)
-        On the CPU, bit for bit independent of how many rows were passed together.
+        On the CPU, independent of how many rows were passed together; where a row stands in its
+        block may round it differently on some processors.
     """
     n_samples = len(tensors[0])
     output: Tensor | None = None

@@ -10,6 +10,7 @@ from sklearn_emma.nn import (
     EnergyAttention,
     capacity_penalty,
     energy_alignment,
+    noise_contrastive_loss,
     weighted_absolute_error,
     weighted_cross_entropy,
     weighted_pinball_loss,
@@ -103,3 +104,44 @@ def test_a_missing_modality_has_nothing_to_align():
     torch.testing.assert_close(omega, state.log_importance[0, [0, 2]].sum())
     omega.backward()
     assert all(torch.isfinite(p.grad).all() for p in gate.parameters() if p.grad is not None)
+
+
+def test_noise_contrastive_loss_by_hand():
+    def pair(*ratios, diagonal=0.0):
+        """Rows of two modalities with these log ratios."""
+        return torch.tensor([[[diagonal, c], [c, diagonal]] for c in ratios])
+
+    together, apart = pair(2.0, -1.0), pair(-3.0, 0.0, 1.0, 0.5)
+    weight = torch.tensor([0.5, 1.5])
+    apart_weight = torch.tensor([[1.5, 1.5], [0.5, 1.5], [0.5, 0.5], [1.5, 0.5]])
+
+    def softplus(c):
+        return np.log1p(np.exp(c))
+
+    missed = (0.5 * softplus(-2.0) + 1.5 * softplus(1.0)) / 2
+    products = (2.25, 0.75, 0.25, 0.75)
+    fooled = np.mean([w * softplus(c) for w, c in zip(products, (-3, 0, 1, 0.5), strict=True)])
+    loss = noise_contrastive_loss(together, apart, weight, apart_weight)
+    assert float(loss) == pytest.approx(missed + fooled, rel=1e-6)
+    # a modality is no witness of itself
+    together, apart = pair(2.0, -1.0, diagonal=9.0), pair(-3.0, 0.0, 1.0, 0.5, diagonal=-9.0)
+    other = noise_contrastive_loss(together, apart, weight, apart_weight)
+    assert torch.equal(other, loss)
+
+
+def test_noise_contrastive_loss_is_least_at_the_log_ratio():
+    # of rows together .6 show one value, of rows apart .2: the others show another
+    ratios = torch.zeros(2, requires_grad=True, dtype=torch.float64)
+    optimizer = torch.optim.LBFGS([ratios], max_iter=50)
+    together, apart = torch.tensor([0] * 6 + [1] * 4), torch.tensor([0] * 2 + [1] * 8)
+
+    def closure():
+        optimizer.zero_grad()
+        rows = [ratios[shown].view(-1, 1, 1).expand(-1, 2, 2) for shown in (together, apart)]
+        loss = noise_contrastive_loss(*rows, torch.ones(10), torch.ones(10, 2))
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    expected = torch.tensor([0.6 / 0.2, 0.4 / 0.8], dtype=torch.float64).log()
+    torch.testing.assert_close(ratios.detach(), expected, atol=1e-4, rtol=0)

@@ -10,6 +10,7 @@ from sklearn_emma._training.criteria import ClassLoss, ValueLoss
 from sklearn_emma._training.gating import Failures, GatedTask, PlainTask, Rows, fill
 from sklearn_emma.corruption import Missing, Noise, Reference
 from sklearn_emma.nn import (
+    CrossModalEnergy,
     EnergyAttention,
     FusionNetwork,
     capacity_penalty,
@@ -50,7 +51,9 @@ def ignorant_loss(rows):
     return ClassLoss().ignorant_loss(rows.target, rows.weight)
 
 
-def task(rows, corruption=None, held_out=None, seed=0, criterion=None, **strengths):
+def task(
+    rows, corruption=None, held_out=None, seed=0, criterion=None, cross_modal=None, **strengths
+):
     """Make the whole task, at a gate and a network that depend on nothing."""
     corruption = corruption or Noise(1.0, fraction=0.5)
     defaults = {"lambda_capacity": 0.0, "lambda_energy": 0.0, "subset_weight": 0.0}
@@ -63,6 +66,7 @@ def task(rows, corruption=None, held_out=None, seed=0, criterion=None, **strengt
         held_out,
         [torch.zeros(d) for d in n_features],
         failures(rows, corruption, seed),
+        cross_modal,
         generator=generator(3),
         **(defaults | strengths),
     )
@@ -232,7 +236,27 @@ def test_held_out_rows_keep_the_failures_they_drew(rows):
     assert task(rows).validation_loss() is None
 
 
-def test_the_gate_is_kept_within_its_constraints_and_free_of_decay(rows):
+def test_what_modalities_say_of_each_other_is_in_the_potentials(rows):
+    cross_modal = CrossModalEnergy([2, 3, 1], generator=generator(4)).requires_grad_(False)
+    alone = task(rows, held_out=rows)
+    whole = task(rows, held_out=rows, cross_modal=cross_modal)
+    for by_itself, in_company in (
+        (alone.held_out, whole.held_out),
+        (alone.epoch_data(), whole.epoch_data()),
+    ):
+        potential, *rest = by_itself
+        *_, m0, m1, m2 = in_company
+        gate = whole.gate
+        expected = cross_modal([m0, m1, m2], potential, gate.potential_min, gate.potential_scale)
+        torch.testing.assert_close(in_company[0], expected)
+        assert (in_company[0] > potential).any()
+        assert all(torch.equal(a, b) for a, b in zip(rest, in_company[1:], strict=True))
+    # it is no part of what is learned here
+    learned = {id(p) for group in whole.parameter_groups() for p in group["params"]}
+    assert learned.isdisjoint(id(p) for p in cross_modal.parameters())
+
+
+def test_the_gate_is_kept_within_its_constraints(rows):
     whole = task(rows)
     with torch.no_grad():
         whole.gate.bias.fill_(7.0)
@@ -240,11 +264,18 @@ def test_the_gate_is_kept_within_its_constraints_and_free_of_decay(rows):
     whole.after_step()
     assert whole.gate.bias == 1
     assert (whole.gate.self_weight == 1).all()
-    network, gate = whole.parameter_groups()
-    assert "weight_decay" not in network
-    assert gate["weight_decay"] == 0
+
+
+def test_only_the_weights_of_the_network_decay(rows):
+    whole = task(rows)
+    weights, biases, gate = whole.parameter_groups()
+    assert "weight_decay" not in weights
+    assert biases["weight_decay"] == gate["weight_decay"] == 0
     assert {id(p) for p in gate["params"]} == {id(p) for p in whole.gate.parameters()}
-    assert {id(p) for p in network["params"]} == {id(p) for p in whole.network.parameters()}
+    named = {id(p): name for name, p in whole.network.named_parameters()}
+    assert {named[id(p)].split(".")[-2] for p in weights["params"]} == {"weights"}
+    assert {named[id(p)].split(".")[-2] for p in biases["params"]} == {"biases"}
+    assert len(weights["params"]) + len(biases["params"]) == len(named)
 
 
 def test_history_follows_the_gate(rows):
