@@ -18,7 +18,7 @@ from ._scorer import DAEEnergyScorer
 from ._training.device import resolve_device
 from ._training.gating import Rows, fill
 from ._training.seeding import draw_seed, make_generator
-from ._training.stage2 import Settings, train_stage2, training_corruption
+from ._training.stage2 import Settings, train_stage2, train_task, training_corruption
 from ._training.weights import load_arrays, to_arrays
 from ._validation import (
     auto_batch_size,
@@ -280,7 +280,7 @@ class BaseEMMA(GatedEstimator, ABC):
         params["batch_size"] = auto_batch_size(self.batch_size, len(target))
         params["weight_decay"] = auto_weight_decay(self.weight_decay, len(target))
         with seeded_layers(self.module, seed, device):
-            gate, cross_modal, self.history_ = train_stage2(
+            gate, cross_modal, history = train_stage2(
                 network,
                 self._criterion(),
                 rows,
@@ -294,14 +294,23 @@ class BaseEMMA(GatedEstimator, ABC):
                 make_generator(seed, stream=2),
                 start,
                 cross_modal,
+                self._train_task,
             )
+        self._keep(gate, network, cross_modal, history)
+
+    # how gate and predictor are trained, once all is prepared
+    _train_task = staticmethod(train_task)
+
+    def _keep(self, gate, network, cross_modal, history):
+        """Keep what was trained."""
         for name, value in to_arrays(gate).items():
             setattr(self, f"{name}_", value if value.ndim else float(value))
         self.capacity_ = float(gate.capacity().detach())
         self.coldness_ = float(self.coldness)
         self.network_weights_ = to_arrays(network)
         self.cross_modal_weights_ = None if cross_modal is None else to_arrays(cross_modal)
-        self.n_iter_ = len(self.history_["train_loss"])
+        self.history_ = history
+        self.n_iter_ = len(history["train_loss"])
 
     def _apply_network(self, X, finish):
         """Return what the network returns for rows, finished by a function of tensors."""

@@ -5,7 +5,7 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMAClassifierCV, EMMARegressor
 
 SAMPLE_WEIGHT_REASON = (
     "Trained in mini-batches: a row of weight two meets other rows, and other noise, than a row "
@@ -31,6 +31,7 @@ QUICK = {
 ESTIMATORS = [
     DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5),
     EMMAClassifier(**QUICK),
+    EMMAClassifierCV(**QUICK, param_grid={"coldness": [0.1, 0.3]}, cv=2),
     EMMARegressor(**QUICK),
     EMMARegressor(**QUICK, loss="quantile"),
 ]

@@ -177,6 +177,96 @@ class PlainTask(Task):
         return
 
 
+@dataclass(frozen=True)
+class Strengths:
+    """What parts of the loss weigh.
+
+    Parameters
+    ----------
+    lambda_capacity, lambda_energy, subset_weight : float, or Tensor of shape ()
+        Strengths of the regularizers and of the loss on random parts.
+    """
+
+    lambda_capacity: float | Tensor
+    lambda_energy: float | Tensor
+    subset_weight: float | Tensor
+
+
+def regularizers(
+    gate: EnergyAttention,
+    state: GateState,
+    strengths: Strengths,
+    indicator: Tensor,
+    weight: Tensor,
+) -> Tensor:
+    """Return what the gate pays for its capacity and for unfaithful energies."""
+    total = torch.zeros((), device=weight.device)
+    if not _is_off(strengths.lambda_capacity):
+        total = total + strengths.lambda_capacity * capacity_penalty(gate)
+    if not _is_off(strengths.lambda_energy):
+        alignment = energy_alignment(state.log_importance, indicator, weight)
+        total = total - strengths.lambda_energy * alignment
+    return total
+
+
+def _is_off(strength: float | Tensor) -> bool:
+    # a tensor may stand for the strengths of many models at once
+    return not isinstance(strength, Tensor) and strength == 0
+
+
+def gated_loss(
+    gate: EnergyAttention,
+    network: Predictor,
+    criterion: Criterion,
+    strengths: Strengths,
+    batch: Sequence[Tensor],
+    part: Tensor | None,
+) -> Tensor:
+    """Prediction loss and regularizers of a gate and a predictor.
+
+    Parameters
+    ----------
+    gate : EnergyAttention
+        The gate.
+    network : FusionNetwork or GatedInputs
+        The predictor.
+    criterion : Criterion
+        The prediction loss.
+    strengths : Strengths
+        Of the regularizers and of the loss on random parts.
+    batch : sequence of Tensor of shape (n_rows, ...)
+        Potential, indicator, target, weight and the modalities.
+    part : Tensor of shape (n_rows, n_modalities) or None
+        True where a modality is kept in the loss on random parts; None leaves this loss out.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The loss.
+    """
+    potential, indicator, target, weight, *modalities = batch
+    state = gate.state(potential)
+    embeddings = network.encode(modalities)
+    loss = criterion(network.fuse(embeddings, state.attention), target, weight)
+    loss = loss + regularizers(gate, state, strengths, indicator, weight)
+    if part is not None:
+        output = network.fuse(embeddings, gate(torch.where(part, potential, torch.inf)))
+        loss = loss + strengths.subset_weight * criterion(output, target, weight)
+    return loss
+
+
+@torch.no_grad()
+def ignorant_loss(
+    gate: EnergyAttention, criterion: Criterion, strengths: Strengths, rows: Rows
+) -> float:
+    """Return the loss of a gate as it starts and a predictor that knows nothing."""
+    # the regularizers are no measure of success: they may be large however well it goes
+    state, intact = gate.state(rows.potential), torch.ones_like(rows.potential)
+    cost = float(regularizers(gate, state, strengths, intact, rows.weight))
+    loss = criterion.ignorant_loss(rows.target, rows.weight)
+    return float(1.0 + strengths.subset_weight) * loss + max(cost, 0.0)
+
+
 class GatedTask(Task):
     r"""Gate and predictor on clean and corrupted rows.
 
@@ -231,23 +321,20 @@ class GatedTask(Task):
         self.fills = fills
         self.failures = failures
         self.cross_modal = cross_modal
-        self.lambda_capacity = lambda_capacity
-        self.lambda_energy = lambda_energy
         self.subset_weight = subset_weight if rows.potential.shape[1] > 1 else 0.0
-        # the regularizers are no measure of success: they may be large however well it goes
-        with torch.no_grad():
-            intact = torch.ones_like(rows.potential)
-            regularizers = self._regularizers(gate.state(rows.potential), intact, rows.weight)
-        ignorant_loss = criterion.ignorant_loss(rows.target, rows.weight)
-        self.ignorant_loss = (1.0 + self.subset_weight) * ignorant_loss + max(
-            float(regularizers), 0.0
-        )
+        self.strengths = Strengths(lambda_capacity, lambda_energy, self.subset_weight)
+        self.ignorant_loss = ignorant_loss(gate, criterion, self.strengths, rows)
         self.held_out = None if held_out is None else self._with_failures(held_out)
 
     def parameter_groups(self) -> list[dict]:
         """Return weights, biases and the gate apart: only weights are drawn towards zero.
 
         Biases hold the mean of the target, and the gate's parameters have constraints of their own.
+
+        Returns
+        -------
+        list of dict
+            As torch's optimizers take them.
         """
         parameters = list(self.network.parameters())
         return [
@@ -284,27 +371,12 @@ class GatedTask(Task):
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return prediction loss and regularizers."""
-        potential, indicator, target, weight, *modalities = batch
-        state = self.gate.state(potential)
-        embeddings = self.network.encode(modalities)
-        output = self.network.fuse(embeddings, state.attention)
-        loss = self.criterion(output, target, weight)
-        loss = loss + self._regularizers(state, indicator, weight)
-        if self.subset_weight and self.training:
-            part = torch.where(self._random_part(potential), potential, torch.inf)
-            output = self.network.fuse(embeddings, self.gate(part))
-            loss = loss + self.subset_weight * self.criterion(output, target, weight)
-        return loss
+        part = self.draw_part(batch[0])
+        return gated_loss(self.gate, self.network, self.criterion, self.strengths, batch, part)
 
-    def _regularizers(self, state: GateState, indicator: Tensor, weight: Tensor) -> Tensor:
-        """Return what the gate pays for its capacity and for unfaithful energies."""
-        total = torch.zeros((), device=weight.device)
-        if self.lambda_capacity:
-            total = total + self.lambda_capacity * capacity_penalty(self.gate)
-        if self.lambda_energy:
-            alignment = energy_alignment(state.log_importance, indicator, weight)
-            total = total - self.lambda_energy * alignment
-        return total
+    def draw_part(self, potential: Tensor) -> Tensor | None:
+        """Draw what rows keep in the loss on random parts; None where there is no such loss."""
+        return self._random_part(potential) if self.subset_weight and self.training else None
 
     def _random_part(self, potential: Tensor) -> Tensor:
         """Draw 1 to M - 1 modalities per row, all equally likely, and now and then none."""

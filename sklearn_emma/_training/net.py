@@ -151,20 +151,13 @@ class EpochNet(NeuralNet):
             self.notify("on_train_end")
         names = [name for name in self.history[0] if name not in ("batches", "epoch")]
         history = {name: np.array(self.history[:, name]) for name in names}
-        self._check(history["train_loss"][-1], _HOPELESS * self.module_.ignorant_loss)
+        self._check(history["train_loss"][-1], self._bound(self.module_.ignorant_loss))
         return history
 
     def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> "EpochNet":
         """Run the epochs."""
         task: Task = self.module_
-        batches_per_epoch = math.ceil(task.n_samples / self.batch_size)
-        total_steps = max(3, self.max_epochs * batches_per_epoch)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer_,
-            max_lr=[group["lr"] for group in self.optimizer_.param_groups],
-            total_steps=total_steps,
-            pct_start=max(0.1, 2 / total_steps),  # a rise of no step would divide by zero
-        )
+        cycle = self._cycle()
         best_loss, best_state, stale = math.inf, None, 0
         for _epoch in range(self.max_epochs):
             self.notify("on_epoch_begin")
@@ -182,7 +175,7 @@ class EpochNet(NeuralNet):
             self.notify("on_epoch_end")
             if not self.early_stopping or valid is None:
                 continue
-            if float(valid) < best_loss - self.tol * abs(best_loss) or best_state is None:
+            if self._improves(float(valid), best_loss) or best_state is None:
                 best_loss, stale = float(valid), 0
                 best_state = {k: v.detach().clone() for k, v in task.state_dict().items()}
             else:
@@ -193,24 +186,46 @@ class EpochNet(NeuralNet):
             task.load_state_dict(best_state)
         return self
 
+    def _cycle(self) -> torch.optim.lr_scheduler.LRScheduler:
+        """Make the schedule of the learning rate."""
+        batches_per_epoch = math.ceil(self.module_.n_samples / self.batch_size)
+        total_steps = max(3, self.max_epochs * batches_per_epoch)
+        return torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer_,
+            max_lr=[group["lr"] for group in self.optimizer_.param_groups],
+            total_steps=total_steps,
+            pct_start=max(0.1, 2 / total_steps),  # a rise of no step would divide by zero
+        )
+
     def _run_epoch(self, task: Task, cycle: torch.optim.lr_scheduler.LRScheduler) -> Tensor:
         """Take one step per batch; the mean loss stays on the device until the epoch ends."""
         optimizer = self.optimizer_
         total, n_rows = torch.zeros(()), 0
         for batch in shuffled(task.epoch_data(), self.batch_size, task.generator):
-            loss = task.loss(*batch)
-            optimizer.zero_grad()
-            loss.backward()
+            loss = self._backward(task, batch)
             optimizer.step()
             task.after_step()
             cycle.step()
-            total = total + loss.detach() * len(batch[0])
+            total = total + loss * len(batch[0])
             n_rows += len(batch[0])
         return total / n_rows
+
+    def _backward(self, task: Task, batch: list[Tensor]) -> Tensor:
+        """Return the loss of a batch, and leave its gradient in the parameters."""
+        loss = task.loss(*batch)
+        self.optimizer_.zero_grad()
+        loss.backward()
+        return loss.detach()
+
+    def _improves(self, loss: float, best_loss: float) -> bool:
+        return loss < best_loss - self.tol * abs(best_loss)
 
     def _record(self, name: str, loss: Tensor) -> None:
         self.history.record(name, float(loss))
         self._check(float(loss), math.inf)
+
+    def _bound(self, ignorant_loss: float) -> float:
+        return _HOPELESS * ignorant_loss
 
     def _check(self, loss: float, bound: float) -> None:
         """Raise ValueError for a loss that is not below the bound."""

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,51 @@ def quantile(values: Tensor, q: float) -> float:
     return float(values.sort().values[round(q * (len(values) - 1))])
 
 
+def train_task(task: GatedTask, settings: Settings) -> dict[str, np.ndarray]:
+    """Train gate and predictor from where they start.
+
+    Parameters
+    ----------
+    task : GatedTask
+        Trained in place.
+    settings : Settings
+        How to train.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_epochs,)
+        Losses, and the gate's gain, bias and capacity after each epoch.
+    """
+    return EpochNet(task, **net_parameters(settings)).train()
+
+
+def net_parameters(settings: Settings) -> dict[str, Any]:
+    """Return how a net trains gate and predictor.
+
+    Parameters
+    ----------
+    settings : Settings
+        How to train.
+
+    Returns
+    -------
+    dict
+        Keywords of :class:`EpochNet`.
+    """
+    return {
+        "batch_size": settings.batch_size,
+        "lr": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        "max_epochs": settings.max_epochs,
+        "early_stopping": settings.early_stopping,
+        "n_iter_no_change": settings.n_iter_no_change,
+        "tol": settings.tol,
+        "callbacks": progress_callbacks(
+            settings.verbose, "gate and predictor", settings.max_epochs
+        ),
+    }
+
+
 def train_stage2(
     network: Predictor,
     criterion: Criterion,
@@ -157,6 +202,7 @@ def train_stage2(
     gate_generator: torch.Generator,
     start: Mapping[str, np.ndarray] | None,
     cross_modal: CrossModalEnergy | None,
+    train: Callable[[GatedTask, Settings], dict[str, np.ndarray]] = train_task,
 ) -> tuple[EnergyAttention, CrossModalEnergy | None, dict[str, np.ndarray]]:
     """Train gate and predictor.
 
@@ -189,6 +235,8 @@ def train_stage2(
         warmed up.
     cross_modal : CrossModalEnergy or None
         What goes with `start`; otherwise it is trained here.
+    train : callable, default=train_task
+        Trains gate and predictor once the energies are scaled and the predictor is warm.
 
     Returns
     -------
@@ -225,17 +273,14 @@ def train_stage2(
         learn = torch.ones(len(rows.target), dtype=torch.bool, device=device)
         learn[held_out] = False
         rows, kept_back = rows.take(learn.nonzero().squeeze(1)), rows.take(held_out)
-    common: dict[str, Any] = {
-        "batch_size": settings.batch_size,
-        "lr": settings.learning_rate,
-        "weight_decay": settings.weight_decay,
-    }
     if start is None and settings.pretrain_epochs:
         EpochNet(
             PlainTask(network, criterion, rows, fills, generator),
+            batch_size=settings.batch_size,
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
             max_epochs=settings.pretrain_epochs,
             callbacks=progress_callbacks(settings.verbose, "warm start", settings.pretrain_epochs),
-            **common,
         ).train()
     task = GatedTask(
         gate,
@@ -251,13 +296,4 @@ def train_stage2(
         subset_weight=settings.subset_weight,
         generator=generator,
     )
-    history = EpochNet(
-        task,
-        max_epochs=settings.max_epochs,
-        early_stopping=settings.early_stopping,
-        n_iter_no_change=settings.n_iter_no_change,
-        tol=settings.tol,
-        callbacks=progress_callbacks(settings.verbose, "gate and predictor", settings.max_epochs),
-        **common,
-    ).train()
-    return gate, cross_modal, history
+    return gate, cross_modal, train(task, settings)

@@ -129,7 +129,7 @@ class EnergyAttention(nn.Module):
         """Put every parameter back within its constraints, in place."""
         self.self_weight.clamp_(min=1.0)
         self.self_bias.clamp_(min=0.0)
-        self.coupling_weight.clamp_(-1.0, 1.0).fill_diagonal_(0.0)
+        self.coupling_weight.clamp_(-1.0, 1.0).diagonal(dim1=-2, dim2=-1).zero_()
         self.coupling_degree.clamp_(0.0, 1.0)
         self.gain.clamp_(min=_MIN_GAIN)
         self.bias.clamp_(0.0, 1.0)
