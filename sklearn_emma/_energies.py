@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
-from ._scorer import DAEEnergyScorer
+from ._scorer import DAEEnergyScorer, fit_side_by_side
 
 
 class ModalityEnergy:
@@ -150,7 +150,7 @@ def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
     seed : int
         Random state of scorers that have none of their own.
     n_jobs : int or None
-        Scorers fitted at the same time.
+        Processes.
     memory : joblib.Memory
         Where fits are cached.
 
@@ -159,8 +159,7 @@ def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
     dict of str to estimator
         Fitted scorers by modality.
     """
-    fit = memory.cache(_fit_scorer)
-    jobs = []
+    own, other = [], []  # own energies learn side by side
     for i, ((name, scorer), x) in enumerate(zip(scorers.items(), modalities, strict=True)):
         gaps = np.isnan(x)
         present, complete = ~gaps.all(axis=1), ~gaps.any(axis=1)
@@ -178,8 +177,20 @@ def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
         for key, value in scorer.get_params().items():
             if value is None and key.rpartition("__")[2] == "random_state":
                 scorer.set_params(**{key: seed + i})
-        jobs.append(delayed(fit)(scorer, x, weight[chosen]))
-    return dict(zip(scorers, Parallel(n_jobs=n_jobs)(jobs), strict=True))
+        kind = own if type(scorer) is DAEEnergyScorer else other
+        kind.append((name, scorer, x, weight[chosen]))
+    fit, fit_own = memory.cache(_fit_scorer), memory.cache(fit_side_by_side, ignore=["n_jobs"])
+    fitted = dict(
+        zip(
+            (name for name, *_ in other),
+            Parallel(n_jobs=n_jobs)(delayed(fit)(*job) for _, *job in other),
+            strict=True,
+        )
+    )
+    if own:
+        names, *jobs = zip(*own, strict=True)
+        fitted.update(zip(names, fit_own(*map(list, jobs), n_jobs=n_jobs), strict=True))
+    return {name: fitted[name] for name in scorers}
 
 
 def _fit_scorer(scorer, x, weight):

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils.parallel import Parallel, delayed
 
 from ._compat import Interval, StrOptions, _fit_context
 from ._modalities import resolve_modalities
@@ -15,7 +14,7 @@ from ._scored import ScoredModalities
 from ._stream import Reservoir
 from ._training.device import resolve_device
 from ._training.seeding import draw_seed
-from ._training.stage1 import Architecture, Settings, train_energy
+from ._training.stage1 import Architecture, Job, Settings, train_energies
 from ._training.views import EnergyView, resolve_views
 from ._validation import (
     all_or_nothing,
@@ -140,7 +139,7 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
         Rows seen, by :meth:`partial_fit` in all calls.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, when all are strings.
 
     See Also
@@ -257,20 +256,26 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
             If X, a parameter or the modalities are not valid, or training diverges.
         """
         with all_or_nothing(self):
-            vars(self).pop("_reservoir", None)
-            self._check_parameters()
-            table = check_table(self, X, ensure_min_samples=2)
-            weight, keep = check_weights(sample_weight, table)
-            names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
-            self.modality_names_, self.modality_columns_ = names, columns
-            table = table[keep]
-            warn_of_constants(table, self, np.concatenate(columns))
-            self.n_samples_seen_ = len(table)
-            seed = draw_seed(self.random_state)
-            held_out = np.random.RandomState(seed).permutation(len(table))
-            held_out = held_out < round(self.calibration_fraction * len(table))
-            self._learn(table, weight, held_out, seed, self.max_epochs)
+            jobs, finish = self._begin(X, sample_weight)
+            finish(train_energies(jobs, self.n_jobs))
         return self
+
+    def _begin(self, X, sample_weight):
+        """Return the trainings that a fit needs, and what finishes the fit with their outcomes."""
+        vars(self).pop("_reservoir", None)
+        self._check_parameters()
+        table = check_table(self, X, ensure_min_samples=2)
+        weight, keep = check_weights(sample_weight, table)
+        names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
+        self.modality_names_, self.modality_columns_ = names, columns
+        table = table[keep]
+        warn_of_constants(table, self, np.concatenate(columns), depth=1)
+        self.n_samples_seen_ = len(table)
+        seed = draw_seed(self.random_state)
+        held_out = np.random.RandomState(seed).permutation(len(table))
+        held_out = held_out < round(self.calibration_fraction * len(table))
+        jobs = self._jobs(table[~held_out], weight[~held_out], len(table), seed, self.max_epochs)
+        return jobs, partial(self._finish, table, held_out)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None):
@@ -317,14 +322,16 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
             n_rows = len(reservoir.rows)
             if first:
                 warn_of_constants(table, self, np.concatenate(columns))
-            self._learn(
-                reservoir.rows,
-                np.ones(n_rows),
-                reservoir.held_out,
+            rows = reservoir.rows[~reservoir.held_out]
+            jobs = self._jobs(
+                rows,
+                np.ones(len(rows)),
+                n_rows,
                 reservoir.seed,
                 max(1, round(self.max_epochs * min(1.0, len(table) / n_rows))),
                 None if first else self.energy_weights_,
             )
+            self._finish(reservoir.rows, reservoir.held_out, train_energies(jobs, self.n_jobs))
         return self
 
     def _check_parameters(self):
@@ -332,14 +339,13 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
         resolve_views(self.views)
         resolve_device(self.device)
 
-    def _learn(self, table, weight, held_out, seed, max_epochs, start=None):
-        """Train the energies on the rows that are not held out, and find their scales."""
-        rows, weight, stop = table[~held_out], weight[~held_out], None
-        if held_out.any() and len(rows) < 2:
+    def _jobs(self, rows, weight, n_samples, seed, max_epochs, start=None):
+        """Return one training per modality, on the rows that are not held out."""
+        if len(rows) < min(2, n_samples):
             raise ValueError(
-                f"calibration_fraction={self.calibration_fraction:g} holds out {held_out.sum()} of "
-                f"{len(table)} rows and leaves {len(rows)} to learn from, but at least 2 are "
-                "needed. Lower it, or fit on more rows."
+                f"calibration_fraction={self.calibration_fraction:g} holds out "
+                f"{n_samples - len(rows)} of {n_samples} rows and leaves {len(rows)} to learn "
+                "from, but at least 2 are needed. Lower it, or fit on more rows."
             )
         views = resolve_views(self.views)
         architecture = Architecture(
@@ -351,35 +357,38 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
         if start is not None and tuple(architecture) != self._architecture:
             start, max_epochs = None, self.max_epochs  # it has outgrown its weights
         self._architecture = tuple(architecture)  # plain, so that it can be saved anywhere
+        stop = None
+        if self.early_stopping:
+            rows, stop, weight, _ = train_test_split(
+                rows, weight, test_size=self.validation_fraction, random_state=seed
+            )
         settings = Settings(
             views=views,
             learning_rate=float(self.learning_rate),
-            batch_size=partial(auto_batch_size, self.batch_size),
+            batch_size=auto_batch_size(self.batch_size, len(rows)),
             max_epochs=max_epochs,
             early_stopping=self.early_stopping,
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             verbose=self.verbose,
         )
-        if self.early_stopping:
-            rows, stop, weight, _ = train_test_split(
-                rows, weight, test_size=self.validation_fraction, random_state=seed
-            )
-        weight = weight / weight.mean()
-        fits = Parallel(n_jobs=self.n_jobs)(
-            delayed(train_energy)(
+        return [
+            Job(
+                self.modality_names_[i],
                 rows[:, columns],
-                weight,
+                weight / weight.mean(),
                 None if stop is None else stop[:, columns],
                 architecture,
                 settings,
                 seed + i,
                 resolve_device(self.device),
-                self.modality_names_[i],
                 start and start[i],
             )
             for i, columns in enumerate(self.modality_columns_)
-        )
+        ]
+
+    def _finish(self, table, held_out, fits):
+        """Keep the trained energies, and find their scales."""
         self.energy_weights_ = [weights for weights, _ in fits]
         self.loss_curve_ = [history["train_loss"] for _, history in fits]
         self.validation_loss_curve_ = (
@@ -398,3 +407,33 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
             low, high = np.quantile(scores, [0.25, 0.75])
             return float(max(low - 1.5 * (high - low), np.quantile(scores, 0.01)))
         return float(np.percentile(scores, 100.0 * self.contamination))
+
+
+def fit_side_by_side(scorers, tables, weights, n_jobs):
+    """Fit scorers, each on a table of its own, training those of one shape side by side.
+
+    Parameters
+    ----------
+    scorers : list of DAEEnergyScorer
+        Unfitted; they are fitted in place.
+    tables : list of ndarray of shape (n_samples, n_features)
+        Training rows of each.
+    weights : list of ndarray of shape (n_samples,)
+        Their weights.
+    n_jobs : int or None
+        Processes for the rest, as in joblib.
+
+    Returns
+    -------
+    list of DAEEnergyScorer
+        The scorers.
+    """
+    begun = []
+    for scorer, table, weight in zip(scorers, tables, weights, strict=True):
+        scorer._validate_params()
+        begun.append(scorer._begin(table, weight))
+    outcomes = train_energies([job for jobs, _ in begun for job in jobs], n_jobs)
+    for jobs, finish in begun:
+        finish(outcomes[: len(jobs)])
+        outcomes = outcomes[len(jobs) :]
+    return scorers

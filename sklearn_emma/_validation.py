@@ -299,7 +299,7 @@ def column_statistics(table, weight, estimator, used):
     return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
 
 
-def warn_of_constants(table, estimator, used):
+def warn_of_constants(table, estimator, used, depth=0):
     """Warn of columns that do not vary.
 
     Parameters
@@ -310,18 +310,20 @@ def warn_of_constants(table, estimator, used):
         For the names of the columns.
     used : ndarray of int of shape (n_used,)
         Positions of the columns that belong to a modality.
+    depth : int, default=0
+        Calls between the method of the user and the one that calls this.
     """
     _, _, constant = mean_and_deviation(table, np.ones(len(table)))
-    _warn_of_constants(constant & np.isin(np.arange(table.shape[1]), used), estimator)
+    _warn_of_constants(constant & np.isin(np.arange(table.shape[1]), used), estimator, depth)
 
 
-def _warn_of_constants(constant, estimator):
+def _warn_of_constants(constant, estimator, depth=0):
     if constant.any() and getattr(estimator, "_warns_of_constants", True):
         warnings.warn(
             f"Constant in the training rows and so without information: column(s) "
             f"{_listed(estimator, constant)}.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=5 + depth,
         )
 
 

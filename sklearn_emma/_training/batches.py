@@ -11,10 +11,27 @@ from torch import Tensor
 BLOCK = 1024
 
 
-def shuffled(
-    tensors: Sequence[Tensor], batch_size: int, generator: torch.Generator
-) -> Iterator[list[Tensor]]:
-    """Shuffle the rows once, then slice into batches as equal as can be.
+def shuffled(tensors: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+    """Shuffle the rows.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor of shape (n_samples, ...)
+        What a row consists of.
+    generator : torch.Generator
+        On the device of the tensors.
+
+    Returns
+    -------
+    list of Tensor of shape (n_samples, ...)
+        Copies in the same new order.
+    """
+    order = torch.randperm(len(tensors[0]), generator=generator, device=tensors[0].device)
+    return [tensor[order] for tensor in tensors]
+
+
+def slices(tensors: Sequence[Tensor], batch_size: int) -> Iterator[list[Tensor]]:
+    """Slice rows into batches as equal as can be.
 
     A small rest would be a noisy step, and a rest of one row too few for batch normalisation.
 
@@ -24,19 +41,14 @@ def shuffled(
         What a batch consists of.
     batch_size : int
         Rows per batch at most.
-    generator : torch.Generator
-        On the device of the tensors.
 
     Yields
     ------
     list of Tensor of shape (n_rows, ...)
-        Views into shuffled copies.
+        Views.
     """
-    n_samples = len(tensors[0])
-    order = torch.randperm(n_samples, generator=generator, device=tensors[0].device)
-    copies = [tensor[order] for tensor in tensors]
-    n_batches = math.ceil(n_samples / batch_size)
-    yield from map(list, zip(*(tensor.tensor_split(n_batches) for tensor in copies), strict=True))
+    n_batches = math.ceil(len(tensors[0]) / batch_size)
+    yield from map(list, zip(*(tensor.tensor_split(n_batches) for tensor in tensors), strict=True))
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """Stage 1 as a task: the members of an energy learn to undo noise, side by side."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,33 @@ class Corruption:
             ratio = self.low / self.high
             noisy = (1.0 - ratio**2) / (-2.0 * math.log(ratio))
         return (1.0 - self.lost) * noisy + self.lost * 3.0 * (self.low / _BOX) ** 2
+
+
+def denoising_loss(
+    energies: Iterable[DAEEnergy], robust: Sequence[bool], batch: Sequence[Tensor]
+) -> Tensor:
+    """Return the sum of the losses of some energies.
+
+    Parameters
+    ----------
+    energies : sequence of DAEEnergy
+        One for each view, or stacked ones.
+    robust : sequence of bool
+        Which loss each takes.
+    batch : sequence of Tensor of shape (..., n_rows, n_features) or (..., n_rows)
+        Clean rows, corrupted rows and weights of each view, one after another.
+
+    Returns
+    -------
+    Tensor of shape (...)
+        The loss, or one for each of the stacked energies.
+    """
+    losses = []
+    for k, (energy, root) in enumerate(zip(energies, robust, strict=True)):
+        clean, corrupted, weight = batch[3 * k : 3 * k + 3]
+        error = weight * (energy.reconstruct(corrupted) - clean).square().sum(-1)
+        losses.append((error.clamp(min=1e-12).sqrt() if root else error).mean(-1))
+    return torch.stack(losses).sum(0)
 
 
 class Denoising(Task):
@@ -149,14 +176,7 @@ class Denoising(Task):
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the sum of the members' losses."""
-        total = torch.zeros((), dtype=batch[0].dtype, device=batch[0].device)
-        for k, energy in enumerate(self.energies):
-            clean, corrupted, weight = batch[3 * k : 3 * k + 3]
-            error = weight * (energy.reconstruct(corrupted) - clean).square().sum(1)
-            if self.robust[k]:
-                error = error.clamp(min=1e-12).sqrt()
-            total = total + error.mean()
-        return total
+        return denoising_loss(self.energies, self.robust, batch)
 
     def validation_loss(self) -> Tensor | None:
         """Return the loss on the held-out rows."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from sklearn_emma._training.batches import shuffled
+from sklearn_emma._training.batches import shuffled, slices
 
 # A fit is called diverged when it ends this many times worse than a model that knows nothing.
 _HOPELESS = 10.0
@@ -27,8 +28,8 @@ class Task(nn.Module, ABC):
 
     #: Number of rows in an epoch.
     n_samples: int
-    #: Loss of a model that knows nothing, to recognise divergence.
-    ignorant_loss: float
+    #: Loss of a model that knows nothing, or of each of several, to recognise divergence.
+    ignorant_loss: float | list[float]
 
     def __init__(self, generator: torch.Generator):
         super().__init__()
@@ -38,9 +39,13 @@ class Task(nn.Module, ABC):
     def epoch_data(self) -> Sequence[Tensor]:
         """Return the rows of one epoch, corruption drawn afresh, as tensors of equal length."""
 
+    def shuffled_data(self) -> Sequence[Tensor]:
+        """Return the rows of one epoch in the order in which they are to be learned."""
+        return shuffled(self.epoch_data(), self.generator)
+
     @abstractmethod
     def loss(self, *batch: Tensor) -> Tensor:
-        """Return the loss of a batch, a scalar."""
+        """Return the loss of a batch: a scalar, or one for each of several models."""
 
     @abstractmethod
     def validation_loss(self) -> Tensor | None:
@@ -135,7 +140,7 @@ class EpochNet(NeuralNet):
 
         Returns
         -------
-        dict of str to ndarray of shape (n_epochs,)
+        dict of str to ndarray of shape (n_epochs,) or (n_epochs, n_models)
             ``train_loss``, with held-out rows ``valid_loss``, and what the task has to tell.
 
         Raises
@@ -201,7 +206,7 @@ class EpochNet(NeuralNet):
         """Take one step per batch; the mean loss stays on the device until the epoch ends."""
         optimizer = self.optimizer_
         total, n_rows = torch.zeros(()), 0
-        for batch in shuffled(task.epoch_data(), self.batch_size, task.generator):
+        for batch in slices(task.shuffled_data(), self.batch_size):
             loss = self._backward(task, batch)
             optimizer.step()
             task.after_step()
@@ -214,24 +219,27 @@ class EpochNet(NeuralNet):
         """Return the loss of a batch, and leave its gradient in the parameters."""
         loss = task.loss(*batch)
         self.optimizer_.zero_grad()
-        loss.backward()
+        loss.sum().backward()
         return loss.detach()
 
     def _improves(self, loss: float, best_loss: float) -> bool:
         return loss < best_loss - self.tol * abs(best_loss)
 
     def _record(self, name: str, loss: Tensor) -> None:
-        self.history.record(name, float(loss))
-        self._check(float(loss), math.inf)
+        self.history.record(name, loss.tolist())
+        self._check(loss.tolist(), math.inf)
 
-    def _bound(self, ignorant_loss: float) -> float:
-        return _HOPELESS * ignorant_loss
+    def _bound(self, ignorant_loss: ArrayLike) -> ArrayLike:
+        return _HOPELESS * np.asarray(ignorant_loss)
 
-    def _check(self, loss: float, bound: float) -> None:
-        """Raise ValueError for a loss that is not below the bound."""
-        if not loss < bound:
+    def _check(self, loss: ArrayLike, bound: ArrayLike) -> None:
+        """Raise ValueError for a loss, or the first of several, that is not below its bound."""
+        reached, bound = np.broadcast_arrays(loss, bound)
+        too_much = reached[~(reached < bound)]
+        if len(too_much):
             raise ValueError(
-                f"Training diverged: the loss was {loss:.3g} after epoch {len(self.history)}. "
+                f"Training diverged: the loss was {too_much[0]:.3g} after epoch "
+                f"{len(self.history)}. "
                 f"Lower learning_rate, which was {self.lr:g}, or look for extreme values in the "
                 "data."
             )

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 from skorch.callbacks import Callback
 
 
@@ -34,7 +35,7 @@ class Progress(Callback):
         """Show the last losses."""
         epoch = net.history[-1]
         losses = ", ".join(
-            f"{k} {epoch[k]:.4g}" for k in ("train_loss", "valid_loss") if k in epoch
+            f"{k} {np.mean(epoch[k]):.4g}" for k in ("train_loss", "valid_loss") if k in epoch
         )
         n_epochs = len(net.history)
         if self.bar_ is not None:

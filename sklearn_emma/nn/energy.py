@@ -31,6 +31,7 @@ References
 .. [4] Ramsauer, H. et al. (2021). Hopfield networks is all you need. ICLR.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -50,6 +51,28 @@ class Activation(NamedTuple):
     slope: Callable[[Tensor, Tensor], Tensor]
 
 
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """:math:`x W^T + b`, for one model or for several at once.
+
+    Parameters
+    ----------
+    x : Tensor of shape (..., n_samples, n_in)
+        Rows, of each model.
+    weight : Tensor of shape (..., n_out, n_in)
+        W, with the leading dimension of `x` if there is one.
+    bias : Tensor of shape (..., n_out)
+        The bias.
+
+    Returns
+    -------
+    Tensor of shape (..., n_samples, n_out)
+        The product.
+    """
+    if weight.ndim == 2:
+        return F.linear(x, weight, bias)
+    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
+
+
 def log_cosh(u: Tensor) -> Tensor:
     """:math:`\\log\\cosh u = |u| + \\log((1 + e^{-2|u|}) / 2)`, which does not overflow."""
     magnitude = u.abs()
@@ -65,6 +88,11 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "identity": Activation(lambda u: u, lambda u: 0.5 * u * u, lambda u, h: torch.ones_like(u)),
 }
+
+
+def _corner(padded: Tensor, like: Tensor) -> Tensor:
+    """Return the part of a padded tensor that is not padding."""
+    return padded[tuple(slice(size) for size in like.shape)]
 
 
 class DAEEnergy(nn.Module):
@@ -149,12 +177,50 @@ class DAEEnergy(nn.Module):
         self.log_temperature.fill_(math.log(temperature))
         self.weights[-1].mul_(0.1)
 
+    @classmethod
+    def stack(cls, energies: Sequence["DAEEnergy"]) -> "DAEEnergy":
+        """Several energies as one, which takes the rows of all of them in one product.
+
+        Parameters
+        ----------
+        energies : sequence of DAEEnergy
+            Of the same layers and prototypes; where they differ in columns, the narrower are padded
+            with weights of zero, which stay zero while the padding of rows is zero.
+
+        Returns
+        -------
+        DAEEnergy
+            Its parameters are copies with a leading dimension, and so have the tensors that its
+            methods take and return: rows of shape (n_energies, n_samples, n_features).
+        """
+        stacked = copy.deepcopy(energies[0])
+        for name, parameter in stacked.named_parameters():
+            values = [energy.get_parameter(name).detach() for energy in energies]
+            shape = torch.tensor([value.shape for value in values]).amax(0).tolist()
+            parameter.data = values[0].new_zeros(len(values), *shape)
+            for place, value in zip(parameter.data, values, strict=True):
+                _corner(place, value).copy_(value)
+        return stacked
+
+    @torch.no_grad()
+    def unstack(self, energies: Sequence["DAEEnergy"]) -> None:
+        """Give the parameters back to the energies that :meth:`stack` took.
+
+        Parameters
+        ----------
+        energies : sequence of DAEEnergy
+            Changed in place.
+        """
+        for i, energy in enumerate(energies):
+            for name, parameter in energy.named_parameters():
+                parameter.copy_(_corner(self.get_parameter(name)[i], parameter))
+
     def _pass(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Inputs u and responses h(u) of every hidden layer."""
         response = ACTIVATIONS[self.activation].response
         inputs, responses = [], []
         for weight, bias in zip(self.weights, self.hidden_biases, strict=True):
-            u = F.linear(x, weight, bias)
+            u = affine(x, weight, bias)
             x = response(u)
             inputs.append(u)
             responses.append(x)
@@ -162,9 +228,9 @@ class DAEEnergy(nn.Module):
 
     def _affinities(self, x: Tensor) -> Tensor:
         """Return u_k(x) of the prototypes."""
-        offsets = 0.5 * self.prototypes.square().sum(1)
-        affinities = (x @ self.prototypes.T - offsets) * torch.exp(-self.log_temperature)
-        return affinities + self.prototype_biases
+        precision = torch.exp(-self.log_temperature)[..., None]
+        offsets = self.prototype_biases - 0.5 * precision * self.prototypes.square().sum(-1)
+        return affine(x, precision[..., None] * self.prototypes, offsets)
 
     def potential(self, x: Tensor) -> Tensor:
         r""":math:`\Psi(x)`, lower for likelier rows.
@@ -182,8 +248,9 @@ class DAEEnergy(nn.Module):
         inputs, _ = self._pass(x)
         hidden = ACTIVATIONS[self.activation].integral(inputs[-1]).sum(-1)
         if self.n_prototypes:
-            hidden = hidden + self.log_temperature.exp() * self._affinities(x).logsumexp(-1)
-        return 0.5 * ((x - self.visible_bias) ** 2).sum(-1) - hidden
+            temperature = self.log_temperature.exp()[..., None]
+            hidden = hidden + temperature * self._affinities(x).logsumexp(-1)
+        return 0.5 * ((x - self.visible_bias.unsqueeze(-2)) ** 2).sum(-1) - hidden
 
     def reconstruct(self, x: Tensor) -> Tensor:
         r""":math:`r(x) = x - \nabla\Psi(x)`, the denoised rows.
@@ -203,7 +270,7 @@ class DAEEnergy(nn.Module):
         back = responses[-1]
         for layer in range(len(inputs) - 1, 0, -1):
             back = (back @ self.weights[layer]) * slope(inputs[layer - 1], responses[layer - 1])
-        reconstruction = back @ self.weights[0] + self.visible_bias
+        reconstruction = affine(back, self.weights[0].mT, self.visible_bias)
         if self.n_prototypes:
             reconstruction = reconstruction + self._affinities(x).softmax(-1) @ self.prototypes
         return reconstruction

@@ -7,7 +7,7 @@ import torch
 from sklearn_emma._training.columns import column_scale, noise_range
 from sklearn_emma._training.denoising import Denoising
 from sklearn_emma._training.seeding import make_generator
-from sklearn_emma._training.stage1 import Architecture, Settings, train_energy
+from sklearn_emma._training.stage1 import Architecture, Job, Settings, train_energies
 from sklearn_emma._training.views import EnergyView
 from sklearn_emma._training.weights import load_arrays
 from sklearn_emma.nn import SoftClip
@@ -37,7 +37,7 @@ def make_settings(**changes):
     settings = {
         "views": VIEWS,
         "learning_rate": 0.01,
-        "batch_size": lambda n: min(32, n),
+        "batch_size": 32,
         "max_epochs": 3,
         "early_stopping": False,
         "n_iter_no_change": 3,
@@ -55,7 +55,8 @@ def train(x, weight=None, held_out=None, seed=0, start=None, **changes):
     weight = np.ones(len(x)) if weight is None else weight
     settings = make_settings(**changes)
     architecture = make_architecture(views=settings.views)
-    return train_energy(x, weight, held_out, architecture, settings, seed, CPU, "radar", start)
+    job = Job("radar", x, weight, held_out, architecture, settings, seed, CPU, start)
+    return train_energies([job])[0]
 
 
 def rebuild(weights):

@@ -1,0 +1,63 @@
+"""Stage 1 for modalities of one shape: many small products become a few larger ones."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sklearn_emma._training.denoising import Denoising, denoising_loss
+from sklearn_emma._training.net import Task
+from sklearn_emma.nn import DAEEnergy
+
+
+class SideBySide(Task):
+    """Energies of several modalities, each trained as it would be by itself.
+
+    Every modality has rows, noise and an order of its own, from its own generator; a step goes
+    through the stacked parameters of all of them.
+
+    Parameters
+    ----------
+    tasks : sequence of Denoising
+        For each modality, of as many rows and energies of the same layers; none holds rows out.
+    """
+
+    def __init__(self, tasks: Sequence[Denoising]):
+        super().__init__(tasks[0].generator)
+        self.tasks = list(tasks)  # not modules of this one: what is trained are copies
+        self.n_samples = tasks[0].n_samples
+        views = zip(*(task.energies for task in tasks), strict=True)
+        self.stacked = nn.ModuleList(DAEEnergy.stack(energies) for energies in views)
+        self.n_features = max(task.rows[0].shape[1] for task in tasks)
+        self.ignorant_loss = np.array([task.ignorant_loss for task in tasks]).tolist()
+
+    def _pad(self, tensor: Tensor) -> Tensor:
+        """Return rows with as many columns as the widest modality has."""
+        return tensor if tensor.ndim == 1 else F.pad(tensor, (0, self.n_features - tensor.shape[1]))
+
+    def epoch_data(self) -> Sequence[Tensor]:
+        """Return what the tasks do, each in its own order: (n_samples, n_modalities, ...)."""
+        each = [[self._pad(tensor) for tensor in task.shuffled_data()] for task in self.tasks]
+        return [torch.stack(tensors, 1) for tensors in zip(*each, strict=True)]
+
+    def shuffled_data(self) -> Sequence[Tensor]:
+        """Return the same."""
+        return self.epoch_data()
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Return the loss of each modality."""
+        by_modality = [tensor.transpose(0, 1) for tensor in batch]
+        return denoising_loss(self.stacked, self.tasks[0].robust, by_modality)  # type: ignore[arg-type]
+
+    def validation_loss(self) -> None:
+        """Return nothing: no rows are held out."""
+        return
+
+    def hand_back(self) -> None:
+        """Give the energies of the tasks the parameters that were trained."""
+        for energies, stacked in zip(
+            zip(*(task.energies for task in self.tasks), strict=True), self.stacked, strict=True
+        ):
+            stacked.unstack(energies)  # type: ignore[operator]
