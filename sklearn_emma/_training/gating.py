@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -169,7 +170,7 @@ class PlainTask(Task):
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the prediction loss."""
         attention, target, weight, *modalities = batch
-        output = self.network.fuse(self.network.encode(modalities), attention)
+        output = self.network(modalities, attention)
         return self.criterion(output, target, weight)
 
     def validation_loss(self) -> None:
@@ -245,14 +246,18 @@ def gated_loss(
         The loss.
     """
     potential, indicator, target, weight, *modalities = batch
-    state = gate.state(potential)
-    embeddings = network.encode(modalities)
-    loss = criterion(network.fuse(embeddings, state.attention), target, weight)
-    loss = loss + regularizers(gate, state, strengths, indicator, weight)
-    if part is not None:
-        output = network.fuse(embeddings, gate(torch.where(part, potential, torch.inf)))
-        loss = loss + strengths.subset_weight * criterion(output, target, weight)
-    return loss
+    embeddings: Any = network.encode(modalities)
+    loss = torch.zeros((), device=weight.device)
+    if part is None:
+        state = gate.state(potential)
+    else:
+        partial = torch.where(part, potential, torch.inf)
+        both = zip(*(x.chunk(2) for x in gate.state(torch.cat([potential, partial]))), strict=True)
+        state, partial_state = (GateState(*halves) for halves in both)
+        output = network.fuse(embeddings, partial_state.attention)
+        loss = strengths.subset_weight * criterion(output, target, weight)
+    loss = loss + criterion(network.fuse(embeddings, state.attention), target, weight)
+    return loss + regularizers(gate, state, strengths, indicator, weight)
 
 
 @torch.no_grad()
@@ -336,10 +341,14 @@ class GatedTask(Task):
         list of dict
             As torch's optimizers take them.
         """
-        parameters = list(self.network.parameters())
+        weights: list[Tensor] = []
+        others: list[Tensor] = []
+        for name, parameter in self.network.named_parameters():
+            is_weight = parameter.ndim > 1 and "bias" not in name
+            (weights if is_weight else others).append(parameter)
         return [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": weights},
+            {"params": others, "weight_decay": 0.0},
             {"params": list(self.gate.parameters()), "weight_decay": 0.0},
         ]
 

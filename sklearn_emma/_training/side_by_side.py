@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sklearn_emma._training.denoising import Denoising, denoising_loss
 from sklearn_emma._training.net import Task
-from sklearn_emma.nn import DAEEnergy
+from sklearn_emma.nn.stacking import stack, stack_rows, unstack
 
 
 class SideBySide(Task):
@@ -29,18 +28,16 @@ class SideBySide(Task):
         self.tasks = list(tasks)  # not modules of this one: what is trained are copies
         self.n_samples = tasks[0].n_samples
         views = zip(*(task.energies for task in tasks), strict=True)
-        self.stacked = nn.ModuleList(DAEEnergy.stack(energies) for energies in views)
-        self.n_features = max(task.rows[0].shape[1] for task in tasks)
+        self.stacked = nn.ModuleList(map(stack, views))
         self.ignorant_loss = np.array([task.ignorant_loss for task in tasks]).tolist()
-
-    def _pad(self, tensor: Tensor) -> Tensor:
-        """Return rows with as many columns as the widest modality has."""
-        return tensor if tensor.ndim == 1 else F.pad(tensor, (0, self.n_features - tensor.shape[1]))
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return what the tasks do, each in its own order: (n_samples, n_modalities, ...)."""
-        each = [[self._pad(tensor) for tensor in task.shuffled_data()] for task in self.tasks]
-        return [torch.stack(tensors, 1) for tensors in zip(*each, strict=True)]
+        each = (task.shuffled_data() for task in self.tasks)
+        return [
+            stack_rows(tensors, 1) if tensors[0].ndim > 1 else torch.stack(tensors, 1)
+            for tensors in zip(*each, strict=True)
+        ]
 
     def shuffled_data(self) -> Sequence[Tensor]:
         """Return the same."""
@@ -57,7 +54,6 @@ class SideBySide(Task):
 
     def hand_back(self) -> None:
         """Give the energies of the tasks the parameters that were trained."""
-        for energies, stacked in zip(
-            zip(*(task.energies for task in self.tasks), strict=True), self.stacked, strict=True
-        ):
-            stacked.unstack(energies)  # type: ignore[operator]
+        views = zip(*(task.energies for task in self.tasks), strict=True)
+        for stacked, energies in zip(self.stacked, views, strict=True):
+            unstack(stacked, energies)

@@ -19,6 +19,7 @@ from sklearn_emma._training.side_by_side import SideBySide
 from sklearn_emma._training.views import EnergyView
 from sklearn_emma._training.weights import load_arrays, to_arrays
 from sklearn_emma.nn import DAEEnergy, EnergyEnsemble, SoftClip
+from sklearn_emma.nn.stacking import width_class
 
 # So many modalities train side by side at most, and while their rows are no more numbers than this:
 # more are hardly faster, and larger tables need the memory more, and have large batches anyway.
@@ -108,8 +109,7 @@ class Job:
     def shape(self) -> tuple:
         """Return what jobs have in common that can train side by side."""
         n_samples, n_features = self.x.shape
-        width = max(8, 2 ** math.ceil(math.log2(n_features)))  # padding is cheaper than a step
-        return n_samples, width, self.architecture, self.settings, self.device
+        return n_samples, width_class(n_features), self.architecture, self.settings, self.device
 
 
 def train_energies(

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_emma.nn.coordinates import SoftClip
-from sklearn_emma.nn.fusion import Perceptron
+from sklearn_emma.nn.encoders import Encoders
 
 __all__ = ["NAT", "CrossModalEnergy"]
 
@@ -75,9 +75,7 @@ class CrossModalEnergy(nn.Module):
         super().__init__()
         m = len(n_features)
         self.soften = nn.ModuleList(SoftClip(d, limit=_LIMIT) for d in n_features)
-        self.encoders = nn.ModuleList(
-            Perceptron([d, *encoder_sizes], generator=generator) for d in n_features
-        )
+        self.encoders = Encoders(n_features, encoder_sizes, generator=generator)
         self.pair_bias = nn.Parameter(torch.zeros(m, m))
         self.register_buffer("bound", torch.tensor(float(bound)))
 
@@ -94,8 +92,8 @@ class CrossModalEnergy(nn.Module):
         Tensor of shape (n_samples, n_modalities, K)
             The embeddings z.
         """
-        layers = zip(self.soften, self.encoders, modalities, strict=True)
-        return torch.stack([encoder(soften(x)) for soften, encoder, x in layers], 1)
+        soft = [soften(x) for soften, x in zip(self.soften, modalities, strict=True)]
+        return self.encoders(soft).transpose(0, 1)
 
     def fit_together(self, embeddings: Tensor) -> Tensor:
         """Log ratios of embeddings, which may come from different rows.

@@ -31,7 +31,6 @@ References
 .. [4] Ramsauer, H. et al. (2021). Hopfield networks is all you need. ICLR.
 """
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -39,6 +38,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sklearn_emma.nn.stacking import affine
 
 __all__ = ["ACTIVATIONS", "Activation", "DAEEnergy"]
 
@@ -49,28 +50,6 @@ class Activation(NamedTuple):
     response: Callable[[Tensor], Tensor]
     integral: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor, Tensor], Tensor]
-
-
-def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """:math:`x W^T + b`, for one model or for several at once.
-
-    Parameters
-    ----------
-    x : Tensor of shape (..., n_samples, n_in)
-        Rows, of each model.
-    weight : Tensor of shape (..., n_out, n_in)
-        W, with the leading dimension of `x` if there is one.
-    bias : Tensor of shape (..., n_out)
-        The bias.
-
-    Returns
-    -------
-    Tensor of shape (..., n_samples, n_out)
-        The product.
-    """
-    if weight.ndim == 2:
-        return F.linear(x, weight, bias)
-    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
 
 
 def log_cosh(u: Tensor) -> Tensor:
@@ -88,11 +67,6 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "identity": Activation(lambda u: u, lambda u: 0.5 * u * u, lambda u, h: torch.ones_like(u)),
 }
-
-
-def _corner(padded: Tensor, like: Tensor) -> Tensor:
-    """Return the part of a padded tensor that is not padding."""
-    return padded[tuple(slice(size) for size in like.shape)]
 
 
 class DAEEnergy(nn.Module):
@@ -176,44 +150,6 @@ class DAEEnergy(nn.Module):
         self.prototypes.copy_(rows)
         self.log_temperature.fill_(math.log(temperature))
         self.weights[-1].mul_(0.1)
-
-    @classmethod
-    def stack(cls, energies: Sequence["DAEEnergy"]) -> "DAEEnergy":
-        """Several energies as one, which takes the rows of all of them in one product.
-
-        Parameters
-        ----------
-        energies : sequence of DAEEnergy
-            Of the same layers and prototypes; where they differ in columns, the narrower are padded
-            with weights of zero, which stay zero while the padding of rows is zero.
-
-        Returns
-        -------
-        DAEEnergy
-            Its parameters are copies with a leading dimension, and so have the tensors that its
-            methods take and return: rows of shape (n_energies, n_samples, n_features).
-        """
-        stacked = copy.deepcopy(energies[0])
-        for name, parameter in stacked.named_parameters():
-            values = [energy.get_parameter(name).detach() for energy in energies]
-            shape = torch.tensor([value.shape for value in values]).amax(0).tolist()
-            parameter.data = values[0].new_zeros(len(values), *shape)
-            for place, value in zip(parameter.data, values, strict=True):
-                _corner(place, value).copy_(value)
-        return stacked
-
-    @torch.no_grad()
-    def unstack(self, energies: Sequence["DAEEnergy"]) -> None:
-        """Give the parameters back to the energies that :meth:`stack` took.
-
-        Parameters
-        ----------
-        energies : sequence of DAEEnergy
-            Changed in place.
-        """
-        for i, energy in enumerate(energies):
-            for name, parameter in energy.named_parameters():
-                parameter.copy_(_corner(self.get_parameter(name)[i], parameter))
 
     def _pass(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Inputs u and responses h(u) of every hidden layer."""

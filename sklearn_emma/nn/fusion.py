@@ -12,54 +12,14 @@ each with a one beside it so that the head knows how far its modality is open;
 of them to any network.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from sklearn_emma.nn.encoders import Encoders, Perceptron
 
 __all__ = ["FusionNetwork", "GatedInputs"]
-
-
-class Perceptron(nn.Module):
-    """Fully connected layers with ReLU between them, initialised from one generator.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Width of the input, of every hidden layer and of the output.
-    activate_last : bool, default=False
-        Whether the output passes through ReLU too.
-    generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
-    """
-
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        activate_last: bool = False,
-        generator: torch.Generator | None = None,
-    ):
-        super().__init__()
-        self.activate_last = activate_last
-        self.weights = nn.ParameterList()
-        self.biases = nn.ParameterList()
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
-            # torch's default for linear layers: uniform within 1 / sqrt(n_in)
-            bound = 1.0 / math.sqrt(n_in)
-            weight, bias = torch.empty(n_out, n_in), torch.empty(n_out)
-            self.weights.append(nn.Parameter(weight.uniform_(-bound, bound, generator=generator)))
-            self.biases.append(nn.Parameter(bias.uniform_(-bound, bound, generator=generator)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layers to ``x`` of shape (n_samples, n_in)."""
-        last = len(self.weights) - 1
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = F.linear(x, weight, bias)
-            if layer < last or self.activate_last:
-                x = torch.relu(x)
-        return x
 
 
 class FusionNetwork(nn.Module):
@@ -97,14 +57,11 @@ class FusionNetwork(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        self.encoders = nn.ModuleList(
-            Perceptron([d, *encoder_sizes], activate_last=True, generator=generator)
-            for d in n_features
-        )
+        self.encoders = Encoders(n_features, encoder_sizes, True, generator)
         n_embedded = len(n_features) * (encoder_sizes[-1] + 1)
         self.head = Perceptron([n_embedded, *head_sizes, n_outputs], generator=generator)
 
-    def encode(self, modalities: Sequence[Tensor]) -> list[Tensor]:
+    def encode(self, modalities: Sequence[Tensor]) -> Tensor:
         """Embed each modality.
 
         Parameters
@@ -114,17 +71,17 @@ class FusionNetwork(nn.Module):
 
         Returns
         -------
-        list of Tensor of shape (n_samples, embedding_size)
-            One embedding per modality.
+        Tensor of shape (n_modalities, n_samples, embedding_size)
+            The embeddings.
         """
-        return [encoder(x) for encoder, x in zip(self.encoders, modalities, strict=True)]
+        return self.encoders(modalities)
 
-    def fuse(self, embeddings: Sequence[Tensor], attention: Tensor) -> Tensor:
+    def fuse(self, embeddings: Tensor, attention: Tensor) -> Tensor:
         """Gate the embeddings and predict.
 
         Parameters
         ----------
-        embeddings : sequence of Tensor of shape (n_samples, embedding_size)
+        embeddings : Tensor of shape (n_modalities, n_samples, embedding_size)
             What :meth:`encode` returned.
         attention : Tensor of shape (n_samples, n_modalities)
             The gate.
@@ -134,9 +91,8 @@ class FusionNetwork(nn.Module):
         Tensor of shape (n_samples, n_outputs)
             Unnormalised log probabilities of classes, or values.
         """
-        gates = attention.unbind(1)
-        gated = [h * beta.unsqueeze(1) for h, beta in zip(embeddings, gates, strict=True)]
-        return self.head(torch.cat([*gated, attention], 1))
+        gated = embeddings.transpose(0, 1) * attention.unsqueeze(2)
+        return self.head(torch.cat([gated.flatten(1), attention], 1))
 
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
         """Return ``fuse(encode(modalities), attention)``."""

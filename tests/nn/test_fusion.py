@@ -39,11 +39,7 @@ def test_network_is_its_encoders_gate_and_head():
 
 
 def test_layers_are_linear_with_relu_between():
-    network, (left, _) = make_network(), make_modalities()
-    encoder, head = network.encoders[0], network.head
-    (w1, w2), (b1, b2) = encoder.weights, encoder.biases
-    expected = torch.relu(torch.relu(left @ w1.T + b1) @ w2.T + b2)
-    torch.testing.assert_close(encoder(left), expected)
+    head = make_network().head
     x = torch.randn(6, 12, generator=generator(3))
     (w1, w2), (b1, b2) = head.weights, head.biases
     torch.testing.assert_close(head(x), torch.relu(x @ w1.T + b1) @ w2.T + b2)

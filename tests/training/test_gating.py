@@ -212,7 +212,7 @@ def test_gradients_reach_gate_and_network_and_are_finite(rows):
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
     assert missing.gate.gain.grad != 0
-    assert missing.network.encoders[0].weights[0].grad.abs().sum() > 0
+    assert missing.network.encoders.stacks[0].weights[0].grad.abs().sum() > 0
 
 
 def test_rows_without_any_modality_do_not_spoil_the_gradient(rows):

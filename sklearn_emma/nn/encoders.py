@@ -1,0 +1,102 @@
+"""Perceptrons, one for each modality: those of like width go through one batched product."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_emma.nn.stacking import affine, stack, stack_rows, width_class
+
+
+class Perceptron(nn.Module):
+    """Fully connected layers with ReLU between them, initialised from one generator.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Width of the input, of every hidden layer and of the output.
+    activate_last : bool, default=False
+        Whether the output passes through ReLU too.
+    generator : torch.Generator, optional
+        Source of the initial weights. None takes torch's global generator.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activate_last: bool = False,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        self.activate_last = activate_last
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+            # torch's default for linear layers: uniform within 1 / sqrt(n_in)
+            bound = 1.0 / math.sqrt(n_in)
+            weight, bias = torch.empty(n_out, n_in), torch.empty(n_out)
+            self.weights.append(nn.Parameter(weight.uniform_(-bound, bound, generator=generator)))
+            self.biases.append(nn.Parameter(bias.uniform_(-bound, bound, generator=generator)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layers to ``x`` of shape (..., n_samples, n_in)."""
+        last = len(self.weights) - 1
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = affine(x, weight, bias)
+            if layer < last or self.activate_last:
+                x = torch.relu(x)
+        return x
+
+
+class Encoders(nn.Module):
+    """A perceptron for each modality, all of the same layers.
+
+    Parameters
+    ----------
+    n_features : sequence of int
+        Number of columns of each modality.
+    sizes : sequence of int
+        Units of each layer.
+    activate_last : bool, default=False
+        Whether the output passes through ReLU too.
+    generator : torch.Generator, optional
+        Source of the initial weights, modality by modality. None takes torch's global generator.
+    """
+
+    def __init__(
+        self,
+        n_features: Sequence[int],
+        sizes: Sequence[int],
+        activate_last: bool = False,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        each = [Perceptron([d, *sizes], activate_last, generator) for d in n_features]
+        groups: dict[int, list[int]] = {}
+        for i, d in enumerate(n_features):
+            groups.setdefault(width_class(d), []).append(i)
+        self.groups = list(groups.values())
+        self.stacks = nn.ModuleList(stack([each[i] for i in group]) for group in self.groups)
+        order = [i for group in self.groups for i in group]
+        self.places = None if order == sorted(order) else [order.index(i) for i in range(len(each))]
+
+    def forward(self, modalities: Sequence[Tensor]) -> Tensor:
+        """Apply each to its modality.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            Rows of each modality.
+
+        Returns
+        -------
+        Tensor of shape (n_modalities, n_samples, n_units)
+            The outputs.
+        """
+        outputs = [
+            encode(stack_rows([modalities[i] for i in group]))
+            for encode, group in zip(self.stacks, self.groups, strict=True)
+        ]
+        joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        return joined if self.places is None else joined[self.places]

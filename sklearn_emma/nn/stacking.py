@@ -1,0 +1,122 @@
+"""Several modules of like shape as one: their products become one batched product.
+
+A stacked module has the parameters of all with a leading dimension, and so have the rows that it
+takes and returns. Where modules differ in columns the narrower are padded with weights of zero,
+which get no gradient, and so stay zero, as the padding of their rows is zero too.
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """:math:`x W^T + b`, for one module or for several at once.
+
+    Parameters
+    ----------
+    x : Tensor of shape (..., n_samples, n_in)
+        Rows.
+    weight : Tensor of shape (..., n_out, n_in)
+        W, with the leading dimension of `x` if there is one.
+    bias : Tensor of shape (..., n_out)
+        The bias.
+
+    Returns
+    -------
+    Tensor of shape (..., n_samples, n_out)
+        The product.
+    """
+    if weight.ndim == 2:
+        return F.linear(x, weight, bias)
+    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
+
+
+def stack(modules: Sequence[Module]) -> Module:
+    """Several modules as one.
+
+    Parameters
+    ----------
+    modules : sequence of torch.nn.Module
+        Of one class, with the same parameters but for the number of columns.
+
+    Returns
+    -------
+    torch.nn.Module
+        With copies of the parameters.
+    """
+    stacked = copy.deepcopy(modules[0])
+    for name, parameter in stacked.named_parameters():
+        values = [module.get_parameter(name).detach() for module in modules]
+        shape = torch.tensor([value.shape for value in values]).amax(0).tolist()
+        parameter.data = values[0].new_zeros(len(values), *shape)
+        for place, value in zip(parameter.data, values, strict=True):
+            _corner(place, value).copy_(value)
+    return stacked
+
+
+@torch.no_grad()
+def unstack(stacked: Module, modules: Sequence[Module]) -> None:
+    """Give the parameters of a stacked module back.
+
+    Parameters
+    ----------
+    stacked : torch.nn.Module
+        What :func:`stack` made.
+    modules : sequence of torch.nn.Module
+        Of what; changed in place.
+    """
+    for i, module in enumerate(modules):
+        for name, parameter in module.named_parameters():
+            parameter.copy_(_corner(stacked.get_parameter(name)[i], parameter))
+
+
+def _corner(padded: Tensor, like: Tensor) -> Tensor:
+    """Return the part of a padded tensor that is not padding."""
+    return padded[tuple(slice(size) for size in like.shape)]
+
+
+def stack_rows(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Rows of several modules as one tensor, padded with zeros.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor of shape (n_samples, n_features)
+        Rows of each; they may differ in columns.
+    dim : int, default=0
+        Where the new dimension goes.
+
+    Returns
+    -------
+    Tensor
+        The rows.
+    """
+    widest = max(tensor.shape[-1] for tensor in tensors)
+    padded = [
+        F.pad(tensor, (0, widest - tensor.shape[-1])) if tensor.shape[-1] < widest else tensor
+        for tensor in tensors
+    ]
+    return torch.stack(padded, dim)
+
+
+def width_class(n_features: int) -> int:
+    """Return what modules must have in common to be worth stacking: padding at most doubles them.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns.
+
+    Returns
+    -------
+    int
+        The next power of two, and at least 8: so small, a product costs less than its call.
+    """
+    return max(8, 2 ** math.ceil(math.log2(n_features)))
