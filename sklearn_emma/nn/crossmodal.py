@@ -74,7 +74,8 @@ class CrossModalEnergy(nn.Module):
     ):
         super().__init__()
         m = len(n_features)
-        self.soften = nn.ModuleList(SoftClip(d, limit=_LIMIT) for d in n_features)
+        self.n_features = list(n_features)
+        self.soften = SoftClip(sum(n_features), limit=_LIMIT)
         self.encoders = Encoders(n_features, encoder_sizes, generator=generator)
         self.pair_bias = nn.Parameter(torch.zeros(m, m))
         self.register_buffer("bound", torch.tensor(float(bound)))
@@ -92,7 +93,7 @@ class CrossModalEnergy(nn.Module):
         Tensor of shape (n_samples, n_modalities, K)
             The embeddings z.
         """
-        soft = [soften(x) for soften, x in zip(self.soften, modalities, strict=True)]
+        soft = self.soften(torch.cat(list(modalities), 1)).split(self.n_features, 1)
         return self.encoders(soft).transpose(0, 1)
 
     def fit_together(self, embeddings: Tensor) -> Tensor:

@@ -249,7 +249,7 @@ def noise_contrastive_loss(
     tensor(1.3863)
     """
     m = together.shape[1]
-    pairs = ~torch.eye(m, dtype=torch.bool, device=together.device)
-    missed = F.softplus(-together[:, pairs]).mean(1)
-    pair_weight = (apart_weight.unsqueeze(2) * apart_weight.unsqueeze(1))[:, pairs]
-    return (missed * weight).mean() + (F.softplus(apart[:, pairs]) * pair_weight).mean()
+    share = (1.0 - torch.eye(m, dtype=together.dtype, device=weight.device)) / max(m * (m - 1), 1)
+    missed = (F.softplus(-together) * share).sum((1, 2)) * weight
+    of_pairs = F.softplus(apart) * share * apart_weight.unsqueeze(1)
+    return missed.mean() + (of_pairs.sum(2) * apart_weight).sum(1).mean()
