@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from sklearn_emma._training.views import EnergyView
 
@@ -148,6 +147,8 @@ def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, floa
         return _HIGHEST, _HIGHEST
     if len(z) > _N_ROWS:
         z = z[np.random.RandomState(seed).permutation(len(z))[:_N_ROWS]]
+    from sklearn.neighbors import NearestNeighbors  # takes longer to import than the package
+
     distances, _ = NearestNeighbors(n_neighbors=1).fit(z).kneighbors()
     low = float(np.median(distances)) / math.sqrt(z.shape[1])
     low = min(max(low, _LOWEST), _HIGHEST)

@@ -1,0 +1,98 @@
+"""How long does a fit take, against plain torch and scikit-learn's MLPClassifier? See README.md.
+
+python benchmarks/fit_time.py --data ../shared/data
+"""
+
+import argparse
+import os
+import time
+import warnings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one core
+
+import numpy as np
+import torch
+from _plain_loops import fit_classifier, fit_energies
+from _protocol import TASKS, default_data, load_task
+from _tables import table
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier
+from sklearn_emma._validation import auto_batch_size
+
+ENCODERS = (64, 48, 32)
+WARM_EPOCHS = 10
+
+
+def peers(task, epochs):
+    """Give, by name, the fits to time, each a function without arguments."""
+    X, y = StandardScaler().fit_transform(task.data), task.target
+    batch_size = auto_batch_size("auto", len(y))
+    tensors = [torch.tensor(X[:, c], dtype=torch.float32) for c in task.modalities.values()]
+    target = torch.tensor(y)
+    n_prototypes = min(64, len(y) // 20)
+    layers = [len(task.modalities) * units for units in ENCODERS] + [ENCODERS[-1]]
+    mlp = MLPClassifier(
+        layers, batch_size=batch_size, max_iter=epochs, n_iter_no_change=epochs + 1, tol=0.0
+    )
+    scorer = DAEEnergyScorer(task.modalities, max_epochs=epochs, calibration_fraction=0.0)
+    emma = EMMAClassifier(
+        task.modalities,
+        energy=DAEEnergyScorer(max_epochs=epochs, calibration_fraction=0.0),
+        hidden_layer_sizes=ENCODERS,
+        cross_modal=False,
+        pretrain_epochs=WARM_EPOCHS,
+        max_epochs=epochs,
+        batch_size=batch_size,
+    )
+    return {
+        "DAEEnergyScorer": lambda: scorer.fit(X),
+        "energies in plain torch": lambda: fit_energies(
+            tensors, batch_size, epochs, n_prototypes=n_prototypes
+        ),
+        "EMMAClassifier": lambda: emma.fit(X, y),
+        "EMMA in plain torch": lambda: fit_classifier(
+            tensors, target, batch_size, epochs, WARM_EPOCHS, ENCODERS
+        ),
+        "MLPClassifier": lambda: mlp.fit(X, y),
+    }
+
+
+def measure(fits, repeats):
+    """Give seconds of the processor of every fit, the least of some rounds taken in turn."""
+    seconds = {name: [] for name in fits}
+    for _ in range(repeats):
+        for name, fit in fits.items():
+            start = time.process_time()
+            fit()
+            seconds[name].append(time.process_time() - start)
+    return {name: np.min(values) for name, values in seconds.items()}
+
+
+def main(argv=None):
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of all (default 20)")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds, least counts (default 3)")
+    parser.add_argument("--data", default=default_data(), help="folder with the csv files")
+    args = parser.parse_args(argv)
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    lines = []
+    for name in args.tasks:
+        task = load_task(name, args.data)
+        seconds = measure(peers(task, args.epochs), args.repeats)
+        scorer, plain_scorer, emma, plain_emma, mlp = seconds.values()
+        ratios = (scorer / plain_scorer, emma / plain_emma, emma / mlp)
+        lines.append([name, *(f"{s:.2f}" for s in seconds.values()), *(f"{r:.2f}" for r in ratios)])
+        print(lines[-1], flush=True)
+    header = ["data", *seconds, "scorer / plain", "EMMA / plain", "EMMA / MLP"]
+    print("\n" + table(header, lines))
+
+
+if __name__ == "__main__":
+    main()
