@@ -152,14 +152,12 @@ class DAEEnergy(nn.Module):
         self.weights[-1].mul_(0.1)
 
     def _pass(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Inputs u and responses h(u) of every hidden layer."""
+        """Inputs u of every hidden layer, and responses h(u) of all but the last."""
         response = ACTIVATIONS[self.activation].response
-        inputs, responses = [], []
-        for weight, bias in zip(self.weights, self.hidden_biases, strict=True):
-            u = affine(x, weight, bias)
-            x = response(u)
-            inputs.append(u)
-            responses.append(x)
+        inputs, responses = [affine(x, self.weights[0], self.hidden_biases[0])], []
+        for weight, bias in zip(self.weights[1:], self.hidden_biases[1:], strict=True):
+            responses.append(response(inputs[-1]))
+            inputs.append(affine(responses[-1], weight, bias))
         return inputs, responses
 
     def _affinities(self, x: Tensor) -> Tensor:
@@ -202,8 +200,8 @@ class DAEEnergy(nn.Module):
             The reconstruction.
         """
         inputs, responses = self._pass(x)
-        slope = ACTIVATIONS[self.activation].slope
-        back = responses[-1]
+        response, _, slope = ACTIVATIONS[self.activation]
+        back = response(inputs[-1])
         for layer in range(len(inputs) - 1, 0, -1):
             back = (back @ self.weights[layer]) * slope(inputs[layer - 1], responses[layer - 1])
         reconstruction = affine(back, self.weights[0].mT, self.visible_bias)
