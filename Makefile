@@ -9,10 +9,10 @@ REQUIREMENTS := pyproject.toml setup.cfg constraints.txt
 # without SCIPY_ARRAY_API.
 TEST_ENV := SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n 2
-SOURCES := sklearn_emma tests $(wildcard examples benchmarks)
+SOURCES := sklearn_emma tests $(wildcard examples benchmarks docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint test-slow bench bench-outliers examples format clean
+.PHONY: help demo picture test lint test-slow bench bench-outliers examples docs linkcheck format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,12 +47,23 @@ examples: $(VENV)/.installed-dev  ## run every example
 		echo "$$example"; MPLBACKEND=agg $(BIN)/python "$$example"; \
 	done
 
+docs: $(VENV)/.installed-docs  ## build docs/_build/html: doctests, examples, links
+	$(PYTEST) --doctest-glob='*.rst' -o doctest_optionflags='ELLIPSIS NORMALIZE_WHITESPACE NUMBER' \
+		docs/index.rst docs/tutorial.rst docs/guide docs/howto docs/contributing
+	$(BIN)/python -m sphinx -b html -n -W --keep-going -q docs docs/_build/html
+	$(BIN)/python docs/check_links.py
+	@echo "Open docs/_build/html/index.html"
+
+linkcheck: $(VENV)/.installed-docs  ## ask the network whether links to other sites lead somewhere
+	$(BIN)/python -m sphinx -b linkcheck -q -D plot_gallery=0 docs docs/_build/linkcheck
+
 format: $(VENV)/.installed-dev  ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
 clean:  ## remove the environment, caches and build products
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf docs/_build docs/api/generated docs/auto_examples docs/sg_execution_times.rst
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -66,4 +77,9 @@ $(VENV)/.installed: $(REQUIREMENTS) | $(VENV)/bin/python
 $(VENV)/.installed-dev: $(REQUIREMENTS) | $(VENV)/bin/python
 	@echo "Installing sklearn_emma and its test tools into $(VENV); the first time takes a few minutes."
 	$(PIP) -e ".[test,lint]"
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: $(REQUIREMENTS) | $(VENV)/bin/python
+	@echo "Installing sklearn_emma and what builds its site into $(VENV); this takes a few minutes."
+	$(PIP) -e ".[docs]"
 	@touch $@ $(VENV)/.installed

@@ -59,7 +59,8 @@ X_broken = FAILURES.corrupt(X_cal, modalities, random_state=1, reference=X_train
 # %%
 # Three ways to calibrate a fitted classifier. All give a function from rows to sets, as a mask
 # (n_samples, n_classes). The last needs no more than a loop over ranges of the total energy, here
-# six with equally many calibration rows.
+# six with equally many calibration rows, or fewer where rows share the lowest energy: those whose
+# modalities are all as good as any.
 
 
 def conformal(model, X, y):
@@ -71,9 +72,9 @@ def conformal(model, X, y):
 def conformal_by_energy(model, X, y, n_ranges=6):
     """Calibrate on the rows of each range of total energy by themselves."""
     energy = emma.total_energy(X)
-    edges = np.quantile(energy, np.arange(1, n_ranges) / n_ranges)
+    edges = np.unique(np.quantile(energy, np.arange(1, n_ranges) / n_ranges))
     place = np.searchsorted(edges, energy)
-    parts = [conformal(model, X[place == k], y[place == k]) for k in range(n_ranges)]
+    parts = [conformal(model, X[place == k], y[place == k]) for k in range(len(edges) + 1)]
 
     def predict(rows):
         place = np.searchsorted(edges, emma.total_energy(rows))

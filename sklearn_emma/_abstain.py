@@ -79,7 +79,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         The label of refused rows.
     n_features_in_ : int
         Number of columns seen at fit, if the classifier tells.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if the classifier tells.
 
     See Also
@@ -99,7 +99,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     The total energy is high for unusual rows, such as those of a failing modality, and says nothing
     of intact rows between two classes; a callable can refuse both kinds.
 
-    :meth:`score` counts a refused row as an error.
+    ``score`` counts a refused row as an error.
 
     References
     ----------

@@ -187,7 +187,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Weights of the cross-modal energy.
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
-    mean_, scale_, median_ : ndarray of shape (n_features_in_,)
+    mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
         What columns are standardised with, and what gaps are filled with.
     history_ : dict of str to ndarray of shape (n_epochs,)
         Losses, and the gate's gain, bias and capacity after each epoch.
@@ -195,7 +195,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Epochs trained.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, when all are strings.
 
     See Also

@@ -1,6 +1,6 @@
 """Look at what a gate and its energies do: pictures, and reports on the health of modalities.
 
-Pictures are Displays as in scikit-learn: a class method computes and draws, :meth:`plot` draws
+Pictures are Displays as in scikit-learn: a class method computes and draws, ``plot`` draws
 again, and the artists stay at hand as attributes that end in an underscore. They need matplotlib
 (the extra ``plot``), which is imported when something is drawn. Without `ax` they draw on a figure
 of their own, which pyplot knows nothing of; a notebook shows it, and elsewhere
