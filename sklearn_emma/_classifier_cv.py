@@ -1,5 +1,7 @@
 """EMMAClassifierCV: settings of gate and loss chosen by cross-validation, trained together."""
 
+import time
+
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
@@ -23,7 +25,7 @@ class EMMAClassifierCV(EMMAClassifier):
     fraction of the time: in every fold the energies are learned once, and all settings train
     together, as one model with stacked parameters that goes through the data once. Every setting
     sees what it would see alone, with the same random numbers, so that results are those of
-    GridSearchCV up to rounding.
+    GridSearchCV.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ class EMMAClassifierCV(EMMAClassifier):
         Class labels.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, when all are strings.
 
     See Also
@@ -118,8 +120,10 @@ class EMMAClassifierCV(EMMAClassifier):
 
     Notes
     -----
-    Matrix products of several small models at once may round otherwise than one by one. With few
-    rows and epochs that does not show; over thousands of steps training can amplify it.
+    Every setting goes through the same operations as alone: usually, its probabilities are those
+    of GridSearchCV to the last bit. Where the library behind torch adds up a product of stacked
+    matrices in another order than that of single ones, they differ by rounding, and many epochs
+    can amplify that.
 
     Examples
     --------
@@ -269,6 +273,9 @@ class EMMAClassifierCV(EMMAClassifier):
             )
             for rows in folds
         )
+        fits = [fit for fitted, _ in outcomes for fit in fitted]
+        if all(isinstance(fit, ValueError) for fit in fits):
+            raise fits[0]
         search = GridSearchCV(
             FittedElsewhere.holding(
                 params, list(ParameterGrid(grid)), folds, [fitted for fitted, _ in outcomes]
@@ -283,7 +290,9 @@ class EMMAClassifierCV(EMMAClassifier):
         self._take_over(search, np.array([seconds for _, seconds in outcomes]))
         if self.refit:
             best = one.set_params(**search.best_params_)
+            start = time.perf_counter()
             best.fit(X, y, sample_weight=sample_weight)
+            self.refit_time_ = time.perf_counter() - start
             own = self.get_params(deep=False)
             for name, value in vars(best).items():
                 if name not in own and name not in best.get_params(deep=False):
@@ -310,9 +319,9 @@ class EMMAClassifierCV(EMMAClassifier):
                 "to predict with. Set refit=True, or fit an EMMAClassifier with best_params_."
             )
 
-    def _read(self, X):
+    def _evaluate(self, X, function):
         self._check_refitted()
-        return super()._read(X)
+        return super()._evaluate(X, function)
 
     def _gate(self):
         self._check_refitted()

@@ -314,7 +314,6 @@ class BaseEMMA(GatedEstimator, ABC):
 
     def _apply_network(self, X, finish):
         """Return what the network returns for rows, finished by a function of tensors."""
-        modalities, potential = self._read(X)
         gate, predictor = self._gate(), self._predictor()
         load_arrays(predictor, self.network_weights_)
         predictor.double().eval()
@@ -323,7 +322,9 @@ class BaseEMMA(GatedEstimator, ABC):
             """Return the predictions of a block of rows."""
             return finish(predictor.fuse(predictor.encode(modalities), gate(potential)))
 
-        result = self._apply(predict, potential, *modalities)
+        result = self._evaluate(
+            X, lambda modalities, potential: self._apply(predict, potential, *modalities)
+        )
         if not np.isfinite(result).all():
             raise ValueError(
                 "The network returned values that are not finite for "

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compat import _check_feature_names_in
 from ._energies import ModalityEnergy
-from ._training.batches import blockwise
+from ._training.batches import blockwise, chunkwise
 from ._training.seeding import make_generator
 from ._training.weights import load_arrays
 from ._validation import check_table, standardise
@@ -56,10 +56,15 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
             )
         ]
 
-    def _read(self, X):
-        """Return standardised modalities with their gaps filled, and their potentials."""
+    def _evaluate(self, X, function):
+        """Apply a function of modalities, standardised and filled, and their potentials to rows."""
         check_is_fitted(self)
-        table = check_table(self, X, ensure_all_finite="allow-nan", reset=False)
+        floats = [np.float64, np.float32]  # chunks become float64 when they are standardised
+        table = check_table(self, X, ensure_all_finite="allow-nan", reset=False, dtype=floats)
+        return chunkwise(lambda rows: function(*self._read(rows)), table)
+
+    def _read(self, table):
+        """Return standardised modalities with their gaps filled, and their potentials."""
         modalities = self._standardise(table)
         energies = zip(self._energies(NAT * self.potential_scale_), modalities, strict=True)
         potential = np.column_stack([energy(x) for energy, x in energies])
@@ -102,6 +107,10 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         """Evaluate a function of rows of arrays."""
         return blockwise(method, *map(torch.from_numpy, arrays)).numpy()
 
+    def _ask_gate(self, X, method):
+        """Apply a function of potentials to rows."""
+        return self._evaluate(X, lambda _, potential: self._apply(method, potential))
+
     def energies(self, X):
         r"""Potential energies :math:`\Psi_i`: how unlike the training rows each modality is.
 
@@ -118,7 +127,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_modalities)
             Energies; infinite where a modality is missing altogether.
         """
-        return self._read(X)[1]
+        return self._evaluate(X, lambda _, potential: potential)
 
     def importance(self, X):
         r"""Importance :math:`\alpha_i` of each modality.
@@ -134,7 +143,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
             Sums to one over the modalities that are there, zero for the others.
         """
         gate = self._gate()
-        return self._apply(lambda potential: gate.state(potential).importance, self.energies(X))
+        return self._ask_gate(X, lambda potential: gate.state(potential).importance)
 
     def attention(self, X):
         r"""Attention :math:`\beta_i` to each modality: the gate.
@@ -149,7 +158,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_modalities)
             From 0 to 1; zero where a modality is missing altogether.
         """
-        return self._apply(self._gate(), self.energies(X))
+        return self._ask_gate(X, self._gate())
 
     def total_energy(self, X):
         r"""Total energy :math:`\sum_i E_i`: how uncertain the prediction is.
@@ -164,7 +173,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             Total energies. A missing modality counts like a typical failing one of the training.
         """
-        return self._apply(self._gate().total_energy, self.energies(X))
+        return self._ask_gate(X, self._gate().total_energy)
 
     def energy_threshold(self, X):
         """Modal energy below which a modality of a row passes the gate.
@@ -179,7 +188,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             Thresholds; infinite when everything passes.
         """
-        return self._apply(self._gate().energy_threshold, self.energies(X))
+        return self._ask_gate(X, self._gate().energy_threshold)
 
     def modal_energy(self, X):
         """Modal energies :math:`E_i`, which the gate compares.
@@ -194,7 +203,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_modalities)
             Modal energies; infinite where a modality is missing altogether.
         """
-        return self._apply(self._gate().modal_energy, self.energies(X))
+        return self._ask_gate(X, self._gate().modal_energy)
 
     def transform(self, X):
         r"""Gated columns :math:`\beta_i x_i`, for another estimator to follow in a Pipeline.
@@ -210,11 +219,15 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
             Standardised columns, gaps filled, times the attention to their modality, in the order
             of X; columns of no modality are left out.
         """
-        modalities, potential = self._read(X)
-        attention = self._apply(self._gate(), potential)
-        gated = [x * beta[:, None] for x, beta in zip(modalities, attention.T, strict=True)]
+        gate = self._gate()
         order = np.concatenate(self.modality_columns_).argsort()
-        return np.hstack(gated)[:, order]
+
+        def gated(modalities, potential):
+            attention = self._apply(gate, potential)
+            columns = [x * beta[:, None] for x, beta in zip(modalities, attention.T, strict=True)]
+            return np.hstack(columns)[:, order]
+
+        return self._evaluate(X, gated)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of :meth:`transform`.

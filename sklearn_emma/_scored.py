@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._attribution import attribute, descend
 from ._compat import _check_feature_names_in
-from ._training.batches import blockwise
+from ._training.batches import blockwise, chunkwise
 from ._training.seeding import make_generator
 from ._training.stage1 import Architecture
 from ._training.weights import load_arrays
@@ -38,17 +38,19 @@ class ScoredModalities(OutlierMixin, TransformerMixin):
 
     def _evaluate(self, table, method):
         """Apply a method of the energies to rows: (n_samples, n_modalities) or columns."""
-        return np.column_stack(
-            [
-                blockwise(partial(method, self._module(i)), torch.tensor(table[:, columns]))
-                for i, columns in enumerate(self.modality_columns_)
-            ]
-        )
+        methods = [partial(method, self._module(i)) for i in range(len(self.modality_columns_))]
+
+        def evaluate(rows):
+            rows = torch.from_numpy(np.array(rows, dtype=np.float64, order="C"))
+            pairs = zip(methods, self.modality_columns_, strict=True)
+            return np.column_stack([blockwise(f, rows[:, columns]) for f, columns in pairs])
+
+        return chunkwise(evaluate, table)
 
     def _evaluate_columns(self, X, method):
         """Apply a method that gives a value per column, in the order of the columns of X."""
         table = self._check(X)
-        values = np.zeros_like(table)
+        values = np.zeros(table.shape)
         values[:, np.concatenate(self.modality_columns_)] = self._evaluate(table, method)
         return values
 
@@ -65,7 +67,8 @@ class ScoredModalities(OutlierMixin, TransformerMixin):
 
     def _check(self, X):
         check_is_fitted(self)
-        return check_table(self, X, reset=False)
+        # the coordinates of an energy are float64 anyway
+        return check_table(self, X, reset=False, dtype=[np.float64, np.float32])
 
     def _energies(self, table):
         return self._on_scale(self._evaluate(table, EnergyEnsemble.potential))
@@ -287,7 +290,7 @@ class ScoredModalities(OutlierMixin, TransformerMixin):
             Typical rows, in the units of X; columns of no modality are those of X.
         """
         table = self._check(X)
-        typical = table.copy()
+        typical = table.astype(np.float64)
         typical[:, np.concatenate(self.modality_columns_)] = self._evaluate(table, descend)
         return typical
 

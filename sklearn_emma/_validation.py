@@ -38,7 +38,7 @@ def all_or_nothing(estimator):
         raise
 
 
-def check_table(estimator, X, *args, **kwargs):
+def check_table(estimator, X, *args, dtype=np.float64, **kwargs):
     """Validate a table of numbers, and name the columns that hold something else.
 
     Parameters
@@ -49,14 +49,16 @@ def check_table(estimator, X, *args, **kwargs):
         The table.
     *args, **kwargs : objects
         Passed to :func:`sklearn.utils.validation.validate_data`.
+    dtype : type or list of type, default=float64
+        Of the numbers; with a list, the first one unless they are of another one of it.
 
     Returns
     -------
-    ndarray of float64, or tuple
+    ndarray, or tuple
         What validate_data returned.
     """
     try:
-        return validate_data(estimator, X, *args, dtype=np.float64, **kwargs)
+        return validate_data(estimator, X, *args, dtype=dtype, **kwargs)
     except (TypeError, ValueError) as error:
         guilty = [] if issparse(X) or np.ndim(X) != 2 else _columns_without_numbers(X)
         if not guilty:

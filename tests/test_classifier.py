@@ -17,6 +17,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier
+from sklearn_emma._training import batches
 from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Swapped
 from sklearn_emma.datasets import make_multimodal_classification
 
@@ -734,6 +735,20 @@ def test_predictions_are_independent_of_the_other_rows(fitted, table):
         order = np.random.default_rng(1).permutation(len(X))
         np.testing.assert_allclose(
             getattr(fitted, method)(X.iloc[order]), together[order], rtol=1e-5, atol=1e-6
+        )
+
+
+def test_long_tables_are_read_in_chunks_and_float32_ones_as_they_are(fitted, table, monkeypatch):
+    X = table[0].copy()
+    X.iloc[3, :3] = np.nan
+    methods = ["predict_proba", "energies", "attention", "total_energy", "transform"]
+    for method in methods:
+        whole = getattr(fitted, method)(X)
+        with monkeypatch.context() as patch:
+            patch.setattr(batches, "_CHUNK", 50)
+            np.testing.assert_allclose(getattr(fitted, method)(X), whole, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            getattr(fitted, method)(X.astype(np.float32)), whole, rtol=1e-3, atol=1e-4
         )
 
 

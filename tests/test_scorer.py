@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma import DAEEnergyScorer, EnergyView
+from sklearn_emma._training import batches
 from sklearn_emma._training.denoising import Denoising
 
 GROUPS = {"left": [0, 1, 2], "right": [4, 3]}
@@ -365,6 +366,18 @@ def test_a_row_is_scored_the_same_in_any_company(fitted, method):
         assert_same(np.concatenate(parts), together[:n_rows])
     order = np.random.RandomState(0).permutation(len(rows))
     assert_same(score(rows[order]), together[order])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_long_tables_are_read_in_chunks_and_float32_ones_as_they_are(fitted, method, monkeypatch):
+    rows = make_table(70, seed=3)
+    whole = getattr(fitted, method)(rows)
+    monkeypatch.setattr(batches, "_CHUNK", 32)
+    assert_same(getattr(fitted, method)(rows), whole)
+    from_float32 = getattr(fitted, method)(rows.astype(np.float32))
+    assert from_float32.dtype == whole.dtype
+    scale = np.abs(whole).max()
+    np.testing.assert_allclose(from_float32 / scale, whole / scale, atol=1e-3)
 
 
 def test_many_modalities_sum_to_the_same_score_in_any_company():

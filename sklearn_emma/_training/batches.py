@@ -3,9 +3,13 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+# Rows of a table that are worked on at a time: all that lies between a table and its results needs
+# memory for no more of them.
+_CHUNK = 2**15
 #: Rows evaluated together. Always this many: a matrix product rounds differently in other shapes,
 #: and a row's result must not depend on the rows beside it.
 BLOCK = 1024
@@ -88,3 +92,23 @@ def blockwise(
     if output is None:
         raise ValueError("Expected at least one row, got none.")
     return output
+
+
+def chunkwise(function: Callable[[np.ndarray], np.ndarray], table: np.ndarray) -> np.ndarray:
+    """Apply a function of rows to a table of any length.
+
+    Parameters
+    ----------
+    function : callable
+        Takes rows and returns an array with one row per row.
+    table : ndarray of shape (n_samples, n_features)
+        The table.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, ...)
+        The results.
+    """
+    starts = range(0, len(table), _CHUNK)
+    results = [function(table[start : start + _CHUNK]) for start in starts]
+    return results[0] if len(results) == 1 else np.concatenate(results)
