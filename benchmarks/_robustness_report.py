@@ -12,11 +12,12 @@ LEVELS = [level for levels in FAILURES.values() for level in levels]
 class Results:
     """What the models reached on one task, trained on one corruption.
 
-    `records` is a dict from model to its records by seed.
+    `title` says which task and corruption, `records` is a dict from model to its records by seed.
     """
 
-    def __init__(self, name, metric, cells, records):
-        self.name, self.metric, self.records = name, metric, records
+    def __init__(self, name, training, metric, cells, records):
+        self.name, self.title = name, f"{name}, {training} training"
+        self.metric, self.records = metric, records
         self.groups, self.who, self.levels = map(np.array, zip(*cells, strict=True))
         self.models = [model for model in records if model != SPECIALIST]
 
@@ -57,7 +58,7 @@ def report_failures(results):
     """Print scores by failure, averaged over which modality it is."""
     columns = results.columns()
     _section(
-        f"{results.name}: {results.metric} by failure, mean over modalities",
+        f"{results.title}: {results.metric} by failure, mean over modalities",
         ["model", *(heading for heading, _ in columns)],
         [
             [model, *(_number(results.get(model)[:, mask]) for _, mask in columns)]
@@ -71,7 +72,7 @@ def report_modalities(results):
     for who in dict.fromkeys(results.who):
         mask = results.who == who
         _section(
-            f"{results.name}: {results.metric} when {who} fails".replace("fail fails", "fail"),
+            f"{results.title}: {results.metric} when {who} fails".replace("fail fails", "fail"),
             ["model", *results.levels[mask]],
             [[model, *map(spread, results.get(model)[:, mask].T)] for model in results.records],
         )
@@ -93,7 +94,7 @@ def report_groups(results):
             line += [spread(ratio[:, core].mean(axis=1)), spread(ratio.mean(axis=1))]
         lines.append(line)
     header = ["model", "all cells", *GROUPS, "clean", "worst cell", "worst ratio"]
-    title = f"{results.name}: {results.metric}, means over the {len(core)} cells"
+    title = f"{results.title}: {results.metric}, means over the {len(core)} cells"
     _section(title, [*header, "ratio, core", "ratio, all"], lines)
 
 
@@ -113,7 +114,7 @@ def report_doubt(results):
             lines.append([f"{EMMA}, total energy", "-", *(mean(model, key) for key in keys), "-"])
     if lines:
         header = ["calibration error", "risk-coverage area", "pooled", "fit (s)"]
-        _section(f"{results.name}: doubt", ["model", *header], lines)
+        _section(f"{results.title}: doubt", ["model", *header], lines)
 
 
 def report_names(results):
@@ -133,7 +134,7 @@ def report_names(results):
     ]
     lines.append(["any", *(_number(named[:, mask]) for _, mask in columns)])
     title = (
-        f"{results.name}: rate at which {EMMA} names what fails (chance {1 / len(modalities):.2f})"
+        f"{results.title}: rate at which {EMMA} names what fails (chance {1 / len(modalities):.2f})"
     )
     _section(title, ["fails", *(heading for heading, _ in columns)], lines)
 
@@ -148,7 +149,8 @@ def report_tasks(all_results):
         for model, mean, rank in zip(models, means, ranks, strict=True)
     ]
     header = ["model", *(r.name for r in all_results), "mean", "mean rank"]
-    _section("All tasks: mean over all cells", header, lines)
+    title = all_results[0].title.replace(all_results[0].name, "all tasks")
+    _section(f"{title}: mean over all cells", header, lines)
 
 
 def _select(content, order, task, training):
@@ -182,7 +184,7 @@ def report(content, order, details=False):
             records = _select(content, order, name, training)
             if not records:
                 continue
-            results = Results(name, task["metric"], task["cells"], records)
+            results = Results(name, training, task["metric"], task["cells"], records)
             all_results.append(results)
             report_failures(results)
             if details:
