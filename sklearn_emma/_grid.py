@@ -102,15 +102,19 @@ def train_fold(params, grid, X, y, sample_weight):
     Returns
     -------
     fitted : list of EMMAClassifier or ValueError
-        In the order of ParameterGrid; an error where training diverged.
+        In the order of ParameterGrid; an error where training diverged, and in all places where the
+        rows cannot be learned from at all.
     seconds : float
         How long it took.
     """
     start = time.perf_counter()
     fold = _Fold(**params)
     fold._candidates = list(ParameterGrid(grid))
-    fold.fit(X, y, sample_weight=sample_weight)
-    return fold._fitted, time.perf_counter() - start
+    try:
+        fitted = fold.fit(X, y, sample_weight=sample_weight)._fitted
+    except ValueError as error:
+        fitted = [error] * len(fold._candidates)
+    return fitted, time.perf_counter() - start
 
 
 class _Fold(EMMAClassifier):
@@ -171,6 +175,7 @@ class FittedElsewhere(EMMAClassifier):
         }
         if get_config()["enable_metadata_routing"]:
             found.set_fit_request(rows=True, sample_weight=True)
+            found.set_score_request(sample_weight=True)
         return found
 
     def __sklearn_clone__(self):

@@ -3,18 +3,18 @@
 With the same seed, settings of the gate and of the loss see the same energies, failures, shuffles
 and initial weights; only what they learn differs. So their parameters are stacked, a batch goes
 through all of them at once, and whatever they share is computed once. Every setting does what it
-would do alone, in the same order, so that the results are the same up to rounding.
+would do alone, in the same order, so that the results are the same.
 """
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import functional_call, grad_and_value, vmap
 
 from sklearn_emma._training.gating import GatedTask, Strengths, gated_loss, ignorant_loss
 from sklearn_emma._training.net import Task
@@ -22,11 +22,11 @@ from sklearn_emma._training.net import Task
 #: The parameters that settings may differ in.
 STACKABLE = ("coldness", "lambda_capacity", "lambda_energy", "subset_weight")
 
-# Numbers that a step of the models of a chunk may keep. On a CPU they should stay in its cache.
-_CHUNK = {"cpu": 2**21, "cuda": 2**27}
-# The fused optimizer rounds the numbers of a tensor differently that do not fill a whole register:
-# the parameters of a model go through it stacked only where they do.
-_REGISTER = 8
+# Numbers that a step of the models of a chunk may keep; much smaller chunks cost time.
+_CHUNK = {"cpu": 2**24, "cuda": 2**27}
+# The fused optimizer takes so many numbers at a time on some CPU, and the rest of a tensor one by
+# one, which rounds them otherwise.
+_REGISTER = 16
 
 
 class Model(nn.Module):
@@ -56,7 +56,7 @@ class Model(nn.Module):
         strong = Strengths(*(values.get(name, 0.0) for name in STACKABLE[1:]))
         return gated_loss(self.gate, self.network, self.criterion, strong, batch, part)
 
-    def state_of_interest(self, values: Mapping[str, Tensor]) -> Tensor:
+    def state_of_interest(self) -> Tensor:
         """Return the gate's gain, bias and capacity."""
         return torch.stack([self.gate.gain, self.gate.bias, self.gate.capacity()])
 
@@ -86,94 +86,140 @@ class Chunk:
             # what is off in every setting is not computed
             if name == "coldness" or any(setting[name] for setting in settings.values())
         }
-        n = len(settings)
-        self.stacked = {
-            name: parameter.detach().repeat(n, *[1] * parameter.ndim).requires_grad_()
-            if parameter.requires_grad
-            else parameter.detach().repeat(n, *[1] * parameter.ndim)
-            for name, parameter in model.named_parameters()
-        }
+
+        def stack(x: Tensor) -> Tensor:
+            """Return as many copies as there are settings."""
+            return x.detach().repeat(len(settings), *[1] * x.ndim)
+
+        named = list(model.named_parameters())
+        self.learned = {name: stack(p) for name, p in named if p.requires_grad}
+        self.others = {name: stack(p) for name, p in named if not p.requires_grad}
         # the buffers of the gate are constants, those of a network may change as it learns
-        self.buffers = {
-            name: buffer.repeat(n, *[1] * buffer.ndim)
-            for name, buffer in model.named_buffers()
-            if not name.startswith("gate.")
-        }
-        self._cut()
+        for name, buffer in model.named_buffers():
+            if not name.startswith("gate."):
+                self.others[name] = stack(buffer)
 
-    def _cut(self) -> None:
-        """Say how the optimizer sees each parameter: stacked, or model by model."""
-        self.pieces = {}
-        for name, stacked in self.stacked.items():
-            if not stacked.requires_grad:
-                continue
-            if stacked.device.type != "cpu" or stacked[0].numel() % _REGISTER == 0:
-                self.pieces[name] = [stacked]
-                continue
-            stacked.grad = torch.zeros_like(stacked)
-            self.pieces[name] = list(stacked.detach().unbind())
-            for piece, gradient in zip(self.pieces[name], stacked.grad.unbind(), strict=True):
-                piece.grad = gradient
-
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for name, pieces in self.pieces.items():
-            if pieces[0] is self.stacked[name]:
-                self.stacked[name].grad = None
-            else:
-                self.stacked[name].grad.zero_()  # type: ignore[union-attr]
-
-    def loss(self, batch: Sequence[Tensor], part: Tensor | None) -> Tensor:
-        """Return the loss of each setting, of shape (n_settings,)."""
-        return self._call("loss", self.values, batch, part)
-
-    def _call(self, method: str, values: dict[str, Tensor], *shared: Any) -> Any:
-        def call(parameters: dict, buffers: dict, values: dict) -> Any:
-            return functional_call(self.model, {**parameters, **buffers}, (method, values, *shared))
-
-        return vmap(call, randomness="same")(self.stacked, self.buffers, values)
+    def learn(self, batch: Sequence[Tensor], part: Tensor | None) -> Tensor:
+        """Return the loss of each setting, and leave its gradient in the parameters."""
+        # The gradient of one model, for all of them: its products are those of a model alone. The
+        # gradient of all would round otherwise, and training amplifies that.
+        gradients, losses = self._call(grad_and_value(self._loss), self.values, batch, part)
+        for name, gradient in gradients.items():
+            self.learned[name].grad = gradient
+        return losses
 
     @torch.no_grad()
-    def after_step(self) -> None:
-        """Project the parameters of the gates."""
-        functional_call(self.model, self.stacked, ("project",))
+    def loss(self, batch: Sequence[Tensor]) -> Tensor:
+        """Return the loss of each setting, of shape (n_settings,)."""
+        return self._call(self._loss, self.values, batch, None)
+
+    def _loss(self, learned: dict, others: dict, *args: Any) -> Tensor:
+        return functional_call(self.model, learned | others, ("loss", *args))
 
     @torch.no_grad()
     def state_of_interest(self) -> Tensor:
         """Return gain, bias and capacity of each setting, of shape (n_settings, 3)."""
-        return self._call("state_of_interest", {})
+        return self._call(self._state, self.values)
+
+    def _state(self, learned: dict, others: dict, _: dict) -> Tensor:
+        return functional_call(self.model, learned | others, "state_of_interest")
+
+    def _call(self, function: Callable[..., Any], values: dict, *shared: Any) -> Any:
+        in_dims = (0, 0, 0, *[None] * len(shared))
+        stacked = vmap(function, in_dims, randomness="same")
+        return stacked(self.learned, self.others, values, *shared)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Project the parameters of the gates."""
+        functional_call(self.model, self.learned, "project")
 
     def state(self, place: int) -> dict[str, Tensor]:
         """Return parameters and buffers of the setting in a place."""
-        return {
-            name: values[place].detach().clone()
-            for name, values in (self.stacked | self.buffers).items()
-        }
+        return {name: x[place].clone() for name, x in (self.learned | self.others).items()}
 
-    @torch.no_grad()
-    def keep(self, places: list[int], optimizer: torch.optim.Optimizer) -> None:
+    def keep(self, places: list[int], optimizer: "StackedAdamW") -> None:
         """Go on with some of the settings; the optimizer's groups are to be made anew."""
         self.numbers = [self.numbers[place] for place in places]
-        self.values = {name: values[places] for name, values in self.values.items()}
-        self.buffers = {name: values[places] for name, values in self.buffers.items()}
-        before, old = self.pieces, self.stacked
-        self.stacked = {
-            name: values[places].requires_grad_(values.requires_grad)
-            for name, values in old.items()
+        self.values = {name: x[places] for name, x in self.values.items()}
+        self.others = {name: x[places] for name, x in self.others.items()}
+        for name, x in self.learned.items():
+            self.learned[name] = x[places]
+            optimizer.replace(x, self.learned[name], places)
+
+
+class StackedAdamW(torch.optim.Optimizer):
+    """AdamW for stacked parameters, rounding as torch's fused one does for each model alone.
+
+    Parameters
+    ----------
+    groups : list of dict
+        Groups of stacked parameters, of shape (n_models, ...).
+    lr, weight_decay : float
+        As for :class:`torch.optim.AdamW`.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float, weight_decay: float):
+        defaults = {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": weight_decay}
+        super().__init__(groups, defaults)
+        self.n_steps: Tensor | None = None
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Take a step."""
+        if self.n_steps is None:
+            device = self.param_groups[0]["params"][0].device
+            self.n_steps = torch.zeros((), dtype=torch.float32, device=device)
+        self.n_steps += 1
+        for group in self.param_groups:
+            parameters: list[Tensor] = []
+            gradients: list[Tensor] = []
+            means: list[Tensor] = []
+            squares: list[Tensor] = []
+            for parameter in group["params"]:
+                if parameter not in self.state:
+                    self._see(parameter, *(torch.zeros_like(parameter) for _ in range(2)))
+                state = self.state[parameter]
+                parameters += state["parameters"]
+                gradients += _pieces(parameter.grad.contiguous())
+                means += state["means"]
+                squares += state["squares"]
+            # what torch.optim.AdamW(fused=True) calls; that would count the steps of every piece
+            torch._fused_adamw_(
+                parameters,
+                gradients,
+                means,
+                squares,
+                [],
+                [self.n_steps] * len(parameters),
+                lr=group["lr"],
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def _see(self, parameter: Tensor, mean: Tensor, square: Tensor) -> None:
+        self.state[parameter] = {
+            "mean": mean,
+            "square": square,
+            "parameters": _pieces(parameter),
+            "means": _pieces(mean),
+            "squares": _pieces(square),
         }
-        self._cut()
-        for name, pieces in before.items():
-            states = [optimizer.state.pop(piece, {}) for piece in pieces]
-            if pieces[0] is old[name]:
-                states = [
-                    {k: v[places] if v.shape == old[name].shape else v for k, v in state.items()}
-                    for state in states
-                ]
-            else:
-                states = [states[place] for place in places]
-            for piece, state in zip(self.pieces[name], states, strict=True):
-                if state:  # none without a gradient
-                    optimizer.state[piece] = state
+
+    def replace(self, old: Tensor, new: Tensor, places: list[int]) -> None:
+        """Go on with some of the models of a parameter."""
+        state = self.state.pop(old)
+        self._see(new, state["mean"][places], state["square"][places])
+
+
+def _pieces(stacked: Tensor) -> Sequence[Tensor]:
+    """Cut a stack into what the fused optimizer rounds as it does for a model alone."""
+    whole = stacked.device.type != "cpu" or stacked[0].numel() % _REGISTER == 0
+    return [stacked] if whole else stacked.unbind()
 
 
 class StackedTask(Task):
@@ -205,7 +251,7 @@ class StackedTask(Task):
             self.ignorant_losses[number] = ignorant_loss(gate, task.criterion, strong, task.rows)
         device = task.rows.target.device
         limit = _CHUNK.get(device.type, _CHUNK["cuda"])
-        per_row = sum(len(p) for p in task.network.parameters() if p.ndim > 1)
+        per_row = sum(p.numel() // p.shape[-1] for p in task.network.parameters() if p.ndim > 1)
         per_row += 16 * task.rows.potential.shape[1] ** 2
         size = max(1, limit // (per_row * batch_size))
         n_chunks = math.ceil(len(settings) / size)
@@ -222,7 +268,8 @@ class StackedTask(Task):
         for chunk in self.chunks:
             for name, parameter in self.model.named_parameters():
                 kind = kinds.get(id(parameter), gate)
-                groups[kind]["params"] += chunk.pieces.get(name, [])
+                if name in chunk.learned:
+                    groups[kind]["params"].append(chunk.learned[name])
         return groups
 
     def epoch_data(self) -> Sequence[Tensor]:
@@ -232,13 +279,7 @@ class StackedTask(Task):
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the loss of each setting, and leave the gradients in the parameters."""
         part = self.task.draw_part(batch[0])
-        losses = []
-        for chunk in self.chunks:
-            chunk.zero_grad()
-            loss = chunk.loss(batch, part)
-            loss.sum().backward()
-            losses.append(loss.detach())
-        return torch.cat(losses)
+        return torch.cat([chunk.learn(batch, part) for chunk in self.chunks])
 
     def after_step(self) -> None:
         """Project the parameters of the gates."""
@@ -249,7 +290,7 @@ class StackedTask(Task):
         """Return the loss of each setting on the held-out rows."""
         if self.task.held_out is None:
             return None
-        return torch.cat([chunk.loss(self.task.held_out, None) for chunk in self.chunks])
+        return torch.cat([chunk.loss(self.task.held_out) for chunk in self.chunks])
 
     def places(self) -> Iterator[tuple[int, Chunk, int]]:
         """Yield the number of each setting, its chunk and its place there, in order of losses."""

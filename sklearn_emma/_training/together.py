@@ -11,13 +11,15 @@ from torch import Tensor
 
 from sklearn_emma._training.gating import GatedTask
 from sklearn_emma._training.net import EpochNet, Task
-from sklearn_emma._training.stacked import STACKABLE, Chunk, StackedTask
+from sklearn_emma._training.stacked import STACKABLE, Chunk, StackedAdamW, StackedTask
 from sklearn_emma._training.stage2 import Settings, net_parameters
 from sklearn_emma.nn import FusionNetwork
 
 
 class StackedNet(EpochNet):
     """The net for a :class:`StackedTask`; its parameters are those of :class:`EpochNet`."""
+
+    optimizer_: Any
 
     def train_all(self) -> dict[int, tuple[dict[str, Tensor], dict[str, np.ndarray]] | ValueError]:
         """Train the task.
@@ -35,6 +37,12 @@ class StackedNet(EpochNet):
         finally:
             self.notify("on_train_end")
         return self.outcomes_
+
+    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "StackedNet":
+        """Make the optimizer."""
+        groups = self.module_.parameter_groups()
+        self.optimizer_ = StackedAdamW(groups, self.lr, self.weight_decay)
+        return self
 
     def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> EpochNet:
         """Run the epochs; a setting that has stopped takes part no more."""
