@@ -223,6 +223,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         order = np.concatenate(self.modality_columns_).argsort()
 
         def gated(modalities, potential):
+            """Return the gated columns of a chunk of rows."""
             attention = self._apply(gate, potential)
             columns = [x * beta[:, None] for x, beta in zip(modalities, attention.T, strict=True)]
             return np.hstack(columns)[:, order]

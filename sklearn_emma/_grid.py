@@ -11,7 +11,6 @@ from sklearn.model_selection import ParameterGrid
 from ._classifier import EMMAClassifier
 from ._compat import Interval
 from ._training.stacked import STACKABLE
-from ._training.together import load_state, train_stacked
 
 #: The grid of the thesis.
 DEFAULT_GRID = {
@@ -121,6 +120,9 @@ class _Fold(EMMAClassifier):
     """Fits its candidates instead of itself."""
 
     def _train_task(self, task, settings):
+        # needs skorch, which takes longer to import than this package
+        from ._training.together import load_state, train_stacked
+
         outcomes = train_stacked(task, settings, self._candidates)
         self._fitted = []
         shared = {k: v for k, v in vars(self).items() if k not in self.get_params(deep=False)}

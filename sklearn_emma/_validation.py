@@ -47,10 +47,12 @@ def check_table(estimator, X, *args, dtype=np.float64, **kwargs):
         On behalf of which.
     X : array-like or DataFrame of shape (n_samples, n_features)
         The table.
-    *args, **kwargs : objects
+    *args : objects
         Passed to :func:`sklearn.utils.validation.validate_data`.
     dtype : type or list of type, default=float64
         Of the numbers; with a list, the first one unless they are of another one of it.
+    **kwargs : objects
+        As `args`.
 
     Returns
     -------

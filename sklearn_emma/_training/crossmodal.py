@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sklearn_emma._training.net import EpochNet, Task
+from sklearn_emma._training.task import Task, train
 from sklearn_emma.nn import CrossModalEnergy, noise_contrastive_loss
 
 # Rows are shown with noise of up to so many standard deviations, so that the log ratios are smooth
@@ -84,6 +84,7 @@ def train_cross_modal(
     batch_size: int,
     generator: torch.Generator,
     weights_generator: torch.Generator,
+    verbose: int | bool = False,
 ) -> CrossModalEnergy:
     """Learn how well modalities fit together.
 
@@ -99,6 +100,8 @@ def train_cross_modal(
         Source of shuffling and noise, on the device of the rows.
     weights_generator : torch.Generator
         Source of initial weights, on the CPU.
+    verbose : int or bool, default=False
+        Whether to show progress.
 
     Returns
     -------
@@ -108,13 +111,15 @@ def train_cross_modal(
     cross_modal = CrossModalEnergy(
         [x.shape[1] for x in modalities], bound=math.log(len(weight)), generator=weights_generator
     ).to(weight.device)
-    EpochNet(
+    train(
         Contrast(cross_modal, modalities, weight, generator),
+        "cross-modal energy",
+        verbose,
         batch_size=batch_size,
         lr=_LEARNING_RATE,
         max_epochs=_EPOCHS,
         weight_decay=_WEIGHT_DECAY,
-    ).train()
+    )
     return cross_modal.requires_grad_(False)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma._training.net import Task
+from sklearn_emma._training.task import Task
 from sklearn_emma.nn import DAEEnergy
 
 # Where lost rows are: uniform within this many scales of the centre, well beyond the training rows.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sklearn_emma._training.criteria import Criterion
 from sklearn_emma._training.crossmodal import in_company
-from sklearn_emma._training.net import Task
+from sklearn_emma._training.task import Task
 from sklearn_emma.corruption import Corruption, Reference
 from sklearn_emma.nn import (
     CrossModalEnergy,

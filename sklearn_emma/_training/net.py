@@ -1,8 +1,6 @@
 """The lean skorch net: a task trained epoch by epoch from tensors that stay on the device."""
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,56 +9,11 @@ from numpy.typing import ArrayLike
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from sklearn_emma._training.batches import shuffled, slices
+from sklearn_emma._training.batches import slices
+from sklearn_emma._training.task import Task
 
 # A fit is called diverged when it ends this many times worse than a model that knows nothing.
 _HOPELESS = 10.0
-
-
-class Task(nn.Module, ABC):
-    """Something to train: its parameters, its data, its loss.
-
-    Parameters
-    ----------
-    generator : torch.Generator
-        Source of all random numbers, on the device of the data.
-    """
-
-    #: Number of rows in an epoch.
-    n_samples: int
-    #: Loss of a model that knows nothing, or of each of several, to recognise divergence.
-    ignorant_loss: float | list[float]
-
-    def __init__(self, generator: torch.Generator):
-        super().__init__()
-        self.generator = generator
-
-    @abstractmethod
-    def epoch_data(self) -> Sequence[Tensor]:
-        """Return the rows of one epoch, corruption drawn afresh, as tensors of equal length."""
-
-    def shuffled_data(self) -> Sequence[Tensor]:
-        """Return the rows of one epoch in the order in which they are to be learned."""
-        return shuffled(self.epoch_data(), self.generator)
-
-    @abstractmethod
-    def loss(self, *batch: Tensor) -> Tensor:
-        """Return the loss of a batch: a scalar, or one for each of several models."""
-
-    @abstractmethod
-    def validation_loss(self) -> Tensor | None:
-        """Return the loss on rows held out, the same rows every epoch, or None without any."""
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the parameters with optimizer settings of their own, as torch takes them."""
-        return [{"params": list(self.parameters())}]
-
-    def after_step(self) -> None:
-        """Put parameters back within their constraints."""
-
-    def state_of_interest(self) -> dict[str, float]:
-        """Return what the history should hold beside the losses."""
-        return {}
 
 
 class EpochNet(NeuralNet):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_emma._training.denoising import Denoising, denoising_loss
-from sklearn_emma._training.net import Task
+from sklearn_emma._training.task import Task
 from sklearn_emma.nn.stacking import stack, stack_rows, unstack
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from sklearn_emma._training.gating import GatedTask, Strengths, gated_loss, ignorant_loss
-from sklearn_emma._training.net import Task
+from sklearn_emma._training.task import Task
 
 #: The parameters that settings may differ in.
 STACKABLE = ("coldness", "lambda_capacity", "lambda_energy", "subset_weight")

@@ -12,10 +12,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_emma._training.batches import blockwise
 from sklearn_emma._training.columns import column_scale, noise_range
 from sklearn_emma._training.denoising import Corruption, Denoising
-from sklearn_emma._training.net import EpochNet
-from sklearn_emma._training.progress import progress_callbacks
 from sklearn_emma._training.seeding import make_generator
 from sklearn_emma._training.side_by_side import SideBySide
+from sklearn_emma._training.task import train
 from sklearn_emma._training.views import EnergyView
 from sklearn_emma._training.weights import load_arrays, to_arrays
 from sklearn_emma.nn import DAEEnergy, EnergyEnsemble, SoftClip
@@ -163,16 +162,17 @@ def _train_group(jobs: Sequence[Job]) -> list[tuple[dict[str, np.ndarray], dict[
     together = SideBySide(tasks) if len(jobs) > 1 else None
     settings = jobs[0].settings
     what = f"energies of {len(jobs)} modalities" if together else f"energy of {jobs[0].name}"
-    history = EpochNet(
+    history = train(
         together or tasks[0],
+        what,
+        settings.verbose,
         batch_size=settings.batch_size,
         lr=settings.learning_rate,
         max_epochs=settings.max_epochs,
         early_stopping=settings.early_stopping,
         n_iter_no_change=settings.n_iter_no_change,
         tol=settings.tol,
-        callbacks=progress_callbacks(settings.verbose, what, settings.max_epochs),
-    ).train()
+    )
     if together is None:
         return [(_finish(jobs[0], energies[0]), history)]
     together.hand_back()

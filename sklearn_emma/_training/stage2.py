@@ -13,8 +13,7 @@ from torch import Tensor
 from sklearn_emma._training.criteria import Criterion
 from sklearn_emma._training.crossmodal import train_cross_modal
 from sklearn_emma._training.gating import Failures, GatedTask, PlainTask, Predictor, Rows, fill
-from sklearn_emma._training.net import EpochNet
-from sklearn_emma._training.progress import progress_callbacks
+from sklearn_emma._training.task import train
 from sklearn_emma._training.weights import load_arrays
 from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Reference, Swapped
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
@@ -57,6 +56,10 @@ def _with_fraction(corruption: Corruption, fraction: float) -> Corruption:
     corruption = copy.copy(corruption)
     corruption.fraction = fraction
     return corruption
+
+
+#: What is being trained, for the display of progress.
+GATE_AND_PREDICTOR = "gate and predictor"
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ def train_task(task: GatedTask, settings: Settings) -> dict[str, np.ndarray]:
     dict of str to ndarray of shape (n_epochs,)
         Losses, and the gate's gain, bias and capacity after each epoch.
     """
-    return EpochNet(task, **net_parameters(settings)).train()
+    return train(task, GATE_AND_PREDICTOR, settings.verbose, **net_parameters(settings))
 
 
 def net_parameters(settings: Settings) -> dict[str, Any]:
@@ -172,7 +175,7 @@ def net_parameters(settings: Settings) -> dict[str, Any]:
     Returns
     -------
     dict
-        Keywords of :class:`EpochNet`.
+        Keywords of :class:`~sklearn_emma._training.net.EpochNet`.
     """
     return {
         "batch_size": settings.batch_size,
@@ -182,9 +185,6 @@ def net_parameters(settings: Settings) -> dict[str, Any]:
         "early_stopping": settings.early_stopping,
         "n_iter_no_change": settings.n_iter_no_change,
         "tol": settings.tol,
-        "callbacks": progress_callbacks(
-            settings.verbose, "gate and predictor", settings.max_epochs
-        ),
     }
 
 
@@ -202,7 +202,7 @@ def train_stage2(
     gate_generator: torch.Generator,
     start: Mapping[str, np.ndarray] | None,
     cross_modal: CrossModalEnergy | None,
-    train: Callable[[GatedTask, Settings], dict[str, np.ndarray]] = train_task,
+    train_gated: Callable[[GatedTask, Settings], dict[str, np.ndarray]] = train_task,
 ) -> tuple[EnergyAttention, CrossModalEnergy | None, dict[str, np.ndarray]]:
     """Train gate and predictor.
 
@@ -235,7 +235,7 @@ def train_stage2(
         warmed up.
     cross_modal : CrossModalEnergy or None
         What goes with `start`; otherwise it is trained here.
-    train : callable, default=train_task
+    train_gated : callable, default=train_task
         Trains gate and predictor once the energies are scaled and the predictor is warm.
 
     Returns
@@ -267,6 +267,7 @@ def train_stage2(
             settings.batch_size,
             generator,
             gate_generator,
+            settings.verbose,
         )
     kept_back = None
     if held_out is not None:
@@ -274,14 +275,15 @@ def train_stage2(
         learn[held_out] = False
         rows, kept_back = rows.take(learn.nonzero().squeeze(1)), rows.take(held_out)
     if start is None and settings.pretrain_epochs:
-        EpochNet(
+        train(
             PlainTask(network, criterion, rows, fills, generator),
+            "warm start",
+            settings.verbose,
             batch_size=settings.batch_size,
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             max_epochs=settings.pretrain_epochs,
-            callbacks=progress_callbacks(settings.verbose, "warm start", settings.pretrain_epochs),
-        ).train()
+        )
     task = GatedTask(
         gate,
         network,
@@ -296,4 +298,4 @@ def train_stage2(
         subset_weight=settings.subset_weight,
         generator=generator,
     )
-    return gate, cross_modal, train(task, settings)
+    return gate, cross_modal, train_gated(task, settings)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from sklearn_emma._training.gating import GatedTask
-from sklearn_emma._training.net import EpochNet, Task
+from sklearn_emma._training.net import EpochNet
+from sklearn_emma._training.progress import progress_callbacks
 from sklearn_emma._training.stacked import STACKABLE, Chunk, StackedAdamW, StackedTask
-from sklearn_emma._training.stage2 import Settings, net_parameters
+from sklearn_emma._training.stage2 import GATE_AND_PREDICTOR, Settings, net_parameters
+from sklearn_emma._training.task import Task
 from sklearn_emma.nn import FusionNetwork
 
 
@@ -167,7 +169,11 @@ def train_stacked(
         cuda = [device] if device.type == "cuda" else []
         with nullcontext() if alone else torch.random.fork_rng(devices=cuda):
             stacked = StackedTask(task, group, settings.batch_size)
-            outcomes |= StackedNet(stacked, **net_parameters(settings)).train_all()
+            callbacks = progress_callbacks(
+                settings.verbose, GATE_AND_PREDICTOR, settings.max_epochs
+            )
+            net = StackedNet(stacked, callbacks=callbacks, **net_parameters(settings))
+            outcomes |= net.train_all()
     return [outcomes[i] for i in range(len(candidates))]
 
 

@@ -6,7 +6,8 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_emma._training.net import EpochNet, Task
+from sklearn_emma._training.net import EpochNet
+from sklearn_emma._training.task import Task
 
 
 def generator(seed=0):

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_emma._training.net import EpochNet, Task
+from sklearn_emma._training.net import EpochNet
 from sklearn_emma._training.progress import progress_callbacks
+from sklearn_emma._training.task import Task
 
 
 class Constant(Task):
