@@ -14,6 +14,9 @@ from ._validation import check_weights
 
 __all__ = ["area_under_risk_coverage", "expected_calibration_error", "risk_coverage_curve"]
 
+# What probabilities may be beyond 0 and 1, as sums of single precision are.
+_ROUNDING = 1e-6
+
 
 def risk_coverage_curve(y_true, y_pred, reject_score, *, sample_weight=None, loss="zero_one"):
     """Risk of a classifier that refuses the rows of highest score, for every threshold.
@@ -241,12 +244,13 @@ def _losses(loss, y_true, y_pred):
 
 def _confidence(y_true, y_proba, labels):
     """Return the confidence of each row, and whether what it is confident of is so."""
-    if y_proba.ndim > 2 or y_proba.min() < 0 or y_proba.max() > 1:
+    if y_proba.ndim > 2 or y_proba.min() < -_ROUNDING or y_proba.max() > 1 + _ROUNDING:
         raise ValueError(
             "y_proba must hold probabilities, from 0 to 1, in a vector or a matrix with one column "
             f"per class, got shape {y_proba.shape} and values from {y_proba.min():g} to "
             f"{y_proba.max():g}."
         )
+    y_proba = y_proba.clip(0, 1)
     n_classes = 2 if y_proba.ndim == 1 else y_proba.shape[1]
     classes = np.unique(y_true) if labels is None else column_or_1d(labels)
     if len(classes) != n_classes:

@@ -169,3 +169,13 @@ def test_wrong_input_to_calibration_is_explained(change, message):
         expected_calibration_error(
             **{"y_true": [0, 1], "y_proba": [[0.5, 0.5], [0.5, 0.5]], **change}
         )
+
+
+def test_probabilities_may_be_off_by_rounding_and_no_more():
+    y_proba = np.float32([[1.0, 0.0], [0.25, 0.75]])
+    off = np.float32([[1.0000001, -1e-8], [0.25, 0.75]])
+    y_true = [0, 1]
+    expected = expected_calibration_error(y_true, y_proba)
+    assert expected_calibration_error(y_true, off) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="must hold probabilities"):
+        expected_calibration_error(y_true, [[1.001, -0.001], [0.25, 0.75]])
