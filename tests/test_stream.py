@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from sklearn_emma import DAEEnergyScorer, EnergyView
 from sklearn_emma._stream import Reservoir
-from sklearn_emma._training.denoising import Denoising
+from sklearn_emma._training.side_by_side import SideBySide
 
 GROUPS = {"left": [0, 1, 2], "right": [4, 3]}
 
@@ -365,7 +365,7 @@ def test_a_batch_that_is_refused_leaves_the_stream_as_it_was(X, spoil, message):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_interrupted_call_leaves_the_stream_as_it_was(X, monkeypatch, method, error):
     scorer, other = (make_scorer(buffer_size=90).partial_fit(X[:100]) for _ in range(2))
-    loss, calls = Denoising.loss, []
+    loss, calls = SideBySide.loss, []
 
     def interrupt(self, *batch):
         calls.append(None)
@@ -374,7 +374,7 @@ def test_an_interrupted_call_leaves_the_stream_as_it_was(X, monkeypatch, method,
         return loss(self, *batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Denoising, "loss", interrupt)
+        patch.setattr(SideBySide, "loss", interrupt)
         with pytest.raises(error):
             getattr(scorer, method)(X[100:])
     assert len(calls) == 5
@@ -390,7 +390,7 @@ def test_an_interrupted_first_call_leaves_nothing(X, monkeypatch):
 
     scorer = make_scorer()
     with monkeypatch.context() as patch:
-        patch.setattr(Denoising, "loss", interrupt)
+        patch.setattr(SideBySide, "loss", interrupt)
         with pytest.raises(KeyboardInterrupt):
             scorer.partial_fit(X)
     assert vars(scorer) == vars(make_scorer())
