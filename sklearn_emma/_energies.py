@@ -10,7 +10,8 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
-from ._scorer import DAEEnergyScorer, fit_side_by_side
+from ._scorer import DAEEnergyScorer
+from ._training.stage1 import train_energies
 
 
 class ModalityEnergy:
@@ -179,7 +180,7 @@ def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
                 scorer.set_params(**{key: seed + i})
         kind = own if type(scorer) is DAEEnergyScorer else other
         kind.append((name, scorer, x, weight[chosen]))
-    fit, fit_own = memory.cache(_fit_scorer), memory.cache(fit_side_by_side, ignore=["n_jobs"])
+    fit, fit_own = memory.cache(_fit_scorer), memory.cache(_fit_side_by_side, ignore=["n_jobs"])
     fitted = dict(
         zip(
             (name for name, *_ in other),
@@ -191,6 +192,36 @@ def fit_scorers(scorers, modalities, weight, seed, *, n_jobs, memory):
         names, *jobs = zip(*own, strict=True)
         fitted.update(zip(names, fit_own(*map(list, jobs), n_jobs=n_jobs), strict=True))
     return {name: fitted[name] for name in scorers}
+
+
+def _fit_side_by_side(scorers, tables, weights, n_jobs):
+    """Fit scorers, each on a table of its own, training those of one shape side by side.
+
+    Parameters
+    ----------
+    scorers : list of DAEEnergyScorer
+        Unfitted; they are fitted in place.
+    tables : list of ndarray of shape (n_samples, n_features)
+        Training rows of each.
+    weights : list of ndarray of shape (n_samples,)
+        Their weights.
+    n_jobs : int or None
+        Processes for the rest, as in joblib.
+
+    Returns
+    -------
+    list of DAEEnergyScorer
+        The scorers.
+    """
+    begun = []
+    for scorer, table, weight in zip(scorers, tables, weights, strict=True):
+        scorer._validate_params()
+        begun.append(scorer._begin(table, weight))
+    outcomes = train_energies([job for jobs, _ in begun for job in jobs], n_jobs)
+    for jobs, finish in begun:
+        finish(outcomes[: len(jobs)])
+        outcomes = outcomes[len(jobs) :]
+    return scorers
 
 
 def _fit_scorer(scorer, x, weight):

@@ -407,33 +407,3 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
             low, high = np.quantile(scores, [0.25, 0.75])
             return float(max(low - 1.5 * (high - low), np.quantile(scores, 0.01)))
         return float(np.percentile(scores, 100.0 * self.contamination))
-
-
-def fit_side_by_side(scorers, tables, weights, n_jobs):
-    """Fit scorers, each on a table of its own, training those of one shape side by side.
-
-    Parameters
-    ----------
-    scorers : list of DAEEnergyScorer
-        Unfitted; they are fitted in place.
-    tables : list of ndarray of shape (n_samples, n_features)
-        Training rows of each.
-    weights : list of ndarray of shape (n_samples,)
-        Their weights.
-    n_jobs : int or None
-        Processes for the rest, as in joblib.
-
-    Returns
-    -------
-    list of DAEEnergyScorer
-        The scorers.
-    """
-    begun = []
-    for scorer, table, weight in zip(scorers, tables, weights, strict=True):
-        scorer._validate_params()
-        begun.append(scorer._begin(table, weight))
-    outcomes = train_energies([job for jobs, _ in begun for job in jobs], n_jobs)
-    for jobs, finish in begun:
-        finish(outcomes[: len(jobs)])
-        outcomes = outcomes[len(jobs) :]
-    return scorers
