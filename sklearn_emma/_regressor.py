@@ -131,7 +131,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Smallest relative improvement that counts for early stopping.
 
     n_jobs : int, default=None
-        Energies fitted at the same time, as in joblib.
+        Processes for energies, as in joblib. Those of like width train side by side in one anyway.
 
     memory : str, joblib.Memory or None, default=None
         Where fitted energies are cached, so that a search over the gate's parameters fits them
