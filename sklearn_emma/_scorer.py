@@ -103,7 +103,7 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
         Rows that :meth:`partial_fit` keeps, a uniform sample of all it has seen.
 
     n_jobs : int, default=None
-        Processes for modalities, as in joblib. Those of like width train side by side in one anyway.
+        Processes, as in joblib. Modalities of like width train side by side in one anyway.
 
     device : str or torch.device, default="auto"
         Where to train. "auto" takes CUDA when present, else the CPU.
