@@ -150,9 +150,8 @@ def _groups(jobs: Sequence[Job]) -> Iterator[list[int]]:
         group.append(i)
     for (n_samples, width, *_), group in alike:
         most = max(1, min(_MOST, _MOST_NUMBERS // (n_samples * width)))
-        n_parts = math.ceil(
-            len(group) / most
-        )  # whatever n_jobs is: results are not to depend on it
+        # whatever n_jobs is: results must not depend on it
+        n_parts = math.ceil(len(group) / most)
         yield from (part.tolist() for part in np.array_split(group, n_parts))
 
 
