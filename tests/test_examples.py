@@ -83,3 +83,12 @@ def test_refusing_by_probability_and_energy_leaves_fewer_errors():
 @pytest.mark.parametrize("name", ["plot_2_energies_htru2.py", "plot_3_failing_modalities.py"])
 def test_examples_on_htru2_run(name):
     assert run(name)
+
+
+@pytest.mark.slow
+def test_the_report_of_a_night_tells_the_noisy_and_the_silent_instrument():
+    rows = [line.split() for line in run("plot_6_look_inside.py").splitlines()[-3:]]
+    failing = {name: float(share) for name, share, *_ in rows}
+    assert failing["modality0"] < 0.1
+    assert failing["modality1"] == pytest.approx(0.3, abs=0.05)  # of the night
+    assert failing["modality2"] == pytest.approx(0.3, abs=0.05)
