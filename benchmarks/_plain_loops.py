@@ -2,7 +2,7 @@
 
 The same arithmetic on the same batches: views, noise, prototypes, gate, both predictions, failures
 drawn once per epoch. One modality after another, every energy of a failing table computed anew, and
-torch's AdamW as it comes: what one writes without thinking of speed.
+torch's Adam as it comes: what one writes without thinking of speed.
 """
 
 import math
@@ -35,8 +35,8 @@ def train(optimizer, cycle, loss):
 
 
 def make_optimizer(parameters, lr, n_rows, batch_size, epochs):
-    """Give AdamW with one cycle of the learning rate."""
-    optimizer = torch.optim.AdamW(parameters, lr=lr)
+    """Give Adam with one cycle of the learning rate."""
+    optimizer = torch.optim.Adam(parameters, lr=lr)
     steps = epochs * math.ceil(n_rows / batch_size)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=max(3, steps))
     return optimizer, cycle

@@ -63,7 +63,7 @@ class EMMAClassifierCV(EMMAClassifier):
     subset_weight : float, default=2.0
         As for :class:`EMMAClassifier`, where `param_grid` does not say.
 
-    pretrain_epochs, learning_rate, weight_decay, max_epochs, batch_size : objects
+    pretrain_epochs, learning_rate, l2_regularization, max_epochs, batch_size : objects
         As for :class:`EMMAClassifier`.
 
     early_stopping, validation_fraction, n_iter_no_change, tol : objects
@@ -166,7 +166,7 @@ class EMMAClassifierCV(EMMAClassifier):
         subset_weight=2.0,
         pretrain_epochs=10,
         learning_rate=0.003,
-        weight_decay="auto",
+        l2_regularization="auto",
         max_epochs=100,
         batch_size="auto",
         early_stopping=False,
@@ -197,7 +197,7 @@ class EMMAClassifierCV(EMMAClassifier):
         self.subset_weight = subset_weight
         self.pretrain_epochs = pretrain_epochs
         self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        self.l2_regularization = l2_regularization
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.early_stopping = early_stopping

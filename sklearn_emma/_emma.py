@@ -22,11 +22,11 @@ from ._training.stage2 import Settings, train_stage2, train_task, training_corru
 from ._training.weights import load_arrays, to_arrays
 from ._validation import (
     auto_batch_size,
-    auto_weight_decay,
     check_layer_sizes,
     check_table,
     check_weights,
     column_statistics,
+    weight_decay,
 )
 from .corruption import Corruption
 from .nn.crossmodal import NAT
@@ -49,7 +49,7 @@ class BaseEMMA(GatedEstimator, ABC):
         "subset_weight": [Interval(Real, 0, None, closed="left")],
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "l2_regularization": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -81,7 +81,7 @@ class BaseEMMA(GatedEstimator, ABC):
         subset_weight,
         pretrain_epochs,
         learning_rate,
-        weight_decay,
+        l2_regularization,
         max_epochs,
         batch_size,
         early_stopping,
@@ -108,7 +108,7 @@ class BaseEMMA(GatedEstimator, ABC):
         self.subset_weight = subset_weight
         self.pretrain_epochs = pretrain_epochs
         self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        self.l2_regularization = l2_regularization
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.early_stopping = early_stopping
@@ -278,7 +278,7 @@ class BaseEMMA(GatedEstimator, ABC):
             held_out = _hold_out(len(target), strata, self.validation_fraction, seed)
         params = self.get_params(deep=False)
         params["batch_size"] = auto_batch_size(self.batch_size, len(target))
-        params["weight_decay"] = auto_weight_decay(self.weight_decay, len(target))
+        params["weight_decay"] = weight_decay(self.l2_regularization, len(target))
         with seeded_layers(self.module, seed, device):
             gate, cross_modal, history = train_stage2(
                 network,

@@ -106,9 +106,11 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     learning_rate : float, default=0.003
         Largest learning rate of the cycle.
 
-    weight_decay : float or "auto", default="auto"
-        Weight decay of the predictor. "auto" takes (1000 / n_samples) squared, but at most 2:
-        small tables are easily learned by heart, large ones hardly.
+    l2_regularization : float or "auto", default="auto"
+        Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
+        weights of the predictor, biases apart, with N training rows. "auto" takes 5, times
+        :math:`(2000 / N)^2` for more than 2000 rows: small tables are easily learned by heart,
+        large ones hardly.
 
     max_epochs : int, default=100
         Passes over the training rows.
@@ -253,7 +255,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         subset_weight=2.0,
         pretrain_epochs=10,
         learning_rate=0.003,
-        weight_decay="auto",
+        l2_regularization="auto",
         max_epochs=100,
         batch_size="auto",
         early_stopping=False,
@@ -281,7 +283,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
             subset_weight=subset_weight,
             pretrain_epochs=pretrain_epochs,
             learning_rate=learning_rate,
-            weight_decay=weight_decay,
+            l2_regularization=l2_regularization,
             max_epochs=max_epochs,
             batch_size=batch_size,
             early_stopping=early_stopping,

@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from ._compat import _check_sample_weight
-from ._training.columns import mean_and_deviation
+from ._training.columns import draw_in_wild_values, mean_and_deviation
 from .nn.coordinates import FAR
 
 
@@ -237,23 +237,24 @@ def auto_batch_size(batch_size, n_samples):
     return min(int(batch_size), n_samples)
 
 
-def auto_weight_decay(weight_decay, n_samples):
-    """Return the weight decay of the predictor.
+def weight_decay(l2_regularization, n_samples):
+    """Return what a penalty on weights multiplies them with in the gradient of the mean loss.
 
     Parameters
     ----------
-    weight_decay : float or "auto"
-        "auto" takes (1000 / n_samples) squared, at most 2: small tables are easily learned by
-        heart, large ones hardly.
+    l2_regularization : float or "auto"
+        Strength of the penalty; "auto" takes 5, and less for more than 2000 rows.
     n_samples : int
         Number of training rows.
 
     Returns
     -------
     float
-        The weight decay.
+        The strength by number of rows.
     """
-    return min(2.0, (1000.0 / n_samples) ** 2) if weight_decay == "auto" else float(weight_decay)
+    if l2_regularization == "auto":
+        l2_regularization = 5.0 * min(1.0, 2000.0 / n_samples) ** 2
+    return l2_regularization / n_samples
 
 
 def check_layer_sizes(sizes):
@@ -266,7 +267,9 @@ def check_layer_sizes(sizes):
 
 
 def column_statistics(table, weight, estimator, used):
-    """Return mean and standard deviation of each column, NaN ignored, and warn of constant ones.
+    """Return mean and standard deviation of each column, and warn of constant ones.
+
+    NaN is ignored, and wild values are drawn in.
 
     Parameters
     ----------
@@ -291,7 +294,7 @@ def column_statistics(table, weight, estimator, used):
         If a column holds no value.
     """
     unused = ~np.isin(np.arange(table.shape[1]), used)
-    mean, scale, constant = mean_and_deviation(table, weight)
+    mean, scale, constant = mean_and_deviation(draw_in_wild_values(table, weight), weight)
     empty = np.isnan(mean) & ~unused
     if empty.any():
         raise ValueError(

@@ -257,9 +257,9 @@ def test_class_weights_of_other_classes(refuse):
         ("pretrain_epochs", -1),
         ("learning_rate", 0.0),
         ("learning_rate", np.inf),
-        ("weight_decay", -1.0),
-        ("weight_decay", np.nan),
-        ("weight_decay", "none"),
+        ("l2_regularization", -1.0),
+        ("l2_regularization", np.nan),
+        ("l2_regularization", "strong"),
         ("max_epochs", 0),
         ("max_epochs", 1.5),
         ("batch_size", 0),
@@ -280,10 +280,6 @@ def test_class_weights_of_other_classes(refuse):
 )
 def test_parameters_out_of_range(refuse, name, value):
     refuse(f"The '{name}' parameter of EMMAClassifier must be", **{name: value})
-
-
-def test_weight_decay_tells_what_it_may_be(refuse):
-    refuse(r"'weight_decay' .* must be a str among \{'auto'\} or a float", weight_decay="Auto")
 
 
 @pytest.mark.parametrize("sizes", [(), (8, 0), (8.5,), [[8]]])

@@ -215,11 +215,11 @@ def test_a_call_takes_as_many_steps_as_its_rows_are_worth(X):
 
 def test_prototypes_become_more_as_the_rows_do(X):
     scorer, n_prototypes = make_scorer(views="fine", calibration_fraction=0), []
-    for batch in (X[:10], X[10:100], X[100:]):
+    for batch in (X[:9], X[9:100], X[100:]):
         prototypes = scorer.partial_fit(batch).energy_weights_[0].get("members.0.prototypes", ())
         n_prototypes.append(len(prototypes))
         assert np.isfinite(scorer.transform(X)).all()
-    assert n_prototypes == [0, 5, 10]
+    assert n_prototypes == [0, 10, 20]
 
 
 @pytest.mark.parametrize("first", [2, 3, 7])

@@ -6,10 +6,10 @@ import pytest
 from sklearn_emma._validation import (
     all_or_nothing,
     auto_batch_size,
-    auto_weight_decay,
     column_statistics,
     standardise,
     warn_of_constants,
+    weight_decay,
 )
 
 
@@ -108,9 +108,9 @@ def test_automatic_batch_sizes(n_samples, expected):
 
 
 @pytest.mark.parametrize(
-    ("n_samples", "expected"), [(2, 2.0), (707, 2.0), (1000, 1.0), (2000, 0.25), (100_000, 1e-4)]
+    ("n_samples", "expected"), [(2, 2.5), (500, 1e-2), (2000, 2.5e-3), (20_000, 2.5e-6)]
 )
-def test_automatic_weight_decay(n_samples, expected):
-    assert auto_weight_decay("auto", n_samples) == pytest.approx(expected)
-    assert auto_weight_decay(0.3, n_samples) == 0.3
-    assert auto_weight_decay(0, n_samples) == 0.0
+def test_weights_decay_less_in_larger_tables(n_samples, expected):
+    assert weight_decay("auto", n_samples) == pytest.approx(expected)
+    assert weight_decay(3.0, n_samples) == 3.0 / n_samples
+    assert weight_decay(0, n_samples) == 0.0

@@ -6,6 +6,10 @@ import numpy as np
 
 from sklearn_emma._training.views import EnergyView
 
+# A value is wild so many times the range of the middle rows beyond them. The middle is half of the
+# rows, or, where those are all equal, nearly all.
+_WILD = 10.0
+_MIDDLES = ((0.25, 0.75), (0.01, 0.99))
 # Rows among which neighbours are looked for.
 _N_ROWS = 2000
 # The lowest level of noise that is found, for tables whose rows repeat; the highest level, one
@@ -45,8 +49,36 @@ def mean_and_deviation(
     return mean, deviation, deviation <= 10 * np.finfo(float).eps * np.abs(mean)
 
 
+def draw_in_wild_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the table with values beyond all bounds put on the bounds, for finding its scales.
+
+    One code for "no reading", such as -9999, among the training rows would stretch the standard
+    deviation of its column until nothing else is seen in it.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Rows, NaN where there is no value.
+    weight : ndarray of shape (n_samples,)
+        Their weights.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+        The same values within ten times the range of the middle rows, beside that range.
+    """
+    lows, highs = np.split(_quantiles(table, weight, sum(zip(*_MIDDLES, strict=True), ())), 2)
+    spread = highs - lows
+    # narrowest first; quartiles apart by rounding only are the same
+    varies = spread > 1e-9 * np.maximum(np.abs(lows), np.abs(highs))
+    found, first = varies.any(axis=0), varies.argmax(axis=0)[None]
+    low, high = (np.take_along_axis(q, first, axis=0)[0] for q in (lows, highs))
+    reach = np.where(found, _WILD * (high - low), np.inf)
+    return table.clip(low - reach, high + reach)
+
+
 def column_scale(x: np.ndarray, weight: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
-    r"""Centre and scale of columns.
+    r"""Centre and scale of columns, wild values drawn in.
 
     "standard" is mean and standard deviation. "robust" is the median and the interquartile range in
     standard deviations of a normal distribution, :math:`IQR / 1.349`, but at least half a standard
@@ -66,7 +98,7 @@ def column_scale(x: np.ndarray, weight: np.ndarray, scaling: str) -> tuple[np.nd
     centre, scale : ndarray of shape (n_features,)
         The scale of a constant column is one.
     """
-    mean, scale, constant = mean_and_deviation(x, weight)
+    mean, scale, constant = mean_and_deviation(draw_in_wild_values(x, weight), weight)
     scale = np.where(constant, 1.0, scale)
     if scaling == "standard":
         return mean, scale
@@ -107,14 +139,18 @@ def target_scale(y: np.ndarray, weight: np.ndarray, loss: str) -> tuple[np.ndarr
 
 
 def _quantiles(x: np.ndarray, weight: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
-    """Weighted quantiles of columns, as numpy's where the weights are equal."""
-    if (weight == weight[0]).all():
+    """Weighted quantiles of columns, NaN ignored, as numpy's where the weights are equal."""
+    if (weight == weight[0]).all() and not np.isnan(x).any():
         return np.quantile(x, levels, axis=0)
-    order = np.argsort(x, axis=0)
-    ordered, share = np.take_along_axis(x, order, axis=0), weight[order]
-    rank = (np.cumsum(share, axis=0) - 0.5 * share) / share.sum(axis=0)
-    columns = range(x.shape[1])
-    return np.array([[np.interp(q, rank[:, j], ordered[:, j]) for j in columns] for q in levels])
+    quantiles = np.full((len(levels), x.shape[1]), np.nan)
+    for j, column in enumerate(x.T):
+        order = np.argsort(column)[: np.count_nonzero(~np.isnan(column))]  # NaN comes last
+        if len(order) == 0:
+            continue
+        share = weight[order]
+        rank = (np.cumsum(share) - 0.5 * share) / share.sum()
+        quantiles[:, j] = np.interp(levels, rank, column[order])
+    return quantiles
 
 
 def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, float]:

@@ -16,7 +16,6 @@ _NOISE = 0.5
 _N_SHUFFLES = 2
 _EPOCHS = 50
 _LEARNING_RATE = 3e-3
-_WEIGHT_DECAY = 1e-2
 # Rows evaluated together: they have a number for every pair of modalities.
 _BLOCK = 4096
 
@@ -118,7 +117,6 @@ def train_cross_modal(
         batch_size=batch_size,
         lr=_LEARNING_RATE,
         max_epochs=_EPOCHS,
-        weight_decay=_WEIGHT_DECAY,
     )
     return cross_modal.requires_grad_(False)
 

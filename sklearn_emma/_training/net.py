@@ -33,7 +33,7 @@ class EpochNet(NeuralNet):
     max_epochs : int
         Epochs to train.
     weight_decay : float, default=0.0
-        Of AdamW.
+        Of Adam: strength of an L2 penalty on the parameters.
     early_stopping : bool, default=False
         Whether to stop when the validation loss has not improved for `n_iter_no_change` epochs,
         and go back to the best epoch.
@@ -61,7 +61,7 @@ class EpochNet(NeuralNet):
         super().__init__(
             module,
             criterion=nn.Identity,
-            optimizer=torch.optim.AdamW,
+            optimizer=torch.optim.Adam,
             batch_size=batch_size,
             lr=lr,
             max_epochs=max_epochs,
@@ -80,7 +80,7 @@ class EpochNet(NeuralNet):
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "EpochNet":
         """Make the fused optimizer."""
-        self.optimizer_ = torch.optim.AdamW(
+        self.optimizer_ = torch.optim.Adam(
             self.module_.parameter_groups(),
             lr=self.lr,
             weight_decay=self.weight_decay,

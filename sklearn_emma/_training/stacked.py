@@ -138,7 +138,7 @@ class Chunk:
         """Return parameters and buffers of the setting in a place."""
         return {name: x[place].clone() for name, x in (self.learned | self.others).items()}
 
-    def keep(self, places: list[int], optimizer: "StackedAdamW") -> None:
+    def keep(self, places: list[int], optimizer: "StackedAdam") -> None:
         """Go on with some of the settings; the optimizer's groups are to be made anew."""
         self.numbers = [self.numbers[place] for place in places]
         self.values = {name: x[places] for name, x in self.values.items()}
@@ -148,15 +148,15 @@ class Chunk:
             optimizer.replace(x, self.learned[name], places)
 
 
-class StackedAdamW(torch.optim.Optimizer):
-    """AdamW for stacked parameters, rounding as torch's fused one does for each model alone.
+class StackedAdam(torch.optim.Optimizer):
+    """Adam for stacked parameters, rounding as torch's fused one does for each model alone.
 
     Parameters
     ----------
     groups : list of dict
         Groups of stacked parameters, of shape (n_models, ...).
     lr, weight_decay : float
-        As for :class:`torch.optim.AdamW`.
+        As for :class:`torch.optim.Adam`.
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, weight_decay: float):
@@ -184,8 +184,8 @@ class StackedAdamW(torch.optim.Optimizer):
                 gradients += _pieces(parameter.grad.contiguous())
                 means += state["means"]
                 squares += state["squares"]
-            # what torch.optim.AdamW(fused=True) calls; that would count the steps of every piece
-            torch._fused_adamw_(
+            # what torch.optim.Adam(fused=True) calls; that would count the steps of every piece
+            torch._fused_adam_(
                 parameters,
                 gradients,
                 means,

@@ -12,7 +12,7 @@ from torch import Tensor
 from sklearn_emma._training.gating import GatedTask
 from sklearn_emma._training.net import EpochNet
 from sklearn_emma._training.progress import progress_callbacks
-from sklearn_emma._training.stacked import STACKABLE, Chunk, StackedAdamW, StackedTask
+from sklearn_emma._training.stacked import STACKABLE, Chunk, StackedAdam, StackedTask
 from sklearn_emma._training.stage2 import GATE_AND_PREDICTOR, Settings, net_parameters
 from sklearn_emma._training.task import Task
 from sklearn_emma.nn import FusionNetwork
@@ -43,7 +43,7 @@ class StackedNet(EpochNet):
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "StackedNet":
         """Make the optimizer."""
         groups = self.module_.parameter_groups()
-        self.optimizer_ = StackedAdamW(groups, self.lr, self.weight_decay)
+        self.optimizer_ = StackedAdam(groups, self.lr, self.weight_decay)
         return self
 
     def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> EpochNet:

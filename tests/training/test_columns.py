@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from sklearn_emma._training.columns import column_scale, mean_and_deviation, target_scale
+from sklearn_emma._training.columns import (
+    column_scale,
+    draw_in_wild_values,
+    mean_and_deviation,
+    target_scale,
+)
 from sklearn_emma._training.columns import noise_range as range_of_view
 from sklearn_emma._training.views import EnergyView
 
@@ -108,6 +113,43 @@ def test_weights_count_like_repeated_rows(scaling):
 def test_equal_weights_are_no_weights(scaling):
     table = normal(50)
     np.testing.assert_allclose(scale(table, scaling, np.full(50, 3.7)), scale(table, scaling))
+
+
+@scalings
+@pytest.mark.parametrize("value", [-9999.0, 1e9, -1e30])
+def test_a_wild_value_hardly_stretches_the_scale(scaling, value):
+    table = np.column_stack([normal(), np.r_[np.zeros(400), 1.0 + normal(100, 1)[:, 0]]])
+    centre, width = scale(table, scaling)
+    table[7] = value
+    with_it, wider = scale(table, scaling)
+    np.testing.assert_allclose(with_it, centre, atol=0.15)
+    # where most values are equal, what is wild is less clear
+    assert (np.abs(wider / width - 1.0) < [0.25, 0.25, 0.25, 2.0]).all()
+
+
+def test_values_are_drawn_in_to_ten_ranges_beyond_the_middle_and_no_further():
+    table = np.r_[np.linspace(0.0, 4.0, 101), 60.0, -1e5][:, None]
+    drawn = draw_in_wild_values(table, np.ones(len(table)))
+    low, high = np.quantile(table, [0.25, 0.75])
+    np.testing.assert_allclose(drawn.min(), low - 10.0 * (high - low))
+    np.testing.assert_allclose(drawn.max(), high + 10.0 * (high - low))
+    np.testing.assert_array_equal(drawn[:101], table[:101])
+
+
+@pytest.mark.parametrize("share", [0.002, 0.3])
+def test_rare_values_of_a_column_are_not_wild(share):
+    # a flag that is seldom set has no middle that varies
+    flag = (np.arange(1000) < 1000 * share).astype(float)[:, None]
+    np.testing.assert_array_equal(draw_in_wild_values(flag, np.ones(1000)), flag)
+
+
+def test_gaps_and_weights_do_not_disturb_what_is_wild():
+    table, weight = normal(), np.random.RandomState(1).uniform(0.5, 1.5, size=500)
+    table[3], table[::7, 0], table[:, 2] = 1e6, np.nan, np.nan
+    drawn = draw_in_wild_values(table, weight)
+    assert (drawn[3] < 30.0)[:2].all()
+    np.testing.assert_array_equal(np.isnan(drawn), np.isnan(table))
+    np.testing.assert_array_equal(np.delete(drawn, 3, axis=0), np.delete(table, 3, axis=0))
 
 
 def test_a_row_of_hardly_any_weight_hardly_counts():

@@ -8,7 +8,7 @@ import torch
 from sklearn_emma._training import stacked
 from sklearn_emma._training.criteria import ClassLoss
 from sklearn_emma._training.gating import Failures, GatedTask, Rows, Strengths, gated_loss
-from sklearn_emma._training.stacked import Chunk, Model, StackedAdamW, StackedTask
+from sklearn_emma._training.stacked import Chunk, Model, StackedAdam, StackedTask
 from sklearn_emma._training.stage2 import Settings, train_task
 from sklearn_emma._training.together import load_state, train_stacked
 from sklearn_emma.corruption import Noise, Reference
@@ -72,7 +72,7 @@ class Alone:
         self.gate, self.network = copy.deepcopy(task.gate), copy.deepcopy(task.network)
         self.gate.coldness, *strengths = setting.values()
         self.strengths = Strengths(*strengths)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = torch.optim.Adam(
             [
                 {"params": list(self.network.parameters())},
                 {"params": list(self.gate.parameters()), "weight_decay": 0.0},
@@ -108,7 +108,7 @@ def optimizer_of(chunk):
     groups = [{"params": []}, {"params": [], "weight_decay": 0.0}]
     for name, parameter in chunk.learned.items():
         groups[name.startswith("gate.")]["params"].append(parameter)
-    return StackedAdamW(groups, lr=0.05, weight_decay=0.1)
+    return StackedAdam(groups, lr=0.05, weight_decay=0.1)
 
 
 def batches(task, n):
@@ -208,7 +208,7 @@ def test_the_task_is_left_as_it_was(task):
     before = {name: value.clone() for name, value in task.state_dict().items()}
     together = StackedTask(task, SETTINGS, batch_size=N)
     together.loss(*together.epoch_data())
-    optimizer = StackedAdamW(together.parameter_groups(), lr=1.0, weight_decay=0.0)
+    optimizer = StackedAdam(together.parameter_groups(), lr=1.0, weight_decay=0.0)
     optimizer.step()
     for name, value in task.state_dict().items():
         assert torch.equal(value, before[name])

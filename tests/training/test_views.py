@@ -14,16 +14,15 @@ def test_a_view_of_nothing_but_noise_is_the_autoencoder_of_the_thesis():
     view = EnergyView(0.01)
     assert view.scaling == "standard"
     assert view.clip == np.inf
-    assert view.lost_fraction == 0.0
     assert view.n_prototypes == 0
     assert view.loss == "squared"
 
 
 @pytest.mark.parametrize(
     ("n_prototypes", "n_samples", "expected"),
-    [("auto", 19, 0), ("auto", 100, 5), ("auto", 100_000, 64), (0, 100, 0), (7, 2, 7)],
+    [("auto", 9, 0), ("auto", 100, 10), ("auto", 100_000, 128), (0, 100, 0), (7, 2, 7)],
 )
-def test_automatic_prototypes_are_one_in_twenty_rows(n_prototypes, n_samples, expected):
+def test_automatic_prototypes_are_one_in_ten_rows(n_prototypes, n_samples, expected):
     assert EnergyView("auto", n_prototypes=n_prototypes).count_prototypes(n_samples) == expected
 
 
@@ -39,8 +38,6 @@ def test_automatic_prototypes_are_one_in_twenty_rows(n_prototypes, n_samples, ex
         {"noise_ratio": np.inf},
         {"clip": 0.1},
         {"clip": np.inf},
-        {"lost_fraction": 0},
-        {"lost_fraction": 0.99},
         {"n_prototypes": np.int64(3)},
         {"loss": "robust"},
         {"scaling": "robust"},
@@ -67,11 +64,6 @@ def test_what_may_be_asked_for(values):
             'scaling must be "standard" or "robust", got',
         ),
         ("clip", [0, 0.0, -1.0, np.nan, -np.inf, None, "auto"], "clip must be a positive number"),
-        (
-            "lost_fraction",
-            [-0.1, 1, 1.5, np.nan, None, "some"],
-            r"lost_fraction must be in \[0, 1\), got",
-        ),
         (
             "n_prototypes",
             [-1, 2.5, None, "many"],
