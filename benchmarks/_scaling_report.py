@@ -1,8 +1,12 @@
 """Tables, exponents and the figure of the scaling benchmark."""
 
+from io import BytesIO
+
 import numpy as np
 from _tables import table
 
+# Modalities up to which what there is for every pair of them is not to be seen.
+FEW = 32
 MEASURES = {"seconds": "processor time (s)", "memory": "memory (MiB)"}
 
 
@@ -39,8 +43,10 @@ def report(records):
         by_method = curves(records, axis)
         print(f"\n#### Scaling with {axis}\n\n{_axis_table(axis, by_method)}", flush=True)
         for method, curve in by_method.items():
-            slopes = [s for measure in MEASURES for s in exponents(curve, measure)]
-            lines.append([axis, method, *("-" if s is None else f"{s:.2f}" for s in slopes)])
+            lines.append([axis, method, *_slopes(curve)])
+            if axis == "modalities" and curve[-1]["size"] > FEW:
+                few = [record for record in curve if record["size"] <= FEW]
+                lines.append([f"{axis} up to {FEW}", method, *_slopes(few)])
     header = [
         "size",
         "method",
@@ -50,6 +56,12 @@ def report(records):
         "memory, all",
     ]
     print(f"\n#### Exponents\n\n{table(header, lines)}", flush=True)
+
+
+def _slopes(curve):
+    """Format the exponents of time and memory."""
+    slopes = [slope for measure in MEASURES for slope in exponents(curve, measure)]
+    return ["-" if slope is None else f"{slope:.2f}" for slope in slopes]
 
 
 def _axis_table(axis, by_method):
@@ -77,6 +89,7 @@ def _cells(record):
 def draw(records, folder):
     """Draw time and memory against size, axis by axis, into scaling.png."""
     from matplotlib.figure import Figure
+    from PIL import Image  # comes with matplotlib
 
     axes = list(dict.fromkeys(record["axis"] for record in records))
     figure = Figure(figsize=(3.4 * len(axes), 6.0), layout="constrained")
@@ -89,7 +102,10 @@ def draw(records, folder):
         panels[-1, column].set_xlabel(axis)
         panels[0, column].legend(fontsize="x-small", frameon=False)
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "scaling.png", dpi=80)
+    buffer = BytesIO()
+    figure.savefig(buffer, dpi=80)
+    # few colours: the file is kept in the repository
+    Image.open(buffer).convert("RGB").quantize(64).save(folder / "scaling.png", optimize=True)
 
 
 def _colour(method):

@@ -24,7 +24,7 @@ AXES = {
         {"modalities": 2, "columns": 4, "epochs": 2},
         {
             f"{SCORER}.fit": {},
-            # more would not fit into 8 GiB
+            # ten million take many minutes
             f"{EMMA}.fit": {"most": 3_000_000},
             f"{SCORER}.score_samples": {},
             f"{EMMA}.predict_proba": {},
