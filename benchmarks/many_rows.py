@@ -5,13 +5,13 @@ python benchmarks/many_rows.py --rows 1000000
 
 import argparse
 import os
-import resource
 import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one core
 
 import numpy as np
 import torch
+from _memory import peak_memory
 from _tables import table
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -19,11 +19,6 @@ from sklearn_emma import EMMAClassifier
 from sklearn_emma.datasets import make_multimodal_classification
 
 N_TREES = 200
-
-
-def peak_memory():
-    """Give the most memory that this process has had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def bare_products(classifier, n_rows, block=1024):

@@ -16,8 +16,24 @@ _NOISE = 0.5
 _N_SHUFFLES = 2
 _EPOCHS = 50
 _LEARNING_RATE = 3e-3
-# Rows evaluated together: they have a number for every pair of modalities.
-_BLOCK = 4096
+# Rows evaluated together at most, and the numbers that they have, one for every pair of modalities.
+_BLOCK, _MOST_NUMBERS = 4096, 2**22
+
+
+def block_size(n_modalities: int) -> int:
+    """Return how many rows to evaluate together where they have a number for every pair.
+
+    Parameters
+    ----------
+    n_modalities : int
+        Number of modalities.
+
+    Returns
+    -------
+    int
+        At least one.
+    """
+    return max(1, min(_BLOCK, _MOST_NUMBERS // n_modalities**2))
 
 
 class Contrast(Task):
@@ -147,5 +163,6 @@ def in_company(
     Tensor of shape (n_samples, n_modalities)
         Potentials in company.
     """
-    blocks = zip(potential.split(_BLOCK), *(x.split(_BLOCK) for x in modalities), strict=True)
+    size = block_size(len(modalities))
+    blocks = zip(potential.split(size), *(x.split(size) for x in modalities), strict=True)
     return torch.cat([cross_modal(rows, psi, minimum, scale) for psi, *rows in blocks])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sklearn_emma._training.criteria import Criterion
-from sklearn_emma._training.crossmodal import in_company
+from sklearn_emma._training.crossmodal import block_size, in_company
 from sklearn_emma._training.task import Task
 from sklearn_emma.corruption import Corruption, Reference
 from sklearn_emma.nn import (
@@ -25,6 +25,9 @@ Predictor = FusionNetwork | GatedInputs
 
 # Share of rows that lose all modalities in the loss on random parts: then the prior is to be said.
 _NOTHING_LEFT = 0.05
+# Rows whose energies are computed together, as many as when rows are predicted: an energy keeps
+# many more numbers of a row than the row has.
+_SCORED_TOGETHER = 2**15
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class Failures:
     def score(self, rows: Rows, potentials: Sequence[Callable[[Tensor], Tensor]]) -> Rows:
         """Set the energies, and return the rows with their potentials."""
         self.potentials = potentials
-        scored = [energy(x) for energy, x in zip(potentials, rows.modalities, strict=True)]
+        pairs = zip(potentials, rows.modalities, strict=True)
+        scored = [_in_blocks(energy, x) for energy, x in pairs]
         return replace(rows, potential=torch.stack(scored, 1))
 
     def draw(self, rows: Rows) -> tuple[Rows, Tensor]:
@@ -124,8 +128,13 @@ class Failures:
         for i, (energy, x) in enumerate(zip(self.potentials, rows.modalities, strict=True)):
             where = changed[:, i].nonzero().squeeze(1)
             if len(where):
-                potential[where, i] = energy(x[where])
+                potential[where, i] = _in_blocks(energy, x[where])
         return replace(rows, potential=potential)
+
+
+def _in_blocks(energy: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the energies of rows, of so many at a time that memory does not matter."""
+    return torch.cat([energy(block) for block in x.split(_SCORED_TOGETHER)])
 
 
 class PlainTask(Task):
@@ -266,8 +275,11 @@ def ignorant_loss(
 ) -> float:
     """Return the loss of a gate as it starts and a predictor that knows nothing."""
     # the regularizers are no measure of success: they may be large however well it goes
-    state, intact = gate.state(rows.potential), torch.ones_like(rows.potential)
-    cost = float(regularizers(gate, state, strengths, intact, rows.weight))
+    cost, size = 0.0, block_size(rows.potential.shape[1])
+    for potential, weight in zip(rows.potential.split(size), rows.weight.split(size), strict=True):
+        state, intact = gate.state(potential), torch.ones_like(potential)
+        mean = float(regularizers(gate, state, strengths, intact, weight))
+        cost += mean * len(potential) / len(rows.potential)
     loss = criterion.ignorant_loss(rows.target, rows.weight)
     return float(1.0 + strengths.subset_weight) * loss + max(cost, 0.0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_emma._training.crossmodal import Contrast, in_company, train_cross_modal
+from sklearn_emma._training.crossmodal import Contrast, block_size, in_company, train_cross_modal
 from sklearn_emma.datasets import make_multimodal_classification
 from sklearn_emma.nn import CrossModalEnergy, noise_contrastive_loss
 
@@ -193,3 +193,9 @@ def test_blocks_give_what_the_whole_gives(table, monkeypatch):
     torch.testing.assert_close(blocks, whole)
     assert blocks[3, 1] == math.inf
     assert (blocks > potential).any()
+
+
+def test_the_more_pairs_of_modalities_the_fewer_rows_in_a_block():
+    assert block_size(2) == block_size(32)
+    assert block_size(128) * 128**2 == block_size(64) * 64**2
+    assert block_size(10_000) == 1

@@ -137,6 +137,23 @@ def test_scoring_sets_the_potentials(rows):
     assert rows.potential is not None
 
 
+def test_energies_see_so_many_rows_at_a_time(rows, monkeypatch):
+    monkeypatch.setattr("sklearn_emma._training.gating._SCORED_TOGETHER", 7)
+    seen = []
+
+    def energy(x):
+        seen.append(len(x))
+        return norm(x)
+
+    source = failures(rows, Missing(fraction=0.5))
+    scored = source.score(replace(rows, potential=None), [energy] * 3)
+    torch.testing.assert_close(scored.potential, rows.potential)
+    failed, indicator = source.draw(scored)
+    assert torch.equal(failed.potential.isinf(), indicator < 0)
+    assert max(seen) == 7
+    assert sum(seen) == 3 * N + (indicator < 0).sum()
+
+
 # --- the losses ---
 
 
@@ -300,6 +317,23 @@ def test_regularizers_are_counted_in_what_may_be_lost(rows, strength):
     energy = task(rows, lambda_energy=strength)
     assert energy.loss(*energy.epoch_data()) < 10 * energy.ignorant_loss
     assert energy.ignorant_loss >= ignorant_loss(rows)
+
+
+def test_pairs_of_modalities_are_counted_for_so_many_rows_at_a_time(rows, monkeypatch):
+    strengths = {"lambda_capacity": 0.1, "lambda_energy": 0.5}
+    whole = task(rows, **strengths).ignorant_loss
+    seen, state = [], EnergyAttention.state
+
+    def watched(gate, potential):
+        seen.append(len(potential))
+        return state(gate, potential)
+
+    monkeypatch.setattr(EnergyAttention, "state", watched)
+    # 63 numbers are seven rows of nine pairs
+    monkeypatch.setattr("sklearn_emma._training.crossmodal._MOST_NUMBERS", 63)
+    assert task(rows, **strengths).ignorant_loss == pytest.approx(whole)
+    assert max(seen) == 7
+    assert sum(seen) == N
 
 
 # --- the warm start ---
