@@ -11,7 +11,8 @@ from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
 from sklearn_emma._training import batches
 
 MODALITIES = {"a": [0, 1, 2], "b": [3, 4], "c": [5, 6, 7]}
-TINY = {"hidden_layer_sizes": (16, 8), "max_epochs": 8, "pretrain_epochs": 2, "random_state": 0}
+TINY = {"hidden_layer_sizes": (16, 8), "max_epochs": 5, "pretrain_epochs": 1, "random_state": 0}
+QUICK = DAEEnergyScorer(calibration_fraction=0, max_epochs=10)
 
 
 def make_rows(n_rows, seed):
@@ -59,9 +60,9 @@ def fitted():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the constant column
         return {
-            "classifier": EMMAClassifier(MODALITIES, **TINY).fit(X, y),
-            "regressor": EMMARegressor(MODALITIES, **TINY).fit(X, values),
-            "scorer": DAEEnergyScorer(MODALITIES, max_epochs=20, random_state=0).fit(complete),
+            "classifier": EMMAClassifier(MODALITIES, energy=QUICK, **TINY).fit(X, y),
+            "regressor": EMMARegressor(MODALITIES, energy=QUICK, **TINY).fit(X, values),
+            "scorer": DAEEnergyScorer(MODALITIES, max_epochs=10, random_state=0).fit(complete),
         }
 
 
