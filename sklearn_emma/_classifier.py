@@ -339,9 +339,13 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``.
+            Probabilities, in the order of ``classes_``. Rows in float32 are evaluated in single
+            precision, which is twice as fast, and their probabilities are float32; any others are
+            evaluated, and returned, as float64.
         """
-        return self._apply_network(X, lambda logits: logits.softmax(1))
+        return self._apply_network(
+            X, lambda logits: logits.mT.softmax(0).mT
+        )  # few classes: by columns
 
     def predict(self, X):
         """Most probable class of each row.

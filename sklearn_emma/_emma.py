@@ -316,15 +316,19 @@ class BaseEMMA(GatedEstimator, ABC):
         """Return what the network returns for rows, finished by a function of tensors."""
         gate, predictor = self._gate(), self._predictor()
         load_arrays(predictor, self.network_weights_)
-        predictor.double().eval()
+        predictor.requires_grad_(False).eval()
 
-        def predict(potential, *modalities):
+        def predict(attention, *modalities):
             """Return the predictions of a block of rows."""
-            return finish(predictor.fuse(predictor.encode(modalities), gate(potential)))
+            return finish(predictor.fuse(predictor.encode(modalities), attention))
 
-        result = self._evaluate(
-            X, lambda modalities, potential: self._apply(predict, potential, *modalities)
-        )
+        def apply(modalities, potential):
+            """Return the predictions of a chunk of rows."""
+            attention = self._apply(gate, potential).astype(modalities[0].dtype, copy=False)
+            predictor.to(torch.from_numpy(attention).dtype)
+            return self._apply(predict, attention, *modalities)
+
+        result = self._evaluate(X, apply)
         if not np.isfinite(result).all():
             raise ValueError(
                 "The network returned values that are not finite for "

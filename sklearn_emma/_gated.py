@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compat import _check_feature_names_in
 from ._energies import ModalityEnergy
-from ._training.batches import blockwise, chunkwise
+from ._training.batches import BLOCK, blockwise, chunkwise, precision_of
 from ._training.seeding import make_generator
 from ._training.weights import load_arrays
 from ._validation import check_table, standardise
@@ -31,6 +31,8 @@ GATE = (
 class GatedEstimator(TransformerMixin, BaseEstimator):
     """An estimator with fitted energies and a fitted gate.
 
+    Rows in float32 are evaluated in single precision, and any others in double.
+
     Its fit sets the modalities, ``mean_``, ``scale_``, ``median_``, ``energy_scorers_``,
     ``coldness_``, ``cross_modal_weights_`` and the attributes of the gate.
     """
@@ -38,6 +40,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def _standardise(self, table):
@@ -47,34 +50,50 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
             for columns in self.modality_columns_
         ]
 
-    def _energies(self, gap_costs):
+    def _energies(self, gap_costs, precision=torch.float64):
         """Return the energy of each modality."""
         return [
-            ModalityEnergy(name, self.energy_scorers_[name], self.median_[columns], gap_cost)
+            ModalityEnergy(
+                name, self.energy_scorers_[name], self.median_[columns], gap_cost, precision
+            )
             for name, columns, gap_cost in zip(
                 self.modality_names_, self.modality_columns_, gap_costs, strict=True
             )
         ]
 
     def _evaluate(self, X, function):
-        """Apply a function of modalities, standardised and filled, and their potentials to rows."""
+        """Apply a function of modalities, standardised and filled, and their potentials to rows.
+
+        The modalities are of the precision of X, in which rows are evaluated. The potentials, and
+        what the gate makes of them, are double.
+        """
         check_is_fitted(self)
-        floats = [np.float64, np.float32]  # chunks become float64 when they are standardised
+        floats = [np.float64, np.float32]
         table = check_table(self, X, ensure_all_finite="allow-nan", reset=False, dtype=floats)
-        return chunkwise(lambda rows: function(*self._read(rows)), table)
+        read = self._reader(precision_of(table))
+        return chunkwise(lambda rows: function(*read(rows)), table)
 
-    def _read(self, table):
-        """Return standardised modalities with their gaps filled, and their potentials."""
-        modalities = self._standardise(table)
-        energies = zip(self._energies(NAT * self.potential_scale_), modalities, strict=True)
-        potential = np.column_stack([energy(x) for energy, x in energies])
-        fills = [self.median_[columns] for columns in self.modality_columns_]
-        filled = [np.where(np.isnan(x), f, x) for x, f in zip(modalities, fills, strict=True)]
-        return filled, self._in_company(filled, potential)
+    def _reader(self, precision):
+        """Return what reads rows: standardised modalities without gaps, and their potentials."""
+        energies = self._energies(NAT * self.potential_scale_, precision)
+        cross_modal = self._cross_modal(precision)
+        dtype = np.float32 if precision == torch.float32 else np.float64
 
-    def _in_company(self, modalities, potential):
+        def read(table):
+            modalities = self._standardise(table)
+            pairs = zip(energies, modalities, strict=True)
+            # column by column in memory, which is how the gate reads them
+            potential = np.array([energy(x) for energy, x in pairs]).T
+            if np.isnan(table).any():
+                pairs = zip(modalities, self.modality_columns_, strict=True)
+                modalities = [np.where(np.isnan(x), self.median_[i], x) for x, i in pairs]
+            modalities = [x.astype(dtype, copy=False) for x in modalities]
+            return modalities, self._in_company(cross_modal, modalities, potential)
+
+        return read
+
+    def _in_company(self, cross_modal, modalities, potential):
         """Return the potentials with the evidence of the other modalities."""
-        cross_modal = self._cross_modal()
         if cross_modal is None:
             return potential
         minimum, scale = map(torch.from_numpy, (self.potential_min_, self.potential_scale_))
@@ -85,14 +104,14 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
 
         return self._apply(total, potential, *modalities)
 
-    def _cross_modal(self):
-        """Rebuild the cross-modal energy, in double precision; None where there is none."""
+    def _cross_modal(self, precision=torch.float64):
+        """Rebuild the cross-modal energy; None where there is none."""
         if self.cross_modal_weights_ is None:
             return None
         widths = [len(columns) for columns in self.modality_columns_]
         cross_modal = CrossModalEnergy(widths, generator=make_generator(0))
         load_arrays(cross_modal, self.cross_modal_weights_)
-        return cross_modal.double().requires_grad_(False)
+        return cross_modal.to(precision).requires_grad_(False)
 
     def _gate(self):
         """Rebuild the gate, in double precision."""
@@ -103,9 +122,12 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         load_arrays(gate, {name: getattr(self, f"{name}_") for name in GATE})
         return gate.double().requires_grad_(False)
 
-    def _apply(self, method, *arrays):
-        """Evaluate a function of rows of arrays."""
-        return blockwise(method, *map(torch.from_numpy, arrays)).numpy()
+    def _apply(self, method, potential, *modalities):
+        """Evaluate a function of rows of potentials, and of modalities if there are any."""
+        tensors = [torch.from_numpy(x) for x in (potential, *modalities)]
+        # potentials alone are few numbers
+        n_rows = BLOCK[tensors[-1].dtype if modalities else torch.float32]
+        return blockwise(method, *tensors, n_rows=n_rows).numpy()
 
     def _ask_gate(self, X, method):
         """Apply a function of potentials to rows."""
@@ -125,9 +147,10 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Energies; infinite where a modality is missing altogether.
+            Energies, always float64; infinite where a modality is missing altogether. Of rows in
+            float32 they are evaluated in single precision, which is twice as fast.
         """
-        return self._evaluate(X, lambda _, potential: potential)
+        return self._evaluate(X, lambda _, potential: np.ascontiguousarray(potential))
 
     def importance(self, X):
         r"""Importance :math:`\alpha_i` of each modality.
@@ -217,14 +240,14 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_used_features)
             Standardised columns, gaps filled, times the attention to their modality, in the order
-            of X; columns of no modality are left out.
+            and, if that is float32, in the dtype of X; columns of no modality are left out.
         """
         gate = self._gate()
         order = np.concatenate(self.modality_columns_).argsort()
 
         def gated(modalities, potential):
             """Return the gated columns of a chunk of rows."""
-            attention = self._apply(gate, potential)
+            attention = self._apply(gate, potential).astype(modalities[0].dtype, copy=False)
             columns = [x * beta[:, None] for x, beta in zip(modalities, attention.T, strict=True)]
             return np.hstack(columns)[:, order]
 

@@ -209,11 +209,12 @@ class FittedElsewhere(EMMAClassifier):
         if isinstance(fit, ValueError):
             raise fit
         vars(self).update({k: v for k, v in vars(fit).items() if k not in self.get_params(False)})
-        self._reader = reader
+        self._readings = reader
         return self
 
-    def _read(self, X):
-        return self._reader.read(X, super()._read)
+    def _reader(self, precision):
+        read = super()._reader(precision)
+        return lambda rows: self._readings.read(rows, read)
 
 
 def _key(params):

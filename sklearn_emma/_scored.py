@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._attribution import attribute, descend
 from ._compat import _check_feature_names_in
-from ._training.batches import blockwise, chunkwise
+from ._training.batches import BLOCK, blockwise, chunkwise, precision_of
 from ._training.seeding import make_generator
 from ._training.stage1 import Architecture
 from ._training.weights import load_arrays
@@ -36,16 +36,33 @@ class ScoredModalities(OutlierMixin, TransformerMixin):
         load_arrays(module, self.energy_weights_[i])
         return module.to(device=device, dtype=dtype).requires_grad_(False)
 
-    def _evaluate(self, table, method):
+    def _evaluate(self, table, method, precision=torch.float64):
         """Apply a method of the energies to rows: (n_samples, n_modalities) or columns."""
-        methods = [partial(method, self._module(i)) for i in range(len(self.modality_columns_))]
+        pairs = [
+            (self._reader(i, method, precision), columns)
+            for i, columns in enumerate(self.modality_columns_)
+        ]
 
         def evaluate(rows):
-            rows = torch.from_numpy(np.array(rows, dtype=np.float64, order="C"))
-            pairs = zip(methods, self.modality_columns_, strict=True)
-            return np.column_stack([blockwise(f, rows[:, columns]) for f, columns in pairs])
+            return np.column_stack([read(rows[:, columns]) for read, columns in pairs])
 
         return chunkwise(evaluate, table)
+
+    def _reader(self, i, method, precision):
+        """Return a method of the energy of modality i, as a function of rows of its columns."""
+        module = self._module(i)
+        module.prepare(precision)
+
+        def read(rows):
+            rows = torch.from_numpy(np.array(rows, dtype=np.float64, order="C"))
+            return blockwise(partial(method, module), rows, n_rows=BLOCK[precision]).numpy()
+
+        return read
+
+    def _energy(self, precision):
+        """Return the energy of a scorer of one modality, as a function of float64 rows."""
+        read = self._reader(0, EnergyEnsemble.potential, precision)
+        return lambda rows: self._on_scale(read(rows))
 
     def _evaluate_columns(self, X, method):
         """Apply a method that gives a value per column, in the order of the columns of X."""
@@ -57,6 +74,7 @@ class ScoredModalities(OutlierMixin, TransformerMixin):
     def _torch_energy(self, device):
         """Return the energy of a scorer of one modality on float32 tensors on the device."""
         module = self._module(0, device, torch.float32)
+        module.prepare(torch.float32)
         median, iqr = float(self.potential_median_[0]), float(self.potential_iqr_[0])
 
         @torch.no_grad()
@@ -67,11 +85,13 @@ class ScoredModalities(OutlierMixin, TransformerMixin):
 
     def _check(self, X):
         check_is_fitted(self)
-        # the coordinates of an energy are float64 anyway
+        # rows are centred and scaled in float64 anyway
         return check_table(self, X, reset=False, dtype=[np.float64, np.float32])
 
-    def _energies(self, table):
-        return self._on_scale(self._evaluate(table, EnergyEnsemble.potential))
+    def _energies(self, table, precision=None):
+        """Return energies as float64, evaluated in the precision of the rows unless in another."""
+        precision = precision_of(table) if precision is None else precision
+        return self._on_scale(self._evaluate(table, EnergyEnsemble.potential, precision))
 
     def _on_scale(self, potentials):
         return (potentials - self.potential_median_) / self.potential_iqr_
@@ -87,7 +107,8 @@ class ScoredModalities(OutlierMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Energies, in interquartile ranges above the median training row.
+            Energies, in interquartile ranges above the median training row; always float64. Of rows
+            in float32 they are evaluated in single precision, which is twice as fast.
         """
         return self._energies(self._check(X))
 
@@ -166,7 +187,8 @@ class ScoredModalities(OutlierMixin, TransformerMixin):
         .. [1] Bates, S. et al. (2023). Testing for outliers with conformal p-values. Annals of
            Statistics 51.
         """
-        energies = self._energies(self._check(X))
+        # like those that they are compared with
+        energies = self._energies(self._check(X), torch.float64)
         n_rows = len(self.calibration_energies_)
         if not n_rows:
             raise ValueError(

@@ -10,9 +10,10 @@ from torch import Tensor
 # Rows of a table that are worked on at a time: all that lies between a table and its results needs
 # memory for no more of them.
 _CHUNK = 2**15
-#: Rows evaluated together. Always this many: a matrix product rounds differently in other shapes,
-#: and a row's result must not depend on the rows beside it.
-BLOCK = 1024
+#: Rows evaluated together, by precision. Always this many: a matrix product rounds differently in
+#: other shapes, and a row's result must not depend on the rows beside it. More are faster, until
+#: what a layer returns no longer fits into the cache.
+BLOCK = {torch.float64: 1024, torch.float32: 4096}
 
 
 def shuffled(tensors: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
@@ -57,7 +58,7 @@ def slices(tensors: Sequence[Tensor], batch_size: int) -> Iterator[list[Tensor]]
 
 @torch.inference_mode()
 def blockwise(
-    function: Callable[..., Tensor], *tensors: Tensor, device: torch.device | str = "cpu"
+    function: Callable[..., Tensor], *tensors: Tensor, n_rows: int = BLOCK[torch.float64]
 ) -> Tensor:
     """Evaluate a function of rows in blocks of equal shape.
 
@@ -67,31 +68,47 @@ def blockwise(
         Takes a block of each tensor and returns a tensor with one row per row.
     *tensors : Tensor of shape (n_samples, ...)
         Arguments.
-    device : torch.device or str, default="cpu"
-        Where the function is evaluated.
+    n_rows : int, default=1024
+        Rows of a block.
 
     Returns
     -------
     Tensor of shape (n_samples, ...)
-        On the CPU, independent of how many rows were passed together; where a row stands in its
-        block may round it differently on some processors.
+        Independent of how many rows were passed together; where a row stands in its block may round
+        it differently on some processors.
     """
     n_samples = len(tensors[0])
     output: Tensor | None = None
-    for start in range(0, n_samples, BLOCK):
-        block = [tensor[start : start + BLOCK].to(device) for tensor in tensors]
-        n_rows = len(block[0])
-        if n_rows < BLOCK:
+    for start in range(0, n_samples, n_rows):
+        block = [tensor[start : start + n_rows] for tensor in tensors]
+        n_missing = n_rows - len(block[0])
+        if n_missing:
             block = [
-                torch.cat([rows, rows.new_zeros(BLOCK - n_rows, *rows.shape[1:])]) for rows in block
+                torch.cat([rows, rows.new_zeros(n_missing, *rows.shape[1:])]) for rows in block
             ]
-        result = function(*block)[:n_rows].cpu()
+        result = function(*block)[: n_rows - n_missing]
         if output is None:
             output = result.new_empty(n_samples, *result.shape[1:])
-        output[start : start + n_rows] = result
+        output[start : start + len(result)] = result
     if output is None:
         raise ValueError("Expected at least one row, got none.")
     return output
+
+
+def precision_of(table: np.ndarray) -> torch.dtype:
+    """Return the precision in which rows are evaluated: single for tables in single precision.
+
+    Parameters
+    ----------
+    table : ndarray
+        The rows.
+
+    Returns
+    -------
+    torch.dtype
+        The precision.
+    """
+    return torch.float32 if table.dtype == np.float32 else torch.float64
 
 
 def chunkwise(function: Callable[[np.ndarray], np.ndarray], table: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ def blame_columns(estimator, X, rows):
     by_itself = np.column_stack([e(x) for e, x in zip(scorers, filled, strict=True)])
     with np.errstate(divide="ignore"):
         of_gaps = np.column_stack([-np.log1p(-gap.mean(axis=1)) for gap in gaps]) * NAT * scale
-    potential = estimator._in_company(filled, by_itself + of_gaps)
+    potential = estimator._in_company(estimator._cross_modal(), filled, by_itself + of_gaps)
     worst = ((potential - estimator.potential_min_) / scale).argmax(axis=1)
     labels = getattr(estimator, "feature_names_in_", np.arange(estimator.n_features_in_))
     reasons, columns = np.empty(len(worst), dtype=object), np.empty(len(worst), dtype=object)

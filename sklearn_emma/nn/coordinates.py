@@ -53,6 +53,8 @@ class SoftClip(nn.Module):
     def __init__(self, n_features: int, limit: float = math.inf):
         super().__init__()
         self.limit = limit
+        #: Precision of the coordinates; None for that in which rows are centred.
+        self.precision: torch.dtype | None = None
         self.register_buffer("centre", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
 
@@ -77,9 +79,12 @@ class SoftClip(nn.Module):
         Tensor of shape (n_samples, n_features)
             Their coordinates.
         """
-        u = self._scaled(x)
-        beyond = torch.log1p(self._excess(u))
-        return u.clamp(-self.limit, self.limit) + u.sign() * beyond
+        u = self._scaled(x).to(self.precision)
+        if math.isinf(self.limit):
+            return u
+        within = u.clamp(-self.limit, self.limit)
+        beyond = u - within
+        return within + torch.copysign(torch.log1p(beyond.abs()), beyond)
 
     def bound(self, x: Tensor) -> Tensor:
         """Return rows with values beyond reach drawn back, to where their coordinates end anyway.

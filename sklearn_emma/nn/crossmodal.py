@@ -136,14 +136,15 @@ class CrossModalEnergy(nn.Module):
         modalities : sequence of Tensor of shape (n_samples, n_features)
             Standardised rows without gaps, one tensor per modality.
         trust : Tensor of shape (n_samples, n_modalities)
-            From 0 to 1, trust in each modality by itself; 0 where it is missing.
+            From 0 to 1, trust in each modality by itself; 0 where it is missing. It may be of
+            another precision than the modalities.
 
         Returns
         -------
         Tensor of shape (n_samples, n_modalities)
-            In nats.
+            In nats, of the precision of the trust.
         """
-        ratios = self.log_ratios(modalities).clamp(-self.bound, self.bound)
+        ratios = self.log_ratios(modalities).clamp(-self.bound, self.bound).to(trust.dtype)
         most = trust.amax(1, keepdim=True)
         weight = trust
         disagreement = torch.zeros_like(trust)

@@ -45,7 +45,7 @@ class Perceptron(nn.Module):
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = affine(x, weight, bias)
             if layer < last or self.activate_last:
-                x = torch.relu(x)
+                x = x.relu_()
         return x
 
 

@@ -37,36 +37,46 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from sklearn_emma.nn.numerics import log_sum_exp_, sum_log_cosh_, sum_softplus_, tanh
 from sklearn_emma.nn.stacking import affine
 
 __all__ = ["ACTIVATIONS", "Activation", "DAEEnergy"]
 
 
 class Activation(NamedTuple):
-    """A hidden unit: its response h, the integral H of h, and the slope h' given u and h(u)."""
+    """A hidden unit: its response h, the sum of H, the integral of h, over units, and the slope h'.
+
+    The sum may overwrite u; the slope is given u and h(u).
+    """
 
     response: Callable[[Tensor], Tensor]
     integral: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor, Tensor], Tensor]
 
 
-def log_cosh(u: Tensor) -> Tensor:
-    """:math:`\\log\\cosh u = |u| + \\log((1 + e^{-2|u|}) / 2)`, which does not overflow."""
-    magnitude = u.abs()
-    return magnitude + F.softplus(-2.0 * magnitude) - math.log(2.0)
-
-
-#: Activations by name, each with its integral H and its slope.
+#: Activations by name.
 ACTIVATIONS: dict[str, Activation] = {
-    "sigmoid": Activation(torch.sigmoid, F.softplus, lambda u, h: h * (1.0 - h)),
-    "tanh": Activation(torch.tanh, log_cosh, lambda u, h: 1.0 - h * h),
+    "sigmoid": Activation(torch.sigmoid, sum_softplus_, lambda u, h: h * (1.0 - h)),
+    "tanh": Activation(tanh, sum_log_cosh_, lambda u, h: 1.0 - h * h),
     "relu": Activation(
-        torch.relu, lambda u: 0.5 * torch.relu(u) ** 2, lambda u, h: (u > 0).to(u.dtype)
+        torch.relu, lambda u: 0.5 * (torch.relu(u) ** 2).sum(-1), lambda u, h: (u > 0).to(u.dtype)
     ),
-    "identity": Activation(lambda u: u, lambda u: 0.5 * u * u, lambda u, h: torch.ones_like(u)),
+    "identity": Activation(
+        lambda u: u, lambda u: 0.5 * (u * u).sum(-1), lambda u, h: torch.ones_like(u)
+    ),
 }
+
+
+class _Constants(NamedTuple):
+    """What is applied to rows, and does not depend on them."""
+
+    weights: list[Tensor]
+    biases: list[Tensor]
+    visible_bias: Tensor
+    scaled_prototypes: Tensor
+    prototype_offsets: Tensor
+    temperature: Tensor
 
 
 class DAEEnergy(nn.Module):
@@ -119,6 +129,7 @@ class DAEEnergy(nn.Module):
                 f"{tuple(hidden_layer_sizes)!r}."
             )
         self.activation = activation
+        self._frozen: _Constants | None = None
         widths = [n_features, *hidden_layer_sizes]
         self.weights = nn.ParameterList()
         self.hidden_biases = nn.ParameterList()
@@ -151,20 +162,36 @@ class DAEEnergy(nn.Module):
         self.log_temperature.fill_(math.log(temperature))
         self.weights[-1].mul_(0.1)
 
+    def freeze(self) -> None:
+        """Work out once what depends on the weights alone; call it when they change no more."""
+        self._frozen = self._constants()
+
+    def _constants(self) -> "_Constants":
+        """Return what is applied to rows."""
+        if self._frozen is not None:
+            return self._frozen
+        weights, biases, visible = list(self.weights), list(self.hidden_biases), self.visible_bias
+        if not self.n_prototypes:
+            return _Constants(weights, biases, visible, *[visible] * 3)  # of no use
+        temperature = self.log_temperature.exp()[..., None]
+        scaled = self.prototypes / temperature[..., None]
+        offsets = self.prototype_biases - 0.5 * (scaled * self.prototypes).sum(-1)
+        return _Constants(weights, biases, visible, scaled, offsets, temperature)
+
     def _pass(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Inputs u of every hidden layer, and responses h(u) of all but the last."""
+        weights, biases, *_ = self._constants()
         response = ACTIVATIONS[self.activation].response
-        inputs, responses = [affine(x, self.weights[0], self.hidden_biases[0])], []
-        for weight, bias in zip(self.weights[1:], self.hidden_biases[1:], strict=True):
+        inputs, responses = [affine(x, weights[0], biases[0])], []
+        for weight, bias in zip(weights[1:], biases[1:], strict=True):
             responses.append(response(inputs[-1]))
             inputs.append(affine(responses[-1], weight, bias))
         return inputs, responses
 
     def _affinities(self, x: Tensor) -> Tensor:
         """Return u_k(x) of the prototypes."""
-        precision = torch.exp(-self.log_temperature)[..., None]
-        offsets = self.prototype_biases - 0.5 * precision * self.prototypes.square().sum(-1)
-        return affine(x, precision[..., None] * self.prototypes, offsets)
+        constants = self._constants()
+        return affine(x, constants.scaled_prototypes, constants.prototype_offsets)
 
     def potential(self, x: Tensor) -> Tensor:
         r""":math:`\Psi(x)`, lower for likelier rows.
@@ -179,12 +206,11 @@ class DAEEnergy(nn.Module):
         Tensor of shape (n_samples,)
             Each row's energy, independent of the other rows.
         """
-        inputs, _ = self._pass(x)
-        hidden = ACTIVATIONS[self.activation].integral(inputs[-1]).sum(-1)
+        constants = self._constants()
+        hidden = ACTIVATIONS[self.activation].integral(self._pass(x)[0][-1])
         if self.n_prototypes:
-            temperature = self.log_temperature.exp()[..., None]
-            hidden = hidden + temperature * self._affinities(x).logsumexp(-1)
-        return 0.5 * ((x - self.visible_bias.unsqueeze(-2)) ** 2).sum(-1) - hidden
+            hidden = hidden + constants.temperature * log_sum_exp_(self._affinities(x))
+        return 0.5 * (x - constants.visible_bias.unsqueeze(-2)).square().sum(-1) - hidden
 
     def reconstruct(self, x: Tensor) -> Tensor:
         r""":math:`r(x) = x - \nabla\Psi(x)`, the denoised rows.

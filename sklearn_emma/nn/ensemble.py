@@ -60,6 +60,20 @@ class EnergyEnsemble(nn.Module):
         self.register_buffer("level", torch.zeros(len(members)))
         self.register_buffer("spread", torch.ones(len(members)))
 
+    def prepare(self, precision: torch.dtype) -> None:
+        """Get ready to score rows; the weights must not change any more.
+
+        Parameters
+        ----------
+        precision : torch.dtype
+            What members are evaluated in. Rows are centred and scaled, and members compared, in the
+            precision of the coordinates.
+        """
+        self.members.to(precision)
+        for member, see in zip(self.members, self.coordinates, strict=True):
+            member.freeze()
+            see.precision = precision
+
     def potentials(self, x: Tensor) -> Tensor:
         """Potential of each member, as it is.
 
@@ -74,7 +88,8 @@ class EnergyEnsemble(nn.Module):
             Potentials.
         """
         pairs = zip(self.members, self.coordinates, strict=True)
-        return torch.stack([member.potential(see(x)) for member, see in pairs], 1)
+        # column by column in memory, which is how members are compared
+        return torch.stack([member.potential(see(x)) for member, see in pairs]).mT
 
     def _unusual(self, x: Tensor) -> Tensor:
         """Return u_k(x)."""

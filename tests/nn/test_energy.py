@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from sklearn_emma.nn import DAEEnergy
-from sklearn_emma.nn.energy import ACTIVATIONS, log_cosh
+from sklearn_emma.nn.energy import ACTIVATIONS
 
 N_FEATURES = 3
 activations = pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
@@ -37,7 +37,7 @@ def test_integral_and_slope_belong_to_the_response(activation):
     response, integral, slope = ACTIVATIONS[activation]
     u = torch.linspace(-4.0, 4.0, 81, dtype=torch.float64).requires_grad_()
     u_detached = u.detach()
-    (derivative,) = torch.autograd.grad(integral(u).sum(), u)
+    (derivative,) = torch.autograd.grad(integral(u.clone()), u)
     torch.testing.assert_close(derivative, response(u_detached))
     (derivative,) = torch.autograd.grad(response(u).sum(), u)
     torch.testing.assert_close(slope(u_detached, response(u_detached)), derivative)
@@ -157,12 +157,6 @@ def test_rows_do_not_see_each_other(sizes, n_prototypes):
     x = rows()
     one_by_one = torch.cat([energy(row.unsqueeze(0)) for row in x])
     torch.testing.assert_close(energy(x), one_by_one, rtol=1e-12, atol=1e-12)
-
-
-def test_log_cosh_does_not_overflow():
-    u = torch.tensor([-1e30, -1e4, -3.0, 0.0, 3.0, 1e4])
-    expected = torch.tensor([1e30, 1e4 - math.log(2), 2.3093, 0.0, 2.3093, 1e4 - math.log(2)])
-    torch.testing.assert_close(log_cosh(u), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_same_generator_same_weights_and_the_global_one_untouched():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sklearn_emma._training.batches import BLOCK, blockwise, shuffled, slices
+from sklearn_emma._training.batches import blockwise, shuffled, slices
 from sklearn_emma.nn import DAEEnergy, EnergyEnsemble, SoftClip
 
 
@@ -38,6 +38,9 @@ def test_shuffling_is_the_generators():
 
     assert torch.equal(order(1), order(1))
     assert not torch.equal(order(1), order(2))
+
+
+BLOCK = 1024
 
 
 def make_energy(kind):
@@ -79,6 +82,9 @@ def test_the_function_sees_only_blocks_of_one_shape(n_rows):
     x, y = torch.randn(n_rows, 3, generator=generator()), torch.arange(float(n_rows))
     assert torch.equal(blockwise(function, x, y), x[:, 0] + y)
     assert set(shapes) == {((BLOCK, 3), (BLOCK,))}
+    shapes.clear()
+    assert torch.equal(blockwise(function, x, y, n_rows=500), x[:, 0] + y)
+    assert set(shapes) == {((500, 3), (500,))}
 
 
 def test_no_rows_are_refused():

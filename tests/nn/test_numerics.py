@@ -1,0 +1,67 @@
+"""Fast forms of sums of logarithms are what their formulas say, at any size and with gradients."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sklearn_emma.nn.numerics import log_cosh, log_sum_exp_, sum_log_cosh_, sum_softplus_, tanh
+
+FORMULAS = {
+    sum_log_cosh_: lambda u: (u.abs() + F.softplus(-2.0 * u.abs()) - math.log(2.0)).sum(-1),
+    sum_softplus_: lambda u: F.softplus(u, threshold=1e3).sum(-1),
+    log_sum_exp_: lambda u: u.logsumexp(-1),
+}
+sums = pytest.mark.parametrize("fast", FORMULAS, ids=lambda function: function.__name__)
+
+
+def numbers(*shape, scale=3.0, dtype=torch.float64):
+    return scale * torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+@sums
+@pytest.mark.parametrize("n_terms", [1, 2, 63, 64, 65, 500])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 30.0])
+def test_sums_are_those_of_the_formula_for_any_number_of_terms(fast, n_terms, scale):
+    u = numbers(20, n_terms, scale=scale)
+    expected = FORMULAS[fast](u)
+    torch.testing.assert_close(fast(u.clone()), expected, rtol=1e-13, atol=1e-13)
+    single = fast(u.float())
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), expected, rtol=1e-5, atol=1e-6 * n_terms)
+
+
+@sums
+def test_sums_neither_overflow_nor_lose_the_largest_term(fast):
+    # products of two hundred terms near their bounds, in single precision
+    for value in (0.0, 1e-30, 1e30, -1e30):
+        u = torch.full((3, 200), value)
+        torch.testing.assert_close(fast(u.clone()), FORMULAS[fast](u))
+    u = torch.tensor([[1e30, -1e30, 0.0, 5.0]])
+    torch.testing.assert_close(fast(u.clone()), FORMULAS[fast](u))
+
+
+@sums
+def test_sums_have_the_gradient_of_the_formula(fast):
+    u = numbers(10, 70).requires_grad_()
+    u.data[:, 3] = 0.0  # where |u| has a kink
+    (expected,) = torch.autograd.grad(FORMULAS[fast](u).sum(), u)
+    (gradient,) = torch.autograd.grad(fast(u.clone()).sum(), u)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_tanh_without_a_gradient_is_the_same_function():
+    u = torch.cat([numbers(1000), torch.tensor([0.0, 1e30, -1e30, 400.0, -400.0])])
+    torch.testing.assert_close(tanh(u), torch.tanh(u.double()), rtol=0, atol=4e-16)
+    torch.testing.assert_close(tanh(u.float()), torch.tanh(u).float(), rtol=0, atol=2e-7)
+    assert tanh(torch.zeros(1)).item() == 0.0
+    u.requires_grad_()
+    (gradient,) = torch.autograd.grad(tanh(u).sum(), u)
+    torch.testing.assert_close(gradient, 1.0 - torch.tanh(u) ** 2)
+
+
+def test_log_cosh_does_not_overflow():
+    u = torch.tensor([-1e30, -1e4, -3.0, 0.0, 3.0, 1e4])
+    expected = torch.tensor([1e30, 1e4 - math.log(2), 2.3093, 0.0, 2.3093, 1e4 - math.log(2)])
+    torch.testing.assert_close(log_cosh(u), expected, rtol=1e-4, atol=1e-6)
