@@ -146,6 +146,12 @@ def quantile(values: Tensor, q: float) -> float:
     return float(values.sort().values[round(q * (len(values) - 1))])
 
 
+def _standard(reference: Reference) -> Reference:
+    """Return the reference of standardised rows without what wild values do to its units."""
+    means = [torch.zeros_like(mean) for mean in reference.means]
+    return Reference(means, [std.clamp(max=1.0) for std in reference.stds], reference.rows)
+
+
 def train_task(task: GatedTask, settings: Settings) -> dict[str, np.ndarray]:
     """Train gate and predictor from where they start.
 
@@ -248,7 +254,7 @@ def train_stage2(
         Losses, and the gate's gain, bias and capacity after each epoch.
     """
     device = rows.target.device
-    reference = Reference.from_tensors(rows.modalities, rows.weight, names)
+    reference = _standard(Reference.from_tensors(rows.modalities, rows.weight, names))
     probe = Failures(_with_fraction(corruption, 1.0), names, reference, generator)
     start_values: Mapping[str, np.ndarray]
     if start is None:

@@ -23,6 +23,28 @@ __all__ = ["SoftClip"]
 FAR = 1e15
 
 
+def soft_clip(u: Tensor, limit: float) -> Tensor:
+    r"""Return :math:`\phi(u)`.
+
+    Parameters
+    ----------
+    u : Tensor
+        Any finite numbers.
+    limit : float
+        How far from zero they are left as they are.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of `u`.
+    """
+    if math.isinf(limit):
+        return u
+    within = u.clamp(-limit, limit)
+    beyond = u - within
+    return within + torch.copysign(torch.log1p(beyond.abs()), beyond)
+
+
 class SoftClip(nn.Module):
     """Centre, scale and soften the columns of a modality.
 
@@ -79,12 +101,7 @@ class SoftClip(nn.Module):
         Tensor of shape (n_samples, n_features)
             Their coordinates.
         """
-        u = self._scaled(x).to(self.precision)
-        if math.isinf(self.limit):
-            return u
-        within = u.clamp(-self.limit, self.limit)
-        beyond = u - within
-        return within + torch.copysign(torch.log1p(beyond.abs()), beyond)
+        return soft_clip(self._scaled(x).to(self.precision), self.limit)
 
     def bound(self, x: Tensor) -> Tensor:
         """Return rows with values beyond reach drawn back, to where their coordinates end anyway.

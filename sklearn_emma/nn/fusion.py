@@ -2,8 +2,12 @@ r"""The predictor behind the gate: an encoder per modality and a head on the gat
 
 .. math::
 
-    h_i = \mathrm{encoder}_i(x_i), \qquad
+    h_i = \mathrm{encoder}_i(\phi(x_i)), \qquad
     \hat y = \mathrm{head}(\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1])
+
+Standardised values more than ten standard deviations from the mean are softened by :math:`\phi` of
+:class:`~sklearn_emma.nn.SoftClip`, so that wild values among the training rows cannot drown the
+rest.
 
 A predictor takes two steps, so that embeddings computed once can be fused under several gates:
 ``encode(modalities)`` and ``fuse(embeddings, attention)``. :class:`FusionNetwork` gates embeddings,
@@ -17,9 +21,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from sklearn_emma.nn.coordinates import soft_clip
 from sklearn_emma.nn.encoders import Encoders, Perceptron
 
 __all__ = ["FusionNetwork", "GatedInputs"]
+
+# Standard deviations from the mean beyond which values count logarithmically.
+_LIMIT = 10.0
 
 
 class FusionNetwork(nn.Module):
@@ -74,7 +82,7 @@ class FusionNetwork(nn.Module):
         Tensor of shape (n_modalities, n_samples, embedding_size)
             The embeddings.
         """
-        return self.encoders(modalities)
+        return self.encoders([soft_clip(x, _LIMIT) for x in modalities])
 
     def fuse(self, embeddings: Tensor, attention: Tensor) -> Tensor:
         """Gate the embeddings and predict.
