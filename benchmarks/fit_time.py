@@ -20,6 +20,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier
+from sklearn_emma._training.views import VIEWS
 from sklearn_emma._validation import auto_batch_size
 
 ENCODERS = (64, 48, 32)
@@ -32,7 +33,7 @@ def peers(task, epochs):
     batch_size = auto_batch_size("auto", len(y))
     tensors = [torch.tensor(X[:, c], dtype=torch.float32) for c in task.modalities.values()]
     target = torch.tensor(y)
-    n_prototypes = min(64, len(y) // 20)
+    n_prototypes = VIEWS["fine"].count_prototypes(len(y))
     layers = [len(task.modalities) * units for units in ENCODERS] + [ENCODERS[-1]]
     mlp = MLPClassifier(
         layers, batch_size=batch_size, max_iter=epochs, n_iter_no_change=epochs + 1, tol=0.0

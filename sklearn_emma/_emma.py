@@ -16,7 +16,7 @@ from ._modalities import resolve_modalities
 from ._predictor import build_predictor, check_predictor, seeded_layers
 from ._scorer import DAEEnergyScorer
 from ._training.device import resolve_device
-from ._training.gating import Rows, fill
+from ._training.failures import Rows, fill
 from ._training.seeding import draw_seed, make_generator
 from ._training.stage2 import Settings, train_stage2, train_task, training_corruption
 from ._training.weights import load_arrays, to_arrays

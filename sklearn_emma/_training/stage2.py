@@ -12,7 +12,8 @@ from torch import Tensor
 
 from sklearn_emma._training.criteria import Criterion
 from sklearn_emma._training.crossmodal import train_cross_modal
-from sklearn_emma._training.gating import Failures, GatedTask, PlainTask, Predictor, Rows, fill
+from sklearn_emma._training.failures import Failures, Rows, fill
+from sklearn_emma._training.gating import GatedTask, PlainTask, Predictor
 from sklearn_emma._training.task import train
 from sklearn_emma._training.weights import load_arrays
 from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Reference, Swapped

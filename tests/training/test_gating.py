@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from sklearn_emma._training.criteria import ClassLoss, ValueLoss
-from sklearn_emma._training.gating import Failures, GatedTask, PlainTask, Rows, fill
+from sklearn_emma._training.failures import Failures, Rows, fill
+from sklearn_emma._training.gating import GatedTask, PlainTask
 from sklearn_emma.corruption import Missing, Noise, Reference
 from sklearn_emma.nn import (
     CrossModalEnergy,
@@ -138,7 +139,7 @@ def test_scoring_sets_the_potentials(rows):
 
 
 def test_energies_see_so_many_rows_at_a_time(rows, monkeypatch):
-    monkeypatch.setattr("sklearn_emma._training.gating._SCORED_TOGETHER", 7)
+    monkeypatch.setattr("sklearn_emma._training.failures._SCORED_TOGETHER", 7)
     seen = []
 
     def energy(x):

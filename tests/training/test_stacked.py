@@ -7,7 +7,8 @@ import torch
 
 from sklearn_emma._training import stacked
 from sklearn_emma._training.criteria import ClassLoss
-from sklearn_emma._training.gating import Failures, GatedTask, Rows, Strengths, gated_loss
+from sklearn_emma._training.failures import Failures, Rows
+from sklearn_emma._training.gating import GatedTask, Strengths, gated_loss
 from sklearn_emma._training.stacked import Chunk, Model, StackedAdam, StackedTask
 from sklearn_emma._training.stage2 import Settings, train_task
 from sklearn_emma._training.together import load_state, train_stacked

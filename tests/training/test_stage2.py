@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_emma._energies import ModalityEnergy
 from sklearn_emma._training.criteria import ClassLoss
-from sklearn_emma._training.gating import Failures, Rows
+from sklearn_emma._training.failures import Failures, Rows
 from sklearn_emma._training.stage2 import (
     Settings,
     calibrate,
