@@ -27,6 +27,10 @@ GATE = (
     "bias",
 )
 
+# Numbers of a block, one for every pair of modalities of a row, that still fit into the cache; and
+# rows below which what is done per block takes longer than the rows.
+_PAIRS, _FEWEST = 2**18, 32
+
 
 class GatedEstimator(TransformerMixin, BaseEstimator):
     """An estimator with fitted energies and a fitted gate.
@@ -127,6 +131,7 @@ class GatedEstimator(TransformerMixin, BaseEstimator):
         tensors = [torch.from_numpy(x) for x in (potential, *modalities)]
         # potentials alone are few numbers
         n_rows = BLOCK[tensors[-1].dtype if modalities else torch.float32]
+        n_rows = max(_FEWEST, min(n_rows, _PAIRS // potential.shape[1] ** 2))
         return blockwise(method, *tensors, n_rows=n_rows).numpy()
 
     def _ask_gate(self, X, method):

@@ -126,6 +126,11 @@ def chunkwise(function: Callable[[np.ndarray], np.ndarray], table: np.ndarray) -
     ndarray of shape (n_samples, ...)
         The results.
     """
-    starts = range(0, len(table), _CHUNK)
-    results = [function(table[start : start + _CHUNK]) for start in starts]
-    return results[0] if len(results) == 1 else np.concatenate(results)
+    first = function(table[:_CHUNK])
+    if len(table) <= _CHUNK:
+        return first
+    results = np.empty((len(table), *first.shape[1:]), first.dtype)
+    results[:_CHUNK] = first
+    for start in range(_CHUNK, len(table), _CHUNK):
+        results[start : start + _CHUNK] = function(table[start : start + _CHUNK])
+    return results

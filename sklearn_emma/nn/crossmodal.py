@@ -109,9 +109,10 @@ class CrossModalEnergy(nn.Module):
         Tensor of shape (n_samples, n_modalities, n_modalities)
             The log ratios, symmetric; the diagonal is zero.
         """
-        n_units, m = embeddings.shape[2], embeddings.shape[1]
-        ratios = embeddings @ embeddings.mT / math.sqrt(n_units) + self.pair_bias + self.pair_bias.T
-        return ratios * (1.0 - torch.eye(m, dtype=ratios.dtype, device=ratios.device))
+        scaled = embeddings / math.sqrt(embeddings.shape[2])
+        ratios = torch.baddbmm(self.pair_bias + self.pair_bias.T, scaled, embeddings.mT)
+        ratios.diagonal(dim1=1, dim2=2).zero_()
+        return ratios
 
     def log_ratios(self, modalities: Sequence[Tensor]) -> Tensor:
         r""":math:`c_{ij}` of rows.
