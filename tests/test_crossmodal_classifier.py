@@ -58,7 +58,7 @@ def test_plausible_values_of_another_row_are_found_out(classifiers, alike, kind,
         else:
             assert abs(rise[:, i].mean()) < 0.5
             assert (np.delete(rise, i, axis=1) == 0).all()
-            assert abs(fall.mean()) < 0.02
+            assert abs(fall.mean()) < 0.04
     scores = [classifier.score(broken, y) for classifier in classifiers]
     assert scores[0] > scores[1] + 0.03
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from sklearn_emma._training.views import EnergyView
 
-# A value is wild so many times the range of the middle rows beyond them. The middle is half of the
-# rows, or, where those are all equal, nearly all.
-_WILD = 10.0
-_MIDDLES = ((0.25, 0.75), (0.01, 0.99))
+# A value is wild so many times the range of the middle rows beyond them: nine tenths of the rows, so
+# that heavy tails are not wild, or, where those are all equal, nearly all.
+_WILD = 5.0
+_MIDDLES = ((0.05, 0.95), (0.01, 0.99))
 # Rows among which neighbours are looked for.
 _N_ROWS = 2000
 # The lowest level of noise that is found, for tables whose rows repeat; the highest level, one
@@ -65,7 +65,7 @@ def draw_in_wild_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_samples, n_features)
-        The same values within ten times the range of the middle rows, beside that range.
+        The same values, none further from the middle rows than five times their range.
     """
     lows, highs = np.split(_quantiles(table, weight, sum(zip(*_MIDDLES, strict=True), ())), 2)
     spread = highs - lows

@@ -5,7 +5,7 @@ r"""The predictor behind the gate: an encoder per modality and a head on the gat
     h_i = \mathrm{encoder}_i(\phi(x_i)), \qquad
     \hat y = \mathrm{head}(\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1])
 
-Standardised values more than ten standard deviations from the mean are softened by :math:`\phi` of
+Standardised values more than a hundred standard deviations from the mean are softened by :math:`\phi` of
 :class:`~sklearn_emma.nn.SoftClip`, so that wild values among the training rows cannot drown the
 rest.
 
@@ -26,8 +26,8 @@ from sklearn_emma.nn.encoders import Encoders, Perceptron
 
 __all__ = ["FusionNetwork", "GatedInputs"]
 
-# Standard deviations from the mean beyond which values count logarithmically.
-_LIMIT = 10.0
+# Standard deviations from the mean beyond which values count logarithmically: wild ones only.
+_LIMIT = 100.0
 
 
 class FusionNetwork(nn.Module):

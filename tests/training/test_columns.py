@@ -59,7 +59,7 @@ def test_robust_scale_follows_the_bulk_of_the_rows():
 
 def test_robust_scale_is_at_least_half_the_standard_deviation():
     # most values are equal, and the quartiles among them
-    table = np.r_[np.zeros((90, 2)), normal(10, 2)]
+    table = np.r_[np.zeros((60, 2)), normal(40, 2)]
     _, width = scale(table, "robust")
     np.testing.assert_allclose(width, 0.5 * table.std(axis=0))
 
@@ -124,15 +124,15 @@ def test_a_wild_value_hardly_stretches_the_scale(scaling, value):
     with_it, wider = scale(table, scaling)
     np.testing.assert_allclose(with_it, centre, atol=0.15)
     # where most values are equal, what is wild is less clear
-    assert (np.abs(wider / width - 1.0) < [0.25, 0.25, 0.25, 2.0]).all()
+    assert (np.abs(wider / width - 1.0) < [0.4, 0.4, 0.4, 2.0]).all()
 
 
-def test_values_are_drawn_in_to_ten_ranges_beyond_the_middle_and_no_further():
+def test_values_are_drawn_in_to_five_ranges_beyond_the_middle_and_no_further():
     table = np.r_[np.linspace(0.0, 4.0, 101), 60.0, -1e5][:, None]
     drawn = draw_in_wild_values(table, np.ones(len(table)))
-    low, high = np.quantile(table, [0.25, 0.75])
-    np.testing.assert_allclose(drawn.min(), low - 10.0 * (high - low))
-    np.testing.assert_allclose(drawn.max(), high + 10.0 * (high - low))
+    low, high = np.quantile(table, [0.05, 0.95])
+    np.testing.assert_allclose(drawn.min(), low - 5.0 * (high - low))
+    np.testing.assert_allclose(drawn.max(), high + 5.0 * (high - low))
     np.testing.assert_array_equal(drawn[:101], table[:101])
 
 
