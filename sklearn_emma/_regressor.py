@@ -109,7 +109,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     l2_regularization : float or "auto", default="auto"
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
         weights of the predictor, biases apart, with N training rows. "auto" takes 5, times
-        :math:`(2000 / N)^2` for more than 2000 rows: small tables are easily learned by heart,
+        :math:`(2000 / N)^3` for more than 2000 rows: small tables are easily learned by heart,
         large ones hardly.
 
     max_epochs : int, default=100

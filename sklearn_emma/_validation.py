@@ -253,7 +253,7 @@ def weight_decay(l2_regularization, n_samples):
         The strength by number of rows.
     """
     if l2_regularization == "auto":
-        l2_regularization = 5.0 * min(1.0, 2000.0 / n_samples) ** 2
+        l2_regularization = 5.0 * min(1.0, 2000.0 / n_samples) ** 3
     return l2_regularization / n_samples
 
 

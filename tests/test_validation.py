@@ -108,7 +108,7 @@ def test_automatic_batch_sizes(n_samples, expected):
 
 
 @pytest.mark.parametrize(
-    ("n_samples", "expected"), [(2, 2.5), (500, 1e-2), (2000, 2.5e-3), (20_000, 2.5e-6)]
+    ("n_samples", "expected"), [(2, 2.5), (500, 1e-2), (2000, 2.5e-3), (20_000, 2.5e-7)]
 )
 def test_weights_decay_less_in_larger_tables(n_samples, expected):
     assert weight_decay("auto", n_samples) == pytest.approx(expected)
