@@ -204,6 +204,17 @@ def test_every_parameter_of_training_matters(table, quick, fitted, params):
     assert not np.allclose(quick(**params).fit(X, y).predict_proba(X), fitted.predict_proba(X))
 
 
+def test_rows_of_many_modalities_do_not_depend_on_those_that_are_read_with_them(quick):
+    # pairs of forty modalities are so many numbers that few rows make a block
+    X, y = np.random.RandomState(0).normal(size=(400, 80)), np.arange(400) % 2
+    modalities = [(str(i), [2 * i, 2 * i + 1]) for i in range(40)]
+    classifier = quick(modalities=modalities, max_epochs=1, pretrain_epochs=0).fit(X[:60], y[:60])
+    for method in (classifier.predict_proba, classifier.energies, classifier.attention):
+        together = method(X)
+        for rows in (slice(0, 7), slice(160, 170), slice(399, 400)):
+            np.testing.assert_allclose(method(X[rows]), together[rows], rtol=1e-9, atol=1e-12)
+
+
 # --- warm start ---
 
 
