@@ -6,8 +6,8 @@ import numpy as np
 
 from sklearn_emma._training.views import EnergyView
 
-# A value is wild so many times the range of the middle rows beyond them: nine tenths of the rows, so
-# that heavy tails are not wild, or, where those are all equal, nearly all.
+# A value is wild so many times the range of the middle rows beyond them: nine tenths of the rows,
+# so that heavy tails are not wild, or, where those are all equal, nearly all.
 _WILD = 5.0
 _MIDDLES = ((0.05, 0.95), (0.01, 0.99))
 # Rows among which neighbours are looked for.

@@ -5,9 +5,9 @@ r"""The predictor behind the gate: an encoder per modality and a head on the gat
     h_i = \mathrm{encoder}_i(\phi(x_i)), \qquad
     \hat y = \mathrm{head}(\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1])
 
-Standardised values more than a hundred standard deviations from the mean are softened by :math:`\phi` of
-:class:`~sklearn_emma.nn.SoftClip`, so that wild values among the training rows cannot drown the
-rest.
+Standardised values more than a hundred standard deviations from the mean are softened by
+:math:`\phi` of :class:`~sklearn_emma.nn.SoftClip`, so that wild values among the training rows
+cannot drown the rest.
 
 A predictor takes two steps, so that embeddings computed once can be fused under several gates:
 ``encode(modalities)`` and ``fuse(embeddings, attention)``. :class:`FusionNetwork` gates embeddings,
