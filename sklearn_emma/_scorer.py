@@ -63,8 +63,8 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
     views : {"fine", "coarse"}, EnergyView or tuple of them, default=("fine", "coarse")
         What to learn the energy from. Each view trains an autoencoder of its own, and a row is
         unusual when any of them finds it so (a soft maximum). "fine" undoes noise of the size of
-        the distance between neighbouring rows, and is sharp near them; "coarse" undoes much more,
-        in quartiles that outliers stretch less, and rises far away. For others, the plain
+        the distance between neighbouring rows, and is sharp near them; "coarse" also undoes much
+        more, in quartiles that outliers stretch less, and rises far away. For others, the plain
         autoencoder of the thesis among them, see :class:`EnergyView`.
 
     contamination : "auto" or float in (0, 0.5], default="auto"

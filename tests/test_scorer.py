@@ -186,6 +186,7 @@ def test_automatic_prototypes_are_one_in_ten_training_rows(n_rows, n_prototypes)
         ("clip", 1.0),
         ("noise", 0.7),
         ("noise_ratio", 1.0),
+        ("lost_fraction", 0.5),
         ("loss", "robust"),
     ],
 )

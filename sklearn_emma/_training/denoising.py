@@ -11,19 +11,25 @@ from torch import Tensor, nn
 from sklearn_emma._training.task import Task
 from sklearn_emma.nn import DAEEnergy
 
+# Where lost rows are: uniform within this many scales of the centre, well beyond the training rows.
+_BOX = 5.0
+
 
 @dataclass(frozen=True)
 class Corruption:
-    """What is done to training rows: noise between two levels.
+    """What is done to training rows: noise between two levels, and rows that are lost altogether.
 
     Attributes
     ----------
     low, high : float
         Lowest and highest standard deviation of the noise.
+    lost : float
+        Fraction of rows that are put anywhere.
     """
 
     low: float
     high: float
+    lost: float
 
     def draw(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Corrupt rows.
@@ -46,16 +52,25 @@ class Corruption:
         kind: dict[str, Any] = {"generator": generator, "device": x.device, "dtype": x.dtype}
         noise = torch.randn(x.shape, **kind)
         if low == high:
-            return torch.add(x, noise, alpha=low), torch.ones_like(x[:, 0])
-        ratio = (torch.rand(len(x), **kind) * math.log(high / low)).exp()
-        return torch.addcmul(x, noise, (low * ratio).unsqueeze(1)), ratio**-2
+            corrupted, weight = torch.add(x, noise, alpha=low), torch.ones_like(x[:, 0])
+        else:
+            ratio = (torch.rand(len(x), **kind) * math.log(high / low)).exp()
+            corrupted = torch.addcmul(x, noise, (low * ratio).unsqueeze(1))
+            weight = ratio**-2
+        if self.lost:
+            lost = torch.rand(len(x), **kind) < self.lost
+            anywhere = noise.uniform_(-_BOX, _BOX, generator=generator)
+            corrupted = torch.where(lost.unsqueeze(1), anywhere, corrupted)
+            weight = torch.where(lost, 3.0 * (low / _BOX) ** 2, weight)
+        return corrupted, weight
 
     def mean_level(self) -> float:
         r"""Return the mean of the weights of :meth:`draw`."""
-        if self.low == self.high:
-            return 1.0
-        ratio = self.low / self.high
-        return (1.0 - ratio**2) / (-2.0 * math.log(ratio))
+        noisy = 1.0
+        if self.low < self.high:
+            ratio = self.low / self.high
+            noisy = (1.0 - ratio**2) / (-2.0 * math.log(ratio))
+        return (1.0 - self.lost) * noisy + self.lost * 3.0 * (self.low / _BOX) ** 2
 
 
 def denoising_loss(
@@ -91,7 +106,8 @@ class Denoising(Task):
     The corrupted row :math:`\tilde z` is z with noise of its own level :math:`\sigma`, log-uniform
     within the range, and counts :math:`w = (\sigma_{low} / \sigma)^2`: the norm grows as
     :math:`\sigma^2`, and every level is to matter as much. Small noise shapes the energy near the
-    data, large noise the slopes far away.
+    data, large noise the slopes far away. Some rows are lost altogether, uniform in a box around
+    the data, and count as noise of as much variance.
 
     With the squared loss p is two, with the robust one p is one: the few rows that nothing
     explains, outliers among the training rows, then pull no more than any other.

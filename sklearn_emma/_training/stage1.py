@@ -196,7 +196,7 @@ def _prepare(job: Job) -> tuple[EnergyEnsemble, Denoising]:
         if member.n_prototypes and job.start is None:
             chosen = np.random.RandomState(job.seed).permutation(len(x))
             member.place_prototypes(z[np.resize(chosen, member.n_prototypes)], low * high)
-        corruptions.append(Corruption(low, high))
+        corruptions.append(Corruption(low, high, view.lost_fraction))
         rows.append(z.float().to(job.device))
         if job.held_out is not None:
             held_rows.append(see(torch.from_numpy(job.held_out)).float().to(job.device))

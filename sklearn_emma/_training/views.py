@@ -29,6 +29,9 @@ class EnergyView:
     clip : float, default=inf
         Scales from the centre beyond which a column's values count logarithmically, so that heavy
         tails do not drown the rest.
+    lost_fraction : float, default=0.0
+        Fraction of rows that are put anywhere within 5 scales of the centre instead, from where the
+        energy learns to lead back.
     n_prototypes : int or "auto", default=0
         Prototypes that compete for a row beside the hidden layers, as in a mixture of Gaussians:
         they keep clusters apart. "auto" takes one in 10 training rows, at most 128.
@@ -55,6 +58,7 @@ class EnergyView:
     noise_ratio: float = 4.0
     scaling: str = "standard"
     clip: float = np.inf
+    lost_fraction: float = 0.0
     n_prototypes: Any = 0
     loss: str = "squared"
 
@@ -76,6 +80,8 @@ class EnergyView:
             raise ValueError(f'scaling must be "standard" or "robust", got {self.scaling!r}.')
         if not (isinstance(self.clip, Real) and self.clip > 0):
             raise ValueError(f"clip must be a positive number of scales, got {self.clip!r}.")
+        if not (isinstance(self.lost_fraction, Real) and 0 <= self.lost_fraction < 1):
+            raise ValueError(f"lost_fraction must be in [0, 1), got {self.lost_fraction!r}.")
         if not (isinstance(self.n_prototypes, str) and self.n_prototypes == "auto") and not (
             isinstance(self.n_prototypes, Integral) and self.n_prototypes >= 0
         ):
@@ -104,7 +110,14 @@ class EnergyView:
 #: Views by name: one that is sharp near the data, and one that rises far away from them.
 VIEWS = {
     "fine": EnergyView(noise="auto", clip=5.0, n_prototypes="auto", loss="robust"),
-    "coarse": EnergyView(noise=(0.3, 3.0), scaling="robust", clip=3.0, loss="robust"),
+    "coarse": EnergyView(
+        noise="auto",
+        noise_ratio=np.inf,
+        scaling="robust",
+        clip=3.0,
+        lost_fraction=0.2,
+        loss="robust",
+    ),
 }
 
 

@@ -9,9 +9,10 @@ from sklearn_emma._training.denoising import Corruption, Denoising
 from sklearn_emma.nn import DAEEnergy
 
 CORRUPTIONS = [
-    Corruption(0.5, 0.5),
-    Corruption(0.1, 10.0),
-    Corruption(0.1, 1.0),
+    Corruption(0.5, 0.5, 0.0),
+    Corruption(0.1, 10.0, 0.0),
+    Corruption(0.5, 0.5, 0.3),
+    Corruption(0.1, 1.0, 0.5),
 ]
 corrupted = pytest.mark.parametrize("corruption", CORRUPTIONS, ids=str)
 robust_or_not = pytest.mark.parametrize("robust", [False, True], ids=["squared", "robust"])
@@ -48,7 +49,7 @@ def make_task(corruptions, held_out=None, weight=None, n_rows=400, robust=False)
 
 def test_noise_of_one_level_is_of_that_size_and_all_rows_count_the_same():
     x = normal(4_000)
-    noisy, weight = Corruption(0.5, 0.5).draw(x, generator())
+    noisy, weight = Corruption(0.5, 0.5, 0.0).draw(x, generator())
     assert (noisy - x).std().item() == pytest.approx(0.5, rel=0.05)
     assert (noisy - x).mean().item() == pytest.approx(0.0, abs=0.03)
     assert torch.equal(weight, torch.ones(4_000))
@@ -56,7 +57,7 @@ def test_noise_of_one_level_is_of_that_size_and_all_rows_count_the_same():
 
 def test_levels_of_a_range_are_log_uniform_and_matter_as_much():
     x = normal(20_000)
-    noisy, weight = Corruption(0.1, 10.0).draw(x, generator())
+    noisy, weight = Corruption(0.1, 10.0, 0.0).draw(x, generator())
     sigma = 0.1 * weight.rsqrt()
     assert sigma.min() >= 0.0999
     assert sigma.max() <= 10.01
@@ -66,6 +67,25 @@ def test_levels_of_a_range_are_log_uniform_and_matter_as_much():
     # the noise of a row is of the level that it counts for, low or high
     for rows in (sigma < 0.3, sigma > 3.0):
         assert ((noisy - x) / sigma[:, None])[rows].std().item() == pytest.approx(1.0, rel=0.03)
+
+
+@pytest.mark.parametrize("low", [0.1, 1.0])
+def test_lost_rows_are_anywhere_in_the_box_and_as_many_as_asked_for(low):
+    x = torch.full((20_000, 3), 100.0)
+    moved, weight = Corruption(low, 1.0, 0.3).draw(x, generator())
+    lost = (moved < 50.0).all(dim=1)
+    assert ((moved < 50.0).any(dim=1) == lost).all()
+    assert lost.float().mean().item() == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 20_000))
+    # uniform within five scales of the centre, in every column, and columns independent
+    anywhere = moved[lost]
+    assert anywhere.abs().max() <= 5.0
+    for column in anywhere.T:
+        counts = torch.histc(column, 10, min=-5.0, max=5.0)
+        expected = len(anywhere) / 10
+        assert ((counts - expected).abs() < 5 * math.sqrt(expected)).all()
+    assert (torch.corrcoef(anywhere.T) - torch.eye(3)).abs().max() < 0.07
+    # they count as noise of the variance of the box
+    torch.testing.assert_close(weight[lost], torch.full_like(weight[lost], low**2 / (25.0 / 3.0)))
 
 
 @corrupted
@@ -93,7 +113,7 @@ def test_mean_level_is_the_mean_weight_of_draws(corruption):
 
 
 def test_every_epoch_corrupts_the_rows_afresh():
-    task = make_task([Corruption(0.5, 0.5)])
+    task = make_task([Corruption(0.5, 0.5, 0.1)])
     (clean, noisy, weight), (again, noisy_again, _) = task.epoch_data(), task.epoch_data()
     assert torch.equal(clean, task.rows[0])
     assert torch.equal(again, clean)
@@ -103,14 +123,14 @@ def test_every_epoch_corrupts_the_rows_afresh():
 
 def test_weights_of_rows_and_of_levels_are_multiplied():
     weight = torch.linspace(0.0, 2.0, 400)
-    _, _, even = make_task([Corruption(0.1, 1.0)]).epoch_data()
-    _, _, weighted = make_task([Corruption(0.1, 1.0)], weight=weight).epoch_data()
+    _, _, even = make_task([Corruption(0.1, 1.0, 0.2)]).epoch_data()
+    _, _, weighted = make_task([Corruption(0.1, 1.0, 0.2)], weight=weight).epoch_data()
     torch.testing.assert_close(weighted, weight * even)
 
 
 @robust_or_not
 def test_loss_is_the_mean_of_weighted_squared_norms_or_of_their_roots(robust):
-    task = make_task([Corruption(0.5, 0.5)], n_rows=3, robust=robust)
+    task = make_task([Corruption(0.5, 0.5, 0.0)], n_rows=3, robust=robust)
     clean, noisy, _ = task.epoch_data()
     norms = [
         (task.energies[0].reconstruct(x[None])[0] - y).square().sum()
@@ -124,7 +144,7 @@ def test_loss_is_the_mean_of_weighted_squared_norms_or_of_their_roots(robust):
 
 @robust_or_not
 def test_one_row_that_nothing_explains_pulls_no_more_than_others_under_the_robust_loss(robust):
-    task = make_task([Corruption(0.5, 0.5)], n_rows=20, robust=robust)
+    task = make_task([Corruption(0.5, 0.5, 0.0)], n_rows=20, robust=robust)
     energy = task.energies[0].requires_grad_(True)
     clean, noisy, weight = task.epoch_data()
 
@@ -140,7 +160,7 @@ def test_one_row_that_nothing_explains_pulls_no_more_than_others_under_the_robus
 
 @robust_or_not
 def test_a_row_that_is_denoised_perfectly_has_a_finite_gradient(robust):
-    task = make_task([Corruption(0.5, 0.5)], robust=robust)
+    task = make_task([Corruption(0.5, 0.5, 0.0)], robust=robust)
     energy = task.energies[0].requires_grad_(True)
     _, noisy, weight = task.epoch_data()
     loss = task.loss(energy.reconstruct(noisy).detach(), noisy, weight)
@@ -183,7 +203,7 @@ def test_every_member_has_a_loss_of_its_own():
 def test_held_out_rows_keep_their_noise(robust):
     held_out = [normal(50, seed=20), normal(50, seed=21)]
     weight = torch.linspace(0.0, 2.0, 400)
-    task = make_task(CORRUPTIONS[:2], held_out, weight, robust=robust)
+    task = make_task(CORRUPTIONS[2:], held_out, weight, robust=robust)
     first, validation = task.validation_loss(), task.validation
     assert torch.equal(validation[0], held_out[0])
     assert torch.equal(validation[3], held_out[1])
@@ -225,8 +245,8 @@ def test_ignorant_loss_is_no_less_than_that_of_reconstructing_nothing_or_all(cor
 
 
 def test_ignorant_loss_of_one_level_is_the_sum_of_both():
-    task = make_task([Corruption(0.5, 0.5)])
+    task = make_task([Corruption(0.5, 0.5, 0.0)])
     expected = task.rows[0].square().sum(1).mean().item() + 3 * 0.5**2
     assert task.ignorant_loss == pytest.approx(expected)
-    robust = make_task([Corruption(0.5, 0.5)], robust=True)
+    robust = make_task([Corruption(0.5, 0.5, 0.0)], robust=True)
     assert robust.ignorant_loss == pytest.approx(math.sqrt(expected))

@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 #: Two views that differ in everything.
 VIEWS = (
     EnergyView("auto", clip=5.0, n_prototypes=4, loss="robust"),
-    EnergyView((0.2, 0.8), scaling="robust", clip=2.0, n_prototypes=3),
+    EnergyView((0.2, 0.8), scaling="robust", clip=2.0, lost_fraction=0.3, n_prototypes=3),
 )
 
 
@@ -135,6 +135,7 @@ def test_what_the_members_learn_to_undo(monkeypatch):
     train(x, held_out=held_out)
     (task,) = tasks
     assert task.robust == [True, False]
+    assert [corruption.lost for corruption in task.corruptions] == [0.0, 0.3]
     for k, (rows, corruption) in enumerate(zip(task.rows, task.corruptions, strict=True)):
         assert rows.dtype == torch.float32
         z = coordinates_of(x, k)

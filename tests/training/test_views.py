@@ -14,6 +14,7 @@ def test_a_view_of_nothing_but_noise_is_the_autoencoder_of_the_thesis():
     view = EnergyView(0.01)
     assert view.scaling == "standard"
     assert view.clip == np.inf
+    assert view.lost_fraction == 0.0
     assert view.n_prototypes == 0
     assert view.loss == "squared"
 
@@ -38,6 +39,8 @@ def test_automatic_prototypes_are_one_in_ten_rows(n_prototypes, n_samples, expec
         {"noise_ratio": np.inf},
         {"clip": 0.1},
         {"clip": np.inf},
+        {"lost_fraction": 0},
+        {"lost_fraction": 0.99},
         {"n_prototypes": np.int64(3)},
         {"loss": "robust"},
         {"scaling": "robust"},
@@ -64,6 +67,11 @@ def test_what_may_be_asked_for(values):
             'scaling must be "standard" or "robust", got',
         ),
         ("clip", [0, 0.0, -1.0, np.nan, -np.inf, None, "auto"], "clip must be a positive number"),
+        (
+            "lost_fraction",
+            [-0.1, 1, 1.5, np.nan, None, "some"],
+            r"lost_fraction must be in \[0, 1\), got",
+        ),
         (
             "n_prototypes",
             [-1, 2.5, None, "many"],
