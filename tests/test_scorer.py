@@ -238,10 +238,11 @@ def test_energy_gradient_is_the_derivative_of_transform(X, activation, sizes):
 
 
 def test_energy_gradient_blames_the_column_that_is_off(fitted, X):
+    # not so far off that the slope leads to rows in which all columns are far from the middle
     row = np.median(X, axis=0)[None]
-    row[0, 1] += 4 * X[:, 1].std()
-    blame = np.abs(fitted.energy_gradient(row) * X.std(0))
-    assert blame.argmax() == 1
+    row[0, 1] += 2 * X[:, 1].std()
+    blame = np.abs(fitted.energy_gradient(row) * X.std(0))[0]
+    assert blame[1] > 1.5 * np.delete(blame, 1).max()
 
 
 def test_reconstruction_is_in_the_units_of_the_columns(fitted, X):
