@@ -65,6 +65,7 @@ class FusionNetwork(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
+        self.n_features = list(n_features)
         self.encoders = Encoders(n_features, encoder_sizes, True, generator)
         n_embedded = len(n_features) * (encoder_sizes[-1] + 1)
         self.head = Perceptron([n_embedded, *head_sizes, n_outputs], generator=generator)
@@ -82,7 +83,9 @@ class FusionNetwork(nn.Module):
         Tensor of shape (n_modalities, n_samples, embedding_size)
             The embeddings.
         """
-        return self.encoders([soft_clip(x, _LIMIT) for x in modalities])
+        # all columns at once: many modalities are many small tensors
+        soft = soft_clip(torch.cat(list(modalities), 1), _LIMIT)
+        return self.encoders(soft.split(self.n_features, 1))
 
     def fuse(self, embeddings: Tensor, attention: Tensor) -> Tensor:
         """Gate the embeddings and predict.
