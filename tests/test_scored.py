@@ -206,7 +206,7 @@ def test_the_valley_of_a_row_is_the_one_it_belongs_to():
     table = centres[kind] + 0.3 * rng.normal(size=(300, 2))
     scorer = make_scorer(None, max_epochs=20).fit(table)
     away = centres[kind] + 0.7 * rng.normal(size=(300, 2))
-    assert np.abs(scorer.nearest_typical(away) - centres[kind]).max() < 2.0
+    assert np.abs(scorer.nearest_typical(away) - centres[kind]).max() < 1.0
 
 
 def test_columns_of_no_modality_stay_as_they_are_and_are_not_to_blame(explained):
