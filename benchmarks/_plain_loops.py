@@ -42,7 +42,7 @@ def make_optimizer(parameters, lr, n_rows, batch_size, epochs):
     return optimizer, cycle
 
 
-def fit_energies(modalities, batch_size, epochs, hidden=(48, 32), lr=0.01, n_prototypes=64):
+def fit_energies(modalities, batch_size, epochs, n_prototypes, hidden=(48, 32), lr=0.01):
     """Train two denoising autoencoders on each modality, one with prototypes."""
     generator = torch.Generator().manual_seed(0)
     energies = []
@@ -65,9 +65,9 @@ def fit_energies(modalities, batch_size, epochs, hidden=(48, 32), lr=0.01, n_pro
     return energies
 
 
-def fit_classifier(modalities, y, batch_size, epochs, warm_epochs, encoders):
+def fit_classifier(modalities, y, batch_size, epochs, n_prototypes, warm_epochs, encoders):
     """Train energies, then gate and predictor."""
-    energies = fit_energies(modalities, batch_size, epochs)
+    energies = fit_energies(modalities, batch_size, epochs, n_prototypes)
 
     def potentials(rows):
         return torch.stack(

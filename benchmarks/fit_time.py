@@ -50,12 +50,10 @@ def peers(task, epochs):
     )
     return {
         "DAEEnergyScorer": lambda: scorer.fit(X),
-        "energies in plain torch": lambda: fit_energies(
-            tensors, batch_size, epochs, n_prototypes=n_prototypes
-        ),
+        "energies in plain torch": lambda: fit_energies(tensors, batch_size, epochs, n_prototypes),
         "EMMAClassifier": lambda: emma.fit(X, y),
         "EMMA in plain torch": lambda: fit_classifier(
-            tensors, target, batch_size, epochs, WARM_EPOCHS, ENCODERS
+            tensors, target, batch_size, epochs, n_prototypes, WARM_EPOCHS, ENCODERS
         ),
         "MLPClassifier": lambda: mlp.fit(X, y),
     }
