@@ -17,6 +17,7 @@ from ._predictor import build_predictor, check_predictor, seeded_layers
 from ._scorer import DAEEnergyScorer
 from ._training.device import resolve_device
 from ._training.failures import Rows, fill
+from ._training.penalty import MOST_ROWS, choose_penalty
 from ._training.seeding import draw_seed, make_generator
 from ._training.stage2 import Settings, train_stage2, train_task, training_corruption
 from ._training.weights import load_arrays, to_arrays
@@ -26,7 +27,6 @@ from ._validation import (
     check_table,
     check_weights,
     column_statistics,
-    weight_decay,
 )
 from .corruption import Corruption
 from .nn.crossmodal import NAT
@@ -278,7 +278,9 @@ class BaseEMMA(GatedEstimator, ABC):
             held_out = _hold_out(len(target), strata, self.validation_fraction, seed)
         params = self.get_params(deep=False)
         params["batch_size"] = auto_batch_size(self.batch_size, len(target))
-        params["weight_decay"] = weight_decay(self.l2_regularization, len(target))
+        if start is None or self.l2_regularization != "auto":
+            self.l2_regularization_ = self._penalty(network, rows, fills, seed, device)
+        params["weight_decay"] = self.l2_regularization_ / len(target)
         with seeded_layers(self.module, seed, device):
             gate, cross_modal, history = train_stage2(
                 network,
@@ -297,6 +299,24 @@ class BaseEMMA(GatedEstimator, ABC):
                 self._train_task,
             )
         self._keep(gate, network, cross_modal, history)
+
+    def _penalty(self, network, rows, fills, seed, device):
+        """Return the strength of the penalty on weights, chosen if it is for us to choose."""
+        if self.l2_regularization != "auto":
+            return float(self.l2_regularization)
+        if self.module is not None:
+            return 0.0
+        return choose_penalty(
+            network,
+            self._criterion(),
+            rows,
+            fills,
+            learning_rate=self.learning_rate,
+            batch_size=auto_batch_size(self.batch_size, min(len(rows.target), MOST_ROWS)),
+            max_epochs=self.max_epochs,
+            verbose=self.verbose,
+            generator=make_generator(seed, device, stream=3),
+        )
 
     # how gate and predictor are trained, once all is prepared
     _train_task = staticmethod(train_task)

@@ -108,9 +108,10 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     l2_regularization : float or "auto", default="auto"
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
-        weights of the predictor, biases apart, with N training rows. "auto" takes 5, times
-        :math:`(2000 / N)^3` for more than 2000 rows: small tables are easily learned by heart,
-        large ones hardly.
+        weights of the predictor, biases apart, with N training rows. "auto" chooses it by
+        cross-validation on the training rows, of which it takes at most 2000: between 0.001 and
+        0.01 times their number. What overlaps needs more of it than what lies apart. A `module` of
+        your own goes without, unless you give a number.
 
     max_epochs : int, default=100
         Passes over the training rows.
@@ -185,6 +186,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         the training corruption, but at least the interquartile range of the training rows; and the
         potential of a typical failure of the training, beyond which a modality says no more about
         the others.
+    l2_regularization_ : float
+        Strength of the penalty that the predictor was trained with.
     cross_modal_weights_ : dict of str to ndarray, or None
         Weights of the cross-modal energy.
     network_weights_ : dict of str to ndarray

@@ -237,26 +237,6 @@ def auto_batch_size(batch_size, n_samples):
     return min(int(batch_size), n_samples)
 
 
-def weight_decay(l2_regularization, n_samples):
-    """Return what a penalty on weights multiplies them with in the gradient of the mean loss.
-
-    Parameters
-    ----------
-    l2_regularization : float or "auto"
-        Strength of the penalty; "auto" takes 5, and less for more than 2000 rows.
-    n_samples : int
-        Number of training rows.
-
-    Returns
-    -------
-    float
-        The strength by number of rows.
-    """
-    if l2_regularization == "auto":
-        l2_regularization = 5.0 * min(1.0, 2000.0 / n_samples) ** 3
-    return l2_regularization / n_samples
-
-
 def check_layer_sizes(sizes):
     """Raise ValueError unless sizes holds at least one positive integer."""
     if len(sizes) == 0 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):

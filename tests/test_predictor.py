@@ -134,7 +134,7 @@ def test_warm_start_goes_on_with_a_network_of_ones_own(table, quick):
 def test_the_default_predictor():
     predictor = build_predictor(None, (7, 5), [4, 2], 3)
     assert isinstance(predictor, FusionNetwork)
-    embeddings = predictor.encode([torch.zeros(6, 4), torch.zeros(6, 2)])
+    embeddings, _ = predictor.encode([torch.zeros(6, 4), torch.zeros(6, 2)])
     assert embeddings.shape == (2, 6, 5)
     (stack,) = predictor.encoders.stacks
     assert [tuple(weight.shape) for weight in stack.weights] == [(2, 7, 4), (2, 5, 7)]

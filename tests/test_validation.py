@@ -9,7 +9,6 @@ from sklearn_emma._validation import (
     column_statistics,
     standardise,
     warn_of_constants,
-    weight_decay,
 )
 
 
@@ -105,12 +104,3 @@ def test_standardised_values_can_be_squared():
 def test_automatic_batch_sizes(n_samples, expected):
     assert auto_batch_size("auto", n_samples) == expected
     assert auto_batch_size(64, n_samples) == min(64, n_samples)
-
-
-@pytest.mark.parametrize(
-    ("n_samples", "expected"), [(2, 2.5), (500, 1e-2), (2000, 2.5e-3), (20_000, 2.5e-7)]
-)
-def test_weights_decay_less_in_larger_tables(n_samples, expected):
-    assert weight_decay("auto", n_samples) == pytest.approx(expected)
-    assert weight_decay(3.0, n_samples) == 3.0 / n_samples
-    assert weight_decay(0, n_samples) == 0.0

@@ -27,6 +27,34 @@ Predictor = FusionNetwork | GatedInputs
 _NOTHING_LEFT = 0.05
 
 
+def random_part(n_samples: int, n_modalities: int, generator: torch.Generator) -> Tensor:
+    """Draw 1 to M - 1 modalities per row, all equally likely, and now and then none.
+
+    Parameters
+    ----------
+    n_samples, n_modalities : int
+        Number of rows and, two or more, of modalities M.
+    generator : torch.Generator
+        Source of random numbers.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_modalities)
+        True for what is drawn, on the device of the generator.
+    """
+    n, m, device = n_samples, n_modalities, generator.device
+    size = torch.randint(1, m, (n, 1), generator=generator, device=device)
+    size *= torch.rand(n, 1, generator=generator, device=device) >= _NOTHING_LEFT
+    rank = torch.rand(n, m, generator=generator, device=device).argsort(1).argsort(1)
+    return rank < size
+
+
+def names_of_weights(network: torch.nn.Module) -> set[str]:
+    """Return the names of the parameters that are penalised: weights, but no biases."""
+    named = network.named_parameters()
+    return {name for name, p in named if p.ndim > 1 and "bias" not in name}
+
+
 class PlainTask(Task):
     """Warm start: the predictor alone, on clean rows, every modality fully open.
 
@@ -145,7 +173,7 @@ def gated_loss(
         The loss.
     """
     potential, indicator, target, weight, *modalities = batch
-    embeddings: Any = network.encode(modalities)
+    encoded: Any = network.encode(modalities)
     loss = torch.zeros((), device=weight.device)
     if part is None:
         state = gate.state(potential)
@@ -153,9 +181,9 @@ def gated_loss(
         partial = torch.where(part, potential, torch.inf)
         both = zip(*(x.chunk(2) for x in gate.state(torch.cat([potential, partial]))), strict=True)
         state, partial_state = (GateState(*halves) for halves in both)
-        output = network.fuse(embeddings, partial_state.attention)
+        output = network.fuse(encoded, partial_state.attention)
         loss = strengths.subset_weight * criterion(output, target, weight)
-    loss = loss + criterion(network.fuse(embeddings, state.attention), target, weight)
+    loss = loss + criterion(network.fuse(encoded, state.attention), target, weight)
     return loss + regularizers(gate, state, strengths, indicator, weight)
 
 
@@ -243,11 +271,11 @@ class GatedTask(Task):
         list of dict
             As torch's optimizers take them.
         """
+        penalised = names_of_weights(self.network)
         weights: list[Tensor] = []
         others: list[Tensor] = []
         for name, parameter in self.network.named_parameters():
-            is_weight = parameter.ndim > 1 and "bias" not in name
-            (weights if is_weight else others).append(parameter)
+            (weights if name in penalised else others).append(parameter)
         return [
             {"params": weights},
             {"params": others, "weight_decay": 0.0},
@@ -287,16 +315,10 @@ class GatedTask(Task):
 
     def draw_part(self, potential: Tensor) -> Tensor | None:
         """Draw what rows keep in the loss on random parts; None where there is no such loss."""
-        return self._random_part(potential) if self.subset_weight and self.training else None
-
-    def _random_part(self, potential: Tensor) -> Tensor:
-        """Draw 1 to M - 1 modalities per row, all equally likely, and now and then none."""
-        n, m = potential.shape
-        device = potential.device
-        size = torch.randint(1, m, (n, 1), generator=self.generator, device=device)
-        size *= torch.rand(n, 1, generator=self.generator, device=device) >= _NOTHING_LEFT
-        rank = torch.rand(n, m, generator=self.generator, device=device).argsort(1).argsort(1)
-        return rank < size
+        if not (self.subset_weight and self.training):
+            return None
+        n_samples, n_modalities = potential.shape
+        return random_part(n_samples, n_modalities, self.generator)
 
     def validation_loss(self) -> Tensor | None:
         """Return the loss on held-out rows with the failures they drew at the start."""

@@ -91,12 +91,12 @@ class Encoders(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_modalities, n_samples, n_units)
-            The outputs.
+        Tensor of shape (..., n_modalities, n_samples, n_units)
+            The outputs; those of a stack of several have one more dimension in front.
         """
         outputs = [
             encode(stack_rows([modalities[i] for i in group]))
             for encode, group in zip(self.stacks, self.groups, strict=True)
         ]
-        joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-        return joined if self.places is None else joined[self.places]
+        joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -3)
+        return joined if self.places is None else joined[..., self.places, :, :]

@@ -1,16 +1,18 @@
-r"""The predictor behind the gate: an encoder per modality and a head on the gated embeddings.
+r"""The predictor behind the gate: a linear model and a head on embeddings, of gated modalities.
 
 .. math::
 
     h_i = \mathrm{encoder}_i(\phi(x_i)), \qquad
-    \hat y = \mathrm{head}(\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1])
+    \hat y = \sum_i \beta_i (A_i \phi(x_i) + a_i)
+        + \mathrm{head}(\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1])
 
+The linear model is what is left where a penalty on weights finds the rest not worth its price.
 Standardised values more than a hundred standard deviations from the mean are softened by
 :math:`\phi` of :class:`~sklearn_emma.nn.SoftClip`, so that wild values among the training rows
 cannot drown the rest.
 
-A predictor takes two steps, so that embeddings computed once can be fused under several gates:
-``encode(modalities)`` and ``fuse(embeddings, attention)``. :class:`FusionNetwork` gates embeddings,
+A predictor takes two steps, so that what was computed once can be fused under several gates:
+``encode(modalities)`` and ``fuse(encoded, attention)``. :class:`FusionNetwork` gates embeddings,
 each with a one beside it so that the head knows how far its modality is open;
 :class:`GatedInputs` gates the modalities themselves, :math:`x'_i = \beta_i x_i`, and hands the list
 of them to any network.
@@ -31,7 +33,7 @@ _LIMIT = 100.0
 
 
 class FusionNetwork(nn.Module):
-    r"""An encoder per modality, gated embeddings, and a head on all of them.
+    r"""A linear model of gated modalities, plus encoders, gated embeddings and a head on them.
 
     Parameters
     ----------
@@ -67,11 +69,14 @@ class FusionNetwork(nn.Module):
         super().__init__()
         self.n_features = list(n_features)
         self.encoders = Encoders(n_features, encoder_sizes, True, generator)
+        self.linear = Encoders(n_features, (n_outputs,), False, generator)
+        for parameter in self.linear.parameters():
+            nn.init.zeros_(parameter)
         n_embedded = len(n_features) * (encoder_sizes[-1] + 1)
         self.head = Perceptron([n_embedded, *head_sizes, n_outputs], generator=generator)
 
-    def encode(self, modalities: Sequence[Tensor]) -> Tensor:
-        """Embed each modality.
+    def encode(self, modalities: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Embed each modality, and let it have its say.
 
         Parameters
         ----------
@@ -80,19 +85,21 @@ class FusionNetwork(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_modalities, n_samples, embedding_size)
+        embeddings : Tensor of shape (n_modalities, n_samples, embedding_size)
             The embeddings.
+        linear : Tensor of shape (n_modalities, n_samples, n_outputs)
+            Terms of the linear model.
         """
         # all columns at once: many modalities are many small tensors
-        soft = soft_clip(torch.cat(list(modalities), 1), _LIMIT)
-        return self.encoders(soft.split(self.n_features, 1))
+        soft = soft_clip(torch.cat(list(modalities), 1), _LIMIT).split(self.n_features, 1)
+        return self.encoders(soft), self.linear(soft)
 
-    def fuse(self, embeddings: Tensor, attention: Tensor) -> Tensor:
-        """Gate the embeddings and predict.
+    def fuse(self, encoded: tuple[Tensor, Tensor], attention: Tensor) -> Tensor:
+        """Gate what the modalities say, and predict.
 
         Parameters
         ----------
-        embeddings : Tensor of shape (n_modalities, n_samples, embedding_size)
+        encoded : tuple of Tensor
             What :meth:`encode` returned.
         attention : Tensor of shape (n_samples, n_modalities)
             The gate.
@@ -102,8 +109,10 @@ class FusionNetwork(nn.Module):
         Tensor of shape (n_samples, n_outputs)
             Unnormalised log probabilities of classes, or values.
         """
-        gated = embeddings.transpose(0, 1) * attention.unsqueeze(2)
-        return self.head(torch.cat([gated.flatten(1), attention], 1))
+        embeddings, linear = encoded
+        gated = (embeddings.movedim(-3, -2) * attention.unsqueeze(-1)).flatten(-2)
+        together = torch.cat([gated, attention.expand(*gated.shape[:-1], -1)], -1)
+        return self.head(together) + (linear * attention.mT.unsqueeze(-1)).sum(-3)
 
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
         """Return ``fuse(encode(modalities), attention)``."""
@@ -139,12 +148,12 @@ class GatedInputs(nn.Module):
         """Return the modalities as they are."""
         return list(modalities)
 
-    def fuse(self, embeddings: Sequence[Tensor], attention: Tensor) -> Tensor:
+    def fuse(self, encoded: Sequence[Tensor], attention: Tensor) -> Tensor:
         """Gate the modalities and predict.
 
         Parameters
         ----------
-        embeddings : sequence of Tensor of shape (n_samples, n_features)
+        encoded : sequence of Tensor of shape (n_samples, n_features)
             The modalities.
         attention : Tensor of shape (n_samples, n_modalities)
             The gate.
@@ -155,9 +164,7 @@ class GatedInputs(nn.Module):
             What the network returned.
         """
         gates = attention.unbind(1)
-        return self.network(
-            [x * beta.unsqueeze(1) for x, beta in zip(embeddings, gates, strict=True)]
-        )
+        return self.network([x * beta.unsqueeze(1) for x, beta in zip(encoded, gates, strict=True)])
 
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
         """Return ``fuse(encode(modalities), attention)``."""

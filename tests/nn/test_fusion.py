@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from sklearn_emma.nn import EnergyAttention, FusionNetwork, GatedInputs
+from sklearn_emma.nn.stacking import stack
 
 
 def generator(seed=0):
@@ -21,10 +22,18 @@ def make_network(seed=0):
     )
 
 
-def test_network_is_its_encoders_gate_and_head():
-    network, (left, right) = make_network(), make_modalities()
+def random_linear(network):
+    """Give the linear model weights, which start at zero."""
+    with torch.no_grad():
+        for parameter in network.linear.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator(7)))
+    return network
+
+
+def test_network_is_its_encoders_gate_and_head_and_a_linear_model():
+    network, (left, right) = random_linear(make_network()), make_modalities()
     beta = torch.rand(6, 2, generator=generator(9))
-    h_left, h_right = network.encode([left, right])
+    (h_left, h_right), (u_left, u_right) = network.encode([left, right])
     assert h_left.shape == h_right.shape == (6, 5)
     one = torch.ones(6, 1)
     gated = [
@@ -35,7 +44,33 @@ def test_network_is_its_encoders_gate_and_head():
     order = torch.cat([gated[0][:, :-1], gated[1][:, :-1], gated[0][:, -1:], gated[1][:, -1:]], 1)
     logits = network([left, right], beta)
     assert logits.shape == (6, 3)
-    torch.testing.assert_close(logits, network.head(order))
+    linear = beta[:, :1] * u_left + beta[:, 1:] * u_right
+    torch.testing.assert_close(logits, network.head(order) + linear)
+    (stack,) = network.linear.stacks
+    for i, (x, u) in enumerate([(left, u_left), (right, u_right)]):
+        weight = stack.weights[0][i, :, : x.shape[1]]
+        torch.testing.assert_close(u, x @ weight.T + stack.biases[0][i])
+
+
+def test_the_linear_model_starts_at_nothing():
+    network, modalities = make_network(), make_modalities()
+    assert not network.encode(modalities)[1].any()
+
+
+def test_a_stack_of_networks_is_each_of_them():
+    networks = [random_linear(make_network(seed)) for seed in range(3)]
+    modalities, beta = make_modalities(), torch.rand(6, 2, generator=generator(9))
+    together = stack(networks)(modalities, beta)
+    assert together.shape == (3, 6, 3)
+    torch.testing.assert_close(together, torch.stack([n(modalities, beta) for n in networks]))
+
+
+def test_a_stack_of_networks_of_unlike_modalities_keeps_their_order():
+    networks = [FusionNetwork([20, 2, 30], 2, (8, 5), (7,), generator(seed)) for seed in range(2)]
+    modalities = [torch.randn(4, d, generator=generator(d)) for d in (20, 2, 30)]
+    beta = torch.rand(4, 3, generator=generator(9))
+    together = stack(networks)(modalities, beta)
+    torch.testing.assert_close(together, torch.stack([n(modalities, beta) for n in networks]))
 
 
 def test_layers_are_linear_with_relu_between():
@@ -47,7 +82,7 @@ def test_layers_are_linear_with_relu_between():
 
 @pytest.mark.parametrize("closed", [0, 1])
 def test_a_closed_modality_does_not_reach_the_output(closed):
-    network, modalities = make_network(), make_modalities()
+    network, modalities = random_linear(make_network()), make_modalities()
     beta = torch.ones(6, 2)
     beta[:, closed] = 0.0
     before = network(modalities, beta)
