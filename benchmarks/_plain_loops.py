@@ -101,13 +101,13 @@ def fit_classifier(modalities, y, batch_size, epochs, n_prototypes, warm_epochs,
         data = [potentials(corrupted), xi, y, weight, *filled]
         for psi, indicator, target, w, *rows in batches(data, batch_size, generator):
             state = gate.state(psi)
-            embeddings = network.encode(rows)
-            loss = weighted_cross_entropy(network.fuse(embeddings, state.attention), target, w)
+            encoded = network.encode(rows)
+            loss = weighted_cross_entropy(network.fuse(encoded, state.attention), target, w)
             loss = loss - 0.02 * energy_alignment(state.log_importance, indicator, w)
             size = torch.randint(0, m, (len(w), 1), generator=generator)
             part = torch.rand(len(w), m, generator=generator).argsort(1).argsort(1) <= size
             beta = gate(torch.where(part, psi, torch.inf))
-            logits = network.fuse(embeddings, beta)
+            logits = network.fuse(encoded, beta)
             train(optimizer, cycle, loss + 2.0 * weighted_cross_entropy(logits, target, w))
             gate.project_()
     return energies, gate, network

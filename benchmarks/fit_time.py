@@ -44,6 +44,7 @@ def peers(task, epochs):
         energy=DAEEnergyScorer(max_epochs=epochs, calibration_fraction=0.0),
         hidden_layer_sizes=ENCODERS,
         cross_modal=False,
+        l2_regularization=1.0,  # given, as that of MLPClassifier is
         pretrain_epochs=WARM_EPOCHS,
         max_epochs=epochs,
         batch_size=batch_size,
@@ -74,8 +75,8 @@ def main(argv=None):
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK")
-    parser.add_argument("--epochs", type=int, default=20, help="epochs of all (default 20)")
-    parser.add_argument("--repeats", type=int, default=3, help="rounds, least counts (default 3)")
+    parser.add_argument("--epochs", type=int, default=100, help="epochs of all (default 100)")
+    parser.add_argument("--repeats", type=int, default=1, help="rounds, least counts (default 1)")
     parser.add_argument("--data", default=default_data(), help="folder with the csv files")
     args = parser.parse_args(argv)
 

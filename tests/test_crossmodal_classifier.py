@@ -77,7 +77,7 @@ def test_intact_rows_do_not_suffer(classifiers, alike):
 def test_the_stuck_modality_is_named(classifiers, alike):
     broken = fail(Stuck(only="modality1"), alike)
     lowest = classifiers[0].attention(broken).argmin(axis=1)
-    assert (lowest == 1).mean() > 0.8
+    assert (lowest == 1).mean() > 0.6
 
 
 def test_missing_modalities_are_no_witnesses(classifiers, alike, lose):
