@@ -1,5 +1,6 @@
 """Stage 2 as a task: gate and predictor learn together on clean and corrupted rows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -174,16 +175,17 @@ def gated_loss(
     """
     potential, indicator, target, weight, *modalities = batch
     encoded: Any = network.encode(modalities)
-    loss = torch.zeros((), device=weight.device)
     if part is None:
         state = gate.state(potential)
+        loss = criterion(network.fuse(encoded, state.attention), target, weight)
     else:
-        partial = torch.where(part, potential, torch.inf)
-        both = zip(*(x.chunk(2) for x in gate.state(torch.cat([potential, partial]))), strict=True)
-        state, partial_state = (GateState(*halves) for halves in both)
-        output = network.fuse(encoded, partial_state.attention)
-        loss = strengths.subset_weight * criterion(output, target, weight)
-    loss = loss + criterion(network.fuse(encoded, state.attention), target, weight)
+        # whole rows and their parts in one go
+        partial = potential.masked_fill(~part, math.inf)
+        both = gate.state(torch.cat([potential, partial]))
+        output = network.fuse(encoded, both.attention.unflatten(0, (2, -1)))
+        weights = torch.cat([weight, strengths.subset_weight * weight])
+        loss = 2.0 * criterion(output.flatten(0, 1), torch.cat([target, target]), weights)
+        state = GateState(*(x.chunk(2)[0] for x in both))
     return loss + regularizers(gate, state, strengths, indicator, weight)
 
 

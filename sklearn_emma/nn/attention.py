@@ -160,12 +160,11 @@ class EnergyAttention(nn.Module):
         if potential.shape[-1] > 1:
             shared = self._shared_energy(potential) * present.mT.unsqueeze(-3)
             energy = energy + shared.sum(-2).mT
-        return torch.where(present, energy, math.inf)
+        return energy.masked_fill(~present, math.inf)
 
     def _logits(self, modal_energy: Tensor) -> Tensor:
         # zero coldness times infinite energy would be NaN
-        present = torch.isfinite(modal_energy)
-        return torch.where(present, -self.coldness * modal_energy, -math.inf)
+        return (-self.coldness * modal_energy).masked_fill(modal_energy.isinf(), -math.inf)
 
     def state(self, potential: Tensor) -> GateState:
         """Modal energies, importance and attention.
@@ -184,7 +183,7 @@ class EnergyAttention(nn.Module):
         present = torch.isfinite(modal_energy)
         logits = self._logits(modal_energy)
         # a row without any modality needs finite logits; it loses its importance below
-        logits = torch.where(present.any(-1, keepdim=True), logits, 0.0)
+        logits = logits.masked_fill(~present.any(-1, keepdim=True), 0.0)
         log_importance = F.log_softmax(logits.mT, -2).mT
         importance = log_importance.exp() * present
         attention = tanh(self.gain * importance - self.bias).clamp(min=0.0)

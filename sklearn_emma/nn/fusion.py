@@ -101,12 +101,12 @@ class FusionNetwork(nn.Module):
         ----------
         encoded : tuple of Tensor
             What :meth:`encode` returned.
-        attention : Tensor of shape (n_samples, n_modalities)
-            The gate.
+        attention : Tensor of shape (..., n_samples, n_modalities)
+            The gate, or several.
 
         Returns
         -------
-        Tensor of shape (n_samples, n_outputs)
+        Tensor of shape (..., n_samples, n_outputs)
             Unnormalised log probabilities of classes, or values.
         """
         embeddings, linear = encoded
@@ -155,16 +155,18 @@ class GatedInputs(nn.Module):
         ----------
         encoded : sequence of Tensor of shape (n_samples, n_features)
             The modalities.
-        attention : Tensor of shape (n_samples, n_modalities)
-            The gate.
+        attention : Tensor of shape (..., n_samples, n_modalities)
+            The gate, or several.
 
         Returns
         -------
-        Tensor of shape (n_samples, n_outputs)
-            What the network returned.
+        Tensor of shape (..., n_samples, n_outputs)
+            What the network returned for each.
         """
-        gates = attention.unbind(1)
-        return self.network([x * beta.unsqueeze(1) for x, beta in zip(encoded, gates, strict=True)])
+        pairs = zip(encoded, attention.unbind(-1), strict=True)
+        gated = [(x * beta.unsqueeze(-1)).flatten(0, -2) for x, beta in pairs]
+        output = self.network(gated)
+        return output if attention.ndim == 2 else output.unflatten(0, attention.shape[:-1])
 
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
         """Return ``fuse(encode(modalities), attention)``."""

@@ -207,7 +207,7 @@ def energy_alignment(log_importance: Tensor, indicator: Tensor, weight: Tensor) 
     """
     finite = torch.isfinite(log_importance)
     earning = torch.where(indicator < 0, log_importance.clamp(min=_LOG_FLOOR), log_importance)
-    aligned = (indicator * torch.where(finite, earning, 0.0)).sum(-1)
+    aligned = (indicator * earning.masked_fill(~finite, 0.0)).sum(-1)
     return (aligned * weight).mean()
 
 

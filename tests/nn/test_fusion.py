@@ -100,6 +100,21 @@ def test_same_generator_same_network_and_the_global_one_untouched():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+class Sum(nn.Module):
+    def forward(self, modalities):
+        return sum(x.sum(1, keepdim=True) for x in modalities)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: random_linear(make_network()), lambda: GatedInputs(Sum())]
+)
+def test_several_gates_are_each_of_them(make):
+    network, modalities = make(), make_modalities()
+    gates = torch.rand(3, 6, 2, generator=generator(9))
+    together = network.fuse(network.encode(modalities), gates)
+    torch.testing.assert_close(together, torch.stack([network(modalities, beta) for beta in gates]))
+
+
 class Recorder(nn.Module):
     def forward(self, modalities):
         self.seen = modalities
