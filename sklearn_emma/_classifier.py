@@ -87,8 +87,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     l2_regularization : float or "auto", default="auto"
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
         weights of the predictor, biases apart, with N training rows. "auto" chooses it by
-        cross-validation on the training rows, of which it takes at most 2000: between 0.001 and
-        0.01 times their number. What overlaps needs more of it than what lies apart. A `module` of
+        cross-validation: between 0.001 and 0.01 times N, and, as found on 2000 of them but times
+        2000/N, for more rows. What overlaps needs more of it than what lies apart. A `module` of
         your own goes without, unless you give a number.
 
     max_epochs : int, default=100

@@ -19,7 +19,7 @@ from sklearn_emma._training.task import Task, train
 from sklearn_emma.nn import FusionNetwork
 from sklearn_emma.nn.stacking import stack
 
-#: More rows do not change the choice.
+#: Of more rows so many decide, and the strength found is divided by how many times more there are.
 MOST_ROWS = 2000
 
 # Strengths to choose from, by row; what tables of fewer than so many rows take, which cannot tell.
@@ -184,14 +184,15 @@ def choose_penalty(
     float
         The strength, for a penalty that is divided by the number of rows.
     """
-    n = len(rows.target)
-    if n < _FEWEST:
-        return _UNKNOWN * n
+    n_samples = len(rows.target)
+    if n_samples < _FEWEST:
+        return _UNKNOWN * n_samples
+    n = min(n_samples, MOST_ROWS)
     present = torch.stack([~x.isnan().all(1) for x in rows.modalities], 1)
     tensors = [present, rows.target, rows.weight, *fill(rows.modalities, fills)]
-    if n > MOST_ROWS:
-        some = torch.randperm(n, generator=generator, device=rows.target.device)[:MOST_ROWS]
-        tensors, n = [tensor[some] for tensor in tensors], MOST_ROWS
+    if n < n_samples:
+        some = torch.randperm(n_samples, generator=generator, device=rows.target.device)[:n]
+        tensors = [tensor[some] for tensor in tensors]
     task = PenaltyTask(network, criterion, tensors, generator)
     train(
         task,
@@ -204,4 +205,6 @@ def choose_penalty(
     # the mean over what is likely, so that chance does not decide between equals
     likelihood = -task.held_out_losses(batch_size) / (1.0 + _PART_WEIGHT)
     log_strength = torch.tensor(_STRENGTHS, device=likelihood.device).log()
-    return n * float((likelihood.softmax(0) @ log_strength).exp())
+    strength = n * float((likelihood.softmax(0) @ log_strength).exp())
+    # the more rows there are, the more of the network they can bear
+    return strength * n / n_samples

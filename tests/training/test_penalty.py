@@ -139,7 +139,7 @@ def test_few_rows_cannot_tell():
     assert choose(make_rows(20), (3,)) == pytest.approx(0.06)
 
 
-def test_no_more_rows_than_needed():
+def test_no_more_rows_than_needed_and_less_penalty_for_them():
     rows = make_rows(MOST_ROWS + 500, (2,), noise=0.2)
     used = []
     original = PenaltyTask.__init__
@@ -151,8 +151,10 @@ def test_no_more_rows_than_needed():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PenaltyTask, "__init__", spy)
-        choose(rows, (2,), max_epochs=1)
+        strength = choose(rows, (2,), max_epochs=1)
     assert used == [MOST_ROWS]
+    share = MOST_ROWS / (MOST_ROWS + 500)
+    assert min(penalty._STRENGTHS) <= strength / share / MOST_ROWS <= max(penalty._STRENGTHS)
 
 
 def test_gaps_are_filled_and_missing_modalities_shut():
