@@ -87,9 +87,10 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     l2_regularization : float or "auto", default="auto"
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
         weights of the predictor, biases apart, with N training rows. "auto" chooses it by
-        cross-validation: between 0.001 and 0.01 times N, and, as found on 2000 of them but times
-        2000/N, for more rows. What overlaps needs more of it than what lies apart. A `module` of
-        your own goes without, unless you give a number.
+        cross-validation on at most 2000 of them: s N, and :math:`s\, 2000^2 / N` for more than
+        2000 rows, with s between 0.001 and 0.01 (0.003 for fewer than 30 rows). What overlaps
+        needs more of it than what lies apart. A `module` of your own goes without, unless you give
+        a number.
 
     max_epochs : int, default=100
         Passes over the training rows.
@@ -124,7 +125,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     warm_start : bool, default=False
         Whether to start from the solution of the previous call to fit: its energies and their
         scales are kept, whatever `energy` and `corruption` are by now; gate and predictor are
-        trained on.
+        trained on, with a penalty on weights that is chosen anew.
 
     device : str or torch.device, default="auto"
         Where to train. "auto" takes CUDA when present, else the CPU.

@@ -15,14 +15,14 @@ from ._gated import GATE, GatedEstimator
 from ._modalities import resolve_modalities
 from ._predictor import build_predictor, check_predictor, seeded_layers
 from ._scorer import DAEEnergyScorer
+from ._training.batches import auto_batch_size
 from ._training.device import resolve_device
 from ._training.failures import Rows, fill
-from ._training.penalty import MOST_ROWS, choose_penalty
+from ._training.penalty import choose_penalty
 from ._training.seeding import draw_seed, make_generator
 from ._training.stage2 import Settings, train_stage2, train_task, training_corruption
 from ._training.weights import load_arrays, to_arrays
 from ._validation import (
-    auto_batch_size,
     check_layer_sizes,
     check_table,
     check_weights,
@@ -255,6 +255,12 @@ class BaseEMMA(GatedEstimator, ABC):
         )
         self._architecture = self.module, tuple(self.hidden_layer_sizes)
         network = self._predictor(seed)
+        network.to(device)
+        held_out = None
+        if self.early_stopping:
+            strata = self._strata(target)
+            held_out = _hold_out(len(target), strata, self.validation_fraction, seed)
+        self.l2_regularization_ = self._penalty(network, rows, held_out, fills, seed)
         if start is not None:
             try:
                 load_arrays(network, self.network_weights_)
@@ -263,7 +269,6 @@ class BaseEMMA(GatedEstimator, ABC):
                     "warm_start=True needs the network of the previous fit, but module or "
                     "hidden_layer_sizes changed. Set warm_start=False to start anew."
                 ) from error
-        network.to(device)
         with seeded_layers(self.module, seed, device):
             few = fill([x[:2] for x in rows.modalities], fills)
             check_predictor(network, few, self._n_outputs, self._returns)
@@ -272,14 +277,8 @@ class BaseEMMA(GatedEstimator, ABC):
         else:
             gap_costs, cross_modal = NAT * self.potential_scale_, self._cross_modal()
             cross_modal = cross_modal and cross_modal.float().to(device)
-        held_out = None
-        if self.early_stopping:
-            strata = self._strata(target)
-            held_out = _hold_out(len(target), strata, self.validation_fraction, seed)
         params = self.get_params(deep=False)
         params["batch_size"] = auto_batch_size(self.batch_size, len(target))
-        if start is None or self.l2_regularization != "auto":
-            self.l2_regularization_ = self._penalty(network, rows, fills, seed, device)
         params["weight_decay"] = self.l2_regularization_ / len(target)
         with seeded_layers(self.module, seed, device):
             gate, cross_modal, history = train_stage2(
@@ -300,7 +299,7 @@ class BaseEMMA(GatedEstimator, ABC):
             )
         self._keep(gate, network, cross_modal, history)
 
-    def _penalty(self, network, rows, fills, seed, device):
+    def _penalty(self, network, rows, held_out, fills, seed):
         """Return the strength of the penalty on weights, chosen if it is for us to choose."""
         if self.l2_regularization != "auto":
             return float(self.l2_regularization)
@@ -310,12 +309,13 @@ class BaseEMMA(GatedEstimator, ABC):
             network,
             self._criterion(),
             rows,
+            held_out,
             fills,
             learning_rate=self.learning_rate,
-            batch_size=auto_batch_size(self.batch_size, min(len(rows.target), MOST_ROWS)),
+            batch_size=self.batch_size,
             max_epochs=self.max_epochs,
             verbose=self.verbose,
-            generator=make_generator(seed, device, stream=3),
+            generator=make_generator(seed, rows.target.device, stream=3),
         )
 
     # how gate and predictor are trained, once all is prepared

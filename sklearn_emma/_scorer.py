@@ -12,13 +12,13 @@ from ._compat import Interval, StrOptions, _fit_context
 from ._modalities import resolve_modalities
 from ._scored import ScoredModalities
 from ._stream import Reservoir
+from ._training.batches import auto_batch_size
 from ._training.device import resolve_device
 from ._training.seeding import draw_seed
 from ._training.stage1 import Architecture, Job, Settings, train_energies
 from ._training.views import EnergyView, resolve_views
 from ._validation import (
     all_or_nothing,
-    auto_batch_size,
     check_layer_sizes,
     check_table,
     check_weights,

@@ -216,27 +216,6 @@ def check_weights(sample_weight, X):
     return weight[keep] / weight[keep].mean(), keep
 
 
-def auto_batch_size(batch_size, n_samples):
-    """Return the rows per step.
-
-    Parameters
-    ----------
-    batch_size : int or "auto"
-        "auto" takes a fortieth of the rows but 32 to 256, and a hundredth of them but no more than
-        4096 when that is more: small tables get enough steps, large ones not too many.
-    n_samples : int
-        Number of training rows.
-
-    Returns
-    -------
-    int
-        The batch size, not above the number of rows.
-    """
-    if batch_size == "auto":
-        batch_size = max(32, min(256, n_samples // 40), min(4096, n_samples // 100))
-    return min(int(batch_size), n_samples)
-
-
 def check_layer_sizes(sizes):
     """Raise ValueError unless sizes holds at least one positive integer."""
     if len(sizes) == 0 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):

@@ -5,7 +5,6 @@ import pytest
 
 from sklearn_emma._validation import (
     all_or_nothing,
-    auto_batch_size,
     column_statistics,
     standardise,
     warn_of_constants,
@@ -95,12 +94,3 @@ def test_what_fails_leaves_an_estimator_as_it_was(error):
 def test_standardised_values_can_be_squared():
     far = standardise(np.array([1e300, -1e300, 2.0]), 1.0, 1e-6)
     np.testing.assert_allclose(far, [1e15, -1e15, 1e6])
-
-
-@pytest.mark.parametrize(
-    ("n_samples", "expected"),
-    [(10, 10), (500, 32), (4_000, 100), (12_000, 256), (100_000, 1000), (1_000_000, 4096)],
-)
-def test_automatic_batch_sizes(n_samples, expected):
-    assert auto_batch_size("auto", n_samples) == expected
-    assert auto_batch_size(64, n_samples) == min(64, n_samples)

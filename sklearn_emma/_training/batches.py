@@ -35,6 +35,27 @@ def shuffled(tensors: Sequence[Tensor], generator: torch.Generator) -> list[Tens
     return [tensor[order] for tensor in tensors]
 
 
+def auto_batch_size(batch_size: int | str, n_samples: int) -> int:
+    """Return the rows per step.
+
+    Parameters
+    ----------
+    batch_size : int or "auto"
+        "auto" takes a fortieth of the rows but 32 to 256, and a hundredth of them but no more than
+        4096 when that is more: small tables get enough steps, large ones not too many.
+    n_samples : int
+        Number of training rows.
+
+    Returns
+    -------
+    int
+        The batch size, not above the number of rows.
+    """
+    if batch_size == "auto":
+        batch_size = max(32, min(256, n_samples // 40), min(4096, n_samples // 100))
+    return min(int(batch_size), n_samples)
+
+
 def slices(tensors: Sequence[Tensor], batch_size: int) -> Iterator[list[Tensor]]:
     """Slice rows into batches as equal as can be.
 

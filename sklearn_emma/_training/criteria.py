@@ -13,6 +13,9 @@ from sklearn_emma.nn import (
     weighted_squared_error,
 )
 
+# A mean loss, of standardised values, that leaves nothing to be explained.
+_TINY = 1e-12
+
 
 class Criterion(ABC):
     """What a prediction costs."""
@@ -24,6 +27,10 @@ class Criterion(ABC):
     @abstractmethod
     def ignorant_loss(self, target: Tensor, weight: Tensor) -> float:
         """Return the loss of a constant prediction, to recognise divergence."""
+
+    @abstractmethod
+    def log_likelihood(self, loss: Tensor, n_samples: float) -> Tensor:
+        """Return how likely so many rows of this mean loss are, up to a constant."""
 
 
 class ClassLoss(Criterion):
@@ -37,6 +44,10 @@ class ClassLoss(Criterion):
         """Return the cross entropy of equal probabilities for the classes that occur."""
         n_classes = len(target.unique())
         return float(weight.mean()) * math.log(max(n_classes, 2))
+
+    def log_likelihood(self, loss: Tensor, n_samples: float) -> Tensor:
+        """Return the log of the probability of the classes."""
+        return -n_samples * loss
 
 
 class ValueLoss(Criterion):
@@ -70,3 +81,8 @@ class ValueLoss(Criterion):
         # all targets may be the same, and no network hits them exactly
         one_off = self(target + 1.0, target, weight)
         return max(float(centre), float(one_off))
+
+    def log_likelihood(self, loss: Tensor, n_samples: float) -> Tensor:
+        """Return that of errors from the normal or Laplace's law, of the scale that fits best."""
+        power = 0.5 if self.loss == "squared_error" else 1.0
+        return -power * n_samples * loss.clamp(min=_TINY).log()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sklearn_emma._training.batches import slices
+from sklearn_emma._training.batches import auto_batch_size, slices
 from sklearn_emma._training.criteria import Criterion
 from sklearn_emma._training.failures import Rows, fill
 from sklearn_emma._training.gating import names_of_weights, random_part
@@ -19,14 +19,15 @@ from sklearn_emma._training.task import Task, train
 from sklearn_emma.nn import FusionNetwork
 from sklearn_emma.nn.stacking import stack
 
-#: Of more rows so many decide, and the strength found is divided by how many times more there are.
-MOST_ROWS = 2000
-
-# Strengths to choose from, by row; what tables of fewer than so many rows take, which cannot tell.
-_STRENGTHS, _UNKNOWN, _FEWEST = (0.001, 0.003, 0.01), 0.003, 30
-# Folds, of which so many are left out in turn as make this number of rows together.
-_N_FOLDS, _ENOUGH = 3, 1000
-_MOST_EPOCHS = 20
+# Strengths to choose from, for a loss averaged over rows.
+_STRENGTHS = (0.001, 0.003, 0.01)
+# Fewer rows cannot tell, and take this one.
+_MIN_ROWS, _OF_FEW_ROWS = 30, 0.003
+# Of more rows so many decide.
+_MAX_ROWS = 2000
+# Folds; so many are left out in turn as make this number of rows together.
+_N_FOLDS, _MIN_LEFT_OUT = 3, 1000
+_MAX_EPOCHS = 20
 # Weight of the loss of random parts, and how often they are drawn to compare strengths.
 _PART_WEIGHT, _N_DRAWS = 2.0, 3
 
@@ -55,10 +56,10 @@ class PenaltyTask(Task):
         generator: torch.Generator,
     ):
         super().__init__(generator)
-        _, target, weight, *_ = rows
+        present, target, weight, *_ = rows
         device = target.device
         self.n_samples = len(target)
-        n_left_out = min(_N_FOLDS, math.ceil(_ENOUGH * _N_FOLDS / self.n_samples))
+        n_left_out = min(_N_FOLDS, math.ceil(_MIN_LEFT_OUT * _N_FOLDS / self.n_samples))
         folds = torch.arange(n_left_out, device=device)
         strengths = torch.tensor(_STRENGTHS, device=device)
         self.left_out = folds.repeat(len(strengths)).unsqueeze(1)
@@ -68,8 +69,11 @@ class PenaltyTask(Task):
         self.weights = [p for name, p in self.network.named_parameters() if name in weights]
         self.criterion = criterion
         self.rows = [_folds(target, generator), *rows]
+        # there is no part of one modality
+        self.part_weight = _PART_WEIGHT if present.shape[1] > 1 else 0.0
         loss = criterion.ignorant_loss(target, weight)
-        self.ignorant_loss = (1.0 + _PART_WEIGHT) * loss * len(self.strength)
+        self.ignorant_loss = (1.0 + self.part_weight) * loss * len(self.strength)
+        self.ignorant_loss += float(self._penalty().detach())
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return fold, presence, target, weight and the modalities."""
@@ -89,10 +93,14 @@ class PenaltyTask(Task):
             return n_copies * self.criterion(output.flatten(0, 1), targets, seen.flatten())
 
         loss = predicted(present)
-        if present.shape[1] > 1:
-            loss = loss + _PART_WEIGHT * predicted(present & self._part(present))
-        squares = sum(w.square().flatten(1).sum(1) for w in self.weights)
-        return loss + (0.5 * self.strength * squares).sum()
+        if self.part_weight:
+            loss = loss + self.part_weight * predicted(present & self._part(present))
+        return loss + self._penalty()
+
+    def _penalty(self) -> Tensor:
+        """Return the sum of the penalties of all copies."""
+        squares = torch.stack([w.square().flatten(1).sum(1) for w in self.weights]).sum(0)
+        return (0.5 * self.strength * squares).sum()
 
     def _part(self, present: Tensor) -> Tensor:
         return random_part(len(present), present.shape[1], self.generator)
@@ -102,8 +110,8 @@ class PenaltyTask(Task):
         return
 
     @torch.no_grad()
-    def held_out_losses(self, batch_size: int) -> Tensor:
-        """Return the loss of each strength on the rows that its copies have not seen.
+    def log_likelihoods(self, batch_size: int) -> Tensor:
+        """Return how likely each strength makes the rows that its copies have not seen.
 
         Parameters
         ----------
@@ -113,24 +121,24 @@ class PenaltyTask(Task):
         Returns
         -------
         Tensor of shape (n_strengths,)
-            The losses, summed over these rows.
+            The logarithms, up to a constant.
         """
-        total = torch.zeros_like(self.strength)
+        total, n_unseen = torch.zeros_like(self.strength), 0.0
         for fold, present, target, weight, *modalities in slices(self.rows, batch_size):
             encoded = self.network.encode(modalities)
-            kept, importance = [present], [1.0]
-            if present.shape[1] > 1:
-                kept += [present & self._part(present) for _ in range(_N_DRAWS)]
-                importance += [_PART_WEIGHT / _N_DRAWS] * _N_DRAWS
-            for attention, factor in zip(kept, importance, strict=True):
+            unseen = (fold == self.left_out) * weight
+            n_unseen += float(unseen.sum()) / len(_STRENGTHS)
+            kept = [(1.0, present)]
+            if self.part_weight:
+                share = self.part_weight / _N_DRAWS
+                kept += [(share, present & self._part(present)) for _ in range(_N_DRAWS)]
+            for share, attention in kept:
                 outputs = self.network.fuse(encoded, attention.to(weight.dtype))
-                unseen = (fold == self.left_out) * weight
-                losses = [
-                    self.criterion(output, target, w)
-                    for output, w in zip(outputs, unseen, strict=True)
-                ]
-                total += factor * len(fold) * torch.stack(losses)
-        return total.view(len(_STRENGTHS), -1).sum(1)
+                pairs = zip(outputs, unseen, strict=True)
+                losses = [self.criterion(output, target, w) for output, w in pairs]
+                total += share * len(fold) * torch.stack(losses)
+        mean = total.view(len(_STRENGTHS), -1).sum(1) / ((1.0 + self.part_weight) * n_unseen)
+        return self.criterion.log_likelihood(mean, n_unseen)
 
 
 def _folds(target: Tensor, generator: torch.Generator) -> Tensor:
@@ -148,10 +156,11 @@ def choose_penalty(
     network: FusionNetwork,
     criterion: Criterion,
     rows: Rows,
+    held_out: Tensor | None,
     fills: list[Tensor],
     *,
     learning_rate: float,
-    batch_size: int,
+    batch_size: int | str,
     max_epochs: int,
     verbose: int,
     generator: torch.Generator,
@@ -166,12 +175,14 @@ def choose_penalty(
         The prediction loss.
     rows : Rows
         Training rows; their potentials are not used.
+    held_out : Tensor of shape (n_held_out,) or None
+        Positions of rows that are to take no part.
     fills : list of Tensor of shape (n_features,)
         What stands in for missing values.
     learning_rate : float
         Largest learning rate.
-    batch_size : int
-        Rows per step.
+    batch_size : int or "auto"
+        Rows per step, at most.
     max_epochs : int
         Most epochs to train.
     verbose : int
@@ -184,27 +195,31 @@ def choose_penalty(
     float
         The strength, for a penalty that is divided by the number of rows.
     """
-    n_samples = len(rows.target)
-    if n_samples < _FEWEST:
-        return _UNKNOWN * n_samples
-    n = min(n_samples, MOST_ROWS)
     present = torch.stack([~x.isnan().all(1) for x in rows.modalities], 1)
     tensors = [present, rows.target, rows.weight, *fill(rows.modalities, fills)]
-    if n < n_samples:
-        some = torch.randperm(n_samples, generator=generator, device=rows.target.device)[:n]
-        tensors = [tensor[some] for tensor in tensors]
-    task = PenaltyTask(network, criterion, tensors, generator)
-    train(
-        task,
-        "penalty on weights",
-        verbose,
-        batch_size=batch_size,
-        lr=learning_rate,
-        max_epochs=min(max_epochs, _MOST_EPOCHS),
-    )
-    # the mean over what is likely, so that chance does not decide between equals
-    likelihood = -task.held_out_losses(batch_size) / (1.0 + _PART_WEIGHT)
-    log_strength = torch.tensor(_STRENGTHS, device=likelihood.device).log()
-    strength = n * float((likelihood.softmax(0) @ log_strength).exp())
+    usable = rows.weight > 0
+    if held_out is not None:
+        usable[held_out] = False
+    some = usable.nonzero().squeeze(1)
+    some = some[torch.randperm(len(some), generator=generator, device=some.device)[:_MAX_ROWS]]
+    strength = _OF_FEW_ROWS
+    if len(some) >= _MIN_ROWS:
+        present, target, weight, *modalities = (tensor[some] for tensor in tensors)
+        table = [present, target, weight / weight.mean(), *modalities]
+        batch_size = auto_batch_size(batch_size, len(some))
+        task = PenaltyTask(network, criterion, table, generator)
+        train(
+            task,
+            "penalty on weights",
+            verbose,
+            batch_size=batch_size,
+            lr=learning_rate,
+            max_epochs=min(max_epochs, _MAX_EPOCHS),
+        )
+        # the mean over what is likely, so that chance does not decide between equals
+        likely = task.log_likelihoods(batch_size).double().softmax(0).tolist()
+        logs = (p * math.log(s) for p, s in zip(likely, _STRENGTHS, strict=True))
+        strength = min(max(math.exp(math.fsum(logs)), _STRENGTHS[0]), _STRENGTHS[-1])
     # the more rows there are, the more of the network they can bear
-    return strength * n / n_samples
+    n_samples = len(rows.target)
+    return strength * n_samples * min(1.0, _MAX_ROWS / n_samples) ** 2

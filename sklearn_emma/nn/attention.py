@@ -164,7 +164,8 @@ class EnergyAttention(nn.Module):
 
     def _logits(self, modal_energy: Tensor) -> Tensor:
         # zero coldness times infinite energy would be NaN
-        return (-self.coldness * modal_energy).masked_fill(modal_energy.isinf(), -math.inf)
+        absent = ~torch.isfinite(modal_energy)
+        return (-self.coldness * modal_energy).masked_fill(absent, -math.inf)
 
     def state(self, potential: Tensor) -> GateState:
         """Modal energies, importance and attention.

@@ -245,3 +245,13 @@ def test_huge_potentials_stay_finite_in_single_precision():
     assert torch.isfinite(state.importance).all()
     assert torch.isfinite(state.attention).all()
     assert state.attention[0, 0] == 0
+
+
+def test_energies_beyond_all_numbers_shut_their_modality_only():
+    tenth, ten = torch.full((3,), 0.1), torch.full((3,), 10.0)
+    gate = EnergyAttention(
+        3, potential_scale=tenth, potential_max=ten, generator=torch.Generator().manual_seed(0)
+    )
+    beta = gate(torch.tensor([[3e38, 1.0, 1.0]]))
+    assert torch.isfinite(beta).all()
+    assert beta[0, 0] == 0.0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sklearn_emma._training.batches import blockwise, shuffled, slices
+from sklearn_emma._training.batches import auto_batch_size, blockwise, shuffled, slices
 from sklearn_emma.nn import DAEEnergy, EnergyEnsemble, SoftClip
 
 
@@ -90,3 +90,12 @@ def test_the_function_sees_only_blocks_of_one_shape(n_rows):
 def test_no_rows_are_refused():
     with pytest.raises(ValueError, match="Expected at least one row"):
         blockwise(lambda x: x, torch.empty(0, 3))
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "expected"),
+    [(10, 10), (500, 32), (4_000, 100), (12_000, 256), (100_000, 1000), (1_000_000, 4096)],
+)
+def test_automatic_batch_sizes(n_samples, expected):
+    assert auto_batch_size("auto", n_samples) == expected
+    assert auto_batch_size(64, n_samples) == min(64, n_samples)

@@ -2,14 +2,14 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from sklearn_emma._training import penalty
 from sklearn_emma._training.criteria import ClassLoss, ValueLoss
 from sklearn_emma._training.failures import Rows
-from sklearn_emma._training.penalty import MOST_ROWS, PenaltyTask, choose_penalty
+from sklearn_emma._training.penalty import PenaltyTask, choose_penalty
 from sklearn_emma.nn import FusionNetwork
 
 N = 60
@@ -31,32 +31,61 @@ def make_rows(n=N, widths=(3,), noise=0.0):
     return Rows(modalities, None, torch.where(wrong, 1 - target, target), torch.ones(n))
 
 
-def make_task(widths=(3,), **changes):
+TARGETS = {
+    "classes": (ClassLoss(), 2),
+    "values": (ValueLoss("squared_error"), 2),
+    "quantiles": (ValueLoss("quantile", (0.1, 0.5, 0.9)), 3),
+}
+
+
+def make_task(kind="classes", widths=(3, 2)):
+    """Return a task whose copies differ, and its rows: some lack a modality."""
     rows = make_rows(widths=widths)
-    present = torch.ones(N, len(widths), dtype=torch.bool)
-    tensors = [present, rows.target, rows.weight, *rows.modalities]
-    task = PenaltyTask(make_network(widths), ClassLoss(), tensors, generator())
+    criterion, n_outputs = TARGETS[kind]
+    target = rows.target
+    if kind != "classes":
+        n_targets = 1 if kind == "quantiles" else n_outputs
+        target = torch.randn(N, n_targets, generator=generator(4))
+    present = torch.rand(N, len(widths), generator=generator(5)) > 0.2
+    weight = torch.rand(N, generator=generator(6)) + 0.5
+    tensors = [present, target, weight, *rows.modalities]
+    task = PenaltyTask(make_network(widths, n_outputs), criterion, tensors, generator())
     with torch.no_grad():  # each copy its own, as after a few steps
         for parameter in task.network.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=generator(2))
-    return task, rows
+    kept = torch.arange(N).unsqueeze(1) % 2 == torch.arange(len(widths)) % 2
+    task._part = lambda present: kept[: len(present)]
+    return task, kept
 
 
-def single(task, place, widths=(3,)):
+def single(task, place, widths=(3, 2), n_outputs=2):
     """One of the copies, as a network of its own."""
-    network = make_network(widths)
+    network = make_network(widths, n_outputs)
     stacked = dict(task.network.named_parameters())
     network.load_state_dict({name: p[place].detach() for name, p in stacked.items()})
     return network
 
 
-def choose(rows, widths, criterion=None, n_outputs=2, seed=0, **parameters):
+def losses(task, network, place, kept, of):
+    """Losses of one copy on whole rows and on parts, by hand, summed over rows that it sees."""
+    fold, present, target, weight, *modalities = task.rows
+    which = of(fold, task.left_out[place])
+    rows = [x[which] for x in modalities]
+    for attention in (present, present & kept):
+        output = network(rows, attention[which].float())
+        yield task.criterion(output, target[which], weight[which]) * which.sum()
+
+
+def choose(
+    rows, widths, criterion=None, n_outputs=2, seed=0, network=None, held_out=None, **parameters
+):
     parameters = {"learning_rate": 0.01, "batch_size": 32, "max_epochs": 20} | parameters
     fills = [torch.zeros(d) for d in widths]
     return choose_penalty(
-        make_network(widths, n_outputs),
+        network or make_network(widths, n_outputs),
         criterion or ClassLoss(),
         rows,
+        held_out,
         fills,
         **parameters,
         verbose=0,
@@ -64,42 +93,49 @@ def choose(rows, widths, criterion=None, n_outputs=2, seed=0, **parameters):
     )
 
 
-def test_the_loss_is_that_of_every_copy_by_itself():
-    task, rows = make_task()
-    fold = task.rows[0]
-    assert sorted(fold.bincount()) == [N // 3] * 3
+@pytest.mark.parametrize("kind", TARGETS)
+def test_the_loss_is_that_of_every_copy_by_itself(kind):
+    task, kept = make_task(kind)
+    assert sorted(task.rows[0].bincount()) == [N // 3] * 3
     expected = 0.0
-    for place, (out, strength) in enumerate(zip(task.left_out, task.strength, strict=True)):
-        network, seen = single(task, place), fold != out
-        logits = network([rows.modalities[0][seen]], torch.ones(int(seen.sum()), 1))
-        expected += F.cross_entropy(logits, rows.target[seen])
+    for place, strength in enumerate(task.strength):
+        network = single(task, place, n_outputs=TARGETS[kind][1])
+        whole, part = losses(task, network, place, kept, torch.ne)
+        expected += (whole + 2.0 * part) / (N * 2 / 3)
         weights = [*network.encoders.stacks[0].weights, *network.linear.stacks[0].weights]
         weights += list(network.head.weights)
         expected += 0.5 * strength * sum(w.square().sum() for w in weights)
     torch.testing.assert_close(task.loss(*task.rows), expected)
 
 
-def test_held_out_losses_are_those_of_rows_not_seen():
-    task, rows = make_task()
-    fold = task.rows[0]
-    expected = torch.zeros(len(task.strength))
-    for place, out in enumerate(task.left_out):
-        unseen = fold == out
-        logits = single(task, place)([rows.modalities[0]], torch.ones(N, 1))
-        expected[place] = F.cross_entropy(logits[unseen], rows.target[unseen], reduction="sum")
-    expected = expected.view(-1, 3).sum(1)
-    for batch_size in (N, 17):
-        torch.testing.assert_close(task.held_out_losses(batch_size).detach(), expected)
+@pytest.mark.parametrize("kind", TARGETS)
+def test_rows_not_seen_decide(kind):
+    task, kept = make_task(kind)
+    weight = task.rows[3]
+    mean = torch.zeros(len(task.strength))
+    for place in range(len(mean)):
+        network = single(task, place, n_outputs=TARGETS[kind][1])
+        whole, part = losses(task, network, place, kept, torch.eq)
+        mean[place] = (whole + 2.0 * part).detach() / 3.0
+    mean = mean.view(-1, 3).sum(1) / weight.sum()
+    expected = task.criterion.log_likelihood(mean, float(weight.sum()))
+    torch.testing.assert_close(task.log_likelihoods(N), expected)
+
+
+def test_one_modality_has_no_parts():
+    task, _ = make_task(widths=(3,))
+    task._part = None
+    task.loss(*task.rows).backward()
+    assert torch.isfinite(task.log_likelihoods(17)).all()
 
 
 def test_what_is_not_seen_teaches_nothing():
-    task, _ = make_task(widths=(3, 2))
+    task, _ = make_task()
     fold, present, target, *rest = task.rows
     place = 1
     unseen = fold == task.left_out[place]
     gradients = []
     for labels in (target, torch.where(unseen, 1 - target, target)):
-        task.generator.manual_seed(3)
         task.zero_grad()
         task.loss(fold, present, labels, *rest).backward()
         gradients.append(task.network.head.weights[0].grad.clone())
@@ -119,29 +155,39 @@ def test_noise_asks_for_a_stronger_penalty():
     noisy = choose(make_rows(300, (6,), noise=0.5), (6,))
     assert noisy > 1.5 * clear
     least, most = 300 * min(penalty._STRENGTHS), 300 * max(penalty._STRENGTHS)
-    assert least <= clear < noisy <= most * (1 + 1e-5)
+    assert least <= clear < noisy <= most
 
 
-def test_values_have_a_penalty_too():
-    rows = make_rows(200, (6,))
-    n = len(rows.target)
-    signal = rows.modalities[0][:, :1]
-    noise = torch.randn(n, 1, generator=generator(5))
-    loss = ValueLoss("squared_error")
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+@pytest.mark.parametrize("unit", [0.05, 1.0])
+def test_values_have_a_penalty_too(loss, unit):
+    # what is left to explain may be little, and decides all the same
+    x = torch.randn(400, 6, generator=generator(6))
+    noise = torch.randn(400, 1, generator=generator(5))
+    signal, nothing = x[:, :1] * x[:, 1:2], noise
     chosen = [
-        choose(Rows(rows.modalities, None, y, rows.weight), (6,), loss, n_outputs=1)
-        for y in (signal, noise)
+        choose(Rows([x], None, unit * y, torch.ones(400)), (6,), ValueLoss(loss), 1, max_epochs=40)
+        for y in (signal, nothing)
     ]
-    assert chosen[0] < 0.5 * chosen[1]
+    assert chosen[1] > 1.3 * chosen[0]
+
+
+def test_likelihoods_do_not_depend_on_the_unit_of_errors():
+    means = torch.tensor([1.0, 1.1])
+    for loss, power in (("squared_error", 0.5), ("absolute_error", 1.0)):
+        one, small = (ValueLoss(loss).log_likelihood(u * means, 50.0) for u in (1.0, 1e-4))
+        torch.testing.assert_close(one.diff(), small.diff(), rtol=1e-4, atol=1e-4)
+        assert one.diff().item() == pytest.approx(-50.0 * power * np.log(1.1), rel=1e-4)
+    assert ClassLoss().log_likelihood(means, 50.0).tolist() == pytest.approx([-50.0, -55.0])
 
 
 def test_few_rows_cannot_tell():
     assert choose(make_rows(20), (3,)) == pytest.approx(0.06)
 
 
-def test_no_more_rows_than_needed_and_less_penalty_for_them():
-    rows = make_rows(MOST_ROWS + 500, (2,), noise=0.2)
-    used = []
+def test_no_more_rows_than_needed_and_less_penalty_for_them(monkeypatch):
+    n, most = penalty._MAX_ROWS + 500, penalty._MAX_ROWS
+    rows, used = make_rows(n, (2,), noise=0.2), []
     original = PenaltyTask.__init__
 
     def spy(self, *args):
@@ -149,12 +195,36 @@ def test_no_more_rows_than_needed_and_less_penalty_for_them():
         used.append(self.n_samples)
         assert len(self.left_out) < 3 * len(penalty._STRENGTHS)  # fewer folds are enough
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PenaltyTask, "__init__", spy)
-        strength = choose(rows, (2,), max_epochs=1)
-    assert used == [MOST_ROWS]
-    share = MOST_ROWS / (MOST_ROWS + 500)
-    assert min(penalty._STRENGTHS) <= strength / share / MOST_ROWS <= max(penalty._STRENGTHS)
+    monkeypatch.setattr(PenaltyTask, "__init__", spy)
+    strength = choose(rows, (2,), max_epochs=1)
+    assert used == [most]
+    least, greatest = (s * n * (most / n) ** 2 for s in (0.001, 0.01))
+    assert least <= strength <= greatest
+
+
+def test_only_rows_of_weight_that_are_not_held_out_decide():
+    rows = make_rows(200, (3,), noise=0.3)
+    out = torch.arange(100, 200)
+    weight = rows.weight.clone()
+    weight[out] = 0.0
+    light = Rows(rows.modalities, None, rows.target, weight)
+    wrong = torch.where(torch.arange(200) >= 100, 1 - rows.target, rows.target)
+    shifted = Rows(rows.modalities, None, wrong, rows.weight)
+    chosen = choose(light, (3,))
+    assert choose(shifted, (3,), held_out=out) == pytest.approx(chosen)
+    assert choose(shifted, (3,)) != pytest.approx(chosen)
+
+
+def test_rare_rows_of_much_weight_and_large_networks_are_not_taken_for_divergence():
+    rows = make_rows(3000, (3,))
+    weight = torch.full((3000,), 1e-9)
+    weight[-2:] = 1500.0
+    assert choose(Rows(rows.modalities, None, rows.target, weight), (3,), seed=4) > 0.0
+    x = [torch.randn(40, 3, generator=generator(i)) for i in range(12)]
+    large = FusionNetwork([3] * 12, 1, (512, 512, 256), (256,), generator(1))
+    y = torch.randn(40, 1, generator=generator(5))
+    loss, loud = ValueLoss("quantile", (0.5,)), Rows(x, None, y, torch.ones(40))
+    assert choose(loud, (3,) * 12, loss, network=large, max_epochs=2) > 0.0
 
 
 def test_gaps_are_filled_and_missing_modalities_shut():
