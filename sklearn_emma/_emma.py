@@ -254,8 +254,7 @@ class BaseEMMA(GatedEstimator, ABC):
             tensor(weight),
         )
         self._architecture = self.module, tuple(self.hidden_layer_sizes)
-        network = self._predictor(seed)
-        network.to(device)
+        network = self._predictor(seed).to(device)
         held_out = None
         if self.early_stopping:
             strata = self._strata(target)

@@ -33,7 +33,7 @@ def alike():
 @pytest.fixture(scope="module")
 def classifiers(alike, quick):
     """One whose modalities testify, and one whose modalities do not."""
-    params = {"hidden_layer_sizes": (32,), "max_epochs": 30}
+    params = {"hidden_layer_sizes": (32,), "max_epochs": 30, "l2_regularization": "auto"}
     return [quick(cross_modal=c, **params).fit(*alike[:2]) for c in (True, False)]
 
 
@@ -77,7 +77,7 @@ def test_intact_rows_do_not_suffer(classifiers, alike):
 def test_the_stuck_modality_is_named(classifiers, alike):
     broken = fail(Stuck(only="modality1"), alike)
     lowest = classifiers[0].attention(broken).argmin(axis=1)
-    assert (lowest == 1).mean() > 0.6
+    assert (lowest == 1).mean() > 0.8
 
 
 def test_missing_modalities_are_no_witnesses(classifiers, alike, lose):

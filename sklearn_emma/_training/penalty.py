@@ -195,8 +195,6 @@ def choose_penalty(
     float
         The strength, for a penalty that is divided by the number of rows.
     """
-    present = torch.stack([~x.isnan().all(1) for x in rows.modalities], 1)
-    tensors = [present, rows.target, rows.weight, *fill(rows.modalities, fills)]
     usable = rows.weight > 0
     if held_out is not None:
         usable[held_out] = False
@@ -204,8 +202,10 @@ def choose_penalty(
     some = some[torch.randperm(len(some), generator=generator, device=some.device)[:_MAX_ROWS]]
     strength = _OF_FEW_ROWS
     if len(some) >= _MIN_ROWS:
-        present, target, weight, *modalities = (tensor[some] for tensor in tensors)
-        table = [present, target, weight / weight.mean(), *modalities]
+        weight, modalities = rows.weight[some], [x[some] for x in rows.modalities]
+        present = torch.stack([~x.isnan().all(1) for x in modalities], 1)
+        weight = weight / weight.mean()
+        table = [present, rows.target[some], weight, *fill(modalities, fills)]
         batch_size = auto_batch_size(batch_size, len(some))
         task = PenaltyTask(network, criterion, table, generator)
         train(
