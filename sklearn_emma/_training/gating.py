@@ -1,6 +1,5 @@
 """Stage 2 as a task: gate and predictor learn together on clean and corrupted rows."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,6 @@ from sklearn_emma.nn import (
     EnergyAttention,
     FusionNetwork,
     GatedInputs,
-    GateState,
     capacity_penalty,
     energy_alignment,
 )
@@ -123,7 +121,7 @@ class Strengths:
 
 def regularizers(
     gate: EnergyAttention,
-    state: GateState,
+    log_importance: Tensor,
     strengths: Strengths,
     indicator: Tensor,
     weight: Tensor,
@@ -133,7 +131,7 @@ def regularizers(
     if not _is_off(strengths.lambda_capacity):
         total = total + strengths.lambda_capacity * capacity_penalty(gate)
     if not _is_off(strengths.lambda_energy):
-        alignment = energy_alignment(state.log_importance, indicator, weight)
+        alignment = energy_alignment(log_importance, indicator, weight)
         total = total - strengths.lambda_energy * alignment
     return total
 
@@ -149,7 +147,7 @@ def gated_loss(
     criterion: Criterion,
     strengths: Strengths,
     batch: Sequence[Tensor],
-    part: Tensor | None,
+    with_parts: bool,
 ) -> Tensor:
     """Prediction loss and regularizers of a gate and a predictor.
 
@@ -164,29 +162,29 @@ def gated_loss(
     strengths : Strengths
         Of the regularizers and of the loss on random parts.
     batch : sequence of Tensor of shape (n_rows, ...)
-        Potential, indicator, target, weight and the modalities.
-    part : Tensor of shape (n_rows, n_modalities) or None
-        True where a modality is kept in the loss on random parts; None leaves this loss out.
+        What :meth:`GatedTask.epoch_data` returns.
+    with_parts : bool
+        Whether there is a loss on random parts.
 
     Returns
     -------
     Tensor of shape ()
         The loss.
     """
-    potential, indicator, target, weight, *modalities = batch
+    part, potential, indicator, target, weight, *modalities = batch
     encoded: Any = network.encode(modalities)
-    if part is None:
+    if with_parts:
+        # whole rows and their parts in one go
+        both = gate.state(potential, torch.stack([torch.ones_like(part), part]))
+        output = network.fuse(encoded, both.attention).flatten(0, 1)
+        weights = torch.cat([weight, strengths.subset_weight * weight])
+        loss = 2.0 * criterion(output, torch.cat([target, target]), weights)
+        log_importance = both.log_importance[0]
+    else:
         state = gate.state(potential)
         loss = criterion(network.fuse(encoded, state.attention), target, weight)
-    else:
-        # whole rows and their parts in one go
-        partial = potential.masked_fill(~part, math.inf)
-        both = gate.state(torch.cat([potential, partial]))
-        output = network.fuse(encoded, both.attention.unflatten(0, (2, -1)))
-        weights = torch.cat([weight, strengths.subset_weight * weight])
-        loss = 2.0 * criterion(output.flatten(0, 1), torch.cat([target, target]), weights)
-        state = GateState(*(x.chunk(2)[0] for x in both))
-    return loss + regularizers(gate, state, strengths, indicator, weight)
+        log_importance = state.log_importance
+    return loss + regularizers(gate, log_importance, strengths, indicator, weight)
 
 
 @torch.no_grad()
@@ -197,8 +195,8 @@ def ignorant_loss(
     # the regularizers are no measure of success: they may be large however well it goes
     cost, size = 0.0, block_size(rows.potential.shape[1])
     for potential, weight in zip(rows.potential.split(size), rows.weight.split(size), strict=True):
-        state, intact = gate.state(potential), torch.ones_like(potential)
-        mean = float(regularizers(gate, state, strengths, intact, weight))
+        log_importance, intact = gate.state(potential).log_importance, torch.ones_like(potential)
+        mean = float(regularizers(gate, log_importance, strengths, intact, weight))
         cost += mean * len(potential) / len(rows.potential)
     loss = criterion.ignorant_loss(rows.target, rows.weight)
     return float(1.0 + strengths.subset_weight) * loss + max(cost, 0.0)
@@ -304,23 +302,28 @@ class GatedTask(Task):
         if self.cross_modal is not None:
             minimum, scale = self.gate.potential_min, self.gate.potential_scale
             potential = in_company(self.cross_modal, modalities, potential, minimum, scale)
-        return [potential, indicator, rows.target, rows.weight, *modalities]
+        whole = torch.ones_like(indicator, dtype=torch.bool)
+        return [whole, potential, indicator, rows.target, rows.weight, *modalities]
 
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return potential, indicator, target, weight and the modalities, with fresh failures."""
-        return self._with_failures(self.rows)
+        """Return what a row consists of in this epoch.
+
+        Returns
+        -------
+        list of Tensor of shape (n_samples, ...)
+            A random part, True where a modality is kept in the loss on parts, and, with fresh
+            failures, potential, indicator, target, weight and the modalities.
+        """
+        part, *rows = self._with_failures(self.rows)
+        if self.subset_weight:
+            n_samples, n_modalities = part.shape
+            part = random_part(n_samples, n_modalities, self.generator)
+        return [part, *rows]
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return prediction loss and regularizers."""
-        part = self.draw_part(batch[0])
-        return gated_loss(self.gate, self.network, self.criterion, self.strengths, batch, part)
-
-    def draw_part(self, potential: Tensor) -> Tensor | None:
-        """Draw what rows keep in the loss on random parts; None where there is no such loss."""
-        if not (self.subset_weight and self.training):
-            return None
-        n_samples, n_modalities = potential.shape
-        return random_part(n_samples, n_modalities, self.generator)
+        parts = bool(self.subset_weight) and self.training
+        return gated_loss(self.gate, self.network, self.criterion, self.strengths, batch, parts)
 
     def validation_loss(self) -> Tensor | None:
         """Return the loss on held-out rows with the failures they drew at the start."""

@@ -10,6 +10,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from sklearn_emma._training.batches import slices
+from sklearn_emma._training.optimizer import FusedAdam
 from sklearn_emma._training.task import Task
 
 # A fit is called diverged when it ends this many times worse than a model that knows nothing.
@@ -61,7 +62,7 @@ class EpochNet(NeuralNet):
         super().__init__(
             module,
             criterion=nn.Identity,
-            optimizer=torch.optim.Adam,
+            optimizer=FusedAdam,
             batch_size=batch_size,
             lr=lr,
             max_epochs=max_epochs,
@@ -80,12 +81,7 @@ class EpochNet(NeuralNet):
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "EpochNet":
         """Make the fused optimizer."""
-        self.optimizer_ = torch.optim.Adam(
-            self.module_.parameter_groups(),
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
+        self.optimizer_ = FusedAdam(self.module_.parameter_groups(), self.lr, self.weight_decay)
         return self
 
     def train(self) -> dict[str, np.ndarray]:

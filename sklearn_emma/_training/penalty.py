@@ -83,19 +83,19 @@ class PenaltyTask(Task):
         """Return the sum of the losses of all copies."""
         fold, present, target, weight, *modalities = batch
         seen = (fold != self.left_out) * weight * (_N_FOLDS / (_N_FOLDS - 1))
-        encoded = self.network.encode(modalities)
-
-        def predicted(attention: Tensor) -> Tensor:
-            """Return the sum of the prediction losses."""
-            output = self.network.fuse(encoded, attention.to(weight.dtype))
-            n_copies = len(output)
-            targets = target.expand(n_copies, *target.shape).flatten(0, 1)
-            return n_copies * self.criterion(output.flatten(0, 1), targets, seen.flatten())
-
-        loss = predicted(present)
+        attention, weights = present.unsqueeze(0), seen.unsqueeze(0)
         if self.part_weight:
-            loss = loss + self.part_weight * predicted(present & self._part(present))
-        return loss + self._penalty()
+            attention = torch.stack([present, present & self._part(present)])
+            weights = torch.stack([seen, self.part_weight * seen])
+        encoded = self.network.encode(modalities)
+        output = self.network.fuse(encoded, attention.to(weight.dtype).unsqueeze(1))
+        # of every copy, whole rows and their parts
+        n_means = len(output) * len(self.strength)
+        targets = target.expand(n_means, *target.shape).flatten(0, 1)
+        return (
+            n_means * self.criterion(output.flatten(0, 2), targets, weights.flatten())
+            + self._penalty()
+        )
 
     def _penalty(self) -> Tensor:
         """Return the sum of the penalties of all copies."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from sklearn_emma._training.gating import GatedTask, Strengths, gated_loss, ignorant_loss
+from sklearn_emma._training.optimizer import FusedAdam
 from sklearn_emma._training.task import Task
 
 #: The parameters that settings may differ in.
@@ -24,9 +25,6 @@ STACKABLE = ("coldness", "lambda_capacity", "lambda_energy", "subset_weight")
 
 # Numbers that a step of the models of a chunk may keep; much smaller chunks cost time.
 _CHUNK = {"cpu": 2**24, "cuda": 2**27}
-# The fused optimizer takes so many numbers at a time on some CPU, and the rest of a tensor one by
-# one, which rounds them otherwise.
-_REGISTER = 16
 
 
 class Model(nn.Module):
@@ -49,12 +47,12 @@ class Model(nn.Module):
         return getattr(self, method)(*args)
 
     def loss(
-        self, values: Mapping[str, Tensor], batch: Sequence[Tensor], part: Tensor | None
+        self, values: Mapping[str, Tensor], batch: Sequence[Tensor], with_parts: bool
     ) -> Tensor:
         """Return the loss of a batch."""
         self.gate.coldness = values["coldness"]  # type: ignore[assignment]
         strong = Strengths(*(values.get(name, 0.0) for name in STACKABLE[1:]))
-        return gated_loss(self.gate, self.network, self.criterion, strong, batch, part)
+        return gated_loss(self.gate, self.network, self.criterion, strong, batch, with_parts)
 
     def state_of_interest(self) -> Tensor:
         """Return the gate's gain, bias and capacity."""
@@ -99,11 +97,13 @@ class Chunk:
             if not name.startswith("gate."):
                 self.others[name] = stack(buffer)
 
-    def learn(self, batch: Sequence[Tensor], part: Tensor | None) -> Tensor:
+    def learn(self, batch: Sequence[Tensor]) -> Tensor:
         """Return the loss of each setting, and leave its gradient in the parameters."""
         # The gradient of one model, for all of them: its products are those of a model alone. The
         # gradient of all would round otherwise, and training amplifies that.
-        gradients, losses = self._call(grad_and_value(self._loss), self.values, batch, part)
+        gradients, losses = self._call(
+            grad_and_value(self._loss), batch, "subset_weight" in self.values
+        )
         for name, gradient in gradients.items():
             self.learned[name].grad = gradient
         return losses
@@ -111,7 +111,7 @@ class Chunk:
     @torch.no_grad()
     def loss(self, batch: Sequence[Tensor]) -> Tensor:
         """Return the loss of each setting, of shape (n_settings,)."""
-        return self._call(self._loss, self.values, batch, None)
+        return self._call(self._loss, batch, False)
 
     def _loss(self, learned: dict, others: dict, *args: Any) -> Tensor:
         return functional_call(self.model, learned | others, ("loss", *args))
@@ -119,15 +119,15 @@ class Chunk:
     @torch.no_grad()
     def state_of_interest(self) -> Tensor:
         """Return gain, bias and capacity of each setting, of shape (n_settings, 3)."""
-        return self._call(self._state, self.values)
+        return self._call(self._state)
 
     def _state(self, learned: dict, others: dict, _: dict) -> Tensor:
         return functional_call(self.model, learned | others, "state_of_interest")
 
-    def _call(self, function: Callable[..., Any], values: dict, *shared: Any) -> Any:
+    def _call(self, function: Callable[..., Any], *shared: Any) -> Any:
         in_dims = (0, 0, 0, *[None] * len(shared))
         stacked = vmap(function, in_dims, randomness="same")
-        return stacked(self.learned, self.others, values, *shared)
+        return stacked(self.learned, self.others, self.values, *shared)
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -138,7 +138,7 @@ class Chunk:
         """Return parameters and buffers of the setting in a place."""
         return {name: x[place].clone() for name, x in (self.learned | self.others).items()}
 
-    def keep(self, places: list[int], optimizer: "StackedAdam") -> None:
+    def keep(self, places: list[int], optimizer: FusedAdam) -> None:
         """Go on with some of the settings; the optimizer's groups are to be made anew."""
         self.numbers = [self.numbers[place] for place in places]
         self.values = {name: x[places] for name, x in self.values.items()}
@@ -146,80 +146,6 @@ class Chunk:
         for name, x in self.learned.items():
             self.learned[name] = x[places]
             optimizer.replace(x, self.learned[name], places)
-
-
-class StackedAdam(torch.optim.Optimizer):
-    """Adam for stacked parameters, rounding as torch's fused one does for each model alone.
-
-    Parameters
-    ----------
-    groups : list of dict
-        Groups of stacked parameters, of shape (n_models, ...).
-    lr, weight_decay : float
-        As for :class:`torch.optim.Adam`.
-    """
-
-    def __init__(self, groups: list[dict[str, Any]], lr: float, weight_decay: float):
-        defaults = {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": weight_decay}
-        super().__init__(groups, defaults)
-        self.n_steps: Tensor | None = None
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Take a step."""
-        if self.n_steps is None:
-            device = self.param_groups[0]["params"][0].device
-            self.n_steps = torch.zeros((), dtype=torch.float32, device=device)
-        self.n_steps += 1
-        for group in self.param_groups:
-            parameters: list[Tensor] = []
-            gradients: list[Tensor] = []
-            means: list[Tensor] = []
-            squares: list[Tensor] = []
-            for parameter in group["params"]:
-                if parameter not in self.state:
-                    self._see(parameter, *(torch.zeros_like(parameter) for _ in range(2)))
-                state = self.state[parameter]
-                parameters += state["parameters"]
-                gradients += _pieces(parameter.grad.contiguous())
-                means += state["means"]
-                squares += state["squares"]
-            # what torch.optim.Adam(fused=True) calls; that would count the steps of every piece
-            torch._fused_adam_(
-                parameters,
-                gradients,
-                means,
-                squares,
-                [],
-                [self.n_steps] * len(parameters),
-                lr=group["lr"],
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                weight_decay=group["weight_decay"],
-                eps=group["eps"],
-                amsgrad=False,
-                maximize=False,
-            )
-
-    def _see(self, parameter: Tensor, mean: Tensor, square: Tensor) -> None:
-        self.state[parameter] = {
-            "mean": mean,
-            "square": square,
-            "parameters": _pieces(parameter),
-            "means": _pieces(mean),
-            "squares": _pieces(square),
-        }
-
-    def replace(self, old: Tensor, new: Tensor, places: list[int]) -> None:
-        """Go on with some of the models of a parameter."""
-        state = self.state.pop(old)
-        self._see(new, state["mean"][places], state["square"][places])
-
-
-def _pieces(stacked: Tensor) -> Sequence[Tensor]:
-    """Cut a stack into what the fused optimizer rounds as it does for a model alone."""
-    whole = stacked.device.type != "cpu" or stacked[0].numel() % _REGISTER == 0
-    return [stacked] if whole else stacked.unbind()
 
 
 class StackedTask(Task):
@@ -278,8 +204,7 @@ class StackedTask(Task):
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the loss of each setting, and leave the gradients in the parameters."""
-        part = self.task.draw_part(batch[0])
-        return torch.cat([chunk.learn(batch, part) for chunk in self.chunks])
+        return torch.cat([chunk.learn(batch) for chunk in self.chunks])
 
     def after_step(self) -> None:
         """Project the parameters of the gates."""

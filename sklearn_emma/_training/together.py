@@ -11,8 +11,9 @@ from torch import Tensor
 
 from sklearn_emma._training.gating import GatedTask
 from sklearn_emma._training.net import EpochNet
+from sklearn_emma._training.optimizer import FusedAdam
 from sklearn_emma._training.progress import progress_callbacks
-from sklearn_emma._training.stacked import STACKABLE, Chunk, StackedAdam, StackedTask
+from sklearn_emma._training.stacked import STACKABLE, Chunk, StackedTask
 from sklearn_emma._training.stage2 import GATE_AND_PREDICTOR, Settings, net_parameters
 from sklearn_emma._training.task import Task
 from sklearn_emma.nn import FusionNetwork
@@ -43,7 +44,7 @@ class StackedNet(EpochNet):
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "StackedNet":
         """Make the optimizer."""
         groups = self.module_.parameter_groups()
-        self.optimizer_ = StackedAdam(groups, self.lr, self.weight_decay)
+        self.optimizer_ = FusedAdam(groups, self.lr, self.weight_decay, stacked=True)
         return self
 
     def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> EpochNet:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sklearn_emma.nn.numerics import log_cosh, tanh
+from sklearn_emma.nn.numerics import log_cosh
 
 __all__ = ["EnergyAttention", "GateState"]
 
@@ -136,59 +136,70 @@ class EnergyAttention(nn.Module):
 
     def self_energy(self, potential: Tensor) -> Tensor:
         """:math:`e_i`, of the shape of ``potential`` (n_samples, n_modalities)."""
+        return self.self_weight * self._shifted(potential) + self.self_bias
+
+    def _shifted(self, potential: Tensor) -> Tensor:
+        """Return :math:`\\Psi'_i`."""
         shifted = (potential - self.potential_min) / self.potential_scale + math.e
-        return self.self_weight * shifted.clamp(min=math.e) + self.self_bias
+        return shifted.clamp(min=math.e)
 
     def shared_energy(self, potential: Tensor) -> Tensor:
         """:math:`e_{ij}`, of shape (n_samples, n_modalities, n_modalities) with a zero diagonal."""
-        return self._shared_energy(potential).movedim(-1, -3)
+        return self._energies(potential)[1].movedim(-1, -3)
 
-    def _shared_energy(self, potential: Tensor) -> Tensor:
-        """Return shared energies with the samples last, which is much faster to sum."""
-        log_target = self.self_energy(potential).log()
-        log_source = self.self_energy(torch.minimum(potential, self.potential_max)).log()
-        degree, weight = self.coupling_degree.unsqueeze(-1), self.coupling_weight.unsqueeze(-1)
-        target, source = log_target.mT.unsqueeze(-2), log_source.mT.unsqueeze(-3)
-        mixed = degree * target + (1.0 - degree) * source
-        return weight * mixed.exp()
+    def _energies(self, potential: Tensor) -> tuple[Tensor, Tensor]:
+        """Return self and shared energies with the samples last, which is much faster to sum."""
+        shifted = self._shifted(potential)
+        source = torch.minimum(shifted, self._shifted(self.potential_max))
+        both = torch.stack([shifted, source]).mT
+        weight, bias = self.self_weight.unsqueeze(-1), self.self_bias.unsqueeze(-1)
+        energy = torch.addcmul(bias, weight, both)
+        log_target, log_source = energy.log().unbind()
+        target, source = log_target.unsqueeze(-2), log_source.unsqueeze(-3)
+        mixed = torch.lerp(source, target, self.coupling_degree.unsqueeze(-1))
+        return energy[0], self.coupling_weight.unsqueeze(-1) * mixed.exp()
 
     def modal_energy(self, potential: Tensor) -> Tensor:
         """:math:`E_i`, of the shape of ``potential`` (n_samples, n_modalities)."""
-        present = torch.isfinite(potential)
-        potential = torch.where(present, potential, self.potential_min)
-        energy = self.self_energy(potential)
+        energy, present = self._modal_energy(potential)
+        return energy.masked_fill(~present, math.inf).mT
+
+    def _modal_energy(self, potential: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return modal energies and what is there, with the samples last."""
+        present = potential < math.inf
+        energy, shared = self._energies(torch.where(present, potential, self.potential_min))
+        present = (present if kept is None else present & kept).mT
         if potential.shape[-1] > 1:
-            shared = self._shared_energy(potential) * present.mT.unsqueeze(-3)
-            energy = energy + shared.sum(-2).mT
-        return energy.masked_fill(~present, math.inf)
+            energy = energy + (shared * present.unsqueeze(-3)).sum(-2)
+        # overflowing ones are as good as missing
+        return energy, present & (energy.abs() < math.inf)
 
-    def _logits(self, modal_energy: Tensor) -> Tensor:
-        # zero coldness times infinite energy would be NaN
-        absent = ~torch.isfinite(modal_energy)
-        return (-self.coldness * modal_energy).masked_fill(absent, -math.inf)
-
-    def state(self, potential: Tensor) -> GateState:
+    def state(self, potential: Tensor, kept: Tensor | None = None) -> GateState:
         """Modal energies, importance and attention.
 
         Parameters
         ----------
         potential : Tensor of shape (n_samples, n_modalities)
             Potential energies; infinite where a modality is missing.
+        kept : Tensor of shape (..., n_samples, n_modalities), optional
+            False where a modality is to be taken for missing. What does not depend on it is
+            computed once for all leading dimensions.
 
         Returns
         -------
         GateState
-            Named tensors, each of shape (n_samples, n_modalities).
+            Named tensors, each of the shape of `kept`, by default of `potential`.
         """
-        modal_energy = self.modal_energy(potential)
-        present = torch.isfinite(modal_energy)
-        logits = self._logits(modal_energy)
+        energy, present = self._modal_energy(potential, kept)
+        absent = ~present
         # a row without any modality needs finite logits; it loses its importance below
-        logits = logits.masked_fill(~present.any(-1, keepdim=True), 0.0)
-        log_importance = F.log_softmax(logits.mT, -2).mT
+        shut = absent & present.any(-2, keepdim=True)
+        logits = (-self.coldness * energy).masked_fill(absent, 0.0).masked_fill(shut, -math.inf)
+        log_importance = F.log_softmax(logits, -2)
         importance = log_importance.exp() * present
-        attention = tanh(self.gain * importance - self.bias).clamp(min=0.0)
-        return GateState(modal_energy, log_importance, importance, attention)
+        attention = torch.tanh(self.gain * importance - self.bias).clamp(min=0.0)
+        modal_energy = energy.masked_fill(absent, math.inf)
+        return GateState(*(x.mT for x in (modal_energy, log_importance, importance, attention)))
 
     def forward(self, potential: Tensor) -> Tensor:
         """Attention :math:`\\beta`, of the shape of ``potential`` (n_samples, n_modalities)."""
@@ -207,7 +218,7 @@ class EnergyAttention(nn.Module):
         Tensor of shape (n_samples,)
             The total energy.
         """
-        present = torch.isfinite(potential)
+        present = potential < math.inf
         return self.modal_energy(torch.where(present, potential, self.potential_max)).sum(-1)
 
     def energy_threshold(self, potential: Tensor) -> Tensor:
@@ -225,8 +236,8 @@ class EnergyAttention(nn.Module):
         Tensor of shape (n_samples,)
             The threshold; infinite where the bias or the coldness is zero and everything passes.
         """
-        modal_energy = self.modal_energy(potential)
-        log_z = torch.logsumexp(self._logits(modal_energy), -1)
+        energy, present = self._modal_energy(potential)
+        log_z = torch.logsumexp((-self.coldness * energy).masked_fill(~present, -math.inf), -2)
         return (torch.log(self.gain / self.bias) - log_z) / self.coldness
 
     def capacity(self) -> Tensor:

@@ -41,12 +41,13 @@ class Perceptron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers to ``x`` of shape (..., n_samples, n_in)."""
-        last = len(self.weights) - 1
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = affine(x, weight, bias)
-            if layer < last or self.activate_last:
-                x = x.relu_()
-        return x
+        return self.after_first(affine(x, self.weights[0], self.biases[0]))
+
+    def after_first(self, x: Tensor) -> Tensor:
+        """Apply all but the affine map of the first layer; what it returned may be overwritten."""
+        for weight, bias in list(zip(self.weights, self.biases, strict=True))[1:]:
+            x = affine(x.relu_(), weight, bias)
+        return x.relu_() if self.activate_last else x
 
 
 class Encoders(nn.Module):

@@ -7,15 +7,20 @@ r"""The predictor behind the gate: a linear model and a head on embeddings, of g
         + \mathrm{head}(\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1])
 
 The linear model is what is left where a penalty on weights finds the rest not worth its price.
+The first layer of the head is linear too, so that it can go before the gate:
+
+.. math:: W (\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1]) = \sum_i \beta_i (W_i h_i + w_i)
+
+and is worked out once for all the gates that a row is seen through.
 Standardised values more than a hundred standard deviations from the mean are softened by
 :math:`\phi` of :class:`~sklearn_emma.nn.SoftClip`, so that wild values among the training rows
 cannot drown the rest.
 
 A predictor takes two steps, so that what was computed once can be fused under several gates:
 ``encode(modalities)`` and ``fuse(encoded, attention)``. :class:`FusionNetwork` gates embeddings,
-each with a one beside it so that the head knows how far its modality is open;
-:class:`GatedInputs` gates the modalities themselves, :math:`x'_i = \beta_i x_i`, and hands the list
-of them to any network.
+each with a one beside it so that the head knows how far its modality is open; :class:`GatedInputs`
+gates the modalities themselves, :math:`x'_i = \beta_i x_i`, and hands the list of them to any
+network.
 """
 
 from collections.abc import Sequence
@@ -25,6 +30,7 @@ from torch import Tensor, nn
 
 from sklearn_emma.nn.coordinates import soft_clip
 from sklearn_emma.nn.encoders import Encoders, Perceptron
+from sklearn_emma.nn.stacking import affine
 
 __all__ = ["FusionNetwork", "GatedInputs"]
 
@@ -68,6 +74,8 @@ class FusionNetwork(nn.Module):
     ):
         super().__init__()
         self.n_features = list(n_features)
+        self.n_outputs = n_outputs
+        self.n_units = [*head_sizes, n_outputs][0]
         self.encoders = Encoders(n_features, encoder_sizes, True, generator)
         self.linear = Encoders(n_features, (n_outputs,), False, generator)
         for parameter in self.linear.parameters():
@@ -75,8 +83,8 @@ class FusionNetwork(nn.Module):
         n_embedded = len(n_features) * (encoder_sizes[-1] + 1)
         self.head = Perceptron([n_embedded, *head_sizes, n_outputs], generator=generator)
 
-    def encode(self, modalities: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Embed each modality, and let it have its say.
+    def encode(self, modalities: Sequence[Tensor]) -> Tensor:
+        """Work out what each modality has to say when its gate is open.
 
         Parameters
         ----------
@@ -85,21 +93,23 @@ class FusionNetwork(nn.Module):
 
         Returns
         -------
-        embeddings : Tensor of shape (n_modalities, n_samples, embedding_size)
-            The embeddings.
-        linear : Tensor of shape (n_modalities, n_samples, n_outputs)
-            Terms of the linear model.
+        Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
+            Terms of the first layer of the head, and of the linear model.
         """
         # all columns at once: many modalities are many small tensors
         soft = soft_clip(torch.cat(list(modalities), 1), _LIMIT).split(self.n_features, 1)
-        return self.encoders(soft), self.linear(soft)
+        embeddings, linear = self.encoders(soft), self.linear(soft)
+        m, size = embeddings.shape[-3], embeddings.shape[-1]
+        of_embeddings, of_ones = self.head.weights[0].split([m * size, m], -1)
+        by_modality = of_embeddings.unflatten(-1, (m, size)).movedim(-2, -3)
+        return torch.cat([affine(embeddings, by_modality, of_ones.mT), linear], -1)
 
-    def fuse(self, encoded: tuple[Tensor, Tensor], attention: Tensor) -> Tensor:
+    def fuse(self, encoded: Tensor, attention: Tensor) -> Tensor:
         """Gate what the modalities say, and predict.
 
         Parameters
         ----------
-        encoded : tuple of Tensor
+        encoded : Tensor of shape (..., n_modalities, n_samples, n_units + n_outputs)
             What :meth:`encode` returned.
         attention : Tensor of shape (..., n_samples, n_modalities)
             The gate, or several.
@@ -109,10 +119,9 @@ class FusionNetwork(nn.Module):
         Tensor of shape (..., n_samples, n_outputs)
             Unnormalised log probabilities of classes, or values.
         """
-        embeddings, linear = encoded
-        gated = (embeddings.movedim(-3, -2) * attention.unsqueeze(-1)).flatten(-2)
-        together = torch.cat([gated, attention.expand(*gated.shape[:-1], -1)], -1)
-        return self.head(together) + (linear * attention.mT.unsqueeze(-1)).sum(-3)
+        gated = (encoded * attention.mT.unsqueeze(-1)).sum(-3)
+        first, linear = gated.split([self.n_units, self.n_outputs], -1)
+        return self.head.after_first(first + self.head.biases[0].unsqueeze(-2)) + linear
 
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
         """Return ``fuse(encode(modalities), attention)``."""

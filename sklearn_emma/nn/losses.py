@@ -205,10 +205,9 @@ def energy_alignment(log_importance: Tensor, indicator: Tensor, weight: Tensor) 
     Tensor of shape ()
         The alignment, to be rewarded by ``lambda_energy``.
     """
-    finite = torch.isfinite(log_importance)
     earning = torch.where(indicator < 0, log_importance.clamp(min=_LOG_FLOOR), log_importance)
-    aligned = (indicator * earning.masked_fill(~finite, 0.0)).sum(-1)
-    return (aligned * weight).mean()
+    earning = earning.masked_fill(log_importance == -math.inf, 0.0)
+    return (indicator * weight.unsqueeze(-1) * earning).sum() / len(weight)
 
 
 def noise_contrastive_loss(

@@ -10,32 +10,14 @@ and of the exponentials that torch offers, that to base two is by far the fastes
 
 import math
 
-import torch
 from torch import Tensor
 
-__all__ = ["log_cosh", "log_sum_exp_", "sum_log_cosh_", "sum_softplus_", "tanh"]
+__all__ = ["LOG2_E", "log_cosh", "log_sum_exp2_", "sum_log_cosh_", "sum_softplus_"]
 
-_LOG2_E = 1.0 / math.log(2.0)
+#: Binary logarithm of e.
+LOG2_E = 1.0 / math.log(2.0)
 # Factors, none above two, whose product is finite in single precision.
 _MOST_FACTORS = 64
-
-
-def tanh(u: Tensor) -> Tensor:
-    """Hyperbolic tangent, without a gradient in a form that takes a quarter of the time.
-
-    Parameters
-    ----------
-    u : Tensor
-        Any numbers.
-
-    Returns
-    -------
-    Tensor
-        Of the shape of `u`.
-    """
-    if u.requires_grad and torch.is_grad_enabled():
-        return torch.tanh(u)
-    return torch.sigmoid(2.0 * u).mul_(2.0).sub_(1.0)
 
 
 def log_cosh(u: Tensor) -> Tensor:
@@ -70,7 +52,7 @@ def sum_log_cosh_(u: Tensor) -> Tensor:
     n_terms = u.shape[-1]
     magnitude = u.abs_()
     total = magnitude.sum(-1) - n_terms * math.log(2.0)
-    return total + _sum_log1p_exp_(magnitude.mul_(-2.0))
+    return total + _sum_log1p_exp_(magnitude, -2.0)
 
 
 def sum_softplus_(u: Tensor) -> Tensor:
@@ -88,19 +70,19 @@ def sum_softplus_(u: Tensor) -> Tensor:
     """
     total = u.sum(-1)
     magnitude = u.abs_()
-    return 0.5 * (total + magnitude.sum(-1)) + _sum_log1p_exp_(magnitude.neg_())
+    return 0.5 * (total + magnitude.sum(-1)) + _sum_log1p_exp_(magnitude, -1.0)
 
 
-def _sum_log1p_exp_(u: Tensor) -> Tensor:
-    """Sum log(1 + exp(u)) of numbers that are not positive, overwriting them."""
-    terms = u.mul_(_LOG2_E).exp2_()
+def _sum_log1p_exp_(u: Tensor, factor: float) -> Tensor:
+    """Sum log(1 + exp(factor * u)), where no product is positive, overwriting u."""
+    terms = u.mul_(factor * LOG2_E).exp2_()
     terms = terms + 1.0 if terms.requires_grad else terms.add_(1.0)
     products = [part.prod(-1) for part in terms.split(_MOST_FACTORS, -1)]
     return sum((product.log() for product in products[1:]), start=products[0].log())
 
 
-def log_sum_exp_(u: Tensor) -> Tensor:
-    r""":math:`\log \sum_k e^{u_k}`, which does not overflow.
+def log_sum_exp2_(u: Tensor) -> Tensor:
+    r""":math:`\log \sum_k 2^{u_k}`, which does not overflow.
 
     Parameters
     ----------
@@ -113,4 +95,4 @@ def log_sum_exp_(u: Tensor) -> Tensor:
         The logarithms.
     """
     largest = u.detach().amax(-1, keepdim=True)
-    return u.sub_(largest).mul_(_LOG2_E).exp2_().sum(-1).log() + largest.squeeze(-1)
+    return u.sub_(largest).exp2_().sum(-1).log() + largest.squeeze(-1) * math.log(2.0)

@@ -25,7 +25,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     x : Tensor of shape (..., n_samples, n_in)
         Rows.
     weight : Tensor of shape (..., n_out, n_in)
-        W, with the leading dimension of `x` if there is one, and maybe one more in front.
+        W, with leading dimensions that go with those of `x`.
     bias : Tensor of shape (..., n_out)
         The bias.
 
@@ -36,7 +36,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     if weight.ndim == 2:
         return F.linear(x, weight, bias)
-    if weight.ndim == 3:
+    if weight.ndim == x.ndim == 3:
         return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
     return x @ weight.mT + bias.unsqueeze(-2)
 

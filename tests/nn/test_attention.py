@@ -98,6 +98,20 @@ def test_a_missing_modality_is_as_if_it_did_not_exist():
         torch.testing.assert_close(value[:, rest], wanted)
 
 
+def test_what_is_not_kept_is_as_if_it_were_missing():
+    gate = make_gate(coldness=0.3)
+    x = potentials()
+    x[3, 1] = INF
+    kept = torch.rand(3, *x.shape, generator=torch.Generator().manual_seed(5)) < 0.6
+    kept[0] = True
+    kept[1, 7] = False
+    together = gate.state(x, kept)
+    for i, part in enumerate(kept):
+        expected = gate.state(x.masked_fill(~part, INF))
+        for value, wanted in zip(together, expected, strict=True):
+            torch.testing.assert_close(value[i], wanted)
+
+
 @pytest.mark.parametrize("coldness", [0.0, 1.0])
 def test_all_modalities_missing_shuts_the_gate(coldness):
     gate = make_gate(coldness=coldness)

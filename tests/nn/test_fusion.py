@@ -31,30 +31,40 @@ def random_linear(network):
 
 
 def test_network_is_its_encoders_gate_and_head_and_a_linear_model():
-    network, (left, right) = random_linear(make_network()), make_modalities()
+    network, rows = random_linear(make_network()), make_modalities()
     beta = torch.rand(6, 2, generator=generator(9))
-    (h_left, h_right), (u_left, u_right) = network.encode([left, right])
-    assert h_left.shape == h_right.shape == (6, 5)
-    one = torch.ones(6, 1)
-    gated = [
-        beta[:, :1] * torch.cat([h_left, one], 1),
-        beta[:, 1:] * torch.cat([h_right, one], 1),
-    ]
-    # the head sees the same numbers, embeddings first and then the ones
-    order = torch.cat([gated[0][:, :-1], gated[1][:, :-1], gated[0][:, -1:], gated[1][:, -1:]], 1)
-    logits = network([left, right], beta)
+    logits = network(rows, beta)
     assert logits.shape == (6, 3)
-    linear = beta[:, :1] * u_left + beta[:, 1:] * u_right
-    torch.testing.assert_close(logits, network.head(order) + linear)
-    (stack,) = network.linear.stacks
-    for i, (x, u) in enumerate([(left, u_left), (right, u_right)]):
-        weight = stack.weights[0][i, :, : x.shape[1]]
-        torch.testing.assert_close(u, x @ weight.T + stack.biases[0][i])
+    (encoder,), (linear,) = network.encoders.stacks, network.linear.stacks
+    gated, expected = [], torch.zeros(6, 3)
+    for i, x in enumerate(rows):
+        h = x
+        for weight, bias in zip(encoder.weights, encoder.biases, strict=True):
+            h = torch.relu(h @ weight[i, :, : h.shape[1]].T + bias[i])
+        gated.append(beta[:, [i]] * h)
+        u = x @ linear.weights[0][i, :, : x.shape[1]].T + linear.biases[0][i]
+        expected = expected + beta[:, [i]] * u
+    # the head sees embeddings first, and then the ones beside them
+    expected = expected + network.head(torch.cat([*gated, beta], 1))
+    torch.testing.assert_close(logits, expected)
+
+
+def test_a_head_without_hidden_layers_is_linear():
+    network, rows = FusionNetwork([4, 2], 3, (8, 5), (), generator()), make_modalities()
+    shut = network(rows, torch.zeros(6, 2))
+    torch.testing.assert_close(shut, network.head.biases[0].expand(6, 3))
+    beta = torch.rand(6, 2, generator=generator(9))
+    half, whole = network(rows, 0.5 * beta), network(rows, beta)
+    torch.testing.assert_close(half - shut, 0.5 * (whole - shut))
 
 
 def test_the_linear_model_starts_at_nothing():
     network, modalities = make_network(), make_modalities()
-    assert not network.encode(modalities)[1].any()
+    before = network(modalities, torch.ones(6, 2))
+    for parameter in network.linear.parameters():
+        assert not parameter.any()
+    after = random_linear(network)(modalities, torch.ones(6, 2))
+    assert not torch.allclose(before, after)
 
 
 def test_a_stack_of_networks_is_each_of_them():
@@ -63,6 +73,11 @@ def test_a_stack_of_networks_is_each_of_them():
     together = stack(networks)(modalities, beta)
     assert together.shape == (3, 6, 3)
     torch.testing.assert_close(together, torch.stack([n(modalities, beta) for n in networks]))
+    gates = torch.rand(4, 6, 2, generator=generator(8))
+    network = stack(networks)
+    several = network.fuse(network.encode(modalities), gates.unsqueeze(1))
+    expected = torch.stack([network(modalities, gate) for gate in gates])
+    torch.testing.assert_close(several, expected)
 
 
 def test_a_stack_of_networks_of_unlike_modalities_keeps_their_order():

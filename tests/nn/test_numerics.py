@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sklearn_emma.nn.numerics import log_cosh, log_sum_exp_, sum_log_cosh_, sum_softplus_, tanh
+from sklearn_emma.nn.numerics import log_cosh, log_sum_exp2_, sum_log_cosh_, sum_softplus_
 
 FORMULAS = {
     sum_log_cosh_: lambda u: (u.abs() + F.softplus(-2.0 * u.abs()) - math.log(2.0)).sum(-1),
     sum_softplus_: lambda u: F.softplus(u, threshold=1e3).sum(-1),
-    log_sum_exp_: lambda u: u.logsumexp(-1),
+    log_sum_exp2_: lambda u: (u * math.log(2.0)).logsumexp(-1),
 }
 sums = pytest.mark.parametrize("fast", FORMULAS, ids=lambda function: function.__name__)
 
@@ -49,16 +49,6 @@ def test_sums_have_the_gradient_of_the_formula(fast):
     (expected,) = torch.autograd.grad(FORMULAS[fast](u).sum(), u)
     (gradient,) = torch.autograd.grad(fast(u.clone()).sum(), u)
     torch.testing.assert_close(gradient, expected)
-
-
-def test_tanh_without_a_gradient_is_the_same_function():
-    u = torch.cat([numbers(1000), torch.tensor([0.0, 1e30, -1e30, 400.0, -400.0])])
-    torch.testing.assert_close(tanh(u), torch.tanh(u.double()), rtol=0, atol=4e-16)
-    torch.testing.assert_close(tanh(u.float()), torch.tanh(u).float(), rtol=0, atol=2e-7)
-    assert tanh(torch.zeros(1)).item() == 0.0
-    u.requires_grad_()
-    (gradient,) = torch.autograd.grad(tanh(u).sum(), u)
-    torch.testing.assert_close(gradient, 1.0 - torch.tanh(u) ** 2)
 
 
 def test_log_cosh_does_not_overflow():

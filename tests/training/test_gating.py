@@ -161,7 +161,7 @@ def test_energies_see_so_many_rows_at_a_time(rows, monkeypatch):
 def test_the_loss_is_the_documented_sum(rows):
     plain = task(rows)
     batch = plain.epoch_data()
-    potential, indicator, target, weight, *modalities = batch
+    _, potential, indicator, target, weight, *modalities = batch
     state = plain.gate.state(potential)
     logits = plain.network(modalities, state.attention)
     prediction = weighted_cross_entropy(logits, target, weight)
@@ -180,7 +180,7 @@ def test_the_task_does_not_care_what_is_predicted(rows):
     rows = replace(rows, target=torch.randn(N, 2, generator=generator(8)))
     whole = task(rows, criterion=ValueLoss("squared_error"), subset_weight=1.0)
     batch = whole.epoch_data()
-    potential, _, target, weight, *modalities = batch
+    _, potential, _, target, weight, *modalities = batch
     whole.eval()
     output = whole.network(modalities, whole.gate(potential))
     torch.testing.assert_close(whole.loss(*batch), weighted_squared_error(output, target, weight))
@@ -196,11 +196,16 @@ def test_the_task_does_not_care_what_is_predicted(rows):
     )
 
 
-def test_the_subset_loss_is_added_in_training_only(rows):
+def test_the_subset_loss_is_that_of_rows_without_the_rest_and_added_in_training_only(rows):
     whole = task(rows, subset_weight=2.0)
     batch = whole.epoch_data()
     base = task(rows).loss(*batch)
-    assert whole.loss(*batch) > base + 0.5
+    part, potential, _, target, weight, *modalities = batch
+    assert not part.all(1).any()
+    assert not torch.equal(part, whole.epoch_data()[0])
+    attention = whole.gate(potential.masked_fill(~part, math.inf))
+    of_parts = weighted_cross_entropy(whole.network(modalities, attention), target, weight)
+    torch.testing.assert_close(whole.loss(*batch), base + 2.0 * of_parts)
     whole.eval()
     torch.testing.assert_close(whole.loss(*batch), base)
 
@@ -250,7 +255,7 @@ def test_held_out_rows_keep_the_failures_they_drew(rows):
     assert len(split.held_out[0]) == 10
     split.eval()
     assert split.validation_loss() == split.validation_loss()
-    assert not torch.equal(split.epoch_data()[0], split.epoch_data()[0])
+    assert not torch.equal(split.epoch_data()[1], split.epoch_data()[1])
     assert task(rows).validation_loss() is None
 
 
@@ -262,13 +267,13 @@ def test_what_modalities_say_of_each_other_is_in_the_potentials(rows):
         (alone.held_out, whole.held_out),
         (alone.epoch_data(), whole.epoch_data()),
     ):
-        potential, *rest = by_itself
+        _, potential, *rest = by_itself
         *_, m0, m1, m2 = in_company
         gate = whole.gate
         expected = cross_modal([m0, m1, m2], potential, gate.potential_min, gate.potential_scale)
-        torch.testing.assert_close(in_company[0], expected)
-        assert (in_company[0] > potential).any()
-        assert all(torch.equal(a, b) for a, b in zip(rest, in_company[1:], strict=True))
+        torch.testing.assert_close(in_company[1], expected)
+        assert (in_company[1] > potential).any()
+        assert all(torch.equal(a, b) for a, b in zip(rest, in_company[2:], strict=True))
     # it is no part of what is learned here
     learned = {id(p) for group in whole.parameter_groups() for p in group["params"]}
     assert learned.isdisjoint(id(p) for p in cross_modal.parameters())

@@ -9,7 +9,8 @@ from sklearn_emma._training import stacked
 from sklearn_emma._training.criteria import ClassLoss
 from sklearn_emma._training.failures import Failures, Rows
 from sklearn_emma._training.gating import GatedTask, Strengths, gated_loss
-from sklearn_emma._training.stacked import Chunk, Model, StackedAdam, StackedTask
+from sklearn_emma._training.optimizer import FusedAdam
+from sklearn_emma._training.stacked import Chunk, Model, StackedTask
 from sklearn_emma._training.stage2 import Settings, train_task
 from sklearn_emma._training.together import load_state, train_stacked
 from sklearn_emma.corruption import Noise, Reference
@@ -83,12 +84,12 @@ class Alone:
             fused=True,
         )
 
-    def loss(self, batch, part):
-        return gated_loss(self.gate, self.network, ClassLoss(), self.strengths, batch, part)
+    def loss(self, batch, with_parts):
+        return gated_loss(self.gate, self.network, ClassLoss(), self.strengths, batch, with_parts)
 
-    def learn(self, batch, part):
+    def learn(self, batch):
         self.optimizer.zero_grad()
-        loss = self.loss(batch, part)
+        loss = self.loss(batch, self.strengths.subset_weight > 0)
         loss.backward()
         return loss.detach()
 
@@ -109,24 +110,23 @@ def optimizer_of(chunk):
     groups = [{"params": []}, {"params": [], "weight_decay": 0.0}]
     for name, parameter in chunk.learned.items():
         groups[name.startswith("gate.")]["params"].append(parameter)
-    return StackedAdam(groups, lr=0.05, weight_decay=0.1)
+    return FusedAdam(groups, lr=0.05, weight_decay=0.1, stacked=True)
 
 
 def batches(task, n):
     for _ in range(n):
-        batch = task.epoch_data()
-        yield batch, task.draw_part(batch[0])
+        yield task.epoch_data()
 
 
 @pytest.mark.parametrize("parts", [True, False])
 def test_losses_and_gradients_are_those_of_each_setting_alone(task, parts):
-    chunk = Chunk(Model(task), SETTINGS)
-    batch, part = next(batches(task, 1))
-    part = part if parts else None
-    losses = chunk.learn(batch, part)
-    for place, setting in enumerate(SETTINGS.values()):
+    settings = {i: s if parts else {**s, "subset_weight": 0.0} for i, s in SETTINGS.items()}
+    chunk = Chunk(Model(task), settings)
+    (batch,) = batches(task, 1)
+    losses = chunk.learn(batch)
+    for place, setting in enumerate(settings.values()):
         alone = Alone(task, setting)
-        torch.testing.assert_close(losses[place], alone.learn(batch, part))
+        torch.testing.assert_close(losses[place], alone.learn(batch))
         for name, parameter in alone.parameters().items():
             torch.testing.assert_close(chunk.learned[name].grad[place], parameter.grad)
 
@@ -135,7 +135,7 @@ def test_steps_are_those_of_each_setting_alone_also_after_some_have_gone(task):
     chunk = Chunk(Model(task), SETTINGS)
     optimizer = optimizer_of(chunk)
     alone = {number: Alone(task, setting) for number, setting in SETTINGS.items()}
-    for i, (batch, part) in enumerate(batches(task, 8)):
+    for i, batch in enumerate(batches(task, 8)):
         if i == 4:
             chunk.keep([0, 2], optimizer)
             for group, new in zip(
@@ -143,25 +143,25 @@ def test_steps_are_those_of_each_setting_alone_also_after_some_have_gone(task):
             ):
                 group["params"] = new["params"]
             assert chunk.numbers == [0, 2]
-        chunk.learn(batch, part)
+        chunk.learn(batch)
         optimizer.step()
         chunk.after_step()
         for model in alone.values():
-            model.learn(batch, part)
+            model.learn(batch)
             model.step()
     for place, number in enumerate(chunk.numbers):
         state = chunk.state(place)
         for name, parameter in alone[number].parameters().items():
             torch.testing.assert_close(state[name], parameter.detach(), rtol=1e-5, atol=1e-5)
-    batch, _ = next(batches(task, 1))
-    held_out = torch.stack([alone[number].loss(batch, None).detach() for number in chunk.numbers])
+    (batch,) = batches(task, 1)
+    held_out = torch.stack([alone[number].loss(batch, False).detach() for number in chunk.numbers])
     torch.testing.assert_close(chunk.loss(batch), held_out, rtol=1e-4, atol=1e-5)
 
 
 def test_a_setting_does_not_depend_on_the_others_of_its_chunk(task):
-    batch, part = next(batches(task, 1))
-    together = Chunk(Model(task), SETTINGS).learn(batch, part)
-    apart = [Chunk(Model(task), {i: SETTINGS[i]}).learn(batch, part) for i in SETTINGS]
+    (batch,) = batches(task, 1)
+    together = Chunk(Model(task), SETTINGS).learn(batch)
+    apart = [Chunk(Model(task), {i: SETTINGS[i]}).learn(batch) for i in SETTINGS]
     torch.testing.assert_close(together, torch.cat(apart))
 
 
@@ -209,7 +209,7 @@ def test_the_task_is_left_as_it_was(task):
     before = {name: value.clone() for name, value in task.state_dict().items()}
     together = StackedTask(task, SETTINGS, batch_size=N)
     together.loss(*together.epoch_data())
-    optimizer = StackedAdam(together.parameter_groups(), lr=1.0, weight_decay=0.0)
+    optimizer = FusedAdam(together.parameter_groups(), lr=1.0, weight_decay=0.0, stacked=True)
     optimizer.step()
     for name, value in task.state_dict().items():
         assert torch.equal(value, before[name])
