@@ -134,8 +134,8 @@ def test_warm_start_goes_on_with_a_network_of_ones_own(table, quick):
 def test_the_default_predictor():
     predictor = build_predictor(None, (7, 5), [4, 2], 3)
     assert isinstance(predictor, FusionNetwork)
-    embeddings, _ = predictor.encode([torch.zeros(6, 4), torch.zeros(6, 2)])
-    assert embeddings.shape == (2, 6, 5)
+    encoded = predictor.encode([torch.zeros(6, 4), torch.zeros(6, 2)])
+    assert encoded.shape == (2, 6, 5 + 3)
     (stack,) = predictor.encoders.stacks
     assert [tuple(weight.shape) for weight in stack.weights] == [(2, 7, 4), (2, 5, 7)]
     assert [tuple(weight.shape) for weight in predictor.head.weights] == [(5, 12), (3, 5)]
