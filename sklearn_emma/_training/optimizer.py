@@ -1,7 +1,7 @@
 """Adam by torch's fused kernel, for one model or for a stack of them, with little around it.
 
-The steps of small models take so little arithmetic that what ``torch.optim.Adam`` does around its
-kernel, a state and a step count for every parameter, would be a tenth of the time.
+A step of a small model takes so little arithmetic that what ``torch.optim.Adam`` does around its
+kernel would be a tenth of the time.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _REGISTER = 16
 
 
 class FusedAdam(torch.optim.Optimizer):
-    """Adam, as ``torch.optim.Adam(fused=True)`` but that all parameters count their steps together.
+    """Adam, as ``torch.optim.Adam(fused=True)``.
 
     Parameters
     ----------
@@ -35,8 +35,6 @@ class FusedAdam(torch.optim.Optimizer):
         defaults = {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": weight_decay}
         super().__init__(groups, defaults)
         self.stacked = stacked
-        device = next(p.device for group in groups for p in group["params"])
-        self.n_steps = torch.zeros((), dtype=torch.float32, device=device)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients."""
@@ -47,33 +45,39 @@ class FusedAdam(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take a step."""
-        self.n_steps += 1
         for group in self.param_groups:
             parameters: list[Tensor] = []
             gradients: list[Tensor] = []
             means: list[Tensor] = []
             squares: list[Tensor] = []
+            counts: list[Tensor] = []
+            of_pieces: list[Tensor] = []
             for parameter in group["params"]:
                 gradient = parameter.grad
                 if gradient is None:
                     continue
                 if parameter not in self.state:
-                    self._see(parameter, torch.zeros_like(parameter), torch.zeros_like(parameter))
+                    n_steps = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                    zeros = (torch.zeros_like(parameter) for _ in range(2))
+                    self._see(parameter, n_steps, *zeros)
                 state = self.state[parameter]
                 parameters += state["parameters"]
                 gradients += self._pieces(gradient.contiguous()) if self.stacked else [gradient]
                 means += state["means"]
                 squares += state["squares"]
+                counts.append(state["n_steps"])
+                of_pieces += [state["n_steps"]] * len(state["means"])
             if not parameters:
                 continue
             # what torch.optim.Adam(fused=True) calls
+            torch._foreach_add_(counts, 1)
             torch._fused_adam_(
                 parameters,
                 gradients,
                 means,
                 squares,
                 [],
-                [self.n_steps] * len(parameters),
+                of_pieces,
                 lr=group["lr"],
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
@@ -83,8 +87,9 @@ class FusedAdam(torch.optim.Optimizer):
                 maximize=False,
             )
 
-    def _see(self, parameter: Tensor, mean: Tensor, square: Tensor) -> None:
+    def _see(self, parameter: Tensor, n_steps: Tensor, mean: Tensor, square: Tensor) -> None:
         self.state[parameter] = {
+            "n_steps": n_steps,
             "mean": mean,
             "square": square,
             "parameters": self._pieces(parameter),
@@ -95,7 +100,7 @@ class FusedAdam(torch.optim.Optimizer):
     def replace(self, old: Tensor, new: Tensor, places: list[int]) -> None:
         """Go on with some of the models of a stacked parameter."""
         state = self.state.pop(old)
-        self._see(new, state["mean"][places], state["square"][places])
+        self._see(new, state["n_steps"], state["mean"][places], state["square"][places])
 
     def _pieces(self, tensor: Tensor) -> Sequence[Tensor]:
         """Cut a stack into what the kernel rounds as it does for a model alone."""

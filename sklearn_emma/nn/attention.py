@@ -34,13 +34,13 @@ class GateState(NamedTuple):
 
     Attributes
     ----------
-    modal_energy : Tensor of shape (n_samples, n_modalities)
-        :math:`E_i`, infinite where the modality is missing.
-    log_importance : Tensor of shape (n_samples, n_modalities)
+    modal_energy : Tensor of shape (..., n_samples, n_modalities)
+        :math:`E_i`, infinite where the modality is missing or the energy is beyond all numbers.
+    log_importance : Tensor of shape (..., n_samples, n_modalities)
         :math:`\\log \\alpha_i`.
-    importance : Tensor of shape (n_samples, n_modalities)
+    importance : Tensor of shape (..., n_samples, n_modalities)
         :math:`\\alpha_i`, summing to one over the modalities that are there.
-    attention : Tensor of shape (n_samples, n_modalities)
+    attention : Tensor of shape (..., n_samples, n_modalities)
         :math:`\\beta_i` in [0, 1).
     """
 
@@ -154,33 +154,46 @@ class EnergyAttention(nn.Module):
         """:math:`e_{ij}`, of shape (n_samples, n_modalities, n_modalities) with a zero diagonal."""
         return self._energies(potential.mT)[1].movedim(-1, -3)
 
+    def coupling(self, target: Tensor, source: Tensor) -> Tensor:
+        r""":math:`e_{ij}` from self energies, samples last.
+
+        Parameters
+        ----------
+        target : Tensor of shape (..., n_modalities, 1, n_samples)
+            :math:`e_i` of the modality that is acted on.
+        source : Tensor of shape (..., 1, n_modalities, n_samples)
+            :math:`e_j` of the one that acts, of no more than ``potential_max``.
+
+        Returns
+        -------
+        Tensor of shape (..., n_modalities, n_modalities, n_samples)
+            The shared energies, with a zero diagonal.
+        """
+        degree, weight = self.coupling_degree.unsqueeze(-1), self.coupling_weight.unsqueeze(-1)
+        return weight * torch.addcmul(degree * target.log(), 1.0 - degree, source.log()).exp()
+
     def _energies(self, potential: Tensor) -> tuple[Tensor, Tensor]:
         """Return self and shared energies."""
         shifted = self._shifted(potential)
-        source = torch.minimum(shifted, self._shifted(self.potential_max.unsqueeze(-1)))
-        energy = self._self_energy(torch.stack([shifted, source]))
-        log_target, log_source = energy.log().unbind()
-        target, source = log_target.unsqueeze(-2), log_source.unsqueeze(-3)
-        mixed = torch.lerp(source, target, self.coupling_degree.unsqueeze(-1))
-        return energy[0], self.coupling_weight.unsqueeze(-1) * mixed.exp()
+        limited = torch.minimum(shifted, self._shifted(self.potential_max.unsqueeze(-1)))
+        energy, source = self._self_energy(torch.stack([shifted, limited])).unbind()
+        return energy, self.coupling(energy.unsqueeze(-2), source.unsqueeze(-3))
 
     def modal_energy(self, potential: Tensor) -> Tensor:
         """:math:`E_i`, of the shape of ``potential`` (n_samples, n_modalities)."""
         energy, present = self._modal_energy(potential)
         return energy.masked_fill(~present, math.inf).mT
 
-    def _modal_energy(
-        self, potential: Tensor, kept: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def _modal_energy(self, potential: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return modal energies and what is there."""
         potential = potential.mT.contiguous()
-        present = potential < math.inf
+        present = potential.abs() < math.inf
         minimum = self.potential_min.unsqueeze(-1)
         energy, shared = self._energies(torch.where(present, potential, minimum))
         if kept is not None:
             present = present & kept.mT.contiguous()
-        if len(potential) > 1:
-            energy = energy + (shared * present.unsqueeze(-3).to(shared.dtype)).sum(-2)
+        if potential.shape[-2] > 1:
+            energy = energy + torch.where(present.unsqueeze(-3), shared, 0.0).sum(-2)
         # overflowing ones are as good as missing
         return energy, present & (energy.abs() < math.inf)
 
@@ -228,7 +241,7 @@ class EnergyAttention(nn.Module):
         Tensor of shape (n_samples,)
             The total energy.
         """
-        present = potential < math.inf
+        present = potential.abs() < math.inf
         return self.modal_energy(torch.where(present, potential, self.potential_max)).sum(-1)
 
     def energy_threshold(self, potential: Tensor) -> Tensor:

@@ -159,6 +159,7 @@ class DAEEnergy(nn.Module):
         self.log_temperature.fill_(math.log(temperature))
         self.weights[-1].mul_(0.1)
 
+    @torch.no_grad()
     def freeze(self) -> None:
         """Work out once what depends on the weights alone; call it when they change no more."""
         self._frozen = self._scoring()

@@ -269,3 +269,37 @@ def test_energies_beyond_all_numbers_shut_their_modality_only():
     beta = gate(torch.tensor([[3e38, 1.0, 1.0]]))
     assert torch.isfinite(beta).all()
     assert beta[0, 0] == 0.0
+    # and none that is minus infinity, by its own doing or that of a coupling, opens it
+    assert (gate(torch.tensor([[-torch.inf, 1.0, 1.0]]))[0] > 0).tolist() == [False, True, True]
+    with torch.no_grad():
+        gate.potential_max.fill_(torch.inf)
+        gate.coupling_weight.fill_(-1.0).fill_diagonal_(0.0)
+        gate.coupling_degree.fill_(0.0)
+    beta = gate(torch.tensor([[3e37, 1.0, 1.0], [3e38, 1.0, 1.0]]))
+    assert (beta[1] == 0.0).all()
+
+
+def test_what_is_not_kept_may_be_beyond_all_numbers():
+    gate = EnergyAttention(
+        3, potential_scale=torch.full((3,), 0.1), generator=torch.Generator().manual_seed(0)
+    )
+    x = torch.tensor([[3e38, 0.0, 1.0]])
+    state = gate.state(x, torch.tensor([[False, True, True]]))
+    torch.testing.assert_close(state, gate.state(torch.tensor([[INF, 0.0, 1.0]])))
+
+
+def test_potentials_may_be_more_precise_than_the_gate():
+    gate = EnergyAttention(3, generator=torch.Generator().manual_seed(0))
+    x = potentials()[:, :3]
+    torch.testing.assert_close(gate(x).float(), gate(x.float()))
+
+
+def test_a_coupling_of_ones_own_is_what_the_gate_uses():
+    class Linear(EnergyAttention):
+        def coupling(self, target, source):
+            return self.coupling_weight.unsqueeze(-1) * (source - math.e)
+
+    gate, x = Linear(4, generator=torch.Generator().manual_seed(0)).double(), potentials()
+    own = gate.self_energy(x)
+    expected = own + (own - math.e) @ gate.coupling_weight.T
+    torch.testing.assert_close(gate.modal_energy(x), expected)

@@ -59,6 +59,23 @@ def test_a_model_of_a_stack_is_rounded_as_it_would_be_alone():
         assert torch.equal(p[1], q)
 
 
+def test_parameters_whose_gradient_comes_late_start_then():
+    own, reference = parameters(), parameters()
+    optimizer, adam = (
+        FusedAdam(groups(own), 0.1, 0.2),
+        torch.optim.Adam(groups(reference), lr=0.1, weight_decay=0.2, fused=True),
+    )
+    for step in range(30):
+        for params in (own, reference):
+            set_gradients(params, step)
+            if step < 25:
+                params[0].grad = None
+        optimizer.step()
+        adam.step()
+    for a, b in zip(own, reference, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_parameters_without_a_gradient_stay():
     params = parameters()
     before = params[0].detach().clone()
