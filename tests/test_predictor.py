@@ -62,8 +62,11 @@ def test_a_network_of_ones_own(wide, quick, lose, module):
     np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
     assert torch.equal(torch.get_rng_state(), state)
     # prediction is no training: every row by itself, and the same every time
-    one = classifier.predict_proba(X_test.iloc[[7]])
-    np.testing.assert_allclose(one[0], classifier.predict_proba(X_test)[7], rtol=1e-12)
+    together = classifier.predict_proba(X_test)
+    np.testing.assert_array_equal(classifier.predict_proba(X_test), together)
+    for rows in (slice(7, 8), slice(8, None)):
+        some = classifier.predict_proba(X_test.iloc[rows])
+        np.testing.assert_allclose(some, together[rows], rtol=1e-12)
 
 
 def test_an_instance_is_copied(table, quick):

@@ -187,7 +187,7 @@ class EnergyAttention(nn.Module):
     def _modal_energy(self, potential: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return modal energies and what is there."""
         potential = potential.mT.contiguous()
-        present = potential.abs() < math.inf
+        present = torch.isfinite(potential)
         minimum = self.potential_min.unsqueeze(-1)
         energy, shared = self._energies(torch.where(present, potential, minimum))
         if kept is not None:
@@ -195,7 +195,7 @@ class EnergyAttention(nn.Module):
         if potential.shape[-2] > 1:
             energy = energy + torch.where(present.unsqueeze(-3), shared, 0.0).sum(-2)
         # overflowing ones are as good as missing
-        return energy, present & (energy.abs() < math.inf)
+        return energy, present & torch.isfinite(energy)
 
     def state(self, potential: Tensor, kept: Tensor | None = None) -> GateState:
         """Modal energies, importance and attention.
@@ -241,7 +241,7 @@ class EnergyAttention(nn.Module):
         Tensor of shape (n_samples,)
             The total energy.
         """
-        present = potential.abs() < math.inf
+        present = torch.isfinite(potential)
         return self.modal_energy(torch.where(present, potential, self.potential_max)).sum(-1)
 
     def energy_threshold(self, potential: Tensor) -> Tensor:

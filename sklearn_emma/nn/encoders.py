@@ -95,9 +95,14 @@ class Encoders(nn.Module):
         Tensor of shape (..., n_modalities, n_samples, n_units)
             The outputs; those of a stack of several have one more dimension in front.
         """
-        outputs = [
-            encode(stack_rows([modalities[i] for i in group]))
-            for encode, group in zip(self.stacks, self.groups, strict=True)
-        ]
+        return self.apply_groups(self.gather(modalities))
+
+    def gather(self, modalities: Sequence[Tensor]) -> list[Tensor]:
+        """Return the rows of each group of modalities of like width, as one tensor."""
+        return [stack_rows([modalities[i] for i in group]) for group in self.groups]
+
+    def apply_groups(self, rows: Sequence[Tensor]) -> Tensor:
+        """Apply each to its modality, given what :meth:`gather` returned."""
+        outputs = [encode(x) for encode, x in zip(self.stacks, rows, strict=True)]
         joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -3)
         return joined if self.places is None else joined[..., self.places, :, :]

@@ -172,7 +172,7 @@ class DAEEnergy(nn.Module):
         response = ACTIVATIONS[self.activation].response
         if self.activation == "tanh":
             weights, biases = _by_sigmoids(weights, biases)
-            response = torch.sigmoid_
+            response = ACTIVATIONS["sigmoid"].response
         prototypes = None
         if self.n_prototypes:
             scaled, offsets, temperature = self._scaled_prototypes()

@@ -74,8 +74,6 @@ class FusionNetwork(nn.Module):
     ):
         super().__init__()
         self.n_features = list(n_features)
-        self.n_outputs = n_outputs
-        self.n_units = [*head_sizes, n_outputs][0]
         self.encoders = Encoders(n_features, encoder_sizes, True, generator)
         self.linear = Encoders(n_features, (n_outputs,), False, generator)
         for parameter in self.linear.parameters():
@@ -98,7 +96,8 @@ class FusionNetwork(nn.Module):
         """
         # all columns at once: many modalities are many small tensors
         soft = soft_clip(torch.cat(list(modalities), 1), _LIMIT).split(self.n_features, 1)
-        embeddings, linear = self.encoders(soft), self.linear(soft)
+        rows = self.encoders.gather(soft)  # the linear model has the same groups
+        embeddings, linear = self.encoders.apply_groups(rows), self.linear.apply_groups(rows)
         m, size = embeddings.shape[-3], embeddings.shape[-1]
         of_embeddings, of_ones = self.head.weights[0].split([m * size, m], -1)
         by_modality = of_embeddings.unflatten(-1, (m, size)).movedim(-2, -3)
@@ -120,8 +119,9 @@ class FusionNetwork(nn.Module):
             Unnormalised log probabilities of classes, or values.
         """
         gated = (encoded * attention.mT.unsqueeze(-1)).sum(-3)
-        first, linear = gated.split([self.n_units, self.n_outputs], -1)
-        return self.head.after_first(first + self.head.biases[0].unsqueeze(-2)) + linear
+        bias = self.head.biases[0]
+        first, linear = gated.tensor_split([bias.shape[-1]], -1)
+        return self.head.after_first(first + bias.unsqueeze(-2)) + linear
 
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
         """Return ``fuse(encode(modalities), attention)``."""
