@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from sklearn_emma._training.stage2 import training_corruption
+from sklearn_emma.gate.fit import training_corruption
 from sklearn_emma.corruption import (
     Corruption,
     Drift,

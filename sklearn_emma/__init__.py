@@ -1,9 +1,9 @@
 """Predictions from several sensors that stay right when one of them fails."""
 
-from ._classifier import EMMAClassifier
-from ._classifier_cv import EMMAClassifierCV
-from ._regressor import EMMARegressor
-from ._scorer import DAEEnergyScorer
-from ._training.views import EnergyView
+from sklearn_emma.classifier import EMMAClassifier
+from sklearn_emma.energy.scorer import DAEEnergyScorer
+from sklearn_emma.energy.views import EnergyView
+from sklearn_emma.regressor import EMMARegressor
+from sklearn_emma.search import EMMAClassifierCV
 
 __all__ = ["DAEEnergyScorer", "EMMAClassifier", "EMMAClassifierCV", "EMMARegressor", "EnergyView"]

@@ -10,7 +10,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from ._validation import check_weights
+from sklearn_emma.validation import check_weights
 
 __all__ = ["area_under_risk_coverage", "expected_calibration_error", "risk_coverage_curve"]
 

@@ -15,9 +15,9 @@ from sklearn.compose import make_column_selector
 from sklearn.metrics import f1_score
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
+from sklearn_emma._training import batches
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier
-from sklearn_emma._training import batches
 from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Swapped
 from sklearn_emma.datasets import make_multimodal_classification
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.compose import make_column_selector
 
-from sklearn_emma._modalities import resolve_modalities, split_columns
+from sklearn_emma.modalities import resolve_modalities, split_columns
 
 COLUMNS = ["ip__mean", "ip__std", "dm__mean", "dm__std", "dm__skew"]
 ARRAY = np.arange(10.0).reshape(2, 5)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.mixture import GaussianMixture
+from sklearn_emma._training import batches
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
-from sklearn_emma._training import batches
 
 MODALITIES = {"a": [0, 1, 2], "b": [3, 4], "c": [5, 6, 7]}
 TINY = {"hidden_layer_sizes": (16, 8), "max_epochs": 5, "pretrain_epochs": 1, "random_state": 0}

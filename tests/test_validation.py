@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_emma._validation import (
+from sklearn_emma.validation import (
     all_or_nothing,
     column_statistics,
     standardise,

@@ -1,8 +1,8 @@
 """Data sets whose columns come in modalities: simulated, shipped and downloaded."""
 
-from sklearn_emma.datasets._fetch import fetch_htru2, fetch_mfeat
-from sklearn_emma.datasets._real import load_breast_cancer_modalities
-from sklearn_emma.datasets._simulated import (
+from sklearn_emma.datasets.fetch import fetch_htru2, fetch_mfeat
+from sklearn_emma.datasets.real import load_breast_cancer_modalities
+from sklearn_emma.datasets.simulated import (
     make_circle,
     make_multimodal_classification,
     make_spiral,

@@ -7,17 +7,17 @@ of their own, which pyplot knows nothing of; a notebook shows it, and elsewhere
 ``display.figure_.savefig("file.png")`` does.
 """
 
-from ._attention import AttentionDisplay
-from ._coupling import CouplingDisplay
-from ._energy import EnergyDisplay
-from ._field import VectorFieldDisplay
-from ._function import AttentionFunctionDisplay
-from ._history import TrainingHistoryDisplay
-from ._landscape import EnergyLandscapeDisplay
-from ._report import ModalityReport, modality_report
-from ._risk_coverage import RiskCoverageDisplay
-from ._robustness import RobustnessCurveDisplay
-from ._surface import AttentionSurfaceDisplay
+from sklearn_emma.inspection.attention import AttentionDisplay
+from sklearn_emma.inspection.coupling import CouplingDisplay
+from sklearn_emma.inspection.energy import EnergyDisplay
+from sklearn_emma.inspection.field import VectorFieldDisplay
+from sklearn_emma.inspection.function import AttentionFunctionDisplay
+from sklearn_emma.inspection.history import TrainingHistoryDisplay
+from sklearn_emma.inspection.landscape import EnergyLandscapeDisplay
+from sklearn_emma.inspection.report import ModalityReport, modality_report
+from sklearn_emma.inspection.risk_coverage import RiskCoverageDisplay
+from sklearn_emma.inspection.robustness import RobustnessCurveDisplay
+from sklearn_emma.inspection.surface import AttentionSurfaceDisplay
 
 __all__ = [
     "AttentionDisplay",

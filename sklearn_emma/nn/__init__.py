@@ -2,7 +2,7 @@
 
 from sklearn_emma.nn.attention import EnergyAttention, GateState
 from sklearn_emma.nn.coordinates import SoftClip
-from sklearn_emma.nn.crossmodal import CrossModalEnergy
+from sklearn_emma.nn.cross_modal import CrossModalEnergy
 from sklearn_emma.nn.energy import DAEEnergy
 from sklearn_emma.nn.ensemble import EnergyEnsemble
 from sklearn_emma.nn.fusion import FusionNetwork, GatedInputs

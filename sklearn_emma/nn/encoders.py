@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.nn.stacking import affine, stack, stack_rows, width_class
+from sklearn_emma.nn.module_stack import affine, stack, stack_rows, width_class
 
 
 class Perceptron(nn.Module):

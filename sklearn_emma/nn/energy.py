@@ -38,8 +38,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sklearn_emma.nn.module_stack import affine
 from sklearn_emma.nn.numerics import LOG2_E, log_sum_exp2_, sum_log_cosh_, sum_softplus_
-from sklearn_emma.nn.stacking import affine
 
 __all__ = ["ACTIVATIONS", "Activation", "DAEEnergy"]
 

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from sklearn_emma.nn.coordinates import soft_clip
 from sklearn_emma.nn.encoders import Encoders, Perceptron
-from sklearn_emma.nn.stacking import affine
+from sklearn_emma.nn.module_stack import affine
 
 __all__ = ["FusionNetwork", "GatedInputs"]
 

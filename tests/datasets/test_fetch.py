@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from sklearn_emma._modalities import resolve_modalities
 from sklearn_emma.datasets import fetch_htru2, fetch_mfeat
+from sklearn_emma.modalities import resolve_modalities
 
 DATA = Path(os.environ.get("SKLEARN_EMMA_DATA") or Path(__file__).parents[3] / "shared" / "data")
 

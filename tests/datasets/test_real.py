@@ -4,8 +4,8 @@ import numpy as np
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_breast_cancer
 
-from sklearn_emma._modalities import resolve_modalities
 from sklearn_emma.datasets import load_breast_cancer_modalities
+from sklearn_emma.modalities import resolve_modalities
 
 
 def test_columns_are_those_of_scikit_learn_renamed():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sklearn_emma.datasets import _fetch, fetch_htru2, fetch_mfeat
-from sklearn_emma.datasets._retrieve import retrieve
+from sklearn_emma.datasets.retrieve import retrieve
 
 
 def make_zip(members):

@@ -8,13 +8,13 @@ from scipy.stats import norm
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import train_test_split
 
-from sklearn_emma._modalities import resolve_modalities
 from sklearn_emma.datasets import (
     make_circle,
     make_multimodal_classification,
     make_spiral,
     make_wave,
 )
+from sklearn_emma.modalities import resolve_modalities
 
 
 def accuracy(X, y):

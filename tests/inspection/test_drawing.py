@@ -11,7 +11,7 @@ from sklearn_emma.inspection import (
     AttentionFunctionDisplay,
     TrainingHistoryDisplay,
 )
-from sklearn_emma.inspection._drawing import choose_colors
+from sklearn_emma.inspection.drawing import choose_colors
 
 SCRIPT = """
 import sys

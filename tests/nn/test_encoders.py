@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sklearn_emma.nn.encoders import Encoders, Perceptron
-from sklearn_emma.nn.stacking import stack, stack_rows, unstack, width_class
+from sklearn_emma.nn.module_stack import stack, stack_rows, unstack, width_class
 
 SIZES = (6, 5)
 

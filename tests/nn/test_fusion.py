@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sklearn_emma.nn import EnergyAttention, FusionNetwork, GatedInputs
-from sklearn_emma.nn.stacking import stack
+from sklearn_emma.nn.module_stack import stack
 
 
 def generator(seed=0):

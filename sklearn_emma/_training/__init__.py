@@ -1,1 +1,0 @@
-"""How a module is trained, with skorch. Private."""

@@ -1,0 +1,367 @@
+"""EMMAClassifier: energies, gate and predictor as a scikit-learn classifier."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
+
+from sklearn_emma.base import BaseEMMA
+from sklearn_emma.compat import StrOptions, _fit_context
+from sklearn_emma.gate.prediction_loss import ClassLoss
+from sklearn_emma.validation import all_or_nothing, check_labels
+
+
+class EMMAClassifier(ClassifierMixin, BaseEMMA):
+    r"""Classifier for tables of several modalities that stays right when one of them fails.
+
+    Energy-based multi-modal attention [1]_. First an energy per modality learns how unlike the
+    training rows a row is. Then a gate, which turns the energies of a row into an attention
+    :math:`\beta_i \in [0, 1)` per modality, and a predictor behind it learn together from clean and
+    corrupted rows; see :class:`~sklearn_emma.nn.EnergyAttention` for the equations. Columns are
+    standardised inside, and may have gaps: a modality without any value is shut off, single gaps
+    are filled with the training median, and raise the energy of their modality by
+    :math:`-3 s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
+
+    Parameters
+    ----------
+    modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
+        The groups of columns. Columns are given as to
+        :class:`~sklearn.compose.ColumnTransformer`; a callable maps a column's name to its
+        modality's; "prefix" takes the part of a column's name before ``__``. None makes one
+        modality, "all", of all columns.
+
+    remainder : "error", "drop" or str, default="error"
+        What to do with columns that belong to no modality: raise, leave them out, or gather them in
+        a modality of this name. Columns that are left out must hold numbers all the same.
+
+    energy : estimator with ``score_samples``, dict of them by modality or None, default=None
+        What tells likely rows from unlikely ones; its energy is ``-score_samples``, or for a PyOD
+        detector its ``decision_function``, which has the opposite sign. Cloned and
+        fitted on the standardised columns of each modality, on the rows that have all of its values
+        (where these are less than half of the rows that have any: on those, gaps filled). None, and
+        modalities that a dict leaves out, stand for :class:`DAEEnergyScorer`, all of whose rows
+        train (``calibration_fraction=0``). Any other scorer
+        scores the failing rows of every epoch: mind its speed.
+
+    module : torch.nn.Module instance, class or callable, default=None
+        A predictor of your own: takes the list of gated modalities :math:`\beta_i x_i`, each of
+        shape (n_samples, :math:`D_i`) and standardised, and returns unnormalised log probabilities
+        of shape (n_samples, n_classes). An instance is copied; a class is called with the list of
+        the :math:`D_i` and the number of classes. None takes
+        :class:`~sklearn_emma.nn.FusionNetwork`.
+
+    hidden_layer_sizes : tuple of int, default=(64, 48, 32)
+        Units of each layer of the encoder that a modality has in the default predictor. The last is
+        also the width of the head.
+
+    coldness : float, default=0.3
+        Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
+        whatever their energy.
+
+    lambda_capacity : float, default=0.0
+        Strength of the regularizer that keeps the capacity of the gate low.
+
+    lambda_energy : float, default=0.02
+        Strength of the regularizer that keeps importance in line with the failures put in.
+
+    cross_modal : bool, default=True
+        Whether the energies of three or more modalities also say how badly each fits the others of
+        its row (:class:`~sklearn_emma.nn.CrossModalEnergy`), which is what gives a stuck or swapped
+        modality away. Of two modalities that do not fit, nobody knows which is wrong.
+
+    corruption : Corruption or None, default=None
+        What befalls training rows, drawn afresh in every epoch, in units of the training rows'
+        standard deviations; half of the rows unless its `fraction` says otherwise. None stands for
+        ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
+
+    subset_weight : float, default=2.0
+        Weight of a second prediction loss, for which every row loses a random part of its
+        modalities behind the encoders. It makes the predictor at home with every combination of
+        modalities shut off.
+
+    pretrain_epochs : int, default=10
+        Passes over the clean rows with the gate open, before the gate is trained.
+
+    learning_rate : float, default=0.003
+        Largest learning rate of the cycle.
+
+    l2_regularization : float or "auto", default="auto"
+        Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
+        weights of the predictor, biases apart, with N training rows. "auto" chooses it by
+        cross-validation on at most 2000 of them: s N, and :math:`s\, 2000^2 / N` for more than
+        2000 rows, with s between 0.001 and 0.01 (0.003 for fewer than 30 rows). What overlaps
+        needs more of it than what lies apart. A `module` of your own goes without, unless you give
+        a number.
+
+    max_epochs : int, default=100
+        Passes over the training rows.
+
+    batch_size : int or "auto", default="auto"
+        Rows per step. "auto" takes 1/40 of the rows, within 32 and 256, or 1/100 of them up to
+        4096 when that is more.
+
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when their loss no longer improves, and to go back to the
+        best epoch.
+
+    validation_fraction : float, default=0.1
+        Fraction of rows held out with `early_stopping`, stratified by class where possible.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement before stopping early.
+
+    tol : float, default=1e-4
+        Smallest relative improvement that counts for early stopping.
+
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, as in scikit-learn.
+
+    n_jobs : int, default=None
+        Processes for energies, as in joblib. Those of like width train side by side in one anyway.
+
+    memory : str, joblib.Memory or None, default=None
+        Where fitted energies are cached, so that a search over the gate's parameters fits them
+        once. Needs an int as `random_state` to be of use.
+
+    warm_start : bool, default=False
+        Whether to start from the solution of the previous call to fit: its energies and their
+        scales are kept, whatever `energy` and `corruption` are by now; gate and predictor are
+        trained on, with a penalty on weights that is chosen anew.
+
+    device : str or torch.device, default="auto"
+        Where to train. "auto" takes CUDA when present, else the CPU.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines everything random. Pass an int for the same result in every call; torch's global
+        generators are not touched.
+
+    verbose : bool, default=False
+        Whether to show progress.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    modality_names_ : list of str
+        Names of the modalities.
+    modality_columns_ : list of ndarray of int
+        Positions of each modality's columns.
+    energy_scorers_ : dict of str to estimator
+        Fitted energies by modality.
+    gain_, bias_ : float
+        :math:`g_a` and :math:`b_a` of the gate.
+    capacity_ : float
+        How much the gate lets through.
+    coldness_ : float
+        Inverse temperature that the gate was trained with.
+    self_weight_, self_bias_ : ndarray of shape (n_modalities,)
+        :math:`w_i` and :math:`b_i`.
+    coupling_weight_, coupling_degree_ : ndarray of shape (n_modalities, n_modalities)
+        :math:`w_{ij}` and :math:`\gamma_{ij}`: direction and degree of the coupling.
+    potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
+        :math:`\Psi_{min,i}`, below which a modality is as good as any (nine tenths of the training
+        rows are); the scale :math:`s_i`, which is the median rise of the potential under
+        the training corruption, but at least the interquartile range of the training rows; and the
+        potential of a typical failure of the training, beyond which a modality says no more about
+        the others.
+    l2_regularization_ : float
+        Strength of the penalty that the predictor was trained with.
+    cross_modal_weights_ : dict of str to ndarray, or None
+        Weights of the cross-modal energy.
+    network_weights_ : dict of str to ndarray
+        Weights of the predictor.
+    mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
+        What columns are standardised with, and what gaps are filled with.
+    history_ : dict of str to ndarray of shape (n_epochs,)
+        Losses, and the gate's gain, bias and capacity after each epoch.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, when all are strings.
+
+    See Also
+    --------
+    EMMARegressor : Predicts numbers.
+    DAEEnergyScorer : The default energy.
+    sklearn_emma.corruption : What can befall a modality.
+
+    References
+    ----------
+    .. [1] Werenne, A. (2019). Energy-based multi-modal attention. University of Liege.
+
+    Examples
+    --------
+    >>> from sklearn_emma import EMMAClassifier
+    >>> from sklearn_emma.datasets import load_breast_cancer_modalities
+    >>> X, y = load_breast_cancer_modalities(return_X_y=True)
+    >>> clf = EMMAClassifier("prefix", max_epochs=20, random_state=0).fit(X[:400], y[:400])
+    >>> bool(clf.score(X[400:], y[400:]) > 0.9)
+    True
+    >>> broken = X[400:].copy()
+    >>> broken.loc[:, broken.columns.str.startswith("mean__")] = 0.0
+    >>> attention = clf.attention(broken).mean(axis=0)
+    >>> clf.modality_names_[attention.argmin()], bool(clf.score(broken, y[400:]) > 0.9)
+    ('mean', True)
+    """
+
+    _parameter_constraints = {
+        **BaseEMMA._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+    _output_attributes = ("classes_",)
+    _returns = "unnormalised log probabilities of shape (n_samples, n_classes)"
+
+    def __init__(
+        self,
+        modalities=None,
+        *,
+        remainder="error",
+        energy=None,
+        module=None,
+        hidden_layer_sizes=(64, 48, 32),
+        coldness=0.3,
+        lambda_capacity=0.0,
+        lambda_energy=0.02,
+        cross_modal=True,
+        corruption=None,
+        subset_weight=2.0,
+        pretrain_epochs=10,
+        learning_rate=0.003,
+        l2_regularization="auto",
+        max_epochs=100,
+        batch_size="auto",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        class_weight=None,
+        n_jobs=None,
+        memory=None,
+        warm_start=False,
+        device="auto",
+        random_state=None,
+        verbose=False,
+    ):
+        super().__init__(
+            modalities=modalities,
+            remainder=remainder,
+            energy=energy,
+            module=module,
+            hidden_layer_sizes=hidden_layer_sizes,
+            coldness=coldness,
+            lambda_capacity=lambda_capacity,
+            lambda_energy=lambda_energy,
+            cross_modal=cross_modal,
+            corruption=corruption,
+            subset_weight=subset_weight,
+            pretrain_epochs=pretrain_epochs,
+            learning_rate=learning_rate,
+            l2_regularization=l2_regularization,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            n_jobs=n_jobs,
+            memory=memory,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Learn energies, gate and predictor.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Training rows; NaN marks missing values.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; a row of weight zero is left out.
+
+        Returns
+        -------
+        EMMAClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a parameter or the modalities are not valid, or training diverges.
+        TypeError
+            If `energy` has no ``score_samples``.
+        """
+        with all_or_nothing(self) as previous:
+            return self._fit(X, y, sample_weight, previous)
+
+    def _check_target(self, y):
+        check_labels(y)
+        return y
+
+    def _learn_outputs(self, y):
+        self.classes_ = np.unique(y)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                "EMMAClassifier needs rows of at least two classes, but all rows of positive "
+                f"weight are of one class, {self.classes_.tolist()[0]!r}."
+            )
+
+    def _encode(self, y, weight, fresh):
+        weight = weight * compute_sample_weight(self.class_weight, y)
+        if (weight < 0).any() or not weight.any():
+            raise ValueError(
+                "class_weight must hold weights that are not negative, and not zero for all "
+                f"classes, got {self.class_weight!r}."
+            )
+        return np.searchsorted(self.classes_, y), weight
+
+    def _criterion(self):
+        return ClassLoss()
+
+    @property
+    def _n_outputs(self):
+        return len(self.classes_)
+
+    def _strata(self, target):
+        return target
+
+    def predict_proba(self, X):
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``. Rows in float32 are evaluated in single
+            precision, which is twice as fast, and their probabilities are float32; any others are
+            evaluated, and returned, as float64.
+        """
+        # classes are few: by columns it is much faster
+        return self._apply_network(X, lambda logits: logits.mT.softmax(0).mT)
+
+    def predict(self, X):
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels.
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]

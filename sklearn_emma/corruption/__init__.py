@@ -1,0 +1,26 @@
+"""Failures of modalities: noise, missing values, swapped samples, stuck sensors, drift, scaling."""
+
+from sklearn_emma.corruption.base import Corruption, Reference
+from sklearn_emma.corruption.failures import (
+    Drift,
+    Missing,
+    Mixture,
+    Noise,
+    NoiseSNR,
+    Scaling,
+    Stuck,
+    Swapped,
+)
+
+__all__ = [
+    "Corruption",
+    "Drift",
+    "Missing",
+    "Mixture",
+    "Noise",
+    "NoiseSNR",
+    "Reference",
+    "Scaling",
+    "Stuck",
+    "Swapped",
+]

@@ -1,0 +1,388 @@
+"""What can befall a modality: noise, missing values, swapped rows, stuck sensors, drift, scaling.
+
+A corruption does two things: it draws which modalities of which rows fail, and it says what
+becomes of their values. The first is the same for all of them and lives in :class:`Corruption`;
+the second is one short method per class here. Both work on torch tensors, on the device where the
+tensors are and without a Python loop over rows, so that a network can be trained on corruption
+drawn afresh every time (:meth:`Corruption.corrupt_tensors`); arrays and DataFrames go
+through the same code (:meth:`Corruption.corrupt`).
+"""
+
+import math
+from itertools import accumulate
+
+import numpy as np
+import torch
+
+from sklearn_emma.corruption.base import Corruption, is_number
+
+
+class Noise(Corruption):
+    """Gaussian noise in units of each column's standard deviation.
+
+    Parameters
+    ----------
+    sigma : float or (float, float), default=0.5
+        Standard deviation of the noise, in standard deviations of the column in the reference
+        rows. For a pair (low, high) every row draws its own: log-uniformly if ``low > 0``,
+        uniformly if ``low == 0``.
+
+    n_corrupted, fraction, only : int, float, str or list of str
+        How many modalities fail, in which fraction of the rows, and which of them may. See
+        :class:`Corruption`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.corruption import Noise
+    >>> X = np.random.default_rng(0).normal(scale=10, size=(10_000, 2))
+    >>> X_noisy, indicator = Noise(sigma=2).corrupt(X, random_state=0)
+    >>> (X_noisy - X).std(axis=0).round()
+    array([20., 20.])
+    """
+
+    def __init__(self, sigma=0.5, *, n_corrupted=None, fraction=None, only=None):
+        super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
+        self.sigma = sigma
+
+    def _check_params(self):
+        if _check_range("sigma", self.sigma)[0] < 0:
+            raise ValueError(f"sigma={self.sigma!r} must not be negative.")
+
+    def _fail(self, x, mean, std, rows, generator):
+        low, high = _check_range("sigma", self.sigma)
+        if low == high:
+            sigma = low
+        elif low > 0:
+            sigma = _uniform(x, math.log(low), math.log(high), generator).exp()
+        else:
+            sigma = _uniform(x, low, high, generator)
+        return torch.addcmul(x, _normal(x, generator), std * sigma)
+
+
+class NoiseSNR(Corruption):
+    """Gaussian noise by signal-to-noise ratio.
+
+    The noise has the standard deviation ``std * 10 ** (-snr_db / 20)``, with that of the column in
+    the reference rows as the signal: at 0 dB signal and noise are equally strong, at 20 dB the
+    signal is ten times as strong.
+
+    Parameters
+    ----------
+    snr_db : float or (float, float), default=6.0
+        Signal-to-noise ratio in decibels. For a pair (low, high) every row draws its own,
+        uniformly.
+
+    n_corrupted, fraction, only : int, float, str or list of str
+        How many modalities fail, in which fraction of the rows, and which of them may. See
+        :class:`Corruption`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.corruption import NoiseSNR
+    >>> X = np.random.default_rng(0).normal(scale=10, size=(10_000, 2))
+    >>> X_noisy, indicator = NoiseSNR(snr_db=20).corrupt(X, random_state=0)
+    >>> (X_noisy - X).std(axis=0).round(1)
+    array([1., 1.])
+    """
+
+    def __init__(self, snr_db=6.0, *, n_corrupted=None, fraction=None, only=None):
+        super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
+        self.snr_db = snr_db
+
+    def _check_params(self):
+        _check_range("snr_db", self.snr_db)
+
+    def _fail(self, x, mean, std, rows, generator):
+        low, high = _check_range("snr_db", self.snr_db)
+        if low == high:
+            sigma = 10 ** (-low / 20)
+        else:
+            sigma = 10 ** (_uniform(x, low, high, generator) / -20)
+        return torch.addcmul(x, _normal(x, generator), std * sigma)
+
+
+class Missing(Corruption):
+    """All values of the modality are NaN.
+
+    Parameters
+    ----------
+    n_corrupted, fraction, only : int, float, str or list of str
+        How many modalities fail, in which fraction of the rows, and which of them may. See
+        :class:`Corruption`.
+
+    Examples
+    --------
+    >>> from sklearn_emma.corruption import Missing
+    >>> Missing(fraction=0.5).corrupt([[1, 2], [3, 4]], random_state=1)[0]
+    array([[nan, nan],
+           [ 3.,  4.]])
+    """
+
+    _uses_reference = False
+
+    def _fail(self, x, mean, std, rows, generator):
+        return torch.full_like(x, math.nan)
+
+
+class Swapped(Corruption):
+    """The modality's values of another row: plausible by themselves, wrong in company.
+
+    Donors are drawn uniformly from the reference rows; the gaps of a donor come with it. A row
+    that draws a donor equal to itself takes the one after it.
+
+    Parameters
+    ----------
+    n_corrupted, fraction, only : int, float, str or list of str
+        How many modalities fail, in which fraction of the rows, and which of them may. See
+        :class:`Corruption`.
+
+    Examples
+    --------
+    >>> from sklearn_emma.corruption import Swapped
+    >>> Swapped().corrupt([[1, 2], [3, 4]], random_state=0)[0]
+    array([[3., 4.],
+           [1., 2.]])
+    """
+
+    def _fail(self, x, mean, std, rows, generator):
+        n_rows = len(rows)
+        if n_rows < 2:
+            raise ValueError(
+                f"Swapped takes a modality's values from another row, but the reference has "
+                f"{n_rows} row(s) with values in it. Pass at least two reference rows."
+            )
+        donor = torch.randint(n_rows, (len(x),), generator=generator, device=x.device)
+        values = rows[donor]
+        same = ((values == x) | (values.isnan() & x.isnan())).all(1, keepdim=True)
+        return torch.where(same, rows[(donor + 1) % n_rows], values)
+
+
+class Stuck(Corruption):
+    """A sensor that keeps showing one value: all failing rows of a call take the same.
+
+    Parameters
+    ----------
+    value : float, default=None
+        The value of all columns. None draws, in every call and for every modality, one reference
+        row and takes its values.
+
+    n_corrupted, fraction, only : int, float, str or list of str
+        How many modalities fail, in which fraction of the rows, and which of them may. See
+        :class:`Corruption`.
+
+    Examples
+    --------
+    >>> from sklearn_emma.corruption import Stuck
+    >>> Stuck().corrupt([[1, 2], [3, 4], [5, 6]], random_state=0)[0]
+    array([[5., 6.],
+           [5., 6.],
+           [5., 6.]])
+    """
+
+    def __init__(self, value=None, *, n_corrupted=None, fraction=None, only=None):
+        super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
+        self.value = value
+
+    @property
+    def _uses_reference(self):
+        return self.value is None
+
+    def _check_params(self):
+        if self.value is not None and not is_number(self.value):
+            raise ValueError(
+                f"value={self.value!r} must be None or a finite number. For NaN use Missing."
+            )
+
+    def _fail(self, x, mean, std, rows, generator):
+        if self.value is not None:
+            return torch.full_like(x, self.value)
+        if len(rows) == 0:
+            raise ValueError("Stuck takes the values of a reference row, but there is none.")
+        return rows[torch.randint(len(rows), (1,), generator=generator, device=x.device)]
+
+
+class Drift(Corruption):
+    """An offset of all columns of the modality, upwards or downwards.
+
+    ``offset * t`` standard deviations are added to or subtracted from every column.
+
+    Parameters
+    ----------
+    offset : float, default=2.0
+        Largest offset, in standard deviations of each column in the reference rows.
+
+    ordered : bool, default=False
+        If False, every row draws its own t, uniform in (0, 1], and its own sign. If True, rows are
+        in order of time: t grows linearly to 1 at the last row, and the sign is drawn once
+        per call and modality.
+
+    n_corrupted, fraction, only : int, float, str or list of str
+        How many modalities fail, in which fraction of the rows, and which of them may. See
+        :class:`Corruption`.
+
+    Examples
+    --------
+    >>> from sklearn_emma.corruption import Drift
+    >>> X = [[0.0], [2.0], [0.0], [2.0]]
+    >>> Drift(offset=4, ordered=True).corrupt(X, random_state=0)[0].ravel()
+    array([-1.,  0., -3., -2.])
+    """
+
+    def __init__(self, offset=2.0, ordered=False, *, n_corrupted=None, fraction=None, only=None):
+        super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
+        self.offset = offset
+        self.ordered = ordered
+
+    def _check_params(self):
+        if not is_number(self.offset) or self.offset <= 0:
+            raise ValueError(f"offset={self.offset!r} must be a positive number.")
+        if not isinstance(self.ordered, (bool, np.bool_)):
+            raise ValueError(f"ordered={self.ordered!r} must be True or False.")
+
+    def _fail(self, x, mean, std, rows, generator):
+        n_samples = len(x)
+        if self.ordered:
+            time = torch.arange(1, n_samples + 1, dtype=x.dtype, device=x.device) / n_samples
+            direction = _uniform(x[:1], -1, 1, generator)
+            signed_time = torch.where(direction < 0, -time[:, None], time[:, None])
+        else:
+            # u in [0, 1) -> (0, 1] with a sign: the halves of [-1, 1) without a hole at zero
+            u = _uniform(x, -1, 1, generator)
+            signed_time = torch.where(u < 0, u, 1 - u)
+        return torch.addcmul(x, signed_time, std * self.offset)
+
+
+class Scaling(Corruption):
+    """A wrong gain: deviations from the reference mean times a factor.
+
+    Parameters
+    ----------
+    factor : float, default=3.0
+        Largest factor. Every row draws its own, log-uniformly from ``[1 / factor, factor]``.
+
+    n_corrupted, fraction, only : int, float, str or list of str
+        How many modalities fail, in which fraction of the rows, and which of them may. See
+        :class:`Corruption`.
+
+    Examples
+    --------
+    >>> from sklearn_emma.corruption import Scaling
+    >>> X = [[-1.0, 9.0], [1.0, 11.0]]
+    >>> Scaling(factor=5).corrupt(X, random_state=0)[0].round(2)
+    array([[-0.6 ,  9.4 ],
+           [ 0.88, 10.88]])
+    """
+
+    def __init__(self, factor=3.0, *, n_corrupted=None, fraction=None, only=None):
+        super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
+        self.factor = factor
+
+    def _check_params(self):
+        if not is_number(self.factor) or self.factor <= 1:
+            raise ValueError(f"factor={self.factor!r} must be a number larger than 1.")
+
+    def _fail(self, x, mean, std, rows, generator):
+        bound = math.log(self.factor)
+        return torch.addcmul(mean, x - mean, _uniform(x, -bound, bound, generator).exp())
+
+
+class Mixture(Corruption):
+    """One of several corruptions, drawn for every failing modality of every corrupted row.
+
+    Parameters
+    ----------
+    corruptions : list of Corruption
+        What may happen. Their own `n_corrupted`, `fraction` and `only` do not matter: those of the
+        mixture rule.
+
+    probabilities : list of float, default=None
+        Probability of each corruption, summing to one. None stands for equal probabilities.
+
+    n_corrupted, fraction, only : int, float, str or list of str
+        How many modalities fail, in which fraction of the rows, and which of them may. See
+        :class:`Corruption`.
+
+    Examples
+    --------
+    >>> from sklearn_emma.corruption import Missing, Mixture, Noise
+    >>> X = [[1.0], [2.0], [3.0], [4.0]]
+    >>> Mixture([Noise(0.5), Missing()]).corrupt(X, random_state=0)[0].round(2)
+    array([[0.45],
+           [ nan],
+           [ nan],
+           [4.82]])
+    """
+
+    def __init__(
+        self, corruptions, probabilities=None, *, n_corrupted=None, fraction=None, only=None
+    ):
+        super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
+        self.corruptions = corruptions
+        self.probabilities = probabilities
+
+    @property
+    def _uses_reference(self):
+        return any(corruption._uses_reference for corruption in self.corruptions)
+
+    def _check_params(self):
+        members = self.corruptions
+        if not isinstance(members, (list, tuple)) or not members:
+            raise ValueError(f"corruptions={members!r} must be a list of at least one corruption.")
+        for corruption in members:
+            if not isinstance(corruption, Corruption):
+                raise ValueError(
+                    f"corruptions must hold instances such as Noise(0.5), got {corruption!r}."
+                )
+            corruption._check_params()
+        if self.probabilities is None:
+            return
+        weights = list(self.probabilities)
+        if len(weights) != len(members):
+            raise ValueError(
+                f"probabilities={self.probabilities!r} must hold one number per corruption: "
+                f"expected {len(members)}, got {len(weights)}."
+            )
+        if not all(is_number(p) and p >= 0 for p in weights) or abs(sum(weights) - 1) > 1e-6:
+            raise ValueError(
+                f"probabilities={self.probabilities!r} must be non-negative and sum to 1."
+            )
+
+    def _fail(self, x, mean, std, rows, generator):
+        probabilities = self.probabilities
+        if probabilities is None:
+            probabilities = [1 / len(self.corruptions)] * len(self.corruptions)
+        members = [
+            (corruption, below)
+            for corruption, p, below in zip(
+                self.corruptions, probabilities, accumulate(probabilities), strict=True
+            )
+            if p > 0
+        ]
+        u = _uniform(x, 0, 1, generator)
+        failed = None
+        for corruption, below in reversed(members):
+            values = corruption._fail(x, mean, std, rows, generator)
+            failed = values if failed is None else torch.where(u < below, values, failed)
+        return failed
+
+
+def _normal(x, generator):
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+
+
+def _uniform(x, low, high, generator):
+    """Draw one number per row from U[low, high), as a column."""
+    u = torch.rand(len(x), 1, generator=generator, dtype=x.dtype, device=x.device)
+    return u * (high - low) + low
+
+
+def _check_range(name, value):
+    """Give (low, high) for a number or an ascending pair of numbers."""
+    pair = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or not all(map(is_number, pair)) or pair[0] > pair[1]:
+        raise ValueError(
+            f"{name}={value!r} must be a finite number, or a pair (low, high) with low <= high."
+        )
+    return pair

@@ -1,0 +1,339 @@
+"""Simulated data: a classification task in modalities, and curves in the plane."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state
+
+from sklearn_emma.datasets.bunch import make_bunch
+
+
+def make_multimodal_classification(
+    n_samples=500,
+    *,
+    n_modalities=3,
+    n_features=5,
+    n_classes=2,
+    relevance=1.0,
+    redundancy=0.5,
+    separation=3.0,
+    weights=None,
+    random_state=None,
+    return_X_y=False,
+    as_frame=True,
+):
+    r"""Generate a classification task whose columns come in modalities.
+
+    How much each modality tells of the class, and how much of that the others tell too, is
+    chosen, and the best accuracy that can be reached is known.
+
+    Parameters
+    ----------
+    n_samples : int, default=500
+        Number of samples.
+    n_modalities : int, default=3
+        Number of modalities, M. They are named ``modality0``, ``modality1``, ...
+    n_features : int or array-like of shape (n_modalities,), default=5
+        Number of columns of each modality, :math:`D_i`.
+    n_classes : int, default=2
+        Number of classes, K.
+    relevance : float or array-like of shape (n_modalities,), default=1.0
+        How much each modality tells of the class, :math:`r_i` in [0, 1]: at 0 it is noise.
+    redundancy : float, default=0.5
+        How much of what the modalities tell of the class they have in common, q in [0, 1]: at
+        0 they err independently of each other and each adds to the others, at 1 they all show
+        the same thing and the best of them is as good as all together.
+    separation : float, default=3.0
+        Distance between any two class centres, :math:`\delta \ge 0`, in within-class standard
+        deviations of a modality of relevance 1.
+    weights : array-like of shape (n_classes,), default=None
+        Proportions of the classes, adding up to 1. None makes them equal.
+    random_state : int, RandomState instance or None, default=None
+        Determines everything that is drawn. Pass an int for reproducible output.
+    return_X_y : bool, default=False
+        If True, return ``(data, target)`` instead of a Bunch.
+    as_frame : bool, default=True
+        If True, data and target are a DataFrame, with columns named ``modality0__0`` and so on,
+        and a Series. If False, they are arrays.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object with the attributes
+
+        data : DataFrame or ndarray of shape (n_samples, sum of n_features)
+            The columns, modality after modality.
+        target : Series or ndarray of shape (n_samples,)
+            The classes, integers from 0 to ``n_classes - 1``.
+        modalities : dict of str to list
+            Columns of each modality, names or positions, to be passed as `modalities`. With a
+            DataFrame ``modalities="prefix"`` does the same.
+        frame : DataFrame or None
+            Data and target together, if `as_frame`.
+        feature_names : list of str
+            Names of the columns.
+        target_names : ndarray of shape (n_classes,)
+            Names of the classes, ``class0``, ``class1``, ...
+        DESCR : str
+            The arguments of the simulation.
+    (data, target) : tuple, if `return_X_y`
+        The first two of these.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Notes
+    -----
+    The classes y appear in the proportions of `weights`. Their centres :math:`\mu_y` are the
+    corners of a regular simplex with edges of length 1 in K - 1 dimensions. What modality i
+    sees of a sample is a noisy copy of its class, of which part of the noise is common to all
+    modalities, and of which relevance lets only so much through:
+
+    .. math::
+
+        z_i &= \delta \mu_y + \sqrt{q}\, \varepsilon_0 + \sqrt{1 - q}\, \varepsilon_i \\
+        h_i &= r_i z_i + \sqrt{1 - r_i^2}\, \eta_i \\
+        x_i &= Q_i (h_i, \xi_i)
+
+    with :math:`\varepsilon_0, \varepsilon_i, \eta_i, \xi_i` independent standard normal and
+    :math:`Q_i` a random rotation that spreads the K - 1 informative dimensions and the
+    :math:`D_i - K + 1` others, :math:`\xi_i`, over the columns. (If :math:`D_i < K - 1`, the
+    columns are the first :math:`D_i` of the rotated ones, and something is lost.) So every
+    column has unit variance within its class, whatever is chosen, and a modality's relevance
+    does not depend on `redundancy`.
+
+    For two equally frequent classes the best accuracy from modality i alone is
+    :math:`\Phi(r_i \delta / 2)`; from M modalities of relevance 1 it is
+    :math:`\Phi(\frac{\delta}{2} \sqrt{M / (1 + (M - 1) q)})`.
+
+    Examples
+    --------
+    >>> from sklearn_emma.datasets import make_multimodal_classification
+    >>> task = make_multimodal_classification(
+    ...     200, n_modalities=2, n_features=[2, 3], relevance=[1.0, 0.2], random_state=0
+    ... )
+    >>> task.data.shape
+    (200, 5)
+    >>> task.modalities
+    {'modality0': ['modality0__0', 'modality0__1'],
+     'modality1': ['modality1__0', 'modality1__1', 'modality1__2']}
+    """
+    _check_count("n_samples", n_samples, 1)
+    _check_count("n_modalities", n_modalities, 1)
+    _check_count("n_classes", n_classes, 2)
+    n_features = _per_modality("n_features", n_features, n_modalities)
+    for count in n_features:
+        _check_count("n_features", count, 1)
+    relevance = _per_modality("relevance", relevance, n_modalities)
+    for value in relevance:
+        _check_real("relevance", value, 1.0)
+    _check_real("redundancy", redundancy, 1.0)
+    _check_real("separation", separation, np.inf)
+    weights = _check_weights(weights, n_classes)
+    rng = check_random_state(random_state)
+
+    class_ends = np.round(np.cumsum(weights) * n_samples)
+    y = np.searchsorted(class_ends[:-1], np.arange(n_samples), side="right")
+    y = rng.permutation(y)
+
+    n_latent = n_classes - 1
+    centres = separation * _simplex(n_classes)[y]
+    common = rng.standard_normal((n_samples, n_latent))
+    blocks = []
+    for r, width in zip(relevance, n_features, strict=True):
+        own, veil = rng.standard_normal((2, n_samples, n_latent))
+        z = centres + np.sqrt(redundancy) * common + np.sqrt(1 - redundancy) * own
+        h = r * z + np.sqrt(1 - r**2) * veil
+        xi = rng.standard_normal((n_samples, max(width - n_latent, 0)))
+        rotation = _random_rotation(max(width, n_latent), rng)
+        blocks.append((np.hstack([h, xi]) @ rotation.T)[:, :width])
+
+    columns = [f"modality{i}__{j}" for i, width in enumerate(n_features) for j in range(width)]
+    descr = (
+        f"Simulated by make_multimodal_classification: {n_samples} samples, {n_classes} classes, "
+        f"{n_modalities} modalities of {list(n_features)} columns, relevance {list(relevance)}, "
+        f"redundancy {redundancy}, separation {separation}, weights {weights.tolist()}."
+    )
+    return make_bunch(
+        pd.DataFrame(np.hstack(blocks), columns=columns),
+        y,
+        target_names=[f"class{k}" for k in range(n_classes)],
+        descr=descr,
+        return_X_y=return_X_y,
+        as_frame=as_frame,
+    )
+
+
+def make_wave(n_samples=100, *, noise=None, random_state=None):
+    r"""Draw points from a wave, :math:`(t - \pi, \sin t)` with :math:`t \sim U[0, 2\pi]`.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Number of points.
+    noise : float, default=None
+        Standard deviation of Gaussian noise added to the points. None adds none.
+    random_state : int, RandomState instance or None, default=None
+        Determines what is drawn. Pass an int for reproducible output.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, 2)
+        The points.
+    t : ndarray of shape (n_samples,)
+        The position of each along the curve.
+
+    See Also
+    --------
+    make_circle : A closed curve.
+    make_spiral : A curve that passes near itself.
+
+    Examples
+    --------
+    >>> from sklearn_emma.datasets import make_wave
+    >>> X, t = make_wave(50, noise=0.1, random_state=0)
+    >>> X.shape, t.shape
+    ((50, 2), (50,))
+    """
+    return _make_curve(lambda t: (t - np.pi, np.sin(t)), n_samples, noise, random_state)
+
+
+def make_circle(n_samples=100, *, noise=None, random_state=None):
+    r"""Draw points from a circle, :math:`(3 \sin t, 3 \cos t)` with :math:`t \sim U[0, 2\pi]`.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Number of points.
+    noise : float, default=None
+        Standard deviation of Gaussian noise added to the points. None adds none.
+    random_state : int, RandomState instance or None, default=None
+        Determines what is drawn. Pass an int for reproducible output.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, 2)
+        The points.
+    t : ndarray of shape (n_samples,)
+        The position of each along the curve.
+
+    See Also
+    --------
+    make_wave : An open curve.
+    make_spiral : A curve that passes near itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.datasets import make_circle
+    >>> X, t = make_circle(50, random_state=0)
+    >>> bool(np.allclose(np.hypot(*X.T), 3))
+    True
+    """
+    return _make_curve(lambda t: (3 * np.sin(t), 3 * np.cos(t)), n_samples, noise, random_state)
+
+
+def make_spiral(n_samples=100, *, noise=None, random_state=None):
+    r"""Draw points from a spiral of two turns.
+
+    The points are :math:`\frac{t}{2} (\cos 2t, \sin 2t)` with :math:`t \sim U[0, 2\pi]`.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Number of points.
+    noise : float, default=None
+        Standard deviation of Gaussian noise added to the points. None adds none.
+    random_state : int, RandomState instance or None, default=None
+        Determines what is drawn. Pass an int for reproducible output.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, 2)
+        The points.
+    t : ndarray of shape (n_samples,)
+        The position of each along the curve.
+
+    See Also
+    --------
+    make_wave : An open curve.
+    make_circle : A closed curve.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.datasets import make_spiral
+    >>> X, t = make_spiral(50, random_state=0)
+    >>> bool(np.allclose(np.hypot(*X.T), t / 2))
+    True
+    """
+    return _make_curve(
+        lambda t: (t / 2 * np.cos(2 * t), t / 2 * np.sin(2 * t)), n_samples, noise, random_state
+    )
+
+
+def _make_curve(curve, n_samples, noise, random_state):
+    """Draw positions uniformly along [0, 2 pi], and the points of `curve` there."""
+    _check_count("n_samples", n_samples, 1)
+    if noise is not None:
+        _check_real("noise", noise, np.inf)
+    rng = check_random_state(random_state)
+    t = rng.uniform(0, 2 * np.pi, n_samples)
+    X = np.column_stack(curve(t))
+    if noise is not None:
+        X += rng.normal(scale=noise, size=X.shape)
+    return X, t
+
+
+def _simplex(n_corners):
+    """Give the corners of a regular simplex with unit edges, centred, (n_corners, n_corners-1)."""
+    corners = np.eye(n_corners) / np.sqrt(2)
+    corners -= corners.mean(axis=0)
+    # The corners lie in a hyperplane: the axes of that plane are all right singular vectors but
+    # the last, whose singular value is zero.
+    return corners @ np.linalg.svd(corners)[2][:-1].T
+
+
+def _random_rotation(n_dims, rng):
+    """Draw an orthogonal matrix, uniformly (Mezzadri 2007: the signs of R's diagonal matter)."""
+    Q, R = np.linalg.qr(rng.standard_normal((n_dims, n_dims)))
+    return Q * np.sign(np.diag(R))
+
+
+def _check_count(name, value, least):
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
+
+
+def _check_real(name, value, most):
+    if not isinstance(value, Real) or not 0 <= value <= most or np.isinf(value):
+        expected = "finite number of at least 0" if np.isinf(most) else f"number in [0, {most:g}]"
+        raise ValueError(f"{name} must be a {expected}, got {value!r}.")
+
+
+def _per_modality(name, value, n_modalities):
+    """Give one value per modality, as a tuple of Python numbers."""
+    values = np.asarray(value)
+    if values.ndim == 0:
+        values = np.full(n_modalities, values)
+    if values.shape != (n_modalities,):
+        raise ValueError(
+            f"{name} must be one number, or one for each of the {n_modalities} modalities, got "
+            f"{value!r}."
+        )
+    return tuple(values.tolist())
+
+
+def _check_weights(weights, n_classes):
+    if weights is None:
+        return np.full(n_classes, 1 / n_classes)
+    values = np.asarray(weights, dtype=float)
+    if values.shape != (n_classes,) or not np.all(values >= 0) or not np.isclose(values.sum(), 1):
+        raise ValueError(
+            f"weights must be {n_classes} proportions, one per class, that are not negative and "
+            f"add up to 1, got {weights!r}."
+        )
+    return values

@@ -1,0 +1,224 @@
+"""Stage 2 for many settings at once: stacked gates and predictors, trained on the same batches.
+
+With the same seed, settings of the gate and of the loss see the same energies, failures, shuffles
+and initial weights; only what they learn differs. So their parameters are stacked, a batch goes
+through all of them at once, and whatever they share is computed once. Every setting does what it
+would do alone, in the same order, so that the results are the same.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from sklearn_emma.engine.objective import Task
+from sklearn_emma.engine.optimizer import FusedAdam
+from sklearn_emma.gate.objective import GatedTask, Strengths, gated_loss, ignorant_loss
+
+#: The parameters that settings may differ in.
+STACKABLE = ("coldness", "lambda_capacity", "lambda_energy", "subset_weight")
+
+# Numbers that a step of the models of a chunk may keep; much smaller chunks cost time.
+_CHUNK = {"cpu": 2**24, "cuda": 2**27}
+
+
+class Model(nn.Module):
+    """Gate and predictor of one setting, as one module for functional calls.
+
+    Parameters
+    ----------
+    task : GatedTask
+        Gate, predictor and criterion; the gate is copied.
+    """
+
+    def __init__(self, task: GatedTask):
+        super().__init__()
+        self.gate = copy.deepcopy(task.gate)
+        self.network = task.network
+        self.criterion = task.criterion
+
+    def forward(self, method: str, *args: Any) -> Any:
+        """Call a method, with the parameters and buffers of the functional call."""
+        return getattr(self, method)(*args)
+
+    def loss(
+        self, values: Mapping[str, Tensor], batch: Sequence[Tensor], with_parts: bool
+    ) -> Tensor:
+        """Return the loss of a batch."""
+        self.gate.coldness = values["coldness"]  # type: ignore[assignment]
+        strong = Strengths(*(values.get(name, 0.0) for name in STACKABLE[1:]))
+        return gated_loss(self.gate, self.network, self.criterion, strong, batch, with_parts)
+
+    def state_of_interest(self) -> Tensor:
+        """Return the gate's gain, bias and capacity."""
+        return torch.stack([self.gate.gain, self.gate.bias, self.gate.capacity()])
+
+    def project(self) -> None:
+        """Project the gate's parameters, which may be stacked."""
+        self.gate.project_()
+
+
+class Chunk:
+    """Settings that go through a step together.
+
+    Parameters
+    ----------
+    model : Model
+        The structure, and the parameters to start from.
+    settings : dict of int to mapping
+        :data:`STACKABLE` of each setting, by its number.
+    """
+
+    def __init__(self, model: Model, settings: Mapping[int, Mapping[str, float]]):
+        self.model = model
+        self.numbers = list(settings)
+        device = next(model.parameters()).device
+        self.values = {
+            name: torch.tensor([setting[name] for setting in settings.values()], device=device)
+            for name in STACKABLE
+            # what is off in every setting is not computed
+            if name == "coldness" or any(setting[name] for setting in settings.values())
+        }
+
+        def stack(x: Tensor) -> Tensor:
+            """Return as many copies as there are settings."""
+            return x.detach().repeat(len(settings), *[1] * x.ndim)
+
+        named = list(model.named_parameters())
+        self.learned = {name: stack(p) for name, p in named if p.requires_grad}
+        self.others = {name: stack(p) for name, p in named if not p.requires_grad}
+        # the buffers of the gate are constants, those of a network may change as it learns
+        for name, buffer in model.named_buffers():
+            if not name.startswith("gate."):
+                self.others[name] = stack(buffer)
+
+    def learn(self, batch: Sequence[Tensor]) -> Tensor:
+        """Return the loss of each setting, and leave its gradient in the parameters."""
+        # The gradient of one model, for all of them: its products are those of a model alone. The
+        # gradient of all would round otherwise, and training amplifies that.
+        gradients, losses = self._call(
+            grad_and_value(self._loss), batch, "subset_weight" in self.values
+        )
+        for name, gradient in gradients.items():
+            self.learned[name].grad = gradient
+        return losses
+
+    @torch.no_grad()
+    def loss(self, batch: Sequence[Tensor]) -> Tensor:
+        """Return the loss of each setting, of shape (n_settings,)."""
+        return self._call(self._loss, batch, False)
+
+    def _loss(self, learned: dict, others: dict, *args: Any) -> Tensor:
+        return functional_call(self.model, learned | others, ("loss", *args))
+
+    @torch.no_grad()
+    def state_of_interest(self) -> Tensor:
+        """Return gain, bias and capacity of each setting, of shape (n_settings, 3)."""
+        return self._call(self._state)
+
+    def _state(self, learned: dict, others: dict, _: dict) -> Tensor:
+        return functional_call(self.model, learned | others, "state_of_interest")
+
+    def _call(self, function: Callable[..., Any], *shared: Any) -> Any:
+        in_dims = (0, 0, 0, *[None] * len(shared))
+        stacked = vmap(function, in_dims, randomness="same")
+        return stacked(self.learned, self.others, self.values, *shared)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Project the parameters of the gates."""
+        functional_call(self.model, self.learned, "project")
+
+    def state(self, place: int) -> dict[str, Tensor]:
+        """Return parameters and buffers of the setting in a place."""
+        return {name: x[place].clone() for name, x in (self.learned | self.others).items()}
+
+    def keep(self, places: list[int], optimizer: FusedAdam) -> None:
+        """Go on with some of the settings; the optimizer's groups are to be made anew."""
+        self.numbers = [self.numbers[place] for place in places]
+        self.values = {name: x[places] for name, x in self.values.items()}
+        self.others = {name: x[places] for name, x in self.others.items()}
+        for name, x in self.learned.items():
+            self.learned[name] = x[places]
+            optimizer.replace(x, self.learned[name], places)
+
+
+class StackedTask(Task):
+    """Gates and predictors of many settings, on the rows of one task.
+
+    Parameters
+    ----------
+    task : GatedTask
+        Where every setting starts from; its random numbers are those of all.
+    settings : dict of int to mapping
+        :data:`STACKABLE` of each setting, by its number; subset_weight is zero in all of them or in
+        none.
+    batch_size : int
+        Rows per step.
+    """
+
+    def __init__(
+        self, task: GatedTask, settings: Mapping[int, Mapping[str, float]], batch_size: int
+    ):
+        super().__init__(task.generator)
+        self.task = task
+        self.model = Model(task)
+        self.n_samples = task.n_samples
+        self.ignorant_losses = {}
+        gate = copy.deepcopy(task.gate)
+        for number, setting in settings.items():
+            gate.coldness, *strengths = (setting[name] for name in STACKABLE)
+            strong = Strengths(*strengths)
+            self.ignorant_losses[number] = ignorant_loss(gate, task.criterion, strong, task.rows)
+        device = task.rows.target.device
+        limit = _CHUNK.get(device.type, _CHUNK["cuda"])
+        per_row = sum(p.numel() // p.shape[-1] for p in task.network.parameters() if p.ndim > 1)
+        per_row += 16 * task.rows.potential.shape[1] ** 2
+        size = max(1, limit // (per_row * batch_size))
+        n_chunks = math.ceil(len(settings) / size)
+        self.chunks = [
+            Chunk(self.model, {int(number): settings[number] for number in numbers})
+            for numbers in np.array_split(list(settings), n_chunks)
+        ]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the groups of the task, for all settings."""
+        kinds = {id(p): i for i, g in enumerate(self.task.parameter_groups()) for p in g["params"]}
+        gate = len(self.task.parameter_groups()) - 1  # the model has a copy of it
+        groups = [{**group, "params": []} for group in self.task.parameter_groups()]
+        for chunk in self.chunks:
+            for name, parameter in self.model.named_parameters():
+                kind = kinds.get(id(parameter), gate)
+                if name in chunk.learned:
+                    groups[kind]["params"].append(chunk.learned[name])
+        return groups
+
+    def epoch_data(self) -> Sequence[Tensor]:
+        """Return the rows of one epoch, the same for all settings."""
+        return self.task.epoch_data()
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Return the loss of each setting, and leave the gradients in the parameters."""
+        return torch.cat([chunk.learn(batch) for chunk in self.chunks])
+
+    def after_step(self) -> None:
+        """Project the parameters of the gates."""
+        for chunk in self.chunks:
+            chunk.after_step()
+
+    def validation_loss(self) -> Tensor | None:
+        """Return the loss of each setting on the held-out rows."""
+        if self.task.held_out is None:
+            return None
+        return torch.cat([chunk.loss(self.task.held_out) for chunk in self.chunks])
+
+    def places(self) -> Iterator[tuple[int, Chunk, int]]:
+        """Yield the number of each setting, its chunk and its place there, in order of losses."""
+        for chunk in self.chunks:
+            for place, number in enumerate(chunk.numbers):
+                yield number, chunk, place

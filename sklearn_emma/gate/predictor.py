@@ -1,0 +1,117 @@
+"""The predictor behind the gate: the default one, or the user's."""
+
+import copy
+import threading
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from sklearn_emma.engine.seeding import make_generator
+from sklearn_emma.nn import FusionNetwork, GatedInputs
+
+# torch initialises layers from its global generator only, which all threads share
+_GLOBAL_GENERATOR = threading.RLock()
+
+
+@contextmanager
+def seeded_layers(module, seed, device):
+    """Seed what the user's layers draw while they are trained, and leave no trace of it.
+
+    Layers such as dropout know torch's global generator only, so trainings take turns.
+
+    Parameters
+    ----------
+    module : torch.nn.Module instance, class, callable or None
+        What the user passed. None draws nothing, and waits for nobody.
+    seed : int
+        Determines what is drawn.
+    device : torch.device
+        Where the layers are.
+    """
+    if module is None:
+        yield
+        return
+    cuda = [device] if device.type == "cuda" else []
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def build_predictor(module, hidden_layer_sizes, n_features, n_outputs, seed=0):
+    """Make a predictor with ``encode`` and ``fuse``.
+
+    Parameters
+    ----------
+    module : torch.nn.Module instance, class, callable or None
+        What the user passed.
+    hidden_layer_sizes : sequence of int
+        Units of the default predictor's encoders.
+    n_features : list of int
+        Columns of each modality.
+    n_outputs : int
+        Numbers to return for a row.
+    seed : int, default=0
+        Determines initial weights.
+
+    Returns
+    -------
+    torch.nn.Module
+        On the CPU, in float32.
+    """
+    if module is None:
+        return FusionNetwork(
+            n_features,
+            n_outputs,
+            encoder_sizes=tuple(hidden_layer_sizes),
+            head_sizes=(hidden_layer_sizes[-1],),
+            generator=make_generator(seed),
+        )
+    if isinstance(module, nn.Module):
+        return GatedInputs(copy.deepcopy(module).float().cpu())
+    with seeded_layers(module, seed, torch.device("cpu")):
+        network = module(list(n_features), n_outputs)
+    if not isinstance(network, nn.Module):
+        raise TypeError(
+            "module must be a torch.nn.Module, or a callable that takes the list of numbers of "
+            "columns and the number of outputs and returns one; it returned "
+            f"{type(network).__name__}."
+        )
+    return GatedInputs(network.float().cpu())
+
+
+def check_predictor(predictor, modalities, n_outputs, returns):
+    """Raise ValueError unless the predictor returns a tensor of the right shape.
+
+    Parameters
+    ----------
+    predictor : torch.nn.Module
+        With ``encode`` and ``fuse``.
+    modalities : list of Tensor of shape (n_samples, n_features)
+        A few rows without gaps.
+    n_outputs : int
+        Numbers to return for a row.
+    returns : str
+        What they are and the name of their shape, for the message.
+    """
+    if not any(parameter.requires_grad for parameter in predictor.parameters()):
+        raise ValueError("module has no parameters that can be trained.")
+    n_samples = len(modalities[0])
+    attention = torch.ones(n_samples, len(modalities), device=modalities[0].device)
+    expected = (n_samples, n_outputs)
+    sizes = ", ".join(str(tuple(x.shape)) for x in modalities)
+    try:
+        with torch.no_grad():
+            output = predictor.eval().fuse(predictor.encode(modalities), attention)
+    except Exception as error:
+        raise ValueError(
+            f"module failed on a list of {len(modalities)} gated modalities of shapes {sizes}: "
+            f"{error}. It must take that list and return a tensor of shape {expected}."
+        ) from error
+    shape = tuple(getattr(output, "shape", ()))
+    if shape != expected:
+        got = f"shape {shape}" if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ValueError(f"module must return {returns} = {expected}, but returned {got}.")

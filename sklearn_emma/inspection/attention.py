@@ -1,0 +1,215 @@
+"""AttentionDisplay: importance of and attention to each modality."""
+
+import numpy as np
+
+from sklearn_emma.inspection.checks import (
+    check_gated,
+    check_matrix,
+    check_member,
+    check_names,
+    open_up,
+)
+from sklearn_emma.inspection.drawing import (
+    COLORS,
+    Display,
+    despine,
+    draw_boxes,
+    legend,
+    name_modalities,
+)
+
+
+class AttentionDisplay(Display):
+    r"""Importance :math:`\alpha` and attention :math:`\beta`, as distributions or row by row.
+
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    importance, attention : ndarray of shape (n_samples, n_modalities)
+        What the gate makes of energies.
+    modality_names : list of str, default=None
+        Names of the modalities.
+
+    Attributes
+    ----------
+    boxes_ : dict of str to dict of str to list of artists
+        Of distributions: what :meth:`matplotlib.axes.Axes.boxplot` returned for ``"importance"``
+        and ``"attention"``.
+    image_ : AxesImage
+        Of strips: a line per modality and a column per row, or per mean of some rows where they are
+        more than two thousand.
+    colorbar_ : Colorbar
+        Of strips: what the colours mean.
+    ax_, figure_ : Axes, Figure
+        Where it is drawn.
+
+    See Also
+    --------
+    EnergyDisplay : What the gate decides by.
+    AttentionFunctionDisplay : How it gets from importance to attention.
+
+    Examples
+    --------
+    >>> from sklearn_emma.inspection import AttentionDisplay
+    >>> display = AttentionDisplay.from_predictions(
+    ...     importance=[[0.5, 0.5], [0.9, 0.1]],
+    ...     attention=[[0.9, 0.9], [0.99, 0.2]],
+    ...     modality_names=["radar", "camera"],
+    ...     kind="strip",
+    ... )
+    >>> display.image_.get_array().shape
+    (2, 2)
+    """
+
+    def __init__(self, importance, attention, *, modality_names=None):
+        self.importance = importance
+        self.attention = attention
+        self.modality_names = modality_names
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, kind="distribution", quantity="attention", ax=None):
+        """Compute importance and attention of rows, and draw them.
+
+        Parameters
+        ----------
+        estimator : EMMAClassifier or EMMARegressor
+            Fitted; may be the last step of a Pipeline, or in a search.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows, for a strip in the order in which they came.
+        kind : "distribution" or "strip", default="distribution"
+            Boxes per modality, or a colour per modality and row, to see when a modality failed.
+        quantity : "attention" or "importance", default="attention"
+            What a strip shows; distributions show both.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        AttentionDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no gate.
+        """
+        estimator, X = open_up(estimator, X)
+        check_gated(estimator, cls.__name__)
+        return cls.from_predictions(
+            estimator.importance(X),
+            estimator.attention(X),
+            modality_names=estimator.modality_names_,
+            kind=kind,
+            quantity=quantity,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        importance,
+        attention,
+        *,
+        modality_names=None,
+        kind="distribution",
+        quantity="attention",
+        ax=None,
+    ):
+        """Draw importance and attention that are known already.
+
+        Parameters
+        ----------
+        importance, attention : array-like of shape (n_samples, n_modalities)
+            What the gate makes of energies.
+        modality_names : list of str, default=None
+            Names of the modalities.
+        kind : "distribution" or "strip", default="distribution"
+            Boxes per modality, or a colour per modality and row.
+        quantity : "attention" or "importance", default="attention"
+            What a strip shows; distributions show both.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        AttentionDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not agree or a value is NaN.
+        """
+        importance = check_matrix(importance, "importance")
+        attention = check_matrix(attention, "attention")
+        if importance.shape != attention.shape:
+            raise ValueError(
+                "importance and attention must be of the same shape, got "
+                f"{importance.shape} and {attention.shape}."
+            )
+        names = check_names(modality_names, importance.shape[1])
+        display = cls(importance, attention, modality_names=names)
+        return display.plot(ax=ax, kind=kind, quantity=quantity)
+
+    def plot(self, ax=None, *, kind="distribution", quantity="attention"):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+        kind : "distribution" or "strip", default="distribution"
+            Boxes per modality, or a colour per modality and row.
+        quantity : "attention" or "importance", default="attention"
+            What a strip shows; distributions show both.
+
+        Returns
+        -------
+        AttentionDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        ValueError
+            If `kind` or `quantity` is none of the above.
+        """
+        check_member(kind, ("distribution", "strip"), "kind")
+        check_member(quantity, ("attention", "importance"), "quantity")
+        names = check_names(self.modality_names, self.attention.shape[1])
+        if kind == "strip":
+            return self._plot_strip(ax, names, quantity)
+        ax = self._prepare(ax)
+        both = [self.importance, self.attention]
+        drawn = draw_boxes(ax, [list(values.T) for values in both], COLORS[:2])
+        self.boxes_ = dict(zip(("importance", "attention"), drawn, strict=True))
+        ax.set_ylim(-0.02, 1.02)
+        name_modalities(ax, names)
+        despine(ax)
+        legend(ax, [boxes["boxes"][0] for boxes in drawn], ["importance α", "attention β"])
+        return self
+
+    def _plot_strip(self, ax, names, quantity):
+        height = 1.1 + 0.45 * len(names)
+        ax = self._prepare(ax, figsize=(8.0, max(2.0, height)))
+        values = getattr(self, quantity)
+        # more columns than a screen has pixels would be left out, not averaged
+        per_column = -(-len(values) // 2000)
+        starts = np.arange(0, len(values), per_column)
+        counts = np.diff(starts, append=len(values))[:, None]
+        self.image_ = ax.imshow(
+            (np.add.reduceat(values, starts) / counts).T,
+            interpolation="nearest",
+            aspect="auto",
+            cmap="cividis",
+            vmin=0,
+            vmax=1,
+            extent=(-0.5, len(values) - 0.5, len(names) - 0.5, -0.5),
+        )
+        name_modalities(ax, names, axis="y")
+        for place in np.arange(1, len(names)) - 0.5:
+            ax.axhline(place, color="white", linewidth=2)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_xlabel("row")
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label=quantity, pad=0.01)
+        return self

@@ -1,0 +1,156 @@
+"""CouplingDisplay: how the energies of modalities act on each other."""
+
+import numpy as np
+
+from sklearn_emma.inspection.checks import check_gated, check_names, open_up
+from sklearn_emma.inspection.drawing import GREY, Display, name_modalities
+
+
+class CouplingDisplay(Display):
+    r"""Coupling of the modalities as a heat map: colour and first number are the weight.
+
+    In line i and column j stand weight :math:`w_{ij}` and degree :math:`\gamma_{ij}` of the shared
+    energy :math:`e_{ij} = w_{ij} e_i^{\gamma_{ij}} e_j^{1 - \gamma_{ij}}` that modality j adds to
+    modality i: at a weight above zero an unusual j makes i more suspicious, below zero less; at
+    degree 0 the energy of j alone decides how much, at 1 that of i.
+
+    Make one with :meth:`from_estimator` or :meth:`from_parameters`.
+
+    Parameters
+    ----------
+    coupling_weight, coupling_degree : ndarray of shape (n_modalities, n_modalities)
+        :math:`w_{ij}` in [-1, 1] and :math:`\gamma_{ij}` in [0, 1]; the diagonals do not matter.
+    modality_names : list of str, default=None
+        Names of the modalities.
+
+    Attributes
+    ----------
+    image_ : AxesImage
+        The weights, masked on the diagonal.
+    text_ : ndarray of Text of shape (n_modalities, n_modalities)
+        The numbers; None on the diagonal.
+    colorbar_ : Colorbar
+        What the colours mean.
+    ax_, figure_ : Axes, Figure
+        Where it is drawn.
+
+    Examples
+    --------
+    >>> from sklearn_emma.inspection import CouplingDisplay
+    >>> display = CouplingDisplay.from_parameters(
+    ...     [[0.0, 0.3], [-0.1, 0.0]], [[0.5, 0.2], [0.8, 0.5]], modality_names=["radar", "camera"]
+    ... )
+    >>> display.text_[1, 0].get_text()
+    'w = -0.10\nγ = 0.80'
+    """
+
+    def __init__(self, coupling_weight, coupling_degree, *, modality_names=None):
+        self.coupling_weight = coupling_weight
+        self.coupling_degree = coupling_degree
+        self.modality_names = modality_names
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Draw the coupling of a fitted gate.
+
+        Parameters
+        ----------
+        estimator : EMMAClassifier or EMMARegressor
+            Fitted; may be the last step of a Pipeline, or in a search.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        CouplingDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no gate.
+        """
+        estimator, _ = open_up(estimator)
+        check_gated(estimator, cls.__name__)
+        return cls.from_parameters(
+            estimator.coupling_weight_,
+            estimator.coupling_degree_,
+            modality_names=estimator.modality_names_,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_parameters(cls, coupling_weight, coupling_degree, *, modality_names=None, ax=None):
+        """Draw weights and degrees.
+
+        Parameters
+        ----------
+        coupling_weight, coupling_degree : array-like of shape (n_modalities, n_modalities)
+            Weights and degrees.
+        modality_names : list of str, default=None
+            Names of the modalities.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        CouplingDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        ValueError
+            If they are not two square matrices of the same size.
+        """
+        weight = np.asarray(coupling_weight, dtype=float)
+        degree = np.asarray(coupling_degree, dtype=float)
+        if weight.ndim != 2 or weight.shape[0] != weight.shape[1] or weight.shape != degree.shape:
+            raise ValueError(
+                "coupling_weight and coupling_degree must be of shape (n_modalities, n_modalities),"
+                f" got {weight.shape} and {degree.shape}."
+            )
+        names = check_names(modality_names, len(weight))
+        return cls(weight, degree, modality_names=names).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        CouplingDisplay
+            The drawn Display.
+        """
+        n = len(self.coupling_weight)
+        names = check_names(self.modality_names, n)
+        side = 1.8 + (0.95 if n <= 6 else 0.75) * n
+        ax = self._prepare(ax, figsize=(max(side + 1.0, 4.4), max(side, 3.4)))
+        weight = np.ma.array(self.coupling_weight, mask=np.eye(n, dtype=bool))
+        self.image_ = ax.imshow(weight, cmap="PuOr_r", vmin=-1, vmax=1)
+        ax.set_facecolor("#e6e6e6")
+        self.text_ = np.full((n, n), None, dtype=object)
+        cell = 72 * ax.get_window_extent().width / self.figure_.dpi / n  # in points
+        size = min(10.0, cell / 6.8)  # nine characters and a margin
+        for i, j in np.argwhere(~weight.mask):
+            self.text_[i, j] = ax.text(
+                j,
+                i,
+                f"w = {self.coupling_weight[i, j]:.2f}\nγ = {self.coupling_degree[i, j]:.2f}",
+                ha="center",
+                va="center",
+                color="white" if abs(self.coupling_weight[i, j]) > 0.6 else "black",
+                fontsize=size,
+            )
+        name_modalities(ax, names)
+        name_modalities(ax, names, axis="y")
+        ax.set(xlabel="of modality j", ylabel="on modality i")
+        ax.tick_params(length=0)
+        ax.spines[:].set_color(GREY)
+        self.colorbar_ = self.figure_.colorbar(
+            self.image_, ax=ax, label="coupling weight w", shrink=0.85
+        )
+        return self

@@ -1,0 +1,215 @@
+"""EnergyDisplay: the distribution of the energy of each modality."""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from sklearn_emma.inspection.checks import check_matrix, check_names, open_up, read_energies
+from sklearn_emma.inspection.drawing import (
+    Display,
+    choose_colors,
+    despine,
+    draw_boxes,
+    label_powers,
+    legend,
+    name_modalities,
+)
+
+
+class EnergyDisplay(Display):
+    """Energies of each modality as boxes, by group of rows: intact against corrupted, or by class.
+
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    energies : ndarray of shape (n_samples, n_modalities)
+        Energies; infinite where a modality is missing.
+    groups : ndarray of shape (n_samples,), default=None
+        Group of each row: numbers are drawn in their order, names in that of appearance. None makes
+        one group of all.
+    modality_names : list of str, default=None
+        Names of the modalities.
+    usual : ndarray of shape (n_modalities,), default=None
+        Energy that nine tenths of the training rows do not exceed, drawn as a dashed line.
+
+    Attributes
+    ----------
+    boxes_ : dict of group to dict of str to list of artists
+        What :meth:`matplotlib.axes.Axes.boxplot` returned for each group: ``"boxes"``,
+        ``"medians"``, ``"whiskers"`` and ``"caps"``.
+    missing_ : list of Text
+        Shares of rows in which a modality is missing, where there are any.
+    usual_ : LineCollection or None
+        The dashed lines.
+    ax_, figure_ : Axes, Figure
+        Where it is drawn.
+
+    See Also
+    --------
+    AttentionDisplay : What the gate makes of energies.
+
+    Examples
+    --------
+    >>> from sklearn_emma import DAEEnergyScorer
+    >>> from sklearn_emma.corruption import Noise
+    >>> from sklearn_emma.datasets import make_multimodal_classification
+    >>> from sklearn_emma.inspection import EnergyDisplay
+    >>> X, _ = make_multimodal_classification(300, random_state=0, return_X_y=True)
+    >>> scorer = DAEEnergyScorer("prefix", max_epochs=10, random_state=0).fit(X)
+    >>> X_noisy, _ = Noise(2, only="modality0").corrupt(X, "prefix", random_state=0)
+    >>> display = EnergyDisplay.from_estimator(scorer, X, X_corrupted=X_noisy)
+    >>> list(display.boxes_)
+    ['intact', 'corrupted']
+    """
+
+    def __init__(self, energies, *, groups=None, modality_names=None, usual=None):
+        self.energies = energies
+        self.groups = groups
+        self.modality_names = modality_names
+        self.usual = usual
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, groups=None, X_corrupted=None, ax=None):
+        """Compute energies of rows, and draw them.
+
+        Parameters
+        ----------
+        estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+            Fitted; may be the last step of a Pipeline, or in a search.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row, such as its class.
+        X_corrupted : array-like or DataFrame of shape (n_corrupted, n_features), default=None
+            Further rows, drawn as the group "corrupted"; those of `X` are called "intact".
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        EnergyDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        ValueError
+            If both `groups` and `X_corrupted` are given.
+        TypeError
+            If the estimator has no energies.
+        """
+        if groups is not None and X_corrupted is not None:
+            raise ValueError("Give groups or X_corrupted, not both.")
+        inner, rows = open_up(estimator, X)
+        energies = read_energies(inner, rows, cls.__name__)
+        if X_corrupted is not None:
+            corrupted = read_energies(*open_up(estimator, X_corrupted), cls.__name__)
+            groups = np.repeat(["intact", "corrupted"], [len(energies), len(corrupted)])
+            energies = np.concatenate([energies, corrupted])
+        return cls.from_predictions(
+            energies,
+            groups=groups,
+            modality_names=inner.modality_names_,
+            usual=getattr(inner, "potential_min_", None),
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(cls, energies, *, groups=None, modality_names=None, usual=None, ax=None):
+        """Draw energies that are known already.
+
+        Parameters
+        ----------
+        energies : array-like of shape (n_samples, n_modalities)
+            Energies; infinite where a modality is missing.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row, such as its class.
+        modality_names : list of str, default=None
+            Names of the modalities.
+        usual : array-like of shape (n_modalities,), default=None
+            Energy that nine tenths of the training rows do not exceed.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        EnergyDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not agree or an energy is NaN.
+        """
+        energies = check_matrix(energies, "energies", allow_inf=True)
+        names = check_names(modality_names, energies.shape[1])
+        if groups is not None:
+            groups = column_or_1d(groups)
+            check_consistent_length(energies, groups)
+        display = cls(energies, groups=groups, modality_names=names, usual=usual)
+        return display.plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        EnergyDisplay
+            The drawn Display.
+        """
+        ax = self._prepare(ax)
+        names = check_names(self.modality_names, self.energies.shape[1])
+        groups = np.zeros(len(self.energies)) if self.groups is None else np.asarray(self.groups)
+        labels = np.sort(pd.unique(groups)) if groups.dtype.kind in "biuf" else pd.unique(groups)
+        parts = [self.energies[groups == label] for label in labels]
+        colors = choose_colors(len(labels))
+        drawn = draw_boxes(ax, [[e[np.isfinite(e)] for e in part.T] for part in parts], colors)
+        self.boxes_ = {
+            (None if self.groups is None else label): boxes
+            for label, boxes in zip(labels.tolist(), drawn, strict=True)
+        }
+        ax.set_yscale("asinh")
+        label_powers(ax.yaxis, *ax.get_ylim())
+        self.usual_ = None
+        if self.usual is not None:
+            places = np.arange(len(names))
+            self.usual_ = ax.hlines(
+                self.usual, places - 0.48, places + 0.48, colors="#333333", linestyles="--", lw=1.2
+            )
+            self.usual_.set_label("90 % of training rows")
+        self._write_missing(ax, parts, colors)
+        name_modalities(ax, names)
+        ax.set_ylabel("energy")
+        despine(ax)
+        handles = [boxes["boxes"][0] for boxes in drawn] if self.groups is not None else []
+        texts = [str(label) for label in labels] if handles else []
+        if self.usual_ is not None:
+            handles, texts = handles + [self.usual_], texts + [self.usual_.get_label()]
+        if handles:
+            legend(ax, handles, texts)
+        return self
+
+    def _write_missing(self, ax, parts, colors):
+        """Write above the boxes in how many rows the modality is missing."""
+        self.missing_ = []
+        width = 0.8 / len(parts)
+        for i, (part, color) in enumerate(zip(parts, colors, strict=True)):
+            for j, share in enumerate(np.isinf(part).mean(axis=0)):
+                if share > 0:
+                    text = ax.text(
+                        j + (i - (len(parts) - 1) / 2) * width,
+                        0.99,
+                        f"missing: {share:.0%}",
+                        transform=ax.get_xaxis_transform(),
+                        rotation=90,
+                        ha="center",
+                        va="top",
+                        color=color,
+                        fontsize="small",
+                    )
+                    self.missing_.append(text)

@@ -1,0 +1,179 @@
+"""TrainingHistoryDisplay: losses and gate, epoch by epoch."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sklearn_emma.inspection.checks import check_gated, check_member, open_up
+from sklearn_emma.inspection.drawing import COLORS, Display, despine, require_matplotlib
+
+#: Panels: label of the axis, and what is drawn there with its name.
+_PANELS = {
+    "loss": ("loss", {"train_loss": "training", "valid_loss": "held-out rows"}),
+    "gain": ("gain", {"gain": "gain"}),
+    "gate": ("bias, capacity", {"bias": "bias", "capacity": "capacity"}),
+}
+
+
+class TrainingHistoryDisplay(Display):
+    """What a fit went through: losses, and gain, bias and capacity of the gate, by epoch.
+
+    Make one with :meth:`from_estimator` or :meth:`from_history`.
+
+    Parameters
+    ----------
+    history : dict of str to ndarray of shape (n_epochs,)
+        ``history_`` of an estimator: ``"train_loss"``, ``"valid_loss"`` with early stopping,
+        ``"gain"``, ``"bias"`` and ``"capacity"``.
+
+    Attributes
+    ----------
+    lines_ : dict of str to Line2D
+        Curves by the keys of the history.
+    axes_ : dict of str to Axes
+        The panels drawn: ``"loss"``, ``"gain"`` and ``"gate"``, the last with bias and capacity.
+    ax_, figure_ : Axes, Figure
+        The first panel, and where it is drawn.
+
+    See Also
+    --------
+    sklearn.model_selection.LearningCurveDisplay : Score against the number of training rows.
+
+    Examples
+    --------
+    >>> from sklearn_emma.inspection import TrainingHistoryDisplay
+    >>> history = {"train_loss": [0.7, 0.4, 0.3], "gain": [6.0, 5.8, 5.7]}
+    >>> display = TrainingHistoryDisplay.from_history(history)
+    >>> list(display.axes_), display.lines_["gain"].get_ydata().tolist()
+    (['loss', 'gain'], [6.0, 5.8, 5.7])
+    """
+
+    def __init__(self, history):
+        self.history = history
+
+    @classmethod
+    def from_estimator(cls, estimator, *, panels=None, ax=None):
+        """Draw the history of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : EMMAClassifier or EMMARegressor
+            Fitted; may be the last step of a Pipeline, or in a search.
+        panels : list of {"loss", "gain", "gate"}, default=None
+            What to draw. None draws all there is.
+        ax : matplotlib Axes or list of Axes, default=None
+            Where to draw: one for each panel. None makes a figure.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no history of a gate.
+        """
+        estimator, _ = open_up(estimator)
+        check_gated(estimator, cls.__name__)
+        return cls.from_history(estimator.history_, panels=panels, ax=ax)
+
+    @classmethod
+    def from_history(cls, history, *, panels=None, ax=None):
+        """Draw a history.
+
+        Parameters
+        ----------
+        history : dict of str to array-like of shape (n_epochs,)
+            See the class.
+        panels : list of {"loss", "gain", "gate"}, default=None
+            What to draw. None draws all there is.
+        ax : matplotlib Axes or list of Axes, default=None
+            Where to draw: one for each panel. None makes a figure.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        ValueError
+            If it holds nothing that can be drawn.
+        """
+        known = [key for _, curves in _PANELS.values() for key in curves]
+        if not isinstance(history, Mapping) or not set(known) & set(history):
+            raise ValueError(f"history must be a dict with some of the keys {known}.")
+        history = {key: np.asarray(values, dtype=float) for key, values in history.items()}
+        return cls(history).plot(ax=ax, panels=panels)
+
+    def plot(self, ax=None, *, panels=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or list of Axes, default=None
+            Where to draw: one for each panel. None makes a figure.
+        panels : list of {"loss", "gain", "gate"}, default=None
+            What to draw. None draws all there is.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        ValueError
+            If a panel is unknown or the history has nothing for it, or there are not as many axes
+            as panels.
+        """
+        there = [panel for panel, (_, curves) in _PANELS.items() if set(curves) & set(self.history)]
+        panels = there if panels is None else list(panels)
+        for panel in panels:
+            check_member(panel, there, "panels: each")
+        axes = self._prepare_all(ax, len(panels))
+        self.axes_ = dict(zip(panels, axes, strict=True))
+        self.ax_, self.lines_ = axes[0], {}
+        for panel, panel_ax in self.axes_.items():
+            label, curves = _PANELS[panel]
+            shown = {key: name for key, name in curves.items() if key in self.history}
+            for (key, name), color in zip(shown.items(), COLORS, strict=False):
+                values = self.history[key]
+                (self.lines_[key],) = panel_ax.plot(
+                    np.arange(1, len(values) + 1),
+                    values,
+                    color=color,
+                    linewidth=2,
+                    linestyle="-" if color == COLORS[0] else "--",
+                    label=name,
+                )
+            panel_ax.set_ylabel(label if panel != "gate" or len(shown) > 1 else next(iter(shown)))
+            if len(shown) > 1:
+                panel_ax.legend(frameon=False)
+            if panel == "gate":
+                panel_ax.set_ylim(-0.03, 1.03)
+            panel_ax.xaxis.get_major_locator().set_params(integer=True)
+            despine(panel_ax)
+        axes[-1].set_xlabel("epoch")
+        self.figure_.align_ylabels(axes)
+        return self
+
+    def _prepare_all(self, ax, n):
+        """Return one Axes per panel."""
+        require_matplotlib(type(self).__name__)
+        from matplotlib.axes import Axes
+        from matplotlib.figure import Figure
+
+        self._own_figure = ax is None
+        if ax is None:
+            self.figure_ = Figure(figsize=(6.4, 1.2 + 1.9 * n), layout="constrained")
+            return list(self.figure_.subplots(n, 1, sharex=True, squeeze=False)[:, 0])
+        axes = [ax] if isinstance(ax, Axes) else list(np.ravel(ax))
+        if len(axes) != n:
+            raise ValueError(
+                f"There are {n} panels to draw, but {len(axes)} axes. Pass one for each, or choose "
+                'panels, such as panels=["loss"].'
+            )
+        self.figure_ = axes[0].figure
+        return axes

@@ -1,0 +1,233 @@
+"""RiskCoverageDisplay: what a classifier gains by refusing rows."""
+
+import numpy as np
+
+from sklearn_emma.inspection.drawing import COLORS, Display, despine, legend
+from sklearn_emma.metrics import area_under_risk_coverage, risk_coverage_curve
+from sklearn_emma.model_selection.abstaining import AbstainingClassifier
+
+
+class RiskCoverageDisplay(Display):
+    """Risk of accepted rows against their share, for every threshold of a rejection score.
+
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`; pass ``ax=display.ax_`` to
+    draw several on the same axes.
+
+    Parameters
+    ----------
+    coverage, risk : ndarray of shape (n_thresholds,)
+        What :func:`~sklearn_emma.metrics.risk_coverage_curve` returns.
+    area : float, default=None
+        Area under the curve, for the legend.
+    name : str, default=None
+        Name of the classifier or score, for the legend.
+    operating_point : (float, float), default=None
+        Coverage and risk at the threshold in use.
+
+    Attributes
+    ----------
+    line_ : Line2D
+        The curve.
+    point_ : Line2D or None
+        The threshold in use.
+    ax_, figure_ : Axes, Figure
+        Where it is drawn.
+
+    See Also
+    --------
+    sklearn_emma.metrics.risk_coverage_curve : The numbers.
+    sklearn_emma.model_selection.AbstainingClassifier : Chooses a threshold and keeps to it.
+
+    Examples
+    --------
+    >>> from sklearn_emma.inspection import RiskCoverageDisplay
+    >>> display = RiskCoverageDisplay.from_predictions(
+    ...     y_true=[0, 1, 1, 0], y_pred=[0, 1, 0, 1], reject_score=[0.1, 0.2, 0.9, 0.3]
+    ... )
+    >>> display.line_.get_xdata().tolist()
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+
+    def __init__(self, coverage, risk, *, area=None, name=None, operating_point=None):
+        self.coverage = coverage
+        self.risk = risk
+        self.area = area
+        self.name = name
+        self.operating_point = operating_point
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        reject_score="max_probability",
+        sample_weight=None,
+        loss="zero_one",
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Score and predict rows, and draw the curve.
+
+        Parameters
+        ----------
+        estimator : classifier
+            Fitted. An AbstainingClassifier is drawn by its own rejection score, and its threshold
+            is marked.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows that the classifier was not trained on.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        reject_score : "max_probability", "total_energy" or callable, default="max_probability"
+            High for rows to be refused first, as in
+            :class:`~sklearn_emma.model_selection.AbstainingClassifier`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        loss : "zero_one" or callable, default="zero_one"
+            The loss of each row, as in :func:`~sklearn_emma.metrics.risk_coverage_curve`.
+        name : str, default=None
+            Name for the legend. None takes that of the class.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        RiskCoverageDisplay
+            The drawn Display.
+        """
+        name = type(estimator).__name__ if name is None else name
+        threshold = None
+        if isinstance(estimator, AbstainingClassifier):
+            score, threshold = estimator.rejection_score(X), estimator.threshold_
+            estimator = estimator.estimator_
+        else:
+            refusing = AbstainingClassifier(estimator, reject_score=reject_score)
+            refusing._validate_params()
+            score = refusing._score_rejection(estimator, X)
+        return cls.from_predictions(
+            y,
+            estimator.predict(X),
+            score,
+            sample_weight=sample_weight,
+            loss=loss,
+            threshold=threshold,
+            name=name,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        y_pred,
+        reject_score,
+        *,
+        sample_weight=None,
+        loss="zero_one",
+        threshold=None,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw the curve of predictions and rejection scores.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            True labels.
+        y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions.
+        reject_score : array-like of shape (n_samples,)
+            High for rows to be refused first.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        loss : "zero_one" or callable, default="zero_one"
+            The loss of each row, as in :func:`~sklearn_emma.metrics.risk_coverage_curve`.
+        threshold : float, default=None
+            Largest score that is accepted, to be marked.
+        name : str, default=None
+            Name for the legend.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        RiskCoverageDisplay
+            The drawn Display.
+        """
+        rows = {"sample_weight": sample_weight, "loss": loss}
+        coverage, risk, thresholds = risk_coverage_curve(y_true, y_pred, reject_score, **rows)
+        point = None
+        if threshold is not None and threshold >= thresholds[0]:
+            place = thresholds.searchsorted(threshold, side="right") - 1
+            point = float(coverage[place]), float(risk[place])
+        area = area_under_risk_coverage(y_true, y_pred, reject_score, **rows)
+        display = cls(coverage, risk, area=area, name=name, operating_point=point)
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax=None, *, name=None, **kwargs):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+        name : str, default=None
+            Name for the legend. None takes the one the Display has.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        RiskCoverageDisplay
+            The drawn Display.
+        """
+        ax = self._prepare(ax)
+        name = self.name if name is None else name
+        area = None if self.area is None else f"area {self.area:.3f}"
+        label = {
+            (True, True): f"{name} ({area})",
+            (True, False): name,
+            (False, True): area,
+            (False, False): None,
+        }[name is not None, area is not None]
+        style = {"label": label, "linewidth": 2, **kwargs}
+        if "color" not in kwargs:
+            style["color"] = self._next_color(ax)
+        # the area under these steps is the one that the legend states
+        (self.line_,) = ax.plot(
+            [0.0, *self.coverage], [self.risk[0], *self.risk], drawstyle="steps-pre", **style
+        )
+        self.point_ = None
+        if self.operating_point is not None:
+            (self.point_,) = ax.plot(
+                *[[value] for value in self.operating_point],
+                marker="o",
+                markersize=8,
+                linestyle="none",
+                color=self.line_.get_color(),
+                markeredgecolor="white",
+                clip_on=False,
+                zorder=5,
+            )
+        ax.set(xlabel="coverage (share of rows accepted)", ylabel="risk (mean loss of those)")
+        ax.set_xlim(0, 1)
+        highest = max(float(np.max(line.get_ydata())) for line in ax.lines)
+        ax.set_ylim(min(0.0, float(self.risk.min())), 1.05 * highest if highest > 0 else 1.0)
+        despine(ax)
+        if label is not None:
+            legend(ax, ax.get_legend_handles_labels()[0])
+        return self
+
+    @staticmethod
+    def _next_color(ax):
+        """Return the colour after those of the curves that are there."""
+        curves = sum(line.get_drawstyle() == "steps-pre" for line in ax.lines)
+        return COLORS[curves % len(COLORS)]

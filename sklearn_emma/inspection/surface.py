@@ -1,0 +1,291 @@
+"""AttentionSurfaceDisplay: attention while two modalities are noisy."""
+
+import numpy as np
+
+from sklearn_emma.corruption import Noise
+from sklearn_emma.inspection.checks import check_gated, check_member, check_names
+from sklearn_emma.inspection.drawing import COLORS, Display, legend, level_labels
+from sklearn_emma.model_selection.failure_scorer import break_modality, check_corruption, draw_seeds
+
+
+class AttentionSurfaceDisplay(Display):
+    """Mean attention against the noise on two modalities, as surfaces or as a map.
+
+    Make one with :meth:`from_estimator` or :meth:`from_grid`.
+
+    Parameters
+    ----------
+    attention : ndarray of shape (n_levels, n_levels, n_modalities)
+        Mean attention to each modality, when the first of the failing pair is at the level of the
+        line and the second at the level of the column.
+    levels : ndarray of shape (n_levels,)
+        Failure levels.
+    modality_names : list of str
+        Names of all modalities.
+    failing : (str, str)
+        The two that fail.
+    level_name : str, default="noise"
+        What levels are.
+
+    Attributes
+    ----------
+    surfaces_ : dict of str to Poly3DCollection
+        Of surfaces: one per modality drawn.
+    image_ : QuadMesh
+        Of a map: the attention to one modality.
+    colorbar_ : Colorbar
+        Of a map: what the colours mean.
+    ax_, figure_ : Axes, Figure
+        Where it is drawn.
+
+    References
+    ----------
+    .. [1] Werenne, A. (2019). Energy-based multi-modal attention. University of Liege.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.inspection import AttentionSurfaceDisplay
+    >>> first = np.array([[0.9, 0.95], [0.2, 0.8]])
+    >>> display = AttentionSurfaceDisplay.from_grid(
+    ...     np.stack([first, first.T], axis=2), [0, 4], modality_names=["IP", "DM"]
+    ... )
+    >>> list(display.surfaces_)
+    ['IP', 'DM']
+    """
+
+    def __init__(self, attention, levels, *, modality_names, failing, level_name="noise"):
+        self.attention = attention
+        self.levels = levels
+        self.modality_names = modality_names
+        self.failing = failing
+        self.level_name = level_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        failing=None,
+        corruption=Noise,
+        levels=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
+        reference=None,
+        random_state=None,
+        kind="surface",
+        modality=None,
+        ax=None,
+    ):
+        """Break two modalities of rows at all pairs of levels, and draw the mean attention.
+
+        Parameters
+        ----------
+        estimator : EMMAClassifier or EMMARegressor
+            Fitted.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows that are intact; some hundred are enough.
+        failing : (str, str), default=None
+            Names of the two modalities that fail. None stands for the first two.
+        corruption : subclass of Corruption or callable, default=Noise
+            Takes a level and returns a :class:`~sklearn_emma.corruption.Corruption`.
+        levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
+            How badly they fail.
+        reference : array-like or DataFrame of shape (n_reference, n_features), default=None
+            Rows that give the corruption its units, usually the training rows. None takes `X`.
+        random_state : int, RandomState instance or None, default=None
+            Determines the failures.
+        kind : "surface" or "map", default="surface"
+            Surfaces in space, or the attention to one modality in colours.
+        modality : str, default=None
+            The modality attended to; None takes both that fail, and for a map the first of them.
+        ax : matplotlib Axes, default=None
+            Where to draw; surfaces need one with ``projection="3d"``. None makes a figure.
+
+        Returns
+        -------
+        AttentionSurfaceDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        ValueError
+            If `failing` is not a pair of modalities.
+        TypeError
+            If the estimator has no gate, or `corruption` does not return a Corruption.
+        """
+        check_gated(estimator, cls.__name__)
+        names = list(estimator.modality_names_)
+        pair = list(names[:2] if failing is None else failing)
+        if len(pair) != 2 or len(set(pair)) < 2 or not set(pair) <= set(names):
+            raise ValueError(
+                f"failing={failing!r} must name two different modalities out of {names}."
+            )
+        groups = dict(zip(names, estimator.modality_columns_, strict=True))
+        reference = X if reference is None else reference
+        levels = np.asarray(levels, dtype=float)
+        attention = np.empty((len(levels), len(levels), len(names)))
+        seeds = draw_seeds(random_state, 2).tolist()
+        for i, one in enumerate(levels.tolist()):
+            broken = _break(corruption(one), X, groups, pair[0], seeds[0], reference)
+            for j, other in enumerate(levels.tolist()):
+                both = _break(corruption(other), broken, groups, pair[1], seeds[1], reference)
+                attention[i, j] = estimator.attention(both).mean(axis=0)
+        return cls.from_grid(
+            attention,
+            levels,
+            modality_names=names,
+            failing=pair,
+            level_name="noise" if corruption is Noise else "failure",
+            kind=kind,
+            modality=modality,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_grid(
+        cls,
+        attention,
+        levels,
+        *,
+        modality_names=None,
+        failing=None,
+        level_name="noise",
+        kind="surface",
+        modality=None,
+        ax=None,
+    ):
+        """Draw attention that is known already.
+
+        Parameters
+        ----------
+        attention : array-like of shape (n_levels, n_levels, n_modalities)
+            Mean attention to each modality.
+        levels : array-like of shape (n_levels,)
+            Failure levels.
+        modality_names : list of str, default=None
+            Names of all modalities.
+        failing : (str, str), default=None
+            The two that fail. None stands for the first two.
+        level_name : str, default="noise"
+            What levels are.
+        kind : "surface" or "map", default="surface"
+            Surfaces in space, or the attention to one modality in colours.
+        modality : str, default=None
+            The modality attended to; None takes both that fail, and for a map the first of them.
+        ax : matplotlib Axes, default=None
+            Where to draw; surfaces need one with ``projection="3d"``. None makes a figure.
+
+        Returns
+        -------
+        AttentionSurfaceDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not agree.
+        """
+        attention, levels = np.asarray(attention, dtype=float), np.asarray(levels, dtype=float)
+        if attention.ndim != 3 or attention.shape[:2] != (len(levels),) * 2 or len(levels) < 2:
+            raise ValueError(
+                "attention must be of shape (n_levels, n_levels, n_modalities) with at least two "
+                f"levels, got shape {attention.shape} and {len(levels)} level(s)."
+            )
+        names = check_names(modality_names, attention.shape[2])
+        display = cls(
+            attention,
+            levels,
+            modality_names=names,
+            failing=tuple(names[:2] if failing is None else failing),
+            level_name=level_name,
+        )
+        return display.plot(ax=ax, kind=kind, modality=modality)
+
+    def plot(self, ax=None, *, kind="surface", modality=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; surfaces need one with ``projection="3d"``. None makes a figure.
+        kind : "surface" or "map", default="surface"
+            Surfaces in space, or the attention to one modality in colours.
+        modality : str, default=None
+            The modality attended to; None takes both that fail, and for a map the first of them.
+
+        Returns
+        -------
+        AttentionSurfaceDisplay
+            The drawn Display.
+
+        Raises
+        ------
+        ValueError
+            If `kind` or `modality` is unknown, or surfaces are asked for on flat axes.
+        """
+        check_member(kind, ("surface", "map"), "kind")
+        if modality is not None:
+            check_member(modality, self.modality_names, "modality")
+        shown = list(self.failing) if modality is None else [modality]
+        if kind == "map":
+            return self._plot_map(ax, shown[0])
+        if ax is not None and ax.name != "3d":
+            raise ValueError(
+                'Surfaces need axes made with projection="3d". Make them so, or pass kind="map".'
+            )
+        ax = self._prepare(ax, projection="3d", figsize=(6.4, 5.4))
+        places = np.arange(len(self.levels))
+        first, second = np.meshgrid(places, places, indexing="ij")
+        self.surfaces_ = {}
+        for name, color in zip(shown, COLORS, strict=False):
+            self.surfaces_[name] = ax.plot_surface(
+                first,
+                second,
+                self.attention[:, :, self.modality_names.index(name)],
+                color=color,
+                alpha=0.7,
+                edgecolor=color,
+                linewidth=0.6,
+                rstride=1,
+                cstride=1,
+            )
+        ticks = level_labels(self.levels)
+        ax.set_xticks(places, ticks)
+        ax.set_yticks(places, ticks)
+        ax.set_zlim(0, 1)
+        labels = [f"{self.level_name} on {name}" for name in self.failing]
+        ax.set(xlabel=labels[0], ylabel=labels[1], zlabel="attention β")
+        ax.view_init(elev=24, azim=-50)
+        ax.set_box_aspect((1, 1, 0.75), zoom=0.88)
+        legend(ax, _swatches(shown), [f"attention to {name}" for name in shown])
+        return self
+
+    def _plot_map(self, ax, name):
+        ax = self._prepare(ax, figsize=(5.8, 4.6))
+        places = np.arange(len(self.levels))
+        self.image_ = ax.pcolormesh(
+            places,
+            places,
+            self.attention[:, :, self.modality_names.index(name)].T,
+            cmap="cividis",
+            vmin=0,
+            vmax=1,
+        )
+        ax.set_xticks(places, level_labels(self.levels))
+        ax.set_yticks(places, level_labels(self.levels))
+        labels = [f"{self.level_name} on {name}" for name in self.failing]
+        ax.set(xlabel=labels[0], ylabel=labels[1], aspect="equal")
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label=f"attention to {name}")
+        return self
+
+
+def _break(failure, X, modalities, name, seed, reference):
+    """Return rows in which one modality fails."""
+    return next(break_modality(check_corruption(failure), X, modalities, name, [seed], reference))
+
+
+def _swatches(names):
+    """Return what stands for a surface in a legend."""
+    from matplotlib.patches import Patch
+
+    return [Patch(color=color, alpha=0.7) for _, color in zip(names, COLORS, strict=False)]

@@ -1,0 +1,344 @@
+"""Column groups: from what the user wrote to names and column positions.
+
+A *modality* is a named group of columns. :func:`resolve_modalities` understands every way of
+writing the groups down and is the one place where a wrong grouping is noticed and explained;
+:func:`split_columns` cuts an array along the result.
+"""
+
+import difflib
+from collections.abc import Mapping
+from numbers import Integral
+
+import numpy as np
+
+from sklearn_emma.compat import _get_column_indices
+
+SEPARATOR = "__"
+DEFAULT_NAME = "all"
+
+
+def resolve_modalities(modalities, X, *, remainder="error"):
+    """Turn a description of the modalities into names and column positions.
+
+    Parameters
+    ----------
+    modalities : None, dict, list of (str, columns), callable or "prefix"
+        - None: one modality, named ``"all"``, of all columns;
+        - a dict or a list of pairs: name and columns of each modality, where columns is
+          whatever :class:`~sklearn.compose.ColumnTransformer` takes: a name or names, a
+          position or positions, a slice of either (one of names includes its end), a boolean
+          mask, or a callable that is given `X` and returns any of these, such as
+          :func:`~sklearn.compose.make_column_selector`;
+        - a callable: takes a column's name and returns the name of its modality, or None if
+          it belongs to none;
+        - ``"prefix"``: the part of a column's name before the first ``"__"``, which is what
+          ColumnTransformer and FeatureUnion write.
+    X : DataFrame or array-like of shape (n_samples, n_features)
+        The data as the user passed them. Only a pandas or polars DataFrame has column names.
+    remainder : str, default="error"
+        What happens to columns in no modality: ``"error"`` raises, ``"drop"`` leaves them
+        out, any other string is the name of a further, last modality that gathers them.
+
+    Returns
+    -------
+    names : list of str of length n_modalities
+        The modalities, in the user's order; for a callable and ``"prefix"`` in the order in
+        which they first appear among the columns.
+    columns : list of ndarray of shape (n_features_i,) and dtype intp
+        Positions of the columns of each modality, in the user's order.
+
+    Raises
+    ------
+    ValueError
+        If there is no modality, a modality is empty, or has a name that is no string or is
+        taken; if a column is unknown, out of range or in two modalities; if columns are left
+        over and `remainder` is ``"error"``; if column names are needed and `X` has none.
+
+    See Also
+    --------
+    split_columns : Cut an array into modalities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.modalities import resolve_modalities
+    >>> names, columns = resolve_modalities({"radar": slice(0, 2), "sonar": [3, 2]}, np.eye(4))
+    >>> names
+    ['radar', 'sonar']
+    >>> [positions.tolist() for positions in columns]
+    [[0, 1], [3, 2]]
+
+    >>> import pandas as pd
+    >>> X = pd.DataFrame(np.eye(3), columns=["radar__x", "sonar__x", "radar__y"])
+    >>> names, columns = resolve_modalities("prefix", X)
+    >>> names, [positions.tolist() for positions in columns]
+    (['radar', 'sonar'], [[0, 2], [1]])
+    """
+    n_columns, column_names = _describe_columns(X)
+    if modalities is None:
+        return [DEFAULT_NAME], [np.arange(n_columns, dtype=np.intp)]
+    if not isinstance(remainder, str) or not remainder:
+        raise ValueError(
+            f'remainder must be "error", "drop" or the name of a modality, got {remainder!r}.'
+        )
+
+    hint = ""
+    if isinstance(modalities, str):
+        if modalities != "prefix":
+            raise ValueError(
+                f'The only string that `modalities` can be is "prefix", got {modalities!r}. '
+                f"{_accepted_forms()}"
+            )
+        hint = f' Their names have no "{SEPARATOR}", which modalities="prefix" looks for.'
+        groups = _group_by_name(_prefix, column_names, 'modalities="prefix"')
+    elif callable(modalities):
+        hint = " The callable returned None for them."
+        groups = _group_by_name(modalities, column_names, "A callable as `modalities`")
+    else:
+        groups = _group_by_columns(_as_pairs(modalities), X, n_columns, column_names)
+
+    if not groups:
+        raise ValueError(
+            f"There is no modality: modalities={modalities!r} takes none of the columns.{hint} "
+            f"{_accepted_forms()}"
+        )
+
+    labels = column_names or list(range(n_columns))
+    leftover = _check_disjoint(groups, n_columns, labels)
+    if remainder not in ("error", "drop") and remainder in groups:
+        raise ValueError(
+            f"remainder={remainder!r} is already the name of a modality. Choose another name "
+            "for the leftover columns."
+        )
+    if leftover.size and remainder == "error":
+        raise ValueError(
+            f"{leftover.size} column(s) belong to no modality: "
+            f"{_enumerate(labels[i] for i in leftover)}.{hint} Add them to a modality, or set "
+            'remainder="drop" to leave them out or remainder="<name>" to gather them in a '
+            "modality of that name."
+        )
+    if leftover.size and remainder != "drop":
+        groups[remainder] = leftover
+    return list(groups), list(groups.values())
+
+
+def split_columns(X, columns):
+    """Cut an array into one array per modality.
+
+    Parameters
+    ----------
+    X : ndarray or Tensor of shape (n_samples, n_features)
+        The columns of all modalities.
+    columns : list of ndarray of shape (n_features_i,)
+        Column positions of each modality, from :func:`resolve_modalities`.
+
+    Returns
+    -------
+    blocks : list of ndarray or Tensor of shape (n_samples, n_features_i)
+        One block per modality: a view of `X` where the positions are consecutive and
+        increasing, a copy otherwise.
+
+    See Also
+    --------
+    resolve_modalities : Find the positions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.modalities import split_columns
+    >>> X = np.arange(6).reshape(2, 3)
+    >>> first, second = split_columns(X, [np.array([0, 1]), np.array([2])])
+    >>> np.shares_memory(first, X), first.tolist(), second.tolist()
+    (True, [[0, 1], [3, 4]], [[2], [5]])
+    """
+    return [X[:, _as_slice(positions)] for positions in columns]
+
+
+def _as_slice(positions):
+    """Give consecutive increasing positions as a slice, any others as they are."""
+    positions = np.asarray(positions, dtype=np.intp)
+    if positions.size and np.all(np.diff(positions) == 1):
+        return slice(int(positions[0]), int(positions[-1]) + 1)
+    return positions
+
+
+def _describe_columns(X):
+    """Count the columns and list their names, None where not all of them are strings."""
+    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+    if len(shape) != 2:
+        raise ValueError(
+            f"Modalities are groups of columns of a table: expected 2D data, got {len(shape)}D "
+            "data. Reshape a single column with X.reshape(-1, 1)."
+        )
+    names = list(X.columns) if hasattr(X, "columns") else []
+    has_names = bool(names) and all(isinstance(name, str) for name in names)
+    return shape[1], names if has_names else None
+
+
+def _as_pairs(modalities):
+    """Give a dict or list of pairs as a list of pairs, with valid and distinct names."""
+    if isinstance(modalities, Mapping):
+        pairs = list(modalities.items())
+    elif isinstance(modalities, (list, tuple)) and all(
+        isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in modalities
+    ):
+        pairs = list(modalities)
+    else:
+        raise ValueError(
+            f"`modalities` has the wrong type: {type(modalities).__name__}, {modalities!r}. "
+            f"{_accepted_forms()}"
+        )
+    seen = set()
+    for name, _ in pairs:
+        _check_name(name)
+        if name in seen:
+            raise ValueError(
+                f"The modality {name!r} is given twice. Give each modality its own name, or "
+                "merge their columns."
+            )
+        seen.add(name)
+    return pairs
+
+
+def _check_name(name):
+    if not isinstance(name, str) or not name:
+        raise ValueError(
+            f"A modality's name must be a non-empty string, got {name!r} of type "
+            f"{type(name).__name__}."
+        )
+
+
+def _prefix(column):
+    prefix, separator, _ = column.partition(SEPARATOR)
+    return prefix if separator and prefix else None
+
+
+def _group_by_name(modality_of, column_names, what):
+    """Group columns by what `modality_of` says of their names, in order of appearance."""
+    if column_names is None:
+        raise ValueError(
+            f"{what} needs column names that are strings, and the data have none. Pass a pandas "
+            "or polars DataFrame, or give the modalities as a dict of column positions."
+        )
+    groups = {}
+    for position, column in enumerate(column_names):
+        name = modality_of(column)
+        if name is not None:
+            _check_name(name)
+            groups.setdefault(name, []).append(position)
+    return {name: np.array(positions, dtype=np.intp) for name, positions in groups.items()}
+
+
+def _group_by_columns(pairs, X, n_columns, column_names):
+    """Find the positions of each pair's columns."""
+    groups = {}
+    for name, columns in pairs:
+        if callable(columns):
+            columns = columns(X)
+        positions = _find_columns(name, _as_plain(columns), X, n_columns, column_names)
+        if not positions:
+            raise ValueError(
+                f"The modality {name!r} is empty: {columns!r} selects no column. Give it at "
+                "least one column or leave it out."
+            )
+        groups[name] = np.array(positions, dtype=np.intp)
+    return groups
+
+
+def _as_plain(columns):
+    """Give indexes, series, arrays and ranges as lists, and array scalars as scalars."""
+    for method in ("tolist", "to_list"):
+        if hasattr(columns, method):
+            return getattr(columns, method)()
+    return list(columns) if isinstance(columns, range) else columns
+
+
+def _find_columns(name, columns, X, n_columns, column_names):
+    """Look up one modality's columns, and say what is wrong when that fails."""
+    if isinstance(columns, slice):
+        requested = [end for end in (columns.start, columns.stop) if end is not None]
+    else:
+        requested = list(columns) if isinstance(columns, (list, tuple)) else [columns]
+
+    if requested and all(isinstance(column, str) for column in requested):
+        _check_known(name, requested, column_names)
+        return _get_column_indices(X, columns)
+    if requested and all(isinstance(column, (bool, np.bool_)) for column in requested):
+        if len(requested) != n_columns or not isinstance(columns, (list, tuple)):
+            raise ValueError(
+                f"Modality {name!r}: a boolean mask needs one entry per column, expected "
+                f"{n_columns}, got {len(requested)}."
+            )
+    elif all(isinstance(column, Integral) and not isinstance(column, bool) for column in requested):
+        outside = [i for i in requested if not -n_columns <= i < n_columns]
+        if outside and not isinstance(columns, slice):
+            raise ValueError(
+                f"Modality {name!r}: position {_enumerate(outside)} is out of range. The data "
+                f"have {n_columns} column(s), at positions 0 to {n_columns - 1}."
+            )
+    else:
+        raise ValueError(
+            f"Modality {name!r}: {columns!r} is no valid choice of columns. Expected names, "
+            "positions (integers), a slice of either, a boolean mask, or a callable that returns "
+            "one of these; names and positions cannot be mixed."
+        )
+    # Positions need the width only, and a frame with repeated names would be refused.
+    return _get_column_indices(np.empty((0, n_columns)), columns)
+
+
+def _check_known(name, requested, column_names):
+    """Check that the names of one modality's columns are names of the data's columns."""
+    if column_names is None:
+        raise ValueError(
+            f"Modality {name!r} names its columns ({_enumerate(requested)}), but the data's "
+            "columns have no names that are strings. Pass a pandas or polars DataFrame, or use "
+            "column positions."
+        )
+    unknown = [column for column in requested if column not in column_names]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], column_names, n=1)
+        advice = f"Did you mean {close[0]!r}?" if close else "Check the spelling."
+        raise ValueError(
+            f"Modality {name!r}: unknown column(s) {_enumerate(unknown)}. {advice} The data "
+            f"have the columns {_enumerate(column_names)}."
+        )
+    repeated = [column for column in requested if column_names.count(column) > 1]
+    if repeated:
+        raise ValueError(
+            f"Modality {name!r}: the data have several columns named {_enumerate(repeated)}. "
+            "Rename them, or use column positions."
+        )
+
+
+def _check_disjoint(groups, n_columns, labels):
+    """Check that no column is used twice; return the positions of those not used at all."""
+    owner = [None] * n_columns
+    for name, positions in groups.items():
+        for position in positions:
+            if owner[position] == name:
+                raise ValueError(
+                    f"Modality {name!r} lists the column {labels[position]!r} twice. List it once."
+                )
+            if owner[position] is not None:
+                raise ValueError(
+                    f"The column {labels[position]!r} is in two modalities, "
+                    f"{owner[position]!r} and {name!r}. Every column belongs to at most one: "
+                    "remove it from one of them."
+                )
+            owner[position] = name
+    return np.array([i for i, name in enumerate(owner) if name is None], dtype=np.intp)
+
+
+def _enumerate(items, limit=8):
+    """Write items out, the first few of them if there are many."""
+    items = [repr(item) for item in items]
+    if len(items) > limit:
+        return f"{', '.join(items[:limit])} and {len(items) - limit} more"
+    return ", ".join(items)
+
+
+def _accepted_forms():
+    return (
+        "Expected None, a dict or list of (name, columns), a callable from column name to "
+        'modality name, or "prefix".'
+    )

@@ -1,0 +1,10 @@
+"""Judge and choose estimators by what they do when a modality fails.
+
+Everything here works with any scikit-learn estimator, not only those of this package.
+"""
+
+from sklearn_emma.model_selection.abstaining import AbstainingClassifier
+from sklearn_emma.model_selection.failure_scorer import make_failure_scorer
+from sklearn_emma.model_selection.robustness import robustness_curve
+
+__all__ = ["AbstainingClassifier", "make_failure_scorer", "robustness_curve"]

@@ -1,0 +1,350 @@
+"""A classifier that refuses to answer where it is likely to be wrong."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.model_selection import check_cv
+from sklearn.utils import assert_all_finite, column_or_1d, get_tags, indexable
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_emma.compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    _check_method_params,
+    _fit_context,
+    _num_samples,
+    _safe_split,
+)
+from sklearn_emma.metrics import risk_coverage_curve
+from sklearn_emma.validation import check_labels
+
+
+def _estimator_has(method):
+    return lambda self: hasattr(getattr(self, "estimator_", self.estimator), method)
+
+
+class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Classifier that refuses the rows of which it is least certain.
+
+    A row is accepted when its rejection score does not exceed a threshold, which is chosen on rows
+    that the classifier was not trained on: by cross-validation, after which the classifier is
+    fitted on all rows. To choose it on rows of your own, for a classifier that is fitted already,
+    wrap that in :class:`sklearn.frozen.FrozenEstimator` and pass the rows to :meth:`fit`.
+
+    Parameters
+    ----------
+    estimator : classifier
+        The classifier, cloned before it is fitted.
+
+    reject_score : "max_probability", "total_energy" or callable, default="max_probability"
+        High for rows to be refused first: one minus the largest probability; the total energy,
+        which :class:`~sklearn_emma.EMMAClassifier` has; or what a callable of the fitted classifier
+        and X returns, of shape (n_samples,).
+
+    coverage : float, default=0.9
+        Fraction of the held-out rows that are accepted, at least. With 1 every row is, however
+        high its score.
+
+    max_risk : float, default=None
+        Largest fraction of errors among accepted rows: as many held-out rows are accepted as it
+        allows. If given, it takes the place of `coverage`.
+
+    abstain_label : "auto", number or str, default="auto"
+        What :meth:`predict` returns for rows that are refused; must not be a class. "auto" is
+        "abstain" where classes are strings, -1 where they are numbers, and 0 where one is -1.
+
+    cv : int, cross-validation splitter, iterable or None, default=None
+        How rows are held out: as in scikit-learn, None stands for five stratified folds.
+
+    n_jobs : int, default=None
+        Folds fitted at the same time, as in joblib.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The fitted classifier.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, without `abstain_label`.
+    threshold_ : float
+        Largest score that is accepted.
+    coverage_, risk_ : float
+        Fraction of held-out rows with at most that score, and of errors among them; NaN for the
+        latter if there are none.
+    abstain_label_ : number or str
+        The label of refused rows.
+    n_features_in_ : int
+        Number of columns seen at fit, if the classifier tells.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if the classifier tells.
+
+    See Also
+    --------
+    sklearn_emma.metrics.risk_coverage_curve : What every threshold would do.
+    sklearn.model_selection.TunedThresholdClassifierCV : Chooses between two classes by a threshold.
+
+    Notes
+    -----
+    Scores of all folds are compared with one threshold. Probabilities can be compared from
+    one fit to the next; energies less so, for which held-out rows and a frozen classifier are
+    better.
+
+    Coverage and risk are those of rows like the held-out ones. `max_risk` is kept on the held-out
+    rows themselves; among new ones the risk is a little higher on average.
+
+    The total energy is high for unusual rows, such as those of a failing modality, and says nothing
+    of intact rows between two classes; a callable can refuse both kinds.
+
+    ``score`` counts a refused row as an error.
+
+    References
+    ----------
+    .. [1] Geifman, Y., & El-Yaniv, R. (2017). Selective classification for deep neural networks.
+       Advances in Neural Information Processing Systems, 30.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_emma.model_selection import AbstainingClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> clf = AbstainingClassifier(make_pipeline(StandardScaler(), LogisticRegression()))
+    >>> clf.fit(X[:400], y[:400]).predict(X[410:420])
+    array([ 1,  1,  1, -1,  0,  1,  1,  0,  1,  1])
+    >>> accepted = clf.accepts(X[400:])
+    >>> errors = clf.predict(X[400:])[accepted] != y[400:][accepted]
+    >>> f"{accepted.mean():.2f} accepted, of which {errors.mean():.2f} wrong"
+    '0.85 accepted, of which 0.00 wrong'
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "reject_score": [StrOptions({"max_probability", "total_energy"}), callable],
+        "coverage": [Interval(Real, 0, 1, closed="right")],
+        "max_risk": [Interval(Real, 0, 1, closed="both"), None],
+        "abstain_label": [Real, str],
+        "cv": ["cv_object"],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        reject_score="max_probability",
+        coverage=0.9,
+        max_risk=None,
+        abstain_label="auto",
+        cv=None,
+        n_jobs=None,
+    ):
+        self.estimator = estimator
+        self.reject_score = reject_score
+        self.coverage = coverage
+        self.max_risk = max_risk
+        self.abstain_label = abstain_label
+        self.cv = cv
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, **fit_params):
+        """Choose the threshold on held-out rows, then fit the classifier on all.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Training rows; for a frozen classifier, rows that it has not seen.
+
+        y : array-like of shape (n_samples,)
+            Class labels.
+
+        **fit_params : dict
+            Passed to ``fit`` of the classifier, cut to the rows of each fold where they are as long
+            as X. `sample_weight` also weighs the rows in coverage and risk.
+
+        Returns
+        -------
+        AbstainingClassifier
+            The fitted classifier itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, the classifier has not what `reject_score` needs, or
+            `abstain_label` is a class.
+        """
+        X, y = indexable(X, y)
+        if y is None:
+            raise ValueError(
+                "AbstainingClassifier requires y to be passed, but the target y is None."
+            )
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_labels(y)
+        fit_params = _check_method_params(X, fit_params)
+        folds = check_cv(self.cv, y, classifier=True).split(X, y)
+        held_out = Parallel(n_jobs=self.n_jobs)(
+            delayed(self._judge)(clone(self.estimator), X, y, fit_params, *fold) for fold in folds
+        )
+        y_true, y_pred, score, rows = map(np.concatenate, zip(*held_out, strict=True))
+        self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
+        self.classes_ = self.estimator_.classes_
+        self.abstain_label_ = self._check_abstain_label(self.classes_)
+        weight = fit_params.get("sample_weight")
+        curve = risk_coverage_curve(
+            y_true,
+            y_pred,
+            score,
+            sample_weight=None if weight is None else np.asarray(weight)[rows],
+        )
+        self._choose(*curve)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        return self
+
+    def _judge(self, estimator, X, y, fit_params, train, test):
+        """Fit on one part of the rows; return labels, predictions and scores of the other."""
+        X_train, y_train = _safe_split(estimator, X, y, train)
+        X_test, y_test = _safe_split(estimator, X, y, test, train)
+        estimator.fit(X_train, y_train, **_check_method_params(X, fit_params, train))
+        score = self._score_rejection(estimator, X_test)
+        return y_test, estimator.predict(X_test), score, test
+
+    def _choose(self, coverage, risk, thresholds):
+        """Set the threshold, and what it does to the held-out rows."""
+        if self.max_risk is not None:
+            allowed = np.flatnonzero(risk <= self.max_risk)
+        else:
+            enough = np.searchsorted(coverage, self.coverage - 1e-12)
+            allowed = [min(enough, len(coverage) - 1)]
+        if len(allowed) == 0:
+            warnings.warn(
+                f"No threshold keeps the risk on held-out rows within max_risk={self.max_risk}: "
+                f"the best has {risk.min():.3g}. Every row will be refused.",
+                UserWarning,
+                stacklevel=4,
+            )
+            self.threshold_, self.coverage_, self.risk_ = -np.inf, 0.0, np.nan
+            return
+        chosen = allowed[-1]
+        self.threshold_ = float(thresholds[chosen])
+        self.coverage_, self.risk_ = float(coverage[chosen]), float(risk[chosen])
+        if self.max_risk is None and self.coverage == 1:
+            self.threshold_ = np.inf
+
+    def _check_abstain_label(self, classes):
+        strings = all(isinstance(label, str) for label in classes)
+        label = self.abstain_label
+        if isinstance(label, str) and label == "auto":
+            label = "abstain" if strings else 0 if -1 in classes else -1
+        elif isinstance(label, str) != strings:
+            raise ValueError(
+                f"abstain_label={label!r} must be {'a string' if strings else 'a number'}, as the "
+                f"classes are: {list(classes)}."
+            )
+        if label in classes:
+            raise ValueError(
+                f"abstain_label={self.abstain_label!r} stands for {label!r}, which is one of the "
+                f"classes {list(classes)}. Choose another abstain_label."
+            )
+        return label
+
+    def _score_rejection(self, estimator, X):
+        if callable(self.reject_score):
+            score = np.asarray(self.reject_score(estimator, X), dtype=float)
+            if score.shape != (_num_samples(X),):
+                raise ValueError(
+                    "reject_score must return one number per row: expected shape "
+                    f"({_num_samples(X)},), got {score.shape}."
+                )
+            return score
+        method = "total_energy" if self.reject_score == "total_energy" else "predict_proba"
+        if not hasattr(estimator, method):
+            raise ValueError(
+                f"reject_score={self.reject_score!r} needs a classifier with {method}, which "
+                f"{type(estimator).__name__} has not. Pass another reject_score, for instance a "
+                "callable of the fitted classifier and X."
+            )
+        values = getattr(estimator, method)(X)
+        return values if method == "total_energy" else 1 - values.max(axis=1)
+
+    def rejection_score(self, X):
+        """Score by which rows are refused.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Scores, high for rows to be refused first.
+        """
+        check_is_fitted(self)
+        return self._score_rejection(self.estimator_, X)
+
+    def accepts(self, X):
+        """Tell which rows are accepted.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples,)
+            True where the score does not exceed the threshold.
+        """
+        return self.rejection_score(X) <= self.threshold_
+
+    def predict(self, X):
+        """Predict the classes of accepted rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels, and `abstain_label_` for rows that are refused.
+        """
+        accepted = self.accepts(X)
+        labels = self.estimator_.predict(X)
+        return np.where(accepted, labels, np.asarray(self.abstain_label_))
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X):
+        """Probabilities of the classes, of all rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            What the classifier says, accepted or not.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        tags.input_tags.sparse = inner.input_tags.sparse
+        tags.input_tags.pairwise = inner.input_tags.pairwise
+        tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
+        return tags

@@ -1,0 +1,233 @@
+"""Judge and choose classifiers by what they do when a modality fails.
+
+Everything here works with any scikit-learn estimator, not only those of this package.
+"""
+
+import time
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.utils import Bunch, indexable
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklearn_emma.compat import _check_method_params, _safe_split
+from sklearn_emma.corruption import Corruption, Noise, NoiseSNR, Scaling
+from sklearn_emma.modalities import resolve_modalities
+from sklearn_emma.model_selection.failure_scorer import (
+    break_modality,
+    check_corruption,
+    check_repeats,
+    choose_modalities,
+    draw_seeds,
+    score_rows,
+)
+
+#: The level at which nothing fails, where that is not zero.
+HARMLESS = {NoiseSNR: np.inf, Scaling: 1.0}
+
+
+def robustness_curve(
+    estimator,
+    X,
+    y=None,
+    *,
+    modalities,
+    corruption=Noise,
+    levels=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
+    only=None,
+    scoring=None,
+    cv=None,
+    groups=None,
+    params=None,
+    score_params=None,
+    n_repeats=1,
+    random_state=None,
+    n_jobs=None,
+):
+    """Cross-validated score against how badly a modality fails.
+
+    In every split the estimator is fitted once, on the training rows as they come, and scored on
+    the test rows with each modality failing in turn, at each level. Means, standard deviations and
+    donors of the failures are those of the training rows. All levels draw the same random numbers,
+    so that a curve shows the level and not the draw.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any estimator with ``fit`` and ``score`` or what `scoring` asks for. It is cloned.
+
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Rows. Columns that belong to no modality never fail.
+
+    y : array-like of shape (n_samples,), default=None
+        Targets.
+
+    modalities : dict, list of (name, columns), callable, "prefix" or None
+        The groups of columns, in any form that :class:`~sklearn_emma.EMMAClassifier` takes.
+
+    corruption : subclass of Corruption or callable, default=Noise
+        Takes a level and returns the :class:`~sklearn_emma.corruption.Corruption` that befalls the
+        one modality: ``Noise``, ``Drift``, ``lambda p: Missing(fraction=p)``, ... All rows fail,
+        unless it sets a `fraction`; its `only` and `n_corrupted` do not matter.
+
+    levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
+        How badly the modality fails. At level 0 (for ``Scaling`` 1, and for ``NoiseSNR`` inf)
+        nothing fails.
+
+    only : str or list of str, default=None
+        Names of the modalities that fail in turn. None stands for all.
+
+    scoring : str, callable or None, default=None
+        A scorer, as in scikit-learn. None stands for ``score`` of the estimator.
+
+    cv : int, cross-validation splitter, iterable or None, default=None
+        How rows are split, as in scikit-learn: None stands for five folds, stratified for
+        classifiers.
+
+    groups : array-like of shape (n_samples,), default=None
+        Groups of rows that `cv` keeps together, if it does.
+
+    params : dict, default=None
+        Passed to ``fit``, such as `sample_weight`; cut to the training rows where as long as X.
+
+    score_params : dict, default=None
+        Passed to the scorer; cut to the test rows where as long as X.
+
+    n_repeats : int, default=1
+        How often failures are drawn; scores are means over the draws.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the failures. Pass an int for the same result in every call; the estimator and
+        `cv` have their own.
+
+    n_jobs : int, default=None
+        Splits computed at the same time, as in joblib.
+
+    Returns
+    -------
+    Bunch
+        With the keys
+
+        levels : ndarray of shape (n_levels,)
+            The levels.
+        modality_names : list of str of length n_modalities
+            The modalities that failed in turn.
+        test_scores : ndarray of shape (n_modalities, n_levels, n_splits)
+            Scores on the test rows.
+        fit_times, score_times : ndarray of shape (n_splits,)
+            Seconds for fitting, and for all scores of a split.
+        frame : DataFrame
+            The scores in long form, with the columns ``modality``, ``level``, ``split`` and
+            ``score``.
+
+    Raises
+    ------
+    ValueError
+        If a modality in `only` is unknown, `levels` are no numbers, or `n_repeats` is not
+        positive. Errors of fitting and scoring are not caught.
+    TypeError
+        If `corruption` does not return a Corruption.
+
+    See Also
+    --------
+    make_failure_scorer : The mean over failures as one number, to choose parameters by.
+    sklearn.model_selection.validation_curve : Score against a parameter of the estimator.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_emma.datasets import make_multimodal_classification
+    >>> from sklearn_emma.model_selection import robustness_curve
+    >>> X, y = make_multimodal_classification(600, random_state=0, return_X_y=True)
+    >>> curve = robustness_curve(
+    ...     LogisticRegression(), X, y, modalities="prefix", levels=[0, 1, 4], random_state=0
+    ... )
+    >>> curve.test_scores.shape
+    (3, 3, 5)
+    >>> curve.frame.groupby("level")["score"].mean().round(2).to_dict()
+    {0.0: 0.97, 1.0: 0.94, 4.0: 0.77}
+    """
+    X, y, groups = indexable(X, y, groups)
+    levels = _check_levels(levels)
+    names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)
+    failures = [_build(corruption, level) for level in levels.tolist()]
+    n_repeats = check_repeats(n_repeats)
+    scorer = check_scoring(estimator, scoring=scoring)
+    splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y, groups))
+    seeds = draw_seeds(random_state, (len(splits), len(names), n_repeats))
+    rest = (scorer, params, score_params, modalities, names, failures)
+    results = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_and_break)(clone(estimator), X, y, split, seeds_of_split, *rest)
+        for split, seeds_of_split in zip(splits, seeds, strict=True)
+    )
+    scores, fit_times, score_times = (
+        np.stack(part, axis=-1) for part in zip(*results, strict=True)
+    )
+    index = pd.MultiIndex.from_product(
+        [names, levels, range(len(splits))], names=["modality", "level", "split"]
+    )
+    return Bunch(
+        levels=levels,
+        modality_names=names,
+        test_scores=scores,
+        fit_times=fit_times,
+        score_times=score_times,
+        frame=pd.Series(scores.ravel(), index, name="score").reset_index(),
+    )
+
+
+def _fit_and_break(
+    estimator, X, y, split, seeds, scorer, params, score_params, modalities, names, failures
+):
+    """Fit on the training rows; return scores (n_modalities, n_levels) and times."""
+    train, test = map(np.asarray, split)
+    X_train, y_train = _safe_split(estimator, X, y, train)
+    X_test, y_test = _safe_split(estimator, X, y, test, train)
+    score_params = _check_method_params(X, score_params or {}, test)
+    fit_params = _check_method_params(X, params or {}, train)
+    start = time.perf_counter()
+    estimator.fit(X_train, *([] if y is None else [y_train]), **fit_params)
+    fitted = time.perf_counter()
+
+    def score(rows):
+        return score_rows(scorer, estimator, rows, y_test, score_params)
+
+    clean = score(X_test) if None in failures else np.nan
+    scores = np.full((len(names), len(failures)), clean)
+    for i, name in enumerate(names):
+        for j, failure in enumerate(failures):
+            if failure is not None:
+                repeats = break_modality(failure, X_test, modalities, name, seeds[i], X_train)
+                scores[i, j] = np.mean([score(rows) for rows in repeats])
+    return scores, fitted - start, time.perf_counter() - fitted
+
+
+def _build(corruption, level):
+    """Return the corruption of a level, None where nothing fails."""
+    if isinstance(corruption, Corruption) or not callable(corruption):
+        raise TypeError(
+            "corruption must take a level and return a Corruption, such as the class Noise itself "
+            f"or lambda p: Missing(fraction=p), got {corruption!r}."
+        )
+    try:
+        failure = corruption(level)
+    except TypeError as error:
+        raise TypeError(
+            f"corruption cannot be called with a level: {error}. Pass a function of the level, "
+            "such as lambda p: Missing(fraction=p)."
+        ) from error
+    check_corruption(failure)
+    harmless = next((v for kind, v in HARMLESS.items() if isinstance(failure, kind)), 0.0)
+    return None if level == harmless else failure
+
+
+def _check_levels(levels):
+    values = np.asarray(levels)
+    if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "fiu":
+        raise ValueError(f"levels={levels!r} must be a list of at least one number.")
+    if np.isnan(values).any():
+        raise ValueError("levels must not be NaN. Level 0 stands for rows that do not fail.")
+    return values.astype(float)

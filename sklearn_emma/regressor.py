@@ -1,0 +1,418 @@
+"""EMMARegressor: energies, gate and predictor as a scikit-learn regressor."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from sklearn_emma.base import BaseEMMA
+from sklearn_emma.compat import Interval, StrOptions, _fit_context
+from sklearn_emma.energy.scaling import target_scale
+from sklearn_emma.gate.prediction_loss import ValueLoss
+from sklearn_emma.validation import all_or_nothing, check_quantiles, check_values
+
+
+def _predicts_quantiles(estimator):
+    """Tell whether a regressor predicts quantiles, or would if it were fitted."""
+    fitted = hasattr(estimator, "quantiles_")
+    if estimator.quantiles_ is None if fitted else estimator.loss != "quantile":
+        raise AttributeError('Quantiles are predicted with loss="quantile" only.')
+    return True
+
+
+class EMMARegressor(RegressorMixin, BaseEMMA):
+    r"""Regressor for tables of several modalities that stays right when one of them fails.
+
+    Energy-based multi-modal attention [1]_. First an energy per modality learns how unlike the
+    training rows a row is. Then a gate, which turns the energies of a row into an attention
+    :math:`\beta_i \in [0, 1)` per modality, and a predictor behind it learn together from clean and
+    corrupted rows; see :class:`~sklearn_emma.nn.EnergyAttention` for the equations. Columns and y
+    are standardised inside. Columns may have gaps: a modality without any value is shut off, single
+    gaps are filled with the training median, and raise the energy of their modality by
+    :math:`-3 s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
+
+    Parameters
+    ----------
+    modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
+        The groups of columns. Columns are given as to
+        :class:`~sklearn.compose.ColumnTransformer`; a callable maps a column's name to its
+        modality's; "prefix" takes the part of a column's name before ``__``. None makes one
+        modality, "all", of all columns.
+
+    loss : {"squared_error", "absolute_error", "quantile"}, default="squared_error"
+        What is predicted: the mean, the median, which a few wild values of y do not move, or the
+        quantiles at the levels `quantile` [2]_.
+
+    quantile : float or array-like of float, default=(0.05, 0.5, 0.95)
+        Levels of the quantiles that ``loss="quantile"`` predicts, between 0 and 1 and increasing.
+        One network predicts all, and puts them in order, so that they never cross [3]_. On small
+        tables, which it learns by heart, they lie too close together without `early_stopping`.
+
+    remainder : "error", "drop" or str, default="error"
+        What to do with columns that belong to no modality: raise, leave them out, or gather them in
+        a modality of this name. Columns that are left out must hold numbers all the same.
+
+    energy : estimator with ``score_samples``, dict of them by modality or None, default=None
+        What tells likely rows from unlikely ones; its energy is ``-score_samples``, or for a PyOD
+        detector its ``decision_function``, which has the opposite sign. Cloned and
+        fitted on the standardised columns of each modality, on the rows that have all of its values
+        (where these are less than half of the rows that have any: on those, gaps filled). None, and
+        modalities that a dict leaves out, stand for :class:`DAEEnergyScorer`, all of whose rows
+        train (``calibration_fraction=0``). Any other scorer
+        scores the failing rows of every epoch: mind its speed.
+
+    module : torch.nn.Module instance, class or callable, default=None
+        A predictor of your own: takes the list of gated modalities :math:`\beta_i x_i`, each of
+        shape (n_samples, :math:`D_i`) and standardised, and returns predictions of shape
+        (n_samples, n_outputs), or quantiles of shape (n_samples, n_quantiles), in units of
+        ``target_scale_`` from ``target_center_``. An instance is copied; a class is called with the
+        list of the :math:`D_i` and the number of outputs. None takes
+        :class:`~sklearn_emma.nn.FusionNetwork`.
+
+    hidden_layer_sizes : tuple of int, default=(64, 48, 32)
+        Units of each layer of the encoder that a modality has in the default predictor. The last is
+        also the width of the head.
+
+    coldness : float, default=0.3
+        Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
+        whatever their energy.
+
+    lambda_capacity : float, default=0.0
+        Strength of the regularizer that keeps the capacity of the gate low.
+
+    lambda_energy : float, default=0.02
+        Strength of the regularizer that keeps importance in line with the failures put in.
+
+    cross_modal : bool, default=True
+        Whether the energies of three or more modalities also say how badly each fits the others of
+        its row (:class:`~sklearn_emma.nn.CrossModalEnergy`), which is what gives a stuck or swapped
+        modality away. Of two modalities that do not fit, nobody knows which is wrong.
+
+    corruption : Corruption or None, default=None
+        What befalls training rows, drawn afresh in every epoch, in units of the training rows'
+        standard deviations; half of the rows unless its `fraction` says otherwise. None stands for
+        ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
+
+    subset_weight : float, default=2.0
+        Weight of a second prediction loss, for which every row loses a random part of its
+        modalities behind the encoders. It makes the predictor at home with every combination of
+        modalities shut off.
+
+    pretrain_epochs : int, default=10
+        Passes over the clean rows with the gate open, before the gate is trained.
+
+    learning_rate : float, default=0.003
+        Largest learning rate of the cycle.
+
+    l2_regularization : float or "auto", default="auto"
+        Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
+        weights of the predictor, biases apart, with N training rows. "auto" chooses it by
+        cross-validation on at most 2000 of them: s N, and :math:`s\, 2000^2 / N` for more than
+        2000 rows, with s between 0.001 and 0.01 (0.003 for fewer than 30 rows). What overlaps
+        needs more of it than what lies apart. A `module` of your own goes without, unless you give
+        a number.
+
+    max_epochs : int, default=100
+        Passes over the training rows.
+
+    batch_size : int or "auto", default="auto"
+        Rows per step. "auto" takes 1/40 of the rows, within 32 and 256, or 1/100 of them up to
+        4096 when that is more.
+
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when their loss no longer improves, and to go back to the
+        best epoch.
+
+    validation_fraction : float, default=0.1
+        Fraction of rows held out with `early_stopping`.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement before stopping early.
+
+    tol : float, default=1e-4
+        Smallest relative improvement that counts for early stopping.
+
+    n_jobs : int, default=None
+        Processes for energies, as in joblib. Those of like width train side by side in one anyway.
+
+    memory : str, joblib.Memory or None, default=None
+        Where fitted energies are cached, so that a search over the gate's parameters fits them
+        once. Needs an int as `random_state` to be of use.
+
+    warm_start : bool, default=False
+        Whether to start from the solution of the previous call to fit: its energies and their
+        scales are kept, whatever `energy` and `corruption` are by now, and so is the standard of
+        y; gate and predictor are trained on, with a penalty on weights that is chosen anew.
+
+    device : str or torch.device, default="auto"
+        Where to train. "auto" takes CUDA when present, else the CPU.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines everything random. Pass an int for the same result in every call; torch's global
+        generators are not touched.
+
+    verbose : bool, default=False
+        Whether to show progress.
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        Number of columns of y.
+    quantiles_ : ndarray of shape (n_quantiles,) or None
+        Levels of the quantiles that are predicted; None unless ``loss="quantile"``.
+    target_center_, target_scale_ : ndarray of shape (n_outputs,)
+        What y is standardised with: mean and standard deviation for the squared error, median and
+        interquartile range over 1.349 for the others.
+    modality_names_ : list of str
+        Names of the modalities.
+    modality_columns_ : list of ndarray of int
+        Positions of each modality's columns.
+    energy_scorers_ : dict of str to estimator
+        Fitted energies by modality.
+    gain_, bias_ : float
+        :math:`g_a` and :math:`b_a` of the gate.
+    capacity_ : float
+        How much the gate lets through.
+    coldness_ : float
+        Inverse temperature that the gate was trained with.
+    self_weight_, self_bias_ : ndarray of shape (n_modalities,)
+        :math:`w_i` and :math:`b_i`.
+    coupling_weight_, coupling_degree_ : ndarray of shape (n_modalities, n_modalities)
+        :math:`w_{ij}` and :math:`\gamma_{ij}`: direction and degree of the coupling.
+    potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
+        :math:`\Psi_{min,i}`, below which a modality is as good as any (nine tenths of the training
+        rows are); the scale :math:`s_i`, which is the median rise of the potential under
+        the training corruption, but at least the interquartile range of the training rows; and the
+        potential of a typical failure of the training, beyond which a modality says no more about
+        the others.
+    l2_regularization_ : float
+        Strength of the penalty that the predictor was trained with.
+    cross_modal_weights_ : dict of str to ndarray, or None
+        Weights of the cross-modal energy.
+    network_weights_ : dict of str to ndarray
+        Weights of the predictor.
+    mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
+        What columns are standardised with, and what gaps are filled with.
+    history_ : dict of str to ndarray of shape (n_epochs,)
+        Losses, and the gate's gain, bias and capacity after each epoch.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, when all are strings.
+
+    See Also
+    --------
+    EMMAClassifier : Predicts classes.
+    DAEEnergyScorer : The default energy.
+    sklearn_emma.corruption : What can befall a modality.
+
+    References
+    ----------
+    .. [1] Werenne, A. (2019). Energy-based multi-modal attention. University of Liege.
+    .. [2] Koenker, R. and Bassett, G. (1978). Regression quantiles. Econometrica 46(1), 33-50.
+    .. [3] Chernozhukov, V., Fernandez-Val, I. and Galichon, A. (2010). Quantile and probability
+       curves without crossing. Econometrica 78(3), 1093-1125.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma import EMMARegressor
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.normal(20.0, 5.0, size=600)
+    >>> X = y[:, None] + rng.normal(size=(600, 6))  # two instruments of three thermometers
+    >>> instruments = {"roof": [0, 1, 2], "wall": [3, 4, 5]}
+    >>> reg = EMMARegressor(instruments, max_epochs=20, random_state=0).fit(X[:400], y[:400])
+    >>> bool(reg.score(X[400:], y[400:]) > 0.95)
+    True
+    >>> broken = X[400:] + 30.0 * rng.normal(size=(200, 6)) * [1, 1, 1, 0, 0, 0]
+    >>> reg.attention(broken).mean(axis=0).round(1), bool(reg.score(broken, y[400:]) > 0.9)
+    (array([0., 1.]), True)
+    """
+
+    _parameter_constraints = {
+        **BaseEMMA._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "absolute_error", "quantile"})],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+    }
+    _target_checks = {"multi_output": True}
+    _output_attributes = ("n_outputs_", "quantiles_")
+
+    def __init__(
+        self,
+        modalities=None,
+        *,
+        loss="squared_error",
+        quantile=(0.05, 0.5, 0.95),
+        remainder="error",
+        energy=None,
+        module=None,
+        hidden_layer_sizes=(64, 48, 32),
+        coldness=0.3,
+        lambda_capacity=0.0,
+        lambda_energy=0.02,
+        cross_modal=True,
+        corruption=None,
+        subset_weight=2.0,
+        pretrain_epochs=10,
+        learning_rate=0.003,
+        l2_regularization="auto",
+        max_epochs=100,
+        batch_size="auto",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        n_jobs=None,
+        memory=None,
+        warm_start=False,
+        device="auto",
+        random_state=None,
+        verbose=False,
+    ):
+        super().__init__(
+            modalities=modalities,
+            remainder=remainder,
+            energy=energy,
+            module=module,
+            hidden_layer_sizes=hidden_layer_sizes,
+            coldness=coldness,
+            lambda_capacity=lambda_capacity,
+            lambda_energy=lambda_energy,
+            cross_modal=cross_modal,
+            corruption=corruption,
+            subset_weight=subset_weight,
+            pretrain_epochs=pretrain_epochs,
+            learning_rate=learning_rate,
+            l2_regularization=l2_regularization,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            n_jobs=n_jobs,
+            memory=memory,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.loss = loss
+        self.quantile = quantile
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = self.loss != "quantile"
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Learn energies, gate and predictor.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Training rows; NaN marks missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Values to predict; one output with ``loss="quantile"``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; a row of weight zero is left out.
+
+        Returns
+        -------
+        EMMARegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a parameter or the modalities are not valid, or training diverges.
+        TypeError
+            If `energy` has no ``score_samples``.
+        """
+        with all_or_nothing(self) as previous:
+            return self._fit(X, y, sample_weight, previous)
+
+    def _check_target(self, y):
+        y = check_values(y)
+        if self.loss != "quantile":
+            return y
+        if y.ndim == 2 and y.shape[1] > 1:
+            raise ValueError(
+                f'loss="quantile" predicts one output, but y has {y.shape[1]} columns. Fit one '
+                "regressor per column, as sklearn.multioutput.MultiOutputRegressor does."
+            )
+        return column_or_1d(y, warn=True)
+
+    def _learn_outputs(self, y):
+        self._target_ndim = y.ndim
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+        self.quantiles_ = check_quantiles(self.quantile) if self.loss == "quantile" else None
+
+    def _encode(self, y, weight, fresh):
+        y = y.reshape(len(y), self.n_outputs_)
+        if fresh:
+            self.target_center_, self.target_scale_ = target_scale(y, weight, self.loss)
+        return ((y - self.target_center_) / self.target_scale_).astype(np.float32), weight
+
+    def _criterion(self):
+        return ValueLoss(self.loss, () if self.quantiles_ is None else self.quantiles_)
+
+    @property
+    def _n_outputs(self):
+        return self.n_outputs_ if self.quantiles_ is None else len(self.quantiles_)
+
+    @property
+    def _returns(self):
+        what = "outputs" if self.quantiles_ is None else "quantiles"
+        return f"{what} of shape (n_samples, n_{what})"
+
+    def _predict_outputs(self, X):
+        """Return what the network returns, in order if quantiles, in the units of y."""
+        check_is_fitted(self)
+        levels = self.quantiles_
+        values = self._apply_network(X, lambda x: x if levels is None else x.sort().values)
+        return self.target_center_ + self.target_scale_ * values
+
+    def predict(self, X):
+        """Predict a value for each row.
+
+        With ``loss="quantile"`` it is the median, on a straight line between the quantiles around
+        it, or the nearest quantile where all lie on one side of it.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions, of the shape that y had at fit, always float64. Rows in float32 are
+            evaluated in single precision, which is twice as fast.
+        """
+        values = self._predict_outputs(X)
+        if self.quantiles_ is not None:
+            share = [np.interp(0.5, self.quantiles_, unit) for unit in np.eye(values.shape[1])]
+            return (values * share).sum(axis=1)
+        return values[:, 0] if self._target_ndim == 1 else values
+
+    @available_if(_predicts_quantiles)
+    def predict_quantiles(self, X):
+        """Predict the quantiles of each row, for ``loss="quantile"``.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles)
+            Quantiles in the order of ``quantiles_``, increasing along every row.
+        """
+        return self._predict_outputs(X)

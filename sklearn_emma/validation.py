@@ -1,0 +1,305 @@
+"""What the estimators ask of their input."""
+
+import warnings
+from contextlib import contextmanager
+from numbers import Integral
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from sklearn_emma.compat import _check_sample_weight
+from sklearn_emma.energy.scaling import draw_in_wild_values, mean_and_deviation
+from sklearn_emma.nn.coordinates import FAR
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Leave an estimator as it was when its fit fails or is interrupted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is being fitted.
+
+    Yields
+    ------
+    dict
+        The attributes it had before. The fit may set them anew, but not change in place what they
+        held.
+    """
+    before = vars(estimator).copy()
+    try:
+        yield before.copy()
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def check_table(estimator, X, *args, dtype=np.float64, **kwargs):
+    """Validate a table of numbers, and name the columns that hold something else.
+
+    Parameters
+    ----------
+    estimator : estimator
+        On behalf of which.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table.
+    *args : objects
+        Passed to :func:`sklearn.utils.validation.validate_data`.
+    dtype : type or list of type, default=float64
+        Of the numbers; with a list, the first one unless they are of another one of it.
+    **kwargs : objects
+        As `args`.
+
+    Returns
+    -------
+    ndarray, or tuple
+        What validate_data returned.
+    """
+    try:
+        return validate_data(estimator, X, *args, dtype=dtype, **kwargs)
+    except (TypeError, ValueError) as error:
+        guilty = [] if issparse(X) or np.ndim(X) != 2 else _columns_without_numbers(X)
+        if not guilty:
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"X must hold numbers, but column(s) {', '.join(map(repr, guilty))} hold something "
+            f"else: {str(error).partition('. ')[0]}. Encode them as numbers first, for instance "
+            "with sklearn.preprocessing.OneHotEncoder, or leave them out."
+        ) from error
+
+
+def _columns_without_numbers(X):
+    """Return names, or else positions, of columns that cannot be read as numbers."""
+    if hasattr(X, "columns"):
+        columns = {name: np.asarray(X[name]) for name in X.columns}
+    else:
+        table = np.asarray(X)
+        columns = {}
+        if table.dtype.kind in "OSU":
+            columns = {i: table[:, i] for i in range(table.shape[1])}
+    return [name for name, values in columns.items() if not _is_numeric(values)]
+
+
+def _is_numeric(values):
+    if values.dtype.kind in "mM":
+        return False
+    try:
+        values.astype(float)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def check_labels(y):
+    """Raise ValueError unless y holds class labels that can be put in order.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        The labels.
+    """
+    if y.dtype == object and not all(isinstance(label, str) for label in y):
+        kinds = ", ".join(sorted({type(label).__name__ for label in y}))
+        raise ValueError(
+            "Unknown label type: y must hold labels of one kind, all strings or all numbers, none "
+            f"missing, but is an array of objects of type {kinds}. Leave out rows without a label, "
+            "and convert the others, for instance with y.astype(int), or y.astype(str) for names."
+        )
+    check_classification_targets(y)
+
+
+def check_values(y):
+    """Return what a regression predicts as numbers.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The values.
+
+    Returns
+    -------
+    ndarray of float64
+        The same values.
+
+    Raises
+    ------
+    ValueError
+        If they are not numbers, or not finite.
+    """
+    if issparse(y):
+        raise ValueError("y must be dense, but is sparse. Pass y.toarray().")
+    if y.dtype.kind not in "biufO":
+        raise ValueError(f"y must hold numbers, but is an array of {y.dtype}.")
+    try:
+        y = y.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y must hold numbers: {error}.") from error
+    if not np.isfinite(y).all():
+        raise ValueError(
+            f"y must be finite, but {int((~np.isfinite(y)).sum())} of its values are not. Leave "
+            "out rows without a value to predict."
+        )
+    return y
+
+
+def check_quantiles(levels):
+    """Return the levels of quantiles as an array.
+
+    Parameters
+    ----------
+    levels : float or array-like of float
+        What the user passed.
+
+    Returns
+    -------
+    ndarray of shape (n_quantiles,)
+        The levels.
+
+    Raises
+    ------
+    ValueError
+        Unless they increase from above 0 to below 1.
+    """
+    message = (
+        "quantile must be a number between 0 and 1, or several that increase, such as "
+        f"(0.05, 0.5, 0.95), got {levels!r}."
+    )
+    try:
+        array = np.atleast_1d(np.asarray(levels, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise ValueError(message) from error
+    inside = array.ndim == 1 and array.size and ((array > 0) & (array < 1)).all()
+    if not inside or (np.diff(array) <= 0).any():
+        raise ValueError(message)
+    return array
+
+
+def check_weights(sample_weight, X):
+    """Validate sample weights and say which rows count.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), number or None
+        Weights. None stands for ones.
+    X : ndarray of shape (n_samples, n_features)
+        The rows.
+
+    Returns
+    -------
+    weight : ndarray of shape (n_kept,)
+        Weights of the rows that count, scaled to mean one.
+    keep : ndarray of shape (n_samples,)
+        True where the weight is not zero.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative, or all are zero.
+    """
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    if (weight < 0).any():
+        raise ValueError(
+            "Negative values in data passed to `sample_weight`: weights must not be negative, got "
+            f"{weight.min():g}. Leave a row out with weight zero."
+        )
+    keep = weight > 0
+    if not keep.any():
+        raise ValueError(
+            "Sample weights must contain at least one non-zero number: all weights are zero, so "
+            "there is nothing to learn from."
+        )
+    return weight[keep] / weight[keep].mean(), keep
+
+
+def check_layer_sizes(sizes):
+    """Raise ValueError unless sizes holds at least one positive integer."""
+    if len(sizes) == 0 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):
+        raise ValueError(
+            "hidden_layer_sizes must hold at least one positive number of units, such as (64,), "
+            f"got {sizes!r}."
+        )
+
+
+def column_statistics(table, weight, estimator, used):
+    """Return mean and standard deviation of each column, and warn of constant ones.
+
+    NaN is ignored, and wild values are drawn in.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Training rows.
+    weight : ndarray of shape (n_samples,)
+        Their weights.
+    estimator : estimator
+        For the names of the columns.
+    used : ndarray of int of shape (n_used,)
+        Positions of the columns that belong to a modality.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,)
+        The scale of a constant column is one; of columns that are not used the mean is zero and the
+        scale one.
+
+    Raises
+    ------
+    ValueError
+        If a column holds no value.
+    """
+    unused = ~np.isin(np.arange(table.shape[1]), used)
+    mean, scale, constant = mean_and_deviation(draw_in_wild_values(table, weight), weight)
+    empty = np.isnan(mean) & ~unused
+    if empty.any():
+        raise ValueError(
+            f"Column(s) {_listed(estimator, empty)} hold no value at all (NaN in every row of "
+            "positive weight). Leave them out."
+        )
+    constant &= ~unused
+    _warn_of_constants(constant, estimator)
+    return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
+
+
+def warn_of_constants(table, estimator, used, depth=0):
+    """Warn of columns that do not vary.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Training rows.
+    estimator : estimator
+        For the names of the columns.
+    used : ndarray of int of shape (n_used,)
+        Positions of the columns that belong to a modality.
+    depth : int, default=0
+        Calls between the method of the user and the one that calls this.
+    """
+    _, _, constant = mean_and_deviation(table, np.ones(len(table)))
+    _warn_of_constants(constant & np.isin(np.arange(table.shape[1]), used), estimator, depth)
+
+
+def _warn_of_constants(constant, estimator, depth=0):
+    if constant.any() and getattr(estimator, "_warns_of_constants", True):
+        warnings.warn(
+            f"Constant in the training rows and so without information: column(s) "
+            f"{_listed(estimator, constant)}.",
+            UserWarning,
+            stacklevel=5 + depth,
+        )
+
+
+def standardise(table, mean, scale):
+    """Return columns, an array or a tensor, in standard deviations, within what can be squared."""
+    return ((table - mean) / scale).clip(-FAR, FAR)
+
+
+def _listed(estimator, chosen):
+    """Write out the names, or else the positions, of chosen columns."""
+    positions = np.flatnonzero(chosen)
+    names = getattr(estimator, "feature_names_in_", None)
+    return ", ".join(str(i) if names is None else repr(str(names[i])) for i in positions)

@@ -1,0 +1,91 @@
+"""What is shown of training: nothing, lines in a log, or a bar on a terminal."""
+
+import io
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_emma.engine.objective import Task
+from sklearn_emma.engine.progress import progress_callbacks
+from sklearn_emma.engine.trainer import EpochNet
+
+
+class Constant(Task):
+    n_samples = 4
+    ignorant_loss = 1.0
+
+    def __init__(self, valid=False):
+        super().__init__(torch.Generator().manual_seed(0))
+        self.shift = nn.Parameter(torch.zeros(()))
+        self.valid = valid
+
+    def epoch_data(self):
+        return (torch.zeros(4),)
+
+    def loss(self, *batch):
+        return (batch[0] - self.shift).square().mean() + 0.5
+
+    def validation_loss(self):
+        return torch.tensor(0.25) if self.valid else None
+
+
+def train(verbose, max_epochs=20, valid=False):
+    callbacks = progress_callbacks(verbose, "energy of radar", max_epochs)
+    net = EpochNet(
+        Constant(valid), batch_size=4, lr=0.01, max_epochs=max_epochs, callbacks=callbacks
+    )
+    net.train()
+
+
+@pytest.mark.parametrize("verbose", [0, False])
+def test_silence_by_default(verbose, capsys):
+    train(verbose)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("verbose", [1, True])
+def test_a_log_gets_ten_lines(verbose, capsys):
+    train(verbose, valid=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert len(lines) == 10
+    assert lines[0].startswith("energy of radar: epoch 2/20, train_loss 0.5, valid_loss 0.25, ")
+    assert "epoch 20/20" in lines[-1]
+
+
+def test_a_short_training_gets_a_line_per_epoch(capsys):
+    train(1, max_epochs=3)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        f"energy of radar: epoch {i}/3" for i in (1, 2, 3)
+    ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    pytest.importorskip("rich")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    train(1)
+    shown = terminal.getvalue()
+    assert "energy of radar" in shown
+    assert "20/20 epochs" in shown
+    assert "train_loss 0.5" in shown
+
+
+def test_a_terminal_without_rich_gets_lines(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    train(1)
+    assert len(terminal.getvalue().splitlines()) == 10

@@ -1,0 +1,201 @@
+"""What training makes of the log ratios: mutual information, and who does not belong to the row."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_emma.datasets import make_multimodal_classification
+from sklearn_emma.gate.cross_modal import Contrast, block_size, in_company, train_cross_modal
+from sklearn_emma.nn import CrossModalEnergy, noise_contrastive_loss
+
+CORRELATION = 0.8
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def train(modalities, weight=None, batch_size=128, seed=0):
+    weight = torch.ones(len(modalities[0])) if weight is None else weight
+    return train_cross_modal(modalities, weight, batch_size, generator(seed), generator(seed))
+
+
+def correlated(n_samples, seed):
+    g = generator(seed)
+    x, noise = torch.randn(n_samples, 1, generator=g), torch.randn(n_samples, 1, generator=g)
+    return [x, CORRELATION * x + math.sqrt(1 - CORRELATION**2) * noise]
+
+
+def information(x, y):
+    """Pointwise mutual information of standard Gaussians of this correlation, in nats."""
+    r = CORRELATION
+    exponent = r * (2 * x * y - r * (x**2 + y**2)) / (2 * (1 - r**2))
+    return exponent - 0.5 * math.log(1 - r**2)
+
+
+def learned_information(cross_modal, modalities):
+    with torch.no_grad():
+        return cross_modal.log_ratios(modalities)[:, 0, 1]
+
+
+def agree(learned, expected):
+    """Whether log ratios are the expected ones; the noise of training blurs them a little."""
+    error = (learned - expected).abs().mean()
+    return np.corrcoef(learned, expected)[0, 1] > 0.95 and error < 0.3
+
+
+def make_task(n_samples=200, seed=0):
+    g = generator(7)
+    modalities = [torch.randn(n_samples, d, generator=g) for d in (2, 1, 3)]
+    weight = torch.rand(n_samples, generator=g) + 0.5
+    energy = CrossModalEnergy([2, 1, 3], (4, 3), generator=generator(1))
+    return Contrast(energy, modalities, weight, generator(seed))
+
+
+# --- the task ---
+
+
+def test_rows_are_shown_with_fresh_noise_of_up_to_half_a_deviation():
+    task = make_task(20_000)
+    (weight, *first), (_, *second) = task.epoch_data(), task.epoch_data()
+    assert weight is task.weight
+    for x, a, b in zip(task.modalities, first, second, strict=True):
+        assert not torch.equal(a, b)
+        # the mean square of sigma, which is uniform
+        assert (a - x).square().mean() == pytest.approx(0.5**2 / 3, rel=0.05)
+    # a row is noisy in all its modalities
+    size = torch.stack([(a - x).abs().mean(1) for a, x in zip(first, task.modalities, strict=True)])
+    assert (np.corrcoef(size) > 0.1).all()
+
+
+def test_every_modality_is_shuffled_by_itself():
+    order = make_task()._shuffle(torch.zeros(200, 3, 4))
+    assert torch.equal(order.sort(0).values, torch.arange(200).unsqueeze(1).expand(-1, 3))
+    for i, j in ((0, 1), (1, 2), (0, 2)):
+        assert (order[:, i] == order[:, j]).sum() < 10
+
+
+def test_the_loss_is_that_of_rows_against_shuffled_ones():
+    task = make_task()
+    weight, *modalities = task.epoch_data()
+    drawn = generator()
+    drawn.set_state(task.generator.get_state())
+    loss = task.loss(weight, *modalities)
+    energy = task.cross_modal
+    ratios, weights = [], []
+    for _ in range(2):
+        order = torch.rand(200, 3, generator=drawn).argsort(0)
+        donors = [x[rows] for x, rows in zip(modalities, order.T, strict=True)]
+        ratios.append(energy.log_ratios(donors))
+        weights.append(weight[order])
+    together = energy.log_ratios(modalities)
+    expected = noise_contrastive_loss(together, torch.cat(ratios), weight, torch.cat(weights))
+    torch.testing.assert_close(loss, expected)
+    assert task.validation_loss() is None
+    assert task.ignorant_loss == pytest.approx(2 * math.log(2))
+
+
+# --- what it learns ---
+
+
+@pytest.fixture(scope="module")
+def gaussians():
+    """The energy of two correlated numbers, trained."""
+    return train(correlated(2000, seed=0))
+
+
+def test_log_ratios_become_the_mutual_information(gaussians):
+    x, y = fresh = correlated(2000, seed=1)
+    assert agree(learned_information(gaussians, fresh), information(x, y).flatten())
+    shuffled = [x, y.roll(1, 0)]
+    assert agree(
+        learned_information(gaussians, shuffled).clamp(min=-3),
+        information(*shuffled).flatten().clamp(min=-3),
+    )
+
+
+def test_weighted_rows_are_rows_of_another_table():
+    # weighted by exp(x), the Gaussians are the same around another mean
+    x, y = correlated(4000, seed=0)
+    weight = x.flatten().exp()
+    weighted = train([x, y], weight / weight.mean())
+    x, y = correlated(2000, seed=1)
+    x, y = shifted = [x + 1, y + CORRELATION]
+    expected = information(x - 1, y - CORRELATION).flatten()
+    assert agree(learned_information(weighted, shifted), expected)
+
+
+def test_the_same_generators_give_the_same_energy(gaussians):
+    rows = correlated(100, seed=1)
+    again, other = train(correlated(2000, seed=0)), train(correlated(2000, seed=0), seed=1)
+    assert torch.equal(again.log_ratios(rows), gaussians.log_ratios(rows))
+    assert not torch.allclose(other.log_ratios(rows), gaussians.log_ratios(rows))
+
+
+def test_training_ends_with_constants_and_a_bound(gaussians):
+    assert not any(parameter.requires_grad for parameter in gaussians.parameters())
+    assert gaussians.bound == pytest.approx(math.log(2000))
+
+
+def test_modalities_that_have_nothing_to_do_with_each_other_say_nothing():
+    g = generator()
+    tables = [[torch.randn(n, 2, generator=g) for _ in range(4)] for n in (2000, 500)]
+    cross_modal = train(tables[0])
+    disagreement = cross_modal.disagreement(tables[1], torch.ones(500, 4))
+    assert disagreement.abs().mean() < 0.15
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Four modalities that have much in common: rows to learn from, rows to test, and an energy."""
+    X, _ = make_multimodal_classification(
+        3000,
+        n_modalities=4,
+        n_features=4,
+        n_classes=6,
+        redundancy=0.9,
+        separation=4.0,
+        random_state=0,
+        return_X_y=True,
+        as_frame=False,
+    )
+    X = torch.tensor((X - X.mean(0)) / X.std(0), dtype=torch.float32)
+    train_rows, test_rows = (
+        [x[part] for x in X.split(4, 1)] for part in (slice(2000), slice(2000, None))
+    )
+    return test_rows, train(train_rows)
+
+
+@pytest.mark.parametrize("i", range(4))
+def test_who_comes_from_another_row_disagrees_most(table, i):
+    rows, cross_modal = table
+    intact = cross_modal.disagreement(rows, torch.ones(1000, 4))
+    swapped = [x.roll(1, 0) if j == i else x for j, x in enumerate(rows)]
+    disagreement = cross_modal.disagreement(swapped, torch.ones(1000, 4))
+    assert (disagreement.argmax(1) == i).float().mean() > 0.85
+    assert disagreement[:, i].mean() > intact[:, i].mean() + 2
+
+
+# --- many rows ---
+
+
+def test_blocks_give_what_the_whole_gives(table, monkeypatch):
+    rows, cross_modal = table
+    rows = [rows[0].roll(1, 0), *rows[1:]]
+    potential = torch.rand(1000, 4, generator=generator())
+    potential[3, 1] = math.inf
+    constants = torch.full((4,), 0.3), torch.tensor([0.5, 1.0, 2.0, 1.0])
+    whole = cross_modal(rows, potential, *constants)
+    monkeypatch.setattr("sklearn_emma.gate.cross_modal._BLOCK", 77)
+    blocks = in_company(cross_modal, rows, potential, *constants)
+    torch.testing.assert_close(blocks, whole)
+    assert blocks[3, 1] == math.inf
+    assert (blocks > potential).any()
+
+
+def test_the_more_pairs_of_modalities_the_fewer_rows_in_a_block():
+    assert block_size(2) == block_size(32)
+    assert block_size(128) * 128**2 == block_size(64) * 64**2
+    assert block_size(10_000) == 1

@@ -1,0 +1,194 @@
+"""The predictor behind the gate: the default one, or any torch module."""
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from torch import nn
+
+from sklearn_emma.gate.predictor import build_predictor, check_predictor, seeded_layers
+from sklearn_emma.nn import FusionNetwork, GatedInputs
+
+
+class Concat(nn.Module):
+    """A network with batch normalisation and dropout on all modalities side by side."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(sum(n_features), 16),
+            nn.BatchNorm1d(16),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(16, n_classes),
+        )
+
+    def forward(self, modalities):
+        return self.layers(torch.cat(modalities, 1))
+
+
+def linear(n_features, n_classes):
+    """Make a linear network, from a callable that is no class."""
+
+    class Linear(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = nn.Linear(sum(n_features), n_classes)
+
+        def forward(self, modalities):
+            return self.last(torch.cat(modalities, 1))
+
+    return Linear()
+
+
+def make_instance():
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        return Concat([3, 3, 3], 2)
+
+
+@pytest.mark.parametrize(
+    "module", [make_instance(), Concat, linear], ids=["object", "class", "def"]
+)
+def test_a_network_of_ones_own(wide, quick, lose, module):
+    X, y, X_test, y_test = wide
+    state = torch.get_rng_state()
+    classifier = quick(module=module, max_epochs=20).fit(X, y)
+    assert classifier.score(X_test, y_test) > 0.92
+    assert classifier.score(lose(X_test, "modality1"), y_test) > 0.85
+    again = clone(classifier).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+    assert torch.equal(torch.get_rng_state(), state)
+    # prediction is no training: every row by itself, and the same every time
+    together = classifier.predict_proba(X_test)
+    np.testing.assert_array_equal(classifier.predict_proba(X_test), together)
+    for rows in (slice(7, 8), slice(8, None)):
+        some = classifier.predict_proba(X_test.iloc[rows])
+        np.testing.assert_allclose(some, together[rows], rtol=1e-12)
+
+
+def test_an_instance_is_copied(table, quick):
+    X, y = table
+    module = make_instance()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    first = quick(module=module).fit(X, y)
+    probabilities = first.predict_proba(X)
+    quick(module=module, random_state=1).fit(X, 1 - y)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    with torch.no_grad():
+        module.layers[0].weight.zero_()
+    np.testing.assert_array_equal(first.predict_proba(X), probabilities)
+    assert module.training
+
+
+def test_an_instance_starts_from_its_weights(table, quick):
+    X, y = table
+    module = make_instance()
+    with torch.no_grad():
+        module.layers[4].bias.copy_(torch.tensor([-4.0, 4.0]))
+    classifier = quick(module=module, learning_rate=1e-6, max_epochs=1).fit(X, y)
+    np.testing.assert_allclose(
+        classifier.network_weights_["network.layers.4.bias"], [-4, 4], atol=1e-3
+    )
+    assert (classifier.predict(X) == 1).all()
+
+
+def test_seeds_determine_networks_and_dropout(table, quick):
+    X, y = table
+    a, b = (quick(module=Concat, random_state=seed).fit(X, y) for seed in (0, 1))
+    assert not np.allclose(a.predict_proba(X), b.predict_proba(X))
+    grid = {"coldness": [0.1, 0.5, 1.0, 2.0]}
+    search = GridSearchCV(quick(module=Concat), grid, scoring="neg_log_loss", cv=2)
+    serial = clone(search).fit(X, y).cv_results_["mean_test_score"]
+    with joblib.parallel_config("threading", n_jobs=2):
+        threads = search.fit(X, y).cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(threads, serial)
+
+
+@pytest.mark.parametrize("n_rows", [33, 65])
+def test_batch_normalisation_never_meets_a_single_row(table, quick, n_rows):
+    X, y = table
+    classifier = quick(module=Concat, batch_size=32).fit(X[:n_rows], y[:n_rows])
+    assert np.isfinite(classifier.predict_proba(X)).all()
+
+
+def test_buffers_are_kept(table, quick):
+    classifier = quick(module=Concat).fit(*table)
+    weights = classifier.network_weights_
+    assert {"network.layers.1.running_mean", "network.layers.0.weight"} <= set(weights)
+    assert not np.allclose(weights["network.layers.1.running_mean"], 0)
+
+
+def test_warm_start_goes_on_with_a_network_of_ones_own(table, quick):
+    X, y = table
+    classifier = quick(module=Concat, warm_start=True, max_epochs=30).fit(X, y)
+    first, last = classifier.history_["train_loss"][[0, -1]]
+    classifier.set_params(max_epochs=1).fit(X, y)
+    assert classifier.history_["train_loss"][0] < (first + last) / 2
+    with pytest.raises(ValueError, match="warm_start=True needs the network"):
+        classifier.set_params(module=linear).fit(X, y)
+
+
+# --- the parts ---
+
+
+def test_the_default_predictor():
+    predictor = build_predictor(None, (7, 5), [4, 2], 3)
+    assert isinstance(predictor, FusionNetwork)
+    encoded = predictor.encode([torch.zeros(6, 4), torch.zeros(6, 2)])
+    assert encoded.shape == (2, 6, 5 + 3)
+    (stack,) = predictor.encoders.stacks
+    assert [tuple(weight.shape) for weight in stack.weights] == [(2, 7, 4), (2, 5, 7)]
+    assert [tuple(weight.shape) for weight in predictor.head.weights] == [(5, 12), (3, 5)]
+
+
+@pytest.mark.parametrize("module", [None, Concat])
+def test_initial_weights_are_the_seeds(module):
+    def weights(seed):
+        return build_predictor(module, (4,), [2, 2], 2, seed).state_dict()
+
+    a, b, other = weights(0), weights(0), weights(1)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], other[name]) for name in a)
+
+
+def test_networks_in_double_precision_are_trained_in_single():
+    predictor = build_predictor(make_instance().double(), (4,), [3, 3, 3], 2)
+    assert isinstance(predictor, GatedInputs)
+    assert next(predictor.parameters()).dtype == torch.float32
+
+
+def test_the_check_leaves_the_network_as_it_is():
+    predictor = GatedInputs(make_instance())
+    before = {name: value.clone() for name, value in predictor.state_dict().items()}
+    check_predictor(predictor, [torch.ones(2, 3)] * 3, 2, "values of shape (n, k)")
+    assert all(torch.equal(value, before[name]) for name, value in predictor.state_dict().items())
+    with pytest.raises(
+        ValueError, match=r"values of .*k\) = \(2, 5\), but returned shape \(2, 2\)"
+    ):
+        check_predictor(predictor, [torch.ones(2, 3)] * 3, 5, "values of shape (n, k)")
+    with pytest.raises(ValueError, match=r"2 gated modalities of shapes \(2, 3\), \(2, 3\): mat1"):
+        check_predictor(predictor, [torch.ones(2, 3)] * 2, 2, "values of shape (n, k)")
+
+
+def test_seeded_layers_leave_no_trace():
+    state = torch.get_rng_state()
+    draws = []
+    for seed in (0, 0, 1):
+        with seeded_layers(Concat, seed, torch.device("cpu")):
+            draws.append(torch.rand(3))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_seeded_layers_leave_no_trace_of_an_error():
+    state = torch.get_rng_state()
+    with (
+        pytest.raises(RuntimeError, match="shape"),
+        seeded_layers(Concat, 0, torch.device("cpu")),
+    ):
+        torch.rand(3).view(2)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -1,0 +1,452 @@
+"""EMMAClassifierCV finds what GridSearchCV over EMMAClassifier finds."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from joblib import parallel_backend
+from sklearn import config_context
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import FitFailedWarning, NotFittedError
+from sklearn.metrics import make_scorer
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    LeaveOneGroupOut,
+    ParameterGrid,
+    ParameterSampler,
+    StratifiedKFold,
+)
+from sklearn_emma._training import stacked
+from torch import nn
+
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMAClassifierCV
+from sklearn_emma.corruption import Missing
+from sklearn_emma.gate.fold import DEFAULT_GRID, FittedElsewhere, check_param_grid, train_fold
+
+
+class Distance(BaseEstimator):
+    """An energy that costs nothing: the distance to the centre. It notes what it was fitted on."""
+
+    seen = []
+
+    def fit(self, X, y=None):
+        self.seen.append(np.asarray(X))
+        self.centre_ = X.mean(axis=0)
+        return self
+
+    def score_samples(self, X):
+        return -np.square(X - self.centre_).sum(axis=1)
+
+
+QUICK = {
+    "modalities": "prefix",
+    "energy": Distance(),
+    "cross_modal": False,
+    "hidden_layer_sizes": (8,),
+    "pretrain_epochs": 2,
+    "max_epochs": 3,
+    "learning_rate": 0.01,
+    "random_state": 0,
+}
+GRID = {"coldness": [0.01, 0.3, 1.0], "lambda_energy": [0.0, 0.1]}
+FAILED = "ignore::sklearn.exceptions.FitFailedWarning"
+NOT_FINITE = "ignore:One or more of the test scores are non-finite"
+
+
+def search(**params):
+    return EMMAClassifierCV(**QUICK | {"param_grid": GRID, "cv": 2} | params)
+
+
+def plain_search(param_grid=GRID, cv=2, scoring=None, refit=True, n_jobs=None, **params):
+    """What EMMAClassifierCV is to agree with."""
+    estimator = EMMAClassifier(**QUICK | params)
+    return GridSearchCV(estimator, param_grid, cv=cv, scoring=scoring, refit=refit, n_jobs=n_jobs)
+
+
+def surprise(estimator, X, y):
+    """Minus the cross entropy: it tells the least difference of probabilities."""
+    proba = estimator.predict_proba(X)
+    rows = np.arange(len(y))
+    return np.log(proba[rows, np.searchsorted(estimator.classes_, y)]).mean()
+
+
+def assert_same_results(found, expected):
+    """The same settings, scores and ranks, of every fold and under the same names."""
+    found, expected = found.cv_results_, expected.cv_results_
+    assert list(found) == list(expected)
+    assert found["params"] == expected["params"]
+    for name, values in expected.items():
+        if name.endswith("_score"):
+            np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-4)
+        if name.startswith("param_"):
+            assert np.ma.allequal(found[name], values, fill_value=False)
+
+
+@pytest.fixture(scope="module")
+def found(table):
+    return search(scoring=surprise).fit(*table)
+
+
+@pytest.fixture(scope="module")
+def expected(table):
+    return plain_search(scoring=surprise).fit(*table)
+
+
+# --- agreement with GridSearchCV ---
+
+
+def test_results_are_those_of_grid_search(found, expected, table):
+    assert_same_results(found, expected)
+    assert found.best_params_ == expected.best_params_
+    assert found.best_index_ == expected.best_index_
+    assert found.best_score_ == pytest.approx(expected.best_score_, abs=1e-4)
+    assert found.n_splits_ == expected.n_splits_ == 2
+    assert found.multimetric_ is expected.multimetric_ is False
+    X, y = table
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-4)
+    np.testing.assert_array_equal(found.predict(X), expected.predict(X))
+    assert found.score(X, y) == pytest.approx(expected.score(X, y), abs=1e-4)
+    # the test would say nothing if settings did not matter
+    assert np.ptp(found.cv_results_["mean_test_score"]) > 1e-3
+
+
+class Net(nn.Module):
+    """A predictor with all that is special: randomness, statistics, frozen parameters."""
+
+    def __init__(self, widths, n_outputs):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(sum(widths), 8),
+            nn.BatchNorm1d(8),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(8, n_outputs),
+        )
+        self.layers[0].bias.requires_grad_(False)
+
+    def forward(self, modalities):
+        return self.layers(torch.cat(list(modalities), 1))
+
+
+VARIANTS = {
+    "early stopping": {"early_stopping": True, "n_iter_no_change": 1, "max_epochs": 12},
+    "class weight": {"class_weight": "balanced"},
+    "module": {"module": Net},
+    "one modality": {"modalities": None},
+    "energies": {
+        "energy": {"modality0": DAEEnergyScorer(max_epochs=1), "modality1": GaussianMixture()}
+    },
+    "cross-modal energy": {"cross_modal": True},
+    "corruption": {"corruption": Missing(only="modality1")},
+    "odd sizes": {"hidden_layer_sizes": (7, 5), "batch_size": 37},
+    "no warm start": {"pretrain_epochs": 0},
+}
+
+
+# settings without a loss on random parts draw other random numbers, and train by themselves
+PARTS = [(variant, (0.0, 0.5, 2.0)) for variant in ("early stopping", "module", "one modality")]
+
+
+@pytest.mark.parametrize(("variant", "parts"), [(name, (2.0,)) for name in VARIANTS] + PARTS)
+def test_every_fit_is_that_of_the_classifier(table, variant, parts):
+    X, y = table
+    X, test, y = X[:100], X[100:], y[:100]
+    params = QUICK | VARIANTS[variant]
+    grid = {"coldness": [0.1, 1.0], "subset_weight": parts}
+    fitted, seconds = train_fold(params, [grid], X, y, None)
+    assert seconds > 0
+    for candidate, fit in zip(ParameterGrid(grid), fitted, strict=True):
+        alone = EMMAClassifier(**params | candidate).fit(X, y)
+        assert fit.get_params(deep=False).keys() == alone.get_params(deep=False).keys()
+        assert set(vars(fit)) == set(vars(alone))
+        assert fit.n_iter_ == alone.n_iter_
+        assert list(fit.history_) == list(alone.history_)
+        np.testing.assert_allclose(
+            fit.predict_proba(test), alone.predict_proba(test), rtol=0, atol=1e-4
+        )
+        np.testing.assert_allclose(fit.attention(test), alone.attention(test), rtol=0, atol=1e-4)
+
+
+def test_weights_and_gaps_count_as_in_grid_search(table):
+    X, y = table
+    X = X.copy()
+    X.iloc[::7, :3] = np.nan
+    X.iloc[3::11, 4] = np.nan
+    weight = np.random.RandomState(0).randint(0, 4, len(y)).astype(float)
+    found = search(param_grid={"coldness": [0.1, 1.0]}).fit(X, y, sample_weight=weight)
+    expected = plain_search({"coldness": [0.1, 1.0]}).fit(X, y, sample_weight=weight)
+    assert_same_results(found, expected)
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-4)
+
+
+def test_weights_are_routed_as_in_grid_search(table):
+    X, y = table
+    weight = np.random.RandomState(0).rand(len(y))
+    grid = {"coldness": [0.1, 1.0]}
+    with config_context(enable_metadata_routing=True):
+        found = search(param_grid=grid, refit=False).fit(X, y, sample_weight=weight)
+        plain = plain_search(grid, refit=False)
+        plain.estimator.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        assert_same_results(found, plain.fit(X, y, sample_weight=weight))
+
+
+def test_groups_are_split_as_in_grid_search(table):
+    X, y = table
+    groups = np.arange(len(y)) % 3
+    grid = {"coldness": [0.1, 1.0]}
+    found = search(param_grid=grid, cv=GroupKFold(3), refit=False).fit(X, y, groups=groups)
+    expected = plain_search(grid, cv=GroupKFold(3), refit=False).fit(X, y, groups=groups)
+    assert_same_results(found, expected)
+    with pytest.raises(ValueError, match="'groups' parameter"):
+        search(cv=LeaveOneGroupOut()).fit(X, y)
+
+
+def test_settings_may_be_sampled(table):
+    space = {"coldness": np.logspace(-3, 0, 9), "lambda_capacity": [0.0, 0.01]}
+    sampled = list(ParameterSampler(space, 3, random_state=0))
+    found = search(param_grid=sampled, refit=False, scoring=surprise).fit(*table)
+    assert [dict(setting) for setting in found.cv_results_["params"]] == sampled
+    lists = [{name: [value] for name, value in setting.items()} for setting in sampled]
+    assert_same_results(found, plain_search(lists, refit=False, scoring=surprise).fit(*table))
+    again = search(
+        param_grid=ParameterSampler(space, 3, random_state=0), refit=False, scoring=surprise
+    )
+    assert_same_results(again.fit(*table), found)
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    ["f1_macro", make_scorer(lambda y, p: np.mean(y == p)), surprise, ["accuracy", "f1_macro"]],
+    ids=["name", "scorer", "function", "list"],
+)
+def test_scores_are_those_of_grid_search(table, scoring):
+    grid = {"coldness": [0.1, 1.0]}
+    refit = not isinstance(scoring, list)
+    found = search(param_grid=grid, scoring=scoring, refit=refit).fit(*table)
+    expected = plain_search(grid, scoring=scoring, refit=refit).fit(*table)
+    assert_same_results(found, expected)
+    if refit:
+        assert found.score(*table) == pytest.approx(expected.score(*table), abs=1e-4)
+
+
+def test_one_of_several_scores_decides(table):
+    scoring = {"sure": surprise, "unsure": lambda *args: -surprise(*args)}
+    grid = {"coldness": [0.1, 1.0]}
+    found = search(param_grid=grid, scoring=scoring, refit="unsure").fit(*table)
+    assert found.multimetric_
+    assert found.best_index_ == found.cv_results_["mean_test_unsure"].argmax()
+    assert found.best_index_ != found.cv_results_["mean_test_sure"].argmax()
+    assert found.score(*table) == pytest.approx(-surprise(found, *table))
+
+
+def test_a_function_may_choose(table):
+    def last(results):
+        return len(results["params"]) - 1
+
+    found = search(param_grid={"coldness": [0.1, 1.0]}, refit=last).fit(*table)
+    assert found.best_params_ == {"coldness": 1.0}
+    assert found.coldness_ == 1.0
+    assert not hasattr(found, "best_score_")
+
+
+@pytest.mark.parametrize("limit", [1, 2**16])
+def test_chunks_of_any_size_give_the_same(found, table, monkeypatch, limit):
+    monkeypatch.setitem(stacked._CHUNK, "cpu", limit)
+    assert_same_results(search(scoring=surprise, refit=False).fit(*table), found)
+
+
+def test_folds_may_train_at_the_same_time(found, table):
+    with parallel_backend("threading"):
+        again = search(scoring=surprise, n_jobs=2, refit=False).fit(*table)
+    assert_same_results(again, found)
+
+
+def test_the_default_grid_is_that_of_the_thesis():
+    assert len(ParameterGrid(check_param_grid(None))) == 125
+    assert set(DEFAULT_GRID) == {"coldness", "lambda_capacity", "lambda_energy"}
+
+
+# --- energies ---
+
+
+def test_the_energies_of_a_fold_are_learned_once_and_from_its_training_rows_only(table):
+    X, y = table
+    Distance.seen.clear()
+    folds = list(StratifiedKFold(3).split(X, y))
+    found = search(cv=folds).fit(X, y)
+    assert len(Distance.seen) == 3 * (len(folds) + 1)
+    for i, (rows, _) in enumerate([*folds, (np.arange(len(y)), None)]):
+        part = X.iloc[rows]
+        standardised = ((part - part.mean()) / part.std(ddof=0)).to_numpy()
+        seen = np.hstack(Distance.seen[3 * i : 3 * i + 3])
+        np.testing.assert_allclose(seen, standardised, atol=1e-6)
+    assert set(found.energy_scorers_) == {"modality0", "modality1", "modality2"}
+
+
+# --- fits that fail ---
+
+
+@pytest.mark.filterwarnings(FAILED, NOT_FINITE)
+def test_a_setting_that_diverges_has_no_score_and_the_others_survive(table):
+    grid = {"lambda_energy": [0.0, 1e39, 0.1]}
+    found = search(param_grid=grid, scoring=surprise).fit(*table)
+    expected = plain_search(grid, scoring=surprise).fit(*table)
+    assert_same_results(found, expected)
+    assert np.isnan(found.cv_results_["mean_test_score"]).tolist() == [False, True, False]
+    assert found.best_params_ == expected.best_params_
+
+
+def test_a_setting_that_diverges_is_warned_of(table):
+    grid = {"lambda_energy": [0.0, 1e39]}
+    with (
+        pytest.warns(UserWarning, match="non-finite"),
+        pytest.warns(FitFailedWarning, match="Training diverged"),
+    ):
+        search(param_grid=grid, refit=False).fit(*table)
+
+
+def test_when_all_diverge_the_user_is_told_why(table):
+    with pytest.raises(ValueError, match="Training diverged.*Lower learning_rate"):
+        search(param_grid={"lambda_energy": [1e39, 1e38]}).fit(*table)
+
+
+@pytest.mark.filterwarnings(FAILED, NOT_FINITE)
+def test_a_fold_of_one_class_has_no_score_as_in_grid_search(table):
+    X, y = table
+    one_class = np.flatnonzero(y == y[0])
+    rows = np.arange(len(y))
+    cv = [(one_class, rows[:20]), (rows[20:], rows[:20])]
+    grid = {"coldness": [0.1, 1.0]}
+    found = search(param_grid=grid, cv=cv).fit(X, y)
+    assert_same_results(found, plain_search(grid, cv=cv).fit(X, y))
+    assert np.isnan(found.cv_results_["split0_test_score"]).all()
+    assert np.isfinite(found.cv_results_["split1_test_score"]).all()
+
+
+# --- as a scikit-learn estimator ---
+
+
+def test_without_refit_there_is_nothing_to_predict_with(table):
+    found = search(param_grid={"coldness": [0.1, 1.0]}, refit=False).fit(*table)
+    assert set(found.best_params_) == {"coldness"}
+    assert not hasattr(found, "best_estimator_")
+    for method in ("predict", "predict_proba", "attention", "energies", "transform"):
+        with pytest.raises(NotFittedError, match="refit=False.*best_params_"):
+            getattr(found, method)(table[0])
+    with pytest.raises(NotFittedError, match="refit=False"):
+        found.score(*table)
+
+
+def test_the_best_classifier_is_fitted_with_all_rows(found, table):
+    alone = EMMAClassifier(**QUICK | found.best_params_).fit(*table)
+    np.testing.assert_array_equal(found.predict_proba(table[0]), alone.predict_proba(table[0]))
+    assert type(found.best_estimator_) is EMMAClassifier
+    assert found.coldness_ == found.best_params_["coldness"]
+    assert set(vars(alone)) - set(vars(found)) == {"warm_start"}
+    assert found.refit_time_ > 0
+
+
+def test_parameters_are_left_alone(found):
+    fresh = search(scoring=surprise).get_params(deep=False)
+    for name, value in found.get_params(deep=False).items():
+        if name != "energy":
+            assert value == fresh[name]
+    twin = clone(found)
+    assert not hasattr(twin, "cv_results_")
+    assert twin.get_params()["param_grid"] == GRID
+
+
+def test_a_pickle_predicts_the_same(found, table):
+    twin = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(twin.predict_proba(table[0]), found.predict_proba(table[0]))
+    assert twin.best_params_ == found.best_params_
+
+
+def test_one_seed_is_drawn_for_all_fits(table):
+    grid = {"coldness": [0.1, 1.0]}
+    seed = int(np.random.RandomState(3).randint(2**31 - 1))
+    drawn = search(param_grid=grid, random_state=np.random.RandomState(3), scoring=surprise)
+    fixed = search(param_grid=grid, random_state=seed, scoring=surprise)
+    assert_same_results(drawn.fit(*table), fixed.fit(*table))
+    X = table[0]
+    np.testing.assert_array_equal(drawn.predict_proba(X), fixed.predict_proba(X))
+
+
+def test_an_interrupt_leaves_all_as_it_was(found, table, monkeypatch):
+    twin = pickle.loads(pickle.dumps(found))
+    before = dict(vars(twin))
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stacked.Chunk, "learn", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        twin.fit(*table)
+    assert vars(twin) == before
+
+
+def test_a_second_fit_forgets_the_first(table):
+    found = search(param_grid={"coldness": [0.1]}).fit(*table)
+    found.set_params(refit=False).fit(*table)
+    assert not hasattr(found, "best_estimator_")
+    assert not hasattr(found, "network_weights_")
+
+
+def test_fits_are_looked_up_by_parallel_jobs_too(table):
+    """Clones and pickles of the estimator that GridSearchCV scores know the fits."""
+    X, y = table
+    rows = np.arange(80)
+    fits, _ = train_fold(QUICK, [{"coldness": [0.1, 1.0]}], X[:80], y[:80], None)
+    candidates = [{"coldness": 0.1}, {"coldness": 1.0}]
+    params = EMMAClassifier(**QUICK).get_params(deep=False)
+    holder = FittedElsewhere.holding(params, candidates, [rows], [fits])
+    twin = pickle.loads(pickle.dumps(clone(holder))).set_params(coldness=1.0)
+    proba = twin.fit(X[:80], y[:80], rows=rows).predict_proba(X)
+    np.testing.assert_array_equal(proba, fits[1].predict_proba(X))
+    # energies that were read for one setting serve the next
+    other = clone(holder).set_params(coldness=0.1).fit(X[:80], y[:80], rows=rows)
+    np.testing.assert_array_equal(other.predict_proba(X), fits[0].predict_proba(X))
+
+
+# --- mistakes ---
+
+
+@pytest.mark.parametrize(
+    ("grid", "error", "match"),
+    [
+        ({"learning_rate": [0.1]}, ValueError, "GridSearchCV over EMMAClassifier"),
+        ({"coldness": [0.1, -1]}, ValueError, "not negative"),
+        ({"coldness": []}, ValueError, "at least one"),
+        ({"coldness": [0.1, np.nan]}, ValueError, "finite"),
+        ({"coldness": [np.inf]}, ValueError, "finite"),
+        ({"coldness": [True]}, ValueError, "coldness"),
+        ({"coldness": "cold"}, ValueError, "coldness"),
+        ([], TypeError, "dict of lists"),
+        (3, TypeError, "dict of lists"),
+        ("coldness", TypeError, "dict of lists"),
+        ([["coldness"]], TypeError, "dict of lists"),
+    ],
+)
+def test_what_is_no_grid_is_told(table, grid, error, match):
+    with pytest.raises(error, match=match):
+        search(param_grid=grid).fit(*table)
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"cv": 1}, "n_splits"),
+        ({"scoring": "speed"}, "speed"),
+        ({"scoring": ["accuracy", "f1_macro"], "refit": True}, "refit"),
+        ({"refit": 3}, "refit"),
+        ({"hidden_layer_sizes": ()}, "hidden_layer_sizes"),
+        ({"modalities": {"a": [99]}}, "99|out of bounds"),
+        ({"max_epochs": 0}, "max_epochs"),
+    ],
+)
+def test_mistakes_are_told_as_such(table, params, match):
+    with pytest.raises(ValueError, match=match):
+        search(**params).fit(*table)
