@@ -48,8 +48,7 @@ examples: $(VENV)/.installed-dev  ## run every example
 	done
 
 docs: $(VENV)/.installed-docs  ## build docs/_build/html: doctests, examples, links
-	$(PYTEST) --doctest-glob='*.rst' -o doctest_optionflags='ELLIPSIS NORMALIZE_WHITESPACE NUMBER' \
-		docs/index.rst docs/tutorial.rst docs/guide docs/howto docs/contributing
+	$(PYTEST) -m "slow or not slow" tests/test_docs.py tests/test_readme.py
 	$(BIN)/python -m sphinx -b html -n -W --keep-going -q docs docs/_build/html
 	$(BIN)/python docs/check_links.py
 	@echo "Open docs/_build/html/index.html"

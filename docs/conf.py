@@ -55,7 +55,7 @@ sphinx_gallery_conf = {
     "examples_dirs": str(ROOT / "examples"),
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"(plot_\w+|plain_torch_loop)\.py$",
-    "ignore_pattern": r"demo\.py$",
+    "ignore_pattern": r"(demo|thesis_figures)\.py$",
     "within_subsection_order": "repository.PlotsFirst",
     "backreferences_dir": "api/generated/examples",
     "doc_module": ("sklearn_emma",),

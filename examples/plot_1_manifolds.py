@@ -16,7 +16,7 @@ summit of the energy. (Experiment I of Werenne, 2019.)
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import AsinhNorm, LogNorm
+from thesis_figures import draw_energy_landscape, draw_vector_field
 
 from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.datasets import make_circle, make_spiral, make_wave
@@ -47,35 +47,16 @@ for what, measure in {
 # measures: dark is likely, dots are training rows. Between the arms of the spiral the
 # reconstruction error has false minima too.
 
-
-def grid(X, n):
-    """Give n x n points around the rows, as coordinates and as rows."""
-    low, high = X.min(axis=0) - 1.0, X.max(axis=0) + 1.0
-    a, b = np.meshgrid(np.linspace(low[0], high[0], n), np.linspace(low[1], high[1], n))
-    return a, b, np.column_stack([a.ravel(), b.ravel()])
-
-
 figure, panels = plt.subplots(
     3, 3, figsize=(12, 10), height_ratios=[0.5, 1, 0.9], layout="constrained"
 )
 for row, (name, X) in zip(panels, curves.items(), strict=True):
-    scorer = scorers[name]
-    a, b, points = grid(X, 23)
-    pull = scorer.reconstruct(points) - points
-    pull /= np.sqrt(np.linalg.norm(pull, axis=1, keepdims=True))
-    row[0].scatter(*X[::4].T, s=3, color="#D55E00")
-    row[0].quiver(a, b, *pull.T, color="#333333", angles="xy", width=0.004)
-    row[0].set_title(f"{name}: $r(x) - x$")
-    a, b, points = grid(X, 200)
-    error, energy = scorer.reconstruction_error(points), scorer.transform(points)
-    for axes, what, values, norm, ticks in (
-        (row[1], r"$\|r(x) - x\|^2$", error, LogNorm(1e-5, clip=True), [1e-5, 1e-3, 1e-1, 10]),
-        (row[2], r"energy $\Psi(x)$, scaled", energy, AsinhNorm(), [-1, 0, 1, 10, 100]),
-    ):
-        image = axes.pcolormesh(a, b, values.reshape(a.shape), norm=norm, cmap="viridis")
-        axes.scatter(*X[::20].T, s=2, color="white")
+    draw_vector_field(scorers[name], X, row[0])
+    draw_energy_landscape(scorers[name], X, row[1], quantity="reconstruction_error")
+    draw_energy_landscape(scorers[name], X, row[2])
+    titles = "$r(x) - x$", r"$\|r(x) - x\|^2$", r"energy $\Psi(x)$, scaled"
+    for axes, what in zip(row, titles, strict=True):
         axes.set_title(f"{name}: {what}")
-        figure.colorbar(image, ax=axes, ticks=ticks)
 for axes in panels.ravel():
     axes.set_aspect("equal")
     axes.set(xticks=[], yticks=[])

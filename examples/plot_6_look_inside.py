@@ -14,13 +14,13 @@ towards morning the third falls silent.
 # %%
 import matplotlib.pyplot as plt
 import pandas as pd
+from thesis_figures import draw_attention_function
 
 from sklearn_emma import EMMAClassifier
 from sklearn_emma.corruption import Missing, Noise
 from sklearn_emma.datasets import make_multimodal_classification
 from sklearn_emma.inspection import (
     AttentionDisplay,
-    AttentionFunctionDisplay,
     CouplingDisplay,
     EnergyDisplay,
     TrainingHistoryDisplay,
@@ -58,7 +58,7 @@ plt.show()
 # says of another.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-AttentionFunctionDisplay.from_estimator(clf, ax=axes[0])
+draw_attention_function(clf, axes[0])
 CouplingDisplay.from_estimator(clf, ax=axes[1])
 plt.show()
 

@@ -1,12 +1,17 @@
 """EMMAClassifier: energies, gate and predictor as a scikit-learn classifier."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+import torch
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import StrOptions, _fit_context
-from sklearn_emma.gate.prediction_loss import ClassLoss
+from sklearn_emma.corruption import Corruption
+from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
 from sklearn_emma.validation import all_or_nothing, check_labels
 
 
@@ -205,7 +210,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     ('mean', True)
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         **BaseEMMA._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
@@ -214,35 +219,35 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
 
     def __init__(
         self,
-        modalities=None,
+        modalities: Any = None,
         *,
-        remainder="error",
-        energy=None,
-        module=None,
-        hidden_layer_sizes=(64, 48, 32),
-        coldness=0.3,
-        lambda_capacity=0.0,
-        lambda_energy=0.02,
-        cross_modal=True,
-        corruption=None,
-        subset_weight=2.0,
-        pretrain_epochs=10,
-        learning_rate=0.003,
-        l2_regularization="auto",
-        max_epochs=100,
-        batch_size="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        class_weight=None,
-        n_jobs=None,
-        memory=None,
-        warm_start=False,
-        device="auto",
-        random_state=None,
-        verbose=False,
-    ):
+        remainder: str = "error",
+        energy: Any = None,
+        module: Any = None,
+        hidden_layer_sizes: Sequence[int] = (64, 48, 32),
+        coldness: float = 0.3,
+        lambda_capacity: float = 0.0,
+        lambda_energy: float = 0.02,
+        cross_modal: bool = True,
+        corruption: Corruption | None = None,
+        subset_weight: float = 2.0,
+        pretrain_epochs: int = 10,
+        learning_rate: float = 0.003,
+        l2_regularization: float | str = "auto",
+        max_epochs: int = 100,
+        batch_size: int | str = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        class_weight: Any = None,
+        n_jobs: int | None = None,
+        memory: Any = None,
+        warm_start: bool = False,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int | bool = False,
+    ) -> None:
         super().__init__(
             modalities=modalities,
             remainder=remainder,
@@ -274,7 +279,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn energies, gate and predictor.
 
         Parameters
@@ -301,11 +306,11 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         with all_or_nothing(self) as previous:
             return self._fit(X, y, sample_weight, previous)
 
-    def _check_target(self, y):
+    def _check_target(self, y: np.ndarray) -> np.ndarray:
         check_labels(y)
         return y
 
-    def _learn_outputs(self, y):
+    def _learn_outputs(self, y: np.ndarray) -> None:
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -313,7 +318,9 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
                 f"weight are of one class, {self.classes_.tolist()[0]!r}."
             )
 
-    def _encode(self, y, weight, fresh):
+    def _encode(
+        self, y: np.ndarray, weight: np.ndarray, fresh: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         weight = weight * compute_sample_weight(self.class_weight, y)
         if (weight < 0).any() or not weight.any():
             raise ValueError(
@@ -322,17 +329,17 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             )
         return np.searchsorted(self.classes_, y), weight
 
-    def _criterion(self):
+    def _prediction_loss(self) -> PredictionLoss:
         return ClassLoss()
 
     @property
-    def _n_outputs(self):
+    def _n_outputs(self) -> int:
         return len(self.classes_)
 
-    def _strata(self, target):
+    def _strata(self, target: np.ndarray) -> np.ndarray:
         return target
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes.
 
         Parameters
@@ -347,10 +354,11 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             precision, which is twice as fast, and their probabilities are float32; any others are
             evaluated, and returned, as float64.
         """
-        # classes are few: by columns it is much faster
-        return self._apply_network(X, lambda logits: logits.mT.softmax(0).mT)
+        logits = torch.from_numpy(self._run_network(X))
+        # classes are few: softmax over the first dimension is much faster
+        return logits.mT.softmax(0).mT.contiguous().numpy()
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Most probable class of each row.
 
         Parameters

@@ -1,7 +1,15 @@
 """Every private scikit-learn import, in one place, each with the reason for it."""
 
+from inspect import signature
+from typing import Any
+
+from sklearn import get_config
+
 # Parameters validated at fit with scikit-learn's own messages.
 from sklearn.base import _fit_context
+
+# Whether a scorer takes sample weights.
+from sklearn.metrics._scorer import _BaseScorer
 
 # Column specifications must mean exactly what they mean to ColumnTransformer.
 from sklearn.utils._indexing import _get_column_indices
@@ -29,4 +37,32 @@ __all__ = [
     "_get_column_indices",
     "_num_samples",
     "_safe_split",
+    "weighs_scores",
 ]
+
+
+def weighs_scores(scorer: Any) -> bool:
+    """Tell whether GridSearchCV passes sample weights on to a scorer.
+
+    Parameters
+    ----------
+    scorer : callable
+        What scores.
+
+    Returns
+    -------
+    bool
+        With metadata routing, whether the scorer requests them: ``score`` of a classifier does.
+        Without, whether it takes them; before scikit-learn 1.7, never.
+    """
+    accepts = getattr(scorer, "_accept_sample_weight", None)
+    if get_config()["enable_metadata_routing"]:
+        requests = getattr(scorer, "_metadata_request", None)
+        if requests is None:
+            return not hasattr(scorer, "_score_func")
+        return requests.score.requests.get("sample_weight") is True
+    if accepts is not None:
+        return bool(accepts())
+    return hasattr(_BaseScorer, "_accept_sample_weight") and (
+        "sample_weight" in signature(scorer).parameters
+    )

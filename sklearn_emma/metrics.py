@@ -1,11 +1,13 @@
-"""How well a classifier knows when it is wrong: risk against coverage, and calibration.
+"""Metrics of uncertainty: risk against coverage, and calibration.
 
-A classifier that may abstain has two figures of merit: its *coverage*, the fraction of rows that it
-answers, and its *risk*, the mean loss on those. Which rows it refuses is decided by a score, high
-for those to be refused first: a total energy, or one minus the largest probability.
+A classifier that may abstain has two figures of merit: its *coverage*, the fraction of samples that
+it answers, and its *risk*, the mean loss on those. Which samples it refuses is decided by a score,
+high for those to be refused first: a total energy, or one minus the largest probability.
 """
 
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
@@ -14,15 +16,22 @@ from sklearn_emma.validation import check_weights
 
 __all__ = ["area_under_risk_coverage", "expected_calibration_error", "risk_coverage_curve"]
 
-# What probabilities may be beyond 0 and 1, as sums of single precision are.
+# Probabilities may exceed 0 and 1 by this much, as sums in single precision do.
 _ROUNDING = 1e-6
 
 
-def risk_coverage_curve(y_true, y_pred, reject_score, *, sample_weight=None, loss="zero_one"):
-    """Risk of a classifier that refuses the rows of highest score, for every threshold.
+def risk_coverage_curve(
+    y_true: Any,
+    y_pred: Any,
+    reject_score: Any,
+    *,
+    sample_weight: Any = None,
+    loss: str | Callable = "zero_one",
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Risk of a classifier that refuses the samples of highest score, for every threshold.
 
-    At a threshold the rows whose score does not exceed it are accepted [1]_. Rows of equal score
-    are accepted together, so there are as many points as different scores.
+    At a threshold the samples whose score does not exceed it are accepted [1]_. Samples of equal
+    score are accepted together, so there are as many points as different scores.
 
     Parameters
     ----------
@@ -31,19 +40,19 @@ def risk_coverage_curve(y_true, y_pred, reject_score, *, sample_weight=None, los
     y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Predictions: labels, or whatever `loss` takes.
     reject_score : array-like of shape (n_samples,)
-        High for rows to be refused first. May be infinite.
+        High for samples to be refused first. May be infinite.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, by default equal. Rows of weight zero are left out.
+        Weights of the samples, by default equal. Samples of weight zero are left out.
     loss : "zero_one" or callable, default="zero_one"
         "zero_one" is 1 where the prediction differs from the label and 0 elsewhere. A callable
-        takes `y_true` and `y_pred`, as arrays, and returns the loss of each row.
+        takes `y_true` and `y_pred`, as arrays, and returns the loss of each sample.
 
     Returns
     -------
     coverage : ndarray of shape (n_thresholds,)
-        Fraction of the rows that are accepted, increasing up to 1.
+        Fraction of the samples that are accepted, increasing up to 1.
     risk : ndarray of shape (n_thresholds,)
-        Mean loss of the accepted rows.
+        Mean loss of the accepted samples.
     thresholds : ndarray of shape (n_thresholds,)
         The different scores, increasing.
 
@@ -51,7 +60,7 @@ def risk_coverage_curve(y_true, y_pred, reject_score, *, sample_weight=None, los
     ------
     ValueError
         If the arrays differ in length or are empty, a score is NaN, a weight is negative, or `loss`
-        does not give a number for each row.
+        does not give a number for each sample.
 
     See Also
     --------
@@ -76,11 +85,11 @@ def risk_coverage_curve(y_true, y_pred, reject_score, *, sample_weight=None, los
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
     check_consistent_length(y_true, y_pred, score)
     if len(score) == 0:
-        raise ValueError("There are no rows, so there is no risk to speak of.")
+        raise ValueError("There are no samples, so the risk is undefined.")
     if np.isnan(score).any():
         raise ValueError(
-            f"reject_score is NaN in {np.isnan(score).sum()} row(s). To refuse a row before all "
-            "others give it an infinite score."
+            f"reject_score is NaN in {np.isnan(score).sum()} sample(s). To refuse a sample before "
+            "all others give it an infinite score."
         )
     losses = _losses(loss, y_true, y_pred)
     weight, keep = check_weights(sample_weight, score[:, None])
@@ -90,11 +99,18 @@ def risk_coverage_curve(y_true, y_pred, reject_score, *, sample_weight=None, los
     return accepted / accepted[-1], lost / accepted, thresholds
 
 
-def area_under_risk_coverage(y_true, y_pred, reject_score, *, sample_weight=None, loss="zero_one"):
+def area_under_risk_coverage(
+    y_true: Any,
+    y_pred: Any,
+    reject_score: Any,
+    *,
+    sample_weight: Any = None,
+    loss: str | Callable = "zero_one",
+) -> float:
     """Area under the curve of risk against coverage (AURC): the lower the better.
 
-    The mean, over the rows, of the risk at the threshold that just accepts the row [1]_. It lies
-    near zero where errors have the highest scores, and a score that knows nothing of errors has on
+    The mean, over the samples, of the risk at the threshold that just accepts the sample [1]_. It
+    is near zero where errors have the highest scores. A score that is independent of errors has on
     average the risk at full coverage.
 
     Parameters
@@ -104,11 +120,11 @@ def area_under_risk_coverage(y_true, y_pred, reject_score, *, sample_weight=None
     y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Predictions: labels, or whatever `loss` takes.
     reject_score : array-like of shape (n_samples,)
-        High for rows to be refused first. Rows of equal score are accepted together.
+        High for samples to be refused first. Samples of equal score are accepted together.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, by default equal.
+        Weights of the samples, by default equal.
     loss : "zero_one" or callable, default="zero_one"
-        The loss of each row, as in :func:`risk_coverage_curve`.
+        The loss of each sample, as in :func:`risk_coverage_curve`.
 
     Returns
     -------
@@ -140,15 +156,21 @@ def area_under_risk_coverage(y_true, y_pred, reject_score, *, sample_weight=None
 
 
 def expected_calibration_error(
-    y_true, y_proba, *, n_bins=15, strategy="uniform", labels=None, sample_weight=None
-):
+    y_true: Any,
+    y_proba: Any,
+    *,
+    n_bins: int = 15,
+    strategy: str = "uniform",
+    labels: Any = None,
+    sample_weight: Any = None,
+) -> float:
     r"""Expected calibration error (ECE): how far probabilities are from frequencies.
 
-    Rows are put into bins by their confidence c, and
+    Samples are put into bins by their confidence c, and
 
     .. math:: ECE = \sum_b \frac{n_b}{n} | \mathrm{accuracy}_b - \bar c_b |
 
-    For a matrix of probabilities the confidence is the largest one of the row, and the accuracy
+    For a matrix of probabilities the confidence is the largest one of the sample, and the accuracy
     that of the class it belongs to [1]_. For a vector, the probabilities of the positive class of
     two, the confidence is that probability, and the accuracy the frequency of that class [2]_.
 
@@ -161,14 +183,14 @@ def expected_calibration_error(
     n_bins : int, default=15
         Number of bins.
     strategy : "uniform" or "quantile", default="uniform"
-        Bins of equal width on [0, 1], closed above, or of as equal weight as rows of equal
+        Bins of equal width on [0, 1], closed above, or of as equal weight as samples of equal
         confidence, which stay together, allow.
     labels : array-like of shape (n_classes,), default=None
         Classes in the order of the columns of `y_proba`, usually ``classes_`` of the classifier.
         For a vector the second is the positive one. By default the sorted labels of `y_true`, which
         must then hold all classes.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, by default equal.
+        Weights of the samples, by default equal.
 
     Returns
     -------
@@ -178,13 +200,13 @@ def expected_calibration_error(
     Raises
     ------
     ValueError
-        If probabilities are none, `labels` do not fit the columns or the true labels, or a
-        parameter is out of range.
+        If probabilities are out of range, `labels` do not match the columns or the true labels, or
+        a parameter is out of range.
 
     Notes
     -----
-    The error depends on the bins, and is biased upwards when few rows are in them: compare
-    classifiers on the same rows, with the same bins.
+    The error depends on the bins, and is biased upwards when few samples are in them: compare
+    classifiers on the same samples, with the same bins.
 
     References
     ----------
@@ -221,8 +243,8 @@ def expected_calibration_error(
     return float(np.abs(np.bincount(group, weight * (right - confidence))).sum() / weight.sum())
 
 
-def _losses(loss, y_true, y_pred):
-    """Return the loss of each row."""
+def _losses(loss: str | Callable, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    """Return the loss of each sample."""
     if not callable(loss) and loss != "zero_one":
         raise ValueError(f'loss={loss!r} must be "zero_one" or a callable of y_true and y_pred.')
     if callable(loss):
@@ -236,14 +258,16 @@ def _losses(loss, y_true, y_pred):
         )
     if losses.shape != (len(y_true),) or np.isnan(losses).any():
         raise ValueError(
-            f"loss must give one number for each of the {len(y_true)} rows, none of them NaN, got "
-            f"an array of shape {losses.shape}."
+            f"loss must give one number for each of the {len(y_true)} samples, none of them NaN, "
+            f"got an array of shape {losses.shape}."
         )
     return losses
 
 
-def _confidence(y_true, y_proba, labels):
-    """Return the confidence of each row, and whether what it is confident of is so."""
+def _confidence(
+    y_true: np.ndarray, y_proba: np.ndarray, labels: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the confidence of each sample, and whether its class is the true one."""
     if y_proba.ndim > 2 or y_proba.min() < -_ROUNDING or y_proba.max() > 1 + _ROUNDING:
         raise ValueError(
             "y_proba must hold probabilities, from 0 to 1, in a vector or a matrix with one column "
@@ -265,5 +289,5 @@ def _confidence(y_true, y_proba, labels):
     if y_proba.ndim == 1:
         return y_proba, y_true == classes[1]
     if not np.allclose(y_proba.sum(axis=1), 1, atol=1e-3):
-        raise ValueError("The rows of y_proba must sum to one.")
+        raise ValueError("The probabilities of a sample must sum to one in y_proba.")
     return y_proba.max(axis=1), y_true == classes[y_proba.argmax(axis=1)]

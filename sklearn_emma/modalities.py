@@ -1,13 +1,14 @@
-"""Column groups: from what the user wrote to names and column positions.
+"""Modalities: from what the user wrote to names and column positions.
 
-A *modality* is a named group of columns. :func:`resolve_modalities` understands every way of
-writing the groups down and is the one place where a wrong grouping is noticed and explained;
-:func:`split_columns` cuts an array along the result.
+A *modality* is a named group of columns. :func:`resolve_modalities` reads every form in which the
+groups can be written, and explains a wrong one; :func:`split_columns` cuts an array along the
+result.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,9 @@ SEPARATOR = "__"
 DEFAULT_NAME = "all"
 
 
-def resolve_modalities(modalities, X, *, remainder="error"):
+def resolve_modalities(
+    modalities: Any, X: Any, *, remainder: str = "error"
+) -> tuple[list[str], list[np.ndarray]]:
     """Turn a description of the modalities into names and column positions.
 
     Parameters
@@ -36,7 +39,7 @@ def resolve_modalities(modalities, X, *, remainder="error"):
     X : DataFrame or array-like of shape (n_samples, n_features)
         The data as the user passed them. Only a pandas or polars DataFrame has column names.
     remainder : str, default="error"
-        What happens to columns in no modality: ``"error"`` raises, ``"drop"`` leaves them
+        Treatment of columns in no modality: ``"error"`` raises, ``"drop"`` leaves them
         out, any other string is the name of a further, last modality that gathers them.
 
     Returns
@@ -103,7 +106,7 @@ def resolve_modalities(modalities, X, *, remainder="error"):
             f"{_accepted_forms()}"
         )
 
-    labels = column_names or list(range(n_columns))
+    labels: list = column_names or list(range(n_columns))
     leftover = _check_disjoint(groups, n_columns, labels)
     if remainder not in ("error", "drop") and remainder in groups:
         raise ValueError(
@@ -122,7 +125,7 @@ def resolve_modalities(modalities, X, *, remainder="error"):
     return list(groups), list(groups.values())
 
 
-def split_columns(X, columns):
+def split_columns(X: Any, columns: list[np.ndarray]) -> list:
     """Cut an array into one array per modality.
 
     Parameters
@@ -154,15 +157,15 @@ def split_columns(X, columns):
     return [X[:, _as_slice(positions)] for positions in columns]
 
 
-def _as_slice(positions):
-    """Give consecutive increasing positions as a slice, any others as they are."""
+def _as_slice(positions: Any) -> slice | np.ndarray:
+    """Return consecutive increasing positions as a slice, any others as an array."""
     positions = np.asarray(positions, dtype=np.intp)
     if positions.size and np.all(np.diff(positions) == 1):
         return slice(int(positions[0]), int(positions[-1]) + 1)
     return positions
 
 
-def _describe_columns(X):
+def _describe_columns(X: Any) -> tuple[int, list[str] | None]:
     """Count the columns and list their names, None where not all of them are strings."""
     shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
     if len(shape) != 2:
@@ -175,8 +178,8 @@ def _describe_columns(X):
     return shape[1], names if has_names else None
 
 
-def _as_pairs(modalities):
-    """Give a dict or list of pairs as a list of pairs, with valid and distinct names."""
+def _as_pairs(modalities: Any) -> list[tuple[str, Any]]:
+    """Return a dict or list of pairs as a list of pairs, with valid and distinct names."""
     if isinstance(modalities, Mapping):
         pairs = list(modalities.items())
     elif isinstance(modalities, (list, tuple)) and all(
@@ -188,7 +191,7 @@ def _as_pairs(modalities):
             f"`modalities` has the wrong type: {type(modalities).__name__}, {modalities!r}. "
             f"{_accepted_forms()}"
         )
-    seen = set()
+    seen: set[str] = set()
     for name, _ in pairs:
         _check_name(name)
         if name in seen:
@@ -200,7 +203,8 @@ def _as_pairs(modalities):
     return pairs
 
 
-def _check_name(name):
+def _check_name(name: Any) -> None:
+    """Raise ValueError unless the name of a modality is a string with characters in it."""
     if not isinstance(name, str) or not name:
         raise ValueError(
             f"A modality's name must be a non-empty string, got {name!r} of type "
@@ -208,19 +212,22 @@ def _check_name(name):
         )
 
 
-def _prefix(column):
+def _prefix(column: str) -> str | None:
+    """Return the part of a name before the separator, None if there is none."""
     prefix, separator, _ = column.partition(SEPARATOR)
     return prefix if separator and prefix else None
 
 
-def _group_by_name(modality_of, column_names, what):
-    """Group columns by what `modality_of` says of their names, in order of appearance."""
+def _group_by_name(
+    modality_of: Callable[[str], Any], column_names: list[str] | None, what: str
+) -> dict[str, np.ndarray]:
+    """Group columns by what `modality_of` returns for their names, in order of appearance."""
     if column_names is None:
         raise ValueError(
             f"{what} needs column names that are strings, and the data have none. Pass a pandas "
             "or polars DataFrame, or give the modalities as a dict of column positions."
         )
-    groups = {}
+    groups: dict[str, list[int]] = {}
     for position, column in enumerate(column_names):
         name = modality_of(column)
         if name is not None:
@@ -229,7 +236,9 @@ def _group_by_name(modality_of, column_names, what):
     return {name: np.array(positions, dtype=np.intp) for name, positions in groups.items()}
 
 
-def _group_by_columns(pairs, X, n_columns, column_names):
+def _group_by_columns(
+    pairs: list[tuple[str, Any]], X: Any, n_columns: int, column_names: list[str] | None
+) -> dict[str, np.ndarray]:
     """Find the positions of each pair's columns."""
     groups = {}
     for name, columns in pairs:
@@ -245,15 +254,17 @@ def _group_by_columns(pairs, X, n_columns, column_names):
     return groups
 
 
-def _as_plain(columns):
-    """Give indexes, series, arrays and ranges as lists, and array scalars as scalars."""
+def _as_plain(columns: Any) -> Any:
+    """Return indexes, series, arrays and ranges as lists, and array scalars as scalars."""
     for method in ("tolist", "to_list"):
         if hasattr(columns, method):
             return getattr(columns, method)()
     return list(columns) if isinstance(columns, range) else columns
 
 
-def _find_columns(name, columns, X, n_columns, column_names):
+def _find_columns(
+    name: str, columns: Any, X: Any, n_columns: int, column_names: list[str] | None
+) -> list[int]:
     """Look up one modality's columns, and say what is wrong when that fails."""
     if isinstance(columns, slice):
         requested = [end for end in (columns.start, columns.stop) if end is not None]
@@ -278,15 +289,15 @@ def _find_columns(name, columns, X, n_columns, column_names):
             )
     else:
         raise ValueError(
-            f"Modality {name!r}: {columns!r} is no valid choice of columns. Expected names, "
+            f"Modality {name!r}: {columns!r} does not choose columns. Expected names, "
             "positions (integers), a slice of either, a boolean mask, or a callable that returns "
             "one of these; names and positions cannot be mixed."
         )
-    # Positions need the width only, and a frame with repeated names would be refused.
+    # Positions need the number of columns only; a DataFrame with repeated names would be refused.
     return _get_column_indices(np.empty((0, n_columns)), columns)
 
 
-def _check_known(name, requested, column_names):
+def _check_known(name: str, requested: list[str], column_names: list[str] | None) -> None:
     """Check that the names of one modality's columns are names of the data's columns."""
     if column_names is None:
         raise ValueError(
@@ -310,9 +321,9 @@ def _check_known(name, requested, column_names):
         )
 
 
-def _check_disjoint(groups, n_columns, labels):
+def _check_disjoint(groups: dict[str, np.ndarray], n_columns: int, labels: list) -> np.ndarray:
     """Check that no column is used twice; return the positions of those not used at all."""
-    owner = [None] * n_columns
+    owner: list[str | None] = [None] * n_columns
     for name, positions in groups.items():
         for position in positions:
             if owner[position] == name:
@@ -329,15 +340,16 @@ def _check_disjoint(groups, n_columns, labels):
     return np.array([i for i, name in enumerate(owner) if name is None], dtype=np.intp)
 
 
-def _enumerate(items, limit=8):
+def _enumerate(items: Iterable, limit: int = 8) -> str:
     """Write items out, the first few of them if there are many."""
-    items = [repr(item) for item in items]
-    if len(items) > limit:
-        return f"{', '.join(items[:limit])} and {len(items) - limit} more"
-    return ", ".join(items)
+    texts = [repr(item) for item in items]
+    if len(texts) > limit:
+        return f"{', '.join(texts[:limit])} and {len(texts) - limit} more"
+    return ", ".join(texts)
 
 
-def _accepted_forms():
+def _accepted_forms() -> str:
+    """Write out what `modalities` may be, for messages."""
     return (
         "Expected None, a dict or list of (name, columns), a callable from column name to "
         'modality name, or "prefix".'

@@ -1,20 +1,24 @@
 """EMMARegressor: energies, gate and predictor as a scikit-learn regressor."""
 
+from collections.abc import Sequence
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
+import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import Interval, StrOptions, _fit_context
+from sklearn_emma.corruption import Corruption
 from sklearn_emma.energy.scaling import target_scale
-from sklearn_emma.gate.prediction_loss import ValueLoss
+from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
 from sklearn_emma.validation import all_or_nothing, check_quantiles, check_values
 
 
-def _predicts_quantiles(estimator):
+def _predicts_quantiles(estimator: Any) -> bool:
     """Tell whether a regressor predicts quantiles, or would if it were fitted."""
     fitted = hasattr(estimator, "quantiles_")
     if estimator.quantiles_ is None if fitted else estimator.loss != "quantile":
@@ -233,7 +237,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     (array([0., 1.]), True)
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         **BaseEMMA._parameter_constraints,
         "loss": [StrOptions({"squared_error", "absolute_error", "quantile"})],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
@@ -243,36 +247,36 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     def __init__(
         self,
-        modalities=None,
+        modalities: Any = None,
         *,
-        loss="squared_error",
-        quantile=(0.05, 0.5, 0.95),
-        remainder="error",
-        energy=None,
-        module=None,
-        hidden_layer_sizes=(64, 48, 32),
-        coldness=0.3,
-        lambda_capacity=0.0,
-        lambda_energy=0.02,
-        cross_modal=True,
-        corruption=None,
-        subset_weight=2.0,
-        pretrain_epochs=10,
-        learning_rate=0.003,
-        l2_regularization="auto",
-        max_epochs=100,
-        batch_size="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        n_jobs=None,
-        memory=None,
-        warm_start=False,
-        device="auto",
-        random_state=None,
-        verbose=False,
-    ):
+        loss: str = "squared_error",
+        quantile: float | Sequence[float] = (0.05, 0.5, 0.95),
+        remainder: str = "error",
+        energy: Any = None,
+        module: Any = None,
+        hidden_layer_sizes: Sequence[int] = (64, 48, 32),
+        coldness: float = 0.3,
+        lambda_capacity: float = 0.0,
+        lambda_energy: float = 0.02,
+        cross_modal: bool = True,
+        corruption: Corruption | None = None,
+        subset_weight: float = 2.0,
+        pretrain_epochs: int = 10,
+        learning_rate: float = 0.003,
+        l2_regularization: float | str = "auto",
+        max_epochs: int = 100,
+        batch_size: int | str = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        n_jobs: int | None = None,
+        memory: Any = None,
+        warm_start: bool = False,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int | bool = False,
+    ) -> None:
         super().__init__(
             modalities=modalities,
             remainder=remainder,
@@ -304,13 +308,13 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         self.loss = loss
         self.quantile = quantile
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = self.loss != "quantile"
         return tags
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn energies, gate and predictor.
 
         Parameters
@@ -337,7 +341,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         with all_or_nothing(self) as previous:
             return self._fit(X, y, sample_weight, previous)
 
-    def _check_target(self, y):
+    def _check_target(self, y: np.ndarray) -> np.ndarray:
         y = check_values(y)
         if self.loss != "quantile":
             return y
@@ -348,37 +352,40 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
             )
         return column_or_1d(y, warn=True)
 
-    def _learn_outputs(self, y):
+    def _learn_outputs(self, y: np.ndarray) -> None:
         self._target_ndim = y.ndim
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
         self.quantiles_ = check_quantiles(self.quantile) if self.loss == "quantile" else None
 
-    def _encode(self, y, weight, fresh):
+    def _encode(
+        self, y: np.ndarray, weight: np.ndarray, fresh: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         y = y.reshape(len(y), self.n_outputs_)
         if fresh:
             self.target_center_, self.target_scale_ = target_scale(y, weight, self.loss)
         return ((y - self.target_center_) / self.target_scale_).astype(np.float32), weight
 
-    def _criterion(self):
+    def _prediction_loss(self) -> PredictionLoss:
         return ValueLoss(self.loss, () if self.quantiles_ is None else self.quantiles_)
 
     @property
-    def _n_outputs(self):
+    def _n_outputs(self) -> int:
         return self.n_outputs_ if self.quantiles_ is None else len(self.quantiles_)
 
     @property
-    def _returns(self):
+    def _returns(self) -> str:
         what = "outputs" if self.quantiles_ is None else "quantiles"
         return f"{what} of shape (n_samples, n_{what})"
 
-    def _predict_outputs(self, X):
+    def _predict_outputs(self, X: Any) -> np.ndarray:
         """Return what the network returns, in order if quantiles, in the units of y."""
         check_is_fitted(self)
-        levels = self.quantiles_
-        values = self._apply_network(X, lambda x: x if levels is None else x.sort().values)
+        values = self._run_network(X)
+        if self.quantiles_ is not None:
+            values = np.sort(values)
         return self.target_center_ + self.target_scale_ * values
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Predict a value for each row.
 
         With ``loss="quantile"`` it is the median, on a straight line between the quantiles around
@@ -402,7 +409,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         return values[:, 0] if self._target_ndim == 1 else values
 
     @available_if(_predicts_quantiles)
-    def predict_quantiles(self, X):
+    def predict_quantiles(self, X: Any) -> np.ndarray:
         """Predict the quantiles of each row, for ``loss="quantile"``.
 
         Parameters

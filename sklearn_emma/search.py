@@ -1,18 +1,32 @@
 """EMMAClassifierCV: settings of gate and loss chosen by cross-validation, trained together."""
 
 import time
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
+import torch
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.classifier import EMMAClassifier
-from sklearn_emma.compat import _check_sample_weight, _fit_context, _safe_split
+from sklearn_emma.compat import _check_sample_weight, _fit_context, weighs_scores
+from sklearn_emma.corruption import Corruption
 from sklearn_emma.engine.seeding import draw_seed
-from sklearn_emma.gate.fold import FittedElsewhere, check_param_grid, train_fold
+from sklearn_emma.folds import (
+    FoldData,
+    FoldOutcome,
+    check_best_index,
+    check_refit,
+    format_results,
+    score_fold,
+    score_names,
+)
+from sklearn_emma.gate.settings import check_param_grid
 from sklearn_emma.validation import all_or_nothing, check_labels, check_table
 
 _SHARED = {k: v for k, v in EMMAClassifier._parameter_constraints.items() if k != "warm_start"}
@@ -138,7 +152,7 @@ class EMMAClassifierCV(EMMAClassifier):
     (6, True)
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         **_SHARED,
         "param_grid": "no_validation",  # check_param_grid says more
         "cv": ["cv_object"],
@@ -148,38 +162,38 @@ class EMMAClassifierCV(EMMAClassifier):
 
     def __init__(
         self,
-        modalities=None,
+        modalities: Any = None,
         *,
-        param_grid=None,
-        cv=None,
-        scoring=None,
-        refit=True,
-        remainder="error",
-        energy=None,
-        module=None,
-        hidden_layer_sizes=(64, 48, 32),
-        coldness=0.3,
-        lambda_capacity=0.0,
-        lambda_energy=0.02,
-        cross_modal=True,
-        corruption=None,
-        subset_weight=2.0,
-        pretrain_epochs=10,
-        learning_rate=0.003,
-        l2_regularization="auto",
-        max_epochs=100,
-        batch_size="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        class_weight=None,
-        n_jobs=None,
-        memory=None,
-        device="auto",
-        random_state=None,
-        verbose=False,
-    ):
+        param_grid: Any = None,
+        cv: Any = None,
+        scoring: Any = None,
+        refit: Any = True,
+        remainder: str = "error",
+        energy: Any = None,
+        module: Any = None,
+        hidden_layer_sizes: Sequence[int] = (64, 48, 32),
+        coldness: float = 0.3,
+        lambda_capacity: float = 0.0,
+        lambda_energy: float = 0.02,
+        cross_modal: bool = True,
+        corruption: Corruption | None = None,
+        subset_weight: float = 2.0,
+        pretrain_epochs: int = 10,
+        learning_rate: float = 0.003,
+        l2_regularization: float | str = "auto",
+        max_epochs: int = 100,
+        batch_size: int | str = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        class_weight: Any = None,
+        n_jobs: int | None = None,
+        memory: Any = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int | bool = False,
+    ) -> None:
         self.modalities = modalities
         self.param_grid = param_grid
         self.cv = cv
@@ -212,7 +226,7 @@ class EMMAClassifierCV(EMMAClassifier):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Score every setting by cross-validation, and fit a classifier with the best one.
 
         Parameters
@@ -245,7 +259,7 @@ class EMMAClassifierCV(EMMAClassifier):
                 delattr(self, name)
             return self._search(X, y, sample_weight, groups)
 
-    def _search(self, X, y, sample_weight, groups):
+    def _search(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Self:
         grid = check_param_grid(self.param_grid)
         table, labels = check_table(self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2)
         check_labels(labels)
@@ -253,65 +267,66 @@ class EMMAClassifierCV(EMMAClassifier):
         (X,) = indexable(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, table)
-        params = {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name in EMMAClassifier().get_params(deep=False)
-        }
-        if not isinstance(self.random_state, (int, np.integer)):
-            params["random_state"] = draw_seed(self.random_state)
-        cv = check_cv(self.cv, labels, classifier=True)
-        splits = list(cv.split(X, labels, groups))
-        folds = [np.arange(len(table))[rows] for rows, _ in splits]
-        one = EMMAClassifier(**params)
+        params = self._classifier_params()
+        classifier = EMMAClassifier(**params)
+        settings = list(ParameterGrid(grid))
+        self.scorer_ = check_scoring(classifier, scoring=self.scoring)
+        weighted = sample_weight is not None and weighs_scores(self.scorer_)
+        splitter = check_cv(self.cv, labels, classifier=True)
+        folds = list(splitter.split(X, labels, groups))
+        data = FoldData(X, labels, sample_weight, weighted)
         outcomes = Parallel(n_jobs=self.n_jobs)(
-            delayed(train_fold)(
-                params | {"n_jobs": None},
-                grid,
-                *_safe_split(one, X, labels, rows),
-                None if sample_weight is None else sample_weight[rows],
+            delayed(score_fold)(
+                classifier.set_params(n_jobs=None), settings, self.scorer_, data, fold
             )
-            for rows in folds
+            for fold in folds
         )
-        fits = [fit for fitted, _ in outcomes for fit in fitted]
-        if all(isinstance(fit, ValueError) for fit in fits):
-            raise fits[0]
-        search = GridSearchCV(
-            FittedElsewhere.holding(
-                params, list(ParameterGrid(grid)), folds, [fitted for fitted, _ in outcomes]
-            ),
-            grid,
-            scoring=self.scoring,
-            refit=self.refit,
-            cv=[(rows, test) for rows, (_, test) in zip(folds, splits, strict=True)],
-        )
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        search.fit(X, labels, rows=np.arange(len(table)), **weights)
-        self._take_over(search, np.array([seconds for _, seconds in outcomes]))
+        if all(outcome.error for outcome in outcomes):
+            raise outcomes[0].error
+        self.n_splits_ = len(folds)
+        self.cv_results_ = format_results(settings, outcomes)
+        self._choose(outcomes)
         if self.refit:
-            best = one.set_params(**search.best_params_)
-            start = time.perf_counter()
-            best.fit(X, y, sample_weight=sample_weight)
-            self.refit_time_ = time.perf_counter() - start
-            own = self.get_params(deep=False)
-            for name, value in vars(best).items():
-                if name not in own and name not in best.get_params(deep=False):
-                    setattr(self, name, value)
-            self.best_estimator_ = best
+            self._refit(EMMAClassifier(**params | self.best_params_), X, y, sample_weight)
         return self
 
-    def _take_over(self, search, seconds):
-        """Take over what GridSearchCV has found."""
-        self.cv_results_ = search.cv_results_
-        n_settings = len(self.cv_results_["params"])
-        self.cv_results_["mean_fit_time"] = np.full(n_settings, seconds.mean() / n_settings)
-        self.cv_results_["std_fit_time"] = np.full(n_settings, seconds.std() / n_settings)
-        names = "best_params_", "best_score_", "best_index_", "scorer_", "multimetric_", "n_splits_"
-        for name in names:
-            if hasattr(search, name):
-                setattr(self, name, getattr(search, name))
+    def _classifier_params(self) -> dict[str, Any]:
+        """Return the parameters of the classifiers; an int as random_state."""
+        known = EMMAClassifier().get_params(deep=False)
+        params = {k: v for k, v in self.get_params(deep=False).items() if k in known}
+        if not isinstance(self.random_state, (int, np.integer)):
+            params["random_state"] = draw_seed(self.random_state)
+        return params
 
-    def _check_refitted(self):
+    def _choose(self, outcomes: Sequence[FoldOutcome]) -> None:
+        """Set the best setting."""
+        names = score_names(outcomes)
+        self.multimetric_ = names != ["score"]
+        deciding = "score"
+        if self.multimetric_:
+            check_refit(self.refit, names)
+            if not self.refit:
+                return
+            deciding = self.refit
+        results = self.cv_results_
+        if callable(self.refit):
+            self.best_index_ = self.refit(results)
+            check_best_index(self.best_index_, len(results["params"]))
+        else:
+            self.best_index_ = int(results[f"rank_test_{deciding}"].argmin())
+            self.best_score_ = results[f"mean_test_{deciding}"][self.best_index_]
+        self.best_params_ = results["params"][self.best_index_]
+
+    def _refit(self, best: EMMAClassifier, X: Any, y: Any, sample_weight: Any) -> None:
+        """Fit the best classifier on all samples, and take over its fitted attributes."""
+        start = time.perf_counter()
+        best.fit(X, y, sample_weight=sample_weight)
+        self.refit_time_ = time.perf_counter() - start
+        params = set(self.get_params(deep=False)) | set(best.get_params(deep=False))
+        vars(self).update({k: v for k, v in vars(best).items() if k not in params})
+        self.best_estimator_ = best
+
+    def _check_refitted(self) -> None:
         check_is_fitted(self)
         if not hasattr(self, "best_estimator_"):
             raise NotFittedError(
@@ -319,15 +334,11 @@ class EMMAClassifierCV(EMMAClassifier):
                 "to predict with. Set refit=True, or fit an EMMAClassifier with best_params_."
             )
 
-    def _evaluate(self, X, function):
+    def _run(self, X: Any, *wanted: str) -> dict[str, np.ndarray]:
         self._check_refitted()
-        return super()._evaluate(X, function)
+        return super()._run(X, *wanted)
 
-    def _gate(self):
-        self._check_refitted()
-        return super()._gate()
-
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the score of the best setting on other rows.
 
         Parameters
@@ -347,9 +358,6 @@ class EMMAClassifierCV(EMMAClassifier):
         self._check_refitted()
         if self.scoring is None:
             return super().score(X, y, sample_weight)
-        scoring = self.scorer_
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        if isinstance(scoring, dict):
-            return scoring[self.refit](self.best_estimator_, X, y, **weights)
-        score = scoring(self.best_estimator_, X, y, **weights)
+        score = self.scorer_(self.best_estimator_, X, y, **weights)
         return score[self.refit] if self.multimetric_ else score

@@ -1,11 +1,16 @@
 """What the estimators ask of their input."""
 
+import sys
 import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
+from types import FrameType
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
@@ -15,7 +20,7 @@ from sklearn_emma.nn.coordinates import FAR
 
 
 @contextmanager
-def all_or_nothing(estimator):
+def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
     """Leave an estimator as it was when its fit fails or is interrupted.
 
     Parameters
@@ -38,7 +43,7 @@ def all_or_nothing(estimator):
         raise
 
 
-def check_table(estimator, X, *args, dtype=np.float64, **kwargs):
+def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **kwargs: Any) -> Any:
     """Validate a table of numbers, and name the columns that hold something else.
 
     Parameters
@@ -73,7 +78,7 @@ def check_table(estimator, X, *args, dtype=np.float64, **kwargs):
         ) from error
 
 
-def _columns_without_numbers(X):
+def _columns_without_numbers(X: Any) -> list:
     """Return names, or else positions, of columns that cannot be read as numbers."""
     if hasattr(X, "columns"):
         columns = {name: np.asarray(X[name]) for name in X.columns}
@@ -85,7 +90,7 @@ def _columns_without_numbers(X):
     return [name for name, values in columns.items() if not _is_numeric(values)]
 
 
-def _is_numeric(values):
+def _is_numeric(values: np.ndarray) -> bool:
     if values.dtype.kind in "mM":
         return False
     try:
@@ -95,7 +100,7 @@ def _is_numeric(values):
     return True
 
 
-def check_labels(y):
+def check_labels(y: np.ndarray) -> None:
     """Raise ValueError unless y holds class labels that can be put in order.
 
     Parameters
@@ -113,7 +118,7 @@ def check_labels(y):
     check_classification_targets(y)
 
 
-def check_values(y):
+def check_values(y: Any) -> np.ndarray:
     """Return what a regression predicts as numbers.
 
     Parameters
@@ -147,7 +152,7 @@ def check_values(y):
     return y
 
 
-def check_quantiles(levels):
+def check_quantiles(levels: Any) -> np.ndarray:
     """Return the levels of quantiles as an array.
 
     Parameters
@@ -179,7 +184,7 @@ def check_quantiles(levels):
     return array
 
 
-def check_weights(sample_weight, X):
+def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Validate sample weights and say which rows count.
 
     Parameters
@@ -216,7 +221,7 @@ def check_weights(sample_weight, X):
     return weight[keep] / weight[keep].mean(), keep
 
 
-def check_layer_sizes(sizes):
+def check_layer_sizes(sizes: Sequence[int]) -> None:
     """Raise ValueError unless sizes holds at least one positive integer."""
     if len(sizes) == 0 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):
         raise ValueError(
@@ -225,7 +230,9 @@ def check_layer_sizes(sizes):
         )
 
 
-def column_statistics(table, weight, estimator, used):
+def column_statistics(
+    table: np.ndarray, weight: np.ndarray, estimator: Any, used: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each column, and warn of constant ones.
 
     NaN is ignored, and wild values are drawn in.
@@ -265,7 +272,7 @@ def column_statistics(table, weight, estimator, used):
     return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
 
 
-def warn_of_constants(table, estimator, used, depth=0):
+def warn_of_constants(table: np.ndarray, estimator: Any, used: np.ndarray) -> None:
     """Warn of columns that do not vary.
 
     Parameters
@@ -276,30 +283,81 @@ def warn_of_constants(table, estimator, used, depth=0):
         For the names of the columns.
     used : ndarray of int of shape (n_used,)
         Positions of the columns that belong to a modality.
-    depth : int, default=0
-        Calls between the method of the user and the one that calls this.
     """
     _, _, constant = mean_and_deviation(table, np.ones(len(table)))
-    _warn_of_constants(constant & np.isin(np.arange(table.shape[1]), used), estimator, depth)
+    _warn_of_constants(constant & np.isin(np.arange(table.shape[1]), used), estimator)
 
 
-def _warn_of_constants(constant, estimator, depth=0):
-    if constant.any() and getattr(estimator, "_warns_of_constants", True):
+def _warn_of_constants(constant: np.ndarray, estimator: Any) -> None:
+    if constant.any():
         warnings.warn(
-            f"Constant in the training rows and so without information: column(s) "
+            "Constant in the training samples and so without information: column(s) "
             f"{_listed(estimator, constant)}.",
             UserWarning,
-            stacklevel=5 + depth,
+            stacklevel=_stacklevel_of_user(),
         )
 
 
-def standardise(table, mean, scale):
+def _stacklevel_of_user() -> int:
+    """Return the stack level of the first caller outside of this package and scikit-learn."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and _is_library(frame):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _is_library(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__", "").partition(".")[0] in ("sklearn", "sklearn_emma")
+
+
+def standardise(table: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return columns, an array or a tensor, in standard deviations, within what can be squared."""
     return ((table - mean) / scale).clip(-FAR, FAR)
 
 
-def _listed(estimator, chosen):
+def _listed(estimator: Any, chosen: np.ndarray) -> str:
     """Write out the names, or else the positions, of chosen columns."""
     positions = np.flatnonzero(chosen)
     names = getattr(estimator, "feature_names_in_", None)
     return ", ".join(str(i) if names is None else repr(str(names[i])) for i in positions)
+
+
+def hold_out(n_samples: int, strata: np.ndarray | None, fraction: float, seed: int) -> np.ndarray:
+    """Return positions of held-out samples, stratified by class where possible.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of samples.
+    strata : ndarray of int of shape (n_samples,) or None
+        Classes.
+    fraction : float
+        Of the samples.
+    seed : int
+        Determines which.
+
+    Returns
+    -------
+    ndarray of int of shape (n_held_out,)
+        Positions.
+
+    Raises
+    ------
+    ValueError
+        If too few samples would be left.
+    """
+    n_classes = 1 if strata is None else len(np.unique(strata))
+    n_held_out = max(n_classes, round(fraction * n_samples))
+    if n_samples - n_held_out < n_classes:
+        what = "" if strata is None else f" {n_classes} classes"
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={fraction:g} would hold out {n_held_out}"
+            f" of {n_samples} samples, and leave too few to learn{what} from. Lower "
+            "validation_fraction, or set early_stopping=False."
+        )
+    if strata is not None and np.bincount(strata).min() < 2:
+        strata = None
+    _, held_out = train_test_split(
+        np.arange(n_samples), test_size=n_held_out, stratify=strata, random_state=seed
+    )
+    return held_out

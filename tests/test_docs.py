@@ -1,5 +1,9 @@
-"""The documentation is complete: every public name, every attribute, every page. Builds nothing."""
+"""The documentation is complete and true. Builds nothing.
 
+Every public name, attribute and page is there, and the examples of the pages print what they say.
+"""
+
+import doctest
 import importlib
 import re
 import sys
@@ -9,7 +13,15 @@ import pytest
 
 import sklearn_emma
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+HOME = (ROOT / "README.md", DOCS / "index.rst")  # the first pages of a reader
+PAGES = sorted(
+    page
+    for folder in (".", "guide", "howto", "contributing")
+    for page in (DOCS / folder).glob("*.rst")
+    if page not in HOME and ">>> " in page.read_text("utf-8")
+)
 MODULES = {
     "estimators": "sklearn_emma",
     "model_selection": "sklearn_emma.model_selection",
@@ -35,12 +47,38 @@ def toctree(page):
     return [name for tree in trees for name in tree.split()]
 
 
+def check_examples(page):
+    """Run the examples of a page, and compare what they print with what the page says."""
+    text = page.read_text("utf-8")
+    if page.suffix == ".md":
+        text = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    parsed = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, page.name, page, 0)
+    assert parsed.examples
+    report = []
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    results = doctest.DocTestRunner(optionflags=flags).run(parsed, out=report.append)
+    assert results.failed == 0, "".join(report)
+
+
+@pytest.mark.parametrize("page", HOME, ids=lambda page: page.name)
+def test_first_pages_print_what_they_say(page):
+    check_examples(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_pages_print_what_they_say(page):
+    if "pyod" in page.read_text("utf-8"):
+        pytest.importorskip("pyod", reason="needs PyOD, of the extra bench")
+    check_examples(page)
+
+
 @pytest.mark.parametrize(("page", "module"), MODULES.items())
 def test_reference_lists_every_public_name_once(page, module):
     assert sorted(listed(page)) == sorted(importlib.import_module(module).__all__)
 
 
-@pytest.mark.parametrize("folder", ["api", "guide", "howto", "contributing"])
+@pytest.mark.parametrize("folder", ["api", "benchmarks", "guide", "howto", "contributing"])
 def test_every_page_is_in_the_index_of_its_folder(folder):
     pages = {path.stem for path in (DOCS / folder).glob("*.rst")} - {"index"}
     assert sorted(toctree(DOCS / folder / "index.rst")) == sorted(pages)
@@ -60,9 +98,14 @@ def test_guide_reads_every_fitted_attribute(name):
     section = re.search(r"Attributes\n +-+\n(.*?)\n\n", docstring, re.DOTALL).group(1)
     headers = re.findall(r"^ {4}(\w.*?) :", section, re.MULTILINE)
     attributes = {attribute for header in headers for attribute in header.split(", ")}
-    guide = (DOCS / "guide" / "reading.rst").read_text("utf-8")
+    guide = (DOCS / "guide" / "fitted_model.rst").read_text("utf-8")
     assert len(attributes) > 5
     assert sorted(attribute for attribute in attributes if f"``{attribute}``" not in guide) == []
+
+
+def test_every_table_of_the_benchmarks_has_a_page():
+    tables = {path.stem for path in (ROOT / "benchmarks" / "tables").glob("*.md")}
+    assert {path.stem for path in (DOCS / "benchmarks").glob("*.rst")} - {"index"} == tables
 
 
 def test_tables_of_the_comparison_are_in_the_benchmarks(monkeypatch):

@@ -18,7 +18,7 @@ SCORE = np.array([0.1, 0.4, 0.4, 0.9, 0.2])
 # ---------------------------------------------------------------- risk against coverage
 
 
-def test_curve_accepts_rows_of_low_score_first_and_equal_scores_together():
+def test_curve_accepts_samples_of_low_score_first_and_equal_scores_together():
     coverage, risk, thresholds = risk_coverage_curve(Y_TRUE, Y_PRED, SCORE)
     assert_array_equal(thresholds, [0.1, 0.2, 0.4, 0.9])
     assert_allclose(coverage, [0.2, 0.4, 0.8, 1.0])
@@ -38,7 +38,7 @@ def test_curve_is_what_applying_each_threshold_gives():
         assert risk == pytest.approx(np.average(wrong, weights=weight[accepted]))
 
 
-def test_a_weight_is_a_number_of_copies_and_zero_leaves_a_row_out():
+def test_a_weight_is_a_number_of_copies_and_zero_leaves_a_sample_out():
     copies = [2, 1, 3, 0, 1]
     weighted = risk_coverage_curve(Y_TRUE, Y_PRED, SCORE, sample_weight=copies)
     copied = risk_coverage_curve(*(np.repeat(a, copies) for a in (Y_TRUE, Y_PRED, SCORE)))
@@ -46,7 +46,7 @@ def test_a_weight_is_a_number_of_copies_and_zero_leaves_a_row_out():
         assert_allclose(one, other)
 
 
-def test_a_row_of_infinite_score_is_accepted_last():
+def test_a_sample_of_infinite_score_is_accepted_last():
     coverage, risk, thresholds = risk_coverage_curve([0, 0], [0, 1], [3.0, np.inf])
     assert_array_equal(thresholds, [3, np.inf])
     assert_allclose(risk, [0, 0.5])
@@ -60,7 +60,7 @@ def test_loss_may_be_a_function_of_targets_and_predictions():
     assert_allclose(risk, [0.5, 0.375])
 
 
-def test_area_is_the_mean_risk_at_the_coverage_of_each_row():
+def test_area_is_the_mean_risk_at_the_coverage_of_each_sample():
     rng = np.random.default_rng(0)
     wrong = rng.uniform(size=100) < 0.3
     score = rng.permutation(100)
@@ -73,21 +73,21 @@ def test_area_is_least_when_errors_have_the_highest_scores():
     truth = np.zeros(100)
     best = area_under_risk_coverage(truth, wrong, np.arange(100))
     worst = area_under_risk_coverage(truth, wrong, -np.arange(100))
-    ignorant = area_under_risk_coverage(truth, wrong, np.zeros(100))
-    assert best < ignorant < worst
-    assert ignorant == pytest.approx(0.2)
+    constant = area_under_risk_coverage(truth, wrong, np.zeros(100))
+    assert best < constant < worst
+    assert constant == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"reject_score": [0, 1, np.nan, 2, 3]}, "NaN in 1 row"),
+        ({"reject_score": [0, 1, np.nan, 2, 3]}, "NaN in 1 sample"),
         ({"reject_score": [0, 1]}, "inconsistent numbers of samples"),
         ({"loss": "hinge"}, "loss='hinge' must be"),
-        ({"loss": lambda t, p: 0.5}, "one number for each of the 5 rows"),
+        ({"loss": lambda t, p: 0.5}, "one number for each of the 5 samples"),
         ({"y_pred": np.zeros((5, 2))}, "must be 1D, got shapes"),
         ({"sample_weight": [1, 1, -1, 1, 1]}, "must not be negative"),
-        ({"y_true": [], "y_pred": [], "reject_score": []}, "There are no rows"),
+        ({"y_true": [], "y_pred": [], "reject_score": []}, "There are no samples"),
     ],
 )
 def test_wrong_input_to_the_curve_is_explained(change, message):
@@ -156,7 +156,7 @@ def test_a_weight_in_calibration_is_a_number_of_copies(strategy):
         ({"n_bins": 0}, "n_bins=0 must be a positive integer"),
         ({"n_bins": 2.5}, "n_bins=2.5 must be a positive integer"),
         ({"strategy": "kmeans"}, "strategy='kmeans'"),
-        ({"y_proba": [[0.5, 0.6], [0.5, 0.5]]}, "sum to one"),
+        ({"y_proba": [[0.5, 0.6], [0.5, 0.5]]}, "must sum to one"),
         ({"y_proba": [[-0.5, 1.5], [0.5, 0.5]]}, "from -0.5 to 1.5"),
         ({"y_proba": [0.5, np.nan]}, "NaN"),
         ({"y_proba": [[0.2, 0.3, 0.5]] * 2}, r"y_true has 2 class\(es\)"),

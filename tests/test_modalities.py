@@ -155,14 +155,14 @@ def test_no_modality(modalities, remainder):
         resolve(modalities, make_pandas(), remainder=remainder)
 
 
-def test_no_modality_for_want_of_a_prefix():
+def test_no_modality_without_a_prefix():
     X = make_pandas(list("abcde"))
     for remainder in ("error", "drop"):
         with pytest.raises(ValueError, match=r"no modality.*Their names have no \"__\""):
             resolve("prefix", X, remainder=remainder)
 
 
-def test_modality_may_bear_a_keyword_as_name():
+def test_modality_may_have_a_keyword_as_name():
     modalities = {"error": slice(0, 2), "drop": slice(2, 5)}
     for remainder in ("error", "drop"):
         assert list(resolve(modalities, ARRAY, remainder=remainder)) == ["error", "drop"]
@@ -285,7 +285,7 @@ def test_unknown_keyword():
 
 @pytest.mark.parametrize("columns", [1.5, [0, "ip__mean"], None, {0, 1}, [[0, 1]], slice(0, "b")])
 def test_columns_of_wrong_type(columns):
-    with pytest.raises(ValueError, match=r"Modality 'ip': .* is no valid choice of columns"):
+    with pytest.raises(ValueError, match=r"Modality 'ip': .* does not choose columns"):
         resolve({"ip": columns}, make_pandas())
 
 

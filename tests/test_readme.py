@@ -1,4 +1,7 @@
-"""The README is true: its code runs, and the files it names exist."""
+"""README and CONTRIBUTING are true: the files they name exist, and the map of the code is complete.
+
+That the README prints what it says is checked in test_docs.py.
+"""
 
 import re
 from pathlib import Path
@@ -6,41 +9,46 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+PACKAGE = ROOT / "sklearn_emma"
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "changelog/README.md")
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_python_blocks_run_as_written(number, capsys):
-    exec(compile(BLOCKS[number], f"README.md, python block {number}", "exec"), {})
-    out = capsys.readouterr().out
-    # what the README shows below the block, up to what another machine may round differently
-    shown = re.search(r"```\n(.*?)^```", README.split(BLOCKS[number])[1][3:], re.M | re.S).group(1)
-    words, numbers = (re.compile(pattern) for pattern in (r"[a-z]+", r"\d+\.\d*"))
-    assert words.findall(out) == words.findall(shown)
-    printed = [float(x) for x in numbers.findall(out)]
-    assert printed == pytest.approx([float(x) for x in numbers.findall(shown)], abs=0.05)
+def read_map():
+    """Paths of the modules that the map of CONTRIBUTING names."""
+    tree = re.search(r"^```\nsklearn_emma/\n(.*?)^tests/", CONTRIBUTING, re.M | re.S).group(1)
+    folder = ""
+    for line in tree.splitlines():
+        if re.match(r"  \S", line):  # deeper lines belong to the folder above
+            found = re.match(r"  (\w+/)", line)
+            folder = found.group(1) if found else ""
+        for name in re.findall(r"\w+\.py\b", line):
+            yield folder + name
 
 
-def test_there_is_an_example():
-    assert BLOCKS
-
-
-def test_links_lead_to_files():
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert links
-    missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(page):
+    path = ROOT / page
+    links = re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8"))
+    missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
     assert missing == []
 
 
-def test_map_names_every_module_of_the_package_and_no_other():
-    tree = re.search(r"^```\nsklearn_emma/\n(.*?)^tests/", README, flags=re.M | re.DOTALL).group(1)
-    named = set(re.findall(r"\w+\.py\b", tree))
-    package = ROOT / "sklearn_emma"
-    there = {path.name for path in package.glob("*.py")}
-    there |= {
-        path.name
-        for folder in ("nn", "_training", "inspection")
-        for path in (package / folder).glob("*.py")
-    }
-    assert named == there
+def test_map_names_every_module_of_the_package_once_and_no_other():
+    modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
+    modules -= {name for name in modules if name.endswith("/__init__.py")}
+    assert sorted(read_map()) == sorted(modules)
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "docs", "lint"])
+def test_commands_are_targets_of_the_makefile(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.M)
+
+
+def test_benchmarks_page_names_every_program_and_links_every_table():
+    folder = ROOT / "benchmarks"
+    text = (folder / "README.md").read_text("utf-8")
+    programs = {path.name for path in folder.glob("[!_]*.py")}
+    tables = {f"tables/{path.name}" for path in (folder / "tables").glob("*.md")}
+    assert {name for name in programs if name not in text} == set()
+    assert set(re.findall(r"\((tables/[^)]+)\)", text)) == tables

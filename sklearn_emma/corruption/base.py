@@ -1,31 +1,40 @@
-"""What all corruptions share: which modalities of which rows fail, and how tables get through.
+"""What all corruptions share: which modalities of which samples fail, and in which units.
 
-The classes that say what becomes of a failing modality are in :mod:`sklearn_emma.corruption`.
+The classes that say what values a failing modality takes are in :mod:`sklearn_emma.corruption`.
 """
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_random_state
+from torch import Tensor
 
+from sklearn_emma.corruption.tables import (
+    check_reference,
+    is_frame,
+    read_modalities,
+    replace_columns,
+)
 from sklearn_emma.modalities import resolve_modalities
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Intact rows that give a corruption its units and its donors.
+    """Clean samples that give a corruption its units and its donors.
 
     Parameters
     ----------
     means, stds : list of Tensor of shape (n_features,)
-        Mean and standard deviation of each column, one tensor per modality.
+        Mean and standard deviation of each feature, one tensor per modality.
     rows : list of Tensor of shape (n_reference, n_features)
-        Rows whose values :class:`Swapped` and :class:`Stuck` hand out, one tensor per modality.
+        Samples whose values :class:`Swapped` and :class:`Stuck` hand out, one tensor per modality.
 
     Examples
     --------
@@ -36,23 +45,28 @@ class Reference:
     ([tensor([1., 5.])], [tensor([1., 0.])])
     """
 
-    means: list
-    stds: list
-    rows: list
+    means: list[Tensor]
+    stds: list[Tensor]
+    rows: list[Tensor]
 
     @classmethod
-    def from_tensors(cls, modalities, weights=None, names=None):
-        """Take means, standard deviations and donor rows from data.
+    def from_tensors(
+        cls,
+        modalities: Sequence[Tensor],
+        weights: Tensor | None = None,
+        names: Sequence[str] | None = None,
+    ) -> "Reference":
+        """Take means, standard deviations and donors from data.
 
         Parameters
         ----------
         modalities : list of Tensor of shape (n_reference, n_features)
-            One tensor per modality. NaN is ignored; a row whose values are all NaN in a modality
-            is no donor for it.
+            One tensor per modality. NaN is ignored; a sample whose values are all NaN in a
+            modality is no donor for it.
 
         weights : Tensor of shape (n_reference,), default=None
-            Weights of the rows in means and standard deviations. A row of weight zero is no donor;
-            the others are donors with equal probability.
+            Weights of the samples in means and standard deviations. A sample of weight zero is no
+            donor; the others are donors with equal probability.
 
         names : list of str, default=None
             Names of the modalities for error messages; by default their positions.
@@ -78,9 +92,9 @@ class Reference:
                 name = repr(names[i]) if names is not None else i
                 column = int((total > 0).int().argmin())
                 raise ValueError(
-                    f"Column {column} of modality {name} holds no value in the reference rows, so "
-                    "its mean and standard deviation are unknown. Drop the column, or pass "
-                    "reference rows in which it is present."
+                    f"Column {column} of modality {name} holds no value in the reference samples, "
+                    "so its mean and standard deviation are unknown. Drop the column, or pass "
+                    "reference samples in which it is present."
                 )
             mean = (torch.where(present, x, 0) * weight).sum(0) / total
             deviation = torch.where(present, x - mean, 0)
@@ -91,42 +105,48 @@ class Reference:
 
 
 class Corruption(BaseEstimator, ABC):
-    """Base class of everything that can befall a modality.
+    """Base class of all corruptions.
 
-    To write one of your own, inherit and implement ``_fail``: what becomes of the values of a
-    modality that fails.
+    To write one of your own, inherit and implement ``_fail``: the values that a failing modality
+    takes.
 
     Parameters
     ----------
     n_corrupted : int, default=None
-        How many modalities fail in a corrupted row. None stands for ``M - (M + 1) // 2`` of M
+        How many modalities fail in a corrupted sample. None stands for ``M - (M + 1) // 2`` of M
         modalities, but at least one (and no more than ``only`` allows): the number for which
         training EMMA with its energy regularizer is stable.
 
     fraction : float, default=None
-        Fraction of the rows that are corrupted, drawn without replacement. Where it does not make
-        a whole number of rows, one of the two neighbouring numbers is drawn so that the
-        mean is right. None stands for all rows, but for half of them when
+        Fraction of the samples that are corrupted, drawn without replacement. Where it does not
+        make a whole number of samples, one of the two neighbouring numbers is drawn so that the
+        mean is right. None stands for all samples, but for half of them when
         :class:`~sklearn_emma.EMMAClassifier` trains.
 
     only : str or list of str, default=None
         Names of the modalities that may fail. None stands for all.
     """
 
-    _uses_reference = True
-
-    def __init__(self, *, n_corrupted=None, fraction=None, only=None):
+    def __init__(
+        self,
+        *,
+        n_corrupted: int | None = None,
+        fraction: float | None = None,
+        only: str | Sequence[str] | None = None,
+    ) -> None:
         self.n_corrupted = n_corrupted
         self.fraction = fraction
         self.only = only
 
-    def corrupt(self, X, modalities=None, random_state=None, reference=None):
+    def corrupt(
+        self, X: Any, modalities: Any = None, random_state: Any = None, reference: Any = None
+    ) -> tuple[Any, np.ndarray]:
         """Corrupt a table.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows to corrupt, left as they are: a copy is returned. Columns that belong to no
+            Samples to corrupt, left as they are: a copy is returned. Columns that belong to no
             modality are passed on.
 
         modalities : dict, list, callable, "prefix" or None, default=None
@@ -136,8 +156,8 @@ class Corruption(BaseEstimator, ABC):
             Determines what fails and how. Pass an int for the same result in every call.
 
         reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-            Rows from which means, standard deviations and donor values are taken, usually the
-            training rows. NaN is ignored. By default `X` itself.
+            Samples from which means, standard deviations and donor values are taken, usually the
+            training samples. NaN is ignored. By default `X` itself.
 
         Returns
         -------
@@ -145,7 +165,7 @@ class Corruption(BaseEstimator, ABC):
             Of the same type as `X`; integers become floats.
 
         indicator : ndarray of shape (n_samples, n_modalities)
-            +1 where a modality is intact, -1 where it was corrupted.
+            +1 where a modality is clean, -1 where it was corrupted.
 
         Examples
         --------
@@ -158,22 +178,21 @@ class Corruption(BaseEstimator, ABC):
                [nan, nan,  6.]]), array([[-1,  1],
                [-1,  1]]))
         """
-        if not _is_frame(X):
+        if not is_frame(X):
             X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-        self._check_params()
+        self.check_params()
         names, columns = resolve_modalities(modalities, X, remainder="drop")
-        used = np.concatenate(columns)
-        tensors = _split(_read(X, used), columns)
+        tensors = read_modalities(X, columns)
         may_fail = self._may_fail(len(names), names)
         if reference is None:
             donors = tensors
         else:
-            _check_reference(reference, X)
-            block = _read(reference, used, name="reference")
-            donors = [r.to(x.dtype) for r, x in zip(_split(block, columns), tensors, strict=True)]
-        # Nothing is taken from a modality that cannot fail, so it may well be empty of values.
+            check_reference(reference, X)
+            given = read_modalities(reference, columns, name="reference")
+            donors = [rows.to(x.dtype) for rows, x in zip(given, tensors, strict=True)]
+        # A modality that cannot fail gives no units or donors, and may be empty of values.
         donors = [
-            rows if self._uses_reference and i in may_fail else rows[:, :0]
+            rows if self.uses_reference and i in may_fail else rows[:, :0]
             for i, rows in enumerate(donors)
         ]
         generator = torch.Generator()
@@ -185,9 +204,16 @@ class Corruption(BaseEstimator, ABC):
             names=names,
         )
         values = torch.cat(corrupted, dim=1).numpy()
-        return _replace_columns(X, used, values), indicator.numpy().astype(int)
+        return replace_columns(X, np.concatenate(columns), values), indicator.numpy().astype(int)
 
-    def corrupt_tensors(self, modalities, *, generator, reference, names=None):
+    def corrupt_tensors(
+        self,
+        modalities: Sequence[Tensor],
+        *,
+        generator: torch.Generator,
+        reference: Reference,
+        names: Sequence[str] | None = None,
+    ) -> tuple[list[Tensor], Tensor]:
         """Corrupt a batch inside a training loop.
 
         Parameters
@@ -200,7 +226,7 @@ class Corruption(BaseEstimator, ABC):
             Source of all random numbers, on the device of the tensors.
 
         reference : Reference
-            Means, standard deviations and donor rows, one each per modality.
+            Means, standard deviations and donors, one each per modality.
 
         names : list of str, default=None
             Names of the modalities; only needed with `only`.
@@ -211,7 +237,7 @@ class Corruption(BaseEstimator, ABC):
             The batch with failing modalities.
 
         indicator : Tensor of shape (n_samples, n_modalities)
-            +1 where a modality is intact, -1 where it was corrupted, in the dtype of the batch.
+            +1 where a modality is clean, -1 where it was corrupted, in the dtype of the batch.
 
         Examples
         --------
@@ -226,13 +252,13 @@ class Corruption(BaseEstimator, ABC):
         >>> [x.shape for x in corrupted], indicator.sum(1)
         ([torch.Size([8, 3]), torch.Size([8, 2])], tensor([0., 0., 0., 0., 0., 0., 0., 0.]))
         """
-        self._check_params()
+        self.check_params()
         may_fail = self._may_fail(len(modalities), names)
         failing = self._draw_failing(modalities[0], len(modalities), may_fail, generator)
         corrupted = list(modalities)
         for column, i in enumerate(may_fail):
             x = modalities[i]
-            failed = self._fail(
+            failed = self.fail(
                 x, reference.means[i], reference.stds[i], reference.rows[i], generator
             )
             corrupted[i] = torch.where(failing[:, column, None], failed, x)
@@ -244,15 +270,57 @@ class Corruption(BaseEstimator, ABC):
                 indicator[:, i] -= 2 * failing[:, column]
         return corrupted, indicator
 
+    def fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return the values that a modality takes where it fails.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            The modality; not modified.
+
+        mean, std : Tensor of shape (n_features,)
+            Mean and standard deviation of each feature in the reference samples.
+
+        rows : Tensor of shape (n_reference, n_features)
+            The reference samples.
+
+        generator : torch.Generator
+            Source of random numbers, on the device of `x`.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            The values, or what broadcasts to them.
+        """
+        return self._fail(x, mean, std, rows, generator)
+
+    def check_params(self) -> None:
+        """Raise ValueError if a parameter is out of range."""
+        self._check_params()
+
+    @property
+    def uses_reference(self) -> bool:
+        """Whether means, standard deviations or donors are needed."""
+        return self._uses_reference
+
+    @property
+    def _uses_reference(self) -> bool:
+        """Whether ``_fail`` reads means, standard deviations or donors."""
+        return True
+
     @abstractmethod
-    def _fail(self, x, mean, std, rows, generator):
-        """Give the values (n_samples, n_features) that `x` takes where the modality fails."""
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return the values (n_samples, n_features) that `x` takes where the modality fails."""
 
-    def _check_params(self):
-        """Raise ValueError for a parameter of the class that is out of range."""
+    def _check_params(self) -> None:
+        """Raise ValueError for a parameter of the subclass that is out of range."""
 
-    def _may_fail(self, n_modalities, names):
-        """Give the positions of the modalities that may fail."""
+    def _may_fail(self, n_modalities: int, names: Sequence[str] | None) -> list[int]:
+        """Return the positions of the modalities that may fail."""
         if self.only is None:
             return list(range(n_modalities))
         only = [self.only] if isinstance(self.only, str) else list(self.only)
@@ -265,7 +333,9 @@ class Corruption(BaseEstimator, ABC):
             )
         return [i for i, name in enumerate(known) if name in only]
 
-    def _draw_failing(self, like, n_modalities, may_fail, generator):
+    def _draw_failing(
+        self, like: Tensor, n_modalities: int, may_fail: list[int], generator: torch.Generator
+    ) -> Tensor:
         """Draw a mask (n_samples, n_may_fail): True where a modality fails."""
         n_samples, n_may_fail = len(like), len(may_fail)
         n_corrupted = self.n_corrupted
@@ -289,64 +359,8 @@ class Corruption(BaseEstimator, ABC):
         return failing
 
 
-def is_number(value, kind=Real):
-    """Tell whether value is a finite number of the kind, and no bool."""
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_frame(X):
-    return hasattr(X, "columns")
-
-
-def _read(X, columns, name="X"):
-    """Read the columns of a table as a float array of its own memory."""
-    if hasattr(X, "iloc"):
-        block = X.iloc[:, columns]
-    elif _is_frame(X):
-        block = X[:, columns.tolist()]
-    else:
-        block = check_array(X, dtype=None, ensure_all_finite=False, input_name=name)[:, columns]
-    return check_array(
-        block,
-        dtype=[np.float64, np.float32],
-        ensure_all_finite="allow-nan",
-        input_name=name,
-        copy=True,
-    )
-
-
-def _check_reference(reference, X):
-    """Raise ValueError if the reference rows are not a table like X."""
-    shape = np.shape(reference)
-    if len(shape) != 2 or shape[1] != X.shape[1]:
-        raise ValueError(
-            f"reference must be a table with the {X.shape[1]} columns of X, got shape {shape}."
-        )
-    if _is_frame(reference) and _is_frame(X) and list(reference.columns) != list(X.columns):
-        raise ValueError(
-            f"reference must have the columns of X in the same order: expected {list(X.columns)}, "
-            f"got {list(reference.columns)}."
-        )
-
-
-def _split(block, columns):
-    widths = [len(c) for c in columns]
-    return list(torch.from_numpy(block).split(widths, dim=1))
-
-
-def _replace_columns(X, columns, values):
-    """Copy X with new values in some columns, in the type of X."""
-    if not _is_frame(X):
-        X = X.copy()
-        X[:, columns] = values
-        return X
-    if hasattr(X, "isetitem"):
-        X = X.copy()
-        for column, new in zip(columns, values.T, strict=True):
-            dtype = np.float32 if X.dtypes.iloc[column] == np.float32 else values.dtype
-            X.isetitem(column, new.astype(dtype))
-        return X
-    series = [X.to_series(int(column)) for column in columns]
-    return X.with_columns(
-        [type(old)(old.name, new.copy()) for old, new in zip(series, values.T, strict=True)]
-    )
+def is_number(value: Any, kind: type = Real) -> bool:
+    """Tell whether a value is a finite number of a kind, and not a bool."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        return False
+    return math.isfinite(value)  # type: ignore[arg-type]

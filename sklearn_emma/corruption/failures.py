@@ -1,34 +1,37 @@
-"""What can befall a modality: noise, missing values, swapped rows, stuck sensors, drift, scaling.
+"""How a modality fails: noise, missing values, swapped samples, stuck sensors, drift, scaling.
 
-A corruption does two things: it draws which modalities of which rows fail, and it says what
-becomes of their values. The first is the same for all of them and lives in :class:`Corruption`;
-the second is one short method per class here. Both work on torch tensors, on the device where the
-tensors are and without a Python loop over rows, so that a network can be trained on corruption
-drawn afresh every time (:meth:`Corruption.corrupt_tensors`); arrays and DataFrames go
-through the same code (:meth:`Corruption.corrupt`).
+A corruption does two things: it draws which modalities of which samples fail, and it says what
+values they take. The first is the same for all of them and lives in :class:`Corruption`; the second
+is one short method per class here. Both work on torch tensors, on the device where the tensors are
+and without a Python loop over samples, so that a network can be trained on corruption drawn afresh
+every time (:meth:`Corruption.corrupt_tensors`); arrays and DataFrames go through the same code
+(:meth:`Corruption.corrupt`).
 """
 
 import math
+from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sklearn_emma.corruption.base import Corruption, is_number
 
 
 class Noise(Corruption):
-    """Gaussian noise in units of each column's standard deviation.
+    """Gaussian noise in units of each feature's standard deviation.
 
     Parameters
     ----------
     sigma : float or (float, float), default=0.5
-        Standard deviation of the noise, in standard deviations of the column in the reference
-        rows. For a pair (low, high) every row draws its own: log-uniformly if ``low > 0``,
+        Standard deviation of the noise, in standard deviations of the feature in the reference
+        samples. For a pair (low, high) every sample draws its own: log-uniformly if ``low > 0``,
         uniformly if ``low == 0``.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the rows, and which of them may. See
+        How many modalities fail, in which fraction of the samples, and which of them may. See
         :class:`Corruption`.
 
     Examples
@@ -41,18 +44,27 @@ class Noise(Corruption):
     array([20., 20.])
     """
 
-    def __init__(self, sigma=0.5, *, n_corrupted=None, fraction=None, only=None):
+    def __init__(
+        self,
+        sigma: float | tuple[float, float] = 0.5,
+        *,
+        n_corrupted: int | None = None,
+        fraction: float | None = None,
+        only: str | Sequence[str] | None = None,
+    ) -> None:
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.sigma = sigma
 
-    def _check_params(self):
+    def _check_params(self) -> None:
         if _check_range("sigma", self.sigma)[0] < 0:
             raise ValueError(f"sigma={self.sigma!r} must not be negative.")
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         low, high = _check_range("sigma", self.sigma)
         if low == high:
-            sigma = low
+            sigma: float | Tensor = low
         elif low > 0:
             sigma = _uniform(x, math.log(low), math.log(high), generator).exp()
         else:
@@ -63,18 +75,18 @@ class Noise(Corruption):
 class NoiseSNR(Corruption):
     """Gaussian noise by signal-to-noise ratio.
 
-    The noise has the standard deviation ``std * 10 ** (-snr_db / 20)``, with that of the column in
-    the reference rows as the signal: at 0 dB signal and noise are equally strong, at 20 dB the
+    The noise has the standard deviation ``std * 10 ** (-snr_db / 20)``, with that of the feature in
+    the reference samples as the signal: at 0 dB signal and noise are equally strong, at 20 dB the
     signal is ten times as strong.
 
     Parameters
     ----------
     snr_db : float or (float, float), default=6.0
-        Signal-to-noise ratio in decibels. For a pair (low, high) every row draws its own,
+        Signal-to-noise ratio in decibels. For a pair (low, high) every sample draws its own,
         uniformly.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the rows, and which of them may. See
+        How many modalities fail, in which fraction of the samples, and which of them may. See
         :class:`Corruption`.
 
     Examples
@@ -87,17 +99,26 @@ class NoiseSNR(Corruption):
     array([1., 1.])
     """
 
-    def __init__(self, snr_db=6.0, *, n_corrupted=None, fraction=None, only=None):
+    def __init__(
+        self,
+        snr_db: float | tuple[float, float] = 6.0,
+        *,
+        n_corrupted: int | None = None,
+        fraction: float | None = None,
+        only: str | Sequence[str] | None = None,
+    ) -> None:
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.snr_db = snr_db
 
-    def _check_params(self):
+    def _check_params(self) -> None:
         _check_range("snr_db", self.snr_db)
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         low, high = _check_range("snr_db", self.snr_db)
         if low == high:
-            sigma = 10 ** (-low / 20)
+            sigma: float | Tensor = 10 ** (-low / 20)
         else:
             sigma = 10 ** (_uniform(x, low, high, generator) / -20)
         return torch.addcmul(x, _normal(x, generator), std * sigma)
@@ -109,7 +130,7 @@ class Missing(Corruption):
     Parameters
     ----------
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the rows, and which of them may. See
+        How many modalities fail, in which fraction of the samples, and which of them may. See
         :class:`Corruption`.
 
     Examples
@@ -122,20 +143,22 @@ class Missing(Corruption):
 
     _uses_reference = False
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         return torch.full_like(x, math.nan)
 
 
 class Swapped(Corruption):
-    """The modality's values of another row: plausible by themselves, wrong in company.
+    """The modality's values of another sample: usual by themselves, unusual beside the others.
 
-    Donors are drawn uniformly from the reference rows; the gaps of a donor come with it. A row
-    that draws a donor equal to itself takes the one after it.
+    Donors are drawn uniformly from the reference samples; the missing values of a donor come with
+    it. A sample that draws a donor equal to itself takes the one after it.
 
     Parameters
     ----------
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the rows, and which of them may. See
+        How many modalities fail, in which fraction of the samples, and which of them may. See
         :class:`Corruption`.
 
     Examples
@@ -146,30 +169,32 @@ class Swapped(Corruption):
            [1., 2.]])
     """
 
-    def _fail(self, x, mean, std, rows, generator):
-        n_rows = len(rows)
-        if n_rows < 2:
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        n_donors = len(rows)
+        if n_donors < 2:
             raise ValueError(
-                f"Swapped takes a modality's values from another row, but the reference has "
-                f"{n_rows} row(s) with values in it. Pass at least two reference rows."
+                f"Swapped takes a modality's values from another sample, but the reference has "
+                f"{n_donors} sample(s) with values in it. Pass at least two reference samples."
             )
-        donor = torch.randint(n_rows, (len(x),), generator=generator, device=x.device)
+        donor = torch.randint(n_donors, (len(x),), generator=generator, device=x.device)
         values = rows[donor]
         same = ((values == x) | (values.isnan() & x.isnan())).all(1, keepdim=True)
-        return torch.where(same, rows[(donor + 1) % n_rows], values)
+        return torch.where(same, rows[(donor + 1) % n_donors], values)
 
 
 class Stuck(Corruption):
-    """A sensor that keeps showing one value: all failing rows of a call take the same.
+    """A sensor that keeps showing one value: all failing samples of a call take the same.
 
     Parameters
     ----------
     value : float, default=None
-        The value of all columns. None draws, in every call and for every modality, one reference
-        row and takes its values.
+        The value of all features. None draws, in every call and for every modality, one reference
+        sample and takes its values.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the rows, and which of them may. See
+        How many modalities fail, in which fraction of the samples, and which of them may. See
         :class:`Corruption`.
 
     Examples
@@ -181,45 +206,54 @@ class Stuck(Corruption):
            [5., 6.]])
     """
 
-    def __init__(self, value=None, *, n_corrupted=None, fraction=None, only=None):
+    def __init__(
+        self,
+        value: float | None = None,
+        *,
+        n_corrupted: int | None = None,
+        fraction: float | None = None,
+        only: str | Sequence[str] | None = None,
+    ) -> None:
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.value = value
 
     @property
-    def _uses_reference(self):
+    def _uses_reference(self) -> bool:
         return self.value is None
 
-    def _check_params(self):
+    def _check_params(self) -> None:
         if self.value is not None and not is_number(self.value):
             raise ValueError(
                 f"value={self.value!r} must be None or a finite number. For NaN use Missing."
             )
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         if self.value is not None:
             return torch.full_like(x, self.value)
         if len(rows) == 0:
-            raise ValueError("Stuck takes the values of a reference row, but there is none.")
+            raise ValueError("Stuck takes the values of a reference sample, but there is none.")
         return rows[torch.randint(len(rows), (1,), generator=generator, device=x.device)]
 
 
 class Drift(Corruption):
-    """An offset of all columns of the modality, upwards or downwards.
+    """An offset of all features of the modality, upwards or downwards.
 
-    ``offset * t`` standard deviations are added to or subtracted from every column.
+    ``offset * t`` standard deviations are added to or subtracted from every feature.
 
     Parameters
     ----------
     offset : float, default=2.0
-        Largest offset, in standard deviations of each column in the reference rows.
+        Largest offset, in standard deviations of each feature in the reference samples.
 
     ordered : bool, default=False
-        If False, every row draws its own t, uniform in (0, 1], and its own sign. If True, rows are
-        in order of time: t grows linearly to 1 at the last row, and the sign is drawn once
-        per call and modality.
+        If False, every sample draws its own t, uniform in (0, 1], and its own sign. If True,
+        samples are in order of time: t grows linearly to 1 at the last one, and the sign is drawn
+        once per call and modality.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the rows, and which of them may. See
+        How many modalities fail, in which fraction of the samples, and which of them may. See
         :class:`Corruption`.
 
     Examples
@@ -230,18 +264,28 @@ class Drift(Corruption):
     array([-1.,  0., -3., -2.])
     """
 
-    def __init__(self, offset=2.0, ordered=False, *, n_corrupted=None, fraction=None, only=None):
+    def __init__(
+        self,
+        offset: float = 2.0,
+        ordered: bool = False,
+        *,
+        n_corrupted: int | None = None,
+        fraction: float | None = None,
+        only: str | Sequence[str] | None = None,
+    ) -> None:
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.offset = offset
         self.ordered = ordered
 
-    def _check_params(self):
+    def _check_params(self) -> None:
         if not is_number(self.offset) or self.offset <= 0:
             raise ValueError(f"offset={self.offset!r} must be a positive number.")
         if not isinstance(self.ordered, (bool, np.bool_)):
             raise ValueError(f"ordered={self.ordered!r} must be True or False.")
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         n_samples = len(x)
         if self.ordered:
             time = torch.arange(1, n_samples + 1, dtype=x.dtype, device=x.device) / n_samples
@@ -260,10 +304,10 @@ class Scaling(Corruption):
     Parameters
     ----------
     factor : float, default=3.0
-        Largest factor. Every row draws its own, log-uniformly from ``[1 / factor, factor]``.
+        Largest factor. Every sample draws its own, log-uniformly from ``[1 / factor, factor]``.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the rows, and which of them may. See
+        How many modalities fail, in which fraction of the samples, and which of them may. See
         :class:`Corruption`.
 
     Examples
@@ -275,33 +319,42 @@ class Scaling(Corruption):
            [ 0.88, 10.88]])
     """
 
-    def __init__(self, factor=3.0, *, n_corrupted=None, fraction=None, only=None):
+    def __init__(
+        self,
+        factor: float = 3.0,
+        *,
+        n_corrupted: int | None = None,
+        fraction: float | None = None,
+        only: str | Sequence[str] | None = None,
+    ) -> None:
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.factor = factor
 
-    def _check_params(self):
+    def _check_params(self) -> None:
         if not is_number(self.factor) or self.factor <= 1:
             raise ValueError(f"factor={self.factor!r} must be a number larger than 1.")
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         bound = math.log(self.factor)
         return torch.addcmul(mean, x - mean, _uniform(x, -bound, bound, generator).exp())
 
 
 class Mixture(Corruption):
-    """One of several corruptions, drawn for every failing modality of every corrupted row.
+    """One of several corruptions, drawn for every failing modality of every corrupted sample.
 
     Parameters
     ----------
     corruptions : list of Corruption
-        What may happen. Their own `n_corrupted`, `fraction` and `only` do not matter: those of the
-        mixture rule.
+        The corruptions. Their own `n_corrupted`, `fraction` and `only` are ignored: those of the
+        mixture apply.
 
     probabilities : list of float, default=None
         Probability of each corruption, summing to one. None stands for equal probabilities.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the rows, and which of them may. See
+        How many modalities fail, in which fraction of the samples, and which of them may. See
         :class:`Corruption`.
 
     Examples
@@ -316,17 +369,23 @@ class Mixture(Corruption):
     """
 
     def __init__(
-        self, corruptions, probabilities=None, *, n_corrupted=None, fraction=None, only=None
-    ):
+        self,
+        corruptions: Sequence[Corruption],
+        probabilities: Sequence[float] | None = None,
+        *,
+        n_corrupted: int | None = None,
+        fraction: float | None = None,
+        only: str | Sequence[str] | None = None,
+    ) -> None:
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
         self.corruptions = corruptions
         self.probabilities = probabilities
 
     @property
-    def _uses_reference(self):
-        return any(corruption._uses_reference for corruption in self.corruptions)
+    def _uses_reference(self) -> bool:
+        return any(corruption.uses_reference for corruption in self.corruptions)
 
-    def _check_params(self):
+    def _check_params(self) -> None:
         members = self.corruptions
         if not isinstance(members, (list, tuple)) or not members:
             raise ValueError(f"corruptions={members!r} must be a list of at least one corruption.")
@@ -335,7 +394,7 @@ class Mixture(Corruption):
                 raise ValueError(
                     f"corruptions must hold instances such as Noise(0.5), got {corruption!r}."
                 )
-            corruption._check_params()
+            corruption.check_params()
         if self.probabilities is None:
             return
         weights = list(self.probabilities)
@@ -349,7 +408,9 @@ class Mixture(Corruption):
                 f"probabilities={self.probabilities!r} must be non-negative and sum to 1."
             )
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> Tensor:
         probabilities = self.probabilities
         if probabilities is None:
             probabilities = [1 / len(self.corruptions)] * len(self.corruptions)
@@ -361,25 +422,27 @@ class Mixture(Corruption):
             if p > 0
         ]
         u = _uniform(x, 0, 1, generator)
-        failed = None
+        failed: Tensor | None = None
         for corruption, below in reversed(members):
-            values = corruption._fail(x, mean, std, rows, generator)
+            values = corruption.fail(x, mean, std, rows, generator)
             failed = values if failed is None else torch.where(u < below, values, failed)
+        assert failed is not None  # the probabilities sum to one
         return failed
 
 
-def _normal(x, generator):
+def _normal(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw standard normal numbers in the shape of x."""
     return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
 
 
-def _uniform(x, low, high, generator):
-    """Draw one number per row from U[low, high), as a column."""
+def _uniform(x: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Draw one number per sample from U[low, high), as a column."""
     u = torch.rand(len(x), 1, generator=generator, dtype=x.dtype, device=x.device)
     return u * (high - low) + low
 
 
-def _check_range(name, value):
-    """Give (low, high) for a number or an ascending pair of numbers."""
+def _check_range(name: str, value: Any) -> Sequence[float]:
+    """Return (low, high) for a number or an ascending pair of numbers."""
     pair = value if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(map(is_number, pair)) or pair[0] > pair[1]:
         raise ValueError(

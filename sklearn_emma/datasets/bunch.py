@@ -1,12 +1,23 @@
 """The one form in which every classification data set of the package is returned."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
 
-def make_bunch(frame, target, *, target_names, descr, return_X_y, as_frame, **extra):
-    """Give a data set as scikit-learn does, with its modalities.
+def make_bunch(
+    frame: pd.DataFrame,
+    target: np.ndarray,
+    *,
+    target_names: list[str],
+    descr: str,
+    return_X_y: bool,
+    as_frame: bool,
+    **extra: Any,
+) -> Any:
+    """Return a data set as scikit-learn does, with its modalities.
 
     Parameters
     ----------
@@ -17,7 +28,7 @@ def make_bunch(frame, target, *, target_names, descr, return_X_y, as_frame, **ex
     target_names : list of str
         Name of each class.
     descr : str
-        What the data are.
+        Description of the data.
     return_X_y : bool
         Whether to return only the data and the target.
     as_frame : bool
@@ -30,7 +41,7 @@ def make_bunch(frame, target, *, target_names, descr, return_X_y, as_frame, **ex
     data : Bunch or tuple of (data, target)
         As documented by the functions of :mod:`sklearn_emma.datasets`.
     """
-    modalities = {}
+    modalities: dict[str, list] = {}
     for position, column in enumerate(frame.columns):
         name = column.partition("__")[0]
         modalities.setdefault(name, []).append(column if as_frame else position)

@@ -1,5 +1,8 @@
 """Data sets that are downloaded once and kept, or read from a local copy."""
 
+import os
+from typing import Any
+
 from sklearn_emma.datasets.bunch import make_bunch
 from sklearn_emma.datasets.retrieve import (
     Source,
@@ -46,8 +49,13 @@ MFEAT = Source(
 
 
 def fetch_htru2(
-    *, data_home=None, download_if_missing=True, path=None, return_X_y=False, as_frame=True
-):
+    *,
+    data_home: str | os.PathLike | None = None,
+    download_if_missing: bool = True,
+    path: str | os.PathLike | None = None,
+    return_X_y: bool = False,
+    as_frame: bool = True,
+) -> Any:
     """Load HTRU2, pulsar candidates of the High Time Resolution Universe survey.
 
     Each candidate is described by mean, standard deviation, excess kurtosis and skewness of two
@@ -60,9 +68,9 @@ def fetch_htru2(
     data_home : str or path-like, default=None
         Folder to keep downloads in; None takes scikit-learn's, ``~/scikit_learn_data``.
     download_if_missing : bool, default=True
-        If False, raise an OSError instead of downloading what is not at hand.
+        If False, raise an OSError instead of downloading a missing file.
     path : str or path-like, default=None
-        A local copy, or the folder it is in: ``htru2.csv``, with a line of column names, or
+        A local copy, or the folder it is in: ``htru2.csv``, with a header of column names, or
         ``htru2.zip`` as UCI serves it. None looks in the folder that the environment variable
         ``SKLEARN_EMMA_DATA`` names, then among the downloads.
     return_X_y : bool, default=False
@@ -99,9 +107,9 @@ def fetch_htru2(
     Raises
     ------
     OSError
-        If there is no such file, the download fails, or one is needed and not allowed.
+        If `path` has no such file, or a download fails or is needed but not allowed.
     ValueError
-        If the file is not, or no longer, the data set.
+        If the file is damaged, or is another one.
     ImportError
         If a download is needed and pooch is not installed.
 
@@ -140,8 +148,13 @@ def fetch_htru2(
 
 
 def fetch_mfeat(
-    *, data_home=None, download_if_missing=True, path=None, return_X_y=False, as_frame=True
-):
+    *,
+    data_home: str | os.PathLike | None = None,
+    download_if_missing: bool = True,
+    path: str | os.PathLike | None = None,
+    return_X_y: bool = False,
+    as_frame: bool = True,
+) -> Any:
     """Load the multiple features data set: handwritten digits in six descriptions.
 
     2,000 digits from Dutch utility maps, 200 of each, are described by six modalities: Fourier
@@ -154,9 +167,9 @@ def fetch_mfeat(
     data_home : str or path-like, default=None
         Folder to keep downloads in; None takes scikit-learn's, ``~/scikit_learn_data``.
     download_if_missing : bool, default=True
-        If False, raise an OSError instead of downloading what is not at hand.
+        If False, raise an OSError instead of downloading a missing file.
     path : str or path-like, default=None
-        A local copy, or the folder it is in: ``mfeat.csv.gz``, with a line of column names, or
+        A local copy, or the folder it is in: ``mfeat.csv.gz``, with a header of column names, or
         ``multiple+features.zip`` as UCI serves it. None looks in the folder that the environment
         variable ``SKLEARN_EMMA_DATA`` names, then among the downloads.
     return_X_y : bool, default=False
@@ -193,9 +206,9 @@ def fetch_mfeat(
     Raises
     ------
     OSError
-        If there is no such file, the download fails, or one is needed and not allowed.
+        If `path` has no such file, or a download fails or is needed but not allowed.
     ValueError
-        If the file is not, or no longer, the data set.
+        If the file is damaged, or is another one.
     ImportError
         If a download is needed and pooch is not installed.
 

@@ -1,12 +1,14 @@
 """Real data that come with scikit-learn, their columns grouped in modalities."""
 
+from typing import Any
+
 import pandas as pd
 from sklearn.datasets import load_breast_cancer
 
 from sklearn_emma.datasets.bunch import make_bunch
 
 
-def load_breast_cancer_modalities(*, return_X_y=False, as_frame=True):
+def load_breast_cancer_modalities(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load the Wisconsin breast cancer data as three modalities.
 
     Ten properties of the cell nuclei in a picture (radius, texture, perimeter, area,
@@ -14,8 +16,8 @@ def load_breast_cancer_modalities(*, return_X_y=False, as_frame=True):
     given three times: as the mean over the nuclei, its standard error, and the mean of the three
     worst (largest) values. These three are the modalities `mean`, `error` and `worst`.
 
-    Unlike in :func:`sklearn.datasets.load_breast_cancer`, **malignant is 1**, the class to be
-    found, so that F1, precision and recall speak of tumours missed and falsely suspected.
+    Unlike in :func:`sklearn.datasets.load_breast_cancer`, **malignant is 1**, the positive class of
+    F1, precision and recall.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ def load_breast_cancer_modalities(*, return_X_y=False, as_frame=True):
     )
 
 
-def _prefixed(column):
+def _prefixed(column: str) -> str:
     """Rename "mean concave points" to "mean__concave_points", "area error" to "error__area"."""
     words = column.split()
     if words[-1] == "error":

@@ -1,10 +1,10 @@
-"""How the file of a data set is found, downloaded, read and checked.
+"""The file of a data set: find it, download it, read it and check it.
 
 A file is taken from, in this order: the `path` argument, the folder that the environment variable
 SKLEARN_EMMA_DATA names, the cache below scikit-learn's data home, the UCI Machine Learning
-Repository. It is either the CSV file that circulates, whose bytes are known and checked by
-SHA-256, or the archive as UCI serves it. UCI publishes no checksums, so of its archives the
-content is checked: rows, columns, values that are numbers, and the number of samples per class.
+Repository. It is either a CSV file whose SHA-256 is known and checked, or the archive as UCI
+serves it. UCI publishes no checksums, so of its archives the content is checked: samples, columns,
+values that are numbers, and the number of samples per class.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ class Source:
     name : str
         The data set's name, for messages.
     csv : str
-        Name of the CSV file: a line of column names, the class in the last column.
+        Name of the CSV file, with a header of column names and the class in the last column.
     csv_sha256 : str
         Its checksum.
     archive : str
@@ -55,14 +56,19 @@ class Source:
     csv: str
     csv_sha256: str
     archive: str
-    read_archive: Callable
+    read_archive: Callable[[zipfile.ZipFile], pd.DataFrame]
     url: str
-    columns: tuple
-    class_counts: tuple
+    columns: tuple[str, ...]
+    class_counts: tuple[int, ...]
 
 
-def retrieve(source, path=None, data_home=None, download_if_missing=True):
-    """Find a data set, downloading it if need be, and read it.
+def retrieve(
+    source: Source,
+    path: str | os.PathLike | None = None,
+    data_home: str | os.PathLike | None = None,
+    download_if_missing: bool = True,
+) -> tuple[pd.DataFrame, np.ndarray, Path]:
+    """Find a data set, downloading it if necessary, and read it.
 
     Parameters
     ----------
@@ -82,7 +88,7 @@ def retrieve(source, path=None, data_home=None, download_if_missing=True):
     target : ndarray of shape (n_samples,)
         The classes.
     file : Path
-        What was read.
+        The file that was read.
     """
     file = _find_local(source, path)
     if file is None:
@@ -104,7 +110,7 @@ def retrieve(source, path=None, data_home=None, download_if_missing=True):
     return frame, target, file
 
 
-def read_htru2_archive(archive):
+def read_htru2_archive(archive: zipfile.ZipFile) -> pd.DataFrame:
     """Read HTRU_2.csv, which has no column names.
 
     Parameters
@@ -120,8 +126,8 @@ def read_htru2_archive(archive):
     return pd.read_csv(_open_member(archive, "HTRU_2.csv"), header=None)
 
 
-def read_mfeat_archive(archive):
-    """Read one file per modality, their rows being the same digits, 200 of each in order.
+def read_mfeat_archive(archive: zipfile.ZipFile) -> pd.DataFrame:
+    """Read one file per modality, with the same samples in each: 200 of each digit, in order.
 
     Parameters
     ----------
@@ -137,26 +143,26 @@ def read_mfeat_archive(archive):
         pd.read_csv(_open_member(archive, f"mfeat-{features}"), sep=r"\s+", header=None)
         for features in ("fou", "fac", "kar", "pix", "zer", "mor")
     ]
-    digits = pd.Series(np.arange(len(blocks[0])) // 200)
+    digits = pd.DataFrame(np.arange(len(blocks[0])) // 200)
     return pd.concat([*blocks, digits], axis=1, ignore_index=True)
 
 
-def _open_member(archive, name):
-    """Open a file in an archive, in whatever folder of it."""
+def _open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """Open a file in an archive, in any of its folders."""
     for member in archive.namelist():
         if PurePosixPath(member).name == name:
             return archive.open(member)
     raise ValueError(f"there is no {name} in it")
 
 
-def _find_local(source, path):
-    """Find a local copy, None if there is none and none was promised."""
+def _find_local(source: Source, path: str | os.PathLike | None) -> Path | None:
+    """Find a local copy; None if there is none and `path` names none."""
     if path is not None:
-        path = Path(path).expanduser()
-        file = _find_in_folder(source, path) if path.is_dir() else path
+        place = Path(path).expanduser()
+        file = _find_in_folder(source, place) if place.is_dir() else place
         if file is None or not file.is_file():
             raise FileNotFoundError(
-                f"path={str(path)!r} has no copy of {source.name}. Expected {source.csv} or "
+                f"path={str(place)!r} has no copy of {source.name}. Expected {source.csv} or "
                 f"{source.archive}, or a folder with one of them."
             )
         return file
@@ -171,15 +177,16 @@ def _find_local(source, path):
     return _find_in_folder(source, Path(folder))
 
 
-def _find_in_folder(source, folder):
+def _find_in_folder(source: Source, folder: Path) -> Path | None:
+    """Return the CSV file or else the archive in a folder, None if it has neither."""
     for name in (source.csv, source.archive):
         if (folder / name).is_file():
             return folder / name
     return None
 
 
-def _download(source, file):
-    """Download an archive beside its final place; move it there once it is whole and right."""
+def _download(source: Source, file: Path) -> None:
+    """Download an archive to a folder beside `file`; move it to `file` once it is checked."""
     try:
         import pooch
     except ImportError as error:
@@ -209,15 +216,16 @@ def _download(source, file):
         os.replace(part, file)
 
 
-def _offline_advice(source):
+def _offline_advice(source: Source) -> str:
+    """Write out what to do without a download, for messages."""
     return (
-        f"get {source.archive} or {source.csv} by other means and name it with path=, or its "
-        f"folder with the environment variable {ENVIRONMENT_VARIABLE}."
+        f"get {source.archive} or {source.csv} by other means and pass it as path, or set its "
+        f"folder as the environment variable {ENVIRONMENT_VARIABLE}."
     )
 
 
-def _read(source, file):
-    """Read and check a CSV file or archive; a ValueError tells what is wrong with it."""
+def _read(source: Source, file: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """Read and check a CSV file or archive; raise ValueError if it is not the data set."""
     if not zipfile.is_zipfile(file):
         _check_sha256(source, file)
         return _check_content(source, pd.read_csv(file))
@@ -229,7 +237,8 @@ def _read(source, file):
     return _check_content(source, table)
 
 
-def _check_sha256(source, file):
+def _check_sha256(source: Source, file: Path) -> None:
+    """Raise ValueError unless a CSV file has the checksum of the data set."""
     with open(file, "rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != source.csv_sha256:
@@ -239,12 +248,12 @@ def _check_sha256(source, file):
         )
 
 
-def _check_content(source, table):
-    """Check size, values and classes; give the columns their names."""
-    n_rows, n_columns = sum(source.class_counts), len(source.columns) + 1
-    if table.shape != (n_rows, n_columns):
+def _check_content(source: Source, table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Check size, values and classes; name the columns."""
+    n_samples, n_columns = sum(source.class_counts), len(source.columns) + 1
+    if table.shape != (n_samples, n_columns):
         raise ValueError(
-            f"expected {n_rows} rows and {n_columns} columns, found {table.shape[0]} and "
+            f"expected {n_samples} samples and {n_columns} columns, found {table.shape[0]} and "
             f"{table.shape[1]}"
         )
     values = table.to_numpy(dtype=np.float64)

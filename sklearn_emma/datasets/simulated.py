@@ -1,6 +1,8 @@
 """Simulated data: a classification task in modalities, and curves in the plane."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,23 +12,23 @@ from sklearn_emma.datasets.bunch import make_bunch
 
 
 def make_multimodal_classification(
-    n_samples=500,
+    n_samples: int = 500,
     *,
-    n_modalities=3,
-    n_features=5,
-    n_classes=2,
-    relevance=1.0,
-    redundancy=0.5,
-    separation=3.0,
-    weights=None,
-    random_state=None,
-    return_X_y=False,
-    as_frame=True,
-):
+    n_modalities: int = 3,
+    n_features: Any = 5,
+    n_classes: int = 2,
+    relevance: Any = 1.0,
+    redundancy: float = 0.5,
+    separation: float = 3.0,
+    weights: Any = None,
+    random_state: Any = None,
+    return_X_y: bool = False,
+    as_frame: bool = True,
+) -> Any:
     r"""Generate a classification task whose columns come in modalities.
 
-    How much each modality tells of the class, and how much of that the others tell too, is
-    chosen, and the best accuracy that can be reached is known.
+    The information of each modality about the class, and its redundancy with the other modalities,
+    are parameters; the best possible accuracy is known.
 
     Parameters
     ----------
@@ -39,18 +41,18 @@ def make_multimodal_classification(
     n_classes : int, default=2
         Number of classes, K.
     relevance : float or array-like of shape (n_modalities,), default=1.0
-        How much each modality tells of the class, :math:`r_i` in [0, 1]: at 0 it is noise.
+        Information of each modality about the class, :math:`r_i` in [0, 1]: at 0 it is noise.
     redundancy : float, default=0.5
-        How much of what the modalities tell of the class they have in common, q in [0, 1]: at
-        0 they err independently of each other and each adds to the others, at 1 they all show
-        the same thing and the best of them is as good as all together.
+        Share of that information that the modalities have in common, q in [0, 1]: at 0 their errors
+        are independent and each modality adds information, at 1 they hold the same information and
+        the best of them is as good as all together.
     separation : float, default=3.0
         Distance between any two class centres, :math:`\delta \ge 0`, in within-class standard
         deviations of a modality of relevance 1.
     weights : array-like of shape (n_classes,), default=None
         Proportions of the classes, adding up to 1. None makes them equal.
     random_state : int, RandomState instance or None, default=None
-        Determines everything that is drawn. Pass an int for reproducible output.
+        Determines all random numbers. Pass an int for reproducible output.
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=True
@@ -88,9 +90,9 @@ def make_multimodal_classification(
     Notes
     -----
     The classes y appear in the proportions of `weights`. Their centres :math:`\mu_y` are the
-    corners of a regular simplex with edges of length 1 in K - 1 dimensions. What modality i
-    sees of a sample is a noisy copy of its class, of which part of the noise is common to all
-    modalities, and of which relevance lets only so much through:
+    corners of a regular simplex with edges of length 1 in K - 1 dimensions. Modality i holds a
+    noisy copy of the class of a sample. Part of the noise is common to all modalities, and the copy
+    is weighted by the relevance:
 
     .. math::
 
@@ -101,8 +103,8 @@ def make_multimodal_classification(
     with :math:`\varepsilon_0, \varepsilon_i, \eta_i, \xi_i` independent standard normal and
     :math:`Q_i` a random rotation that spreads the K - 1 informative dimensions and the
     :math:`D_i - K + 1` others, :math:`\xi_i`, over the columns. (If :math:`D_i < K - 1`, the
-    columns are the first :math:`D_i` of the rotated ones, and something is lost.) So every
-    column has unit variance within its class, whatever is chosen, and a modality's relevance
+    columns are the first :math:`D_i` of the rotated ones, and information is lost.) So every
+    column has unit variance within its class, whatever the parameters, and a modality's relevance
     does not depend on `redundancy`.
 
     For two equally frequent classes the best accuracy from modality i alone is
@@ -144,9 +146,9 @@ def make_multimodal_classification(
     common = rng.standard_normal((n_samples, n_latent))
     blocks = []
     for r, width in zip(relevance, n_features, strict=True):
-        own, veil = rng.standard_normal((2, n_samples, n_latent))
+        own, eta = rng.standard_normal((2, n_samples, n_latent))
         z = centres + np.sqrt(redundancy) * common + np.sqrt(1 - redundancy) * own
-        h = r * z + np.sqrt(1 - r**2) * veil
+        h = r * z + np.sqrt(1 - r**2) * eta
         xi = rng.standard_normal((n_samples, max(width - n_latent, 0)))
         rotation = _random_rotation(max(width, n_latent), rng)
         blocks.append((np.hstack([h, xi]) @ rotation.T)[:, :width])
@@ -167,7 +169,9 @@ def make_multimodal_classification(
     )
 
 
-def make_wave(n_samples=100, *, noise=None, random_state=None):
+def make_wave(
+    n_samples: int = 100, *, noise: float | None = None, random_state: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Draw points from a wave, :math:`(t - \pi, \sin t)` with :math:`t \sim U[0, 2\pi]`.
 
     Parameters
@@ -177,7 +181,7 @@ def make_wave(n_samples=100, *, noise=None, random_state=None):
     noise : float, default=None
         Standard deviation of Gaussian noise added to the points. None adds none.
     random_state : int, RandomState instance or None, default=None
-        Determines what is drawn. Pass an int for reproducible output.
+        Determines all random numbers. Pass an int for reproducible output.
 
     Returns
     -------
@@ -201,7 +205,9 @@ def make_wave(n_samples=100, *, noise=None, random_state=None):
     return _make_curve(lambda t: (t - np.pi, np.sin(t)), n_samples, noise, random_state)
 
 
-def make_circle(n_samples=100, *, noise=None, random_state=None):
+def make_circle(
+    n_samples: int = 100, *, noise: float | None = None, random_state: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Draw points from a circle, :math:`(3 \sin t, 3 \cos t)` with :math:`t \sim U[0, 2\pi]`.
 
     Parameters
@@ -211,7 +217,7 @@ def make_circle(n_samples=100, *, noise=None, random_state=None):
     noise : float, default=None
         Standard deviation of Gaussian noise added to the points. None adds none.
     random_state : int, RandomState instance or None, default=None
-        Determines what is drawn. Pass an int for reproducible output.
+        Determines all random numbers. Pass an int for reproducible output.
 
     Returns
     -------
@@ -236,7 +242,9 @@ def make_circle(n_samples=100, *, noise=None, random_state=None):
     return _make_curve(lambda t: (3 * np.sin(t), 3 * np.cos(t)), n_samples, noise, random_state)
 
 
-def make_spiral(n_samples=100, *, noise=None, random_state=None):
+def make_spiral(
+    n_samples: int = 100, *, noise: float | None = None, random_state: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Draw points from a spiral of two turns.
 
     The points are :math:`\frac{t}{2} (\cos 2t, \sin 2t)` with :math:`t \sim U[0, 2\pi]`.
@@ -248,7 +256,7 @@ def make_spiral(n_samples=100, *, noise=None, random_state=None):
     noise : float, default=None
         Standard deviation of Gaussian noise added to the points. None adds none.
     random_state : int, RandomState instance or None, default=None
-        Determines what is drawn. Pass an int for reproducible output.
+        Determines all random numbers. Pass an int for reproducible output.
 
     Returns
     -------
@@ -275,7 +283,9 @@ def make_spiral(n_samples=100, *, noise=None, random_state=None):
     )
 
 
-def _make_curve(curve, n_samples, noise, random_state):
+def _make_curve(
+    curve: Callable, n_samples: int, noise: float | None, random_state: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw positions uniformly along [0, 2 pi], and the points of `curve` there."""
     _check_count("n_samples", n_samples, 1)
     if noise is not None:
@@ -288,34 +298,36 @@ def _make_curve(curve, n_samples, noise, random_state):
     return X, t
 
 
-def _simplex(n_corners):
-    """Give the corners of a regular simplex with unit edges, centred, (n_corners, n_corners-1)."""
+def _simplex(n_corners: int) -> np.ndarray:
+    """Return the corners of a regular simplex with unit edges, (n_corners, n_corners - 1)."""
     corners = np.eye(n_corners) / np.sqrt(2)
-    corners -= corners.mean(axis=0)
+    corners -= corners.mean(axis=0)  # centred
     # The corners lie in a hyperplane: the axes of that plane are all right singular vectors but
     # the last, whose singular value is zero.
     return corners @ np.linalg.svd(corners)[2][:-1].T
 
 
-def _random_rotation(n_dims, rng):
+def _random_rotation(n_dims: int, rng: np.random.RandomState) -> np.ndarray:
     """Draw an orthogonal matrix, uniformly (Mezzadri 2007: the signs of R's diagonal matter)."""
     Q, R = np.linalg.qr(rng.standard_normal((n_dims, n_dims)))
     return Q * np.sign(np.diag(R))
 
 
-def _check_count(name, value, least):
+def _check_count(name: str, value: Any, least: int) -> None:
+    """Raise ValueError unless a value is an integer of at least `least`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
 
 
-def _check_real(name, value, most):
-    if not isinstance(value, Real) or not 0 <= value <= most or np.isinf(value):
+def _check_real(name: str, value: Any, most: float) -> None:
+    """Raise ValueError unless a value is a finite number from 0 to `most`."""
+    if not isinstance(value, Real) or not 0 <= float(value) <= most or np.isinf(float(value)):
         expected = "finite number of at least 0" if np.isinf(most) else f"number in [0, {most:g}]"
         raise ValueError(f"{name} must be a {expected}, got {value!r}.")
 
 
-def _per_modality(name, value, n_modalities):
-    """Give one value per modality, as a tuple of Python numbers."""
+def _per_modality(name: str, value: Any, n_modalities: int) -> tuple:
+    """Return one value per modality, as a tuple of Python numbers."""
     values = np.asarray(value)
     if values.ndim == 0:
         values = np.full(n_modalities, values)
@@ -327,7 +339,8 @@ def _per_modality(name, value, n_modalities):
     return tuple(values.tolist())
 
 
-def _check_weights(weights, n_classes):
+def _check_weights(weights: Any, n_classes: int) -> np.ndarray:
+    """Return the proportions of the classes; raise ValueError unless they add up to one."""
     if weights is None:
         return np.full(n_classes, 1 / n_classes)
     values = np.asarray(weights, dtype=float)

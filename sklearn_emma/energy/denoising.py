@@ -1,52 +1,54 @@
-"""Stage 1 as a task: the members of an energy learn to undo noise, side by side."""
+"""The objective of stage 1: the members of an energy learn to remove noise."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.engine.objective import Task
+from sklearn_emma.engine.objective import Objective
 from sklearn_emma.nn import DAEEnergy
+from sklearn_emma.nn.module_stack import stack, stack_samples, unstack
 
-# Where lost rows are: uniform within this many scales of the centre, well beyond the training rows.
+# Replaced samples are uniform within this many scales of the centre, well beyond the training data.
 _BOX = 5.0
 
 
 @dataclass(frozen=True)
-class Corruption:
-    """What is done to training rows: noise between two levels, and rows that are lost altogether.
+class TrainingNoise:
+    """What corrupts training samples: noise between two levels, and samples replaced altogether.
 
     Attributes
     ----------
     low, high : float
         Lowest and highest standard deviation of the noise.
-    lost : float
-        Fraction of rows that are put anywhere.
+    replaced : float
+        Fraction of samples that are replaced by uniform ones.
     """
 
     low: float
     high: float
-    lost: float
+    replaced: float
 
     def draw(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Corrupt rows.
+        """Corrupt samples.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows.
+            Clean samples.
         generator : torch.Generator
-            On the device of the rows.
+            On the device of the samples.
 
         Returns
         -------
         corrupted : Tensor of shape (n_samples, n_features)
-            The rows, each with noise of a level of its own.
+            The samples, each with its own level of noise.
         weight : Tensor of shape (n_samples,)
-            How much each counts.
+            Weight of each in the loss.
         """
         low, high = self.low, self.high
         kind: dict[str, Any] = {"generator": generator, "device": x.device, "dtype": x.dtype}
@@ -57,20 +59,20 @@ class Corruption:
             ratio = (torch.rand(len(x), **kind) * math.log(high / low)).exp()
             corrupted = torch.addcmul(x, noise, (low * ratio).unsqueeze(1))
             weight = ratio**-2
-        if self.lost:
-            lost = torch.rand(len(x), **kind) < self.lost
-            anywhere = noise.uniform_(-_BOX, _BOX, generator=generator)
-            corrupted = torch.where(lost.unsqueeze(1), anywhere, corrupted)
-            weight = torch.where(lost, 3.0 * (low / _BOX) ** 2, weight)
+        if self.replaced:
+            replaced = torch.rand(len(x), **kind) < self.replaced
+            uniform = noise.uniform_(-_BOX, _BOX, generator=generator)
+            corrupted = torch.where(replaced.unsqueeze(1), uniform, corrupted)
+            weight = torch.where(replaced, 3.0 * (low / _BOX) ** 2, weight)
         return corrupted, weight
 
-    def mean_level(self) -> float:
+    def mean_weight(self) -> float:
         r"""Return the mean of the weights of :meth:`draw`."""
         noisy = 1.0
         if self.low < self.high:
             ratio = self.low / self.high
             noisy = (1.0 - ratio**2) / (-2.0 * math.log(ratio))
-        return (1.0 - self.lost) * noisy + self.lost * 3.0 * (self.low / _BOX) ** 2
+        return (1.0 - self.replaced) * noisy + self.replaced * 3.0 * (self.low / _BOX) ** 2
 
 
 def denoising_loss(
@@ -84,8 +86,8 @@ def denoising_loss(
         One for each view, or stacked ones.
     robust : sequence of bool
         Which loss each takes.
-    batch : sequence of Tensor of shape (..., n_rows, n_features) or (..., n_rows)
-        Clean rows, corrupted rows and weights of each view, one after another.
+    batch : sequence of Tensor of shape (..., n_batch, n_features) or (..., n_batch)
+        Clean samples, corrupted samples and weights of each view, one after another.
 
     Returns
     -------
@@ -100,84 +102,134 @@ def denoising_loss(
     return torch.stack(losses).sum(0)
 
 
-class Denoising(Task):
+@dataclass(frozen=True)
+class View:
+    """One view of a modality as it is trained.
+
+    Attributes
+    ----------
+    energy : DAEEnergy
+        What to train.
+    samples : Tensor of shape (n_samples, n_features)
+        Training samples, in the coordinates of the view.
+    held_out : Tensor of shape (n_held_out, n_features) or None
+        Samples of the validation loss, whose noise is drawn once.
+    noise : TrainingNoise
+        What the energy learns to remove.
+    robust : bool
+        Whether the loss is the distance, not its square.
+    """
+
+    energy: DAEEnergy
+    samples: Tensor
+    held_out: Tensor | None
+    noise: TrainingNoise
+    robust: bool
+
+
+class Denoising(Objective):
     r"""Minimise :math:`\sum_k \mathrm{mean}\, (w \lVert r_k(\tilde z_k) - z_k \rVert^2)^{p_k/2}`.
 
-    The corrupted row :math:`\tilde z` is z with noise of its own level :math:`\sigma`, log-uniform
-    within the range, and counts :math:`w = (\sigma_{low} / \sigma)^2`: the norm grows as
-    :math:`\sigma^2`, and every level is to matter as much. Small noise shapes the energy near the
-    data, large noise the slopes far away. Some rows are lost altogether, uniform in a box around
-    the data, and count as noise of as much variance.
+    The corrupted sample :math:`\tilde z` is z with noise of its own level :math:`\sigma`,
+    log-uniform within the range, and has the weight :math:`w = (\sigma_{low} / \sigma)^2`: the norm
+    grows as :math:`\sigma^2`, and every level is to matter as much. Small noise shapes the energy
+    near the data, large noise the slopes far away. Some samples are replaced by uniform ones in a
+    box around the data, and count as noise of as much variance.
 
-    With the squared loss p is two, with the robust one p is one: the few rows that nothing
-    explains, outliers among the training rows, then pull no more than any other.
+    With the squared loss p is two, with the robust one p is one: outliers among the training
+    samples then have no more influence than any other sample.
 
     Parameters
     ----------
-    energies : sequence of DAEEnergy
-        What to train.
-    rows : sequence of Tensor of shape (n_samples, n_features)
-        Training rows, in the coordinates of each energy.
+    views : sequence of View
+        Energies, data and noise.
     weight : Tensor of shape (n_samples,)
-        Weights of the rows, of mean one.
-    held_out : sequence of Tensor of shape (n_held_out, n_features) or None
-        Rows of the validation loss, noise drawn once.
-    corruptions : sequence of Corruption
-        What each energy learns to undo.
-    robust : sequence of bool
-        Which loss each takes.
+        Weights of the samples, of mean one.
     generator : torch.Generator
-        On the device of the rows.
+        On the device of the samples.
     """
 
-    def __init__(
-        self,
-        energies: Sequence[DAEEnergy],
-        rows: Sequence[Tensor],
-        weight: Tensor,
-        held_out: Sequence[Tensor] | None,
-        corruptions: Sequence[Corruption],
-        robust: Sequence[bool],
-        generator: torch.Generator,
-    ):
+    def __init__(self, views: Sequence[View], weight: Tensor, generator: torch.Generator):
         super().__init__(generator)
-        self.energies: Any = nn.ModuleList(energies)
-        self.rows = list(rows)
+        self.views = list(views)
+        self.energies: Any = nn.ModuleList(view.energy for view in views)
+        self.robust = [view.robust for view in views]
         self.n_samples = len(weight)
         self.weight = weight
-        self.corruptions = list(corruptions)
-        self.robust = list(robust)
+        held_out = [view.held_out for view in views if view.held_out is not None]
         self.validation = None
-        if held_out is not None:
-            even = torch.ones_like(held_out[0][:, 0])
-            self.validation = self._corrupt(held_out, even)
-        # of a reconstruction that is zero everywhere, or that leaves all the noise
-        ignorant = [
-            corruption.mean_level() * float((weight * x.square().sum(1)).mean())
-            + x.shape[1] * corruption.low**2
-            for x, corruption in zip(self.rows, self.corruptions, strict=True)
-        ]
-        # by Jensen's inequality no less than the mean of roots
-        self.ignorant_loss = sum(
-            math.sqrt(loss) if root else loss for loss, root in zip(ignorant, robust, strict=True)
-        )
+        if held_out:
+            self.validation = self._corrupt(held_out, torch.ones_like(held_out[0][:, 0]))
+        self.baseline_loss = sum(map(self._baseline_loss, views))
 
-    def _corrupt(self, rows: Sequence[Tensor], weight: Tensor) -> list[Tensor]:
-        """Return clean rows, corrupted rows and weights of each member, one after another."""
+    def _baseline_loss(self, view: View) -> float:
+        """Return the loss of a zero reconstruction, or of one that leaves all the noise."""
+        square = float((self.weight * view.samples.square().sum(1)).mean())
+        loss = view.noise.mean_weight() * square + view.samples.shape[1] * view.noise.low**2
+        # by Jensen's inequality no less than the mean of roots
+        return math.sqrt(loss) if view.robust else loss
+
+    def _corrupt(self, samples: Sequence[Tensor], weight: Tensor) -> list[Tensor]:
+        """Return clean samples, corrupted samples and weights of each view, one after another."""
         tensors = []
-        for x, corruption in zip(rows, self.corruptions, strict=True):
-            corrupted, level = corruption.draw(x, self.generator)
+        for x, view in zip(samples, self.views, strict=True):
+            corrupted, level = view.noise.draw(x, self.generator)
             tensors += [x, corrupted, weight * level]
         return tensors
 
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return clean rows, corrupted rows and weights of each member, one after another."""
-        return self._corrupt(self.rows, self.weight)
+        """Return clean samples, corrupted samples and weights of each view, one after another."""
+        return self._corrupt([view.samples for view in self.views], self.weight)
 
     def loss(self, *batch: Tensor) -> Tensor:
-        """Return the sum of the members' losses."""
+        """Return the sum of the views' losses."""
         return denoising_loss(self.energies, self.robust, batch)
 
     def validation_loss(self) -> Tensor | None:
-        """Return the loss on the held-out rows."""
+        """Return the loss of the held-out samples."""
         return None if self.validation is None else self.loss(*self.validation)
+
+
+class StackedDenoising(Objective):
+    """Energies of several modalities, each trained as it would be alone: one batched product.
+
+    Every modality has samples, noise and an order of its own, from its own generator; a step goes
+    through the stacked parameters of all of them.
+
+    Parameters
+    ----------
+    objectives : sequence of Denoising
+        For each modality, of as many samples and energies of the same layers; none holds samples
+        out.
+    """
+
+    def __init__(self, objectives: Sequence[Denoising]):
+        super().__init__(objectives[0].generator)
+        self.objectives = list(objectives)  # not submodules: what is trained are copies
+        self.n_samples = objectives[0].n_samples
+        views = zip(*(objective.energies for objective in objectives), strict=True)
+        self.stacked: Any = nn.ModuleList(map(stack, views))
+        self.baseline_loss = np.array([o.baseline_loss for o in objectives]).tolist()
+
+    def epoch_data(self) -> Sequence[Tensor]:
+        """Return the data of each modality, in its own order: (n_samples, n_modalities, ...)."""
+        each = (objective.shuffled_data() for objective in self.objectives)
+        return [
+            stack_samples(tensors, 1) if tensors[0].ndim > 1 else torch.stack(tensors, 1)
+            for tensors in zip(*each, strict=True)
+        ]
+
+    def shuffled_data(self) -> Sequence[Tensor]:
+        """Return the same, which is shuffled already."""
+        return self.epoch_data()
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Return the loss of each modality."""
+        by_modality = [tensor.transpose(0, 1) for tensor in batch]
+        return denoising_loss(self.stacked, self.objectives[0].robust, by_modality)
+
+    def unstack(self) -> None:
+        """Copy the trained parameters to the energies of the objectives."""
+        views = zip(*(objective.energies for objective in self.objectives), strict=True)
+        for stacked, energies in zip(self.stacked, views, strict=True):
+            unstack(stacked, energies)

@@ -1,21 +1,37 @@
-"""DAEEnergyScorer: stage 1 as a scikit-learn estimator."""
+"""DAEEnergyScorer: energies of modalities as a scikit-learn estimator."""
 
-from functools import partial
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
 from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
-from sklearn_emma.compat import Interval, StrOptions, _fit_context
-from sklearn_emma.energy.readouts import ScoredModalities
+from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
+from sklearn_emma.energy.attribution import attribute, descend
+from sklearn_emma.energy.p_values import conformal_p_values
+from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.reservoir import Reservoir
-from sklearn_emma.energy.training import Architecture, Job, Settings, train_energies
+from sklearn_emma.energy.training import (
+    Architecture,
+    EnergyConfig,
+    EnergyTask,
+    TrainedEnergy,
+    train_energies,
+)
 from sklearn_emma.energy.views import EnergyView, resolve_views
-from sklearn_emma.engine.batches import auto_batch_size
+from sklearn_emma.engine.batches import auto_batch_size, blocks, evaluation_block, precision_of
+from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
-from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.engine.seeding import draw_seed, make_generator
+from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.energy import ACTIVATIONS
@@ -27,8 +43,57 @@ from sklearn_emma.validation import (
     warn_of_constants,
 )
 
+Method = Callable[[EnergyEnsemble, Tensor], Tensor]
 
-class DAEEnergyScorer(ScoredModalities, BaseEstimator):
+
+@dataclass(frozen=True)
+class ScaledEnergy:
+    """The energy of one modality: its potential on the scale of the training data.
+
+    Attributes
+    ----------
+    module : EnergyEnsemble
+        The potential.
+    median, iqr : float
+        Of the potentials of the training samples.
+    """
+
+    module: EnergyEnsemble
+    median: float
+    iqr: float
+
+    def potential(self, x: Tensor) -> Tensor:
+        """Return the energies (n_samples,) of samples (n_samples, n_features)."""
+        return (self.module.potential(x) - self.median) / self.iqr
+
+
+@dataclass(frozen=True)
+class EnergyFit:
+    """A fit that waits for its energies to be trained.
+
+    Attributes
+    ----------
+    scorer : DAEEnergyScorer
+        What is fitted.
+    tasks : list of EnergyTask
+        What is to be trained.
+    table : ndarray of shape (n_samples, n_features)
+        All samples.
+    held_out : ndarray of bool of shape (n_samples,)
+        Those that calibrate.
+    """
+
+    scorer: "DAEEnergyScorer"
+    tasks: list[EnergyTask]
+    table: np.ndarray
+    held_out: np.ndarray
+
+    def finish(self, trained: Sequence[TrainedEnergy]) -> "DAEEnergyScorer":
+        """Store what was trained, and return the fitted scorer."""
+        return self.scorer._store(self.table, self.held_out, trained)
+
+
+class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
     r"""Energy of each modality: how unlike the training rows a row is.
 
     Denoising autoencoders with tied weights learn, modality by modality, to undo noise; their
@@ -167,7 +232,7 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
     array([ 1, -1])
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
         "hidden_layer_sizes": ["array-like"],
@@ -191,27 +256,27 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
 
     def __init__(
         self,
-        modalities=None,
+        modalities: Any = None,
         *,
-        remainder="error",
-        hidden_layer_sizes=(48, 32),
-        activation="tanh",
-        views=("fine", "coarse"),
-        contamination="auto",
-        calibration_fraction=0.1,
-        learning_rate=0.01,
-        max_epochs=100,
-        batch_size="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        buffer_size=10_000,
-        n_jobs=None,
-        device="auto",
-        random_state=None,
-        verbose=False,
-    ):
+        remainder: str = "error",
+        hidden_layer_sizes: Sequence[int] = (48, 32),
+        activation: str = "tanh",
+        views: Any = ("fine", "coarse"),
+        contamination: str | float = "auto",
+        calibration_fraction: float = 0.1,
+        learning_rate: float = 0.01,
+        max_epochs: int = 100,
+        batch_size: int | str = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        buffer_size: int = 10_000,
+        n_jobs: int | None = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int | bool = False,
+    ) -> None:
         self.modalities = modalities
         self.remainder = remainder
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -232,18 +297,20 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    # --- fit ---
+
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DAEEnergyScorer":
         """Learn the energy of each modality.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training rows, finite numbers.
+            Training samples, finite numbers.
         y : None
             Ignored, here for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the training loss; a row of weight zero is left out.
+            Weights of the samples in the training loss; a sample of weight zero is left out.
 
         Returns
         -------
@@ -256,12 +323,34 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
             If X, a parameter or the modalities are not valid, or training diverges.
         """
         with all_or_nothing(self):
-            jobs, finish = self._begin(X, sample_weight)
-            finish(train_energies(jobs, self.n_jobs))
-        return self
+            pending = self.begin_fit(X, sample_weight)
+            return pending.finish(train_energies(pending.tasks, self.n_jobs))
 
-    def _begin(self, X, sample_weight):
-        """Return the trainings that a fit needs, and what finishes the fit with their outcomes."""
+    def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> EnergyFit:
+        """Validate the data of a fit, and return what it has to train.
+
+        It lets the energies of several scorers train together.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Training samples, finite numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        quiet : bool, default=False
+            Whether not to warn of constant columns.
+
+        Returns
+        -------
+        EnergyFit
+            Its ``tasks`` are to be trained, and its ``finish`` completes the fit.
+
+        Raises
+        ------
+        ValueError
+            If X, a parameter or the modalities are not valid.
+        """
+        self._validate_params()
         vars(self).pop("_reservoir", None)
         self._check_parameters()
         table = check_table(self, X, ensure_min_samples=2)
@@ -269,26 +358,28 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
         names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
         self.modality_names_, self.modality_columns_ = names, columns
         table = table[keep]
-        warn_of_constants(table, self, np.concatenate(columns), depth=1)
+        if not quiet:
+            warn_of_constants(table, self, np.concatenate(columns))
         self.n_samples_seen_ = len(table)
         seed = draw_seed(self.random_state)
         held_out = np.random.RandomState(seed).permutation(len(table))
         held_out = held_out < round(self.calibration_fraction * len(table))
-        jobs = self._jobs(table[~held_out], weight[~held_out], len(table), seed, self.max_epochs)
-        return jobs, partial(self._finish, table, held_out)
+        self._check_enough(int((~held_out).sum()), len(table))
+        tasks = self._tasks(table[~held_out], weight[~held_out], seed, self.max_epochs)
+        return EnergyFit(self, tasks, table, held_out)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):
-        """Go on learning from the next rows of a stream.
+    def partial_fit(self, X: Any, y: Any = None) -> "DAEEnergyScorer":
+        """Continue to learn from the next samples of a stream.
 
-        A uniform sample of all rows so far, of at most `buffer_size`, stays with the estimator, and
-        every call trains on it: for as many steps as its own rows would get in :meth:`fit`. So the
-        order of the rows hardly matters, and nothing is forgotten.
+        A uniform sample of everything seen so far, of at most `buffer_size`, stays with the
+        estimator, and every call trains on it: for as many steps as its own samples would get in
+        :meth:`fit`. So the order of the samples hardly matters, and nothing is forgotten.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows, finite numbers; at least two in the first call.
+            Samples, finite numbers; at least two in the first call.
         y : None
             Ignored, here for scikit-learn's conventions.
 
@@ -300,13 +391,14 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
         Raises
         ------
         ValueError
-            As :meth:`fit`, and if the estimator was fitted by :meth:`fit`, which keeps no rows.
+            As :meth:`fit`, and if the estimator was fitted by :meth:`fit`, which keeps no samples.
         """
         first = not hasattr(self, "energy_weights_")
         if not first and not hasattr(self, "_reservoir"):
             raise ValueError(
-                f"This {type(self).__name__} was fitted with fit, which keeps no rows that new "
-                "ones could be mixed with. Clone it, and start with partial_fit on the first rows."
+                f"This {type(self).__name__} was fitted with fit, which keeps no samples that new "
+                "ones could be mixed with. Clone it, and start with partial_fit on the first "
+                "samples."
             )
         with all_or_nothing(self):
             self._check_parameters()
@@ -314,96 +406,435 @@ class DAEEnergyScorer(ScoredModalities, BaseEstimator):
             if first:
                 names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
                 self.modality_names_, self.modality_columns_ = names, columns
+                warn_of_constants(table, self, np.concatenate(columns))
                 reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
             else:
                 reservoir = self._reservoir
             self._reservoir = reservoir = reservoir.add(table, self.calibration_fraction)
             self.n_samples_seen_ = reservoir.n_seen
-            n_rows = len(reservoir.rows)
-            if first:
-                warn_of_constants(table, self, np.concatenate(columns))
-            rows = reservoir.rows[~reservoir.held_out]
-            jobs = self._jobs(
-                rows,
-                np.ones(len(rows)),
-                n_rows,
-                reservoir.seed,
-                max(1, round(self.max_epochs * min(1.0, len(table) / n_rows))),
-                None if first else self.energy_weights_,
-            )
-            self._finish(reservoir.rows, reservoir.held_out, train_energies(jobs, self.n_jobs))
-        return self
+            samples = reservoir.training_samples()
+            self._check_enough(len(samples), len(reservoir.samples))
+            new = min(1.0, len(table) / len(reservoir.samples))
+            n_epochs = max(1, round(self.max_epochs * new))
+            start = None if first else self.energy_weights_
+            tasks = self._tasks(samples, np.ones(len(samples)), reservoir.seed, n_epochs, start)
+            trained = train_energies(tasks, self.n_jobs)
+            return self._store(reservoir.samples, reservoir.held_out, trained)
 
-    def _check_parameters(self):
+    def _check_parameters(self) -> None:
         check_layer_sizes(self.hidden_layer_sizes)
         resolve_views(self.views)
         resolve_device(self.device)
 
-    def _jobs(self, rows, weight, n_samples, seed, max_epochs, start=None):
-        """Return one training per modality, on the rows that are not held out."""
-        if len(rows) < min(2, n_samples):
+    def _check_enough(self, n_training: int, n_samples: int) -> None:
+        """Raise ValueError if too few samples are left to learn from."""
+        if n_training < min(2, n_samples):
             raise ValueError(
                 f"calibration_fraction={self.calibration_fraction:g} holds out "
-                f"{n_samples - len(rows)} of {n_samples} rows and leaves {len(rows)} to learn "
-                "from, but at least 2 are needed. Lower it, or fit on more rows."
+                f"{n_samples - n_training} of {n_samples} samples and leaves {n_training} to learn "
+                "from, but at least 2 are needed. Lower it, or fit on more samples."
             )
+
+    def _tasks(
+        self,
+        samples: np.ndarray,
+        weight: np.ndarray,
+        seed: int,
+        max_epochs: int,
+        start: list[dict[str, np.ndarray]] | None = None,
+    ) -> list[EnergyTask]:
+        """Return one training per modality, on the samples that do not calibrate."""
         views = resolve_views(self.views)
         architecture = Architecture(
             tuple(self.hidden_layer_sizes),
             self.activation,
             tuple(float(view.clip) for view in views),
-            tuple(view.count_prototypes(len(rows)) for view in views),
+            tuple(view.count_prototypes(len(samples)) for view in views),
         )
         if start is not None and tuple(architecture) != self._architecture:
-            start, max_epochs = None, self.max_epochs  # it has outgrown its weights
+            start, max_epochs = None, self.max_epochs  # a new architecture starts anew
         self._architecture = tuple(architecture)  # plain, so that it can be saved anywhere
         stop = None
         if self.early_stopping:
-            rows, stop, weight, _ = train_test_split(
-                rows, weight, test_size=self.validation_fraction, random_state=seed
+            samples, stop, weight, _ = train_test_split(
+                samples, weight, test_size=self.validation_fraction, random_state=seed
             )
-        settings = Settings(
-            views=views,
+        training = TrainingConfig(
+            batch_size=auto_batch_size(self.batch_size, len(samples)),
             learning_rate=float(self.learning_rate),
-            batch_size=auto_batch_size(self.batch_size, len(rows)),
             max_epochs=max_epochs,
             early_stopping=self.early_stopping,
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             verbose=self.verbose,
         )
+        config = EnergyConfig(architecture, views, training, resolve_device(self.device))
         return [
-            Job(
+            EnergyTask(
                 self.modality_names_[i],
-                rows[:, columns],
+                samples[:, columns],
                 weight / weight.mean(),
                 None if stop is None else stop[:, columns],
-                architecture,
-                settings,
+                config,
                 seed + i,
-                resolve_device(self.device),
                 start and start[i],
             )
             for i, columns in enumerate(self.modality_columns_)
         ]
 
-    def _finish(self, table, held_out, fits):
-        """Keep the trained energies, and find their scales."""
-        self.energy_weights_ = [weights for weights, _ in fits]
-        self.loss_curve_ = [history["train_loss"] for _, history in fits]
+    def _store(
+        self, table: np.ndarray, held_out: np.ndarray, trained: Sequence[TrainedEnergy]
+    ) -> "DAEEnergyScorer":
+        """Store the trained energies, and find their scales."""
+        self.energy_weights_ = [energy.weights for energy in trained]
+        self.loss_curve_ = [energy.history["train_loss"] for energy in trained]
         self.validation_loss_curve_ = (
-            [history["valid_loss"] for _, history in fits] if self.early_stopping else None
+            [energy.history["valid_loss"] for energy in trained] if self.early_stopping else None
         )
         self.n_iter_ = max(len(curve) for curve in self.loss_curve_)
-        potentials = self._evaluate(table, EnergyEnsemble.potential)
+        potentials = self._evaluate(table, EnergyEnsemble.potential, torch.float64)
         low, self.potential_median_, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
         self.potential_iqr_ = np.where(high - low > 1e-9, high - low, 1.0)
-        energies = self._on_scale(potentials)
+        energies = self._scaled(potentials)
         self.calibration_energies_ = energies[held_out]
         self.offset_ = self._find_offset(-energies.sum(axis=1))
+        return self
 
-    def _find_offset(self, scores):
+    def _find_offset(self, scores: np.ndarray) -> float:
         if self.contamination == "auto":
             low, high = np.quantile(scores, [0.25, 0.75])
             return float(max(low - 1.5 * (high - low), np.quantile(scores, 0.01)))
         return float(np.percentile(scores, 100.0 * self.contamination))
+
+    # --- evaluation ---
+
+    def tensor_energy(self, precision: Precision) -> ScaledEnergy:
+        """Return the energy of a scorer of one modality, as a function of tensors.
+
+        Parameters
+        ----------
+        precision : Precision
+            Where and how precisely it is evaluated.
+
+        Returns
+        -------
+        ScaledEnergy
+            Its method ``potential`` takes complete samples.
+        """
+        module = self._modules(precision)[0]
+        return ScaledEnergy(module, float(self.potential_median_[0]), float(self.potential_iqr_[0]))
+
+    def _modules(self, precision: Precision) -> list[EnergyEnsemble]:
+        """Return the energies of the modalities, built once."""
+
+        def build() -> list[EnergyEnsemble]:
+            # as fitted, whatever the parameters are by now
+            architecture, modules = Architecture(*self._architecture), []
+            for columns, weights in zip(self.modality_columns_, self.energy_weights_, strict=True):
+                module = architecture.build(len(columns), make_generator(0)).double()
+                load_arrays(module, weights)
+                module.to(device=precision.device, dtype=precision.inputs).requires_grad_(False)
+                module.prepare(precision.weights)
+                modules.append(module)
+            return modules
+
+        return cached(self, precision, (self.energy_weights_,), build)
+
+    def _run(self, X: Any, method: Method, precision: torch.dtype | None = None) -> np.ndarray:
+        """Apply a method of the energies to samples, in their own precision unless another."""
+        check_is_fitted(self)
+        # samples are centred and scaled in float64 anyway
+        table = check_table(self, X, reset=False, dtype=[np.float64, np.float32])
+        return self._evaluate(table, method, precision or precision_of(table))
+
+    def _evaluate(self, table: np.ndarray, method: Method, precision: torch.dtype) -> np.ndarray:
+        """Return a number per modality or per feature, modality by modality."""
+        modules = self._modules(Precision(weights=precision))
+        results = []
+        with torch.inference_mode():
+            for _, block in blocks(table, evaluation_block(precision)):
+                found = []
+                for module, columns in zip(modules, self.modality_columns_, strict=True):
+                    x = np.ascontiguousarray(block[:, columns], dtype=np.float64)
+                    found.append(method(module, torch.from_numpy(x)).numpy())
+                results.append(np.column_stack(found))
+        return np.concatenate(results)
+
+    def _run_features(self, X: Any, method: Method) -> np.ndarray:
+        """Apply a method that gives a number per feature; zero for columns of no modality."""
+        found = self._run(X, method, torch.float64)
+        values = np.zeros((len(found), self.n_features_in_))
+        values[:, np.concatenate(self.modality_columns_)] = found
+        return values
+
+    def _scaled(self, potentials: np.ndarray) -> np.ndarray:
+        return (potentials - self.potential_median_) / self.potential_iqr_
+
+    def _per_feature_scale(self) -> np.ndarray:
+        """Return the scale of each column's modality."""
+        scale = np.ones(self.n_features_in_)
+        for columns, iqr in zip(self.modality_columns_, self.potential_iqr_, strict=True):
+            scale[columns] = iqr
+        return scale
+
+    # --- read-outs ---
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Energies of each modality.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            Energies, in interquartile ranges above the median training row; always float64. Of rows
+            in float32 they are evaluated in single precision, which is twice as fast.
+        """
+        return self._scaled(self._run(X, EnergyEnsemble.potential))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus the total energy of each row: high is normal.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Scores.
+        """
+        return -self._scaled(self._run(X, EnergyEnsemble.potential)).sum(axis=1)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Score above the threshold: negative for outliers.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            ``score_samples(X) - offset_``.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Tell outliers.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            +1 for inliers, -1 for outliers.
+        """
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def p_values(self, X: Any) -> np.ndarray:
+        r"""How unusual each modality is, as conformal p-values.
+
+        With n training rows that were held out of training for this,
+
+        .. math:: p_i(x) = \frac{1 + \#\{k: E_i(x_k) \ge E_i(x)\}}{n + 1},
+
+        which for a row drawn like the training rows is at most alpha with probability at most
+        alpha, whatever the data and however good the energy [1]_.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            In (0, 1], small for modalities that are unlike the training rows.
+
+        Raises
+        ------
+        ValueError
+            If no row was held out, because of `calibration_fraction` or too few training rows.
+
+        References
+        ----------
+        .. [1] Bates, S. et al. (2023). Testing for outliers with conformal p-values. Annals of
+           Statistics 51.
+        """
+        # in the precision of the energies that they are compared with
+        potentials = self._run(X, EnergyEnsemble.potential, torch.float64)
+        if not len(self.calibration_energies_):
+            raise ValueError(
+                "No training sample was held out to calibrate p-values. Set calibration_fraction, "
+                "for instance to 0.1, and fit on at least 20 samples."
+            )
+        return conformal_p_values(self.calibration_energies_, self._scaled(potentials))
+
+    def predict_modality(self, X: Any, alpha: float = 0.05) -> np.ndarray:
+        """Tell which modalities of a row are outlying.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+        alpha : float, default=0.05
+            False-alarm rate: the largest share of intact rows in which a modality is flagged.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples, n_modalities)
+            True where the p-value is at most `alpha`.
+
+        Raises
+        ------
+        ValueError
+            If alpha is not between 0 and 1, or no row was held out to calibrate.
+
+        Warns
+        -----
+        UserWarning
+            If so few rows were held out that nothing can be flagged at this rate.
+        """
+        if not (isinstance(alpha, Real) and 0 < alpha < 1):
+            raise ValueError(
+                f"alpha must be a false-alarm rate between 0 and 1, such as 0.05, got {alpha!r}."
+            )
+        p_values = self.p_values(X)
+        n_rows = len(self.calibration_energies_)
+        if alpha * (n_rows + 1) < 1:
+            warnings.warn(
+                f"With {n_rows} rows held out to calibrate, no p-value is below "
+                f"{1 / (n_rows + 1):.2g}, so that alpha={alpha:g} flags nothing. Raise alpha or "
+                "calibration_fraction, or fit on more rows.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return p_values <= alpha
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        r"""Denoised rows :math:`r(x)`, in the units of X.
+
+        For an energy of one member :math:`r = x - \nabla\Psi(x)` in the member's coordinates; of
+        several members the mean.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Reconstructions; columns of no modality are zero.
+        """
+        return self._run_features(X, EnergyEnsemble.reconstruct)
+
+    def reconstruction_error(self, X: Any) -> np.ndarray:
+        r"""Squared reconstruction norm :math:`\lVert r(x) - x \rVert^2` of each modality.
+
+        The other measure of how unusual a row is, for comparison: it has false minima where the
+        field vanishes off the data.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            Errors, of columns as the energy sees them.
+        """
+        return self._run(X, EnergyEnsemble.reconstruction_error, torch.float64)
+
+    def energy_gradient(self, X: Any) -> np.ndarray:
+        """Gradient of the energies with respect to the columns.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Derivative of the energy of a column's modality, as :meth:`transform` gives it, by the
+            column in the units of X; zero for columns of no modality.
+        """
+        return self._run_features(X, EnergyEnsemble.gradient) / self._per_feature_scale()
+
+    def nearest_typical(self, X: Any) -> np.ndarray:
+        r"""The typical row that each row came from: the fixed point of r reached from it.
+
+        Denoising a row again and again, :math:`x \leftarrow r(x)`, leads down the energy into the
+        valley that the row belongs to.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Typical rows, in the units of X; columns of no modality are those of X.
+        """
+        typical = self._run_features(X, descend)
+        unused = np.setdiff1d(
+            np.arange(self.n_features_in_), np.concatenate(self.modality_columns_)
+        )
+        if len(unused):
+            typical[:, unused] = check_table(self, X, reset=False)[:, unused]
+        return typical
+
+    def attribution(self, X: Any) -> np.ndarray:
+        r"""Which columns a row's energy comes from.
+
+        The energy that a modality has above that of its nearest typical row :math:`x^*`, see
+        :meth:`nearest_typical`, divided among its columns: integrated gradients [1]_ along the
+        straight line from there,
+
+        .. math:: a_j = (x_j - x^*_j) \int_0^1 \frac{\partial E}{\partial x_j}
+            \bigl(x^* + t (x - x^*)\bigr)\, dt, \qquad \sum_j a_j = E(x) - E(x^*).
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Contributions to the energies of :meth:`transform`; zero for columns of no modality.
+
+        References
+        ----------
+        .. [1] Sundararajan, M. et al. (2017). Axiomatic attribution for deep networks. ICML.
+        """
+        return self._run_features(X, attribute) / self._per_feature_scale()
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of :meth:`transform`.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns seen at fit: checked, and not needed.
+
+        Returns
+        -------
+        ndarray of str of shape (n_modalities,)
+            ``energy_<modality>``.
+        """
+        check_is_fitted(self)
+        _check_feature_names_in(self, input_features)
+        return np.array([f"energy_{name}" for name in self.modality_names_], dtype=object)

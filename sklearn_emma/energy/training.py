@@ -1,4 +1,4 @@
-"""Stage 1 from start to end: choose coordinates and noise, train the energies of modalities."""
+"""Train the energies of modalities: coordinates, noise, training, a common scale of views."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,24 +9,20 @@ import numpy as np
 import torch
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_emma.energy.denoising import Corruption, Denoising
+from sklearn_emma.energy.denoising import Denoising, StackedDenoising, TrainingNoise, View
 from sklearn_emma.energy.scaling import column_scale, noise_range
-from sklearn_emma.energy.stacked import SideBySide
 from sklearn_emma.energy.views import EnergyView
-from sklearn_emma.engine.batches import blockwise
-from sklearn_emma.engine.objective import train
+from sklearn_emma.engine.batches import evaluation_block, stacked_modalities
+from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.seeding import make_generator
+from sklearn_emma.engine.training import train
 from sklearn_emma.engine.weights import load_arrays, to_arrays
 from sklearn_emma.nn import DAEEnergy, EnergyEnsemble, SoftClip
 from sklearn_emma.nn.module_stack import width_class
 
-# So many modalities train side by side at most, and while their rows are no more numbers than this:
-# more are hardly faster, and larger tables need the memory more, and have large batches anyway.
-_MOST, _MOST_NUMBERS = 16, 2**24
-
 
 class Architecture(NamedTuple):
-    """What an energy is made of: hidden layers, and for each view its clip and prototypes."""
+    """Structure of an energy: hidden layers, and for each view its clip and prototypes."""
 
     hidden_layer_sizes: tuple[int, ...]
     activation: str
@@ -39,7 +35,7 @@ class Architecture(NamedTuple):
         Parameters
         ----------
         n_features : int
-            Number of columns.
+            Number of features.
         generator : torch.Generator
             Source of the weights, on the CPU.
 
@@ -56,21 +52,29 @@ class Architecture(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to train, under the names of the estimator's parameters."""
+class EnergyConfig:
+    """How energies are trained.
 
+    Attributes
+    ----------
+    architecture : Architecture
+        Of the energies.
+    views : tuple of EnergyView
+        What they learn from.
+    training : TrainingConfig
+        How.
+    device : torch.device
+        Where.
+    """
+
+    architecture: Architecture
     views: tuple[EnergyView, ...]
-    learning_rate: float
-    batch_size: int
-    max_epochs: int
-    early_stopping: bool
-    n_iter_no_change: int
-    tol: float
-    verbose: int
+    training: TrainingConfig
+    device: torch.device
 
 
 @dataclass(frozen=True)
-class Job:
+class EnergyTask:
     """One modality whose energy is to be trained.
 
     Attributes
@@ -78,19 +82,15 @@ class Job:
     name : str
         Its name, for messages.
     x : ndarray of shape (n_samples, n_features)
-        Training rows.
+        Training samples.
     weight : ndarray of shape (n_samples,)
         Their weights, of mean one.
     held_out : ndarray of shape (n_held_out, n_features) or None
-        Rows that decide on early stopping.
-    architecture : Architecture
-        Of the energy.
-    settings : Settings
+        Samples that decide on early stopping.
+    config : EnergyConfig
         How to train.
     seed : int
         Determines all that is random.
-    device : torch.device
-        Where to train.
     start : dict of str to ndarray, or None
         Weights to start from.
     """
@@ -99,125 +99,116 @@ class Job:
     x: np.ndarray
     weight: np.ndarray
     held_out: np.ndarray | None
-    architecture: Architecture
-    settings: Settings
+    config: EnergyConfig
     seed: int
-    device: torch.device
     start: dict[str, np.ndarray] | None = None
 
     def shape(self) -> tuple:
-        """Return what jobs have in common that can train side by side."""
+        """Return what tasks have in common that can train as one stack."""
         n_samples, n_features = self.x.shape
-        return n_samples, width_class(n_features), self.architecture, self.settings, self.device
+        return n_samples, width_class(n_features), self.config
 
 
-def train_energies(
-    jobs: Sequence[Job], n_jobs: int | None = None
-) -> list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
-    """Train the energies of some modalities: those of one shape side by side, others in processes.
+class TrainedEnergy(NamedTuple):
+    """Weights of a trained energy, and its losses, of shape (n_epochs,)."""
 
-    Every energy is, up to rounding, the one that it would be if it were trained by itself.
+    weights: dict[str, np.ndarray]
+    history: dict[str, np.ndarray]
+
+
+def train_energies(tasks: Sequence[EnergyTask], n_jobs: int | None = None) -> list[TrainedEnergy]:
+    """Train the energies of modalities: those of one shape as a stack, others in processes.
+
+    Every energy is, up to rounding, the one that it would be if it were trained alone.
 
     Parameters
     ----------
-    jobs : sequence of Job
+    tasks : sequence of EnergyTask
         The modalities.
     n_jobs : int or None, default=None
         Processes, as in joblib.
 
     Returns
     -------
-    list of (dict of str to ndarray, dict of str to ndarray)
-        For each modality the weights of the trained energy, and its history: losses of shape
-        (n_epochs,).
+    list of TrainedEnergy
+        One per modality.
     """
-    groups = list(_groups(jobs))
+    groups = list(_groups(tasks))
     trained = Parallel(n_jobs=n_jobs)(
-        delayed(_train_group)([jobs[i] for i in group]) for group in groups
+        delayed(_train_group)([tasks[i] for i in group]) for group in groups
     )
     places = [i for group in groups for i in group]
     outcomes = [outcome for group in trained for outcome in group]
-    return [outcomes[places.index(i)] for i in range(len(jobs))]
+    return [outcomes[places.index(i)] for i in range(len(tasks))]
 
 
-def _groups(jobs: Sequence[Job]) -> Iterator[list[int]]:
-    """Yield positions of jobs that train side by side."""
+def _groups(tasks: Sequence[EnergyTask]) -> Iterator[list[int]]:
+    """Yield positions of tasks that train as one stack."""
     alike: list[tuple[tuple, list[int]]] = []
-    for i, job in enumerate(jobs):
-        group = next((group for shape, group in alike if shape == job.shape()), None)
-        if group is None or job.settings.early_stopping:  # each has its own end
-            alike.append((job.shape(), group := []))
+    for i, task in enumerate(tasks):
+        group = next((group for shape, group in alike if shape == task.shape()), None)
+        if group is None or task.config.training.early_stopping:  # each has its own end
+            alike.append((task.shape(), group := []))
         group.append(i)
     for (n_samples, width, *_), group in alike:
-        most = max(1, min(_MOST, _MOST_NUMBERS // (n_samples * width)))
         # whatever n_jobs is: results must not depend on it
-        n_parts = math.ceil(len(group) / most)
+        n_parts = math.ceil(len(group) / stacked_modalities(n_samples, width))
         yield from (part.tolist() for part in np.array_split(group, n_parts))
 
 
-def _train_group(jobs: Sequence[Job]) -> list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+def _train_group(tasks: Sequence[EnergyTask]) -> list[TrainedEnergy]:
     """Train the energies of modalities of one shape."""
-    energies, tasks = zip(*map(_prepare, jobs), strict=True)
-    together = SideBySide(tasks) if len(jobs) > 1 else None
-    settings = jobs[0].settings
-    what = f"energies of {len(jobs)} modalities" if together else f"energy of {jobs[0].name}"
-    history = train(
-        together or tasks[0],
-        what,
-        settings.verbose,
-        batch_size=settings.batch_size,
-        lr=settings.learning_rate,
-        max_epochs=settings.max_epochs,
-        early_stopping=settings.early_stopping,
-        n_iter_no_change=settings.n_iter_no_change,
-        tol=settings.tol,
-    )
-    if together is None:
-        return [(_finish(jobs[0], energies[0]), history)]
-    together.hand_back()
+    energies, objectives = zip(*map(_prepare, tasks), strict=True)
+    config = tasks[0].config.training
+    if len(tasks) == 1:
+        history = train(objectives[0], f"energy of {tasks[0].name}", config)
+        return [TrainedEnergy(_comparable(tasks[0], energies[0]), history)]
+    stacked = StackedDenoising(objectives)
+    history = train(stacked, f"energies of {len(tasks)} modalities", config)
+    stacked.unstack()
     return [
-        (_finish(job, energy), {name: losses[:, i] for name, losses in history.items()})
-        for i, (job, energy) in enumerate(zip(jobs, energies, strict=True))
+        TrainedEnergy(
+            _comparable(task, energy), {name: losses[:, i] for name, losses in history.items()}
+        )
+        for i, (task, energy) in enumerate(zip(tasks, energies, strict=True))
     ]
 
 
-def _prepare(job: Job) -> tuple[EnergyEnsemble, Denoising]:
-    """Make the energy of a modality, and the task of training it."""
-    x, settings = job.x, job.settings
-    energy = job.architecture.build(x.shape[1], make_generator(job.seed))
-    if job.start is not None:
-        load_arrays(energy, job.start)
-    rows, held_rows, corruptions = [], [], []
-    for view, see, member in zip(settings.views, energy.coordinates, energy.members, strict=True):
-        centre, scale = column_scale(x, job.weight, view.scaling)
+def _prepare(task: EnergyTask) -> tuple[EnergyEnsemble, Denoising]:
+    """Make the energy of a modality, and the objective of its training."""
+    x, config = task.x, task.config
+    energy = config.architecture.build(x.shape[1], make_generator(task.seed))
+    if task.start is not None:
+        load_arrays(energy, task.start)
+    views = []
+    for view, see, member in zip(config.views, energy.coordinates, energy.members, strict=True):
+        centre, scale = column_scale(x, task.weight, view.scaling)
         see.centre, see.scale = torch.from_numpy(centre), torch.from_numpy(scale)
         z = see(torch.from_numpy(x))
-        low, high = noise_range(z.numpy(), view, job.seed)
-        if member.n_prototypes and job.start is None:
-            chosen = np.random.RandomState(job.seed).permutation(len(x))
+        low, high = noise_range(z.numpy(), view, task.seed)
+        if member.n_prototypes and task.start is None:
+            chosen = np.random.RandomState(task.seed).permutation(len(x))
             member.place_prototypes(z[np.resize(chosen, member.n_prototypes)], low * high)
-        corruptions.append(Corruption(low, high, view.lost_fraction))
-        rows.append(z.float().to(job.device))
-        if job.held_out is not None:
-            held_rows.append(see(torch.from_numpy(job.held_out)).float().to(job.device))
-    energy.to(job.device)
-    return energy, Denoising(
-        list(energy.members),
-        rows,
-        torch.tensor(job.weight, dtype=torch.float32, device=job.device),
-        held_rows or None,
-        corruptions,
-        [view.loss == "robust" for view in settings.views],
-        make_generator(job.seed, job.device, stream=1),
-    )
+        held_out = None
+        if task.held_out is not None:
+            held_out = see(torch.from_numpy(task.held_out)).float().to(config.device)
+        noise = TrainingNoise(low, high, view.lost_fraction)
+        robust = view.loss == "robust"
+        views.append(View(member, z.float().to(config.device), held_out, noise, robust))
+    energy.to(config.device)
+    weight = torch.tensor(task.weight, dtype=torch.float32, device=config.device)
+    return energy, Denoising(views, weight, make_generator(task.seed, config.device, stream=1))
 
 
-def _finish(job: Job, energy: EnergyEnsemble) -> dict[str, np.ndarray]:
-    """Return the weights of a trained energy, and what makes its views comparable."""
+def _comparable(task: EnergyTask, energy: EnergyEnsemble) -> dict[str, np.ndarray]:
+    """Return the weights of a trained energy, with the level and spread of each view."""
     weights = to_arrays(energy)
-    energy = job.architecture.build(job.x.shape[1], make_generator(job.seed)).double()
+    architecture = task.config.architecture
+    energy = architecture.build(task.x.shape[1], make_generator(task.seed)).double()
     load_arrays(energy, weights)
-    potentials = blockwise(energy.potentials, torch.from_numpy(job.x)).numpy()
+    blocks = torch.from_numpy(task.x).split(evaluation_block(torch.float64))
+    with torch.inference_mode():
+        potentials = torch.cat([energy.potentials(block) for block in blocks]).numpy()
     weights["level"] = np.median(potentials, axis=0)
     spread = np.subtract(*np.quantile(potentials, [0.75, 0.25], axis=0))
     weights["spread"] = np.where(spread > 1e-9, spread, 1.0)

@@ -1,0 +1,1 @@
+"""How anything is trained: objectives, optimizer, batches, seeds, devices. It knows no EMMA."""

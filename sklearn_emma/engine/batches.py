@@ -1,28 +1,37 @@
-"""Tensors in, batches out: shuffled ones for training, equal blocks for evaluation."""
+"""Tensors in, batches out: shuffled batches for training, blocks for evaluation.
+
+Every rule for how many samples are computed together is in this module.
+"""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-# Rows of a table that are worked on at a time: all that lies between a table and its results needs
-# memory for no more of them.
-_CHUNK = 2**15
-#: Rows evaluated together, by precision. Always this many: a matrix product rounds differently in
-#: other shapes, and a row's result must not depend on the rows beside it. More are faster, until
-#: what a layer returns no longer fits into the cache.
-BLOCK = {torch.float64: 1024, torch.float32: 4096}
+# Samples evaluated together, by precision: more are faster until the output of a layer no longer
+# fits into the cache.
+_BLOCK = {torch.float64: 1024, torch.float32: 4096}
+# Samples evaluated together by estimators of others, which may take long per call.
+_BLOCK_OF_OTHERS = 2**15
+# Numbers of a block that has one for every pair of modalities: what fits into the cache, and what
+# fits into memory; and the fewest samples for which a block is worth its calls.
+_PAIRS_IN_CACHE, _PAIRS_IN_MEMORY, _FEWEST = 2**18, 2**22, 32
+# Modalities that train as one stack at most, and the numbers in their tables at most: more are
+# hardly faster, and larger tables need the memory more, and have large batches anyway.
+_MOST_STACKED, _MOST_STACKED_NUMBERS = 16, 2**24
+# Numbers that a step of stacked settings may keep, by device; much smaller chunks cost time.
+_STEP_NUMBERS = {"cpu": 2**24, "cuda": 2**27}
 
 
 def shuffled(tensors: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Shuffle the rows.
+    """Shuffle samples.
 
     Parameters
     ----------
     tensors : sequence of Tensor of shape (n_samples, ...)
-        What a row consists of.
+        What a sample consists of.
     generator : torch.Generator
         On the device of the tensors.
 
@@ -36,20 +45,20 @@ def shuffled(tensors: Sequence[Tensor], generator: torch.Generator) -> list[Tens
 
 
 def auto_batch_size(batch_size: int | str, n_samples: int) -> int:
-    """Return the rows per step.
+    """Return the samples per step.
 
     Parameters
     ----------
     batch_size : int or "auto"
-        "auto" takes a fortieth of the rows but 32 to 256, and a hundredth of them but no more than
-        4096 when that is more: small tables get enough steps, large ones not too many.
+        "auto" takes a fortieth of the samples but 32 to 256, and a hundredth of them but no more
+        than 4096 when that is more: small tables get enough steps, large ones not too many.
     n_samples : int
-        Number of training rows.
+        Number of training samples.
 
     Returns
     -------
     int
-        The batch size, not above the number of rows.
+        The batch size, not above the number of samples.
     """
     if batch_size == "auto":
         batch_size = max(32, min(256, n_samples // 40), min(4096, n_samples // 100))
@@ -57,72 +66,33 @@ def auto_batch_size(batch_size: int | str, n_samples: int) -> int:
 
 
 def slices(tensors: Sequence[Tensor], batch_size: int) -> Iterator[list[Tensor]]:
-    """Slice rows into batches as equal as can be.
+    """Slice samples into batches of nearly equal size.
 
-    A small rest would be a noisy step, and a rest of one row too few for batch normalisation.
+    A small remainder would be a noisy step, and a single sample too few for batch normalisation.
 
     Parameters
     ----------
     tensors : sequence of Tensor of shape (n_samples, ...)
         What a batch consists of.
     batch_size : int
-        Rows per batch at most.
+        Samples per batch at most.
 
     Yields
     ------
-    list of Tensor of shape (n_rows, ...)
+    list of Tensor of shape (n_batch, ...)
         Views.
     """
     n_batches = math.ceil(len(tensors[0]) / batch_size)
     yield from map(list, zip(*(tensor.tensor_split(n_batches) for tensor in tensors), strict=True))
 
 
-@torch.inference_mode()
-def blockwise(
-    function: Callable[..., Tensor], *tensors: Tensor, n_rows: int = BLOCK[torch.float64]
-) -> Tensor:
-    """Evaluate a function of rows in blocks of equal shape.
-
-    Parameters
-    ----------
-    function : callable
-        Takes a block of each tensor and returns a tensor with one row per row.
-    *tensors : Tensor of shape (n_samples, ...)
-        Arguments.
-    n_rows : int, default=1024
-        Rows of a block.
-
-    Returns
-    -------
-    Tensor of shape (n_samples, ...)
-        Independent of how many rows were passed together; where a row stands in its block may round
-        it differently on some processors.
-    """
-    n_samples = len(tensors[0])
-    output: Tensor | None = None
-    for start in range(0, n_samples, n_rows):
-        block = [tensor[start : start + n_rows] for tensor in tensors]
-        n_missing = n_rows - len(block[0])
-        if n_missing:
-            block = [
-                torch.cat([rows, rows.new_zeros(n_missing, *rows.shape[1:])]) for rows in block
-            ]
-        result = function(*block)[: n_rows - n_missing]
-        if output is None:
-            output = result.new_empty(n_samples, *result.shape[1:])
-        output[start : start + len(result)] = result
-    if output is None:
-        raise ValueError("Expected at least one row, got none.")
-    return output
-
-
 def precision_of(table: np.ndarray) -> torch.dtype:
-    """Return the precision in which rows are evaluated: single for tables in single precision.
+    """Return the precision in which samples are evaluated: single for tables in float32.
 
     Parameters
     ----------
     table : ndarray
-        The rows.
+        The samples.
 
     Returns
     -------
@@ -132,26 +102,106 @@ def precision_of(table: np.ndarray) -> torch.dtype:
     return torch.float32 if table.dtype == np.float32 else torch.float64
 
 
-def chunkwise(function: Callable[[np.ndarray], np.ndarray], table: np.ndarray) -> np.ndarray:
-    """Apply a function of rows to a table of any length.
+def evaluation_block(precision: torch.dtype, n_modalities: int = 1, others: bool = False) -> int:
+    """Return how many samples of a table to evaluate together.
 
     Parameters
     ----------
-    function : callable
-        Takes rows and returns an array with one row per row.
-    table : ndarray of shape (n_samples, n_features)
-        The table.
+    precision : torch.dtype
+        Of the evaluation.
+    n_modalities : int, default=1
+        Number of modalities, for what has a number for every pair of them.
+    others : bool, default=False
+        Whether energies of other libraries take part.
 
     Returns
     -------
-    ndarray of shape (n_samples, ...)
-        The results.
+    int
+        At least one.
     """
-    first = function(table[:_CHUNK])
-    if len(table) <= _CHUNK:
-        return first
-    results = np.empty((len(table), *first.shape[1:]), first.dtype)
-    results[:_CHUNK] = first
-    for start in range(_CHUNK, len(table), _CHUNK):
-        results[start : start + _CHUNK] = function(table[start : start + _CHUNK])
-    return results
+    if others:
+        return max(_FEWEST, min(_BLOCK_OF_OTHERS, _PAIRS_IN_MEMORY // n_modalities**2))
+    return max(_FEWEST, min(_BLOCK[precision], _PAIRS_IN_CACHE // n_modalities**2))
+
+
+def pair_block(n_modalities: int) -> int:
+    """Return how many training samples may have a number for every pair of modalities.
+
+    Parameters
+    ----------
+    n_modalities : int
+        Number of modalities.
+
+    Returns
+    -------
+    int
+        At least one.
+    """
+    return max(1, min(_BLOCK[torch.float32], _PAIRS_IN_MEMORY // n_modalities**2))
+
+
+def energy_block() -> int:
+    """Return how many training samples get their energies together.
+
+    Returns
+    -------
+    int
+        An energy keeps many more numbers of a sample than the sample has.
+    """
+    return _BLOCK_OF_OTHERS
+
+
+def stacked_modalities(n_samples: int, width: int) -> int:
+    """Return how many modalities train as one stack.
+
+    Parameters
+    ----------
+    n_samples, width : int
+        Shape of the table of each.
+
+    Returns
+    -------
+    int
+        At least one.
+    """
+    return max(1, min(_MOST_STACKED, _MOST_STACKED_NUMBERS // (n_samples * width)))
+
+
+def stacked_settings(device_type: str, numbers_of_step: int) -> int:
+    """Return how many settings take a step together.
+
+    Parameters
+    ----------
+    device_type : str
+        "cpu" or "cuda".
+    numbers_of_step : int
+        Numbers that a step of one setting keeps.
+
+    Returns
+    -------
+    int
+        At least one.
+    """
+    return max(1, _STEP_NUMBERS.get(device_type, _STEP_NUMBERS["cuda"]) // numbers_of_step)
+
+
+def blocks(table: np.ndarray, n_samples: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Cut a table into blocks of consecutive samples.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        The table.
+    n_samples : int
+        Samples per block at most.
+
+    Yields
+    ------
+    where : slice
+        Positions of the samples.
+    block : ndarray of shape (n_block, n_features)
+        A view of them.
+    """
+    for start in range(0, len(table), n_samples):
+        where = slice(start, start + n_samples)
+        yield where, table[where]

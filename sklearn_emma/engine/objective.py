@@ -1,18 +1,53 @@
-"""Something to train, and how to have it trained."""
+"""What can be trained: an objective has parameters, training data and a loss."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sklearn_emma.engine.batches import shuffled
 
 
-class Task(nn.Module, ABC):
-    """Something to train: its parameters, its data, its loss.
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train, under the names of the estimators' parameters.
+
+    Attributes
+    ----------
+    batch_size : int
+        Samples per step.
+    learning_rate : float
+        Largest learning rate of the cycle.
+    max_epochs : int
+        Epochs to train.
+    weight_decay : float
+        Of Adam: strength of an L2 penalty on the parameters.
+    early_stopping : bool
+        Whether to stop when the validation loss has not improved for `n_iter_no_change` epochs, and
+        go back to the best epoch.
+    n_iter_no_change : int
+        Patience in epochs.
+    tol : float
+        Smallest relative improvement that counts.
+    verbose : int or bool
+        Whether to show progress.
+    """
+
+    batch_size: int
+    learning_rate: float
+    max_epochs: int
+    weight_decay: float = 0.0
+    early_stopping: bool = False
+    n_iter_no_change: int = 10
+    tol: float = 0.0
+    verbose: int | bool = False
+
+
+class Objective(nn.Module, ABC):
+    """Something to minimise: its parameters, its data, its loss.
 
     Parameters
     ----------
@@ -20,10 +55,10 @@ class Task(nn.Module, ABC):
         Source of all random numbers, on the device of the data.
     """
 
-    #: Number of rows in an epoch.
+    #: Number of samples in an epoch.
     n_samples: int
-    #: Loss of a model that knows nothing, or of each of several, to recognise divergence.
-    ignorant_loss: float | list[float]
+    #: Loss of a constant prediction, or of each of several models, to recognise divergence.
+    baseline_loss: float | list[float]
 
     def __init__(self, generator: torch.Generator):
         super().__init__()
@@ -31,54 +66,33 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return the rows of one epoch, corruption drawn afresh, as tensors of equal length."""
+        """Return the samples of one epoch, freshly corrupted, as tensors of equal length."""
 
     def shuffled_data(self) -> Sequence[Tensor]:
-        """Return the rows of one epoch in the order in which they are to be learned."""
+        """Return the samples of one epoch in the order of the batches."""
         return shuffled(self.epoch_data(), self.generator)
 
     @abstractmethod
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the loss of a batch: a scalar, or one for each of several models."""
 
-    @abstractmethod
+    def backward(self, *batch: Tensor) -> Tensor:
+        """Return the loss of a batch, detached, and leave its gradient in the parameters."""
+        loss = self.loss(*batch)
+        loss.sum().backward()
+        return loss.detach()
+
     def validation_loss(self) -> Tensor | None:
-        """Return the loss on rows held out, the same rows every epoch, or None without any."""
+        """Return the loss of held-out samples, the same ones every epoch, or None without any."""
+        return None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the parameters with optimizer settings of their own, as torch takes them."""
         return [{"params": list(self.parameters())}]
 
     def after_step(self) -> None:
-        """Put parameters back within their constraints."""
+        """Project parameters onto their constraints."""
 
-    def state_of_interest(self) -> dict[str, float]:
-        """Return what the history should hold beside the losses."""
+    def monitored(self) -> dict[str, float]:
+        """Return what the history holds beside the losses."""
         return {}
-
-
-def train(task: Task, what: str, verbose: int | bool, **parameters: Any) -> dict[str, np.ndarray]:
-    """Train a task.
-
-    Parameters
-    ----------
-    task : Task
-        Trained in place.
-    what : str
-        What is being trained, for the display of progress.
-    verbose : int or bool
-        Whether there is one.
-    **parameters : objects
-        Those of :class:`~sklearn_emma.engine.trainer.EpochNet`.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_epochs,) or (n_epochs, n_models)
-        Losses, and what the task has to tell.
-    """
-    # skorch takes longer to import than this package, so that it waits for a fit
-    from sklearn_emma.engine.progress import progress_callbacks
-    from sklearn_emma.engine.trainer import EpochNet
-
-    callbacks = progress_callbacks(verbose, what, parameters["max_epochs"])
-    return EpochNet(task, callbacks=callbacks, **parameters).train()

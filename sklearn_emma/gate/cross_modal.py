@@ -1,4 +1,4 @@
-"""Training of the energy that a modality has beside the others."""
+"""Train the cross-modal energy: tell samples from shuffled ones."""
 
 import math
 from collections.abc import Sequence
@@ -6,49 +6,33 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sklearn_emma.engine.objective import Task, train
-from sklearn_emma.nn import CrossModalEnergy, noise_contrastive_loss
+from sklearn_emma.engine.batches import pair_block
+from sklearn_emma.engine.objective import Objective, TrainingConfig
+from sklearn_emma.engine.training import train
+from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, noise_contrastive_loss
 
-# Rows are shown with noise of up to so many standard deviations, so that the log ratios are smooth
-# and a small table is not learned by heart.
+# Training samples get noise of up to so many standard deviations, so that the log ratios are smooth
+# and a small table is not memorised.
 _NOISE = 0.5
-# Shuffled rows for every row of the table.
+# Shuffled samples for every training sample.
 _N_SHUFFLES = 2
 _EPOCHS = 50
 _LEARNING_RATE = 3e-3
-# Rows evaluated together at most, and the numbers that they have, one for every pair of modalities.
-_BLOCK, _MOST_NUMBERS = 4096, 2**22
 
 
-def block_size(n_modalities: int) -> int:
-    """Return how many rows to evaluate together where they have a number for every pair.
-
-    Parameters
-    ----------
-    n_modalities : int
-        Number of modalities.
-
-    Returns
-    -------
-    int
-        At least one.
-    """
-    return max(1, min(_BLOCK, _MOST_NUMBERS // n_modalities**2))
-
-
-class Contrast(Task):
-    """Tell the rows of the table from rows whose modalities were shuffled.
+class Contrast(Objective):
+    """Tell samples from those whose modalities were shuffled.
 
     Parameters
     ----------
     cross_modal : CrossModalEnergy
         Trained in place.
     modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised rows without gaps.
+        Standardised samples without gaps.
     weight : Tensor of shape (n_samples,)
-        Weights of the rows.
+        Weights of the samples.
     generator : torch.Generator
-        On the device of the rows.
+        On the device of the samples.
     """
 
     def __init__(
@@ -63,7 +47,7 @@ class Contrast(Task):
         self.modalities = modalities
         self.weight = weight
         self.n_samples = len(weight)
-        self.ignorant_loss = 2.0 * math.log(2.0)
+        self.baseline_loss = 2.0 * math.log(2.0)
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return weight and modalities, with fresh noise."""
@@ -77,20 +61,16 @@ class Contrast(Task):
         """Return the contrastive loss."""
         weight, *modalities = batch
         embeddings = self.cross_modal.encode(modalities)
-        together = self.cross_modal.fit_together(embeddings)
+        together = self.cross_modal.pair_log_ratios(embeddings)
         order = torch.cat([self._shuffle(embeddings) for _ in range(_N_SHUFFLES)])
         shuffled = embeddings.gather(0, order.unsqueeze(2).expand(-1, -1, embeddings.shape[2]))
-        apart = self.cross_modal.fit_together(shuffled)
+        apart = self.cross_modal.pair_log_ratios(shuffled)
         return noise_contrastive_loss(together, apart, weight, weight[order])
 
     def _shuffle(self, embeddings: Tensor) -> Tensor:
-        """Draw another row for every modality."""
+        """Draw another sample for every modality."""
         n, m = embeddings.shape[:2]
         return torch.rand(n, m, generator=self.generator, device=embeddings.device).argsort(0)
-
-    def validation_loss(self) -> None:
-        """Return nothing: the number of epochs is fixed."""
-        return
 
 
 def train_cross_modal(
@@ -101,18 +81,18 @@ def train_cross_modal(
     weights_generator: torch.Generator,
     verbose: int | bool = False,
 ) -> CrossModalEnergy:
-    """Learn how well modalities fit together.
+    """Learn how consistent modalities are.
 
     Parameters
     ----------
     modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised rows without gaps.
+        Standardised samples without gaps.
     weight : Tensor of shape (n_samples,)
-        Weights of the rows.
+        Weights of the samples.
     batch_size : int
-        Rows per step.
+        Samples per step.
     generator : torch.Generator
-        Source of shuffling and noise, on the device of the rows.
+        Source of shuffling and noise, on the device of the samples.
     weights_generator : torch.Generator
         Source of initial weights, on the CPU.
     verbose : int or bool, default=False
@@ -121,7 +101,7 @@ def train_cross_modal(
     Returns
     -------
     CrossModalEnergy
-        Trained, on the device of the rows.
+        Trained, on the device of the samples.
     """
     cross_modal = CrossModalEnergy(
         [x.shape[1] for x in modalities], bound=math.log(len(weight)), generator=weights_generator
@@ -129,40 +109,39 @@ def train_cross_modal(
     train(
         Contrast(cross_modal, modalities, weight, generator),
         "cross-modal energy",
-        verbose,
-        batch_size=batch_size,
-        lr=_LEARNING_RATE,
-        max_epochs=_EPOCHS,
+        TrainingConfig(batch_size, _LEARNING_RATE, _EPOCHS, verbose=verbose),
     )
     return cross_modal.requires_grad_(False)
 
 
 @torch.no_grad()
-def in_company(
-    cross_modal: CrossModalEnergy,
+def add_cross_modal_energy(
+    cross_modal: CrossModalEnergy | None,
     modalities: Sequence[Tensor],
     potential: Tensor,
-    minimum: Tensor,
-    scale: Tensor,
+    gate: EnergyAttention,
 ) -> Tensor:
-    """Evaluate a cross-modal energy on many rows; see :class:`~sklearn_emma.nn.CrossModalEnergy`.
+    """Evaluate a cross-modal energy on training samples, block by block.
 
     Parameters
     ----------
-    cross_modal : CrossModalEnergy
-        Trained.
+    cross_modal : CrossModalEnergy or None
+        Trained; None adds nothing.
     modalities : sequence of Tensor of shape (n_samples, n_features)
-        Standardised rows without gaps.
+        Standardised samples without gaps.
     potential : Tensor of shape (n_samples, n_modalities)
         Potential of each modality by itself.
-    minimum, scale : Tensor of shape (n_modalities,)
-        Constants of the gate.
+    gate : EnergyAttention
+        For its constants.
 
     Returns
     -------
     Tensor of shape (n_samples, n_modalities)
-        Potentials in company.
+        Potentials with the evidence of the other modalities.
     """
-    size = block_size(len(modalities))
+    if cross_modal is None:
+        return potential
+    size = pair_block(len(modalities))
     blocks = zip(potential.split(size), *(x.split(size) for x in modalities), strict=True)
-    return torch.cat([cross_modal(rows, psi, minimum, scale) for psi, *rows in blocks])
+    minimum, scale = gate.potential_min, gate.potential_scale
+    return torch.cat([cross_modal(block, psi, minimum, scale) for psi, *block in blocks])

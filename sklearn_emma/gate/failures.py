@@ -1,125 +1,115 @@
-"""Rows cut into modalities, and the failures that befall them while gate and predictor learn."""
+"""Failures of modalities, drawn afresh while gate and predictor learn."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import copy
 
 import torch
 from torch import Tensor
 
-from sklearn_emma.corruption import Corruption, Reference
+from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Reference, Swapped
+from sklearn_emma.gate.samples import Energies, Samples, ScoredSamples
 
-# Rows whose energies are computed together, as many as when rows are predicted: an energy keeps
-# many more numbers of a row than the row has.
-_SCORED_TOGETHER = 2**15
+# Fraction of the training samples that are corrupted unless the corruption says otherwise.
+_FRACTION = 0.5
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a table, cut into modalities.
+def training_corruption(corruption: Corruption | None) -> Corruption:
+    """Return the corruption of training samples, the default one for None.
 
     Parameters
     ----------
-    modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised values, NaN where missing.
-    potential : Tensor of shape (n_samples, n_modalities)
-        Their potential energies, each modality by itself.
-    target : Tensor of shape (n_samples,) or (n_samples, n_outputs)
-        What the criterion takes: class indices, or standardised values.
-    weight : Tensor of shape (n_samples,)
-        Weights.
+    corruption : Corruption or None
+        What the user passed.
+
+    Returns
+    -------
+    Corruption
+        With a `fraction`.
     """
-
-    modalities: list[Tensor]
-    potential: Tensor
-    target: Tensor
-    weight: Tensor
-
-    def take(self, index: Tensor) -> "Rows":
-        """Return some of the rows."""
-        return Rows(
-            [x[index] for x in self.modalities],
-            self.potential[index],
-            self.target[index],
-            self.weight[index],
+    if corruption is None:
+        return Mixture(
+            [Noise((0.25, 2.0)), Missing(), Swapped()],
+            [0.375, 0.375, 0.25],
+            fraction=_FRACTION,
         )
+    if corruption.fraction is None:
+        return with_fraction(corruption, _FRACTION)
+    return corruption
+
+
+def with_fraction(corruption: Corruption, fraction: float) -> Corruption:
+    """Return a copy of a corruption with another fraction of corrupted samples."""
+    # not clone: a corruption of the user's own may store its parameters as it likes
+    changed = copy.copy(corruption)
+    changed.fraction = fraction
+    return changed
+
+
+def training_reference(samples: Samples, names: list[str]) -> Reference:
+    """Return units and donors for the corruption of training samples.
+
+    Parameters
+    ----------
+    samples : Samples
+        Clean samples, standardised.
+    names : list of str
+        Names of the modalities.
+
+    Returns
+    -------
+    Reference
+        Means of zero, and standard deviations of at most one: extreme values do not stretch them.
+    """
+    reference = Reference.from_tensors(samples.modalities, samples.weight, names)
+    means = [torch.zeros_like(mean) for mean in reference.means]
+    return Reference(means, [std.clamp(max=1.0) for std in reference.stds], reference.rows)
 
 
 class Failures:
-    """Draws failures and knows the energies that result.
+    """Draws failures, and finds the potentials that result.
 
     Parameters
     ----------
     corruption : Corruption
-        What may befall a modality.
-    names : list of str
-        Names of the modalities.
+        What may happen to a modality.
     reference : Reference
         Units and donors of the corruption.
+    energies : Energies
+        Of the modalities.
     generator : torch.Generator
-        On the device of the rows.
-    potentials : sequence of callable, default=()
-        For each modality: rows, NaN where missing, to potential energies. Set by :meth:`score`.
+        On the device of the samples.
     """
 
     def __init__(
         self,
         corruption: Corruption,
-        names: list[str],
         reference: Reference,
+        energies: Energies,
         generator: torch.Generator,
-        potentials: Sequence[Callable[[Tensor], Tensor]] = (),
     ):
         self.corruption = corruption
-        self.names = names
         self.reference = reference
+        self.energies = energies
         self.generator = generator
-        self.potentials = potentials
 
-    def score(self, rows: Rows, potentials: Sequence[Callable[[Tensor], Tensor]]) -> Rows:
-        """Set the energies, and return the rows with their potentials."""
-        self.potentials = potentials
-        pairs = zip(potentials, rows.modalities, strict=True)
-        scored = [_in_blocks(energy, x) for energy, x in pairs]
-        return replace(rows, potential=torch.stack(scored, 1))
-
-    def draw(self, rows: Rows) -> tuple[Rows, Tensor]:
-        """Let some modalities of some rows fail.
+    def draw(self, samples: ScoredSamples) -> tuple[ScoredSamples, Tensor]:
+        """Let some modalities of some samples fail.
 
         Parameters
         ----------
-        rows : Rows
-            Intact rows, left as they are.
+        samples : ScoredSamples
+            Clean samples.
 
         Returns
         -------
-        rows : Rows
-            The rows with failures; energies are computed anew only where something changed.
+        samples : ScoredSamples
+            The samples with failures; potentials are computed anew only where something changed.
         indicator : Tensor of shape (n_samples, n_modalities)
-            +1 intact, -1 corrupted.
+            +1 clean, -1 corrupted.
         """
         modalities, indicator = self.corruption.corrupt_tensors(
-            rows.modalities,
+            samples.modalities,
             generator=self.generator,
             reference=self.reference,
-            names=self.names,
+            names=self.energies.names,
         )
-        return self.rescore(replace(rows, modalities=modalities), indicator < 0), indicator
-
-    def rescore(self, rows: Rows, changed: Tensor) -> Rows:
-        """Return the rows with new potentials where changed, (n_samples, n_modalities), is True."""
-        potential = rows.potential.clone()
-        for i, (energy, x) in enumerate(zip(self.potentials, rows.modalities, strict=True)):
-            where = changed[:, i].nonzero().squeeze(1)
-            if len(where):
-                potential[where, i] = _in_blocks(energy, x[where])
-        return replace(rows, potential=potential)
-
-
-def _in_blocks(energy: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return the energies of rows, of so many at a time that memory does not matter."""
-    return torch.cat([energy(block) for block in x.split(_SCORED_TOGETHER)])
-
-
-def fill(modalities: list[Tensor], fills: list[Tensor]) -> list[Tensor]:
-    """Put the fill values where modalities are NaN."""
-    return [torch.where(x.isnan(), values, x) for x, values in zip(modalities, fills, strict=True)]
+        return self.energies.rescore(samples, modalities, indicator < 0), indicator

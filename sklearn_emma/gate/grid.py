@@ -1,9 +1,9 @@
 """Stage 2 for many settings at once: stacked gates and predictors, trained on the same batches.
 
-With the same seed, settings of the gate and of the loss see the same energies, failures, shuffles
+With the same seed, settings of the gate and of the loss have the same energies, failures, shuffles
 and initial weights; only what they learn differs. So their parameters are stacked, a batch goes
-through all of them at once, and whatever they share is computed once. Every setting does what it
-would do alone, in the same order, so that the results are the same.
+through all of them at once, and whatever they share is computed once. Every setting takes the same
+steps as alone, in the same order, so that the results are the same.
 """
 
 import copy
@@ -16,15 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from sklearn_emma.engine.objective import Task
+from sklearn_emma.engine.batches import stacked_settings
+from sklearn_emma.engine.objective import Objective
 from sklearn_emma.engine.optimizer import FusedAdam
-from sklearn_emma.gate.objective import GatedTask, Strengths, gated_loss, ignorant_loss
+from sklearn_emma.gate.objective import GatedObjective, LossWeights, baseline_loss, gated_loss
 
-#: The parameters that settings may differ in.
+#: The hyperparameters that settings may differ in.
 STACKABLE = ("coldness", "lambda_capacity", "lambda_energy", "subset_weight")
-
-# Numbers that a step of the models of a chunk may keep; much smaller chunks cost time.
-_CHUNK = {"cpu": 2**24, "cuda": 2**27}
 
 
 class Model(nn.Module):
@@ -32,29 +30,31 @@ class Model(nn.Module):
 
     Parameters
     ----------
-    task : GatedTask
-        Gate, predictor and criterion; the gate is copied.
+    objective : GatedObjective
+        Gate, predictor and prediction loss; the gate is copied.
     """
 
-    def __init__(self, task: GatedTask):
+    def __init__(self, objective: GatedObjective):
         super().__init__()
-        self.gate = copy.deepcopy(task.gate)
-        self.network = task.network
-        self.criterion = task.criterion
+        self.gate = copy.deepcopy(objective.gate)
+        self.network = objective.network
+        self.prediction_loss = objective.prediction_loss
 
     def forward(self, method: str, *args: Any) -> Any:
         """Call a method, with the parameters and buffers of the functional call."""
         return getattr(self, method)(*args)
 
     def loss(
-        self, values: Mapping[str, Tensor], batch: Sequence[Tensor], with_parts: bool
+        self, values: Mapping[str, Tensor], batch: Sequence[Tensor], with_subsets: bool
     ) -> Tensor:
         """Return the loss of a batch."""
         self.gate.coldness = values["coldness"]  # type: ignore[assignment]
-        strong = Strengths(*(values.get(name, 0.0) for name in STACKABLE[1:]))
-        return gated_loss(self.gate, self.network, self.criterion, strong, batch, with_parts)
+        weights = LossWeights(*(values.get(name, 0.0) for name in STACKABLE[1:]))
+        return gated_loss(
+            self.gate, self.network, self.prediction_loss, weights, batch, with_subsets
+        )
 
-    def state_of_interest(self) -> Tensor:
+    def monitored(self) -> Tensor:
         """Return the gate's gain, bias and capacity."""
         return torch.stack([self.gate.gain, self.gate.bias, self.gate.capacity()])
 
@@ -97,13 +97,12 @@ class Chunk:
             if not name.startswith("gate."):
                 self.others[name] = stack(buffer)
 
-    def learn(self, batch: Sequence[Tensor]) -> Tensor:
+    def backward(self, batch: Sequence[Tensor]) -> Tensor:
         """Return the loss of each setting, and leave its gradient in the parameters."""
         # The gradient of one model, for all of them: its products are those of a model alone. The
         # gradient of all would round otherwise, and training amplifies that.
-        gradients, losses = self._call(
-            grad_and_value(self._loss), batch, "subset_weight" in self.values
-        )
+        with_subsets = "subset_weight" in self.values
+        gradients, losses = self._call(grad_and_value(self._loss), batch, with_subsets)
         for name, gradient in gradients.items():
             self.learned[name].grad = gradient
         return losses
@@ -117,12 +116,12 @@ class Chunk:
         return functional_call(self.model, learned | others, ("loss", *args))
 
     @torch.no_grad()
-    def state_of_interest(self) -> Tensor:
+    def monitored(self) -> Tensor:
         """Return gain, bias and capacity of each setting, of shape (n_settings, 3)."""
-        return self._call(self._state)
+        return self._call(self._monitored)
 
-    def _state(self, learned: dict, others: dict, _: dict) -> Tensor:
-        return functional_call(self.model, learned | others, "state_of_interest")
+    def _monitored(self, learned: dict, others: dict, _: dict) -> Tensor:
+        return functional_call(self.model, learned | others, "monitored")
 
     def _call(self, function: Callable[..., Any], *shared: Any) -> Any:
         in_dims = (0, 0, 0, *[None] * len(shared))
@@ -139,7 +138,7 @@ class Chunk:
         return {name: x[place].clone() for name, x in (self.learned | self.others).items()}
 
     def keep(self, places: list[int], optimizer: FusedAdam) -> None:
-        """Go on with some of the settings; the optimizer's groups are to be made anew."""
+        """Keep some of the settings; the optimizer's groups are to be made anew."""
         self.numbers = [self.numbers[place] for place in places]
         self.values = {name: x[places] for name, x in self.values.items()}
         self.others = {name: x[places] for name, x in self.others.items()}
@@ -148,38 +147,43 @@ class Chunk:
             optimizer.replace(x, self.learned[name], places)
 
 
-class StackedTask(Task):
-    """Gates and predictors of many settings, on the rows of one task.
+class StackedObjective(Objective):
+    """Gates and predictors of many settings, on the samples of one objective.
 
     Parameters
     ----------
-    task : GatedTask
+    objective : GatedObjective
         Where every setting starts from; its random numbers are those of all.
     settings : dict of int to mapping
         :data:`STACKABLE` of each setting, by its number; subset_weight is zero in all of them or in
         none.
     batch_size : int
-        Rows per step.
+        Samples per step.
     """
 
     def __init__(
-        self, task: GatedTask, settings: Mapping[int, Mapping[str, float]], batch_size: int
+        self,
+        objective: GatedObjective,
+        settings: Mapping[int, Mapping[str, float]],
+        batch_size: int,
     ):
-        super().__init__(task.generator)
-        self.task = task
-        self.model = Model(task)
-        self.n_samples = task.n_samples
-        self.ignorant_losses = {}
-        gate = copy.deepcopy(task.gate)
+        super().__init__(objective.generator)
+        self.objective = objective
+        self.model = Model(objective)
+        self.n_samples = objective.n_samples
+        self.with_subsets = any(setting["subset_weight"] for setting in settings.values())
+        self.baseline_losses = {}
+        gate = copy.deepcopy(objective.gate)
         for number, setting in settings.items():
             gate.coldness, *strengths = (setting[name] for name in STACKABLE)
-            strong = Strengths(*strengths)
-            self.ignorant_losses[number] = ignorant_loss(gate, task.criterion, strong, task.rows)
-        device = task.rows.target.device
-        limit = _CHUNK.get(device.type, _CHUNK["cuda"])
-        per_row = sum(p.numel() // p.shape[-1] for p in task.network.parameters() if p.ndim > 1)
-        per_row += 16 * task.rows.potential.shape[1] ** 2
-        size = max(1, limit // (per_row * batch_size))
+            self.baseline_losses[number] = baseline_loss(
+                gate, objective.prediction_loss, LossWeights(*strengths), objective.samples
+            )
+        per_sample = sum(
+            p.numel() // p.shape[-1] for p in objective.network.parameters() if p.ndim > 1
+        )
+        per_sample += 16 * objective.samples.potential.shape[1] ** 2
+        size = stacked_settings(objective.generator.device.type, per_sample * batch_size)
         n_chunks = math.ceil(len(settings) / size)
         self.chunks = [
             Chunk(self.model, {int(number): settings[number] for number in numbers})
@@ -187,10 +191,12 @@ class StackedTask(Task):
         ]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the groups of the task, for all settings."""
-        kinds = {id(p): i for i, g in enumerate(self.task.parameter_groups()) for p in g["params"]}
-        gate = len(self.task.parameter_groups()) - 1  # the model has a copy of it
-        groups = [{**group, "params": []} for group in self.task.parameter_groups()]
+        """Return the groups of the objective, for all settings."""
+        kinds = {
+            id(p): i for i, g in enumerate(self.objective.parameter_groups()) for p in g["params"]
+        }
+        gate = len(self.objective.parameter_groups()) - 1  # the model has a copy of it
+        groups = [{**group, "params": []} for group in self.objective.parameter_groups()]
         for chunk in self.chunks:
             for name, parameter in self.model.named_parameters():
                 kind = kinds.get(id(parameter), gate)
@@ -199,12 +205,19 @@ class StackedTask(Task):
         return groups
 
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return the rows of one epoch, the same for all settings."""
-        return self.task.epoch_data()
+        """Return the samples of one epoch, the same for all settings."""
+        return self.objective.draw_epoch(self.with_subsets)
 
     def loss(self, *batch: Tensor) -> Tensor:
+        """Return the loss of each setting."""
+        return torch.cat([chunk.loss(batch) for chunk in self.chunks])
+
+    def backward(self, *batch: Tensor) -> Tensor:
         """Return the loss of each setting, and leave the gradients in the parameters."""
-        return torch.cat([chunk.learn(batch) for chunk in self.chunks])
+        losses = []  # chunk by chunk, to save memory
+        for chunk in self.chunks:
+            losses.append(chunk.backward(batch))
+        return torch.cat(losses)
 
     def after_step(self) -> None:
         """Project the parameters of the gates."""
@@ -212,10 +225,10 @@ class StackedTask(Task):
             chunk.after_step()
 
     def validation_loss(self) -> Tensor | None:
-        """Return the loss of each setting on the held-out rows."""
-        if self.task.held_out is None:
+        """Return the loss of each setting on the held-out samples."""
+        if self.objective.held_out is None:
             return None
-        return torch.cat([chunk.loss(self.task.held_out) for chunk in self.chunks])
+        return self.loss(*self.objective.held_out)
 
     def places(self) -> Iterator[tuple[int, Chunk, int]]:
         """Yield the number of each setting, its chunk and its place there, in order of losses."""

@@ -1,16 +1,18 @@
-"""Stage 2 as a task: gate and predictor learn together on clean and corrupted rows."""
+"""The objectives of stage 2: the predictor alone, then gate and predictor on corrupted samples."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sklearn_emma.engine.objective import Task
-from sklearn_emma.gate.cross_modal import block_size, in_company
-from sklearn_emma.gate.failures import Failures, Rows, fill
-from sklearn_emma.gate.prediction_loss import Criterion
+from sklearn_emma.engine.batches import pair_block
+from sklearn_emma.engine.objective import Objective
+from sklearn_emma.gate.cross_modal import add_cross_modal_energy
+from sklearn_emma.gate.failures import Failures
+from sklearn_emma.gate.prediction_loss import PredictionLoss
+from sklearn_emma.gate.samples import ScoredSamples, fill
 from sklearn_emma.nn import (
     CrossModalEnergy,
     EnergyAttention,
@@ -22,17 +24,17 @@ from sklearn_emma.nn import (
 
 Predictor = FusionNetwork | GatedInputs
 
-# Share of rows that lose all modalities in the loss on random parts: then the prior is to be said.
+# Fraction of samples that lose all modalities in the subset loss: these teach the class priors.
 _NOTHING_LEFT = 0.05
 
 
-def random_part(n_samples: int, n_modalities: int, generator: torch.Generator) -> Tensor:
-    """Draw 1 to M - 1 modalities per row, all equally likely, and now and then none.
+def random_subset(n_samples: int, n_modalities: int, generator: torch.Generator) -> Tensor:
+    """Draw 1 to M - 1 modalities per sample, all numbers equally likely, and sometimes none.
 
     Parameters
     ----------
     n_samples, n_modalities : int
-        Number of rows and, two or more, of modalities M.
+        Number of samples and, two or more, of modalities M.
     generator : torch.Generator
         Source of random numbers.
 
@@ -48,70 +50,66 @@ def random_part(n_samples: int, n_modalities: int, generator: torch.Generator) -
     return rank < size
 
 
-def names_of_weights(network: torch.nn.Module) -> set[str]:
+def penalised_parameters(network: torch.nn.Module) -> set[str]:
     """Return the names of the parameters that are penalised: weights, but no biases."""
     named = network.named_parameters()
     return {name for name, p in named if p.ndim > 1 and "bias" not in name}
 
 
-class PlainTask(Task):
-    """Warm start: the predictor alone, on clean rows, every modality fully open.
+class PlainObjective(Objective):
+    """The predictor alone, on clean samples, with every modality fully open.
 
     Parameters
     ----------
     network : FusionNetwork or GatedInputs
         The predictor.
-    criterion : Criterion
+    prediction_loss : PredictionLoss
         The prediction loss.
-    rows : Rows
-        Training rows.
+    samples : ScoredSamples
+        Training samples.
     fills : list of Tensor of shape (n_features,)
-        What stands in for missing values.
+        What gaps are filled with.
     generator : torch.Generator
-        On the device of the rows.
+        On the device of the samples.
     """
 
     def __init__(
         self,
         network: Predictor,
-        criterion: Criterion,
-        rows: Rows,
+        prediction_loss: PredictionLoss,
+        samples: ScoredSamples,
         fills: list[Tensor],
         generator: torch.Generator,
     ):
         super().__init__(generator)
         self.network = network
-        self.criterion = criterion
-        self.rows = rows
-        self.n_samples = len(rows.target)
-        self.modalities = fill(rows.modalities, fills)
-        # a modality that is not there is shut here too
-        self.attention = torch.isfinite(rows.potential).to(rows.weight.dtype)
-        self.ignorant_loss = criterion.ignorant_loss(rows.target, rows.weight)
+        self.prediction_loss = prediction_loss
+        self.samples = samples
+        self.n_samples = len(samples.target)
+        self.modalities = fill(samples.modalities, fills)
+        # a missing modality is shut here too
+        self.attention = torch.isfinite(samples.potential).to(samples.weight.dtype)
+        self.baseline_loss = prediction_loss.baseline_loss(samples.target, samples.weight)
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return attention, target, weight and the modalities."""
-        return self.attention, self.rows.target, self.rows.weight, *self.modalities
+        return self.attention, self.samples.target, self.samples.weight, *self.modalities
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the prediction loss."""
         attention, target, weight, *modalities = batch
         output = self.network(modalities, attention)
-        return self.criterion(output, target, weight)
-
-    def validation_loss(self) -> None:
-        """Return nothing: the warm start is only a start."""
-        return
+        return self.prediction_loss(output, target, weight)
 
 
 @dataclass(frozen=True)
-class Strengths:
-    """What parts of the loss weigh.
+class LossWeights:
+    """Weights of the terms of the loss.
 
-    Parameters
+    Attributes
     ----------
     lambda_capacity, lambda_energy, subset_weight : float, or Tensor of shape ()
-        Strengths of the regularizers and of the loss on random parts.
+        Of the two regularization terms, and of the subset loss.
     """
 
     lambda_capacity: float | Tensor
@@ -119,37 +117,37 @@ class Strengths:
     subset_weight: float | Tensor
 
 
-def regularizers(
+def regularization(
     gate: EnergyAttention,
     log_importance: Tensor,
-    strengths: Strengths,
+    weights: LossWeights,
     indicator: Tensor,
-    weight: Tensor,
+    sample_weight: Tensor,
 ) -> Tensor:
-    """Return what the gate pays for its capacity and for unfaithful energies."""
-    total = torch.zeros((), device=weight.device)
-    if not _is_off(strengths.lambda_capacity):
-        total = total + strengths.lambda_capacity * capacity_penalty(gate)
-    if not _is_off(strengths.lambda_energy):
-        alignment = energy_alignment(log_importance, indicator, weight)
-        total = total - strengths.lambda_energy * alignment
+    """Return the sum of the capacity penalty and the negative energy alignment."""
+    total = torch.zeros((), device=sample_weight.device)
+    if not _is_off(weights.lambda_capacity):
+        total = total + weights.lambda_capacity * capacity_penalty(gate)
+    if not _is_off(weights.lambda_energy):
+        alignment = energy_alignment(log_importance, indicator, sample_weight)
+        total = total - weights.lambda_energy * alignment
     return total
 
 
-def _is_off(strength: float | Tensor) -> bool:
-    # a tensor may stand for the strengths of many models at once
-    return not isinstance(strength, Tensor) and strength == 0
+def _is_off(weight: float | Tensor) -> bool:
+    # a tensor may stand for the weights of many models at once
+    return not isinstance(weight, Tensor) and weight == 0
 
 
 def gated_loss(
     gate: EnergyAttention,
     network: Predictor,
-    criterion: Criterion,
-    strengths: Strengths,
+    prediction_loss: PredictionLoss,
+    weights: LossWeights,
     batch: Sequence[Tensor],
-    with_parts: bool,
+    with_subsets: bool,
 ) -> Tensor:
-    """Prediction loss and regularizers of a gate and a predictor.
+    """Prediction loss and regularization of a gate and a predictor.
 
     Parameters
     ----------
@@ -157,112 +155,123 @@ def gated_loss(
         The gate.
     network : FusionNetwork or GatedInputs
         The predictor.
-    criterion : Criterion
+    prediction_loss : PredictionLoss
         The prediction loss.
-    strengths : Strengths
-        Of the regularizers and of the loss on random parts.
-    batch : sequence of Tensor of shape (n_rows, ...)
-        What :meth:`GatedTask.epoch_data` returns.
-    with_parts : bool
-        Whether there is a loss on random parts.
+    weights : LossWeights
+        Of the regularization terms and of the subset loss.
+    batch : sequence of Tensor of shape (n_batch, ...)
+        What :meth:`GatedObjective.epoch_data` returns.
+    with_subsets : bool
+        Whether there is a subset loss.
 
     Returns
     -------
     Tensor of shape ()
         The loss.
     """
-    part, potential, indicator, target, weight, *modalities = batch
+    subset, potential, indicator, target, sample_weight, *modalities = batch
     encoded: Any = network.encode(modalities)
-    if with_parts:
-        # whole rows and their parts in one go
-        both = gate.state(potential, torch.stack([torch.ones_like(part), part]))
+    if with_subsets:
+        # samples with all modalities and with some of them in one call
+        both = gate.state(potential, torch.stack([torch.ones_like(subset), subset]))
         output = network.fuse(encoded, both.attention).flatten(0, 1)
-        weights = torch.cat([weight, strengths.subset_weight * weight])
-        loss = 2.0 * criterion(output, torch.cat([target, target]), weights)
+        both_weights = torch.cat([sample_weight, weights.subset_weight * sample_weight])
+        loss = 2.0 * prediction_loss(output, torch.cat([target, target]), both_weights)
         log_importance = both.log_importance[0]
     else:
         state = gate.state(potential)
-        loss = criterion(network.fuse(encoded, state.attention), target, weight)
+        loss = prediction_loss(network.fuse(encoded, state.attention), target, sample_weight)
         log_importance = state.log_importance
-    return loss + regularizers(gate, log_importance, strengths, indicator, weight)
+    return loss + regularization(gate, log_importance, weights, indicator, sample_weight)
 
 
 @torch.no_grad()
-def ignorant_loss(
-    gate: EnergyAttention, criterion: Criterion, strengths: Strengths, rows: Rows
+def baseline_loss(
+    gate: EnergyAttention,
+    prediction_loss: PredictionLoss,
+    weights: LossWeights,
+    samples: ScoredSamples,
 ) -> float:
-    """Return the loss of a gate as it starts and a predictor that knows nothing."""
-    # the regularizers are no measure of success: they may be large however well it goes
-    cost, size = 0.0, block_size(rows.potential.shape[1])
-    for potential, weight in zip(rows.potential.split(size), rows.weight.split(size), strict=True):
-        log_importance, intact = gate.state(potential).log_importance, torch.ones_like(potential)
-        mean = float(regularizers(gate, log_importance, strengths, intact, weight))
-        cost += mean * len(potential) / len(rows.potential)
-    loss = criterion.ignorant_loss(rows.target, rows.weight)
-    return float(1.0 + strengths.subset_weight) * loss + max(cost, 0.0)
+    """Return the loss of the initial gate and a constant prediction."""
+    # the regularization terms are no measure of success: they may be large in a good fit
+    cost, size = 0.0, pair_block(samples.potential.shape[1])
+    blocks = zip(samples.potential.split(size), samples.weight.split(size), strict=True)
+    for potential, sample_weight in blocks:
+        log_importance, clean = gate.state(potential).log_importance, torch.ones_like(potential)
+        mean = float(regularization(gate, log_importance, weights, clean, sample_weight))
+        cost += mean * len(potential) / len(samples.potential)
+    loss = prediction_loss.baseline_loss(samples.target, samples.weight)
+    return float(1.0 + weights.subset_weight) * loss + max(cost, 0.0)
 
 
-class GatedTask(Task):
-    r"""Gate and predictor on clean and corrupted rows.
+@dataclass(frozen=True)
+class GateModel:
+    """What learns in stage 2, and what it learns with.
 
-    Minimises the loss of :mod:`sklearn_emma.nn.losses`, plus ``subset_weight`` times the prediction
-    loss of the same rows with a random part of their modalities taken away, so that the predictor
-    is at home with every combination of modalities gated off.
-
-    Parameters
+    Attributes
     ----------
     gate : EnergyAttention
         The gate.
     network : FusionNetwork or GatedInputs
         The predictor.
-    criterion : Criterion
+    cross_modal : CrossModalEnergy or None
+        Consistency of the modalities; it is trained already.
+    prediction_loss : PredictionLoss
         The prediction loss.
-    rows, held_out : Rows, Rows or None
-        Training rows and rows of the validation loss, both intact.
-    fills : list of Tensor of shape (n_features,)
-        What stands in for missing values.
+    """
+
+    gate: EnergyAttention
+    network: Predictor
+    cross_modal: CrossModalEnergy | None
+    prediction_loss: PredictionLoss
+
+
+class GatedObjective(Objective):
+    r"""Gate and predictor on clean and corrupted samples.
+
+    Minimises the loss of :mod:`sklearn_emma.nn.losses`, plus ``subset_weight`` times the prediction
+    loss of the same samples with a random subset of their modalities, so that the predictor is
+    trained for every combination of modalities.
+
+    Parameters
+    ----------
+    model : GateModel
+        What is trained.
+    weights : LossWeights
+        Of the regularization terms and of the subset loss.
+    samples, held_out : ScoredSamples, ScoredSamples or None
+        Training samples and samples of the validation loss, both clean.
     failures : Failures
         Draws the corruption.
-    cross_modal : CrossModalEnergy or None
-        What the modalities of a row say of each other.
-    lambda_capacity, lambda_energy, subset_weight : float
-        Strengths of the regularizers and of the loss on random parts.
     generator : torch.Generator
-        On the device of the rows.
+        On the device of the samples.
     """
 
     def __init__(
         self,
-        gate: EnergyAttention,
-        network: Predictor,
-        criterion: Criterion,
-        rows: Rows,
-        held_out: Rows | None,
-        fills: list[Tensor],
+        model: GateModel,
+        weights: LossWeights,
+        samples: ScoredSamples,
+        held_out: ScoredSamples | None,
         failures: Failures,
-        cross_modal: CrossModalEnergy | None,
-        *,
-        lambda_capacity: float,
-        lambda_energy: float,
-        subset_weight: float,
         generator: torch.Generator,
     ):
         super().__init__(generator)
-        self.gate = gate
-        self.network = network
-        self.criterion = criterion
-        self.rows = rows
-        self.n_samples = len(rows.target)
-        self.fills = fills
+        self.gate = model.gate
+        self.network = model.network
+        self.cross_modal = model.cross_modal
+        self.prediction_loss = model.prediction_loss
+        self.samples = samples
+        self.n_samples = len(samples.target)
         self.failures = failures
-        self.cross_modal = cross_modal
-        self.subset_weight = subset_weight if rows.potential.shape[1] > 1 else 0.0
-        self.strengths = Strengths(lambda_capacity, lambda_energy, self.subset_weight)
-        self.ignorant_loss = ignorant_loss(gate, criterion, self.strengths, rows)
+        if samples.potential.shape[1] == 1:  # there is no subset of one modality
+            weights = replace(weights, subset_weight=0.0)
+        self.weights = weights
+        self.baseline_loss = baseline_loss(self.gate, self.prediction_loss, self.weights, samples)
         self.held_out = None if held_out is None else self._with_failures(held_out)
 
     def parameter_groups(self) -> list[dict]:
-        """Return weights, biases and the gate apart: only weights are drawn towards zero.
+        """Return weights, biases and the gate apart: only weights are penalised.
 
         Biases hold the mean of the target, and the gate's parameters have constraints of their own.
 
@@ -271,7 +280,7 @@ class GatedTask(Task):
         list of dict
             As torch's optimizers take them.
         """
-        penalised = names_of_weights(self.network)
+        penalised = penalised_parameters(self.network)
         weights: list[Tensor] = []
         others: list[Tensor] = []
         for name, parameter in self.network.named_parameters():
@@ -286,7 +295,7 @@ class GatedTask(Task):
         """Project the gate's parameters."""
         self.gate.project_()
 
-    def state_of_interest(self) -> dict[str, float]:
+    def monitored(self) -> dict[str, float]:
         """Return the gate's gain, bias and capacity."""
         gate = self.gate
         return {
@@ -295,36 +304,45 @@ class GatedTask(Task):
             "capacity": float(gate.capacity().detach()),
         }
 
-    def _with_failures(self, rows: Rows) -> list[Tensor]:
-        rows, indicator = self.failures.draw(rows)
-        modalities = fill(rows.modalities, self.fills)
-        potential = rows.potential
-        if self.cross_modal is not None:
-            minimum, scale = self.gate.potential_min, self.gate.potential_scale
-            potential = in_company(self.cross_modal, modalities, potential, minimum, scale)
-        whole = torch.ones_like(indicator, dtype=torch.bool)
-        return [whole, potential, indicator, rows.target, rows.weight, *modalities]
+    def _with_failures(self, samples: ScoredSamples) -> list[Tensor]:
+        samples, indicator = self.failures.draw(samples)
+        modalities = fill(samples.modalities, self.failures.energies.fills)
+        potential = add_cross_modal_energy(
+            self.cross_modal, modalities, samples.potential, self.gate
+        )
+        all_kept = torch.ones_like(indicator, dtype=torch.bool)
+        return [all_kept, potential, indicator, samples.target, samples.weight, *modalities]
 
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return what a row consists of in this epoch.
+        """Return the samples of an epoch; see :meth:`draw_epoch`."""
+        return self.draw_epoch(bool(self.weights.subset_weight))
+
+    def draw_epoch(self, with_subsets: bool) -> list[Tensor]:
+        """Return the samples of an epoch, with fresh failures.
+
+        Parameters
+        ----------
+        with_subsets : bool
+            Whether to draw a random subset of the modalities of each sample, instead of all.
 
         Returns
         -------
         list of Tensor of shape (n_samples, ...)
-            A random part, True where a modality is kept in the loss on parts, and, with fresh
-            failures, potential, indicator, target, weight and the modalities.
+            Subset, potential, indicator, target, weight and the modalities.
         """
-        part, *rows = self._with_failures(self.rows)
-        if self.subset_weight:
-            n_samples, n_modalities = part.shape
-            part = random_part(n_samples, n_modalities, self.generator)
-        return [part, *rows]
+        subset, *rest = self._with_failures(self.samples)
+        if with_subsets:
+            n_samples, n_modalities = subset.shape
+            subset = random_subset(n_samples, n_modalities, self.generator)
+        return [subset, *rest]
 
     def loss(self, *batch: Tensor) -> Tensor:
-        """Return prediction loss and regularizers."""
-        parts = bool(self.subset_weight) and self.training
-        return gated_loss(self.gate, self.network, self.criterion, self.strengths, batch, parts)
+        """Return prediction loss and regularization."""
+        subsets = bool(self.weights.subset_weight) and self.training
+        return gated_loss(
+            self.gate, self.network, self.prediction_loss, self.weights, batch, subsets
+        )
 
     def validation_loss(self) -> Tensor | None:
-        """Return the loss on held-out rows with the failures they drew at the start."""
+        """Return the loss on held-out samples with the failures they drew at the start."""
         return None if self.held_out is None else self.loss(*self.held_out)

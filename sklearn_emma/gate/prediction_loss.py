@@ -1,4 +1,4 @@
-"""The prediction loss of stage 2: the one place that knows what is predicted."""
+"""The prediction loss: the one place in stage 2 that knows what is predicted."""
 
 import math
 from abc import ABC, abstractmethod
@@ -17,30 +17,30 @@ from sklearn_emma.nn import (
 _TINY = 1e-12
 
 
-class Criterion(ABC):
-    """What a prediction costs."""
+class PredictionLoss(ABC):
+    """The loss of a prediction."""
 
     @abstractmethod
     def __call__(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Return the loss of what a network returned, averaged over rows with their weights."""
+        """Return the loss of what a network returned, averaged over samples with their weights."""
 
     @abstractmethod
-    def ignorant_loss(self, target: Tensor, weight: Tensor) -> float:
+    def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
         """Return the loss of a constant prediction, to recognise divergence."""
 
     @abstractmethod
     def log_likelihood(self, loss: Tensor, n_samples: float) -> Tensor:
-        """Return how likely so many rows of this mean loss are, up to a constant."""
+        """Return the log likelihood of so many samples of this mean loss, up to a constant."""
 
 
-class ClassLoss(Criterion):
+class ClassLoss(PredictionLoss):
     """Cross entropy of class indices."""
 
     def __call__(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the weighted cross entropy of unnormalised log probabilities."""
         return weighted_cross_entropy(output, target, weight)
 
-    def ignorant_loss(self, target: Tensor, weight: Tensor) -> float:
+    def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
         """Return the cross entropy of equal probabilities for the classes that occur."""
         n_classes = len(target.unique())
         return float(weight.mean()) * math.log(max(n_classes, 2))
@@ -50,7 +50,7 @@ class ClassLoss(Criterion):
         return -n_samples * loss
 
 
-class ValueLoss(Criterion):
+class ValueLoss(PredictionLoss):
     """Loss of values standardised with :func:`~sklearn_emma.energy.scaling.target_scale`.
 
     Parameters
@@ -75,7 +75,7 @@ class ValueLoss(Criterion):
         }[self.loss]
         return error(output, target, weight)
 
-    def ignorant_loss(self, target: Tensor, weight: Tensor) -> float:
+    def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
         """Return the loss of the centre of all targets, but no less than of an error of one."""
         centre = self(target.new_zeros(target.shape), target, weight)
         # all targets may be the same, and no network hits them exactly

@@ -1,5 +1,7 @@
 """AttentionDisplay: importance of and attention to each modality."""
 
+from typing import Any
+
 import numpy as np
 
 from sklearn_emma.inspection.checks import (
@@ -7,7 +9,7 @@ from sklearn_emma.inspection.checks import (
     check_matrix,
     check_member,
     check_names,
-    open_up,
+    unwrap,
 )
 from sklearn_emma.inspection.drawing import (
     COLORS,
@@ -20,14 +22,14 @@ from sklearn_emma.inspection.drawing import (
 
 
 class AttentionDisplay(Display):
-    r"""Importance :math:`\alpha` and attention :math:`\beta`, as distributions or row by row.
+    r"""Importance :math:`\alpha` and attention :math:`\beta`, as distributions or sample by sample.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     importance, attention : ndarray of shape (n_samples, n_modalities)
-        What the gate makes of energies.
+        Importance and attention of samples.
     modality_names : list of str, default=None
         Names of the modalities.
 
@@ -37,17 +39,16 @@ class AttentionDisplay(Display):
         Of distributions: what :meth:`matplotlib.axes.Axes.boxplot` returned for ``"importance"``
         and ``"attention"``.
     image_ : AxesImage
-        Of strips: a line per modality and a column per row, or per mean of some rows where they are
-        more than two thousand.
+        Of strips: a line per modality and a column per sample, or per mean of consecutive samples
+        where there are more than two thousand.
     colorbar_ : Colorbar
-        Of strips: what the colours mean.
+        Of strips: the scale of the colours.
     ax_, figure_ : Axes, Figure
         Where it is drawn.
 
     See Also
     --------
-    EnergyDisplay : What the gate decides by.
-    AttentionFunctionDisplay : How it gets from importance to attention.
+    EnergyDisplay : The energies that importance and attention are computed from.
 
     Examples
     --------
@@ -62,25 +63,39 @@ class AttentionDisplay(Display):
     (2, 2)
     """
 
-    def __init__(self, importance, attention, *, modality_names=None):
+    def __init__(
+        self,
+        importance: np.ndarray,
+        attention: np.ndarray,
+        *,
+        modality_names: list[str] | None = None,
+    ) -> None:
         self.importance = importance
         self.attention = attention
         self.modality_names = modality_names
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, kind="distribution", quantity="attention", ax=None):
-        """Compute importance and attention of rows, and draw them.
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        kind: str = "distribution",
+        quantity: str = "attention",
+        ax: Any = None,
+    ) -> "AttentionDisplay":
+        """Compute importance and attention of samples, and draw them.
 
         Parameters
         ----------
         estimator : EMMAClassifier or EMMARegressor
             Fitted; may be the last step of a Pipeline, or in a search.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows, for a strip in the order in which they came.
+            Samples, for a strip in the order in which they were recorded.
         kind : "distribution" or "strip", default="distribution"
-            Boxes per modality, or a colour per modality and row, to see when a modality failed.
+            Boxes per modality, or a colour per modality and sample, to see when a modality failed.
         quantity : "attention" or "importance", default="attention"
-            What a strip shows; distributions show both.
+            The quantity of a strip; distributions show both.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
 
@@ -94,7 +109,7 @@ class AttentionDisplay(Display):
         TypeError
             If the estimator has no gate.
         """
-        estimator, X = open_up(estimator, X)
+        estimator, X = unwrap(estimator, X)
         check_gated(estimator, cls.__name__)
         return cls.from_predictions(
             estimator.importance(X),
@@ -108,26 +123,26 @@ class AttentionDisplay(Display):
     @classmethod
     def from_predictions(
         cls,
-        importance,
-        attention,
+        importance: Any,
+        attention: Any,
         *,
-        modality_names=None,
-        kind="distribution",
-        quantity="attention",
-        ax=None,
-    ):
-        """Draw importance and attention that are known already.
+        modality_names: list[str] | None = None,
+        kind: str = "distribution",
+        quantity: str = "attention",
+        ax: Any = None,
+    ) -> "AttentionDisplay":
+        """Draw given importance and attention.
 
         Parameters
         ----------
         importance, attention : array-like of shape (n_samples, n_modalities)
-            What the gate makes of energies.
+            Importance and attention of samples.
         modality_names : list of str, default=None
             Names of the modalities.
         kind : "distribution" or "strip", default="distribution"
-            Boxes per modality, or a colour per modality and row.
+            Boxes per modality, or a colour per modality and sample.
         quantity : "attention" or "importance", default="attention"
-            What a strip shows; distributions show both.
+            The quantity of a strip; distributions show both.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
 
@@ -152,7 +167,9 @@ class AttentionDisplay(Display):
         display = cls(importance, attention, modality_names=names)
         return display.plot(ax=ax, kind=kind, quantity=quantity)
 
-    def plot(self, ax=None, *, kind="distribution", quantity="attention"):
+    def plot(
+        self, ax: Any = None, *, kind: str = "distribution", quantity: str = "attention"
+    ) -> "AttentionDisplay":
         """Draw.
 
         Parameters
@@ -160,9 +177,9 @@ class AttentionDisplay(Display):
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
         kind : "distribution" or "strip", default="distribution"
-            Boxes per modality, or a colour per modality and row.
+            Boxes per modality, or a colour per modality and sample.
         quantity : "attention" or "importance", default="attention"
-            What a strip shows; distributions show both.
+            The quantity of a strip; distributions show both.
 
         Returns
         -------
@@ -189,11 +206,12 @@ class AttentionDisplay(Display):
         legend(ax, [boxes["boxes"][0] for boxes in drawn], ["importance α", "attention β"])
         return self
 
-    def _plot_strip(self, ax, names, quantity):
+    def _plot_strip(self, ax: Any, names: list[str], quantity: str) -> "AttentionDisplay":
+        """Draw one quantity over the order of the samples."""
         height = 1.1 + 0.45 * len(names)
         ax = self._prepare(ax, figsize=(8.0, max(2.0, height)))
         values = getattr(self, quantity)
-        # more columns than a screen has pixels would be left out, not averaged
+        # matplotlib leaves out columns beyond the pixels of a screen; their mean is drawn instead
         per_column = -(-len(values) // 2000)
         starts = np.arange(0, len(values), per_column)
         counts = np.diff(starts, append=len(values))[:, None]
@@ -210,6 +228,6 @@ class AttentionDisplay(Display):
         for place in np.arange(1, len(names)) - 0.5:
             ax.axhline(place, color="white", linewidth=2)
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set_xlabel("row")
+        ax.set_xlabel("sample")
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label=quantity, pad=0.01)
         return self

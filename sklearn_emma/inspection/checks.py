@@ -1,30 +1,33 @@
-"""What Displays and reports ask of estimators and arrays, with messages for people."""
+"""Checks of the estimators and arrays that Displays and reports are given."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_emma.energy.readouts import ScoredModalities
+from sklearn_emma.energy.scorer import DAEEnergyScorer
 
 GATED = "a fitted EMMAClassifier or EMMARegressor, or a Pipeline or search that ends in one"
 
 
-def open_up(estimator, X=None):
-    """Look into searches and pipelines.
+def unwrap(estimator: Any, X: Any = None) -> tuple[Any, Any]:
+    """Return the estimator inside of searches and pipelines.
 
     Parameters
     ----------
     estimator : estimator
         Fitted.
     X : array-like or DataFrame, default=None
-        Rows as the estimator takes them.
+        Samples as the estimator takes them.
 
     Returns
     -------
     estimator : estimator
-        What the search found, or the last step of the pipeline.
+        The best estimator of the search, or the last step of the pipeline.
     X : array-like or DataFrame or None
-        Rows as that takes them.
+        Samples as that takes them, transformed by the steps before.
     """
     while True:
         if hasattr(estimator, "best_estimator_"):
@@ -37,22 +40,22 @@ def open_up(estimator, X=None):
             return estimator, X
 
 
-def check_gated(estimator, who, attribute="attention"):
+def check_gated(estimator: Any, who: str, attribute: str = "attention") -> None:
     """Raise unless an estimator is fitted and has a gate."""
     if not hasattr(type(estimator), attribute) and not hasattr(estimator, attribute):
         raise TypeError(f"{who} needs {GATED}, got {estimator!r}.")
     check_is_fitted(estimator)
 
 
-def read_energies(estimator, X, who):
+def read_energies(estimator: Any, X: Any, who: str) -> np.ndarray:
     """Return energies (n_samples, n_modalities) of a gated estimator or an energy scorer."""
-    if isinstance(estimator, ScoredModalities):
+    if isinstance(estimator, DAEEnergyScorer):
         return np.asarray(estimator.transform(X), dtype=float)
     check_gated(estimator, f"{who} (unless given a DAEEnergyScorer)", "energies")
     return estimator.energies(X)
 
 
-def check_matrix(values, what, *, allow_inf=False):
+def check_matrix(values: Any, what: str, *, allow_inf: bool = False) -> np.ndarray:
     """Return a matrix (n_samples, n_modalities) of numbers, none of them NaN."""
     values = np.asarray(values, dtype=float)
     if values.ndim != 2 or 0 in values.shape:
@@ -65,8 +68,8 @@ def check_matrix(values, what, *, allow_inf=False):
     return values
 
 
-def check_names(names, n_modalities):
-    """Return names of modalities, made up where there are none."""
+def check_names(names: Sequence | None, n_modalities: int) -> list[str]:
+    """Return names of modalities; without any, ``modality0`` and so on."""
     if names is None:
         return [f"modality{i}" for i in range(n_modalities)]
     names = [str(name) for name in names]
@@ -77,7 +80,7 @@ def check_names(names, n_modalities):
     return names
 
 
-def check_member(value, allowed, name):
+def check_member(value: Any, allowed: Sequence, name: str) -> Any:
     """Raise ValueError unless a value is among those allowed; return it."""
     if value not in allowed:
         *most, last = (repr(choice) for choice in allowed)

@@ -1,25 +1,27 @@
 """CouplingDisplay: how the energies of modalities act on each other."""
 
+from typing import Any
+
 import numpy as np
 
-from sklearn_emma.inspection.checks import check_gated, check_names, open_up
+from sklearn_emma.inspection.checks import check_gated, check_names, unwrap
 from sklearn_emma.inspection.drawing import GREY, Display, name_modalities
 
 
 class CouplingDisplay(Display):
     r"""Coupling of the modalities as a heat map: colour and first number are the weight.
 
-    In line i and column j stand weight :math:`w_{ij}` and degree :math:`\gamma_{ij}` of the shared
+    Row i and column j hold weight :math:`w_{ij}` and degree :math:`\gamma_{ij}` of the shared
     energy :math:`e_{ij} = w_{ij} e_i^{\gamma_{ij}} e_j^{1 - \gamma_{ij}}` that modality j adds to
-    modality i: at a weight above zero an unusual j makes i more suspicious, below zero less; at
-    degree 0 the energy of j alone decides how much, at 1 that of i.
+    modality i. With a weight above zero a high energy of j raises that of i, below zero it lowers
+    it. At degree 0 the shared energy depends on the energy of j alone, at 1 on that of i.
 
     Make one with :meth:`from_estimator` or :meth:`from_parameters`.
 
     Parameters
     ----------
     coupling_weight, coupling_degree : ndarray of shape (n_modalities, n_modalities)
-        :math:`w_{ij}` in [-1, 1] and :math:`\gamma_{ij}` in [0, 1]; the diagonals do not matter.
+        :math:`w_{ij}` in [-1, 1] and :math:`\gamma_{ij}` in [0, 1]; the diagonals are ignored.
     modality_names : list of str, default=None
         Names of the modalities.
 
@@ -30,7 +32,7 @@ class CouplingDisplay(Display):
     text_ : ndarray of Text of shape (n_modalities, n_modalities)
         The numbers; None on the diagonal.
     colorbar_ : Colorbar
-        What the colours mean.
+        The scale of the colours.
     ax_, figure_ : Axes, Figure
         Where it is drawn.
 
@@ -44,13 +46,19 @@ class CouplingDisplay(Display):
     'w = -0.10\nγ = 0.80'
     """
 
-    def __init__(self, coupling_weight, coupling_degree, *, modality_names=None):
+    def __init__(
+        self,
+        coupling_weight: np.ndarray,
+        coupling_degree: np.ndarray,
+        *,
+        modality_names: list[str] | None = None,
+    ) -> None:
         self.coupling_weight = coupling_weight
         self.coupling_degree = coupling_degree
         self.modality_names = modality_names
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> "CouplingDisplay":
         """Draw the coupling of a fitted gate.
 
         Parameters
@@ -70,7 +78,7 @@ class CouplingDisplay(Display):
         TypeError
             If the estimator has no gate.
         """
-        estimator, _ = open_up(estimator)
+        estimator, _ = unwrap(estimator)
         check_gated(estimator, cls.__name__)
         return cls.from_parameters(
             estimator.coupling_weight_,
@@ -80,7 +88,14 @@ class CouplingDisplay(Display):
         )
 
     @classmethod
-    def from_parameters(cls, coupling_weight, coupling_degree, *, modality_names=None, ax=None):
+    def from_parameters(
+        cls,
+        coupling_weight: Any,
+        coupling_degree: Any,
+        *,
+        modality_names: list[str] | None = None,
+        ax: Any = None,
+    ) -> "CouplingDisplay":
         """Draw weights and degrees.
 
         Parameters
@@ -112,7 +127,7 @@ class CouplingDisplay(Display):
         names = check_names(modality_names, len(weight))
         return cls(weight, degree, modality_names=names).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> "CouplingDisplay":
         """Draw.
 
         Parameters

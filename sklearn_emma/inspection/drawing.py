@@ -1,7 +1,8 @@
-"""What Displays share: a figure without pyplot, colours for all eyes, boxes side by side."""
+"""What Displays share: figures, colours, legends, boxes side by side."""
 
-from io import BytesIO
+from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 
@@ -11,33 +12,53 @@ GREY = "#767676"
 
 
 class Display:
-    """Base of all Displays: where they draw, and how a notebook shows them."""
+    """Base of all Displays.
 
-    _own_figure = False
+    Attributes
+    ----------
+    ax_, figure_ : Axes, Figure
+        Where it is drawn.
+    """
 
-    def _prepare(self, ax, **figure):
-        """Set ``ax_`` and ``figure_``: the user's, or a new figure unknown to pyplot."""
+    ax_: Any
+    figure_: Any
+
+    def _prepare(
+        self,
+        ax: Any = None,
+        *,
+        figsize: tuple[float, float] = (6.4, 4.4),
+        projection: str | None = None,
+    ) -> Any:
+        """Set ``ax_`` and ``figure_``: those of the user, or of a new pyplot figure."""
         require_matplotlib(type(self).__name__)
-        from matplotlib.figure import Figure
-
-        self._own_figure = ax is None
         if ax is None:
-            projection = figure.pop("projection", None)
-            figure = Figure(**{"figsize": (6.4, 4.4), "layout": "constrained", **figure})
-            ax = figure.add_subplot(projection=projection)
+            ax = make_axes(figsize=figsize, subplot_kw={"projection": projection})
         self.ax_, self.figure_ = ax, ax.figure
         return ax
 
-    def _repr_png_(self):
-        """Picture for notebooks, unless somebody else shows the figure."""
-        if not self._own_figure:
-            return None
-        buffer = BytesIO()
-        self.figure_.savefig(buffer, format="png", dpi=100)
-        return buffer.getvalue()
+
+def make_axes(*shape: int, **settings: Any) -> Any:
+    """Make a pyplot figure, and return its axes.
+
+    Parameters
+    ----------
+    *shape : int
+        Rows and columns of axes. Without, there is one of them.
+    **settings : dict
+        Passed to :func:`matplotlib.pyplot.subplots`.
+
+    Returns
+    -------
+    Axes or ndarray of Axes
+        The axes.
+    """
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(*shape, layout="constrained", **settings)[1]
 
 
-def require_matplotlib(who):
+def require_matplotlib(who: str) -> None:
     """Raise ImportError that names the extra to install where matplotlib is missing."""
     try:
         import matplotlib  # noqa: F401
@@ -47,13 +68,13 @@ def require_matplotlib(who):
         ) from error
 
 
-def despine(ax):
-    """Take away the frame on the sides without an axis."""
+def despine(ax: Any) -> None:
+    """Hide the frame on the sides without an axis."""
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def legend(ax, handles, labels=None):
-    """Put a legend above the axes, where it hides no data, in as many columns as have room."""
+def legend(ax: Any, handles: Sequence, labels: Sequence[str] | None = None) -> Any:
+    """Put a legend above the axes, in as many columns as have room."""
     labels = [handle.get_label() for handle in handles] if labels is None else labels
     width = max(len(str(label)) for label in labels) + 7
     return ax.legend(
@@ -67,8 +88,8 @@ def legend(ax, handles, labels=None):
     )
 
 
-def choose_colors(n):
-    """Return n colours that can be told apart; shades of one scale where they are many."""
+def choose_colors(n: int) -> list:
+    """Return n different colours; shades of one scale where there are more than seven."""
     if n <= len(COLORS):
         return list(COLORS[:n])
     from matplotlib import colormaps
@@ -76,12 +97,12 @@ def choose_colors(n):
     return [colormaps["viridis"](x) for x in np.linspace(0, 0.95, n)]
 
 
-def label_powers(axis, low, high, most=8):
-    """Label zero and powers of ten of either sign, of an axis or colour bar on an asinh scale."""
+def label_powers(axis: Any, low: float, high: float, most: int = 8) -> None:
+    """Label zero and powers of ten of either sign on an axis with an asinh scale."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     powers = 10.0 ** np.arange(0, 16)
-    shown = [v for v in (*-powers[::-1], 0.0, *powers) if low <= v <= high]
+    shown = [v for v in [*-powers[::-1], 0.0, *powers] if low <= v <= high]
     if len(shown) > 1:
         step = -(-len(shown) // most)
         zero = shown.index(0.0) if 0.0 in shown else 0
@@ -90,26 +111,28 @@ def label_powers(axis, low, high, most=8):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def level_labels(levels):
-    """Write numbers for an axis on which they stand at equal distances."""
+def level_labels(levels: np.ndarray) -> list[str]:
+    """Return the labels of levels on an axis."""
     return [f"{level:g}" for level in levels]
 
 
-def name_modalities(ax, names, axis="x"):
+def name_modalities(ax: Any, names: list[str], axis: str = "x") -> None:
     """Label the positions 0, 1, ... of an axis with names, slanted where they are long."""
     long = axis == "x" and sum(len(name) + 2 for name in names) > 50
-    slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
+    slant: dict[str, Any] = (
+        {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
+    )
     ticks = ax.set_xticks if axis == "x" else ax.set_yticks
     ticks(range(len(names)), names, **slant)
 
 
-def draw_boxes(ax, groups, colors):
+def draw_boxes(ax: Any, groups: Sequence[Sequence[np.ndarray]], colors: Sequence) -> list[dict]:
     """Draw a box per group and modality: quartiles, and whiskers from 5 to 95 per cent.
 
     Parameters
     ----------
     ax : Axes
-        Where.
+        Where to draw.
     groups : list of list of ndarray
         Values by group and modality.
     colors : list of color
@@ -118,7 +141,7 @@ def draw_boxes(ax, groups, colors):
     Returns
     -------
     list of dict of str to list of artists
-        What ``Axes.boxplot`` returned for each group.
+        The artists that ``Axes.boxplot`` returned for each group.
     """
     width = 0.8 / len(groups)
     drawn = []
@@ -144,7 +167,8 @@ def draw_boxes(ax, groups, colors):
     return drawn
 
 
-def _rgb(color):
+def _rgb(color: Any) -> tuple[float, float, float]:
+    """Return a colour as red, green and blue."""
     from matplotlib.colors import to_rgb
 
     return to_rgb(color)

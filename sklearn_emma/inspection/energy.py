@@ -1,10 +1,13 @@
 """EnergyDisplay: the distribution of the energy of each modality."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from sklearn_emma.inspection.checks import check_matrix, check_names, open_up, read_energies
+from sklearn_emma.inspection.checks import check_matrix, check_names, read_energies, unwrap
 from sklearn_emma.inspection.drawing import (
     Display,
     choose_colors,
@@ -17,7 +20,7 @@ from sklearn_emma.inspection.drawing import (
 
 
 class EnergyDisplay(Display):
-    """Energies of each modality as boxes, by group of rows: intact against corrupted, or by class.
+    """Energies of each modality as boxes, by group: clean against corrupted samples, or by class.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -26,12 +29,12 @@ class EnergyDisplay(Display):
     energies : ndarray of shape (n_samples, n_modalities)
         Energies; infinite where a modality is missing.
     groups : ndarray of shape (n_samples,), default=None
-        Group of each row: numbers are drawn in their order, names in that of appearance. None makes
-        one group of all.
+        Group of each sample: numbers are drawn in their order, names in that of appearance. None
+        makes one group of all.
     modality_names : list of str, default=None
         Names of the modalities.
     usual : ndarray of shape (n_modalities,), default=None
-        Energy that nine tenths of the training rows do not exceed, drawn as a dashed line.
+        Energy that nine tenths of the training samples do not exceed, drawn as a dashed line.
 
     Attributes
     ----------
@@ -39,7 +42,7 @@ class EnergyDisplay(Display):
         What :meth:`matplotlib.axes.Axes.boxplot` returned for each group: ``"boxes"``,
         ``"medians"``, ``"whiskers"`` and ``"caps"``.
     missing_ : list of Text
-        Shares of rows in which a modality is missing, where there are any.
+        Shares of samples in which a modality is missing, where there are any.
     usual_ : LineCollection or None
         The dashed lines.
     ax_, figure_ : Axes, Figure
@@ -47,7 +50,7 @@ class EnergyDisplay(Display):
 
     See Also
     --------
-    AttentionDisplay : What the gate makes of energies.
+    AttentionDisplay : Importance and attention, which are computed from energies.
 
     Examples
     --------
@@ -60,29 +63,38 @@ class EnergyDisplay(Display):
     >>> X_noisy, _ = Noise(2, only="modality0").corrupt(X, "prefix", random_state=0)
     >>> display = EnergyDisplay.from_estimator(scorer, X, X_corrupted=X_noisy)
     >>> list(display.boxes_)
-    ['intact', 'corrupted']
+    ['clean', 'corrupted']
     """
 
-    def __init__(self, energies, *, groups=None, modality_names=None, usual=None):
+    def __init__(
+        self,
+        energies: np.ndarray,
+        *,
+        groups: np.ndarray | None = None,
+        modality_names: list[str] | None = None,
+        usual: np.ndarray | None = None,
+    ) -> None:
         self.energies = energies
         self.groups = groups
         self.modality_names = modality_names
         self.usual = usual
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, groups=None, X_corrupted=None, ax=None):
-        """Compute energies of rows, and draw them.
+    def from_estimator(
+        cls, estimator: Any, X: Any, *, groups: Any = None, X_corrupted: Any = None, ax: Any = None
+    ) -> "EnergyDisplay":
+        """Compute energies of samples, and draw them.
 
         Parameters
         ----------
         estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
             Fitted; may be the last step of a Pipeline, or in a search.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
         groups : array-like of shape (n_samples,), default=None
-            Group of each row, such as its class.
+            Group of each sample, such as its class.
         X_corrupted : array-like or DataFrame of shape (n_corrupted, n_features), default=None
-            Further rows, drawn as the group "corrupted"; those of `X` are called "intact".
+            Further samples, drawn as the group "corrupted"; those of `X` are called "clean".
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
 
@@ -100,11 +112,11 @@ class EnergyDisplay(Display):
         """
         if groups is not None and X_corrupted is not None:
             raise ValueError("Give groups or X_corrupted, not both.")
-        inner, rows = open_up(estimator, X)
-        energies = read_energies(inner, rows, cls.__name__)
+        inner, samples = unwrap(estimator, X)
+        energies = read_energies(inner, samples, cls.__name__)
         if X_corrupted is not None:
-            corrupted = read_energies(*open_up(estimator, X_corrupted), cls.__name__)
-            groups = np.repeat(["intact", "corrupted"], [len(energies), len(corrupted)])
+            corrupted = read_energies(*unwrap(estimator, X_corrupted), cls.__name__)
+            groups = np.repeat(["clean", "corrupted"], [len(energies), len(corrupted)])
             energies = np.concatenate([energies, corrupted])
         return cls.from_predictions(
             energies,
@@ -115,19 +127,27 @@ class EnergyDisplay(Display):
         )
 
     @classmethod
-    def from_predictions(cls, energies, *, groups=None, modality_names=None, usual=None, ax=None):
-        """Draw energies that are known already.
+    def from_predictions(
+        cls,
+        energies: Any,
+        *,
+        groups: Any = None,
+        modality_names: list[str] | None = None,
+        usual: Any = None,
+        ax: Any = None,
+    ) -> "EnergyDisplay":
+        """Draw given energies.
 
         Parameters
         ----------
         energies : array-like of shape (n_samples, n_modalities)
             Energies; infinite where a modality is missing.
         groups : array-like of shape (n_samples,), default=None
-            Group of each row, such as its class.
+            Group of each sample, such as its class.
         modality_names : list of str, default=None
             Names of the modalities.
         usual : array-like of shape (n_modalities,), default=None
-            Energy that nine tenths of the training rows do not exceed.
+            Energy that nine tenths of the training samples do not exceed.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
 
@@ -149,7 +169,7 @@ class EnergyDisplay(Display):
         display = cls(energies, groups=groups, modality_names=names, usual=usual)
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> "EnergyDisplay":
         """Draw.
 
         Parameters
@@ -181,7 +201,7 @@ class EnergyDisplay(Display):
             self.usual_ = ax.hlines(
                 self.usual, places - 0.48, places + 0.48, colors="#333333", linestyles="--", lw=1.2
             )
-            self.usual_.set_label("90 % of training rows")
+            self.usual_.set_label("90 % of training samples")
         self._write_missing(ax, parts, colors)
         name_modalities(ax, names)
         ax.set_ylabel("energy")
@@ -194,8 +214,8 @@ class EnergyDisplay(Display):
             legend(ax, handles, texts)
         return self
 
-    def _write_missing(self, ax, parts, colors):
-        """Write above the boxes in how many rows the modality is missing."""
+    def _write_missing(self, ax: Any, parts: list[np.ndarray], colors: Sequence) -> None:
+        """Write above the boxes in how many samples the modality is missing."""
         self.missing_ = []
         width = 0.8 / len(parts)
         for i, (part, color) in enumerate(zip(parts, colors, strict=True)):

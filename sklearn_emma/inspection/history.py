@@ -1,22 +1,29 @@
 """TrainingHistoryDisplay: losses and gate, epoch by epoch."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from sklearn_emma.inspection.checks import check_gated, check_member, open_up
-from sklearn_emma.inspection.drawing import COLORS, Display, despine, require_matplotlib
+from sklearn_emma.inspection.checks import check_gated, check_member, unwrap
+from sklearn_emma.inspection.drawing import (
+    COLORS,
+    Display,
+    despine,
+    make_axes,
+    require_matplotlib,
+)
 
-#: Panels: label of the axis, and what is drawn there with its name.
-_PANELS = {
-    "loss": ("loss", {"train_loss": "training", "valid_loss": "held-out rows"}),
+#: Panels: label of the axis, and the name of each curve in it.
+_PANELS: dict[str, tuple[str, dict[str, str]]] = {
+    "loss": ("loss", {"train_loss": "training", "valid_loss": "held-out samples"}),
     "gain": ("gain", {"gain": "gain"}),
     "gate": ("bias, capacity", {"bias": "bias", "capacity": "capacity"}),
 }
 
 
 class TrainingHistoryDisplay(Display):
-    """What a fit went through: losses, and gain, bias and capacity of the gate, by epoch.
+    """Losses, and gain, bias and capacity of the gate, by epoch.
 
     Make one with :meth:`from_estimator` or :meth:`from_history`.
 
@@ -37,7 +44,7 @@ class TrainingHistoryDisplay(Display):
 
     See Also
     --------
-    sklearn.model_selection.LearningCurveDisplay : Score against the number of training rows.
+    sklearn.model_selection.LearningCurveDisplay : Score against the number of training samples.
 
     Examples
     --------
@@ -48,11 +55,13 @@ class TrainingHistoryDisplay(Display):
     (['loss', 'gain'], [6.0, 5.8, 5.7])
     """
 
-    def __init__(self, history):
+    def __init__(self, history: dict[str, np.ndarray]) -> None:
         self.history = history
 
     @classmethod
-    def from_estimator(cls, estimator, *, panels=None, ax=None):
+    def from_estimator(
+        cls, estimator: Any, *, panels: list[str] | None = None, ax: Any = None
+    ) -> "TrainingHistoryDisplay":
         """Draw the history of a fitted estimator.
 
         Parameters
@@ -60,7 +69,7 @@ class TrainingHistoryDisplay(Display):
         estimator : EMMAClassifier or EMMARegressor
             Fitted; may be the last step of a Pipeline, or in a search.
         panels : list of {"loss", "gain", "gate"}, default=None
-            What to draw. None draws all there is.
+            Panels to draw. None draws those of which the history has data.
         ax : matplotlib Axes or list of Axes, default=None
             Where to draw: one for each panel. None makes a figure.
 
@@ -74,12 +83,14 @@ class TrainingHistoryDisplay(Display):
         TypeError
             If the estimator has no history of a gate.
         """
-        estimator, _ = open_up(estimator)
+        estimator, _ = unwrap(estimator)
         check_gated(estimator, cls.__name__)
         return cls.from_history(estimator.history_, panels=panels, ax=ax)
 
     @classmethod
-    def from_history(cls, history, *, panels=None, ax=None):
+    def from_history(
+        cls, history: Any, *, panels: list[str] | None = None, ax: Any = None
+    ) -> "TrainingHistoryDisplay":
         """Draw a history.
 
         Parameters
@@ -87,7 +98,7 @@ class TrainingHistoryDisplay(Display):
         history : dict of str to array-like of shape (n_epochs,)
             See the class.
         panels : list of {"loss", "gain", "gate"}, default=None
-            What to draw. None draws all there is.
+            Panels to draw. None draws those of which the history has data.
         ax : matplotlib Axes or list of Axes, default=None
             Where to draw: one for each panel. None makes a figure.
 
@@ -99,7 +110,7 @@ class TrainingHistoryDisplay(Display):
         Raises
         ------
         ValueError
-            If it holds nothing that can be drawn.
+            If it holds no known key.
         """
         known = [key for _, curves in _PANELS.values() for key in curves]
         if not isinstance(history, Mapping) or not set(known) & set(history):
@@ -107,7 +118,7 @@ class TrainingHistoryDisplay(Display):
         history = {key: np.asarray(values, dtype=float) for key, values in history.items()}
         return cls(history).plot(ax=ax, panels=panels)
 
-    def plot(self, ax=None, *, panels=None):
+    def plot(self, ax: Any = None, *, panels: list[str] | None = None) -> "TrainingHistoryDisplay":
         """Draw.
 
         Parameters
@@ -115,7 +126,7 @@ class TrainingHistoryDisplay(Display):
         ax : matplotlib Axes or list of Axes, default=None
             Where to draw: one for each panel. None makes a figure.
         panels : list of {"loss", "gain", "gate"}, default=None
-            What to draw. None draws all there is.
+            Panels to draw. None draws those of which the history has data.
 
         Returns
         -------
@@ -125,7 +136,7 @@ class TrainingHistoryDisplay(Display):
         Raises
         ------
         ValueError
-            If a panel is unknown or the history has nothing for it, or there are not as many axes
+            If a panel is unknown or the history has no data for it, or there are not as many axes
             as panels.
         """
         there = [panel for panel, (_, curves) in _PANELS.items() if set(curves) & set(self.history)]
@@ -159,17 +170,16 @@ class TrainingHistoryDisplay(Display):
         self.figure_.align_ylabels(axes)
         return self
 
-    def _prepare_all(self, ax, n):
-        """Return one Axes per panel."""
+    def _prepare_all(self, ax: Any, n: int) -> list:
+        """Return one Axes per panel, and set ``figure_``."""
         require_matplotlib(type(self).__name__)
         from matplotlib.axes import Axes
-        from matplotlib.figure import Figure
 
-        self._own_figure = ax is None
         if ax is None:
-            self.figure_ = Figure(figsize=(6.4, 1.2 + 1.9 * n), layout="constrained")
-            return list(self.figure_.subplots(n, 1, sharex=True, squeeze=False)[:, 0])
-        axes = [ax] if isinstance(ax, Axes) else list(np.ravel(ax))
+            column = make_axes(n, 1, figsize=(6.4, 1.2 + 1.9 * n), sharex=True, squeeze=False)
+            axes = list(column[:, 0])
+        else:
+            axes = [ax] if isinstance(ax, Axes) else list(np.ravel(ax))
         if len(axes) != n:
             raise ValueError(
                 f"There are {n} panels to draw, but {len(axes)} axes. Pass one for each, or choose "

@@ -1,10 +1,11 @@
-"""The report as one page: what is shown, as JSON, in a template that holds script and style."""
+"""The report as one HTML page: its data as JSON, in a template with script and style."""
 
 import html
 import json
 import math
 import re
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pandas as pd
 _CELLS = 150
 
 
-def write_page(report, title):
+def write_page(report: Any, title: str) -> str:
     """Return the page of a report.
 
     Parameters
@@ -26,7 +27,7 @@ def write_page(report, title):
     Returns
     -------
     str
-        HTML with everything in it.
+        HTML that needs no other file.
     """
     template = files("sklearn_emma.inspection").joinpath("report.html").read_text(encoding="utf-8")
     # in a script element only "<" could end the data early
@@ -35,22 +36,22 @@ def write_page(report, title):
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
-def _collect(report):
-    """Gather what the page shows, as lists, numbers and strings."""
+def _collect(report: Any) -> dict:
+    """Gather the data of the page, as lists, numbers and strings."""
     names = report.summary.index.tolist()
     failing = np.column_stack([report[name, "failing"] for name in names])
     attention = np.column_stack([report[name, "attention"] for name in names])
     gate = report.gate
     return {
         "names": names,
-        "n_rows": len(report),
+        "n_samples": len(report),
         "n_failing": int(failing.any(axis=1).sum()),
         "summary": [[_plain(value) for value in row] for row in report.summary.to_numpy()],
         "overview": _overview(report.index, attention, failing),
         "worst": [
             {
                 "position": int(position),
-                "row": _text(row.Index),
+                "sample": _text(row.Index),
                 "prediction": _plain(row.prediction),
                 "total_energy": _plain(row.total_energy),
                 "modality": row.modality,
@@ -59,7 +60,7 @@ def _collect(report):
                 "attention": [_plain(value) for value in attention[position]],
                 "failing": [bool(value) for value in failing[position]],
             }
-            for position, row in zip(report._positions, report.worst.itertuples(), strict=True)
+            for position, row in zip(report.worst_positions, report.worst.itertuples(), strict=True)
         ],
         "gain": _plain(gate["gain"]),
         "bias": _plain(gate["bias"]),
@@ -69,14 +70,15 @@ def _collect(report):
     }
 
 
-def _overview(index, attention, failing):
-    """Average consecutive rows, so that at most _CELLS cells stand in a line."""
+def _overview(index: pd.Index, attention: np.ndarray, failing: np.ndarray) -> dict:
+    """Average consecutive samples, so that there are at most _CELLS cells in a line."""
     per_cell = max(1, -(-len(index) // _CELLS))
-    starts = np.arange(0, len(index), per_cell)
-    stops = np.append(starts[1:], len(index)) if len(index) else starts
-    counts = (stops - starts)[:, None]
+    starts = list(range(0, len(index), per_cell))
+    stops = [*starts[1:], len(index)] if starts else []
+    counts = np.subtract(stops, starts)[:, None]
 
-    def means(values):
+    def means(values: np.ndarray) -> list:
+        """Return the means of the cells of each modality."""
         if not len(values):
             return []
         return (np.add.reduceat(values.astype(float), starts) / counts).T.round(4).tolist()
@@ -84,20 +86,20 @@ def _overview(index, attention, failing):
     return {
         "first": [_text(index[start]) for start in starts],
         "last": [_text(index[stop - 1]) for stop in stops],
-        "start": starts.tolist(),
-        "stop": stops.tolist(),
+        "start": starts,
+        "stop": stops,
         "attention": means(attention),
         "failing": means(failing),
     }
 
 
-def _text(label):
-    """Write the label of a row."""
+def _text(label: Any) -> str:
+    """Write the label of a sample."""
     return label.isoformat(sep=" ") if isinstance(label, pd.Timestamp) else str(label)
 
 
-def _plain(value):
-    """Return a number that JSON knows, or a string; None for what is not finite."""
+def _plain(value: Any) -> Any:
+    """Return a number or a string, as JSON has them; None for a number that is not finite."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float):

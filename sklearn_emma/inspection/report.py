@@ -1,57 +1,92 @@
-"""Reports: the health of every modality, row by row."""
+"""Reports: the state of every modality of every sample."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sklearn_emma.corruption.base import is_number
-from sklearn_emma.inspection.causes import blame_columns
-from sklearn_emma.inspection.checks import check_gated, open_up
+from sklearn_emma.gate.model import Readings
+from sklearn_emma.inspection.causes import find_causes
+from sklearn_emma.inspection.checks import check_gated, unwrap
 from sklearn_emma.inspection.page import write_page
 
-#: How many times as far as a typical failure of the training an energy is one in any case.
+#: A modality fails if its energy exceeds that of a typical failure in training so many times.
 _FAR = 4
 _FIELDS = ("energy", "percentile", "importance", "attention", "failing")
 
 
 class ModalityReport(pd.DataFrame):
-    """What :func:`modality_report` returns: a DataFrame that can also be written as a page.
+    """The result of :func:`modality_report`: a DataFrame that can also be written as a page.
 
-    What is taken out of it, and its copies, are DataFrames like any other.
+    Its selections and copies are plain DataFrames.
+
+    Parameters
+    ----------
+    data, index : objects
+        As in :class:`pandas.DataFrame`.
+    summary, worst : DataFrame, default=None
+        See the attributes.
+    gate : dict, default=None
+        See the attributes.
+    worst_positions : ndarray of int of shape (n_worst,), default=None
+        See the attributes.
 
     Attributes
     ----------
     summary : DataFrame of shape (n_modalities, 6)
-        A line per modality: shares of rows in which it is failing and missing, mean attention,
+        A row per modality: shares of samples in which it is failing and missing, mean attention,
         median and largest energy, and median percentile.
     worst : DataFrame of shape (n_worst, 5)
-        The rows of highest total energy, the highest first: ``prediction``, ``total_energy``, the
-        ``modality`` that is worst, the ``reason`` ("unusual values", "does not fit the others",
-        "gaps" or "missing"), and the ``columns`` to blame with their shares; none where the
-        modality is usual by itself and only does not fit the others.
+        The samples of highest total energy, the highest first: ``prediction``, ``total_energy``,
+        the ``modality`` that is worst, the ``reason`` ("unusual values", "does not fit the others",
+        "gaps" or "missing"), and the ``columns`` that its energy comes from, with their shares;
+        none where the modality is usual by itself and does not fit the others.
     gate : dict
         ``gain``, ``bias`` and ``capacity`` of the gate, and as DataFrames ``coupling_weight`` and
         ``coupling_degree``.
+    worst_positions : ndarray of int of shape (n_worst,)
+        Positions in the report of the samples in ``worst``.
     """
 
-    _metadata = ["summary", "worst", "gate", "_positions"]
+    _metadata = ["summary", "worst", "gate", "worst_positions"]
 
-    def to_html(self, buf=None, *, title="Health of the modalities"):
-        """Write one page that needs nothing else, neither network nor files.
+    def __init__(
+        self,
+        data: Any = None,
+        index: Any = None,
+        *,
+        summary: pd.DataFrame | None = None,
+        worst: pd.DataFrame | None = None,
+        gate: dict | None = None,
+        worst_positions: np.ndarray | None = None,
+    ) -> None:
+        super().__init__(data, index=index)  # type: ignore[call-arg]
+        self.summary = summary
+        self.worst = worst
+        self.gate = gate
+        self.worst_positions = worst_positions
 
-        It shows the health of the modalities over the order of the rows, the worst rows with the
-        columns to blame, to be sorted and filtered, the coupling, and the capacity.
+    def to_html(  # type: ignore[override]
+        self, buf: Any = None, *, title: str = "State of the modalities"
+    ) -> str | None:
+        """Write one HTML page that needs neither network nor other files.
+
+        It shows the state of the modalities over the order of the samples, the worst samples with
+        the columns that their energy comes from, to be sorted and filtered, the coupling, and the
+        capacity.
 
         Parameters
         ----------
         buf : str, path or object with ``write``, default=None
             Where to write. None returns the page.
-        title : str, default="Health of the modalities"
+        title : str, default="State of the modalities"
             Title of the page.
 
         Returns
         -------
         str or None
-            The page, if there is nowhere to write it.
+            The page, if `buf` is None.
         """
         page = write_page(self, title)
         if buf is None:
@@ -64,36 +99,39 @@ class ModalityReport(pd.DataFrame):
         return None
 
 
-def modality_report(estimator, X, *, reference=None, threshold=0.5, n_worst=200):
-    r"""Report on the health of every modality of every row.
+def modality_report(
+    estimator: Any, X: Any, *, reference: Any = None, threshold: float = 0.5, n_worst: int = 200
+) -> ModalityReport:
+    r"""Report on the state of every modality of every sample.
 
-    A modality is *failing* where the gate pays it less attention than `threshold`, which includes
-    missing ones, or where its energy is more than four times as far above those of intact training
-    rows as that of a typical failure of the training. The latter is what tells that all modalities
-    fail together, which leaves the gate none to prefer.
+    A modality is *failing* where its attention is below `threshold`, which includes missing ones,
+    or where its energy is more than four times as far above those of clean training samples as that
+    of a typical failure in training. The latter detects that all modalities fail together, where
+    attention cannot: it compares the modalities of a sample with each other.
 
     Parameters
     ----------
     estimator : EMMAClassifier or EMMARegressor
         Fitted; may be the last step of a Pipeline, or in a search.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Rows, in the order of time if they have one. The report has the index of a pandas DataFrame.
+        Samples, in the order of time if they have one. The report has the index of a pandas
+        DataFrame.
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-        Intact rows, usually the training rows, whose energies give the percentiles. The estimator
-        does not keep them: without `reference` percentiles are NaN.
+        Clean samples, usually the training samples, whose energies give the percentiles. The
+        estimator does not keep them: without `reference` percentiles are NaN.
     threshold : float, default=0.5
         Attention, between 0 and 1, below which a modality counts as failing.
     n_worst : int, default=200
-        How many rows are explained in ``worst``.
+        How many samples are explained in ``worst``.
 
     Returns
     -------
     ModalityReport of shape (n_samples, 5 * n_modalities + 1 + n_outputs)
         A DataFrame. Its columns are a MultiIndex: below the name of each modality ``energy``,
-        infinite where the modality is missing; ``percentile``, the percentage of reference rows of
-        lower energy; ``importance``; ``attention``; and ``failing``. Then follow ``total_energy``
-        and ``prediction``, below which stands nothing, or the number of the output where there are
-        several.
+        infinite where the modality is missing; ``percentile``, the percentage of reference samples
+        of lower energy; ``importance``; ``attention``; and ``failing``. Then follow
+        ``total_energy`` and ``prediction``, with an empty second level, or the number of the output
+        where there are several.
 
     Raises
     ------
@@ -105,7 +143,7 @@ def modality_report(estimator, X, *, reference=None, threshold=0.5, n_worst=200)
     See Also
     --------
     AttentionDisplay : The attention as a picture.
-    sklearn_emma.DAEEnergyScorer.attribution : How blame is divided among columns.
+    sklearn_emma.DAEEnergyScorer.attribution : How an energy is divided among columns.
 
     Examples
     --------
@@ -126,98 +164,100 @@ def modality_report(estimator, X, *, reference=None, threshold=0.5, n_worst=200)
     >>> page = report.to_html()
     """
     whole = estimator
-    estimator, rows = open_up(whole, X)
+    estimator, samples = unwrap(whole, X)
     check_gated(estimator, "modality_report")
     if not is_number(threshold) or not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold!r} must be a number from 0 to 1.")
     if not is_number(n_worst) or int(n_worst) != n_worst or n_worst < 0:
         raise ValueError(f"n_worst={n_worst!r} must be an integer that is not negative.")
-    energies, gate = estimator.energies(rows), estimator._gate()
-    state = {
-        "importance": estimator._apply(lambda psi: gate.state(psi).importance, energies),
-        "attention": estimator._apply(gate, energies),
-    }
-    usual, typical = estimator.potential_min_, estimator.potential_max_
-    fields = {
-        "energy": energies,
-        "percentile": _percentiles(estimator, energies, whole, reference),
-        **state,
-        "failing": (state["attention"] < threshold) | (energies > usual + _FAR * (typical - usual)),
-    }
-    total = estimator._apply(gate.total_energy, energies)
+    readings = estimator.readings(samples)
     prediction = np.asarray(whole.predict(X))
-    index = getattr(X, "index", None)
-    index = index if isinstance(index, pd.Index) else pd.RangeIndex(len(energies))
-    report = _assemble(estimator.modality_names_, fields, total, prediction, index)
-    worst = np.argsort(-total, kind="stable")[: int(n_worst)]
-    _add_summary(report, estimator.modality_names_, fields)
-    _add_worst(report, estimator, rows, worst, total, prediction)
-    _add_gate(report, estimator)
-    return report
-
-
-def _percentiles(estimator, energies, whole, reference):
-    """Return percentages of reference rows of lower energy, NaN where there are none."""
     if reference is None:
-        return np.full_like(energies, np.nan)
-    usual = np.sort(estimator.energies(open_up(whole, reference)[1]), axis=0)
-    below = [np.searchsorted(u, e) for u, e in zip(usual.T, energies.T, strict=True)]
-    return 100.0 * np.column_stack(below) / len(usual)
-
-
-def _assemble(names, fields, total, prediction, index):
-    """Put everything side by side."""
-    columns = {
+        percentiles = np.full_like(readings.energies, np.nan)
+    else:
+        percentiles = _percentiles(
+            readings.energies, estimator.energies(unwrap(whole, reference)[1])
+        )
+    usual, typical = estimator.potential_min_, estimator.potential_max_
+    far = readings.energies > usual + _FAR * (typical - usual)
+    fields = {
+        "energy": readings.energies,
+        "percentile": percentiles,
+        "importance": readings.importance,
+        "attention": readings.attention,
+        "failing": (readings.attention < threshold) | far,
+    }
+    names = estimator.modality_names_
+    columns: dict[tuple, np.ndarray] = {
         (name, field): fields[field][:, i] for i, name in enumerate(names) for field in _FIELDS
     }
-    columns["total_energy", ""] = total
+    columns["total_energy", ""] = readings.total_energy
     if prediction.ndim == 1:
         columns["prediction", ""] = prediction
     else:
         columns |= {("prediction", j): values for j, values in enumerate(prediction.T)}
-    labels = pd.MultiIndex.from_tuples(columns, names=["modality", "quantity"])
-    report = ModalityReport(dict(enumerate(columns.values())), index=index)
-    report.columns = labels
+    index = getattr(X, "index", None)
+    index = index if isinstance(index, pd.Index) else pd.RangeIndex(len(prediction))
+    worst = np.argsort(-readings.total_energy, kind="stable")[: int(n_worst)]
+    report = ModalityReport(
+        dict(enumerate(columns.values())),
+        index,
+        summary=_summarise(names, fields),
+        worst=_explain(estimator, samples, readings, worst, prediction).set_index(index[worst]),
+        gate=_describe_gate(estimator),
+        worst_positions=worst,
+    )
+    report.columns = pd.MultiIndex.from_tuples(columns, names=["modality", "quantity"])
     return report
 
 
-def _add_summary(report, names, fields):
-    energies = np.where(np.isinf(fields["energy"]), np.nan, fields["energy"])
-    energies, percentiles = pd.DataFrame(energies), pd.DataFrame(fields["percentile"])
-    report.summary = pd.DataFrame(
+def _percentiles(energies: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return percentages of reference samples of lower energy, for each modality."""
+    ordered = np.sort(reference, axis=0)
+    below = [np.searchsorted(r, e) for r, e in zip(ordered.T, energies.T, strict=True)]
+    return 100.0 * np.column_stack(below) / len(ordered)
+
+
+def _summarise(names: list[str], fields: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Return one row per modality."""
+    missing = np.isinf(fields["energy"])
+    energies = pd.DataFrame(np.where(missing, np.nan, fields["energy"]))
+    return pd.DataFrame(
         {
             "failing": fields["failing"].mean(axis=0),
-            "missing": np.isinf(fields["energy"]).mean(axis=0),
+            "missing": missing.mean(axis=0),
             "mean_attention": fields["attention"].mean(axis=0),
             "median_energy": energies.median().to_numpy(),
             "largest_energy": energies.max().to_numpy(),
-            "median_percentile": percentiles.median().to_numpy(),
+            "median_percentile": pd.DataFrame(fields["percentile"]).median().to_numpy(),
         },
         index=pd.Index(names, name="modality"),
     )
 
 
-def _add_worst(report, estimator, rows, worst, total, prediction):
-    modality, reason, columns = [], [], []
-    if len(worst):
-        modality, reason, columns = blame_columns(estimator, rows, worst)
+def _explain(
+    estimator: Any, samples: Any, readings: Readings, worst: np.ndarray, prediction: np.ndarray
+) -> pd.DataFrame:
+    """Return one row per sample of high total energy, with its causes."""
+    modality, reason, columns = (
+        find_causes(estimator, samples, readings, worst) if len(worst) else ([], [], [])
+    )
     chosen = prediction[worst]
-    report.worst = pd.DataFrame(
+    return pd.DataFrame(
         {
             "prediction": chosen if chosen.ndim == 1 else list(map(tuple, chosen.tolist())),
-            "total_energy": total[worst],
+            "total_energy": readings.total_energy[worst],
             "modality": modality,
             "reason": reason,
             "columns": columns,
-        },
-        index=report.index[worst],
+        }
     )
-    report._positions = worst
 
 
-def _add_gate(report, estimator):
+def _describe_gate(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of the gate."""
     names = estimator.modality_names_
-    report.gate = {
+    return {
         "gain": estimator.gain_,
         "bias": estimator.bias_,
         "capacity": estimator.capacity_,

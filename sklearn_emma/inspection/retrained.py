@@ -1,61 +1,125 @@
-"""The yardstick: a model that was trained on exactly the failure that it is tested on."""
+"""Matched training: models retrained on exactly the failure that they are tested on."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import Bunch
 
+from sklearn_emma.corruption import Corruption
 from sklearn_emma.model_selection.failure_scorer import break_modality
-from sklearn_emma.model_selection.robustness import _build, robustness_curve
+from sklearn_emma.model_selection.robustness import corruption_at, robustness_curve
 
 
-class _FailsInTraining(TransformerMixin, BaseEstimator):
-    """Breaks a modality of training rows; other rows pass as they are."""
+@dataclass(frozen=True)
+class EvaluationProtocol:
+    """How robustness curves are measured.
 
-    def __init__(self, failure, modalities, name, seed):
+    Parameters
+    ----------
+    modalities, corruption, scoring, cv, n_repeats, n_jobs : objects
+        As in :func:`sklearn_emma.model_selection.robustness_curve`.
+    seed : int
+        Determines the failures.
+    """
+
+    modalities: Any
+    corruption: Any
+    scoring: Any
+    cv: Any
+    n_repeats: int
+    n_jobs: int | None
+    seed: int
+
+    def curve(self, estimator: Any, X: Any, y: Any, levels: Any, only: Any = None) -> Bunch:
+        """Cross-validate an estimator while modalities fail.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Cloned.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or None
+            Targets.
+        levels : array-like of shape (n_levels,)
+            Failure levels.
+        only : str or list of str, default=None
+            Names of the modalities that fail in turn. None stands for all.
+
+        Returns
+        -------
+        Bunch
+            The result of :func:`~sklearn_emma.model_selection.robustness_curve`.
+        """
+        return robustness_curve(
+            estimator,
+            X,
+            y,
+            modalities=self.modalities,
+            corruption=self.corruption,
+            levels=levels,
+            only=only,
+            scoring=self.scoring,
+            cv=self.cv,
+            n_repeats=self.n_repeats,
+            random_state=self.seed,
+            n_jobs=self.n_jobs,
+        )
+
+
+class _CorruptedInTraining(TransformerMixin, BaseEstimator):
+    """Corrupts a modality of training samples; others pass as they are."""
+
+    def __init__(self, failure: Corruption, modalities: Any, name: str, seed: int) -> None:
         self.failure = failure
         self.modalities = modalities
         self.name = name
         self.seed = seed
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> "_CorruptedInTraining":
         """Do nothing."""
         return self
 
-    def fit_transform(self, X, y=None):
-        """Break training rows."""
-        (broken,) = break_modality(self.failure, X, self.modalities, self.name, [self.seed], X)
-        return broken
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Corrupt training samples."""
+        return next(break_modality(self.failure, X, self.modalities, self.name, [self.seed], X))
 
-    def transform(self, X):
-        """Return rows as they are."""
+    def transform(self, X: Any) -> Any:
+        """Return samples as they are."""
         return X
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return True
 
 
-def specialist_scores(estimator, X, y, names, levels, seed, *, modalities, corruption, **settings):
-    """Cross-validated scores of a specialist for every modality and level.
+def matched_training_scores(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    names: list[str],
+    levels: np.ndarray,
+    protocol: EvaluationProtocol,
+) -> np.ndarray:
+    """Cross-validated scores of matched training for every modality and level.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted anew for every modality, level and split, on training rows that fail like the test
-        rows.
+        Fitted anew for every modality, level and split, on training samples that are corrupted like
+        the test samples.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Rows.
-    y : array-like of shape (n_samples,)
+        Samples.
+    y : array-like of shape (n_samples,) or None
         Targets.
     names : list of str
         Modalities to fail in turn.
     levels : ndarray of shape (n_levels,)
         Failure levels.
-    seed : int
-        Determines the failures.
-    modalities, corruption : objects
-        As in :func:`sklearn_emma.model_selection.robustness_curve`.
-    **settings : dict
-        More of its parameters.
+    protocol : EvaluationProtocol
+        How the scores are measured.
 
     Returns
     -------
@@ -65,17 +129,10 @@ def specialist_scores(estimator, X, y, names, levels, seed, *, modalities, corru
     scores = np.empty((len(names), len(levels)))
     for i, name in enumerate(names):
         for j, level in enumerate(levels.tolist()):
-            failure = _build(corruption, level)  # None where nothing fails
-            breaks = _FailsInTraining(failure, modalities, name, seed)
-            scores[i, j] = robustness_curve(
-                estimator if failure is None else make_pipeline(breaks, estimator),
-                X,
-                y,
-                modalities=modalities,
-                corruption=corruption,
-                levels=[level],
-                only=name,
-                random_state=seed,
-                **settings,
-            ).test_scores.mean()
+            failure = corruption_at(protocol.corruption, level)
+            model = estimator
+            if failure is not None:
+                corrupt = _CorruptedInTraining(failure, protocol.modalities, name, protocol.seed)
+                model = make_pipeline(corrupt, estimator)
+            scores[i, j] = protocol.curve(model, X, y, [level], name).test_scores.mean()
     return scores

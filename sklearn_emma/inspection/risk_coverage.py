@@ -1,14 +1,17 @@
-"""RiskCoverageDisplay: what a classifier gains by refusing rows."""
+"""RiskCoverageDisplay: the risk of a classifier that refuses samples."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from sklearn_emma.inspection.drawing import COLORS, Display, despine, legend
 from sklearn_emma.metrics import area_under_risk_coverage, risk_coverage_curve
-from sklearn_emma.model_selection.abstaining import AbstainingClassifier
+from sklearn_emma.model_selection.abstaining import AbstainingClassifier, rejection_score
 
 
 class RiskCoverageDisplay(Display):
-    """Risk of accepted rows against their share, for every threshold of a rejection score.
+    """Risk of accepted samples against their share, for every threshold of a rejection score.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`; pass ``ax=display.ax_`` to
     draw several on the same axes.
@@ -16,7 +19,7 @@ class RiskCoverageDisplay(Display):
     Parameters
     ----------
     coverage, risk : ndarray of shape (n_thresholds,)
-        What :func:`~sklearn_emma.metrics.risk_coverage_curve` returns.
+        As :func:`~sklearn_emma.metrics.risk_coverage_curve` returns them.
     area : float, default=None
         Area under the curve, for the legend.
     name : str, default=None
@@ -36,7 +39,7 @@ class RiskCoverageDisplay(Display):
     See Also
     --------
     sklearn_emma.metrics.risk_coverage_curve : The numbers.
-    sklearn_emma.model_selection.AbstainingClassifier : Chooses a threshold and keeps to it.
+    sklearn_emma.model_selection.AbstainingClassifier : Chooses a threshold.
 
     Examples
     --------
@@ -48,7 +51,15 @@ class RiskCoverageDisplay(Display):
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
 
-    def __init__(self, coverage, risk, *, area=None, name=None, operating_point=None):
+    def __init__(
+        self,
+        coverage: np.ndarray,
+        risk: np.ndarray,
+        *,
+        area: float | None = None,
+        name: str | None = None,
+        operating_point: tuple[float, float] | None = None,
+    ) -> None:
         self.coverage = coverage
         self.risk = risk
         self.area = area
@@ -58,18 +69,18 @@ class RiskCoverageDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: Any,
+        y: Any,
         *,
-        reject_score="max_probability",
-        sample_weight=None,
-        loss="zero_one",
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
-        """Score and predict rows, and draw the curve.
+        reject_score: Any = "max_probability",
+        sample_weight: Any = None,
+        loss: str | Callable = "zero_one",
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> "RiskCoverageDisplay":
+        """Score and predict samples, and draw the curve.
 
         Parameters
         ----------
@@ -77,16 +88,16 @@ class RiskCoverageDisplay(Display):
             Fitted. An AbstainingClassifier is drawn by its own rejection score, and its threshold
             is marked.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows that the classifier was not trained on.
+            Samples that the classifier was not trained on.
         y : array-like of shape (n_samples,)
             Their labels.
         reject_score : "max_probability", "total_energy" or callable, default="max_probability"
-            High for rows to be refused first, as in
+            High for samples to be refused first, as in
             :class:`~sklearn_emma.model_selection.AbstainingClassifier`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+            Weights of the samples.
         loss : "zero_one" or callable, default="zero_one"
-            The loss of each row, as in :func:`~sklearn_emma.metrics.risk_coverage_curve`.
+            The loss of each sample, as in :func:`~sklearn_emma.metrics.risk_coverage_curve`.
         name : str, default=None
             Name for the legend. None takes that of the class.
         ax : matplotlib Axes, default=None
@@ -105,9 +116,7 @@ class RiskCoverageDisplay(Display):
             score, threshold = estimator.rejection_score(X), estimator.threshold_
             estimator = estimator.estimator_
         else:
-            refusing = AbstainingClassifier(estimator, reject_score=reject_score)
-            refusing._validate_params()
-            score = refusing._score_rejection(estimator, X)
+            score = rejection_score(estimator, X, reject_score)
         return cls.from_predictions(
             y,
             estimator.predict(X),
@@ -123,17 +132,17 @@ class RiskCoverageDisplay(Display):
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_pred,
-        reject_score,
+        y_true: Any,
+        y_pred: Any,
+        reject_score: Any,
         *,
-        sample_weight=None,
-        loss="zero_one",
-        threshold=None,
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
+        sample_weight: Any = None,
+        loss: str | Callable = "zero_one",
+        threshold: float | None = None,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> "RiskCoverageDisplay":
         """Draw the curve of predictions and rejection scores.
 
         Parameters
@@ -143,11 +152,11 @@ class RiskCoverageDisplay(Display):
         y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Predictions.
         reject_score : array-like of shape (n_samples,)
-            High for rows to be refused first.
+            High for samples to be refused first.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+            Weights of the samples.
         loss : "zero_one" or callable, default="zero_one"
-            The loss of each row, as in :func:`~sklearn_emma.metrics.risk_coverage_curve`.
+            The loss of each sample, as in :func:`~sklearn_emma.metrics.risk_coverage_curve`.
         threshold : float, default=None
             Largest score that is accepted, to be marked.
         name : str, default=None
@@ -162,17 +171,19 @@ class RiskCoverageDisplay(Display):
         RiskCoverageDisplay
             The drawn Display.
         """
-        rows = {"sample_weight": sample_weight, "loss": loss}
-        coverage, risk, thresholds = risk_coverage_curve(y_true, y_pred, reject_score, **rows)
+        how: dict[str, Any] = {"sample_weight": sample_weight, "loss": loss}
+        coverage, risk, thresholds = risk_coverage_curve(y_true, y_pred, reject_score, **how)
         point = None
         if threshold is not None and threshold >= thresholds[0]:
             place = thresholds.searchsorted(threshold, side="right") - 1
             point = float(coverage[place]), float(risk[place])
-        area = area_under_risk_coverage(y_true, y_pred, reject_score, **rows)
+        area = area_under_risk_coverage(y_true, y_pred, reject_score, **how)
         display = cls(coverage, risk, area=area, name=name, operating_point=point)
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, name=None, **kwargs):
+    def plot(
+        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
+    ) -> "RiskCoverageDisplay":
         """Draw.
 
         Parameters
@@ -180,7 +191,7 @@ class RiskCoverageDisplay(Display):
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
         name : str, default=None
-            Name for the legend. None takes the one the Display has.
+            Name for the legend. None takes that of the Display.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
@@ -201,7 +212,7 @@ class RiskCoverageDisplay(Display):
         style = {"label": label, "linewidth": 2, **kwargs}
         if "color" not in kwargs:
             style["color"] = self._next_color(ax)
-        # the area under these steps is the one that the legend states
+        # the area under these steps is that of the legend
         (self.line_,) = ax.plot(
             [0.0, *self.coverage], [self.risk[0], *self.risk], drawstyle="steps-pre", **style
         )
@@ -217,7 +228,7 @@ class RiskCoverageDisplay(Display):
                 clip_on=False,
                 zorder=5,
             )
-        ax.set(xlabel="coverage (share of rows accepted)", ylabel="risk (mean loss of those)")
+        ax.set(xlabel="coverage (share of samples accepted)", ylabel="risk (mean loss of those)")
         ax.set_xlim(0, 1)
         highest = max(float(np.max(line.get_ydata())) for line in ax.lines)
         ax.set_ylim(min(0.0, float(self.risk.min())), 1.05 * highest if highest > 0 else 1.0)
@@ -227,7 +238,7 @@ class RiskCoverageDisplay(Display):
         return self
 
     @staticmethod
-    def _next_color(ax):
-        """Return the colour after those of the curves that are there."""
+    def _next_color(ax: Any) -> str:
+        """Return the colour after those of the curves on these axes."""
         curves = sum(line.get_drawstyle() == "steps-pre" for line in ax.lines)
         return COLORS[curves % len(COLORS)]

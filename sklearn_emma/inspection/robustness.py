@@ -1,10 +1,11 @@
 """RobustnessCurveDisplay: score against how badly a modality fails."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from sklearn_emma.corruption import Noise
+from sklearn_emma.corruption import Corruption, Noise
 from sklearn_emma.inspection.drawing import (
     GREY,
     Display,
@@ -13,8 +14,7 @@ from sklearn_emma.inspection.drawing import (
     legend,
     level_labels,
 )
-from sklearn_emma.inspection.retrained import specialist_scores
-from sklearn_emma.model_selection import robustness_curve
+from sklearn_emma.inspection.retrained import EvaluationProtocol, matched_training_scores
 from sklearn_emma.model_selection.failure_scorer import draw_seeds
 
 _LEVEL_NAMES = {
@@ -34,10 +34,10 @@ class RobustnessCurveDisplay(Display):
     Parameters
     ----------
     results : dict of str to Bunch
-        What `robustness_curve` returned, by name of the estimator.
+        Results of `robustness_curve`, by name of the estimator.
     specialist : ndarray of shape (n_modalities, n_levels), default=None
-        Mean scores of models that were trained on exactly the failure of each cell: no single model
-        can be expected to beat them.
+        Mean scores of matched training: of models that were retrained on exactly the failure of
+        each modality and level, as an upper bound for a single model.
     level_name, score_name : str
         Labels of the axes.
 
@@ -49,7 +49,7 @@ class RobustnessCurveDisplay(Display):
         Around a mean over modalities, from the worst modality to the best; around a single one,
         the standard deviation over splits on either side.
     specialist_ : Line2D or None
-        The reference.
+        The scores of matched training.
     ax_, figure_ : Axes, Figure
         Where it is drawn.
 
@@ -76,7 +76,14 @@ class RobustnessCurveDisplay(Display):
     [0.98, 0.95, 0.77]
     """
 
-    def __init__(self, results, *, specialist=None, level_name="failure level", score_name="score"):
+    def __init__(
+        self,
+        results: dict,
+        *,
+        specialist: np.ndarray | None = None,
+        level_name: str = "failure level",
+        score_name: str = "score",
+    ) -> None:
         self.results = results
         self.specialist = specialist
         self.level_name = level_name
@@ -85,24 +92,24 @@ class RobustnessCurveDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: Any,
+        X: Any,
+        y: Any = None,
         *,
-        modalities,
-        corruption=Noise,
-        levels=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
-        specialist=None,
-        only=None,
-        scoring=None,
-        cv=None,
-        n_repeats=1,
-        random_state=None,
-        n_jobs=None,
-        modality=None,
-        score_name=None,
-        ax=None,
-    ):
+        modalities: Any,
+        corruption: Callable[[float], Corruption] = Noise,
+        levels: Any = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
+        specialist: Any = None,
+        only: str | Sequence[str] | None = None,
+        scoring: Any = None,
+        cv: Any = None,
+        n_repeats: int = 1,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        modality: str | None = None,
+        score_name: str | None = None,
+        ax: Any = None,
+    ) -> "RobustnessCurveDisplay":
         """Cross-validate one or several estimators while modalities fail, and draw their scores.
 
         Parameters
@@ -110,7 +117,7 @@ class RobustnessCurveDisplay(Display):
         estimator : estimator or dict of str to estimator
             Any estimators, cloned; a dict names them.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
         y : array-like of shape (n_samples,), default=None
             Targets.
         modalities : dict, list of (name, columns), callable, "prefix" or None
@@ -120,14 +127,14 @@ class RobustnessCurveDisplay(Display):
         levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
             How badly the modality fails.
         specialist : estimator, default=None
-            Trained anew for every modality, level and split on rows that fail in just that way, to
-            give the reference.
+            Retrained for every modality, level and split on training samples that are corrupted in
+            the same way as the test samples (matched training).
         only : str or list of str, default=None
             Names of the modalities that fail in turn. None stands for all.
         scoring : str, callable or None, default=None
             A scorer. None stands for ``score`` of the estimator.
         cv : int, cross-validation splitter, iterable or None, default=None
-            How rows are split, the same for all estimators if it has no randomness left.
+            How samples are split: the same for all estimators, unless the splitter is random.
         n_repeats : int, default=1
             How often failures are drawn.
         random_state : int, RandomState instance or None, default=None
@@ -149,31 +156,21 @@ class RobustnessCurveDisplay(Display):
         if not isinstance(estimator, Mapping):
             estimator = {type(estimator).__name__: estimator}
         seed = int(draw_seeds(random_state, 1)[0])
-        settings = {
-            "modalities": modalities,
-            "corruption": corruption,
-            "scoring": scoring,
-            "cv": cv,
-            "n_repeats": n_repeats,
-            "n_jobs": n_jobs,
-        }
+        protocol = EvaluationProtocol(modalities, corruption, scoring, cv, n_repeats, n_jobs, seed)
         results = {
-            name: robustness_curve(
-                model, X, y, levels=levels, only=only, random_state=seed, **settings
-            )
-            for name, model in estimator.items()
+            name: protocol.curve(model, X, y, levels, only) for name, model in estimator.items()
         }
         if specialist is not None:
             first = next(iter(results.values()))
-            specialist = specialist_scores(
-                specialist, X, y, first.modality_names, first.levels, seed, **settings
+            specialist = matched_training_scores(
+                specialist, X, y, first.modality_names, first.levels, protocol
             )
         if score_name is None:
             score_name = scoring.replace("_", " ") if isinstance(scoring, str) else "score"
         return cls.from_results(
             results,
             specialist=specialist,
-            level_name=_LEVEL_NAMES.get(getattr(corruption, "__name__", None), "failure level"),
+            level_name=_LEVEL_NAMES.get(getattr(corruption, "__name__", ""), "failure level"),
             score_name=score_name,
             modality=modality,
             ax=ax,
@@ -182,23 +179,23 @@ class RobustnessCurveDisplay(Display):
     @classmethod
     def from_results(
         cls,
-        results,
+        results: Any,
         *,
-        specialist=None,
-        level_name="failure level",
-        score_name="score",
-        modality=None,
-        ax=None,
-    ):
-        """Draw what :func:`~sklearn_emma.model_selection.robustness_curve` returned.
+        specialist: Any = None,
+        level_name: str = "failure level",
+        score_name: str = "score",
+        modality: str | None = None,
+        ax: Any = None,
+    ) -> "RobustnessCurveDisplay":
+        """Draw results of :func:`~sklearn_emma.model_selection.robustness_curve`.
 
         Parameters
         ----------
         results : Bunch or dict of str to Bunch
             Results of the same levels and modalities, by name of the estimator.
         specialist : array-like of shape (n_modalities, n_levels) or Bunch, default=None
-            Mean scores of models trained on exactly the failure of each cell, or results like the
-            others to be drawn as the reference.
+            Mean scores of matched training, for each modality and level, or the results of another
+            estimator to be drawn as the reference.
         level_name, score_name : str
             Labels of the axes.
         modality : str, default=None
@@ -244,7 +241,7 @@ class RobustnessCurveDisplay(Display):
         )
         return display.plot(ax=ax, modality=modality)
 
-    def plot(self, ax=None, *, modality=None):
+    def plot(self, ax: Any = None, *, modality: str | None = None) -> "RobustnessCurveDisplay":
         """Draw.
 
         Parameters

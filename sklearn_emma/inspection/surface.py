@@ -1,8 +1,11 @@
-"""AttentionSurfaceDisplay: attention while two modalities are noisy."""
+"""AttentionSurfaceDisplay: attention while two modalities fail."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from sklearn_emma.corruption import Noise
+from sklearn_emma.corruption import Corruption, Noise
 from sklearn_emma.inspection.checks import check_gated, check_member, check_names
 from sklearn_emma.inspection.drawing import COLORS, Display, legend, level_labels
 from sklearn_emma.model_selection.failure_scorer import break_modality, check_corruption, draw_seeds
@@ -17,7 +20,7 @@ class AttentionSurfaceDisplay(Display):
     ----------
     attention : ndarray of shape (n_levels, n_levels, n_modalities)
         Mean attention to each modality, when the first of the failing pair is at the level of the
-        line and the second at the level of the column.
+        first axis and the second at the level of the second axis.
     levels : ndarray of shape (n_levels,)
         Failure levels.
     modality_names : list of str
@@ -25,7 +28,7 @@ class AttentionSurfaceDisplay(Display):
     failing : (str, str)
         The two that fail.
     level_name : str, default="noise"
-        What levels are.
+        Name of the levels.
 
     Attributes
     ----------
@@ -34,7 +37,7 @@ class AttentionSurfaceDisplay(Display):
     image_ : QuadMesh
         Of a map: the attention to one modality.
     colorbar_ : Colorbar
-        Of a map: what the colours mean.
+        Of a map: the scale of the colours.
     ax_, figure_ : Axes, Figure
         Where it is drawn.
 
@@ -54,7 +57,15 @@ class AttentionSurfaceDisplay(Display):
     ['IP', 'DM']
     """
 
-    def __init__(self, attention, levels, *, modality_names, failing, level_name="noise"):
+    def __init__(
+        self,
+        attention: np.ndarray,
+        levels: np.ndarray,
+        *,
+        modality_names: list[str],
+        failing: tuple[str, str],
+        level_name: str = "noise",
+    ) -> None:
         self.attention = attention
         self.levels = levels
         self.modality_names = modality_names
@@ -64,26 +75,26 @@ class AttentionSurfaceDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: Any,
         *,
-        failing=None,
-        corruption=Noise,
-        levels=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
-        reference=None,
-        random_state=None,
-        kind="surface",
-        modality=None,
-        ax=None,
-    ):
-        """Break two modalities of rows at all pairs of levels, and draw the mean attention.
+        failing: Sequence[str] | None = None,
+        corruption: Callable[[float], Corruption] = Noise,
+        levels: Any = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
+        reference: Any = None,
+        random_state: Any = None,
+        kind: str = "surface",
+        modality: str | None = None,
+        ax: Any = None,
+    ) -> "AttentionSurfaceDisplay":
+        """Corrupt two modalities at all pairs of levels, and draw the mean attention.
 
         Parameters
         ----------
         estimator : EMMAClassifier or EMMARegressor
             Fitted.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows that are intact; some hundred are enough.
+            Clean samples; a few hundred are enough.
         failing : (str, str), default=None
             Names of the two modalities that fail. None stands for the first two.
         corruption : subclass of Corruption or callable, default=Noise
@@ -91,11 +102,12 @@ class AttentionSurfaceDisplay(Display):
         levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
             How badly they fail.
         reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-            Rows that give the corruption its units, usually the training rows. None takes `X`.
+            Samples that give the corruption its units, usually the training samples. None takes
+            `X`.
         random_state : int, RandomState instance or None, default=None
             Determines the failures.
         kind : "surface" or "map", default="surface"
-            Surfaces in space, or the attention to one modality in colours.
+            Surfaces in 3D, or the attention to one modality in colours.
         modality : str, default=None
             The modality attended to; None takes both that fail, and for a map the first of them.
         ax : matplotlib Axes, default=None
@@ -126,9 +138,9 @@ class AttentionSurfaceDisplay(Display):
         attention = np.empty((len(levels), len(levels), len(names)))
         seeds = draw_seeds(random_state, 2).tolist()
         for i, one in enumerate(levels.tolist()):
-            broken = _break(corruption(one), X, groups, pair[0], seeds[0], reference)
+            first = _corrupt(corruption(one), X, groups, pair[0], seeds[0], reference)
             for j, other in enumerate(levels.tolist()):
-                both = _break(corruption(other), broken, groups, pair[1], seeds[1], reference)
+                both = _corrupt(corruption(other), first, groups, pair[1], seeds[1], reference)
                 attention[i, j] = estimator.attention(both).mean(axis=0)
         return cls.from_grid(
             attention,
@@ -144,17 +156,17 @@ class AttentionSurfaceDisplay(Display):
     @classmethod
     def from_grid(
         cls,
-        attention,
-        levels,
+        attention: Any,
+        levels: Any,
         *,
-        modality_names=None,
-        failing=None,
-        level_name="noise",
-        kind="surface",
-        modality=None,
-        ax=None,
-    ):
-        """Draw attention that is known already.
+        modality_names: list[str] | None = None,
+        failing: Sequence[str] | None = None,
+        level_name: str = "noise",
+        kind: str = "surface",
+        modality: str | None = None,
+        ax: Any = None,
+    ) -> "AttentionSurfaceDisplay":
+        """Draw given attention.
 
         Parameters
         ----------
@@ -167,9 +179,9 @@ class AttentionSurfaceDisplay(Display):
         failing : (str, str), default=None
             The two that fail. None stands for the first two.
         level_name : str, default="noise"
-            What levels are.
+            Name of the levels.
         kind : "surface" or "map", default="surface"
-            Surfaces in space, or the attention to one modality in colours.
+            Surfaces in 3D, or the attention to one modality in colours.
         modality : str, default=None
             The modality attended to; None takes both that fail, and for a map the first of them.
         ax : matplotlib Axes, default=None
@@ -192,16 +204,19 @@ class AttentionSurfaceDisplay(Display):
                 f"levels, got shape {attention.shape} and {len(levels)} level(s)."
             )
         names = check_names(modality_names, attention.shape[2])
+        first, second = names[:2] if failing is None else failing
         display = cls(
             attention,
             levels,
             modality_names=names,
-            failing=tuple(names[:2] if failing is None else failing),
+            failing=(first, second),
             level_name=level_name,
         )
         return display.plot(ax=ax, kind=kind, modality=modality)
 
-    def plot(self, ax=None, *, kind="surface", modality=None):
+    def plot(
+        self, ax: Any = None, *, kind: str = "surface", modality: str | None = None
+    ) -> "AttentionSurfaceDisplay":
         """Draw.
 
         Parameters
@@ -209,7 +224,7 @@ class AttentionSurfaceDisplay(Display):
         ax : matplotlib Axes, default=None
             Where to draw; surfaces need one with ``projection="3d"``. None makes a figure.
         kind : "surface" or "map", default="surface"
-            Surfaces in space, or the attention to one modality in colours.
+            Surfaces in 3D, or the attention to one modality in colours.
         modality : str, default=None
             The modality attended to; None takes both that fail, and for a map the first of them.
 
@@ -221,7 +236,7 @@ class AttentionSurfaceDisplay(Display):
         Raises
         ------
         ValueError
-            If `kind` or `modality` is unknown, or surfaces are asked for on flat axes.
+            If `kind` or `modality` is unknown, or surfaces are to be drawn on axes in 2D.
         """
         check_member(kind, ("surface", "map"), "kind")
         if modality is not None:
@@ -260,7 +275,8 @@ class AttentionSurfaceDisplay(Display):
         legend(ax, _swatches(shown), [f"attention to {name}" for name in shown])
         return self
 
-    def _plot_map(self, ax, name):
+    def _plot_map(self, ax: Any, name: str) -> "AttentionSurfaceDisplay":
+        """Draw the attention to one modality in colours."""
         ax = self._prepare(ax, figsize=(5.8, 4.6))
         places = np.arange(len(self.levels))
         self.image_ = ax.pcolormesh(
@@ -279,13 +295,13 @@ class AttentionSurfaceDisplay(Display):
         return self
 
 
-def _break(failure, X, modalities, name, seed, reference):
-    """Return rows in which one modality fails."""
+def _corrupt(failure: Any, X: Any, modalities: dict, name: str, seed: int, reference: Any) -> Any:
+    """Return samples in which one modality is corrupted."""
     return next(break_modality(check_corruption(failure), X, modalities, name, [seed], reference))
 
 
-def _swatches(names):
-    """Return what stands for a surface in a legend."""
+def _swatches(names: list[str]) -> list:
+    """Return patches in the colours of the surfaces, for a legend."""
     from matplotlib.patches import Patch
 
     return [Patch(color=color, alpha=0.7) for _, color in zip(names, COLORS, strict=False)]

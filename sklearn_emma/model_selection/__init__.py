@@ -1,4 +1,4 @@
-"""Judge and choose estimators by what they do when a modality fails.
+"""Evaluate and select estimators by their scores while a modality fails.
 
 Everything here works with any scikit-learn estimator, not only those of this package.
 """

@@ -1,12 +1,14 @@
 """A classifier that refuses to answer where it is likely to be wrong."""
 
 import warnings
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.model_selection import check_cv
-from sklearn.utils import assert_all_finite, column_or_1d, get_tags, indexable
+from sklearn.utils import Tags, assert_all_finite, column_or_1d, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
@@ -24,17 +26,81 @@ from sklearn_emma.metrics import risk_coverage_curve
 from sklearn_emma.validation import check_labels
 
 
-def _estimator_has(method):
+def rejection_score(estimator: Any, X: Any, reject_score: Any = "max_probability") -> np.ndarray:
+    """Score samples, high for those to be refused first.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples.
+    reject_score : "max_probability", "total_energy" or callable, default="max_probability"
+        One minus the largest probability; the total energy, which
+        :class:`~sklearn_emma.EMMAClassifier` has; or what a callable of the classifier and X
+        returns, of shape (n_samples,).
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        The scores.
+
+    Raises
+    ------
+    ValueError
+        If `reject_score` is none of these, the classifier lacks the method that it needs, or the
+        callable does not return one number per sample.
+
+    See Also
+    --------
+    AbstainingClassifier : Refuses samples of a high score.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn_emma.model_selection.abstaining import rejection_score
+    >>> X, y = [[0], [1], [2], [3]], [0, 0, 0, 1]
+    >>> rejection_score(DummyClassifier().fit(X, y), X)
+    array([0.25, 0.25, 0.25, 0.25])
+    """
+    if callable(reject_score):
+        score = np.asarray(reject_score(estimator, X), dtype=float)
+        if score.shape != (_num_samples(X),):
+            raise ValueError(
+                "reject_score must return one number per sample: expected shape "
+                f"({_num_samples(X)},), got {score.shape}."
+            )
+        return score
+    methods = {"max_probability": "predict_proba", "total_energy": "total_energy"}
+    if reject_score not in methods:
+        raise ValueError(
+            f"reject_score={reject_score!r} must be {' or '.join(map(repr, methods))}, or a "
+            "callable of the fitted classifier and X."
+        )
+    method = methods[reject_score]
+    if not hasattr(estimator, method):
+        raise ValueError(
+            f"reject_score={reject_score!r} needs a classifier with {method}, but "
+            f"{type(estimator).__name__} has none. Pass another reject_score, for instance a "
+            "callable of the fitted classifier and X."
+        )
+    values = getattr(estimator, method)(X)
+    return values if method == "total_energy" else 1 - values.max(axis=1)
+
+
+def _estimator_has(method: str) -> Callable[[Any], bool]:
+    """Return a check whether the classifier, fitted if it is, has a method."""
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), method)
 
 
 class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Classifier that refuses the rows of which it is least certain.
+    """Classifier that refuses the samples of which it is least certain.
 
-    A row is accepted when its rejection score does not exceed a threshold, which is chosen on rows
-    that the classifier was not trained on: by cross-validation, after which the classifier is
-    fitted on all rows. To choose it on rows of your own, for a classifier that is fitted already,
-    wrap that in :class:`sklearn.frozen.FrozenEstimator` and pass the rows to :meth:`fit`.
+    A sample is accepted when its rejection score does not exceed a threshold. The threshold is
+    chosen on samples that the classifier was not trained on: by cross-validation, after which the
+    classifier is fitted on all samples. To choose it on samples of your own, for a classifier that
+    is fitted already, wrap that in :class:`sklearn.frozen.FrozenEstimator` and pass the samples to
+    :meth:`fit`.
 
     Parameters
     ----------
@@ -42,24 +108,24 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         The classifier, cloned before it is fitted.
 
     reject_score : "max_probability", "total_energy" or callable, default="max_probability"
-        High for rows to be refused first: one minus the largest probability; the total energy,
+        High for samples to be refused first: one minus the largest probability; the total energy,
         which :class:`~sklearn_emma.EMMAClassifier` has; or what a callable of the fitted classifier
         and X returns, of shape (n_samples,).
 
     coverage : float, default=0.9
-        Fraction of the held-out rows that are accepted, at least. With 1 every row is, however
-        high its score.
+        Fraction of the held-out samples that are accepted, at least. With 1 every sample is,
+        however high its score.
 
     max_risk : float, default=None
-        Largest fraction of errors among accepted rows: as many held-out rows are accepted as it
-        allows. If given, it takes the place of `coverage`.
+        Largest fraction of errors among accepted samples: as many held-out samples are accepted as
+        it allows. If given, it takes the place of `coverage`.
 
     abstain_label : "auto", number or str, default="auto"
-        What :meth:`predict` returns for rows that are refused; must not be a class. "auto" is
+        What :meth:`predict` returns for samples that are refused; must not be a class. "auto" is
         "abstain" where classes are strings, -1 where they are numbers, and 0 where one is -1.
 
     cv : int, cross-validation splitter, iterable or None, default=None
-        How rows are held out: as in scikit-learn, None stands for five stratified folds.
+        How samples are held out: as in scikit-learn, None stands for five stratified folds.
 
     n_jobs : int, default=None
         Folds fitted at the same time, as in joblib.
@@ -73,10 +139,10 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     threshold_ : float
         Largest score that is accepted.
     coverage_, risk_ : float
-        Fraction of held-out rows with at most that score, and of errors among them; NaN for the
+        Fraction of held-out samples with at most that score, and of errors among them; NaN for the
         latter if there are none.
     abstain_label_ : number or str
-        The label of refused rows.
+        The label of refused samples.
     n_features_in_ : int
         Number of columns seen at fit, if the classifier tells.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -89,17 +155,17 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    Scores of all folds are compared with one threshold. Probabilities can be compared from
-    one fit to the next; energies less so, for which held-out rows and a frozen classifier are
-    better.
+    Scores of all folds are compared with one threshold. Probabilities can be compared from one fit
+    to the next. Energies can less so: hold out samples and freeze the classifier instead.
 
-    Coverage and risk are those of rows like the held-out ones. `max_risk` is kept on the held-out
-    rows themselves; among new ones the risk is a little higher on average.
+    Coverage and risk are those of samples like the held-out ones. `max_risk` is kept on the
+    held-out samples themselves; among new ones the risk is a little higher on average.
 
-    The total energy is high for unusual rows, such as those of a failing modality, and says nothing
-    of intact rows between two classes; a callable can refuse both kinds.
+    The total energy is high for out-of-distribution samples, such as those with a failing modality,
+    and does not depend on how close a clean sample is to another class; a callable can refuse both
+    kinds.
 
-    ``score`` counts a refused row as an error.
+    ``score`` counts a refused sample as an error.
 
     References
     ----------
@@ -123,7 +189,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     '0.85 accepted, of which 0.00 wrong'
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"])],
         "reject_score": [StrOptions({"max_probability", "total_energy"}), callable],
         "coverage": [Interval(Real, 0, 1, closed="right")],
@@ -135,15 +201,15 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        reject_score="max_probability",
-        coverage=0.9,
-        max_risk=None,
-        abstain_label="auto",
-        cv=None,
-        n_jobs=None,
-    ):
+        reject_score: Any = "max_probability",
+        coverage: float = 0.9,
+        max_risk: float | None = None,
+        abstain_label: Any = "auto",
+        cv: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.reject_score = reject_score
         self.coverage = coverage
@@ -153,20 +219,20 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, **fit_params):
-        """Choose the threshold on held-out rows, then fit the classifier on all.
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> "AbstainingClassifier":
+        """Choose the threshold on held-out samples, then fit the classifier on all.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training rows; for a frozen classifier, rows that it has not seen.
+            Training samples; for a frozen classifier, samples that it has not seen.
 
         y : array-like of shape (n_samples,)
             Class labels.
 
         **fit_params : dict
-            Passed to ``fit`` of the classifier, cut to the rows of each fold where they are as long
-            as X. `sample_weight` also weighs the rows in coverage and risk.
+            Passed to ``fit`` of the classifier, cut to the samples of each fold where they are as
+            long as X. `sample_weight` also weighs the samples in coverage and risk.
 
         Returns
         -------
@@ -176,8 +242,8 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is out of range, the classifier has not what `reject_score` needs, or
-            `abstain_label` is a class.
+            If a parameter is out of range, the classifier lacks the method that `reject_score`
+            needs, or `abstain_label` is a class.
         """
         X, y = indexable(X, y)
         if y is None:
@@ -192,7 +258,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         held_out = Parallel(n_jobs=self.n_jobs)(
             delayed(self._judge)(clone(self.estimator), X, y, fit_params, *fold) for fold in folds
         )
-        y_true, y_pred, score, rows = map(np.concatenate, zip(*held_out, strict=True))
+        y_true, y_pred, score, places = map(np.concatenate, zip(*held_out, strict=True))
         self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
         self.classes_ = self.estimator_.classes_
         self.abstain_label_ = self._check_abstain_label(self.classes_)
@@ -201,7 +267,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             y_true,
             y_pred,
             score,
-            sample_weight=None if weight is None else np.asarray(weight)[rows],
+            sample_weight=None if weight is None else np.asarray(weight)[places],
         )
         self._choose(*curve)
         for name in ("n_features_in_", "feature_names_in_"):
@@ -209,25 +275,27 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 setattr(self, name, getattr(self.estimator_, name))
         return self
 
-    def _judge(self, estimator, X, y, fit_params, train, test):
-        """Fit on one part of the rows; return labels, predictions and scores of the other."""
+    def _judge(
+        self, estimator: Any, X: Any, y: Any, fit_params: dict, train: Any, test: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Fit on some samples; return labels, predictions, scores and positions of the others."""
         X_train, y_train = _safe_split(estimator, X, y, train)
         X_test, y_test = _safe_split(estimator, X, y, test, train)
         estimator.fit(X_train, y_train, **_check_method_params(X, fit_params, train))
-        score = self._score_rejection(estimator, X_test)
+        score = rejection_score(estimator, X_test, self.reject_score)
         return y_test, estimator.predict(X_test), score, test
 
-    def _choose(self, coverage, risk, thresholds):
-        """Set the threshold, and what it does to the held-out rows."""
+    def _choose(self, coverage: np.ndarray, risk: np.ndarray, thresholds: np.ndarray) -> None:
+        """Set the threshold, and its coverage and risk on the held-out samples."""
         if self.max_risk is not None:
             allowed = np.flatnonzero(risk <= self.max_risk)
         else:
             enough = np.searchsorted(coverage, self.coverage - 1e-12)
-            allowed = [min(enough, len(coverage) - 1)]
+            allowed = np.array([min(enough, len(coverage) - 1)])
         if len(allowed) == 0:
             warnings.warn(
-                f"No threshold keeps the risk on held-out rows within max_risk={self.max_risk}: "
-                f"the best has {risk.min():.3g}. Every row will be refused.",
+                f"No threshold keeps the risk on held-out samples within max_risk={self.max_risk}: "
+                f"the best has {risk.min():.3g}. Every sample will be refused.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -239,7 +307,8 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if self.max_risk is None and self.coverage == 1:
             self.threshold_ = np.inf
 
-    def _check_abstain_label(self, classes):
+    def _check_abstain_label(self, classes: np.ndarray) -> Any:
+        """Return the label of refused samples; raise ValueError unless it is no class."""
         strings = all(isinstance(label, str) for label in classes)
         label = self.abstain_label
         if isinstance(label, str) and label == "auto":
@@ -256,48 +325,29 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         return label
 
-    def _score_rejection(self, estimator, X):
-        if callable(self.reject_score):
-            score = np.asarray(self.reject_score(estimator, X), dtype=float)
-            if score.shape != (_num_samples(X),):
-                raise ValueError(
-                    "reject_score must return one number per row: expected shape "
-                    f"({_num_samples(X)},), got {score.shape}."
-                )
-            return score
-        method = "total_energy" if self.reject_score == "total_energy" else "predict_proba"
-        if not hasattr(estimator, method):
-            raise ValueError(
-                f"reject_score={self.reject_score!r} needs a classifier with {method}, which "
-                f"{type(estimator).__name__} has not. Pass another reject_score, for instance a "
-                "callable of the fitted classifier and X."
-            )
-        values = getattr(estimator, method)(X)
-        return values if method == "total_energy" else 1 - values.max(axis=1)
-
-    def rejection_score(self, X):
-        """Score by which rows are refused.
+    def rejection_score(self, X: Any) -> np.ndarray:
+        """Score by which samples are refused.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            Scores, high for rows to be refused first.
+            Scores, high for samples to be refused first.
         """
         check_is_fitted(self)
-        return self._score_rejection(self.estimator_, X)
+        return rejection_score(self.estimator_, X, self.reject_score)
 
-    def accepts(self, X):
-        """Tell which rows are accepted.
+    def accepts(self, X: Any) -> np.ndarray:
+        """Tell which samples are accepted.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
@@ -306,41 +356,41 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         return self.rejection_score(X) <= self.threshold_
 
-    def predict(self, X):
-        """Predict the classes of accepted rows.
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the classes of accepted samples.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            Class labels, and `abstain_label_` for rows that are refused.
+            Class labels, and `abstain_label_` for samples that are refused.
         """
         accepted = self.accepts(X)
         labels = self.estimator_.predict(X)
         return np.where(accepted, labels, np.asarray(self.abstain_label_))
 
     @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X):
-        """Probabilities of the classes, of all rows.
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes, for all samples.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            What the classifier says, accepted or not.
+            Probabilities, of accepted and refused samples.
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         inner = get_tags(self.estimator)
         tags.input_tags.allow_nan = inner.input_tags.allow_nan

@@ -1,8 +1,11 @@
 """A scorer that scores an estimator while modalities fail."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from inspect import signature
 from numbers import Integral, Real
+from typing import Any
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import check_random_state
@@ -14,21 +17,21 @@ from sklearn_emma.modalities import resolve_modalities
 
 
 def make_failure_scorer(
-    scoring,
-    corruption,
-    modalities,
+    scoring: Any,
+    corruption: Corruption,
+    modalities: Any,
     *,
-    clean_weight=None,
-    reference=None,
-    n_repeats=1,
-    random_state=0,
-):
+    clean_weight: float | None = None,
+    reference: Any = None,
+    n_repeats: int = 1,
+    random_state: Any = 0,
+) -> "_FailureScorer":
     """Make a scorer that scores an estimator while modalities fail.
 
-    The result is the mean of the score on the rows as they come and of those with each modality
+    The result is the mean of the score on the samples as they come and of those with each modality
     failing in turn. Passed as `scoring` to :class:`~sklearn.model_selection.GridSearchCV` or
-    :func:`~sklearn.model_selection.cross_validate`, it chooses or judges by the failures that are
-    to be feared.
+    :func:`~sklearn.model_selection.cross_validate`, it selects or evaluates by the failures that
+    are expected.
 
     Parameters
     ----------
@@ -36,30 +39,29 @@ def make_failure_scorer(
         What is scored, as in scikit-learn. None stands for ``score`` of the estimator.
 
     corruption : Corruption
-        What befalls a modality, such as ``Noise(2)``; a
-        :class:`~sklearn_emma.corruption.Mixture` for several things. The modalities in its `only`
-        fail in turn, by default all, in all rows unless it sets a `fraction`; its `n_corrupted`
-        does not matter.
+        How a modality fails, such as ``Noise(2)``; a :class:`~sklearn_emma.corruption.Mixture` for
+        several corruptions. The modalities in its `only` fail in turn, by default all, in all
+        samples unless it sets a `fraction`; its `n_corrupted` is ignored.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None
-        The groups of columns of the rows that are scored, in any form that
+        The groups of columns of the samples that are scored, in any form that
         :class:`~sklearn_emma.EMMAClassifier` takes. None is one modality of all columns.
 
     clean_weight : float, default=None
-        Weight, from 0 to 1, of the score on the rows as they come; the rest is divided equally
-        among the modalities. None weighs these rows like a failing modality, as
+        Weight, from 0 to 1, of the score on the samples as they come; the rest is divided equally
+        among the modalities. None weighs these samples like a failing modality, as
         1 / (n_modalities + 1).
 
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-        Rows that give means, standard deviations and donors. A scorer never sees the training rows:
-        by default the rows that are scored take their place.
+        Samples that give means, standard deviations and donors. A scorer never sees the training
+        samples: by default the samples that are scored take their place.
 
     n_repeats : int, default=1
         How often failures are drawn for each modality.
 
     random_state : int, RandomState instance or None, default=0
         Determines the failures. It is read once, here: the scorer draws the same failures in every
-        call, so that estimators are compared on the same rows.
+        call, so that estimators are compared on the same samples.
 
     Returns
     -------
@@ -70,8 +72,8 @@ def make_failure_scorer(
     Raises
     ------
     ValueError
-        If a parameter is out of range; when the scorer is called, if the modalities do not fit the
-        rows.
+        If a parameter is out of range; when the scorer is called, if the modalities do not match
+        the samples.
     TypeError
         If `corruption` is no Corruption, or `scoring` neither a name nor callable.
 
@@ -93,21 +95,26 @@ def make_failure_scorer(
     >>> grid = {"logisticregression__C": [0.001, 0.01, 0.1, 1.0]}
     >>> GridSearchCV(clf, grid, scoring="neg_log_loss").fit(X, y).best_params_
     {'logisticregression__C': 1.0}
-    >>> feared = make_failure_scorer("neg_log_loss", Noise(4), "prefix", reference=X)
-    >>> GridSearchCV(clf, grid, scoring=feared).fit(X, y).best_params_
+    >>> failing = make_failure_scorer("neg_log_loss", Noise(4), "prefix", reference=X)
+    >>> GridSearchCV(clf, grid, scoring=failing).fit(X, y).best_params_
     {'logisticregression__C': 0.01}
     """
-    return _FailureScorer(
-        scoring, corruption, modalities, clean_weight, reference, n_repeats, random_state
-    )
+    seeds = draw_seeds(random_state, check_repeats(n_repeats)).tolist()
+    return _FailureScorer(scoring, corruption, modalities, clean_weight, reference, seeds)
 
 
 class _FailureScorer:
-    """What make_failure_scorer makes."""
+    """The scorer that make_failure_scorer returns."""
 
     def __init__(
-        self, scoring, corruption, modalities, clean_weight, reference, n_repeats, random_state
-    ):
+        self,
+        scoring: Any,
+        corruption: Corruption,
+        modalities: Any,
+        clean_weight: float | None,
+        reference: Any,
+        seeds: list[int],
+    ) -> None:
         if isinstance(scoring, str):
             get_scorer(scoring)
         elif scoring is not None and not callable(scoring):
@@ -119,16 +126,16 @@ class _FailureScorer:
         self.modalities = modalities
         self.clean_weight = clean_weight
         self.reference = reference
-        self.seeds = draw_seeds(random_state, check_repeats(n_repeats))
+        self.seeds = seeds
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"make_failure_scorer({self.scoring!r}, {self.corruption!r}, {self.modalities!r}, "
             f"clean_weight={self.clean_weight!r}, n_repeats={len(self.seeds)})"
         )
 
-    def __call__(self, estimator, X, y=None, **score_params):
-        """Score an estimator on rows."""
+    def __call__(self, estimator: Any, X: Any, y: Any = None, **score_params: Any) -> float:
+        """Score an estimator on samples."""
         scorer = check_scoring(estimator, scoring=self.scoring)
         names = resolve_modalities(self.modalities, X, remainder="drop")[0]
         names = choose_modalities(names, self.corruption.only)
@@ -138,26 +145,28 @@ class _FailureScorer:
         if weight < 1:
             share = (1 - weight) / (len(names) * len(self.seeds))
             tables += [
-                (share, rows)
+                (share, corrupted)
                 for name in names
-                for rows in break_modality(
+                for corrupted in break_modality(
                     self.corruption, X, self.modalities, name, self.seeds, reference
                 )
             ]
         return sum(
-            weight * score_rows(scorer, estimator, rows, y, score_params) for weight, rows in tables
+            weight * score_samples(scorer, estimator, table, y, score_params)
+            for weight, table in tables
         )
 
-    def _inner(self):
+    def _inner(self) -> Any:
+        """Return the scorer of which the mean is taken; None for ``score`` of the estimator."""
         return get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Ask for the metadata that the inner scorer asks for."""
         if hasattr(self._inner(), "get_metadata_routing"):
             return self._inner().get_metadata_routing()
         return MetadataRequest(owner=type(self).__name__)
 
-    def _accept_sample_weight(self):
+    def _accept_sample_weight(self) -> bool:
         """Tell scikit-learn's searches whether to pass weights on."""
         if self.scoring is None:
             return True
@@ -167,23 +176,64 @@ class _FailureScorer:
         return "sample_weight" in signature(self._inner()).parameters
 
 
-def break_modality(corruption, X, modalities, name, seeds, reference):
-    """Yield rows in which one modality fails, one table per seed."""
-    corruption = clone(corruption)
-    corruption.only, corruption.n_corrupted = name, None
+def break_modality(
+    corruption: Corruption, X: Any, modalities: Any, name: str, seeds: Iterable[int], reference: Any
+) -> Iterator[Any]:
+    """Corrupt one modality of all samples.
+
+    Parameters
+    ----------
+    corruption : Corruption
+        How the modality fails; its `only` and `n_corrupted` are ignored.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples, left as they are.
+    modalities : dict, list of (name, columns), callable, "prefix" or None
+        The groups of columns.
+    name : str
+        The modality that fails.
+    seeds : iterable of int
+        Determine the failures, one table each.
+    reference : array-like or DataFrame of shape (n_reference, n_features)
+        Samples that give means, standard deviations and donors.
+
+    Yields
+    ------
+    ndarray or DataFrame of shape (n_samples, n_features)
+        The corrupted samples.
+    """
+    only = clone(corruption).set_params(only=name, n_corrupted=None)
     for seed in seeds:
-        yield corruption.corrupt(X, modalities, int(seed), reference)[0]
+        yield only.corrupt(X, modalities, int(seed), reference)[0]
 
 
-def score_rows(scorer, estimator, X, y, score_params):
-    """Score rows, with or without targets."""
+def score_samples(scorer: Any, estimator: Any, X: Any, y: Any, score_params: dict) -> float:
+    """Score an estimator on samples, with or without targets.
+
+    Parameters
+    ----------
+    scorer : callable
+        A scorer.
+    estimator : estimator
+        Fitted.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples.
+    y : array-like of shape (n_samples,) or None
+        Targets; None is not passed on.
+    score_params : dict
+        More parameters of the scorer.
+
+    Returns
+    -------
+    float
+        The score.
+    """
     score = scorer(estimator, X, *([] if y is None else [y]), **score_params)
     if not isinstance(score, Real):
         raise ValueError(f"scoring must return a single number, got {score!r}.")
-    return score
+    return score  # type: ignore[return-value]
 
 
-def check_corruption(corruption):
+def check_corruption(corruption: Any) -> Corruption:
     """Return a corruption, and raise TypeError if it is none."""
     if not isinstance(corruption, Corruption):
         raise TypeError(
@@ -192,14 +242,14 @@ def check_corruption(corruption):
     return corruption
 
 
-def check_repeats(n_repeats):
-    """Return how often failures are drawn."""
+def check_repeats(n_repeats: Any) -> int:
+    """Return how often failures are drawn, and raise ValueError unless it is positive."""
     if not is_number(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats={n_repeats!r} must be a positive integer.")
     return int(n_repeats)
 
 
-def choose_modalities(names, only):
+def choose_modalities(names: list[str], only: str | Sequence[str] | None) -> list[str]:
     """Return the modalities that fail in turn, in their own order."""
     if only is None:
         return names
@@ -212,6 +262,6 @@ def choose_modalities(names, only):
     return [name for name in names if name in chosen]
 
 
-def draw_seeds(random_state, size):
+def draw_seeds(random_state: Any, size: int | tuple[int, ...]) -> np.ndarray:
     """Return integers to be used as random states."""
     return check_random_state(random_state).randint(2**31 - 1, size=size)

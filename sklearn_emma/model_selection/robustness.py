@@ -1,9 +1,9 @@
-"""Judge and choose classifiers by what they do when a modality fails.
-
-Everything here works with any scikit-learn estimator, not only those of this package.
-"""
+"""Cross-validated scores of any scikit-learn estimator while modalities fail."""
 
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,37 +22,37 @@ from sklearn_emma.model_selection.failure_scorer import (
     check_repeats,
     choose_modalities,
     draw_seeds,
-    score_rows,
+    score_samples,
 )
 
 #: The level at which nothing fails, where that is not zero.
-HARMLESS = {NoiseSNR: np.inf, Scaling: 1.0}
+HARMLESS: dict[type[Corruption], float] = {NoiseSNR: np.inf, Scaling: 1.0}
 
 
 def robustness_curve(
-    estimator,
-    X,
-    y=None,
+    estimator: Any,
+    X: Any,
+    y: Any = None,
     *,
-    modalities,
-    corruption=Noise,
-    levels=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
-    only=None,
-    scoring=None,
-    cv=None,
-    groups=None,
-    params=None,
-    score_params=None,
-    n_repeats=1,
-    random_state=None,
-    n_jobs=None,
-):
+    modalities: Any,
+    corruption: Callable[[float], Corruption] = Noise,
+    levels: Any = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
+    only: str | Sequence[str] | None = None,
+    scoring: Any = None,
+    cv: Any = None,
+    groups: Any = None,
+    params: dict | None = None,
+    score_params: dict | None = None,
+    n_repeats: int = 1,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+) -> Bunch:
     """Cross-validated score against how badly a modality fails.
 
-    In every split the estimator is fitted once, on the training rows as they come, and scored on
-    the test rows with each modality failing in turn, at each level. Means, standard deviations and
-    donors of the failures are those of the training rows. All levels draw the same random numbers,
-    so that a curve shows the level and not the draw.
+    In every split the estimator is fitted once, on the training samples as they come, and scored on
+    the test samples with each modality failing in turn, at each level. Means, standard deviations
+    and donors of the failures are those of the training samples. All levels draw the same random
+    numbers, so that a curve shows the level and not the draw.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def robustness_curve(
         Any estimator with ``fit`` and ``score`` or what `scoring` asks for. It is cloned.
 
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Rows. Columns that belong to no modality never fail.
+        Samples. Columns that belong to no modality never fail.
 
     y : array-like of shape (n_samples,), default=None
         Targets.
@@ -69,9 +69,9 @@ def robustness_curve(
         The groups of columns, in any form that :class:`~sklearn_emma.EMMAClassifier` takes.
 
     corruption : subclass of Corruption or callable, default=Noise
-        Takes a level and returns the :class:`~sklearn_emma.corruption.Corruption` that befalls the
-        one modality: ``Noise``, ``Drift``, ``lambda p: Missing(fraction=p)``, ... All rows fail,
-        unless it sets a `fraction`; its `only` and `n_corrupted` do not matter.
+        Takes a level and returns the :class:`~sklearn_emma.corruption.Corruption` of the one
+        modality: ``Noise``, ``Drift``, ``lambda p: Missing(fraction=p)``, ... It fails in all
+        samples, unless the corruption sets a `fraction`; `only` and `n_corrupted` are ignored.
 
     levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
         How badly the modality fails. At level 0 (for ``Scaling`` 1, and for ``NoiseSNR`` inf)
@@ -84,17 +84,17 @@ def robustness_curve(
         A scorer, as in scikit-learn. None stands for ``score`` of the estimator.
 
     cv : int, cross-validation splitter, iterable or None, default=None
-        How rows are split, as in scikit-learn: None stands for five folds, stratified for
+        How samples are split, as in scikit-learn: None stands for five folds, stratified for
         classifiers.
 
     groups : array-like of shape (n_samples,), default=None
-        Groups of rows that `cv` keeps together, if it does.
+        Groups of samples that `cv` keeps together, if it does.
 
     params : dict, default=None
-        Passed to ``fit``, such as `sample_weight`; cut to the training rows where as long as X.
+        Passed to ``fit``, such as `sample_weight`; cut to the training samples where as long as X.
 
     score_params : dict, default=None
-        Passed to the scorer; cut to the test rows where as long as X.
+        Passed to the scorer; cut to the test samples where as long as X.
 
     n_repeats : int, default=1
         How often failures are drawn; scores are means over the draws.
@@ -116,7 +116,7 @@ def robustness_curve(
         modality_names : list of str of length n_modalities
             The modalities that failed in turn.
         test_scores : ndarray of shape (n_modalities, n_levels, n_splits)
-            Scores on the test rows.
+            Scores on the test samples.
         fit_times, score_times : ndarray of shape (n_splits,)
             Seconds for fitting, and for all scores of a split.
         frame : DataFrame
@@ -133,8 +133,8 @@ def robustness_curve(
 
     See Also
     --------
-    make_failure_scorer : The mean over failures as one number, to choose parameters by.
-    sklearn.model_selection.validation_curve : Score against a parameter of the estimator.
+    make_failure_scorer : The mean over failures as one number, to choose hyperparameters by.
+    sklearn.model_selection.validation_curve : Score against a hyperparameter.
 
     Examples
     --------
@@ -153,14 +153,14 @@ def robustness_curve(
     X, y, groups = indexable(X, y, groups)
     levels = _check_levels(levels)
     names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)
-    failures = [_build(corruption, level) for level in levels.tolist()]
+    failures = [corruption_at(corruption, level) for level in levels.tolist()]
     n_repeats = check_repeats(n_repeats)
     scorer = check_scoring(estimator, scoring=scoring)
+    experiment = _Experiment(scorer, params or {}, score_params or {}, modalities, names, failures)
     splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y, groups))
     seeds = draw_seeds(random_state, (len(splits), len(names), n_repeats))
-    rest = (scorer, params, score_params, modalities, names, failures)
     results = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_break)(clone(estimator), X, y, split, seeds_of_split, *rest)
+        delayed(experiment.run)(clone(estimator), X, y, split, seeds_of_split)
         for split, seeds_of_split in zip(splits, seeds, strict=True)
     )
     scores, fit_times, score_times = (
@@ -179,34 +179,100 @@ def robustness_curve(
     )
 
 
-def _fit_and_break(
-    estimator, X, y, split, seeds, scorer, params, score_params, modalities, names, failures
-):
-    """Fit on the training rows; return scores (n_modalities, n_levels) and times."""
-    train, test = map(np.asarray, split)
-    X_train, y_train = _safe_split(estimator, X, y, train)
-    X_test, y_test = _safe_split(estimator, X, y, test, train)
-    score_params = _check_method_params(X, score_params or {}, test)
-    fit_params = _check_method_params(X, params or {}, train)
-    start = time.perf_counter()
-    estimator.fit(X_train, *([] if y is None else [y_train]), **fit_params)
-    fitted = time.perf_counter()
+@dataclass(frozen=True)
+class _Experiment:
+    """Everything that the splits of a curve have in common.
 
-    def score(rows):
-        return score_rows(scorer, estimator, rows, y_test, score_params)
+    Parameters
+    ----------
+    scorer : callable
+        A scorer.
+    params, score_params : dict
+        Parameters of fit and of the scorer, of all samples.
+    modalities : dict, list of (name, columns), callable, "prefix" or None
+        The groups of columns.
+    names : list of str
+        The modalities that fail in turn.
+    failures : list of Corruption or None
+        One for each level, None where nothing fails.
+    """
 
-    clean = score(X_test) if None in failures else np.nan
-    scores = np.full((len(names), len(failures)), clean)
-    for i, name in enumerate(names):
-        for j, failure in enumerate(failures):
-            if failure is not None:
-                repeats = break_modality(failure, X_test, modalities, name, seeds[i], X_train)
-                scores[i, j] = np.mean([score(rows) for rows in repeats])
-    return scores, fitted - start, time.perf_counter() - fitted
+    scorer: Any
+    params: dict
+    score_params: dict
+    modalities: Any
+    names: list[str]
+    failures: list[Corruption | None]
+
+    def run(
+        self, estimator: Any, X: Any, y: Any, split: tuple, seeds: np.ndarray
+    ) -> tuple[np.ndarray, float, float]:
+        """Fit on the training samples and score on the test samples while modalities fail.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Unfitted; it is fitted.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or None
+            Targets.
+        split : (array-like of int, array-like of int)
+            Positions of training and test samples.
+        seeds : ndarray of shape (n_modalities, n_repeats)
+            Determine the failures.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_modalities, n_levels)
+            Means over the repeats.
+        fit_time, score_time : float
+            Seconds.
+        """
+        train, test = map(np.asarray, split)
+        X_train, y_train = _safe_split(estimator, X, y, train)
+        X_test, y_test = _safe_split(estimator, X, y, test, train)
+        score_params = _check_method_params(X, self.score_params, test)
+        fit_params = _check_method_params(X, self.params, train)
+        start = time.perf_counter()
+        estimator.fit(X_train, *([] if y is None else [y_train]), **fit_params)
+        fitted = time.perf_counter()
+
+        def score(table: Any) -> float:
+            return score_samples(self.scorer, estimator, table, y_test, score_params)
+
+        clean = score(X_test) if None in self.failures else np.nan
+        scores = np.full((len(self.names), len(self.failures)), clean)
+        for i, name in enumerate(self.names):
+            for j, failure in enumerate(self.failures):
+                if failure is not None:
+                    tables = break_modality(
+                        failure, X_test, self.modalities, name, seeds[i], X_train
+                    )
+                    scores[i, j] = np.mean([score(table) for table in tables])
+        return scores, fitted - start, time.perf_counter() - fitted
 
 
-def _build(corruption, level):
-    """Return the corruption of a level, None where nothing fails."""
+def corruption_at(corruption: Any, level: float) -> Corruption | None:
+    """Return the corruption of a level, None where nothing fails.
+
+    Parameters
+    ----------
+    corruption : subclass of Corruption or callable
+        Takes a level and returns a Corruption.
+    level : float
+        The level.
+
+    Returns
+    -------
+    Corruption or None
+        The corruption.
+
+    Raises
+    ------
+    TypeError
+        If `corruption` does not return a Corruption.
+    """
     if isinstance(corruption, Corruption) or not callable(corruption):
         raise TypeError(
             "corruption must take a level and return a Corruption, such as the class Noise itself "
@@ -224,10 +290,13 @@ def _build(corruption, level):
     return None if level == harmless else failure
 
 
-def _check_levels(levels):
+def _check_levels(levels: Any) -> np.ndarray:
+    """Return levels as an array; raise ValueError unless they are numbers."""
     values = np.asarray(levels)
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "fiu":
         raise ValueError(f"levels={levels!r} must be a list of at least one number.")
     if np.isnan(values).any():
-        raise ValueError("levels must not be NaN. Level 0 stands for rows that do not fail.")
+        raise ValueError(
+            "levels must not be NaN. Level 0 stands for samples in which nothing fails."
+        )
     return values.astype(float)

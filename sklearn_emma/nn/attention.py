@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sklearn_emma.nn.evidence import relative_potential
 from sklearn_emma.nn.numerics import log_cosh
 
 __all__ = ["EnergyAttention", "GateState"]
@@ -143,7 +144,7 @@ class EnergyAttention(nn.Module):
     def _shifted(self, potential: Tensor) -> Tensor:
         """Return :math:`\\Psi'_i`."""
         minimum, scale = self.potential_min.unsqueeze(-1), self.potential_scale.unsqueeze(-1)
-        return ((potential - minimum) / scale + math.e).clamp(min=math.e)
+        return (relative_potential(potential, minimum, scale) + math.e).clamp(min=math.e)
 
     def _self_energy(self, shifted: Tensor) -> Tensor:
         """Return :math:`e_i`."""

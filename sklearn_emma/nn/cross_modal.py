@@ -1,4 +1,4 @@
-r"""Energy of a modality beside the others: how badly it fits the rest of its row.
+r"""Energy of a modality given the others: its consistency with the rest of its sample.
 
 .. math::
 
@@ -25,12 +25,9 @@ from torch import Tensor, nn
 
 from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.encoders import Encoders
+from sklearn_emma.nn.evidence import potential_of_evidence, relative_potential
 
-__all__ = ["NAT", "CrossModalEnergy"]
-
-#: Scales s_i of the potential that a nat of evidence against modality i weighs. With a coldness of
-#: a third it divides the Boltzmann weight by e, like the odds that the modality belongs to the row.
-NAT = 3.0
+__all__ = ["CrossModalEnergy"]
 
 # Standard deviations within which the encoders see values as they are.
 _LIMIT = 4.0
@@ -96,7 +93,7 @@ class CrossModalEnergy(nn.Module):
         soft = self.soften(torch.cat(list(modalities), 1)).split(self.n_features, 1)
         return self.encoders(soft).transpose(0, 1)
 
-    def fit_together(self, embeddings: Tensor) -> Tensor:
+    def pair_log_ratios(self, embeddings: Tensor) -> Tensor:
         """Log ratios of embeddings, which may come from different rows.
 
         Parameters
@@ -127,7 +124,7 @@ class CrossModalEnergy(nn.Module):
         Tensor of shape (n_samples, n_modalities, n_modalities)
             In nats: positive where two modalities fit together; the diagonal is zero.
         """
-        return self.fit_together(self.encode(modalities))
+        return self.pair_log_ratios(self.encode(modalities))
 
     def disagreement(self, modalities: Sequence[Tensor], trust: Tensor) -> Tensor:
         r""":math:`A_i`: how badly each modality fits the others.
@@ -157,24 +154,41 @@ class CrossModalEnergy(nn.Module):
             weight = weight * most / weight.amax(1, keepdim=True).clamp(min=1e-30)
         return disagreement
 
-    def forward(
+    def energy(
         self, modalities: Sequence[Tensor], potential: Tensor, minimum: Tensor, scale: Tensor
     ) -> Tensor:
-        r"""Potentials with the evidence of the other modalities.
+        r"""Potential that the disagreement of the modalities adds.
 
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised rows without gaps, one tensor per modality.
+            Standardised samples without gaps, one tensor per modality.
         potential : Tensor of shape (n_samples, n_modalities)
             Potential of each modality by itself; infinite where it is missing.
         minimum, scale : Tensor of shape (n_modalities,)
-            :math:`\\Psi_{min,i}` and :math:`s_i` of the gate.
+            :math:`\Psi_{min,i}` and :math:`s_i` of the gate.
 
         Returns
         -------
         Tensor of shape (n_samples, n_modalities)
-            Potentials, none lower than before.
+            :math:`3 s_i \max(0, A_i)`.
         """
-        trust = torch.exp(-((potential - minimum) / scale).clamp(min=0.0))
-        return potential + NAT * scale * self.disagreement(modalities, trust).clamp(min=0.0)
+        trust = torch.exp(-relative_potential(potential, minimum, scale).clamp(min=0.0))
+        return potential_of_evidence(self.disagreement(modalities, trust).clamp(min=0.0), scale)
+
+    def forward(
+        self, modalities: Sequence[Tensor], potential: Tensor, minimum: Tensor, scale: Tensor
+    ) -> Tensor:
+        """Potentials with the evidence of the other modalities, none lower than before.
+
+        Parameters
+        ----------
+        modalities, potential, minimum, scale : objects
+            As for :meth:`energy`.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_modalities)
+            ``potential + energy(...)``.
+        """
+        return potential + self.energy(modalities, potential, minimum, scale)

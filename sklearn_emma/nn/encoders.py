@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.nn.module_stack import affine, stack, stack_rows, width_class
+from sklearn_emma.nn.module_stack import affine, stack, stack_samples, width_class
 
 
 class Perceptron(nn.Module):
@@ -99,7 +99,7 @@ class Encoders(nn.Module):
 
     def gather(self, modalities: Sequence[Tensor]) -> list[Tensor]:
         """Return the rows of each group of modalities of like width, as one tensor."""
-        return [stack_rows([modalities[i] for i in group]) for group in self.groups]
+        return [stack_samples([modalities[i] for i in group]) for group in self.groups]
 
     def apply_groups(self, rows: Sequence[Tensor]) -> Tensor:
         """Apply each to its modality, given what :meth:`gather` returned."""

@@ -87,9 +87,11 @@ class EnergyEnsemble(nn.Module):
         Tensor of shape (n_samples, n_members)
             Potentials.
         """
-        pairs = zip(self.members, self.coordinates, strict=True)
+        found = []
+        for member, see in zip(self.members, self.coordinates, strict=True):
+            found.append(member.potential(see(x)))
         # column by column in memory, which is how members are compared
-        return torch.stack([member.potential(see(x)) for member, see in pairs]).mT
+        return torch.stack(found).mT
 
     def _unusual(self, x: Tensor) -> Tensor:
         """Return u_k(x)."""

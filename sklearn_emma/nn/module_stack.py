@@ -85,7 +85,7 @@ def _corner(padded: Tensor, like: Tensor) -> Tensor:
     return padded[tuple(slice(size) for size in like.shape)]
 
 
-def stack_rows(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def stack_samples(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Rows of several modules as one tensor, padded with zeros.
 
     Parameters

@@ -1,6 +1,6 @@
-"""Files are found, downloaded, verified and kept; whatever goes wrong is said and leaves no trace.
+"""Files are found, downloaded, verified and kept; every error is explained and leaves no file.
 
-Downloads come from a server on this machine that serves archives like UCI's, with made-up numbers.
+Downloads come from a local server of archives like UCI's, with made-up numbers.
 """
 
 import io
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from sklearn_emma.datasets import _fetch, fetch_htru2, fetch_mfeat
+from sklearn_emma.datasets import fetch, fetch_htru2, fetch_mfeat
 from sklearn_emma.datasets.retrieve import retrieve
 
 
@@ -65,9 +65,9 @@ def server(monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.n_requests = 0
         for name in ("HTRU2", "MFEAT"):
-            source = getattr(_fetch, name)
+            source = getattr(fetch, name)
             url = f"http://127.0.0.1:{server.server_port}/{source.archive}"
-            monkeypatch.setattr(_fetch, name, replace(source, url=url))
+            monkeypatch.setattr(fetch, name, replace(source, url=url))
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -109,7 +109,10 @@ def test_mfeat_archive_puts_the_modalities_in_order(server, tmp_path):
         (b"<html>We have moved.</html>", r"it is no zip archive, and its SHA-256 is"),
         (b"", r"it is no zip archive"),
         (GOOD[:300] + b"\xff" * 20 + GOOD[320:], r"the archive cannot be unpacked"),
-        (make_zip({"HTRU_2.csv": "1,2,3\n"}), r"expected 17898 rows and 9 columns, found 1 and 3"),
+        (
+            make_zip({"HTRU_2.csv": "1,2,3\n"}),
+            r"expected 17898 samples and 9 columns, found 1 and 3",
+        ),
         (make_zip({"other.csv": "1,2,3\n"}), r"there is no HTRU_2.csv in it"),
         (make_htru2_zip(n_pulsars=9), r"expected \[16259, 1639\] samples of classes 0 to 1"),
         (make_htru2_zip(first=""), r"some of its values are missing"),
@@ -126,7 +129,7 @@ def test_altered_download_is_refused_and_not_kept(server, tmp_path, body, reason
 
 def test_not_found_says_what_to_do(server, tmp_path):
     serve(server, b"gone", status=404)
-    with pytest.raises(OSError, match=r"HTRU2 from http://.* failed: 404 .*path=, or"):
+    with pytest.raises(OSError, match=r"HTRU2 from http://.* failed: 404 .*as path, or"):
         fetch_htru2(data_home=tmp_path)
     assert files_below(tmp_path) == []
 
@@ -142,8 +145,8 @@ def test_truncated_connection_leaves_no_half_file(server, tmp_path):
 
 
 def test_no_server(server, monkeypatch, tmp_path):
-    nowhere = replace(_fetch.HTRU2, url="http://127.0.0.1:9/htru2.zip")
-    monkeypatch.setattr(_fetch, "HTRU2", nowhere)
+    nowhere = replace(fetch.HTRU2, url="http://127.0.0.1:9/htru2.zip")
+    monkeypatch.setattr(fetch, "HTRU2", nowhere)
     with pytest.raises(OSError, match=r"Downloading HTRU2 .* failed"):
         fetch_htru2(data_home=tmp_path)
 
@@ -165,7 +168,7 @@ def test_download_not_allowed(server, tmp_path):
 
 def test_missing_pooch_names_the_extra(server, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(ImportError, match=r"pip install 'sklearn_emma\[data\]'.*path="):
+    with pytest.raises(ImportError, match=r"pip install 'sklearn_emma\[data\]'.*as path"):
         fetch_htru2(data_home=tmp_path)
 
 
@@ -205,4 +208,4 @@ def test_csv_is_checked_by_its_bytes(tmp_path):
     with pytest.raises(
         ValueError, match=r"htru2.csv is damaged.*SHA-256 is .* where htru2.csv has"
     ):
-        retrieve(_fetch.HTRU2, altered)
+        retrieve(fetch.HTRU2, altered)

@@ -82,7 +82,7 @@ def test_accuracy_of_all_modalities_follows_their_redundancy(redundancy):
     assert accuracy(task.data, task.target) == pytest.approx(optimum, abs=0.015)
 
 
-def test_redundant_modalities_of_unequal_relevance_do_not_give_the_class_away():
+def test_redundant_modalities_of_unequal_relevance_have_the_accuracy_of_the_best():
     task = make_multimodal_classification(
         20_000, n_modalities=2, relevance=[1, 0.3], redundancy=1, separation=2, random_state=0
     )

@@ -11,13 +11,17 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _no_backend_with_windows(monkeypatch):
+def _no_windows(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
+    import matplotlib.pyplot as plt
+
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")
 def legible():
-    """Draw a Display, and check that labels do not overlap and nothing sticks out of the figure."""
+    """Draw a Display, and check that labels do not overlap and nothing is outside the figure."""
 
     def check(display):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -92,7 +96,7 @@ class Page:
         while b"\0" not in self._buffer:
             try:
                 part = os.read(self._answers, 1 << 20)
-                assert part, "the browser is gone"
+                assert part, "the browser has ended"
                 self._buffer += part
             except BlockingIOError:
                 assert time.monotonic() < deadline, "the browser does not answer"

@@ -1,4 +1,4 @@
-"""AttentionDisplay: distributions, and a strip over the order of the rows."""
+"""AttentionDisplay: distributions, and a strip over the order of the samples."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_boxes_are_importance_and_attention(fitted, table, legible):
         np.testing.assert_allclose(medians, np.median(values, axis=0))
 
 
-def test_strip_shows_rows_in_their_order(fitted, table, add_noise, legible):
+def test_strip_shows_samples_in_their_order(fitted, table, add_noise, legible):
     X = add_noise(table[0], "modality0", 9)
     display = legible(AttentionDisplay.from_estimator(fitted, X, kind="strip"))
     np.testing.assert_allclose(display.image_.get_array(), fitted.attention(X).T)
@@ -29,7 +29,7 @@ def test_strip_shows_rows_in_their_order(fitted, table, add_noise, legible):
     assert display.colorbar_.ax.get_ylabel() == "importance"
 
 
-def test_strip_of_many_rows_averages_them():
+def test_strip_of_many_samples_averages_them():
     values = np.zeros((6001, 2))
     values[4000:, 0] = 1
     display = AttentionDisplay.from_predictions(values, values, kind="strip")
@@ -50,7 +50,7 @@ def test_looks_into_pipelines(fitted, table):
     np.testing.assert_allclose(display.attention, expected)
 
 
-def test_messages_for_people(table):
+def test_wrong_input_is_explained(table):
     X, _ = table
     with pytest.raises(TypeError, match="AttentionDisplay needs a fitted EMMAClassifier"):
         AttentionDisplay.from_estimator(DAEEnergyScorer(), X)

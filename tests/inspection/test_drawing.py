@@ -1,61 +1,69 @@
-"""What all Displays share: matplotlib only when it is needed, and never pyplot."""
+"""What all Displays share: pyplot figures, and matplotlib only when it is needed."""
 
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from sklearn_emma.inspection import (
     AttentionDisplay,
-    AttentionFunctionDisplay,
+    AttentionSurfaceDisplay,
+    CouplingDisplay,
     TrainingHistoryDisplay,
 )
 from sklearn_emma.inspection.drawing import choose_colors
 
-SCRIPT = """
-import sys
-from sklearn_emma.inspection import AttentionFunctionDisplay
-assert "matplotlib" not in sys.modules
-display = AttentionFunctionDisplay.from_parameters(5.0, 0.5)
-assert display._repr_png_().startswith(b"\\x89PNG")
-assert "matplotlib.pyplot" not in sys.modules
-"""
+
+def draw(**params):
+    return CouplingDisplay.from_parameters(np.full((2, 2), 0.3), np.full((2, 2), 0.5), **params)
 
 
-def test_matplotlib_is_imported_when_drawing_and_pyplot_never():
-    subprocess.run([sys.executable, "-c", SCRIPT], check=True)
+DRAWN = {
+    "one axes": draw,
+    "one axes per panel": lambda: TrainingHistoryDisplay.from_history({"gain": [1], "bias": [0]}),
+    "axes in 3D": lambda: AttentionSurfaceDisplay.from_grid(np.ones((2, 2, 2)), [0, 1]),
+}
+drawn = pytest.mark.parametrize("make", DRAWN.values(), ids=DRAWN)
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda: AttentionFunctionDisplay.from_parameters(5.0, 0.5),
-        lambda: TrainingHistoryDisplay.from_history({"gain": [1.0]}),
-    ],
-)
-def test_missing_matplotlib_names_the_extra(draw, monkeypatch):
+def test_matplotlib_is_imported_when_something_is_drawn():
+    script = "import sys, sklearn_emma.inspection; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize("make", [DRAWN["one axes"], DRAWN["one axes per panel"]])
+def test_missing_matplotlib_names_the_extra(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"Display draws with .* 'sklearn_emma\[plot\]'"):
-        draw()
+        make()
 
 
-def test_draws_on_the_axes_of_the_user_and_leaves_showing_to_them():
-    from matplotlib.figure import Figure
+@drawn
+def test_without_axes_the_figure_is_the_current_one_of_pyplot(make, tmp_path):
+    before = set(plt.get_fignums())
+    display = make()
+    assert plt.gcf() is display.figure_
+    assert len(set(plt.get_fignums()) - before) == 1
+    plt.savefig(tmp_path / "picture.png")
+    assert plt.imread(tmp_path / "picture.png").std() > 0.05  # not blank
 
+
+def test_axes_of_the_user_are_drawn_on_and_no_figure_is_made():
     figure = Figure()
     left, right = figure.subplots(1, 2)
-    display = AttentionFunctionDisplay.from_parameters(5.0, 0.5, ax=right)
+    display = draw(ax=right)
     assert display.ax_ is right
     assert display.figure_ is figure
-    assert right.lines
-    assert not left.lines
-    assert display._repr_png_() is None
-    assert display.plot().figure_ is not figure  # drawn again, by itself
-    assert display._repr_png_().startswith(b"\x89PNG")
+    assert right.images
+    assert not left.images
+    assert not plt.get_fignums()
+    assert display.plot().figure_ is not figure  # drawn again, on a new one
 
 
-def test_many_groups_still_have_colours_of_their_own():
+def test_many_groups_have_different_colours():
     assert len(set(choose_colors(5))) == 5
     assert len(set(choose_colors(20))) == 20
 

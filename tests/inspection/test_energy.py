@@ -12,24 +12,24 @@ def medians(boxes):
     return [line.get_ydata()[0] for line in boxes["medians"]]
 
 
-def test_boxes_are_the_energies_of_intact_and_of_corrupted_rows(fitted, table, add_noise, legible):
+def test_boxes_are_the_energies_of_clean_and_corrupted_samples(fitted, table, add_noise, legible):
     X, _ = table
     X_noisy = add_noise(X, "modality1", 5)
     display = legible(EnergyDisplay.from_estimator(fitted, X, X_corrupted=X_noisy))
-    assert list(display.boxes_) == ["intact", "corrupted"]
-    for name, rows in (("intact", X), ("corrupted", X_noisy)):
-        expected = np.median(fitted.energies(rows), axis=0)
+    assert list(display.boxes_) == ["clean", "corrupted"]
+    for name, samples in (("clean", X), ("corrupted", X_noisy)):
+        expected = np.median(fitted.energies(samples), axis=0)
         np.testing.assert_allclose(medians(display.boxes_[name]), expected)
-    ends = [line.get_ydata()[1] for line in display.boxes_["intact"]["whiskers"]]
+    ends = [line.get_ydata()[1] for line in display.boxes_["clean"]["whiskers"]]
     inside = np.mean((ends[0] <= fitted.energies(X)[:, 0]) & (fitted.energies(X)[:, 0] <= ends[1]))
     assert inside == pytest.approx(0.9, abs=0.02)
     assert [label.get_text() for label in display.ax_.get_xticklabels()] == fitted.modality_names_
     levels = [segment[0, 1] for segment in display.usual_.get_segments()]
     np.testing.assert_allclose(levels, fitted.potential_min_)
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == [
-        "intact",
+        "clean",
         "corrupted",
-        "90 % of training rows",
+        "90 % of training samples",
     ]
 
 
@@ -59,7 +59,7 @@ def test_energies_of_a_scorer_without_groups(table, legible):
     assert display.ax_.get_legend() is None
 
 
-def test_messages_for_people(fitted, table):
+def test_wrong_input_is_explained(fitted, table):
     X, y = table
     with pytest.raises(ValueError, match="groups or X_corrupted, not both"):
         EnergyDisplay.from_estimator(fitted, X, groups=y, X_corrupted=X)

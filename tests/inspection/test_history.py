@@ -22,7 +22,7 @@ def test_held_out_loss_is_drawn_beside_the_training_loss(legible):
     history = {"train_loss": [3, 2, 1], "valid_loss": [3, 2.5, 2.4]}
     display = legible(TrainingHistoryDisplay.from_history(history))
     texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert texts == ["training", "held-out rows"]
+    assert texts == ["training", "held-out samples"]
     assert list(display.axes_) == ["loss"]
 
 
@@ -37,7 +37,7 @@ def test_draws_on_one_axes_per_panel(fitted):
         display.plot(ax=one)
 
 
-def test_messages_for_people(fitted):
+def test_wrong_input_is_explained(fitted):
     with pytest.raises(TypeError, match="TrainingHistoryDisplay needs"):
         TrainingHistoryDisplay.from_estimator(LogisticRegression())
     with pytest.raises(ValueError, match="some of the keys"):

@@ -33,7 +33,7 @@ def test_written_to_a_path_a_buffer_or_a_string(report, tmp_path):
     assert buffer.getvalue() == page
 
 
-def test_needs_nothing_from_elsewhere(report):
+def test_needs_no_other_file(report):
     page = report.to_html()
     urls = set(re.findall(r"\w+://[^\s\"'<]+", page))
     assert urls == {"http://www.w3.org/2000/svg"}  # a name, not an address
@@ -44,18 +44,18 @@ def test_needs_nothing_from_elsewhere(report):
 def test_holds_what_the_report_holds(report):
     data = data_of(report.to_html())
     assert data["names"] == ["modality0", "modality1", "modality2"]
-    assert data["n_rows"] == 120
+    assert data["n_samples"] == 120
     assert len(data["worst"]) == 70
     assert data["capacity"] == report.gate["capacity"]
     first = data["worst"][0]
     assert first["total_energy"] == report.worst["total_energy"].iloc[0]
-    assert first["row"] == str(report.worst.index[0])
+    assert first["sample"] == str(report.worst.index[0])
     overview = np.array(data["overview"]["failing"])
     assert overview.shape == (3, 120)
     assert overview[1, 60:].mean() > 0.95
 
 
-def test_overview_of_many_rows_averages_them(trained, wide):
+def test_overview_of_many_samples_averages_them(trained, wide):
     X = pd.concat([wide[2]] * 2, ignore_index=True)[:701]
     report = modality_report(trained, X, n_worst=0)
     overview = data_of(report.to_html())["overview"]
@@ -95,7 +95,7 @@ def test_browser_shows_everything_without_network_or_errors(page, tmp_path):
     assert page.evaluate("document.querySelectorAll('#overview svg').length") == 3
     assert page.evaluate("document.querySelectorAll('#summary tbody tr').length") == 3
     assert page.evaluate("document.querySelectorAll('#coupling td').length") == 9
-    assert "120 rows" in page.evaluate("document.getElementById('lead').textContent")
+    assert "120 samples" in page.evaluate("document.getElementById('lead').textContent")
     assert "capacity" in page.evaluate("document.getElementById('gate').textContent")
 
 
@@ -122,10 +122,10 @@ def test_filters_by_words_modality_and_failure(page, report):
     page.evaluate("document.getElementById('search').value = ''")
     page.click("#failing")
     failing = report.xs("failing", axis=1, level=1).any(axis=1).to_numpy()
-    expected = int(failing[report._positions].sum())
+    expected = int(failing[report.worst_positions].sum())
     assert len(texts(page, 0)) == expected < 70
     count = page.evaluate("document.getElementById('count').textContent")
-    assert count == f"{expected} of 70 rows"
+    assert count == f"{expected} of 70 samples"
     page.click("#failing")
     page.evaluate(
         "const s = document.getElementById('modality'); s.value = 'modality2';"

@@ -1,4 +1,4 @@
-"""RiskCoverageDisplay: risk of accepted rows against their share."""
+"""RiskCoverageDisplay: risk of accepted samples against their share."""
 
 import numpy as np
 import pytest
@@ -39,9 +39,9 @@ def test_threshold_of_an_abstaining_classifier_is_marked(trained, wide):
 
 
 def test_curves_share_axes_in_different_colours(legible):
-    rows = [0, 1, 1, 0], [0, 1, 0, 1]
-    one = RiskCoverageDisplay.from_predictions(*rows, [1, 2, 3, 4], name="good", threshold=2)
-    two = RiskCoverageDisplay.from_predictions(*rows, [4, 3, 2, 1], name="bad", ax=one.ax_)
+    labels = [0, 1, 1, 0], [0, 1, 0, 1]
+    one = RiskCoverageDisplay.from_predictions(*labels, [1, 2, 3, 4], name="good", threshold=2)
+    two = RiskCoverageDisplay.from_predictions(*labels, [4, 3, 2, 1], name="bad", ax=one.ax_)
     legible(one)
     assert one.ax_ is two.ax_
     assert one.line_.get_color() != two.line_.get_color()
@@ -58,7 +58,7 @@ def test_threshold_that_refuses_all_is_not_marked():
     assert display.ax_.get_ylim()[1] == 1  # no error at all
 
 
-def test_messages_for_people(trained, wide):
+def test_wrong_input_is_explained(trained, wide):
     X, y = wide[2:]
     with pytest.raises(ValueError, match="reject_score"):
         RiskCoverageDisplay.from_estimator(trained, X, y, reject_score="energy")

@@ -41,7 +41,7 @@ def test_curve_of_one_modality(results, legible):
         display.plot(modality="ear")
 
 
-def test_specialist_learns_from_the_failure_it_is_tested_on(wide, legible):
+def test_matched_training_is_drawn_as_the_reference(wide, legible):
     X, y = wide[:2]
     display = RobustnessCurveDisplay.from_estimator(
         {"logistic": LogisticRegression()},
@@ -96,7 +96,7 @@ def test_same_random_state_same_picture(table):
     )
 
 
-def test_messages_for_people(results):
+def test_wrong_input_is_explained(results):
     other = Bunch(levels=np.array([0.0, 2.0]), modality_names=["a"], test_scores=np.ones((1, 2, 3)))
     with pytest.raises(ValueError, match="same levels and modalities, but those of 'other'"):
         RobustnessCurveDisplay.from_results({**results, "other": other})

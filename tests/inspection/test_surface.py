@@ -35,7 +35,7 @@ def test_map_shows_the_attention_to_one_modality(legible):
     assert display.colorbar_.ax.get_ylabel() == "attention to b"
 
 
-def test_draws_on_axes_in_space_only():
+def test_draws_on_axes_in_3d_only():
     ax = Figure().add_subplot(projection="3d")
     attention = np.ones((2, 2, 2))
     assert AttentionSurfaceDisplay.from_grid(attention, [0, 1], ax=ax).ax_ is ax
@@ -43,7 +43,7 @@ def test_draws_on_axes_in_space_only():
         AttentionSurfaceDisplay.from_grid(attention, [0, 1], ax=Figure().add_subplot())
 
 
-def test_messages_for_people(fitted, table):
+def test_wrong_input_is_explained(fitted, table):
     X, y = table
     for failing in (("modality0",), ("modality0", "modality0"), ("modality0", "ear")):
         with pytest.raises(ValueError, match="must name two different modalities out of"):

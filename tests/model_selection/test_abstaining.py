@@ -15,11 +15,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_emma.metrics import risk_coverage_curve
 from sklearn_emma.model_selection import AbstainingClassifier
+from sklearn_emma.model_selection.abstaining import rejection_score
 
 
 @pytest.fixture(scope="module")
 def overlapping():
-    """Two classes that overlap: 1500 training rows and 1500 others."""
+    """Two classes that overlap: 1500 training samples and 1500 others."""
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=3000)
     X = rng.normal(size=(3000, 2)) + 1.5 * y[:, None]
@@ -34,13 +35,13 @@ def least_certain(clf, X):
     return -np.abs(clf.decision_function(X))
 
 
-@parametrize_with_checks([abstaining(coverage=1.0, cv=3)])  # some have four rows of a class
+@parametrize_with_checks([abstaining(coverage=1.0, cv=3)])  # some have four samples of a class
 def test_estimator_check(estimator, check):
     check(estimator)
 
 
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.95])
-def test_coverage_holds_for_new_rows(overlapping, coverage):
+def test_coverage_holds_for_new_samples(overlapping, coverage):
     X, y, X_new, y_new = overlapping
     clf = abstaining(coverage=coverage).fit(X, y)
     assert clf.coverage_ == pytest.approx(coverage, abs=1e-3)
@@ -51,7 +52,7 @@ def test_coverage_holds_for_new_rows(overlapping, coverage):
 
 
 @pytest.mark.parametrize("max_risk", [0.02, 0.05])
-def test_risk_holds_for_new_rows_at_the_largest_coverage_that_allows_it(overlapping, max_risk):
+def test_risk_holds_for_new_samples_at_the_largest_coverage_that_allows_it(overlapping, max_risk):
     X, y, X_new, y_new = overlapping
     clf = abstaining(max_risk=max_risk, coverage=0.1).fit(X, y)
     assert clf.risk_ <= max_risk
@@ -63,7 +64,7 @@ def test_risk_holds_for_new_rows_at_the_largest_coverage_that_allows_it(overlapp
     assert accepted.mean() > coverage[risk <= max_risk].max() - 0.1
 
 
-def test_risk_that_cannot_be_had_refuses_everything_with_a_warning():
+def test_risk_that_cannot_be_reached_refuses_everything_with_a_warning():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(100, 2)), rng.integers(2, size=100)
     clf = abstaining(max_risk=0.0, reject_score=lambda clf, X: np.zeros(len(X)))
@@ -75,24 +76,24 @@ def test_risk_that_cannot_be_had_refuses_everything_with_a_warning():
     assert np.isnan(clf.risk_)
 
 
-def test_threshold_is_chosen_on_rows_the_classifier_was_not_trained_on(overlapping):
-    """A classifier that knows its training rows by heart is certain of those, and no others."""
+def test_threshold_is_chosen_on_samples_the_classifier_was_not_trained_on(overlapping):
+    """A nearest-neighbour classifier is certain of its training samples, and of no others."""
     X, y, X_new, _ = overlapping
-    by_heart = KNeighborsClassifier(10, weights="distance")
-    clf = AbstainingClassifier(by_heart, coverage=0.7).fit(X, y)
+    neighbours = KNeighborsClassifier(10, weights="distance")
+    clf = AbstainingClassifier(neighbours, coverage=0.7).fit(X, y)
     assert clf.threshold_ > 0.1
     assert clf.accepts(X).all()
     assert clf.accepts(X_new).mean() == pytest.approx(0.7, abs=0.08)
     assert clf.risk_ > 0
 
 
-def test_fit_refits_on_all_rows(overlapping):
+def test_fit_refits_on_all_samples(overlapping):
     X, y, *_ = overlapping
     clf = abstaining().fit(X, y)
     assert_array_equal(clf.estimator_.coef_, LogisticRegression().fit(X, y).coef_)
 
 
-def test_frozen_classifier_is_left_alone_and_judged_on_the_rows_passed(overlapping):
+def test_frozen_classifier_is_left_alone_and_judged_on_the_samples_passed(overlapping):
     X, y, X_new, y_new = overlapping
     fitted = LogisticRegression().fit(X[:20], y[:20])
     clf = AbstainingClassifier(FrozenEstimator(fitted), coverage=0.6).fit(X_new, y_new)
@@ -111,7 +112,7 @@ def test_full_coverage_accepts_everything_whatever_its_score(overlapping):
     assert clf.threshold_ == np.inf
 
 
-def test_total_energy_refuses_rows_of_a_failing_modality(table, fitted, add_noise):
+def test_total_energy_refuses_samples_with_a_failing_modality(table, fitted, add_noise):
     X, y = table
     clf = AbstainingClassifier(FrozenEstimator(fitted), reject_score="total_energy").fit(X, y)
     assert_array_equal(clf.rejection_score(X), fitted.total_energy(X))
@@ -143,7 +144,7 @@ def test_score_of_ones_own(overlapping):
         ([0, 1], np.nan, np.nan),
     ],
 )
-def test_refused_rows_get_the_label_and_the_others_theirs(overlapping, names, label, expected):
+def test_refused_samples_get_the_label_and_the_others_theirs(overlapping, names, label, expected):
     X, y, X_new, _ = overlapping
     names = np.asarray(names)
     clf = abstaining(abstain_label=label).fit(X, names[y])
@@ -177,7 +178,7 @@ def test_weights_count_in_the_threshold_and_in_the_classifier(overlapping):
         clf.estimator_.coef_, LogisticRegression().fit(X, y, sample_weight=weight).coef_
     )
     assert clf.accepts(X_new[X_new[:, 0] > 1]).mean() == pytest.approx(0.5, abs=0.05)
-    # each row keeps its own weight, in whatever order the folds come
+    # each sample keeps its own weight, in whatever order the folds come
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
     weight = np.random.default_rng(0).exponential(size=len(X_new))
     clf = AbstainingClassifier(FrozenEstimator(clf.estimator_), coverage=0.5, cv=folds)
@@ -185,7 +186,7 @@ def test_weights_count_in_the_threshold_and_in_the_classifier(overlapping):
     assert clf.coverage_ == pytest.approx(weight[accepted].sum() / weight.sum())
 
 
-def test_splits_that_leave_rows_out_are_fine(overlapping):
+def test_splits_may_leave_samples_out(overlapping):
     X, y, X_new, _ = overlapping
     clf = abstaining(cv=ShuffleSplit(1, test_size=0.3, random_state=0)).fit(X, y)
     assert clf.accepts(X_new).mean() == pytest.approx(0.9, abs=0.04)
@@ -197,12 +198,12 @@ def test_it_can_be_cloned_searched_and_pickled(overlapping):
     assert clone(clf).get_params().keys() == clf.get_params().keys()
     search = GridSearchCV(clf, {"estimator__C": [0.1, 1.0], "coverage": [0.5, 0.9]}, cv=2)
     best = search.fit(X, y).best_estimator_
-    assert best.coverage == 0.9  # a refused row counts as an error
+    assert best.coverage == 0.9  # a refused sample counts as an error
     assert_array_equal(pickle.loads(pickle.dumps(best)).predict(X_new), best.predict(X_new))
     assert best.score(X_new, y_new) == np.mean(best.predict(X_new) == y_new)
 
 
-def test_gaps_and_column_names_pass_through(table, quick):
+def test_missing_values_and_column_names_pass_through(table, quick):
     X, y = table
     X = X.copy()
     X.iloc[0, 0] = np.nan
@@ -219,13 +220,23 @@ def test_gaps_and_column_names_pass_through(table, quick):
         ({"coverage": 0}, "'coverage' parameter"),
         ({"max_risk": 2}, "'max_risk' parameter"),
         ({"reject_score": "entropy"}, "'reject_score' parameter"),
-        ({"reject_score": "total_energy"}, "needs a classifier with total_energy, which Logistic"),
-        ({"estimator": LinearSVC()}, "needs a classifier with predict_proba, which LinearSVC has"),
+        ({"reject_score": "total_energy"}, "needs a classifier with total_energy, but Logistic"),
+        ({"estimator": LinearSVC()}, "needs a classifier with predict_proba, but LinearSVC has none"),
         ({"reject_score": lambda clf, X: 0.0}, r"expected shape \(\d+,\), got \(\)"),
-        ({"reject_score": lambda clf, X: X[:, 0] * np.nan}, "NaN in 1500 row"),
+        ({"reject_score": lambda clf, X: X[:, 0] * np.nan}, "NaN in 1500 sample"),
     ],
 )
 def test_wrong_parameters_are_explained(overlapping, change, message):
     X, y, *_ = overlapping
     with pytest.raises(ValueError, match=message):
         abstaining().set_params(**change).fit(X, y)
+
+
+def test_score_of_a_fitted_classifier_without_a_threshold(overlapping):
+    X, y, X_new, _ = overlapping
+    clf = LogisticRegression().fit(X, y)
+    expected = 1 - clf.predict_proba(X_new).max(axis=1)
+    assert_array_equal(rejection_score(clf, X_new), expected)
+    assert_array_equal(rejection_score(clf, X_new, least_certain), least_certain(clf, X_new))
+    with pytest.raises(ValueError, match="'entropy' must be 'max_probability' or 'total_energy'"):
+        rejection_score(clf, X_new, "entropy")

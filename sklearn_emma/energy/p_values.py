@@ -1,0 +1,29 @@
+"""Conformal p-values: how unusual an energy is, whatever the data and the energy."""
+
+import numpy as np
+
+
+def conformal_p_values(calibration: np.ndarray, energies: np.ndarray) -> np.ndarray:
+    r"""Share of calibration energies that are at least as high.
+
+    .. math:: p_i(x) = \frac{1 + \#\{k: E_i(x_k) \ge E_i(x)\}}{n + 1}
+
+    Source: Bates, S. et al. (2023). Testing for outliers with conformal p-values. Annals of
+    Statistics 51.
+
+    Parameters
+    ----------
+    calibration : ndarray of shape (n_calibration, n_modalities)
+        Energies of clean samples that the energy was not trained on.
+    energies : ndarray of shape (n_samples, n_modalities)
+        Energies to judge.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities)
+        P-values, in (0, 1].
+    """
+    n = len(calibration)
+    ordered = np.sort(calibration, axis=0)
+    below = [np.searchsorted(ordered[:, i], energies[:, i]) for i in range(energies.shape[1])]
+    return (1.0 + n - np.column_stack(below)) / (n + 1.0)

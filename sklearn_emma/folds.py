@@ -1,0 +1,238 @@
+"""Cross-validation of many settings: fit and score one fold, and collect ``cv_results_``."""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.exceptions import FitFailedWarning
+
+from sklearn_emma.base import BaseEMMA, fit_settings
+from sklearn_emma.compat import _safe_split
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """What all folds share.
+
+    Attributes
+    ----------
+    X, y, sample_weight : array-like of shape (n_samples, ...)
+        All samples; the weights may be None.
+    weighted : bool
+        Whether scores are weighted.
+    """
+
+    X: Any
+    y: Any
+    sample_weight: np.ndarray | None
+    weighted: bool
+
+    def weight_of(self, samples: np.ndarray) -> np.ndarray | None:
+        """Return the weights of some samples."""
+        return None if self.sample_weight is None else self.sample_weight[samples]
+
+
+@dataclass(frozen=True)
+class FoldOutcome:
+    """Scores of the settings of one fold.
+
+    Attributes
+    ----------
+    scores : list of dict of str to float, or of None
+        Scores by name; None where the fit failed.
+    error : ValueError or None
+        Why all fits failed.
+    fit_time : float
+        Seconds for all fits.
+    score_times : ndarray of shape (n_settings,)
+        Seconds for the scores of each setting.
+    """
+
+    scores: list[dict[str, float] | None]
+    error: ValueError | None
+    fit_time: float
+    score_times: np.ndarray
+
+
+def score_fold(
+    classifier: BaseEMMA,
+    settings: Sequence[Mapping[str, float]],
+    scorer: Any,
+    data: FoldData,
+    fold: tuple[np.ndarray, np.ndarray],
+) -> FoldOutcome:
+    """Fit a classifier with every setting on one part of the samples, and score it on the other.
+
+    Parameters
+    ----------
+    classifier : BaseEMMA
+        For the other parameters.
+    settings : sequence of mapping of str to float
+        The settings.
+    scorer : callable
+        Scores a classifier.
+    data : FoldData
+        The samples.
+    fold : tuple of ndarray of int
+        Positions of training and test samples.
+
+    Returns
+    -------
+    FoldOutcome
+        Scores, times, and errors.
+    """
+    train, test = fold
+    X_train, y_train = _safe_split(classifier, data.X, data.y, train)
+    X_test, y_test = _safe_split(classifier, data.X, data.y, test, train)
+    weights = {"sample_weight": data.weight_of(test)} if data.weighted else {}
+    start = time.perf_counter()
+    try:
+        fits = fit_settings(classifier, X_train, y_train, settings, data.weight_of(train))
+    except ValueError as error:
+        fits = [error] * len(settings)
+    fit_time = time.perf_counter() - start
+    errors = [fit for fit in fits if isinstance(fit, ValueError)]
+    if errors:
+        warnings.warn(
+            f"{len(errors)} of {len(settings)} fits failed, whose scores are NaN. The first error "
+            f"was: {errors[0]}",
+            FitFailedWarning,
+            stacklevel=2,
+        )
+    scores: list[dict[str, float] | None] = []
+    score_times = np.zeros(len(settings))
+    for i, fit in enumerate(fits):
+        start = time.perf_counter()
+        scores.append(
+            None if isinstance(fit, ValueError) else _score(scorer, fit, X_test, y_test, weights)
+        )
+        score_times[i] = time.perf_counter() - start
+    error = errors[0] if len(errors) == len(fits) else None
+    return FoldOutcome(scores, error, fit_time, score_times)
+
+
+def _score(scorer: Any, classifier: Any, X: Any, y: Any, weights: dict) -> dict[str, float]:
+    """Return scores by name; NaN, with a warning, where the scorer fails."""
+    try:
+        scores = scorer(classifier, X, y, **weights)
+    except Exception as error:
+        warnings.warn(
+            f"Scoring failed; the score is NaN. The error was: {type(error).__name__}: {error}",
+            UserWarning,
+            stacklevel=2,
+        )
+        scores = np.nan
+    return scores if isinstance(scores, dict) else {"score": scores}
+
+
+def score_names(outcomes: Sequence[FoldOutcome]) -> list[str]:
+    """Return the names of the scores.
+
+    Parameters
+    ----------
+    outcomes : sequence of FoldOutcome
+        Of all folds.
+
+    Returns
+    -------
+    list of str
+        At least one.
+    """
+    found = (list(scores) for outcome in outcomes for scores in outcome.scores if scores)
+    # a scorer that failed has one nameless score
+    return max(found, key=len)
+
+
+def format_results(
+    settings: Sequence[Mapping[str, float]], outcomes: Sequence[FoldOutcome]
+) -> dict[str, Any]:
+    """Return the results of a search as those of :class:`~sklearn.model_selection.GridSearchCV`.
+
+    Parameters
+    ----------
+    settings : sequence of mapping of str to float
+        The settings.
+    outcomes : sequence of FoldOutcome
+        Of all folds.
+
+    Returns
+    -------
+    dict of str to ndarray or list
+        ``cv_results_``.
+    """
+    n = len(settings)
+    fit_times = np.array([outcome.fit_time for outcome in outcomes])
+    score_times = np.column_stack([outcome.score_times for outcome in outcomes])
+    results: dict[str, Any] = {
+        "mean_fit_time": np.full(n, fit_times.mean() / n),
+        "std_fit_time": np.full(n, fit_times.std() / n),
+        "mean_score_time": score_times.mean(axis=1),
+        "std_score_time": score_times.std(axis=1),
+    }
+    for name in dict.fromkeys(name for setting in settings for name in setting):
+        places = [i for i, setting in enumerate(settings) if name in setting]
+        given = np.array([settings[i][name] for i in places])
+        results[f"param_{name}"] = np.ma.MaskedArray(np.empty(n, dtype=given.dtype), mask=True)
+        results[f"param_{name}"][places] = given
+    results["params"] = list(settings)
+    for name in score_names(outcomes):
+        scores = np.column_stack(
+            [[(s or {}).get(name, np.nan) for s in outcome.scores] for outcome in outcomes]
+        ).astype(float)
+        for i, of_split in enumerate(scores.T):
+            results[f"split{i}_test_{name}"] = of_split
+        mean = scores.mean(axis=1)
+        if not np.isfinite(mean).all():
+            warnings.warn(
+                f"One or more of the test scores are non-finite: {mean}", UserWarning, stacklevel=2
+            )
+        results[f"mean_test_{name}"] = mean
+        results[f"std_test_{name}"] = scores.std(axis=1)
+        results[f"rank_test_{name}"] = _rank(mean)
+    return results
+
+
+def _rank(mean: np.ndarray) -> np.ndarray:
+    """Return ranks, the best first; settings without a score come last."""
+    if np.isnan(mean).all():
+        return np.ones(len(mean), dtype=np.int32)
+    filled = np.nan_to_num(mean, nan=np.nanmin(mean) - 1)
+    return rankdata(-filled, method="min").astype(np.int32)
+
+
+def check_refit(refit: Any, names: Sequence[str]) -> None:
+    """Raise ValueError unless one of several scores decides.
+
+    Parameters
+    ----------
+    refit : object
+        What the user passed.
+    names : sequence of str
+        Names of the scores.
+    """
+    if refit is not False and not callable(refit) and refit not in names:
+        raise ValueError(
+            "With several scores, refit must be the name of the one that decides, a callable, or "
+            f"False, got {refit!r}. The scores are {list(names)}."
+        )
+
+
+def check_best_index(index: Any, n_settings: int) -> None:
+    """Raise unless a callable refit has returned the position of a setting.
+
+    Parameters
+    ----------
+    index : object
+        What it returned.
+    n_settings : int
+        Number of settings.
+    """
+    if not isinstance(index, Integral):
+        raise TypeError(f"refit must return an integer, the best index, got {index!r}.")
+    if not 0 <= int(index) < n_settings:
+        raise IndexError(f"refit returned {index}, but there are {n_settings} settings.")

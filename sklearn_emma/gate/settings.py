@@ -1,0 +1,79 @@
+"""Settings of the gate and its loss: the grid that a search chooses from."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from sklearn_emma.compat import Interval
+from sklearn_emma.gate.grid import STACKABLE
+
+#: The grid of the thesis.
+DEFAULT_GRID = {
+    "coldness": (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
+    "lambda_capacity": (0.0, 1e-4, 1e-3, 1e-2, 1e-1),
+    "lambda_energy": (0.0, 1e-4, 1e-3, 1e-2, 1e-1),
+}
+
+
+def check_param_grid(param_grid: Any) -> list[dict[str, list]]:
+    """Return a grid as a list of dicts of lists.
+
+    Parameters
+    ----------
+    param_grid : dict, list of dict or None
+        What the user passed: values of a parameter are a list, or one number.
+
+    Returns
+    -------
+    list of dict of str to list
+        As GridSearchCV takes it.
+
+    Raises
+    ------
+    ValueError
+        If it holds a parameter that cannot be stacked, or a value that is not valid.
+    TypeError
+        If it is neither a dict nor a list of dicts.
+    """
+    if param_grid is None:
+        param_grid = DEFAULT_GRID
+    grids = [param_grid] if isinstance(param_grid, dict) else param_grid
+    if isinstance(grids, str) or not hasattr(grids, "__iter__"):
+        raise TypeError(_not_a_grid(param_grid))
+    grids = list(grids)
+    if not grids or not all(isinstance(grid, dict) for grid in grids):
+        raise TypeError(_not_a_grid(param_grid))
+    allowed = Interval(Real, 0, None, closed="left")
+    checked = []
+    for grid in grids:
+        unknown = sorted(set(grid) - set(STACKABLE), key=str)
+        if unknown:
+            raise ValueError(
+                f"param_grid holds {unknown}, but settings that train together differ in "
+                f"{list(STACKABLE)} only. Search other parameters with "
+                "sklearn.model_selection.GridSearchCV over EMMAClassifier or over "
+                "EMMAClassifierCV."
+            )
+        checked.append({})
+        for name, values in grid.items():
+            values = [values] if np.ndim(values) == 0 else list(values)
+            wrong = [
+                v
+                for v in values
+                if isinstance(v, (bool, np.bool_)) or not allowed.is_satisfied_by(v)
+            ]
+            if wrong or not values or not np.isfinite(np.asarray(values, dtype=float)).all():
+                raise ValueError(
+                    f"param_grid[{name!r}] must hold at least one finite number that is not "
+                    f"negative, and nothing else, got {values!r}."
+                )
+            checked[-1][name] = values
+    return checked
+
+
+def _not_a_grid(param_grid: Any) -> str:
+    return (
+        "param_grid must be a dict of lists, a list of such dicts, or a list of settings, such as "
+        f"a ParameterSampler gives, got {param_grid!r}."
+    )

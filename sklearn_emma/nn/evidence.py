@@ -1,0 +1,72 @@
+r"""One unit for every reason to distrust a modality.
+
+Evidence against a modality is measured in nats, and becomes potential energy at a fixed price:
+
+.. math:: \Delta\Psi_i = 3\, s_i\, a_i
+
+for :math:`a_i` nats of evidence and the scale :math:`s_i` of the potential. With a coldness of one
+third a nat divides the Boltzmann weight of the modality by e, like the odds that its values are
+right. Two kinds of evidence enter this way: values that are missing, and values that are not
+consistent with the other modalities (:class:`~sklearn_emma.nn.CrossModalEnergy`).
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["NAT", "gap_evidence", "potential_of_evidence", "relative_potential"]
+
+#: Scales :math:`s_i` of the potential per nat of evidence.
+NAT = 3.0
+
+
+def potential_of_evidence(evidence: Tensor, scale: Tensor | float) -> Tensor:
+    r"""Price of evidence: :math:`3\, s_i\, a_i`.
+
+    Parameters
+    ----------
+    evidence : Tensor of shape (..., n_modalities)
+        :math:`a_i`, in nats.
+    scale : Tensor of shape (n_modalities,) or float
+        :math:`s_i`.
+
+    Returns
+    -------
+    Tensor of shape (..., n_modalities)
+        What the evidence adds to the potential.
+    """
+    return NAT * scale * evidence
+
+
+def gap_evidence(missing: Tensor) -> Tensor:
+    r"""Evidence of missing values: :math:`-\log(1 - n_i / D_i)`.
+
+    Parameters
+    ----------
+    missing : Tensor
+        :math:`n_i / D_i`, the fraction of the modality's values that are missing.
+
+    Returns
+    -------
+    Tensor
+        Evidence in nats, of the shape of `missing`: zero for a complete modality, infinite for a
+        missing one.
+    """
+    return -torch.log1p(-missing)
+
+
+def relative_potential(potential: Tensor, minimum: Tensor, scale: Tensor) -> Tensor:
+    r"""Potential on the scale of the gate: :math:`(\Psi_i - \Psi_{min,i}) / s_i`.
+
+    Parameters
+    ----------
+    potential : Tensor
+        :math:`\Psi_i`.
+    minimum, scale : Tensor
+        :math:`\Psi_{min,i}` and :math:`s_i`, of shapes that broadcast with `potential`.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of `potential`.
+    """
+    return (potential - minimum) / scale
