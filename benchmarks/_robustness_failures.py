@@ -10,7 +10,6 @@ from functools import partial
 
 import torch
 
-from sklearn_emma.gate.fit import training_corruption
 from sklearn_emma.corruption import (
     Corruption,
     Drift,
@@ -21,6 +20,7 @@ from sklearn_emma.corruption import (
     Stuck,
     Swapped,
 )
+from sklearn_emma.gate.fit import training_corruption
 
 CLEAN = "sigma 0"
 PAIR, HALF = "two fail", "half fail"

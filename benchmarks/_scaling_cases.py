@@ -17,9 +17,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one c
 import numpy as np
 import torch
 from _memory import peak_memory
+from sklearn_emma._training import crossmodal
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMAClassifierCV
-from sklearn_emma._training import crossmodal
 
 WARM_ROWS = 64
 

@@ -21,8 +21,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier
-from sklearn_emma.engine.batches import auto_batch_size
 from sklearn_emma.energy.views import VIEWS
+from sklearn_emma.engine.batches import auto_batch_size
 
 ENCODERS = (64, 48, 32)
 WARM_EPOCHS = 10

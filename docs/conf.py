@@ -9,6 +9,7 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS / "_ext"))
+sys.path.append(str(ROOT / "examples"))  # for thesis_figures.py, which examples import
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # such small networks run best so
 LOCAL_DATA = ROOT.parent / "shared" / "data"

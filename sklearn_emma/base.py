@@ -438,9 +438,8 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
                 for name, parts in found.items()
             }
 
-    def _run_network(self, X: Any) -> np.ndarray:
-        """Return what the network returns, which must be finite."""
-        output = self._run(X, "output")["output"]
+    def _finite(self, output: np.ndarray) -> np.ndarray:
+        """Return what the network returned; raise ValueError unless it is finite."""
         if not np.isfinite(output).all():
             raise ValueError(
                 "The network returned values that are not finite for "
@@ -644,8 +643,8 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
             Standardised columns, gaps filled, times the attention to their modality, in the order
             and, if that is float32, in the dtype of X; columns of no modality are left out.
         """
-        order = np.concatenate(self.modality_columns_).argsort()
-        return self._run(X, "gated")["gated"][:, order]
+        gated = self._run(X, "gated")["gated"]
+        return gated[:, np.concatenate(self.modality_columns_).argsort()]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of :meth:`transform`.
@@ -714,7 +713,7 @@ def fit_settings(
         state, history = outcome
         load_state(objective, state)
         fitted = type(estimator)(**params | dict(setting))
-        vars(fitted).update(attributes)
+        fitted.__dict__.update(attributes)
         fits.append(fitted._store(objective, history))
     _share_readings([fit for fit in fits if isinstance(fit, BaseEMMA)])
     return fits

@@ -354,7 +354,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             precision, which is twice as fast, and their probabilities are float32; any others are
             evaluated, and returned, as float64.
         """
-        logits = torch.from_numpy(self._run_network(X))
+        logits = torch.from_numpy(self._finite(self._run(X, "output")["output"]))
         # classes are few: softmax over the first dimension is much faster
         return logits.mT.softmax(0).mT.contiguous().numpy()
 

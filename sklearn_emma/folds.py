@@ -112,8 +112,8 @@ def score_fold(
             None if isinstance(fit, ValueError) else _score(scorer, fit, X_test, y_test, weights)
         )
         score_times[i] = time.perf_counter() - start
-    error = errors[0] if len(errors) == len(fits) else None
-    return FoldOutcome(scores, error, fit_time, score_times)
+    all_failed = errors[0] if len(errors) == len(fits) else None
+    return FoldOutcome(scores, all_failed, fit_time, score_times)
 
 
 def _score(scorer: Any, classifier: Any, X: Any, y: Any, weights: dict) -> dict[str, float]:

@@ -278,9 +278,9 @@ def _confidence(
     n_classes = 2 if y_proba.ndim == 1 else y_proba.shape[1]
     classes = np.unique(y_true) if labels is None else column_or_1d(labels)
     if len(classes) != n_classes:
-        whence = "y_true has" if labels is None else "labels holds"
+        source = "y_true has" if labels is None else "labels holds"
         raise ValueError(
-            f"{whence} {len(classes)} class(es), but y_proba has shape {y_proba.shape}, which is "
+            f"{source} {len(classes)} class(es), but y_proba has shape {y_proba.shape}, which is "
             f"for {n_classes}. Pass the classes in the order of the columns as labels."
         )
     unknown = np.setdiff1d(y_true, classes)

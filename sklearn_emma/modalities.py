@@ -6,7 +6,7 @@ result.
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -80,7 +80,7 @@ def resolve_modalities(
     n_columns, column_names = _describe_columns(X)
     if modalities is None:
         return [DEFAULT_NAME], [np.arange(n_columns, dtype=np.intp)]
-    if not isinstance(remainder, str) or not remainder:
+    if not (isinstance(remainder, str) and remainder):
         raise ValueError(
             f'remainder must be "error", "drop" or the name of a modality, got {remainder!r}.'
         )
@@ -125,7 +125,7 @@ def resolve_modalities(
     return list(groups), list(groups.values())
 
 
-def split_columns(X: Any, columns: list[np.ndarray]) -> list:
+def split_columns(X: Any, columns: Sequence[np.ndarray]) -> list:
     """Cut an array into one array per modality.
 
     Parameters

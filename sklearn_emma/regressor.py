@@ -366,7 +366,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         return ((y - self.target_center_) / self.target_scale_).astype(np.float32), weight
 
     def _prediction_loss(self) -> PredictionLoss:
-        return ValueLoss(self.loss, () if self.quantiles_ is None else self.quantiles_)
+        levels = [] if self.quantiles_ is None else self.quantiles_.tolist()
+        return ValueLoss(self.loss, levels)
 
     @property
     def _n_outputs(self) -> int:
@@ -380,7 +381,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     def _predict_outputs(self, X: Any) -> np.ndarray:
         """Return what the network returns, in order if quantiles, in the units of y."""
         check_is_fitted(self)
-        values = self._run_network(X)
+        values = self._finite(self._run(X, "output")["output"])
         if self.quantiles_ is not None:
             values = np.sort(values)
         return self.target_center_ + self.target_scale_ * values

@@ -323,7 +323,7 @@ class EMMAClassifierCV(EMMAClassifier):
         best.fit(X, y, sample_weight=sample_weight)
         self.refit_time_ = time.perf_counter() - start
         params = set(self.get_params(deep=False)) | set(best.get_params(deep=False))
-        vars(self).update({k: v for k, v in vars(best).items() if k not in params})
+        self.__dict__.update({k: v for k, v in vars(best).items() if k not in params})
         self.best_estimator_ = best
 
     def _check_refitted(self) -> None:

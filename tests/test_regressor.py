@@ -19,11 +19,11 @@ from torch import nn
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
 
 NAMES = ["a", "b", "c"]
-#: Parameters with which a fit is good at the task, and not just quick.
+#: Parameters with which a fit is accurate, and not just quick.
 GOOD = {"hidden_layer_sizes": (16,), "max_epochs": 30, "learning_rate": 0.01}
 
 
-def make_task(n_samples, seed, spread=0.3):
+def make_data(n_samples, seed, spread=0.3):
     """Three instruments of three columns that each show the same two hidden numbers."""
     rng = np.random.default_rng(seed)
     hidden = rng.normal(size=(n_samples, 2))
@@ -36,15 +36,15 @@ def make_task(n_samples, seed, spread=0.3):
 
 
 @pytest.fixture(scope="module")
-def task():
-    """Training rows and test rows."""
-    return *make_task(500, seed=0), *make_task(500, seed=1)
+def data():
+    """Training samples and test samples."""
+    return *make_data(500, seed=0), *make_data(500, seed=1)
 
 
 @pytest.fixture(scope="module")
-def small(task):
-    """A few training rows."""
-    X, y, *_ = task
+def small(data):
+    """A few training samples."""
+    X, y, *_ = data
     return X[:150], y[:150]
 
 
@@ -70,14 +70,14 @@ def fitted(small, quick):
 
 
 @pytest.fixture(scope="module")
-def variant(task, quick):
-    """Fit regressors long enough to be good at `task`, each once."""
+def variant(data, quick):
+    """Fit regressors long enough to be accurate, each once."""
     cache = {}
 
     def fit(**params):
         key = repr(sorted(params.items()))
         if key not in cache:
-            cache[key] = quick(**(GOOD | params)).fit(*task[:2])
+            cache[key] = quick(**(GOOD | params)).fit(*data[:2])
         return cache[key]
 
     return fit
@@ -87,34 +87,34 @@ def variant(task, quick):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile"])
-def test_intact_rows_are_predicted_as_well_as_by_a_peer(variant, task, loss):
-    X, y, X_test, y_test = task
-    peer = LinearRegression().fit(X, y).score(X_test, y_test)
-    assert peer > 0.9
-    assert variant(loss=loss).score(X_test, y_test) > peer - 0.05
+def test_clean_samples_are_predicted_as_well_as_by_linear_regression(variant, data, loss):
+    X, y, X_test, y_test = data
+    linear = LinearRegression().fit(X, y).score(X_test, y_test)
+    assert linear > 0.9
+    assert variant(loss=loss).score(X_test, y_test) > linear - 0.05
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "quantile"])
-def test_a_failing_modality_is_survived(variant, task, add_noise, lose, loss):
-    _, _, X, y = task
-    emma, blind = variant(loss=loss), variant(loss=loss, coldness=0.0)
+def test_predictions_stay_good_when_a_modality_fails(variant, data, add_noise, lose, loss):
+    _, _, X, y = data
+    emma, ungated = variant(loss=loss), variant(loss=loss, coldness=0.0)
     for i, name in enumerate(NAMES):
         broken = add_noise(X, name, 4)
         assert emma.score(broken, y) > 0.85
-        assert emma.score(broken, y) > blind.score(broken, y) + 0.2
+        assert emma.score(broken, y) > ungated.score(broken, y) + 0.2
         assert emma.attention(broken).mean(axis=0).argmin() == i
         assert emma.score(lose(X, name), y) > 0.85
 
 
-def test_without_any_value_the_centre_is_left(variant, task):
-    X, y, *_ = task
+def test_without_any_value_the_centre_is_left(variant, data):
+    X, y, *_ = data
     nothing = X[:2].copy()
     nothing.loc[:] = np.nan
     np.testing.assert_allclose(variant().predict(nothing), y.mean(), atol=0.3 * y.std())
 
 
-def test_absolute_error_does_not_mind_wild_targets(task, quick):
-    X, y, X_test, y_test = task
+def test_absolute_error_is_robust_to_wild_targets(data, quick):
+    X, y, X_test, y_test = data
     wild = y.copy()
     wild[::12] += 1e6
     robust = quick(loss="absolute_error", **GOOD).fit(X, wild)
@@ -125,12 +125,12 @@ def test_absolute_error_does_not_mind_wild_targets(task, quick):
 # --- quantiles ---
 
 
-def test_quantiles_cover_what_they_say_and_do_not_cross(variant, task, add_noise):
-    _, _, X, y = task
+def test_quantiles_cover_what_they_say_and_do_not_cross(variant, data, add_noise):
+    _, _, X, y = data
     regressor = variant(loss="quantile")
     np.testing.assert_array_equal(regressor.quantiles_, [0.05, 0.5, 0.95])
-    for rows in (X, add_noise(X, "a", 4)):
-        quantiles = regressor.predict_quantiles(rows)
+    for table in (X, add_noise(X, "a", 4)):
+        quantiles = regressor.predict_quantiles(table)
         assert quantiles.shape == (len(X), 3)
         assert (np.diff(quantiles, axis=1) >= 0).all()
         below = (y.to_numpy()[:, None] <= quantiles).mean(axis=0)
@@ -176,8 +176,8 @@ def test_predict_is_the_median_or_what_is_nearest_to_it(small, quick, quantile, 
     np.testing.assert_allclose(regressor.predict(X), expected)
 
 
-def test_a_single_quantile_is_predicted_itself(variant, task):
-    _, _, X, y = task
+def test_a_single_quantile_is_predicted_itself(variant, data):
+    _, _, X, y = data
     regressor = variant(loss="quantile", quantile=0.9)
     assert (y <= regressor.predict(X)).mean() == pytest.approx(0.9, abs=0.07)
 
@@ -214,8 +214,8 @@ def test_the_units_of_the_target_do_not_matter(small, quick, loss):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
-def test_several_outputs(task, quick, loss):
-    X, y, X_test, y_test = task
+def test_several_outputs(data, quick, loss):
+    X, y, X_test, y_test = data
     both = pd.DataFrame({"y": y, "mean": 1e3 * X.mean(axis=1)})
     regressor = quick(loss=loss, **GOOD).fit(X, both)
     assert regressor.n_outputs_ == 2
@@ -254,7 +254,7 @@ def test_targets_of_any_kind(small, quick, kind):
 # --- weights ---
 
 
-def test_rows_of_weight_zero_are_rows_left_out(small, quick):
+def test_samples_of_weight_zero_are_left_out(small, quick):
     X, y = small
     weight = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
     keep = weight > 0
@@ -267,8 +267,8 @@ def test_rows_of_weight_zero_are_rows_left_out(small, quick):
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile"])
 def test_weights_are_repetitions(quick, loss):
-    # half of the rows say y, the others y + 20; those weigh three times as much
-    X, y = make_task(100, seed=3)
+    # half of the samples have y, the others y + 20; those weigh three times as much
+    X, y = make_data(100, seed=3)
     X, y = pd.concat([X, X]), np.concatenate([y, y + 20.0])
     weight = np.where(np.arange(200) < 100, 1, 3)
     repeated = np.repeat(np.arange(200), weight)
@@ -317,25 +317,25 @@ def test_read_outs_follow_the_equations(fitted, small):
     assert fitted.history_["train_loss"].shape == (fitted.n_iter_,) == (6,)
 
 
-def test_a_missing_modality_is_shut_off(fitted, small, lose):
-    rows = lose(small[0], "b")
-    assert (fitted.energies(rows)[:, 1] == np.inf).all()
-    assert (fitted.attention(rows)[:, 1] == 0).all()
-    assert np.isfinite(fitted.predict(rows)).all()
-    other = rows.copy()
+def test_a_missing_modality_gets_no_attention(fitted, small, lose):
+    X = lose(small[0], "b")
+    assert (fitted.energies(X)[:, 1] == np.inf).all()
+    assert (fitted.attention(X)[:, 1] == 0).all()
+    assert np.isfinite(fitted.predict(X)).all()
+    other = X.copy()
     other.iloc[:, 0] = np.nan
-    assert not np.allclose(fitted.predict(other), fitted.predict(rows))
+    assert not np.allclose(fitted.predict(other), fitted.predict(X))
 
 
-def test_training_rows_may_have_gaps(task, quick):
-    X, y, X_test, y_test = task
+def test_training_samples_may_have_gaps(data, quick):
+    X, y, X_test, y_test = data
     rng = np.random.default_rng(0)
     gaps = X.mask(rng.random(X.shape) < 0.05)
     gaps.loc[rng.random(len(X)) < 0.1, ["c__0", "c__1", "c__2"]] = np.nan
     assert quick(max_epochs=20).fit(gaps, y).score(X_test, y_test) > 0.8
 
 
-def test_predictions_are_independent_of_the_other_rows(small, quick):
+def test_predictions_are_independent_of_the_other_samples(small, quick):
     X, y = small
     regressor = quick(loss="quantile").fit(X, y)
     for method in (regressor.predict, regressor.predict_quantiles):
@@ -373,7 +373,7 @@ def test_grid_search(small, quick):
     assert search.score(X, y) == pytest.approx(search.best_estimator_.score(X, y))
 
 
-def test_early_stopping_holds_rows_out(small, quick):
+def test_early_stopping_holds_samples_out(small, quick):
     X, y = small
     params = {"early_stopping": True, "validation_fraction": 0.3, "n_iter_no_change": 3}
     stopped = quick(max_epochs=40, learning_rate=0.05, **params).fit(X, y)
@@ -404,7 +404,7 @@ def test_warm_start_goes_on_in_the_units_it_began_with(small, quick):
     ],
     ids=["outputs", "quantiles", "network"],
 )
-def test_warm_start_refuses_another_task(small, quick, params, columns, match):
+def test_warm_start_refuses_other_outputs_and_networks(small, quick, params, columns, match):
     X, y = small
     regressor = quick(warm_start=True, max_epochs=1).fit(X, y)
     before = regressor.predict(X)
@@ -415,7 +415,7 @@ def test_warm_start_refuses_another_task(small, quick, params, columns, match):
 
 
 class Concat(nn.Module):
-    """A network of one's own."""
+    """A network of the user."""
 
     def __init__(self, n_features, n_outputs):
         super().__init__()
@@ -428,8 +428,8 @@ class Concat(nn.Module):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "quantile"])
-def test_a_network_of_ones_own(task, quick, loss):
-    X, y, X_test, y_test = task
+def test_any_torch_network(data, quick, loss):
+    X, y, X_test, y_test = data
     regressor = quick(module=Concat, loss=loss, **GOOD).fit(X, y)
     assert regressor.score(X_test, y_test) > 0.85
     assert regressor.network_weights_["network.layers.2.bias"].shape == (
@@ -437,8 +437,8 @@ def test_a_network_of_ones_own(task, quick, loss):
     )
 
 
-def test_learned_energies_serve(task, quick, add_noise):
-    X, y, X_test, y_test = task
+def test_learned_energies_work_too(data, quick, add_noise):
+    X, y, X_test, y_test = data
     energy = DAEEnergyScorer(hidden_layer_sizes=(16,), max_epochs=10)
     regressor = quick(energy=energy, **GOOD).fit(X, y)
     assert regressor.score(add_noise(X_test, "a", 4), y_test) > 0.8
@@ -476,7 +476,7 @@ def test_verbose_and_silent(small, quick, capsys):
         (lambda y: None, "requires y to be passed"),
     ],
 )
-def test_targets_that_are_none(small, quick, spoil, match):
+def test_targets_that_are_not_valid(small, quick, spoil, match):
     X, y = small
     regressor = quick()
     with pytest.raises(ValueError, match=match):
@@ -499,7 +499,7 @@ def test_targets_that_are_none(small, quick, spoil, match):
         ({"coldness": -1.0}, "The 'coldness' parameter of EMMARegressor must be"),
         (
             {"early_stopping": True, "validation_fraction": 0.999},
-            "would hold out 150 of 150 rows, and leave too few to learn from. Lower",
+            "would hold out 150 of 150 samples, and leave too few to learn from. Lower",
         ),
         ({"learning_rate": 1e8}, "Training diverged"),
     ],
@@ -536,7 +536,7 @@ def test_networks_that_return_something_else(small, quick):
     with pytest.raises(ValueError, match=r"quantiles of shape .* = \(2, 3\), but .* \(2, 2\)"):
         quick(module=Fixed(2), loss="quantile").fit(X, y)
     regressor = quick(module=Fixed(1, math.nan), max_epochs=1).fit(X, y)
-    with pytest.raises(ValueError, match="not finite for 5 of 5 rows. Check module, which .* outp"):
+    with pytest.raises(ValueError, match="not finite for 5 of 5 samples. Check module, which .* outp"):
         regressor.predict(X[:5])
 
 

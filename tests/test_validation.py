@@ -6,6 +6,7 @@ import pytest
 from sklearn_emma.validation import (
     all_or_nothing,
     column_statistics,
+    hold_out,
     standardise,
     warn_of_constants,
 )
@@ -66,9 +67,6 @@ def test_constant_columns_that_are_used_are_named():
         warn_of_constants(table, Named(), np.array([1, 2]))
     # warnings are errors here
     warn_of_constants(table, None, np.array([1]))
-    quiet = Named()
-    quiet._warns_of_constants = False
-    warn_of_constants(table, quiet, np.arange(3))
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -94,3 +92,38 @@ def test_what_fails_leaves_an_estimator_as_it_was(error):
 def test_standardised_values_can_be_squared():
     far = standardise(np.array([1e300, -1e300, 2.0]), 1.0, 1e-6)
     np.testing.assert_allclose(far, [1e15, -1e15, 1e6])
+
+
+# --- held-out samples ---
+
+
+def test_held_out_samples_are_drawn_by_the_seed():
+    held_out = hold_out(100, None, 0.2, seed=0)
+    assert len(set(held_out)) == 20
+    assert set(held_out) < set(range(100))
+    np.testing.assert_array_equal(hold_out(100, None, 0.2, seed=0), held_out)
+    assert set(hold_out(100, None, 0.2, seed=1)) != set(held_out)
+
+
+def test_held_out_samples_have_the_classes_of_all():
+    strata = np.repeat([0, 1], [80, 20])
+    assert np.bincount(strata[hold_out(100, strata, 0.1, seed=0)]).tolist() == [8, 2]
+    # no fewer than there are classes
+    assert len(hold_out(100, strata, 0.01, seed=0)) == 2
+
+
+def test_a_class_of_one_sample_may_be_held_out_or_not():
+    strata = np.repeat([0, 1], [99, 1])
+    assert len(hold_out(100, strata, 0.1, seed=0)) == 10
+
+
+@pytest.mark.parametrize(
+    ("strata", "match"),
+    [
+        (None, "would hold out 10 of 10 samples, and leave too few to learn from. Lower"),
+        (np.arange(10) % 2, "leave too few to learn 2 classes from"),
+    ],
+)
+def test_enough_samples_must_be_left(strata, match):
+    with pytest.raises(ValueError, match=match):
+        hold_out(10, strata, 0.99, seed=0)

@@ -1,6 +1,6 @@
 """What all corruptions share: which modalities of which samples fail, and in which units.
 
-The classes that say what values a failing modality takes are in :mod:`sklearn_emma.corruption`.
+The classes that compute the values of a failing modality are in :mod:`sklearn_emma.corruption`.
 """
 
 import math

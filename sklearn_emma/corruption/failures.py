@@ -1,11 +1,11 @@
 """How a modality fails: noise, missing values, swapped samples, stuck sensors, drift, scaling.
 
-A corruption does two things: it draws which modalities of which samples fail, and it says what
-values they take. The first is the same for all of them and lives in :class:`Corruption`; the second
-is one short method per class here. Both work on torch tensors, on the device where the tensors are
-and without a Python loop over samples, so that a network can be trained on corruption drawn afresh
-every time (:meth:`Corruption.corrupt_tensors`); arrays and DataFrames go through the same code
-(:meth:`Corruption.corrupt`).
+A corruption does two things: it draws which modalities of which samples fail, and computes the
+values that they take. The first is the same for all of them and lives in :class:`Corruption`; the
+second is one short method per class here. Both work on torch tensors, on the device where the
+tensors are and without a Python loop over samples, so that a network can be trained on corruption
+drawn afresh every time (:meth:`Corruption.corrupt_tensors`); arrays and DataFrames go through the
+same code (:meth:`Corruption.corrupt`).
 """
 
 import math

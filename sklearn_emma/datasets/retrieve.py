@@ -210,7 +210,7 @@ def _download(source: Source, file: Path) -> None:
             _read(source, part)
         except ValueError as error:
             raise ValueError(
-                f"What {source.url} served is damaged, or is not the {source.name} data set, and "
+                f"The file from {source.url} is damaged, or is not the {source.name} data set, and "
                 f"was not kept: {error}. Try again later, or {_offline_advice(source)}"
             ) from error
         os.replace(part, file)

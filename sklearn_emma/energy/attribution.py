@@ -1,16 +1,19 @@
-"""Down the energy to a typical row, and back up column by column."""
+"""Attribute an energy to features: descend to a typical sample, integrate along the way back."""
 
 import numpy as np
 import torch
+from torch import Tensor
 
-# Steps down the energy, and the relative fall below which a row has arrived.
+from sklearn_emma.nn import EnergyEnsemble
+
+# Steps of the descent, and the relative fall of the energy at which it stops.
 _MAX_STEPS = 200
 _ARRIVED = 1e-7
 # Points of the quadrature along the way back.
 _N_NODES = 64
 
 
-def descend(energy, x):
+def descend(energy: EnergyEnsemble, x: Tensor) -> Tensor:
     """Follow the reconstruction to its fixed point.
 
     A step that would raise the energy is halved until it does not, so that the energy falls all the
@@ -47,21 +50,21 @@ def descend(energy, x):
     return x
 
 
-def _bound(energy, x):
-    """Draw values back that no view tells apart, so that squares stay finite."""
+def _bound(energy: EnergyEnsemble, x: Tensor) -> Tensor:
+    """Limit values that no view tells apart, so that squares stay finite."""
     bounded = torch.stack([see.bound(x) for see in energy.coordinates])
     return bounded.gather(0, bounded.abs().argmax(0, keepdim=True))[0]
 
 
-def attribute(energy, x):
-    """Divide the energy above the nearest typical row among the columns.
+def attribute(energy: EnergyEnsemble, x: Tensor) -> Tensor:
+    """Divide the energy above the nearest typical sample among the features.
 
     Parameters
     ----------
     energy : EnergyEnsemble
         Of one modality.
     x : Tensor of shape (n_samples, n_features)
-        Rows.
+        Samples.
 
     Returns
     -------

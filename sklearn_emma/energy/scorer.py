@@ -351,7 +351,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             If X, a parameter or the modalities are not valid.
         """
         self._validate_params()
-        vars(self).pop("_reservoir", None)
+        self.__dict__.pop("_reservoir", None)
         self._check_parameters()
         table = check_table(self, X, ensure_min_samples=2)
         weight, keep = check_weights(sample_weight, table)
@@ -362,8 +362,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             warn_of_constants(table, self, np.concatenate(columns))
         self.n_samples_seen_ = len(table)
         seed = draw_seed(self.random_state)
-        held_out = np.random.RandomState(seed).permutation(len(table))
-        held_out = held_out < round(self.calibration_fraction * len(table))
+        n_held_out = round(self.calibration_fraction * len(table))
+        held_out = np.random.RandomState(seed).permutation(len(table)) < n_held_out
         self._check_enough(int((~held_out).sum()), len(table))
         tasks = self._tasks(table[~held_out], weight[~held_out], seed, self.max_epochs)
         return EnergyFit(self, tasks, table, held_out)
@@ -410,7 +410,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
                 reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
             else:
                 reservoir = self._reservoir
-            self._reservoir = reservoir = reservoir.add(table, self.calibration_fraction)
+            self._reservoir: Reservoir = reservoir.add(table, self.calibration_fraction)
+            reservoir = self._reservoir
             self.n_samples_seen_ = reservoir.n_seen
             samples = reservoir.training_samples()
             self._check_enough(len(samples), len(reservoir.samples))
@@ -453,7 +454,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         )
         if start is not None and tuple(architecture) != self._architecture:
             start, max_epochs = None, self.max_epochs  # a new architecture starts anew
-        self._architecture = tuple(architecture)  # plain, so that it can be saved anywhere
+        # plain, so that it can be saved anywhere
+        self._architecture: Any = tuple(architecture)
         stop = None
         if self.early_stopping:
             samples, stop, weight, _ = train_test_split(
@@ -477,7 +479,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
                 None if stop is None else stop[:, columns],
                 config,
                 seed + i,
-                start and start[i],
+                None if start is None else start[i],
             )
             for i, columns in enumerate(self.modality_columns_)
         ]
@@ -501,7 +503,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         return self
 
     def _find_offset(self, scores: np.ndarray) -> float:
-        if self.contamination == "auto":
+        if isinstance(self.contamination, str):
             low, high = np.quantile(scores, [0.25, 0.75])
             return float(max(low - 1.5 * (high - low), np.quantile(scores, 0.01)))
         return float(np.percentile(scores, 100.0 * self.contamination))
@@ -540,15 +542,20 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
 
         return cached(self, precision, (self.energy_weights_,), build)
 
-    def _run(self, X: Any, method: Method, precision: torch.dtype | None = None) -> np.ndarray:
-        """Apply a method of the energies to samples, in their own precision unless another."""
+    def _check(self, X: Any) -> np.ndarray:
+        """Return samples as an array, in their own precision."""
         check_is_fitted(self)
-        # samples are centred and scaled in float64 anyway
-        table = check_table(self, X, reset=False, dtype=[np.float64, np.float32])
-        return self._evaluate(table, method, precision or precision_of(table))
+        return check_table(self, X, reset=False, dtype=[np.float64, np.float32])
 
-    def _evaluate(self, table: np.ndarray, method: Method, precision: torch.dtype) -> np.ndarray:
-        """Return a number per modality or per feature, modality by modality."""
+    def _evaluate(
+        self, table: np.ndarray, method: Method, precision: torch.dtype | None = None
+    ) -> np.ndarray:
+        """Return a number per modality or per feature, modality by modality.
+
+        Samples are evaluated in their own precision unless in another; they are centred and scaled
+        in double precision.
+        """
+        precision = precision or precision_of(table)
         modules = self._modules(Precision(weights=precision))
         results = []
         with torch.inference_mode():
@@ -562,7 +569,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
 
     def _run_features(self, X: Any, method: Method) -> np.ndarray:
         """Apply a method that gives a number per feature; zero for columns of no modality."""
-        found = self._run(X, method, torch.float64)
+        found = self._evaluate(self._check(X), method, torch.float64)
         values = np.zeros((len(found), self.n_features_in_))
         values[:, np.concatenate(self.modality_columns_)] = found
         return values
@@ -593,7 +600,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             Energies, in interquartile ranges above the median training row; always float64. Of rows
             in float32 they are evaluated in single precision, which is twice as fast.
         """
-        return self._scaled(self._run(X, EnergyEnsemble.potential))
+        return self._scaled(self._evaluate(self._check(X), EnergyEnsemble.potential))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the total energy of each row: high is normal.
@@ -608,7 +615,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             Scores.
         """
-        return -self._scaled(self._run(X, EnergyEnsemble.potential)).sum(axis=1)
+        return -self._scaled(self._evaluate(self._check(X), EnergyEnsemble.potential)).sum(axis=1)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score above the threshold: negative for outliers.
@@ -671,7 +678,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
            Statistics 51.
         """
         # in the precision of the energies that they are compared with
-        potentials = self._run(X, EnergyEnsemble.potential, torch.float64)
+        potentials = self._evaluate(self._check(X), EnergyEnsemble.potential, torch.float64)
         if not len(self.calibration_energies_):
             raise ValueError(
                 "No training sample was held out to calibrate p-values. Set calibration_fraction, "
@@ -709,12 +716,12 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
                 f"alpha must be a false-alarm rate between 0 and 1, such as 0.05, got {alpha!r}."
             )
         p_values = self.p_values(X)
-        n_rows = len(self.calibration_energies_)
-        if alpha * (n_rows + 1) < 1:
+        n_held_out = len(self.calibration_energies_)
+        if alpha * (n_held_out + 1) < 1:
             warnings.warn(
-                f"With {n_rows} rows held out to calibrate, no p-value is below "
-                f"{1 / (n_rows + 1):.2g}, so that alpha={alpha:g} flags nothing. Raise alpha or "
-                "calibration_fraction, or fit on more rows.",
+                f"With {n_held_out} samples held out to calibrate, no p-value is below "
+                f"{1 / (n_held_out + 1):.2g}, so that alpha={alpha:g} flags nothing. Raise alpha "
+                "or calibration_fraction, or fit on more samples.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -754,7 +761,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_modalities)
             Errors, of columns as the energy sees them.
         """
-        return self._run(X, EnergyEnsemble.reconstruction_error, torch.float64)
+        return self._evaluate(self._check(X), EnergyEnsemble.reconstruction_error, torch.float64)
 
     def energy_gradient(self, X: Any) -> np.ndarray:
         """Gradient of the energies with respect to the columns.

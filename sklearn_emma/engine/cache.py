@@ -34,10 +34,12 @@ def cached(owner: Any, key: Hashable, attributes: tuple, build: Callable[[], Mod
         The model.
     """
     models = _MODELS.setdefault(owner, {})
-    built_from, model = models.get(key, (None, None))
-    if built_from is None or not _identical(built_from, attributes):
-        model = build()
-        models[key] = attributes, model
+    found = models.get(key)
+    if found is not None and _identical(found[0], attributes):
+        known: Model = found[1]
+        return known
+    model = build()
+    models[key] = attributes, model
     return model
 
 

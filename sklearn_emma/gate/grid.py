@@ -41,14 +41,24 @@ class Model(nn.Module):
         self.prediction_loss = objective.prediction_loss
 
     def forward(self, method: str, *args: Any) -> Any:
-        """Call a method, with the parameters and buffers of the functional call."""
-        return getattr(self, method)(*args)
+        """Return the loss, or call a method, with the tensors of the functional call.
 
-    def loss(
-        self, values: Mapping[str, Tensor], batch: Sequence[Tensor], with_subsets: bool
-    ) -> Tensor:
-        """Return the loss of a batch."""
-        self.gate.coldness = values["coldness"]  # type: ignore[assignment]
+        Parameters
+        ----------
+        method : str
+            "loss", "monitored" or "project".
+        *args : objects
+            For the loss: values of :data:`STACKABLE`, a batch, and whether there is a subset loss.
+
+        Returns
+        -------
+        Tensor
+            The loss, or what the method returned.
+        """
+        if method != "loss":
+            return getattr(self, method)(*args)
+        values, batch, with_subsets = args
+        self.gate.coldness = values["coldness"]
         weights = LossWeights(*(values.get(name, 0.0) for name in STACKABLE[1:]))
         return gated_loss(
             self.gate, self.network, self.prediction_loss, weights, batch, with_subsets

@@ -8,6 +8,7 @@ stand for corrupted ones behind a gate that works.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -151,7 +152,7 @@ def _folds(target: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def select_l2(
-    network: FusionNetwork,
+    network: Any,
     prediction_loss: PredictionLoss,
     data: tuple[Samples, Tensor | None],
     fills: list[Tensor],

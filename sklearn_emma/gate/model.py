@@ -1,7 +1,7 @@
 """What a fitted gate and predictor say of samples."""
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -109,5 +109,6 @@ def read_out(
         pairs = zip(inputs.modalities, attention.unbind(1), strict=True)
         found["gated"] = torch.cat([x * beta.unsqueeze(1) for x, beta in pairs], 1)
     if predictor is not None:
-        found["output"] = predictor.fuse(predictor.encode(inputs.modalities), attention)
+        encoded: Any = predictor.encode(inputs.modalities)
+        found["output"] = predictor.fuse(encoded, attention)
     return found

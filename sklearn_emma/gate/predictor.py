@@ -2,7 +2,9 @@
 
 import copy
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,8 +17,8 @@ _GLOBAL_GENERATOR = threading.RLock()
 
 
 @contextmanager
-def seeded_layers(module, seed, device):
-    """Seed what the user's layers draw while they are trained, and leave no trace of it.
+def seeded_layers(module: Any, seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the random numbers of the user's layers, and restore the generator afterwards.
 
     Layers such as dropout know torch's global generator only, so trainings take turns.
 
@@ -41,7 +43,13 @@ def seeded_layers(module, seed, device):
         yield
 
 
-def build_predictor(module, hidden_layer_sizes, n_features, n_outputs, seed=0):
+def build_predictor(
+    module: Any,
+    hidden_layer_sizes: Sequence[int],
+    n_features: Sequence[int],
+    n_outputs: int,
+    seed: int = 0,
+) -> FusionNetwork | GatedInputs:
     """Make a predictor with ``encode`` and ``fuse``.
 
     Parameters
@@ -51,9 +59,9 @@ def build_predictor(module, hidden_layer_sizes, n_features, n_outputs, seed=0):
     hidden_layer_sizes : sequence of int
         Units of the default predictor's encoders.
     n_features : list of int
-        Columns of each modality.
+        Number of features of each modality.
     n_outputs : int
-        Numbers to return for a row.
+        Numbers to return for a sample.
     seed : int, default=0
         Determines initial weights.
 
@@ -83,7 +91,12 @@ def build_predictor(module, hidden_layer_sizes, n_features, n_outputs, seed=0):
     return GatedInputs(network.float().cpu())
 
 
-def check_predictor(predictor, modalities, n_outputs, returns):
+def check_predictor(
+    predictor: FusionNetwork | GatedInputs,
+    modalities: Sequence[torch.Tensor],
+    n_outputs: int,
+    returns: str,
+) -> None:
     """Raise ValueError unless the predictor returns a tensor of the right shape.
 
     Parameters
@@ -91,9 +104,9 @@ def check_predictor(predictor, modalities, n_outputs, returns):
     predictor : torch.nn.Module
         With ``encode`` and ``fuse``.
     modalities : list of Tensor of shape (n_samples, n_features)
-        A few rows without gaps.
+        A few samples without gaps.
     n_outputs : int
-        Numbers to return for a row.
+        Numbers to return for a sample.
     returns : str
         What they are and the name of their shape, for the message.
     """
@@ -105,7 +118,7 @@ def check_predictor(predictor, modalities, n_outputs, returns):
     sizes = ", ".join(str(tuple(x.shape)) for x in modalities)
     try:
         with torch.no_grad():
-            output = predictor.eval().fuse(predictor.encode(modalities), attention)
+            output: Any = predictor.eval()(modalities, attention)
     except Exception as error:
         raise ValueError(
             f"module failed on a list of {len(modalities)} gated modalities of shapes {sizes}: "

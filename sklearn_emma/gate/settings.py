@@ -45,7 +45,7 @@ def check_param_grid(param_grid: Any) -> list[dict[str, list]]:
     if not grids or not all(isinstance(grid, dict) for grid in grids):
         raise TypeError(_not_a_grid(param_grid))
     allowed = Interval(Real, 0, None, closed="left")
-    checked = []
+    checked: list[dict[str, list]] = []
     for grid in grids:
         unknown = sorted(set(grid) - set(STACKABLE), key=str)
         if unknown:

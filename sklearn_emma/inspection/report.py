@@ -23,8 +23,8 @@ class ModalityReport(pd.DataFrame):
 
     Parameters
     ----------
-    data, index : objects
-        As in :class:`pandas.DataFrame`.
+    data : DataFrame
+        The report.
     summary, worst : DataFrame, default=None
         See the attributes.
     gate : dict, default=None
@@ -54,14 +54,13 @@ class ModalityReport(pd.DataFrame):
     def __init__(
         self,
         data: Any = None,
-        index: Any = None,
         *,
         summary: pd.DataFrame | None = None,
         worst: pd.DataFrame | None = None,
         gate: dict | None = None,
         worst_positions: np.ndarray | None = None,
     ) -> None:
-        super().__init__(data, index=index)  # type: ignore[call-arg]
+        super().__init__(data)  # type: ignore[call-arg]
         self.summary = summary
         self.worst = worst
         self.gate = gate
@@ -199,16 +198,15 @@ def modality_report(
     index = getattr(X, "index", None)
     index = index if isinstance(index, pd.Index) else pd.RangeIndex(len(prediction))
     worst = np.argsort(-readings.total_energy, kind="stable")[: int(n_worst)]
-    report = ModalityReport(
-        dict(enumerate(columns.values())),
-        index,
+    labels = pd.MultiIndex.from_tuples(columns, names=["modality", "quantity"])
+    frame = pd.DataFrame(dict(enumerate(columns.values())), index).set_axis(labels, axis=1)
+    return ModalityReport(
+        frame,
         summary=_summarise(names, fields),
         worst=_explain(estimator, samples, readings, worst, prediction).set_index(index[worst]),
         gate=_describe_gate(estimator),
         worst_positions=worst,
     )
-    report.columns = pd.MultiIndex.from_tuples(columns, names=["modality", "quantity"])
-    return report
 
 
 def _percentiles(energies: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -144,13 +144,13 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     abstain_label_ : number or str
         The label of refused samples.
     n_features_in_ : int
-        Number of columns seen at fit, if the classifier tells.
+        Number of columns seen at fit, if the classifier has this attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, if the classifier tells.
+        Their names, if the classifier has this attribute.
 
     See Also
     --------
-    sklearn_emma.metrics.risk_coverage_curve : What every threshold would do.
+    sklearn_emma.metrics.risk_coverage_curve : Coverage and risk at every threshold.
     sklearn.model_selection.TunedThresholdClassifierCV : Chooses between two classes by a threshold.
 
     Notes

@@ -1,7 +1,6 @@
 """A scorer that scores an estimator while modalities fail."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from inspect import signature
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,6 +10,7 @@ from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from sklearn_emma.compat import weighs_scores
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.corruption.base import is_number
 from sklearn_emma.modalities import resolve_modalities
@@ -168,12 +168,7 @@ class _FailureScorer:
 
     def _accept_sample_weight(self) -> bool:
         """Tell scikit-learn's searches whether to pass weights on."""
-        if self.scoring is None:
-            return True
-        accepts = getattr(self._inner(), "_accept_sample_weight", None)
-        if accepts is not None:
-            return accepts()
-        return "sample_weight" in signature(self._inner()).parameters
+        return self.scoring is None or weighs_scores(self._inner())
 
 
 def break_modality(

@@ -239,6 +239,7 @@ class _Experiment:
         fitted = time.perf_counter()
 
         def score(table: Any) -> float:
+            """Score the test samples, corrupted or not."""
             return score_samples(self.scorer, estimator, table, y_test, score_params)
 
         clean = score(X_test) if None in self.failures else np.nan

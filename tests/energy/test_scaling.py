@@ -24,8 +24,8 @@ def noise_range(table, seed=0, noise="auto", **params):
     return range_of_view(table, EnergyView(noise, **params), seed)
 
 
-def normal(n_rows=500, n_columns=3, seed=0):
-    return np.random.RandomState(seed).normal(size=(n_rows, n_columns))
+def normal(n_samples=500, n_columns=3, seed=0):
+    return np.random.RandomState(seed).normal(size=(n_samples, n_columns))
 
 
 # Scales
@@ -48,7 +48,7 @@ def test_robust_is_median_and_interquartile_range():
     np.testing.assert_allclose(width, table.std(axis=0), rtol=0.15)
 
 
-def test_robust_scale_follows_the_bulk_of_the_rows():
+def test_robust_scale_follows_the_bulk_of_the_samples():
     table = np.r_[normal(900), 20.0 + normal(100)]
     (robust_centre, robust), (centre, standard) = (
         scale(table, name) for name in ("robust", "standard")
@@ -93,7 +93,7 @@ def test_far_from_zero_nothing_cancels(scaling):
 
 
 @scalings
-def test_weights_count_like_repeated_rows(scaling):
+def test_weights_count_like_repeated_samples(scaling):
     table = normal(400)
     weight = np.random.RandomState(1).randint(1, 6, size=400).astype(float)
     table[:, 0] += 0.5 * (weight > 3)
@@ -152,7 +152,7 @@ def test_gaps_and_weights_do_not_disturb_what_is_wild():
     np.testing.assert_array_equal(np.delete(drawn, 3, axis=0), np.delete(table, 3, axis=0))
 
 
-def test_a_row_of_hardly_any_weight_hardly_counts():
+def test_a_sample_of_hardly_any_weight_hardly_counts():
     table, weight = normal(), np.ones(500)
     table[0], weight[0] = 1e3, 1e-12
     for scaling in ("standard", "robust"):
@@ -199,7 +199,7 @@ def test_noise_that_is_asked_for_is_what_there_is(noise):
 
 
 @pytest.mark.parametrize("n_columns", [2, 5])
-def test_denser_rows_need_less_noise(n_columns):
+def test_denser_samples_need_less_noise(n_columns):
     levels = [noise_range(normal(n, n_columns), 0)[0] for n in (30, 200, 1500)]
     assert 1.0 > levels[0] > levels[1] > levels[2] > 0.03
 
@@ -209,24 +209,24 @@ def test_columns_that_say_the_same_need_no_more_noise_than_one():
     assert noise_range(np.repeat(normal(200, 1) * 5, 4, axis=1), 0)[0] == pytest.approx(one)
 
 
-def test_rows_that_repeat_get_the_lowest_noise_there_is():
+def test_samples_that_repeat_get_the_lowest_noise_there_is():
     for table in (np.repeat(normal(40), 2, axis=0), np.zeros((20, 3))):
         low, high = noise_range(table, 0)
         assert low == 0.03
         assert low < high <= 1.0
 
 
-def test_rows_far_apart_get_noise_of_one_scale():
+def test_samples_far_apart_get_noise_of_one_scale():
     assert noise_range(1e3 * normal(40), 0) == (1.0, 1.0)
 
 
-def test_one_or_two_rows_have_a_range():
+def test_one_or_two_samples_have_a_range():
     assert noise_range(np.array([[0.0, 0.0], [0.3, 0.4]]))[0] == pytest.approx(0.5 / 2**0.5)
     low, high = noise_range(normal(1))
     assert 0.03 <= low <= high <= 1.0
 
 
-def test_of_many_rows_some_are_enough():
+def test_of_many_samples_some_are_enough():
     table = normal(6000, 2)
     low = noise_range(table, 0)[0]
     assert noise_range(table, 0)[0] == low

@@ -15,15 +15,17 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn_emma._training import batches
 
 from sklearn_emma import DAEEnergyScorer, EnergyView
 from sklearn_emma.energy.denoising import Denoising
+from sklearn_emma.energy.protocol import Precision
+from sklearn_emma.engine import batches
+from sklearn_emma.engine.batches import evaluation_block
 
 GROUPS = {"left": [0, 1, 2], "right": [4, 3]}
 NAMES = ["left__a", "left__b", "left__c", "right__a", "right__b"]
 ACTIVATIONS = ["identity", "relu", "sigmoid", "tanh"]
-#: What gives a value for every row.
+#: What gives a value for every sample.
 METHODS = [
     "transform",
     "score_samples",
@@ -99,7 +101,7 @@ def test_scores_offset_and_predictions_follow_from_the_energies(fitted, X):
     np.testing.assert_array_equal(clone(fitted).fit_predict(X), predictions)
 
 
-def rebuild_thesis(scorer, rows, mean, scale, i):
+def rebuild_thesis(scorer, samples, mean, scale, i):
     """Return potential and reconstruction of modality i, from its weights, as in the thesis."""
     weights = scorer.energy_weights_[i]
     columns = scorer.modality_columns_[i]
@@ -107,7 +109,7 @@ def rebuild_thesis(scorer, rows, mean, scale, i):
         weights[f"members.0.{name}"].astype(float)
         for name in ("weights.0", "hidden_biases.0", "visible_bias")
     )
-    z = (rows[:, columns] - mean[columns]) / scale[columns]
+    z = (samples[:, columns] - mean[columns]) / scale[columns]
     u = z @ W.T + hidden
     potential = 0.5 * ((z - visible) ** 2).sum(axis=1) - np.logaddexp(0.0, u).sum(axis=1)
     denoised = (1.0 / (1.0 + np.exp(-u))) @ W + visible
@@ -120,14 +122,14 @@ def test_the_energy_of_the_thesis_is_a_matter_of_parameters(X, weighted):
     scorer = make_scorer(**THESIS, views=EnergyView(0.01), calibration_fraction=0)
     scorer.fit(X, sample_weight=weight if weighted else None)
     repeated = np.repeat(X, weight.astype(int), axis=0)
-    rows = np.concatenate([X, 3.0 * make_table(20, seed=1)])
+    samples = np.concatenate([X, 3.0 * make_table(20, seed=1)])
     mean, scale = repeated.mean(axis=0), repeated.std(axis=0)
-    energies, error = scorer.transform(rows), scorer.reconstruction_error(rows)
+    energies, error = scorer.transform(samples), scorer.reconstruction_error(samples)
     for i, columns in enumerate(GROUPS.values()):
-        potential, denoised, norm = rebuild_thesis(scorer, rows, mean, scale, i)
+        potential, denoised, norm = rebuild_thesis(scorer, samples, mean, scale, i)
         low, middle, high = np.quantile(potential[:200], [0.25, 0.5, 0.75])
         np.testing.assert_allclose(energies[:, i], (potential - middle) / (high - low), atol=1e-9)
-        np.testing.assert_allclose(scorer.reconstruct(rows)[:, columns], denoised, atol=1e-9)
+        np.testing.assert_allclose(scorer.reconstruct(samples)[:, columns], denoised, atol=1e-9)
         np.testing.assert_allclose(error[:, i], norm, atol=1e-9)
 
 
@@ -140,13 +142,13 @@ def test_the_energy_of_the_thesis_tells_which_modality_fails():
     assert roc_auc_score(np.repeat([0, 1], 300), np.r_[before[:, 1], after[:, 1]]) > 0.75
 
 
-def test_a_row_is_as_unusual_as_the_view_that_finds_it_most_unusual_says(X):
+def test_a_sample_is_as_unusual_as_the_view_that_finds_it_most_unusual_says(X):
     views = (EnergyView(0.2), EnergyView(0.5, scaling="robust", clip=2.0, n_prototypes=3))
     scorer = make_scorer(None, views=views, calibration_fraction=0).fit(X)
     weights = scorer.energy_weights_[0]
     np.testing.assert_allclose(weights["coordinates.0.centre"], X.mean(axis=0))
     np.testing.assert_allclose(weights["coordinates.1.centre"], np.median(X, axis=0))
-    potentials = scorer._module(0).potentials(torch.tensor(X)).numpy()
+    potentials = scorer._modules(Precision())[0].potentials(torch.tensor(X)).numpy()
     low, middle, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
     both = np.logaddexp(*((potentials - middle) / (high - low)).T)
     low, middle, high = np.quantile(both, [0.25, 0.5, 0.75])
@@ -170,10 +172,10 @@ def test_every_view_tells_noise(views):
     assert roc_auc_score(np.repeat([0, 1], 300), energies) > 0.8
 
 
-@pytest.mark.parametrize(("n_rows", "n_prototypes"), [(9, 0), (100, 10), (1300, 128)])
-def test_automatic_prototypes_are_one_in_ten_training_rows(n_rows, n_prototypes):
-    view, rows = EnergyView(0.5, n_prototypes="auto"), make_table(n_rows)
-    scorer = make_scorer(None, views=view, max_epochs=1, calibration_fraction=0).fit(rows)
+@pytest.mark.parametrize(("n_samples", "n_prototypes"), [(9, 0), (100, 10), (1300, 128)])
+def test_automatic_prototypes_are_one_in_ten_training_samples(n_samples, n_prototypes):
+    view, samples = EnergyView(0.5, n_prototypes="auto"), make_table(n_samples)
+    scorer = make_scorer(None, views=view, max_epochs=1, calibration_fraction=0).fit(samples)
     prototypes = scorer.energy_weights_[0].get("members.0.prototypes", np.empty((0, 5)))
     assert prototypes.shape == (n_prototypes, 5)
 
@@ -196,18 +198,18 @@ def test_every_parameter_of_a_view_has_an_effect(X, parameter, value):
     assert not np.allclose(plain.transform(X), changed.transform(X))
 
 
-def test_rows_between_clusters_are_told_from_rows_in_them():
+def test_samples_between_clusters_are_told_from_samples_in_them():
     rng = np.random.RandomState(0)
     centres = 4.0 * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
-    rows = centres[rng.randint(4, size=400)] + 0.3 * rng.normal(size=(400, 2))
-    scorer = make_scorer(None, max_epochs=30).fit(rows)
+    samples = centres[rng.randint(4, size=400)] + 0.3 * rng.normal(size=(400, 2))
+    scorer = make_scorer(None, max_epochs=30).fit(samples)
     inside = scorer.transform(centres[rng.randint(4, size=100)] + 0.3 * rng.normal(size=(100, 2)))
     between = scorer.transform(0.3 * rng.normal(size=(100, 2)))
     assert np.quantile(inside, 0.9) < np.quantile(between, 0.1)
 
 
 @pytest.mark.parametrize("contamination", [0.05, 0.25, 0.5])
-def test_contamination_is_the_fraction_of_training_rows_called_outliers(X, contamination):
+def test_contamination_is_the_fraction_of_training_samples_called_outliers(X, contamination):
     predictions = make_scorer(contamination=contamination).fit(X).predict(X)
     assert np.mean(predictions == -1) == pytest.approx(contamination)
 
@@ -219,12 +221,12 @@ def test_energy_gradient_is_the_derivative_of_transform(X, activation, sizes):
     scorer = make_scorer(
         modalities, remainder="drop", activation=activation, hidden_layer_sizes=sizes
     ).fit(X)
-    rows, owner = X[:5] + 0.1, [0, None, 0, 1, 1]
-    gradient = scorer.energy_gradient(rows)
-    assert gradient.shape == rows.shape
+    samples, owner = X[:5] + 0.1, [0, None, 0, 1, 1]
+    gradient = scorer.energy_gradient(samples)
+    assert gradient.shape == samples.shape
     for column, modality in enumerate(owner):
         step = 1e-5 * X[:, column].std() * np.eye(5)[column]
-        rise = scorer.transform(rows + step) - scorer.transform(rows - step)
+        rise = scorer.transform(samples + step) - scorer.transform(samples - step)
         derivative = rise / (2 * step[column])
         if modality is None:
             assert not derivative.any()
@@ -238,10 +240,10 @@ def test_energy_gradient_is_the_derivative_of_transform(X, activation, sizes):
 
 
 def test_energy_gradient_blames_the_column_that_is_off(fitted, X):
-    # not so far off that the slope leads to rows in which all columns are far from the middle
-    row = np.median(X, axis=0)[None]
-    row[0, 1] += 2 * X[:, 1].std()
-    blame = np.abs(fitted.energy_gradient(row) * X.std(0))[0]
+    # not so far off that the slope leads to samples in which all columns are far from the middle
+    sample = np.median(X, axis=0)[None]
+    sample[0, 1] += 2 * X[:, 1].std()
+    blame = np.abs(fitted.energy_gradient(sample) * X.std(0))[0]
     assert blame[1] > 1.5 * np.delete(blame, 1).max()
 
 
@@ -252,11 +254,11 @@ def test_reconstruction_is_in_the_units_of_the_columns(fitted, X):
 
 def test_reconstruction_error_does_not_depend_on_units():
     # powers of two, so that no rounding differs
-    rows, unit = make_table(), 2.0 ** np.array([0, 3, -7, 20, 1])
-    error = make_scorer().fit(rows).reconstruction_error(rows)
+    samples, unit = make_table(), 2.0 ** np.array([0, 3, -7, 20, 1])
+    error = make_scorer().fit(samples).reconstruction_error(samples)
     assert error.shape == (200, 2)
     np.testing.assert_allclose(
-        make_scorer().fit(rows * unit).reconstruction_error(rows * unit), error
+        make_scorer().fit(samples * unit).reconstruction_error(samples * unit), error
     )
 
 
@@ -289,7 +291,7 @@ def test_early_stopping_stops_and_keeps_the_best_epoch(X):
     assert refitted.n_iter_ == 3
 
 
-def test_weights_steer_the_fit_and_zero_leaves_a_row_out(X):
+def test_weights_steer_the_fit_and_zero_leaves_a_sample_out(X):
     weight = np.ones(200)
     weight[150:] = 0.0
     with_zeros, without = make_scorer(), make_scorer()
@@ -303,41 +305,41 @@ def test_weights_steer_the_fit_and_zero_leaves_a_row_out(X):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("sizes", [(8,), (8, 4)])
 @pytest.mark.parametrize("views", [("fine", "coarse"), EnergyView(0.1)], ids=["both", "thesis"])
-def test_a_row_very_far_out_has_a_large_energy_and_never_nan(X, activation, sizes, views):
+def test_a_sample_very_far_out_has_a_large_energy_and_never_nan(X, activation, sizes, views):
     scorer = make_scorer(
         activation=activation, hidden_layer_sizes=sizes, max_epochs=20, views=views
     ).fit(X)
-    rows = X[:3].copy()
-    rows[:, [0, 3]] = (X.mean(axis=0) + 8.0 * X.std(axis=0))[[0, 3]]
-    nearer = scorer.transform(rows)
+    samples = X[:3].copy()
+    samples[:, [0, 3]] = (X.mean(axis=0) + 8.0 * X.std(axis=0))[[0, 3]]
+    nearer = scorer.transform(samples)
     for value in (1e6, 1e200, -1e300, np.finfo(float).max):
-        rows[:, [0, 3]] = value
+        samples[:, [0, 3]] = value
         if activation in ("sigmoid", "tanh"):
-            assert (scorer.transform(rows) > nearer).all()
-            assert (scorer.predict(rows) == -1).all()
+            assert (scorer.transform(samples) > nearer).all()
+            assert (scorer.predict(samples) == -1).all()
         for method in METHODS:
-            if method not in ("nearest_typical", "attribution"):  # see test_scored.py
-                assert not np.isnan(getattr(scorer, method)(rows)).any()
+            if method not in ("nearest_typical", "attribution"):  # see test_scorer_readouts.py
+                assert not np.isnan(getattr(scorer, method)(samples)).any()
 
 
 def test_clip_keeps_a_wild_value_from_drowning_everything_else(X):
-    rows = X[:50].copy()
-    rows[:, 0] = 1e9
+    samples = X[:50].copy()
+    samples[:, 0] = 1e9
     clipped, plain = (
         make_scorer(views=EnergyView(0.2, clip=clip), max_epochs=20).fit(X)
         for clip in (5.0, np.inf)
     )
     # linear in the logarithm, squared: (log 1e9)^2 is about 400
-    assert (clipped.transform(rows)[:, 0] < 1e4).all()
-    assert (plain.transform(rows)[:, 0] > 1e12).all()
+    assert (clipped.transform(samples)[:, 0] < 1e4).all()
+    assert (plain.transform(samples)[:, 0] > 1e12).all()
     # and so do both of the views that there are by default
-    assert (make_scorer(max_epochs=20).fit(X).transform(rows)[:, 0] < 1e4).all()
+    assert (make_scorer(max_epochs=20).fit(X).transform(samples)[:, 0] < 1e4).all()
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_energies_of_tensors_are_those_of_tables(X, activation):
     scorer = make_scorer(None, activation=activation).fit(X)
-    energy = scorer._torch_energy(torch.device("cpu"))
+    energy = scorer.tensor_energy(Precision("cpu", torch.float32, torch.float32)).potential
     on_tensors = energy(torch.tensor(X, dtype=torch.float32))
     np.testing.assert_allclose(on_tensors.numpy(), scorer.transform(X)[:, 0], atol=1e-2)
     assert not energy(torch.full((1, 5), 3e38)).isnan().any()
@@ -352,40 +354,41 @@ def assert_same(actual, desired):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_row_is_scored_the_same_in_any_company(fitted, method):
-    rows = make_table(1100, seed=3)
-    rows[::7, 1] += 50.0  # some take longer than others to find their way down
+def test_a_sample_is_scored_the_same_in_any_company(fitted, method):
+    samples = make_table(1100, seed=3)
+    samples[::7, 1] += 50.0  # some take longer than others to find their way down
     score = getattr(fitted, method)
-    together = score(rows)
+    together = score(samples)
     if method in ("nearest_typical", "attribution"):  # slow
         chosen = [1060, 7]
-        assert_same(score(rows[chosen]), together[chosen])
-        assert_same(score(rows[7:8]), together[7:8])
+        assert_same(score(samples[chosen]), together[chosen])
+        assert_same(score(samples[7:8]), together[7:8])
         return
-    for n_rows, batch in ((30, 1), (30, 3), (192, 64)):
-        parts = [score(rows[i : i + batch]) for i in range(0, n_rows, batch)]
-        assert_same(np.concatenate(parts), together[:n_rows])
-    order = np.random.RandomState(0).permutation(len(rows))
-    assert_same(score(rows[order]), together[order])
+    for n_samples, batch in ((30, 1), (30, 3), (192, 64)):
+        parts = [score(samples[i : i + batch]) for i in range(0, n_samples, batch)]
+        assert_same(np.concatenate(parts), together[:n_samples])
+    order = np.random.RandomState(0).permutation(len(samples))
+    assert_same(score(samples[order]), together[order])
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_long_tables_are_read_in_chunks_and_float32_ones_as_they_are(fitted, method, monkeypatch):
-    rows = make_table(70, seed=3)
-    whole = getattr(fitted, method)(rows)
-    monkeypatch.setattr(batches, "_CHUNK", 32)
-    assert_same(getattr(fitted, method)(rows), whole)
-    from_float32 = getattr(fitted, method)(rows.astype(np.float32))
+def test_long_tables_are_read_in_blocks_and_float32_ones_as_they_are(fitted, method, monkeypatch):
+    samples = make_table(70, seed=3)
+    whole = getattr(fitted, method)(samples)
+    monkeypatch.setattr(batches, "_BLOCK", dict.fromkeys(batches._BLOCK, 32))
+    assert evaluation_block(torch.float64) == 32
+    assert_same(getattr(fitted, method)(samples), whole)
+    from_float32 = getattr(fitted, method)(samples.astype(np.float32))
     assert from_float32.dtype == whole.dtype
     scale = np.abs(whole).max()
     np.testing.assert_allclose(from_float32 / scale, whole / scale, atol=1e-3)
 
 
 def test_many_modalities_sum_to_the_same_score_in_any_company():
-    rows = np.random.RandomState(0).normal(size=(20, 20))
-    scorer = make_scorer({f"m{i}": [i] for i in range(20)}, max_epochs=1).fit(rows)
-    one_by_one = np.concatenate([scorer.score_samples(row[None]) for row in rows])
-    assert_same(scorer.score_samples(rows), one_by_one)
+    samples = np.random.RandomState(0).normal(size=(20, 20))
+    scorer = make_scorer({f"m{i}": [i] for i in range(20)}, max_epochs=1).fit(samples)
+    one_by_one = np.concatenate([scorer.score_samples(sample[None]) for sample in samples])
+    assert_same(scorer.score_samples(samples), one_by_one)
 
 
 def test_same_random_state_same_result(X):
@@ -447,11 +450,11 @@ def test_torch_is_left_as_it_was(X):
 def test_single_precision_and_odd_memory_give_the_same_energies(fitted, X):
     expected = fitted.transform(X)
     np.testing.assert_allclose(fitted.transform(X.astype(np.float32)), expected, atol=1e-3)
-    reversed_rows = np.ascontiguousarray(X[::-1])[::-1]
-    assert reversed_rows.strides[0] < 0
+    reversed_samples = np.ascontiguousarray(X[::-1])[::-1]
+    assert reversed_samples.strides[0] < 0
     read_only = X.copy()
     read_only.flags.writeable = False
-    for table in (reversed_rows, read_only, np.asfortranarray(X), X.tolist(), X.astype(object)):
+    for table in (reversed_samples, read_only, np.asfortranarray(X), X.tolist(), X.astype(object)):
         np.testing.assert_array_equal(fitted.transform(table), expected)
         refit = clone(fitted).fit(table)
         np.testing.assert_array_equal(refit.transform(X), expected)
@@ -576,8 +579,8 @@ def test_representations(fitted):
         (np.array([[1.0, {}]] * 9, object), TypeError, "argument must be .* string.* number"),
     ],
     ids=[
-        "one row",
-        "no row",
+        "one sample",
+        "no sample",
         "no column",
         "one dimension",
         "three dimensions",
@@ -597,10 +600,10 @@ def test_tables_that_are_no_tables(table, error, message):
     ("value", "message"),
     [(np.nan, "Input X contains NaN"), (np.inf, "Input X contains infinity or a value too large")],
 )
-@pytest.mark.parametrize("rows", [slice(None), slice(1)], ids=["whole column", "one cell"])
-def test_values_that_are_no_numbers(fitted, X, value, message, rows):
+@pytest.mark.parametrize("samples", [slice(None), slice(1)], ids=["whole column", "one cell"])
+def test_values_that_are_no_numbers(fitted, X, value, message, samples):
     table = X.copy()
-    table[rows, 2] = value
+    table[samples, 2] = value
     with pytest.raises(ValueError, match=message):
         make_scorer().fit(table)
     for method in METHODS:
@@ -619,22 +622,22 @@ def test_constant_columns_warn_by_position_or_name(X, value):
     table = X.copy()
     table[:, 3] = value
     with pytest.warns(
-        UserWarning, match="Constant in the training rows.*column\\(s\\) 3\\."
+        UserWarning, match="Constant in the training samples.*column\\(s\\) 3\\."
     ) as seen:
         scorer = make_scorer().fit(table)
     assert seen[0].filename == __file__
     assert np.isfinite(scorer.transform(X)).all()
     # what varies in that modality is still told apart, and so is another value of the constant
-    rows = np.tile(table.mean(axis=0), (3, 1))
-    rows[1, 4] += 8.0 * X[:, 4].std()
-    rows[2, 3] += 8.0
-    typical, *others = scorer.transform(rows)[:, 1]
+    samples = np.tile(table.mean(axis=0), (3, 1))
+    samples[1, 4] += 8.0 * X[:, 4].std()
+    samples[2, 3] += 8.0
+    typical, *others = scorer.transform(samples)[:, 1]
     assert min(others) > typical
     with pytest.warns(UserWarning, match="column\\(s\\) 'right__a'\\."):
         make_scorer().fit(make_pandas(table))
 
 
-def test_a_table_of_constants_warns_and_still_tells_other_rows():
+def test_a_table_of_constants_warns_and_still_tells_other_samples():
     table = np.tile([1.0, 2.0], (20, 1))
     with pytest.warns(UserWarning, match="column\\(s\\) 0, 1\\."):
         scorer = make_scorer(None, max_epochs=150).fit(table)
@@ -672,13 +675,13 @@ def test_layer_sizes_may_be_an_array(X):
     np.testing.assert_array_equal(scorer.transform(X), expected)
 
 
-def test_auto_contamination_always_finds_the_most_unusual_row_in_a_hundred():
-    rows = np.random.default_rng(0).uniform(size=(500, 2))  # no tails
-    assert 0.01 <= (make_scorer(None, max_epochs=20).fit_predict(rows) == -1).mean() < 0.1
+def test_auto_contamination_always_finds_the_most_unusual_sample_in_a_hundred():
+    samples = np.random.default_rng(0).uniform(size=(500, 2))  # no tails
+    assert 0.01 <= (make_scorer(None, max_epochs=20).fit_predict(samples) == -1).mean() < 0.1
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "params"),
+    ("n_samples", "params"),
     [
         (2, {"calibration_fraction": 0.3}),
         (2, {"calibration_fraction": 0.9}),
@@ -688,10 +691,10 @@ def test_auto_contamination_always_finds_the_most_unusual_row_in_a_hundred():
         (4, {"early_stopping": True, "calibration_fraction": 0.5}),
     ],
 )
-def test_too_few_rows_to_hold_any_out_are_fitted_or_explained(X, n_rows, params):
+def test_too_few_samples_to_hold_any_out_are_fitted_or_explained(X, n_samples, params):
     scorer, message = make_scorer(**params), ""
     try:
-        scorer.fit(X[:n_rows])
+        scorer.fit(X[:n_samples])
     except ValueError as error:
         message = str(error)
     explained = any(name in message for name in params)

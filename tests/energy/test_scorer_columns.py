@@ -1,4 +1,4 @@
-"""Every kind of column, and hardly any rows: what real tables are like."""
+"""Every kind of column, and hardly any samples: what real tables are like."""
 
 import warnings
 
@@ -46,7 +46,7 @@ def fit(table, **params):
     defaults = {"hidden_layer_sizes": (16,), "max_epochs": 15, "random_state": 0}
     scorer = DAEEnergyScorer(**{**defaults, **params})
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Constant in the training rows")
+        warnings.filterwarnings("ignore", "Constant in the training samples")
         return scorer.fit(table)
 
 
@@ -59,7 +59,7 @@ def add_noise(table, seed, columns=range(N_GOOD)):
 
 
 def quality(scorer, clean, noisy):
-    """Return how well noisy rows are told from clean ones."""
+    """Return how well noisy samples are told from clean ones."""
     energies = -scorer.score_samples(np.concatenate([clean, noisy]))
     assert np.isfinite(energies).all()
     return roc_auc_score(np.repeat([0, 1], len(clean)), energies)
@@ -95,7 +95,7 @@ def test_a_table_of_all_kinds_warns_of_its_constant_only_and_has_finite_values()
     table = with_duplicate(np.column_stack([make_good(200, 0), make_odd(200, 0)]))
     scorer = DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=3, random_state=0)
     with pytest.warns(
-        UserWarning, match=r"Constant in the training rows.*: column\(s\) 6\."
+        UserWarning, match=r"Constant in the training samples.*: column\(s\) 6\."
     ) as seen:
         scorer.fit(table)
     assert len(seen) == 1
@@ -129,12 +129,12 @@ def test_an_odd_column_that_goes_with_others_is_missed_when_it_does_not(make_col
     scorer, fresh = fit(make(400, 0)), make(400, 1)
     shuffled = fresh.copy()
     shuffled[:, 3] = fresh[np.random.RandomState(2).permutation(400), 3]
-    # a value of the column is as likely as ever, but not in its row
+    # a value of the column is as likely as ever, but not in its sample
     assert quality(scorer, fresh, shuffled) > 0.55
 
 
 @pytest.mark.parametrize("value", [-9999.0, 1e6, 1e20])
-def test_a_wild_value_among_the_training_rows_does_not_blind_the_energy_to_its_column(value):
+def test_a_wild_value_among_the_training_samples_does_not_blind_the_energy_to_its_column(value):
     table, clean = make_good(400, 0), make_good(300, 1)
     noisy = add_noise(clean, 2, columns=[0])
     expected = quality(fit(table), clean, noisy)
@@ -147,20 +147,20 @@ def test_units_of_the_columns_do_not_matter(views):
     # powers of two, so that no rounding differs
     unit = 2.0 ** np.array([0, 30, -40, 3, 200, -7])
     table = make_good(200, 0)
-    plain, in_units = (fit(rows, max_epochs=3, views=views) for rows in (table, table * unit))
+    plain, in_units = (fit(samples, max_epochs=3, views=views) for samples in (table, table * unit))
     np.testing.assert_allclose(in_units.transform(table * unit), plain.transform(table), rtol=1e-6)
     np.testing.assert_allclose(
         in_units.reconstruct(table * unit), plain.reconstruct(table) * unit, rtol=1e-6
     )
 
 
-def test_a_table_that_repeats_its_rows_is_learnt_like_any_other():
+def test_a_table_that_repeats_its_samples_is_learnt_like_any_other():
     table, clean = make_good(200, 0), make_good(300, 1)
     scorer = fit(np.repeat(table, 3, axis=0))
     assert quality(scorer, clean, add_noise(clean, 2)) > 0.85
 
 
-# Hardly any rows
+# Hardly any samples
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_table_that_repeats_its_rows_is_learnt_like_any_other():
     [(None, {"hidden_layer_sizes": (64, 32), "max_epochs": 100}), (make_odd, {})],
     ids=["ordinary columns, defaults", "odd columns, quick"],
 )
-def test_a_hundred_rows_are_enough_not_to_call_fresh_ones_outliers(make_further, params):
+def test_a_hundred_samples_are_enough_not_to_call_fresh_ones_outliers(make_further, params):
     above, flagged = [], []
     for seed in range(2):
         train, fresh = make_good(100, seed), make_good(300, seed + 50)
@@ -183,29 +183,31 @@ def test_a_hundred_rows_are_enough_not_to_call_fresh_ones_outliers(make_further,
     assert np.mean(flagged) < 0.25
 
 
-def test_rows_far_from_all_training_rows_seldom_look_typical():
+def test_samples_far_from_all_training_samples_seldom_look_typical():
     grid = np.stack(np.meshgrid(*[np.linspace(-5.0, 5.0, 41)] * 2), -1).reshape(-1, 2)
     shares = []
     for seed in range(3):
         rng = np.random.RandomState(seed)
         table = rng.normal(size=(200, 1)) + 0.3 * rng.normal(size=(200, 2))
-        rows = table.mean(axis=0) + grid * table.std(axis=0)
-        distance = np.linalg.norm((rows[:, None] - table) / table.std(axis=0), axis=2).min(axis=1)
-        energies = fit(table).transform(rows[distance > 1.0])
+        samples = table.mean(axis=0) + grid * table.std(axis=0)
+        distance = np.linalg.norm((samples[:, None] - table) / table.std(axis=0), axis=2).min(
+            axis=1
+        )
+        energies = fit(table).transform(samples[distance > 1.0])
         shares.append((energies < 0).mean())
-    # a valley where no training row is would be a false minimum
+    # a valley where no training sample is would be a false minimum
     assert np.mean(shares) < 0.02
 
 
-@pytest.mark.parametrize("n_rows", [2, 3, 5, 19, 20])
-def test_a_handful_of_rows_has_finite_energies(n_rows):
-    train, fresh = make_good(n_rows, 0), make_good(50, 1)
+@pytest.mark.parametrize("n_samples", [2, 3, 5, 19, 20])
+def test_a_handful_of_samples_has_finite_energies(n_samples):
+    train, fresh = make_good(n_samples, 0), make_good(50, 1)
     scorer = fit(train, max_epochs=3)
     for method in ("transform", "reconstruct", "energy_gradient", "attribution"):
         assert np.isfinite(getattr(scorer, method)(fresh)).all()
 
 
-def test_more_columns_than_rows():
+def test_more_columns_than_samples():
     rng = np.random.RandomState(0)
     table = rng.normal(size=(30, 1)) + 0.5 * rng.normal(size=(30, 100))
     fresh = rng.normal(size=(100, 1)) + 0.5 * rng.normal(size=(100, 100))

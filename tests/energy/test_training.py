@@ -1,13 +1,24 @@
-"""Stage 1 from start to end: coordinates, noise, prototypes, and where training starts."""
+"""Training of energies: coordinates, noise, prototypes, where it starts, what trains together."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from sklearn_emma.energy import training
 from sklearn_emma.energy.denoising import Denoising
 from sklearn_emma.energy.scaling import column_scale, noise_range
-from sklearn_emma.energy.training import Architecture, Job, Settings, train_energies
+from sklearn_emma.energy.training import (
+    Architecture,
+    EnergyConfig,
+    EnergyTask,
+    train_energies,
+)
+from sklearn_emma.energy.views import VIEWS as VIEWS_BY_NAME
 from sklearn_emma.energy.views import EnergyView
+from sklearn_emma.engine import batches
+from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.nn import SoftClip
@@ -20,12 +31,12 @@ VIEWS = (
 )
 
 
-def make_rows(n=120, seed=0):
+def make_samples(n=120, seed=0):
     """Return correlated columns of different units, one with outliers."""
     rng = np.random.RandomState(seed)
-    rows = rng.normal(size=(n, 1)) + 0.4 * rng.normal(size=(n, 3))
-    rows[:5, 2] += 12.0
-    return rows * [1.0, 30.0, 0.01] + [0.0, 500.0, -1.0]
+    samples = rng.normal(size=(n, 1)) + 0.4 * rng.normal(size=(n, 3))
+    samples[:5, 2] += 12.0
+    return samples * [1.0, 30.0, 0.01] + [0.0, 500.0, -1.0]
 
 
 def make_architecture(sizes=(6,), views=VIEWS):
@@ -33,18 +44,11 @@ def make_architecture(sizes=(6,), views=VIEWS):
     return Architecture(sizes, "tanh", clips, tuple(view.n_prototypes for view in views))
 
 
-def make_settings(**changes):
-    settings = {
-        "views": VIEWS,
-        "learning_rate": 0.01,
-        "batch_size": 32,
-        "max_epochs": 3,
-        "early_stopping": False,
-        "n_iter_no_change": 3,
-        "tol": 0.0,
-        "verbose": 0,
-    }
-    return Settings(**{**settings, **changes})
+def make_config(views=VIEWS, **changes):
+    settings = {"batch_size": 32, "learning_rate": 0.01, "max_epochs": 3, "n_iter_no_change": 3}
+    return EnergyConfig(
+        make_architecture(views=views), views, TrainingConfig(**{**settings, **changes}), CPU
+    )
 
 
 #: Training that takes a step, and gets nowhere.
@@ -53,10 +57,8 @@ STILL = {"learning_rate": 1e-12, "max_epochs": 1}
 
 def train(x, weight=None, held_out=None, seed=0, start=None, **changes):
     weight = np.ones(len(x)) if weight is None else weight
-    settings = make_settings(**changes)
-    architecture = make_architecture(views=settings.views)
-    job = Job("radar", x, weight, held_out, architecture, settings, seed, CPU, start)
-    return train_energies([job])[0]
+    task = EnergyTask("radar", x, weight, held_out, make_config(**changes), seed, start)
+    return train_energies([task])[0]
 
 
 def rebuild(weights):
@@ -66,7 +68,7 @@ def rebuild(weights):
 
 
 def coordinates_of(x, k):
-    """Return rows as view k sees them."""
+    """Return samples as view k sees them."""
     see = SoftClip(3, VIEWS[k].clip)
     see.centre, see.scale = map(torch.tensor, column_scale(x, np.ones(len(x)), VIEWS[k].scaling))
     return see(torch.tensor(x)).numpy()
@@ -83,7 +85,7 @@ def test_an_energy_has_a_member_with_coordinates_for_each_view():
 
 
 def test_views_see_the_columns_on_their_own_scales():
-    x, weight = make_rows(), np.linspace(0.1, 1.9, 120)
+    x, weight = make_samples(), np.linspace(0.1, 1.9, 120)
     weights, _ = train(x, weight=weight)
     for k, view in enumerate(VIEWS):
         centre, scale = column_scale(x, weight, view.scaling)
@@ -91,8 +93,8 @@ def test_views_see_the_columns_on_their_own_scales():
         np.testing.assert_array_equal(weights[f"coordinates.{k}.scale"], scale)
 
 
-def test_level_and_spread_are_quartiles_of_each_member_over_the_training_rows():
-    x = make_rows()
+def test_level_and_spread_are_quartiles_of_each_member_over_the_training_samples():
+    x = make_samples()
     weights, _ = train(x)
     potentials = rebuild(weights).potentials(torch.tensor(x)).numpy()
     low, middle, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
@@ -105,8 +107,8 @@ def test_members_without_spread_count_as_they_are():
     np.testing.assert_array_equal(weights["spread"], [1.0, 1.0])
 
 
-def test_prototypes_start_at_training_rows_with_the_noise_for_their_width():
-    x = make_rows()
+def test_prototypes_start_at_training_samples_with_the_noise_for_their_width():
+    x = make_samples()
     weights, _ = train(x, **STILL)
     for k, view in enumerate(VIEWS):
         z = coordinates_of(x, k)
@@ -118,40 +120,40 @@ def test_prototypes_start_at_training_rows_with_the_noise_for_their_width():
         assert weights[f"members.{k}.log_temperature"] == pytest.approx(np.log(low * high))
 
 
-def test_more_prototypes_than_rows_share_them():
-    weights, _ = train(make_rows(4), views=(EnergyView(0.1, n_prototypes=9),), **STILL)
+def test_more_prototypes_than_samples_share_them():
+    weights, _ = train(make_samples(4), views=(EnergyView(0.1, n_prototypes=9),), **STILL)
     assert len(np.unique(weights["members.0.prototypes"].round(4), axis=0)) == 4
 
 
 def test_what_the_members_learn_to_undo(monkeypatch):
-    tasks, init = [], Denoising.__init__
+    objectives, init = [], Denoising.__init__
 
     def record(self, *args):
         init(self, *args)
-        tasks.append(self)
+        objectives.append(self)
 
     monkeypatch.setattr(Denoising, "__init__", record)
-    x, held_out = make_rows(), make_rows(30, seed=1)
+    x, held_out = make_samples(), make_samples(30, seed=1)
     train(x, held_out=held_out)
-    (task,) = tasks
-    assert task.robust == [True, False]
-    assert [corruption.lost for corruption in task.corruptions] == [0.0, 0.3]
-    for k, (rows, corruption) in enumerate(zip(task.rows, task.corruptions, strict=True)):
-        assert rows.dtype == torch.float32
+    (objective,) = objectives
+    assert objective.robust == [view.robust for view in objective.views] == [True, False]
+    assert [view.noise.replaced for view in objective.views] == [0.0, 0.3]
+    for k, view in enumerate(objective.views):
+        assert view.samples.dtype == torch.float32
         z = coordinates_of(x, k)
-        np.testing.assert_allclose(rows, z, atol=1e-5)
-        assert (corruption.low, corruption.high) == noise_range(z, VIEWS[k], 0)
-    assert (task.corruptions[1].low, task.corruptions[1].high) == (0.2, 0.8)
-    # rows that decide when to stop are seen as the training rows are
+        np.testing.assert_allclose(view.samples, z, atol=1e-5)
+        assert (view.noise.low, view.noise.high) == noise_range(z, VIEWS[k], 0)
+    assert (objective.views[1].noise.low, objective.views[1].noise.high) == (0.2, 0.8)
+    # samples that decide when to stop are seen as the training samples are
     centre, scale = column_scale(x, np.ones(120), "standard")
     within = np.abs((held_out - centre) / scale) < 5.0
     np.testing.assert_allclose(
-        task.validation[0].numpy()[within], ((held_out - centre) / scale)[within], atol=1e-5
+        objective.validation[0].numpy()[within], ((held_out - centre) / scale)[within], atol=1e-5
     )
 
 
 def test_training_goes_on_from_where_it_is_told_to_start():
-    x = make_rows()
+    x = make_samples()
     start, _ = train(x, max_epochs=5)
     kept = {name: array.copy() for name, array in start.items()}
     onwards, _ = train(x, start=start, seed=9, **STILL)
@@ -160,31 +162,140 @@ def test_training_goes_on_from_where_it_is_told_to_start():
         np.testing.assert_allclose(onwards[name], array, rtol=1e-4, atol=1e-5)
 
 
-def test_coordinates_follow_the_rows_wherever_training_starts():
-    start, _ = train(make_rows())
-    x = 10.0 + 3.0 * make_rows(seed=1)
+def test_coordinates_follow_the_samples_wherever_training_starts():
+    start, _ = train(make_samples())
+    x = 10.0 + 3.0 * make_samples(seed=1)
     weights, _ = train(x, start=start)
     np.testing.assert_allclose(weights["coordinates.0.centre"], x.mean(axis=0))
     np.testing.assert_allclose(weights["coordinates.0.scale"], x.std(axis=0))
 
 
 def test_training_lowers_the_loss_and_its_history_is_kept():
-    held_out = make_rows(40, seed=1)
-    _, history = train(make_rows(), held_out=held_out, max_epochs=15, early_stopping=False)
+    held_out = make_samples(40, seed=1)
+    _, history = train(make_samples(), held_out=held_out, max_epochs=15, early_stopping=False)
     assert len(history["train_loss"]) == len(history["valid_loss"]) == 15
     assert history["train_loss"][-1] < history["train_loss"][0]
     assert history["valid_loss"][-1] < history["valid_loss"][0]
 
 
 def test_one_seed_gives_one_result():
-    x = make_rows()
+    x = make_samples()
     (first, _), (second, _), (other, _) = (train(x, seed=seed) for seed in (1, 1, 2))
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])
     assert not np.allclose(first["members.0.weights.0"], other["members.0.weights.0"])
 
 
-@pytest.mark.parametrize("n_rows", [1, 2, 3])
-def test_hardly_any_rows_are_enough(n_rows):
-    weights, _ = train(make_rows(n_rows))
+@pytest.mark.parametrize("n_samples", [1, 2, 3])
+def test_hardly_any_samples_are_enough(n_samples):
+    weights, _ = train(make_samples(n_samples))
     assert all(np.isfinite(array).all() for array in weights.values())
+
+
+# Modalities that train together
+
+STACK_VIEWS = (VIEWS_BY_NAME["fine"], VIEWS_BY_NAME["coarse"])
+CONFIG = EnergyConfig(
+    Architecture((8, 6), "tanh", (5.0, 3.0), (4, 0)),
+    STACK_VIEWS,
+    TrainingConfig(batch_size=32, learning_rate=0.01, max_epochs=5, n_iter_no_change=3),
+    CPU,
+)
+WIDTHS = (3, 2, 8, 3)
+
+
+def make_task(i, n_samples=110, **changes):
+    rng = np.random.RandomState(i)
+    x = rng.normal(size=(n_samples, 1)) + rng.normal(size=(n_samples, WIDTHS[i]))
+    weight = rng.uniform(0.5, 1.5, size=n_samples)
+    task = EnergyTask(f"m{i}", x, weight / weight.mean(), None, CONFIG, i)
+    return replace(task, **changes)
+
+
+def change_training(**changes):
+    return replace(CONFIG, training=replace(CONFIG.training, **changes))
+
+
+@pytest.fixture
+def stacks(monkeypatch):
+    """Sizes of what was trained together."""
+    sizes, train = [], training._train_group
+
+    def record(tasks):
+        sizes.append(len(tasks))
+        return train(tasks)
+
+    monkeypatch.setattr(training, "_train_group", record)
+    return sizes
+
+
+def assert_same(outcomes, others):
+    for (weights, history), (other_weights, other_history) in zip(outcomes, others, strict=True):
+        assert weights.keys() == other_weights.keys()
+        for name, values in weights.items():
+            assert values.shape == other_weights[name].shape
+            np.testing.assert_allclose(values, other_weights[name], atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(history["train_loss"], other_history["train_loss"], rtol=1e-5)
+
+
+def test_each_energy_is_what_it_would_be_by_itself(stacks):
+    tasks = [make_task(i) for i in range(4)]
+    together = train_energies(tasks)
+    assert stacks == [4]
+    assert_same(together, [train_energies([task])[0] for task in tasks])
+
+
+def test_energies_go_on_together_from_where_they_were(stacks):
+    tasks = [make_task(i) for i in range(3)]
+    first = train_energies(tasks)
+    tasks = [replace(task, start=weights) for task, (weights, _) in zip(tasks, first, strict=True)]
+    together = train_energies(tasks)
+    assert stacks == [3, 3]
+    assert_same(together, [train_energies([task])[0] for task in tasks])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"config": replace(CONFIG, architecture=Architecture((7, 6), *CONFIG.architecture[1:]))},
+        {"config": change_training(learning_rate=0.02)},
+        vars(make_task(1, n_samples=100)),
+    ],
+    ids=["architecture", "training", "samples"],
+)
+def test_what_is_of_another_shape_trains_apart_and_comes_back_in_its_place(stacks, odd):
+    tasks = [make_task(0), make_task(1, **odd), make_task(3)]
+    together = train_energies(tasks)
+    assert sorted(stacks) == [1, 2]
+    assert_same(together, [train_energies([task])[0] for task in tasks])
+
+
+def test_each_energy_stops_by_itself(stacks):
+    config = change_training(early_stopping=True, max_epochs=30)
+    tasks = [make_task(i, config=config, held_out=make_task(i).x[:20]) for i in range(3)]
+    lengths = {len(history["valid_loss"]) for _, history in train_energies(tasks)}
+    assert stacks == [1, 1, 1]
+    assert len(lengths) > 1
+
+
+def test_large_tables_and_many_modalities_go_in_parts(stacks, monkeypatch):
+    tasks = [make_task(i % 4, seed=i) for i in range(5)]
+    whole = train_energies(tasks)
+    monkeypatch.setattr(batches, "_MOST_STACKED", 2)
+    assert_same(train_energies(tasks), whole)
+    monkeypatch.setattr(batches, "_MOST_STACKED_NUMBERS", 2000)
+    assert_same(train_energies(tasks), whole)
+    assert stacks == [5, 2, 2, 1, 2, 2, 1]
+    monkeypatch.setattr(batches, "_MOST_STACKED_NUMBERS", 10)
+    assert_same(train_energies(tasks), whole)
+    assert stacks[-5:] == [1] * 5
+
+
+def test_an_energy_of_a_stack_that_diverges_is_told():
+    tasks = [make_task(i) for i in range(3)]
+    wild = replace(tasks[1], x=tasks[1].x * np.where(np.arange(110) < 2, 1e300, 1.0)[:, None])
+    config = change_training(learning_rate=1e6)
+    for task in (tasks[1], wild):
+        bad = [replace(t, config=config) for t in (tasks[0], task, tasks[2])]
+        with pytest.raises(ValueError, match="Training diverged: the loss was .* after epoch"):
+            train_energies(bad)

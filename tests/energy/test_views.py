@@ -23,7 +23,7 @@ def test_a_view_of_nothing_but_noise_is_the_autoencoder_of_the_thesis():
     ("n_prototypes", "n_samples", "expected"),
     [("auto", 9, 0), ("auto", 100, 10), ("auto", 100_000, 128), (0, 100, 0), (7, 2, 7)],
 )
-def test_automatic_prototypes_are_one_in_ten_rows(n_prototypes, n_samples, expected):
+def test_automatic_prototypes_are_one_in_ten_samples(n_prototypes, n_samples, expected):
     assert EnergyView("auto", n_prototypes=n_prototypes).count_prototypes(n_samples) == expected
 
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_emma.engine.objective import Task
+from sklearn_emma.engine.objective import Objective, TrainingConfig
 from sklearn_emma.engine.progress import progress_callbacks
-from sklearn_emma.engine.trainer import EpochNet
+from sklearn_emma.engine.trainer import Trainer
 
 
-class Constant(Task):
+class Constant(Objective):
     n_samples = 4
-    ignorant_loss = 1.0
+    baseline_loss = 1.0
 
     def __init__(self, valid=False):
         super().__init__(torch.Generator().manual_seed(0))
@@ -32,11 +32,9 @@ class Constant(Task):
 
 
 def train(verbose, max_epochs=20, valid=False):
+    config = TrainingConfig(batch_size=4, learning_rate=0.01, max_epochs=max_epochs)
     callbacks = progress_callbacks(verbose, "energy of radar", max_epochs)
-    net = EpochNet(
-        Constant(valid), batch_size=4, lr=0.01, max_epochs=max_epochs, callbacks=callbacks
-    )
-    net.train()
+    Trainer(Constant(valid), config, callbacks).train()
 
 
 @pytest.mark.parametrize("verbose", [0, False])

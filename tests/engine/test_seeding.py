@@ -19,3 +19,11 @@ def test_generators_of_one_seed_agree_and_the_global_one_is_untouched():
     first, second = (torch.rand(5, generator=make_generator(9)) for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_streams_of_a_seed_are_independent():
+    first, second = (torch.rand(5, generator=make_generator(9, stream=k)) for k in (0, 1))
+    assert torch.equal(first, torch.rand(5, generator=make_generator(9)))
+    assert not torch.equal(first, second)
+    # nor is one the first of another seed
+    assert not torch.equal(second, torch.rand(5, generator=make_generator(10)))

@@ -6,24 +6,24 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_emma.engine.objective import Task
-from sklearn_emma.engine.trainer import EpochNet
+from sklearn_emma.engine.objective import Objective, TrainingConfig
+from sklearn_emma.engine.trainer import Trainer
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-class Line(Task):
+class Line(Objective):
     """Fit y = 2 x with noise drawn every epoch; validation losses may be scripted."""
 
-    def __init__(self, seed=0, n_rows=64, valid=None):
+    def __init__(self, seed=0, n_samples=64, valid=None):
         super().__init__(generator(seed))
         self.slope = nn.Parameter(torch.zeros(()))
-        self.x = torch.randn(n_rows, generator=generator(7))
+        self.x = torch.randn(n_samples, generator=generator(7))
         self.valid = valid
-        self.n_samples = n_rows
-        self.ignorant_loss = float((4 * self.x**2).mean())
+        self.n_samples = n_samples
+        self.baseline_loss = float((4 * self.x**2).mean())
         self.n_steps = 0
         self.slopes = []
 
@@ -45,29 +45,29 @@ class Line(Task):
     def after_step(self):
         self.n_steps += 1
 
-    def state_of_interest(self):
+    def monitored(self):
         return {"slope": float(self.slope)}
 
 
-def train(task, **kwargs):
-    settings = {"batch_size": 16, "lr": 0.1, "max_epochs": 20, **kwargs}
-    return EpochNet(task, **settings).train()
+def train(objective, callbacks=None, **changes):
+    settings = {"batch_size": 16, "learning_rate": 0.1, "max_epochs": 20, **changes}
+    return Trainer(objective, TrainingConfig(**settings), callbacks).train()
 
 
 def test_training_finds_the_minimum_and_tells_its_history():
-    task = Line()
-    history = train(task)
-    assert task.slope.item() == pytest.approx(2.0, abs=0.05)
+    objective = Line()
+    history = train(objective)
+    assert objective.slope.item() == pytest.approx(2.0, abs=0.05)
     assert sorted(history) == ["slope", "train_loss"]
     assert all(isinstance(values, np.ndarray) and len(values) == 20 for values in history.values())
     assert history["train_loss"][-1] < 0.02 < history["train_loss"][0]
-    assert history["slope"][-1] == task.slope.item()
-    assert task.n_steps == 20 * 4
+    assert history["slope"][-1] == objective.slope.item()
+    assert objective.n_steps == 20 * 4
 
 
 def test_same_generator_same_result():
     first, second, other = Line(1), Line(1), Line(2)
-    histories = [train(task) for task in (first, second, other)]
+    histories = [train(objective) for objective in (first, second, other)]
     np.testing.assert_array_equal(histories[0]["train_loss"], histories[1]["train_loss"])
     assert first.slope.item() == second.slope.item() != other.slope.item()
 
@@ -87,25 +87,25 @@ def test_any_number_of_steps_makes_a_cycle(max_epochs):
         def on_epoch_end(self, net, **kwargs):
             rates.append(net.optimizer_.param_groups[0]["lr"])
 
-    task = Line(n_rows=8)
-    train(task, max_epochs=max_epochs, callbacks=[("rates", Rates())], lr=0.1)
-    assert task.n_steps == max_epochs
+    objective = Line(n_samples=8)
+    train(objective, max_epochs=max_epochs, callbacks=[("rates", Rates())])
+    assert objective.n_steps == max_epochs
     assert all(0 < rate <= 0.1 + 1e-12 for rate in rates)
 
 
 def test_early_stopping_goes_back_to_the_best_epoch():
     valid = [5.0, 4.0, 1.0, 2.0, 1.5, 3.0] + [0.0] * 20
-    task = Line(valid=valid)
-    history = train(task, early_stopping=True, n_iter_no_change=3)
+    objective = Line(valid=valid)
+    history = train(objective, early_stopping=True, n_iter_no_change=3)
     np.testing.assert_array_equal(history["valid_loss"], valid[:6])
-    assert task.slope.item() == task.slopes[2]
-    assert task.slopes[2] != task.slopes[5]
+    assert objective.slope.item() == objective.slopes[2]
+    assert objective.slopes[2] != objective.slopes[5]
 
 
 def test_early_stopping_goes_back_even_when_the_epochs_run_out():
-    task = Line(valid=[3.0, 1.0, 2.0])
-    train(task, early_stopping=True, max_epochs=3)
-    assert task.slope.item() == task.slopes[1]
+    objective = Line(valid=[3.0, 1.0, 2.0])
+    train(objective, early_stopping=True, max_epochs=3)
+    assert objective.slope.item() == objective.slopes[1]
 
 
 def test_tolerance_is_relative_to_the_best_loss():
@@ -119,10 +119,10 @@ def test_tolerance_is_relative_to_the_best_loss():
 
 
 def test_without_early_stopping_the_last_epoch_counts():
-    task = Line(valid=[1.0, 2.0, 3.0, 4.0])
-    history = train(task, max_epochs=4, n_iter_no_change=1)
+    objective = Line(valid=[1.0, 2.0, 3.0, 4.0])
+    history = train(objective, max_epochs=4, n_iter_no_change=1)
     assert len(history["valid_loss"]) == 4
-    assert task.slope.item() == task.slopes[-1]
+    assert objective.slope.item() == objective.slopes[-1]
 
 
 class Grouped(Line):
@@ -140,10 +140,10 @@ class Grouped(Line):
         ]
 
 
-def test_weight_decay_acts_where_the_task_lets_it():
-    task = Grouped()
-    train(task, weight_decay=0.5, max_epochs=5)
-    decayed, spared = (parameter.item() for parameter in task.idle)
+def test_weight_decay_acts_where_the_objective_lets_it():
+    objective = Grouped()
+    train(objective, weight_decay=0.5, max_epochs=5)
+    decayed, spared = (parameter.item() for parameter in objective.idle)
     assert decayed < 0.9
     assert spared == 1.0
 
@@ -164,9 +164,9 @@ def test_a_loss_that_is_not_finite_is_divergence(factor):
 
 
 def test_a_loss_that_ends_finite_but_hopeless_is_divergence():
-    task = Diverging(1.3)
+    objective = Diverging(1.3)
     with pytest.raises(ValueError, match="Training diverged.*which was 0.1"):
-        train(task, max_epochs=20)
+        train(objective, max_epochs=20)
     # a loss bad at the start only is none
     train(Diverging(0.5), max_epochs=5)
 

@@ -1,4 +1,4 @@
-"""What training makes of the log ratios: mutual information, and who does not belong to the row."""
+"""The training of the cross-modal energy: its loss, and what the log ratios become."""
 
 import math
 
@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sklearn_emma.datasets import make_multimodal_classification
-from sklearn_emma.gate.cross_modal import Contrast, block_size, in_company, train_cross_modal
-from sklearn_emma.nn import CrossModalEnergy, noise_contrastive_loss
+from sklearn_emma.gate.cross_modal import Contrast, add_cross_modal_energy, train_cross_modal
+from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, noise_contrastive_loss
 
 CORRELATION = 0.8
 
@@ -46,7 +46,7 @@ def agree(learned, expected):
     return np.corrcoef(learned, expected)[0, 1] > 0.95 and error < 0.3
 
 
-def make_task(n_samples=200, seed=0):
+def make_objective(n_samples=200, seed=0):
     g = generator(7)
     modalities = [torch.randn(n_samples, d, generator=g) for d in (2, 1, 3)]
     weight = torch.rand(n_samples, generator=g) + 0.5
@@ -54,47 +54,49 @@ def make_task(n_samples=200, seed=0):
     return Contrast(energy, modalities, weight, generator(seed))
 
 
-# --- the task ---
+# --- the objective ---
 
 
-def test_rows_are_shown_with_fresh_noise_of_up_to_half_a_deviation():
-    task = make_task(20_000)
-    (weight, *first), (_, *second) = task.epoch_data(), task.epoch_data()
-    assert weight is task.weight
-    for x, a, b in zip(task.modalities, first, second, strict=True):
+def test_samples_get_fresh_noise_of_up_to_half_a_deviation():
+    objective = make_objective(20_000)
+    (weight, *first), (_, *second) = objective.epoch_data(), objective.epoch_data()
+    assert weight is objective.weight
+    for x, a, b in zip(objective.modalities, first, second, strict=True):
         assert not torch.equal(a, b)
         # the mean square of sigma, which is uniform
         assert (a - x).square().mean() == pytest.approx(0.5**2 / 3, rel=0.05)
-    # a row is noisy in all its modalities
-    size = torch.stack([(a - x).abs().mean(1) for a, x in zip(first, task.modalities, strict=True)])
+    # a sample is noisy in all its modalities
+    size = torch.stack(
+        [(a - x).abs().mean(1) for a, x in zip(first, objective.modalities, strict=True)]
+    )
     assert (np.corrcoef(size) > 0.1).all()
 
 
 def test_every_modality_is_shuffled_by_itself():
-    order = make_task()._shuffle(torch.zeros(200, 3, 4))
+    order = make_objective()._shuffle(torch.zeros(200, 3, 4))
     assert torch.equal(order.sort(0).values, torch.arange(200).unsqueeze(1).expand(-1, 3))
     for i, j in ((0, 1), (1, 2), (0, 2)):
         assert (order[:, i] == order[:, j]).sum() < 10
 
 
-def test_the_loss_is_that_of_rows_against_shuffled_ones():
-    task = make_task()
-    weight, *modalities = task.epoch_data()
+def test_the_loss_is_that_of_samples_against_shuffled_ones():
+    objective = make_objective()
+    weight, *modalities = objective.epoch_data()
     drawn = generator()
-    drawn.set_state(task.generator.get_state())
-    loss = task.loss(weight, *modalities)
-    energy = task.cross_modal
+    drawn.set_state(objective.generator.get_state())
+    loss = objective.loss(weight, *modalities)
+    energy = objective.cross_modal
     ratios, weights = [], []
     for _ in range(2):
         order = torch.rand(200, 3, generator=drawn).argsort(0)
-        donors = [x[rows] for x, rows in zip(modalities, order.T, strict=True)]
+        donors = [x[index] for x, index in zip(modalities, order.T, strict=True)]
         ratios.append(energy.log_ratios(donors))
         weights.append(weight[order])
     together = energy.log_ratios(modalities)
     expected = noise_contrastive_loss(together, torch.cat(ratios), weight, torch.cat(weights))
     torch.testing.assert_close(loss, expected)
-    assert task.validation_loss() is None
-    assert task.ignorant_loss == pytest.approx(2 * math.log(2))
+    assert objective.validation_loss() is None
+    assert objective.baseline_loss == pytest.approx(2 * math.log(2))
 
 
 # --- what it learns ---
@@ -116,7 +118,7 @@ def test_log_ratios_become_the_mutual_information(gaussians):
     )
 
 
-def test_weighted_rows_are_rows_of_another_table():
+def test_weights_change_the_distribution_that_is_learned():
     # weighted by exp(x), the Gaussians are the same around another mean
     x, y = correlated(4000, seed=0)
     weight = x.flatten().exp()
@@ -128,18 +130,18 @@ def test_weighted_rows_are_rows_of_another_table():
 
 
 def test_the_same_generators_give_the_same_energy(gaussians):
-    rows = correlated(100, seed=1)
+    samples = correlated(100, seed=1)
     again, other = train(correlated(2000, seed=0)), train(correlated(2000, seed=0), seed=1)
-    assert torch.equal(again.log_ratios(rows), gaussians.log_ratios(rows))
-    assert not torch.allclose(other.log_ratios(rows), gaussians.log_ratios(rows))
+    assert torch.equal(again.log_ratios(samples), gaussians.log_ratios(samples))
+    assert not torch.allclose(other.log_ratios(samples), gaussians.log_ratios(samples))
 
 
-def test_training_ends_with_constants_and_a_bound(gaussians):
+def test_a_trained_energy_has_no_gradients_and_a_bound(gaussians):
     assert not any(parameter.requires_grad for parameter in gaussians.parameters())
     assert gaussians.bound == pytest.approx(math.log(2000))
 
 
-def test_modalities_that_have_nothing_to_do_with_each_other_say_nothing():
+def test_independent_modalities_do_not_disagree():
     g = generator()
     tables = [[torch.randn(n, 2, generator=g) for _ in range(4)] for n in (2000, 500)]
     cross_modal = train(tables[0])
@@ -149,7 +151,7 @@ def test_modalities_that_have_nothing_to_do_with_each_other_say_nothing():
 
 @pytest.fixture(scope="module")
 def table():
-    """Four modalities that have much in common: rows to learn from, rows to test, and an energy."""
+    """Four modalities that have much in common: test samples, and an energy trained on others."""
     X, _ = make_multimodal_classification(
         3000,
         n_modalities=4,
@@ -162,40 +164,43 @@ def table():
         as_frame=False,
     )
     X = torch.tensor((X - X.mean(0)) / X.std(0), dtype=torch.float32)
-    train_rows, test_rows = (
+    train_samples, test_samples = (
         [x[part] for x in X.split(4, 1)] for part in (slice(2000), slice(2000, None))
     )
-    return test_rows, train(train_rows)
+    return test_samples, train(train_samples)
 
 
 @pytest.mark.parametrize("i", range(4))
-def test_who_comes_from_another_row_disagrees_most(table, i):
-    rows, cross_modal = table
-    intact = cross_modal.disagreement(rows, torch.ones(1000, 4))
-    swapped = [x.roll(1, 0) if j == i else x for j, x in enumerate(rows)]
+def test_a_modality_of_another_sample_disagrees_most(table, i):
+    modalities, cross_modal = table
+    clean = cross_modal.disagreement(modalities, torch.ones(1000, 4))
+    swapped = [x.roll(1, 0) if j == i else x for j, x in enumerate(modalities)]
     disagreement = cross_modal.disagreement(swapped, torch.ones(1000, 4))
     assert (disagreement.argmax(1) == i).float().mean() > 0.85
-    assert disagreement[:, i].mean() > intact[:, i].mean() + 2
+    assert disagreement[:, i].mean() > clean[:, i].mean() + 2
 
 
-# --- many rows ---
+# --- many samples ---
 
 
 def test_blocks_give_what_the_whole_gives(table, monkeypatch):
-    rows, cross_modal = table
-    rows = [rows[0].roll(1, 0), *rows[1:]]
+    modalities, cross_modal = table
+    modalities = [modalities[0].roll(1, 0), *modalities[1:]]
     potential = torch.rand(1000, 4, generator=generator())
     potential[3, 1] = math.inf
-    constants = torch.full((4,), 0.3), torch.tensor([0.5, 1.0, 2.0, 1.0])
-    whole = cross_modal(rows, potential, *constants)
-    monkeypatch.setattr("sklearn_emma.gate.cross_modal._BLOCK", 77)
-    blocks = in_company(cross_modal, rows, potential, *constants)
+    gate = EnergyAttention(4, generator=generator())
+    gate.potential_min.fill_(0.3)
+    gate.potential_scale.copy_(torch.tensor([0.5, 1.0, 2.0, 1.0]))
+    whole = cross_modal(modalities, potential, gate.potential_min, gate.potential_scale)
+    monkeypatch.setattr("sklearn_emma.gate.cross_modal.pair_block", lambda n_modalities: 77)
+    blocks = add_cross_modal_energy(cross_modal, modalities, potential, gate)
     torch.testing.assert_close(blocks, whole)
     assert blocks[3, 1] == math.inf
     assert (blocks > potential).any()
 
 
-def test_the_more_pairs_of_modalities_the_fewer_rows_in_a_block():
-    assert block_size(2) == block_size(32)
-    assert block_size(128) * 128**2 == block_size(64) * 64**2
-    assert block_size(10_000) == 1
+def test_no_cross_modal_energy_adds_nothing():
+    potential = torch.rand(10, 2, generator=generator())
+    modalities = [torch.zeros(10, 2), torch.zeros(10, 1)]
+    gate = EnergyAttention(2, generator=generator())
+    assert add_cross_modal_energy(None, modalities, potential, gate) is potential

@@ -1,15 +1,16 @@
-"""The choice of the penalty on weights."""
+"""The choice of the L2 regularization."""
 
 import copy
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from sklearn_emma._training import penalty
 
-from sklearn_emma.gate.failures import Rows
-from sklearn_emma.gate.l2_selection import PenaltyTask, choose_penalty
+from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.gate import l2_selection
+from sklearn_emma.gate.l2_selection import PenaltyObjective, select_l2
 from sklearn_emma.gate.prediction_loss import ClassLoss, ValueLoss
+from sklearn_emma.gate.samples import Samples
 from sklearn_emma.nn import FusionNetwork
 
 N = 60
@@ -23,12 +24,12 @@ def make_network(widths, n_outputs=2):
     return FusionNetwork(widths, n_outputs, (8, 5), (7,), generator(1))
 
 
-def make_rows(n=N, widths=(3,), noise=0.0):
+def make_samples(n=N, widths=(3,), noise=0.0):
     """Two classes, told apart by the first column; noise is the rate of wrong labels."""
     modalities = [torch.randn(n, d, generator=generator(d)) for d in widths]
     target = (modalities[0][:, 0] > 0).long()
     wrong = torch.rand(n, generator=generator(9)) < noise
-    return Rows(modalities, None, torch.where(wrong, 1 - target, target), torch.ones(n))
+    return Samples(modalities, torch.where(wrong, 1 - target, target), torch.ones(n))
 
 
 TARGETS = {
@@ -38,123 +39,130 @@ TARGETS = {
 }
 
 
-def make_task(kind="classes", widths=(3, 2)):
-    """Return a task whose copies differ, and its rows: some lack a modality."""
-    rows = make_rows(widths=widths)
-    criterion, n_outputs = TARGETS[kind]
-    target = rows.target
+def make_objective(kind="classes", widths=(3, 2)):
+    """Return an objective whose copies differ, and which modalities its subsets keep."""
+    samples = make_samples(widths=widths)
+    prediction_loss, n_outputs = TARGETS[kind]
+    target = samples.target
     if kind != "classes":
         n_targets = 1 if kind == "quantiles" else n_outputs
         target = torch.randn(N, n_targets, generator=generator(4))
     present = torch.rand(N, len(widths), generator=generator(5)) > 0.2
     weight = torch.rand(N, generator=generator(6)) + 0.5
-    tensors = [present, target, weight, *rows.modalities]
-    task = PenaltyTask(make_network(widths, n_outputs), criterion, tensors, generator())
+    tensors = [present, target, weight, *samples.modalities]
+    objective = PenaltyObjective(
+        make_network(widths, n_outputs), prediction_loss, tensors, generator()
+    )
     with torch.no_grad():  # each copy its own, as after a few steps
-        for parameter in task.network.parameters():
+        for parameter in objective.network.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=generator(2))
     kept = torch.arange(N).unsqueeze(1) % 2 == torch.arange(len(widths)) % 2
-    task._part = lambda present: kept[: len(present)]
-    return task, kept
+    objective._subset = lambda present: kept[: len(present)]
+    return objective, kept
 
 
-def single(task, place, widths=(3, 2), n_outputs=2):
+def single(objective, place, widths=(3, 2), n_outputs=2):
     """One of the copies, as a network of its own."""
     network = make_network(widths, n_outputs)
-    stacked = dict(task.network.named_parameters())
+    stacked = dict(objective.network.named_parameters())
     network.load_state_dict({name: p[place].detach() for name, p in stacked.items()})
     return network
 
 
-def losses(task, network, place, kept, of):
-    """Losses of one copy on whole rows and on parts, by hand, summed over rows that it sees."""
-    fold, present, target, weight, *modalities = task.rows
-    which = of(fold, task.left_out[place])
-    rows = [x[which] for x in modalities]
+def losses(objective, network, place, kept, of):
+    """Losses of one copy by hand: on whole samples, and on subsets of their modalities."""
+    fold, present, target, weight, *modalities = objective.samples
+    which = of(fold, objective.left_out[place])
+    seen = [x[which] for x in modalities]
     for attention in (present, present & kept):
-        output = network(rows, attention[which].float())
-        yield task.criterion(output, target[which], weight[which]) * which.sum()
+        output = network(seen, attention[which].float())
+        yield objective.prediction_loss(output, target[which], weight[which]) * which.sum()
 
 
 def choose(
-    rows, widths, criterion=None, n_outputs=2, seed=0, network=None, held_out=None, **parameters
+    samples,
+    widths,
+    prediction_loss=None,
+    n_outputs=2,
+    seed=0,
+    network=None,
+    held_out=None,
+    learning_rate=0.01,
+    max_epochs=20,
 ):
-    parameters = {"learning_rate": 0.01, "batch_size": 32, "max_epochs": 20} | parameters
-    fills = [torch.zeros(d) for d in widths]
-    return choose_penalty(
+    return select_l2(
         network or make_network(widths, n_outputs),
-        criterion or ClassLoss(),
-        rows,
-        held_out,
-        fills,
-        **parameters,
-        verbose=0,
-        generator=generator(seed),
+        prediction_loss or ClassLoss(),
+        (samples, held_out),
+        [torch.zeros(d) for d in widths],
+        32,
+        TrainingConfig(32, learning_rate, max_epochs),
+        generator(seed),
     )
 
 
 @pytest.mark.parametrize("kind", TARGETS)
 def test_the_loss_is_that_of_every_copy_by_itself(kind):
-    task, kept = make_task(kind)
-    assert sorted(task.rows[0].bincount()) == [N // 3] * 3
+    objective, kept = make_objective(kind)
+    assert sorted(objective.samples[0].bincount()) == [N // 3] * 3
     expected = 0.0
-    for place, strength in enumerate(task.strength):
-        network = single(task, place, n_outputs=TARGETS[kind][1])
-        whole, part = losses(task, network, place, kept, torch.ne)
-        expected += (whole + 2.0 * part) / (N * 2 / 3)
+    for place, strength in enumerate(objective.strength):
+        network = single(objective, place, n_outputs=TARGETS[kind][1])
+        whole, subset = losses(objective, network, place, kept, torch.ne)
+        expected += (whole + 2.0 * subset) / (N * 2 / 3)
         weights = [*network.encoders.stacks[0].weights, *network.linear.stacks[0].weights]
         weights += list(network.head.weights)
         expected += 0.5 * strength * sum(w.square().sum() for w in weights)
-    torch.testing.assert_close(task.loss(*task.rows), expected)
+    torch.testing.assert_close(objective.loss(*objective.samples), expected)
 
 
 @pytest.mark.parametrize("kind", TARGETS)
-def test_rows_not_seen_decide(kind):
-    task, kept = make_task(kind)
-    weight = task.rows[3]
-    mean = torch.zeros(len(task.strength))
+def test_samples_left_out_decide(kind):
+    objective, kept = make_objective(kind)
+    weight = objective.samples[3]
+    mean = torch.zeros(len(objective.strength))
     for place in range(len(mean)):
-        network = single(task, place, n_outputs=TARGETS[kind][1])
-        whole, part = losses(task, network, place, kept, torch.eq)
-        mean[place] = (whole + 2.0 * part).detach() / 3.0
+        network = single(objective, place, n_outputs=TARGETS[kind][1])
+        whole, subset = losses(objective, network, place, kept, torch.eq)
+        mean[place] = (whole + 2.0 * subset).detach() / 3.0
     mean = mean.view(-1, 3).sum(1) / weight.sum()
-    expected = task.criterion.log_likelihood(mean, float(weight.sum()))
-    torch.testing.assert_close(task.log_likelihoods(N), expected)
+    expected = objective.prediction_loss.log_likelihood(mean, float(weight.sum()))
+    torch.testing.assert_close(objective.log_likelihoods(N), expected)
 
 
-def test_one_modality_has_no_parts():
-    task, _ = make_task(widths=(3,))
-    task._part = None
-    task.loss(*task.rows).backward()
-    assert torch.isfinite(task.log_likelihoods(17)).all()
+def test_one_modality_has_no_subsets():
+    objective, _ = make_objective(widths=(3,))
+    objective._subset = None
+    objective.loss(*objective.samples).backward()
+    assert torch.isfinite(objective.log_likelihoods(17)).all()
 
 
-def test_what_is_not_seen_teaches_nothing():
-    task, _ = make_task()
-    fold, present, target, *rest = task.rows
+def test_samples_left_out_are_not_learned_from():
+    objective, _ = make_objective()
+    fold, present, target, *rest = objective.samples
     place = 1
-    unseen = fold == task.left_out[place]
+    unseen = fold == objective.left_out[place]
     gradients = []
     for labels in (target, torch.where(unseen, 1 - target, target)):
-        task.zero_grad()
-        task.loss(fold, present, labels, *rest).backward()
-        gradients.append(task.network.head.weights[0].grad.clone())
+        objective.zero_grad()
+        objective.loss(fold, present, labels, *rest).backward()
+        gradients.append(objective.network.head.weights[0].grad.clone())
     torch.testing.assert_close(gradients[0][place], gradients[1][place])
     assert not torch.allclose(gradients[0][0], gradients[1][0])
 
 
-def test_folds_are_alike():
+def test_folds_have_similar_targets():
     target = torch.tensor([0] * 30 + [1] * 6)
-    fold = penalty._folds(target, generator())
+    fold = l2_selection._folds(target, generator())
     assert fold[:30].bincount().tolist() == [10, 10, 10]
     assert fold[30:].bincount().tolist() == [2, 2, 2]
 
 
-def test_noise_asks_for_a_stronger_penalty():
-    clear = choose(make_rows(300, (6,)), (6,))
-    noisy = choose(make_rows(300, (6,), noise=0.5), (6,))
+def test_noisy_labels_get_a_stronger_penalty():
+    clear = choose(make_samples(300, (6,)), (6,))
+    noisy = choose(make_samples(300, (6,), noise=0.5), (6,))
     assert noisy > 1.5 * clear
-    least, most = 300 * min(penalty._STRENGTHS), 300 * max(penalty._STRENGTHS)
+    least, most = 300 * min(l2_selection._STRENGTHS), 300 * max(l2_selection._STRENGTHS)
     assert least <= clear < noisy <= most
 
 
@@ -166,77 +174,68 @@ def test_values_have_a_penalty_too(loss, unit):
     noise = torch.randn(400, 1, generator=generator(5))
     signal, nothing = x[:, :1] * x[:, 1:2], noise
     chosen = [
-        choose(Rows([x], None, unit * y, torch.ones(400)), (6,), ValueLoss(loss), 1, max_epochs=40)
+        choose(Samples([x], unit * y, torch.ones(400)), (6,), ValueLoss(loss), 1, max_epochs=40)
         for y in (signal, nothing)
     ]
     assert chosen[1] > 1.3 * chosen[0]
 
 
-def test_likelihoods_do_not_depend_on_the_unit_of_errors():
-    means = torch.tensor([1.0, 1.1])
-    for loss, power in (("squared_error", 0.5), ("absolute_error", 1.0)):
-        one, small = (ValueLoss(loss).log_likelihood(u * means, 50.0) for u in (1.0, 1e-4))
-        torch.testing.assert_close(one.diff(), small.diff(), rtol=1e-4, atol=1e-4)
-        assert one.diff().item() == pytest.approx(-50.0 * power * np.log(1.1), rel=1e-4)
-    assert ClassLoss().log_likelihood(means, 50.0).tolist() == pytest.approx([-50.0, -55.0])
+def test_of_few_samples_nothing_is_chosen():
+    assert choose(make_samples(20), (3,)) == pytest.approx(0.06)
 
 
-def test_few_rows_cannot_tell():
-    assert choose(make_rows(20), (3,)) == pytest.approx(0.06)
-
-
-def test_no_more_rows_than_needed_and_less_penalty_for_them(monkeypatch):
-    n, most = penalty._MAX_ROWS + 500, penalty._MAX_ROWS
-    rows, used = make_rows(n, (2,), noise=0.2), []
-    original = PenaltyTask.__init__
+def test_no_more_samples_than_needed_decide_and_many_get_a_weaker_penalty(monkeypatch):
+    n, most = l2_selection._MAX_SAMPLES + 500, l2_selection._MAX_SAMPLES
+    samples, used = make_samples(n, (2,), noise=0.2), []
+    original = PenaltyObjective.__init__
 
     def spy(self, *args):
         original(self, *args)
         used.append(self.n_samples)
-        assert len(self.left_out) < 3 * len(penalty._STRENGTHS)  # fewer folds are enough
+        assert len(self.left_out) < 3 * len(l2_selection._STRENGTHS)  # fewer folds are enough
 
-    monkeypatch.setattr(PenaltyTask, "__init__", spy)
-    strength = choose(rows, (2,), max_epochs=1)
+    monkeypatch.setattr(PenaltyObjective, "__init__", spy)
+    strength = choose(samples, (2,), max_epochs=1)
     assert used == [most]
     least, greatest = (s * n * (most / n) ** 2 for s in (0.001, 0.01))
     assert least <= strength <= greatest
 
 
-def test_only_rows_of_weight_that_are_not_held_out_decide():
-    rows = make_rows(200, (3,), noise=0.3)
+def test_only_samples_of_weight_that_are_not_held_out_decide():
+    samples = make_samples(200, (3,), noise=0.3)
     out = torch.arange(100, 200)
-    weight = rows.weight.clone()
+    weight = samples.weight.clone()
     weight[out] = 0.0
-    light = Rows(rows.modalities, None, rows.target, weight)
-    wrong = torch.where(torch.arange(200) >= 100, 1 - rows.target, rows.target)
-    shifted = Rows(rows.modalities, None, wrong, rows.weight)
+    light = replace(samples, weight=weight)
+    wrong = torch.where(torch.arange(200) >= 100, 1 - samples.target, samples.target)
+    shifted = replace(samples, target=wrong)
     chosen = choose(light, (3,))
     assert choose(shifted, (3,), held_out=out) == pytest.approx(chosen)
     assert choose(shifted, (3,)) != pytest.approx(chosen)
 
 
-def test_rare_rows_of_much_weight_and_large_networks_are_not_taken_for_divergence():
-    rows = make_rows(3000, (3,))
+def test_rare_samples_of_much_weight_and_large_networks_are_not_taken_for_divergence():
+    samples = make_samples(3000, (3,))
     weight = torch.full((3000,), 1e-9)
     weight[-2:] = 1500.0
-    assert choose(Rows(rows.modalities, None, rows.target, weight), (3,), seed=4) > 0.0
+    assert choose(replace(samples, weight=weight), (3,), seed=4) > 0.0
     x = [torch.randn(40, 3, generator=generator(i)) for i in range(12)]
     large = FusionNetwork([3] * 12, 1, (512, 512, 256), (256,), generator(1))
     y = torch.randn(40, 1, generator=generator(5))
-    loss, loud = ValueLoss("quantile", (0.5,)), Rows(x, None, y, torch.ones(40))
-    assert choose(loud, (3,) * 12, loss, network=large, max_epochs=2) > 0.0
+    loss, large_losses = ValueLoss("quantile", (0.5,)), Samples(x, y, torch.ones(40))
+    assert choose(large_losses, (3,) * 12, loss, network=large, max_epochs=2) > 0.0
 
 
 def test_gaps_are_filled_and_missing_modalities_shut():
-    rows = make_rows(90, (3, 2))
-    rows.modalities[0][:30] = torch.nan
-    rows.modalities[1][40:60, 0] = torch.nan
-    assert 0 < choose(rows, (3, 2)) < torch.inf
+    samples = make_samples(90, (3, 2))
+    samples.modalities[0][:30] = torch.nan
+    samples.modalities[1][40:60, 0] = torch.nan
+    assert 0 < choose(samples, (3, 2)) < torch.inf
 
 
-def test_same_generator_same_choice_and_nothing_else_is_touched():
-    rows = make_rows(90, (3, 2), noise=0.1)
-    before = copy.deepcopy(rows), torch.random.get_rng_state()
-    assert choose(rows, (3, 2)) == choose(rows, (3, 2)) != choose(rows, (3, 2), seed=1)
-    torch.testing.assert_close(rows.modalities, before[0].modalities)
+def test_the_same_generator_gives_the_same_choice_and_nothing_else_changes():
+    samples = make_samples(90, (3, 2), noise=0.1)
+    before = copy.deepcopy(samples), torch.random.get_rng_state()
+    assert choose(samples, (3, 2)) == choose(samples, (3, 2)) != choose(samples, (3, 2), seed=1)
+    torch.testing.assert_close(samples.modalities, before[0].modalities)
     assert torch.equal(torch.random.get_rng_state(), before[1])

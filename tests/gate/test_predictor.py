@@ -52,7 +52,7 @@ def make_instance():
 @pytest.mark.parametrize(
     "module", [make_instance(), Concat, linear], ids=["object", "class", "def"]
 )
-def test_a_network_of_ones_own(wide, quick, lose, module):
+def test_any_torch_network(wide, quick, lose, module):
     X, y, X_test, y_test = wide
     state = torch.get_rng_state()
     classifier = quick(module=module, max_epochs=20).fit(X, y)
@@ -61,12 +61,12 @@ def test_a_network_of_ones_own(wide, quick, lose, module):
     again = clone(classifier).fit(X, y)
     np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
     assert torch.equal(torch.get_rng_state(), state)
-    # prediction is no training: every row by itself, and the same every time
+    # prediction is no training: every sample by itself, and the same every time
     together = classifier.predict_proba(X_test)
     np.testing.assert_array_equal(classifier.predict_proba(X_test), together)
-    for rows in (slice(7, 8), slice(8, None)):
-        some = classifier.predict_proba(X_test.iloc[rows])
-        np.testing.assert_allclose(some, together[rows], rtol=1e-12)
+    for part in (slice(7, 8), slice(8, None)):
+        some = classifier.predict_proba(X_test.iloc[part])
+        np.testing.assert_allclose(some, together[part], rtol=1e-12)
 
 
 def test_an_instance_is_copied(table, quick):
@@ -107,10 +107,10 @@ def test_seeds_determine_networks_and_dropout(table, quick):
     np.testing.assert_array_equal(threads, serial)
 
 
-@pytest.mark.parametrize("n_rows", [33, 65])
-def test_batch_normalisation_never_meets_a_single_row(table, quick, n_rows):
+@pytest.mark.parametrize("n_samples", [33, 65])
+def test_batch_normalisation_never_gets_a_single_sample(table, quick, n_samples):
     X, y = table
-    classifier = quick(module=Concat, batch_size=32).fit(X[:n_rows], y[:n_rows])
+    classifier = quick(module=Concat, batch_size=32).fit(X[:n_samples], y[:n_samples])
     assert np.isfinite(classifier.predict_proba(X)).all()
 
 
@@ -121,7 +121,7 @@ def test_buffers_are_kept(table, quick):
     assert not np.allclose(weights["network.layers.1.running_mean"], 0)
 
 
-def test_warm_start_goes_on_with_a_network_of_ones_own(table, quick):
+def test_warm_start_goes_on_with_any_torch_network(table, quick):
     X, y = table
     classifier = quick(module=Concat, warm_start=True, max_epochs=30).fit(X, y)
     first, last = classifier.history_["train_loss"][[0, -1]]
@@ -145,7 +145,7 @@ def test_the_default_predictor():
 
 
 @pytest.mark.parametrize("module", [None, Concat])
-def test_initial_weights_are_the_seeds(module):
+def test_the_seed_determines_initial_weights(module):
     def weights(seed):
         return build_predictor(module, (4,), [2, 2], 2, seed).state_dict()
 
@@ -173,7 +173,7 @@ def test_the_check_leaves_the_network_as_it_is():
         check_predictor(predictor, [torch.ones(2, 3)] * 2, 2, "values of shape (n, k)")
 
 
-def test_seeded_layers_leave_no_trace():
+def test_seeded_layers_restore_the_generator():
     state = torch.get_rng_state()
     draws = []
     for seed in (0, 0, 1):
@@ -184,7 +184,7 @@ def test_seeded_layers_leave_no_trace():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_seeded_layers_leave_no_trace_of_an_error():
+def test_seeded_layers_restore_the_generator_after_an_error():
     state = torch.get_rng_state()
     with (
         pytest.raises(RuntimeError, match="shape"),

@@ -221,7 +221,7 @@ def test_missing_values_and_column_names_pass_through(table, quick):
         ({"max_risk": 2}, "'max_risk' parameter"),
         ({"reject_score": "entropy"}, "'reject_score' parameter"),
         ({"reject_score": "total_energy"}, "needs a classifier with total_energy, but Logistic"),
-        ({"estimator": LinearSVC()}, "needs a classifier with predict_proba, but LinearSVC has none"),
+        ({"estimator": LinearSVC()}, "with predict_proba, but LinearSVC has none"),
         ({"reject_score": lambda clf, X: 0.0}, r"expected shape \(\d+,\), got \(\)"),
         ({"reject_score": lambda clf, X: X[:, 0] * np.nan}, "NaN in 1500 sample"),
     ],

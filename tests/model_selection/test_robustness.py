@@ -68,7 +68,7 @@ def test_level_zero_is_what_cross_val_score_gives(samples):
 @pytest.mark.parametrize(
     ("corruption", "level"), [(Noise, 0), (Drift, 0), (NoiseSNR, np.inf), (Scaling, 1)]
 )
-def test_samples_are_left_alone_at_the_harmless_level_of_each_corruption(samples, corruption, level):
+def test_samples_are_left_alone_at_the_level_where_nothing_fails(samples, corruption, level):
     X, y = samples
     seen = []
     split = [(range(200), range(200, 300))]

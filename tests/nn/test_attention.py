@@ -49,7 +49,7 @@ def test_energies_equal_the_equations():
         potential_scale=torch.tensor([1.0, 0.5, 2.0, 3.0], dtype=torch.float64),
     )
     x = potentials(10)
-    modal, shared = zip(*(direct_modal_energy(gate, row) for row in x.tolist()), strict=True)
+    modal, shared = zip(*(direct_modal_energy(gate, sample) for sample in x.tolist()), strict=True)
     torch.testing.assert_close(gate.modal_energy(x), torch.tensor(modal, dtype=torch.float64))
     shared = torch.tensor(shared, dtype=torch.float64)
     torch.testing.assert_close(gate.shared_energy(x), shared)

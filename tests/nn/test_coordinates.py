@@ -18,8 +18,8 @@ def make_clip(limit):
     return soften
 
 
-def rows(scales, n=200):
-    """Return rows that are so many scales, at most, from the centre."""
+def samples(scales, n=200):
+    """Return samples that are so many scales, at most, from the centre."""
     u = 2.0 * torch.rand(n, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     return CENTRE + scales * (u - 1.0) * SCALE
 
@@ -31,7 +31,7 @@ def test_without_centre_and_scale_small_values_stay_as_they_are():
 
 @limits
 def test_values_within_the_limit_are_standardised_and_no_more(limit):
-    x = rows(min(limit, 1e3))
+    x = samples(min(limit, 1e3))
     torch.testing.assert_close(make_clip(limit)(x), (x - CENTRE) / SCALE)
 
 
@@ -54,9 +54,9 @@ def test_further_out_is_further_out(limit):
 @limits
 @pytest.mark.parametrize("scales", [0.3, 4.0, 50.0, 1e9])
 def test_inverse_undoes_the_coordinates(limit, scales):
-    soften, x = make_clip(limit), rows(scales)
+    soften, x = make_clip(limit), samples(scales)
     torch.testing.assert_close(soften.inverse(soften(x)), x)
-    z = rows(min(scales, 20.0)) - CENTRE
+    z = samples(min(scales, 20.0)) - CENTRE
     z = z / SCALE
     torch.testing.assert_close(soften(soften.inverse(z)), z)
 
@@ -64,7 +64,7 @@ def test_inverse_undoes_the_coordinates(limit, scales):
 @limits
 @pytest.mark.parametrize("scales", [0.3, 4.0, 50.0, 1e9])
 def test_slope_is_the_derivative(limit, scales):
-    soften, x = make_clip(limit), rows(scales).requires_grad_()
+    soften, x = make_clip(limit), samples(scales).requires_grad_()
     (derivative,) = torch.autograd.grad(soften(x).sum(), x)
     torch.testing.assert_close(soften.slope(x.detach()), derivative)
 
@@ -91,8 +91,8 @@ def test_extreme_values_have_finite_coordinates_and_slopes(limit, dtype):
 
 
 @limits
-def test_bounding_rows_draws_back_only_what_is_beyond_reach(limit):
-    soften, x = make_clip(limit), rows(1e9)
+def test_bounding_samples_draws_back_only_what_is_beyond_reach(limit):
+    soften, x = make_clip(limit), samples(1e9)
     assert torch.equal(soften.bound(x), x)
     far = CENTRE + torch.tensor([[1e20], [-1e200], [math.inf]], dtype=torch.float64) * SCALE
     bounded = soften.bound(far)
@@ -104,5 +104,5 @@ def test_bounding_rows_draws_back_only_what_is_beyond_reach(limit):
 def test_centre_and_scale_are_saved_with_the_module():
     copy = SoftClip(3, 5.0).double()
     copy.load_state_dict(make_clip(5.0).state_dict())
-    assert torch.equal(copy(rows(50.0)), make_clip(5.0)(rows(50.0)))
+    assert torch.equal(copy(samples(50.0)), make_clip(5.0)(samples(50.0)))
     assert not list(copy.parameters())

@@ -28,7 +28,7 @@ def make_energy(activation, sizes, n_prototypes=0):
     return energy.requires_grad_(False)
 
 
-def rows(n=20, scale=2.0):
+def samples(n=20, scale=2.0):
     return scale * torch.randn(n, N_FEATURES, generator=generator(2), dtype=torch.float64)
 
 
@@ -49,7 +49,7 @@ def test_integral_and_slope_belong_to_the_response(activation):
 @prototypes
 def test_potential_is_the_integral_of_the_field_along_any_path(activation, sizes, n_prototypes):
     energy = make_energy(activation, sizes, n_prototypes)
-    start, end = rows(2)
+    start, end = samples(2)
     # a path that bends, so that only an integrable field gives the difference of the ends
     time = torch.linspace(0.0, 1.0, 20001, dtype=torch.float64).unsqueeze(1)
     bend = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
@@ -65,9 +65,9 @@ def test_potential_is_the_integral_of_the_field_along_any_path(activation, sizes
 @activations
 @depths
 @prototypes
-def test_reconstruction_minus_row_is_the_negative_gradient(activation, sizes, n_prototypes):
+def test_reconstruction_minus_sample_is_the_negative_gradient(activation, sizes, n_prototypes):
     energy = make_energy(activation, sizes, n_prototypes)
-    x = rows().requires_grad_()
+    x = samples().requires_grad_()
     (gradient,) = torch.autograd.grad(energy.potential(x).sum(), x)
     x = x.detach()
     torch.testing.assert_close(energy.reconstruct(x) - x, -gradient)
@@ -85,7 +85,7 @@ def test_reconstruction_minus_row_is_the_negative_gradient(activation, sizes, n_
 )
 def test_one_layer_is_the_tied_autoencoder(activation, h, big_h):
     energy = make_energy(activation, (7,))
-    x, weight, hidden_bias = rows(), energy.weights[0], energy.hidden_biases[0]
+    x, weight, hidden_bias = samples(), energy.weights[0], energy.hidden_biases[0]
     u = x @ weight.T + hidden_bias
     torch.testing.assert_close(energy.reconstruct(x), h(u) @ weight + energy.visible_bias)
     potential = -big_h(u).sum(1) + 0.5 * (x - energy.visible_bias).square().sum(1)
@@ -105,11 +105,11 @@ def test_prototypes_alone_are_a_mixture_of_gaussians():
     energy = make_energy("tanh", (4,), n_prototypes=6)
     for parameter in (*energy.weights, *energy.hidden_biases, energy.visible_bias):
         parameter.zero_()
-    x = rows(50)
+    x = samples(50)
     log_likelihood = mixture(energy).log_prob(x)
     difference = energy.potential(x) + energy.log_temperature.exp() * log_likelihood
     torch.testing.assert_close(difference, difference[:1].expand(50))
-    # and the reconstruction is the mean of the prototypes that a row may belong to
+    # and the reconstruction is the mean of the prototypes that a sample may belong to
     distance = (x[:, None] - energy.prototypes).square().sum(2)
     share = (energy.prototype_biases - 0.5 * distance / energy.log_temperature.exp()).softmax(1)
     torch.testing.assert_close(energy.reconstruct(x), share @ energy.prototypes)
@@ -118,7 +118,7 @@ def test_prototypes_alone_are_a_mixture_of_gaussians():
 def test_prototypes_add_their_own_terms_and_nothing_else():
     plain, energy = make_energy("tanh", (7, 5)), make_energy("tanh", (7, 5), n_prototypes=6)
     energy.load_state_dict(plain.state_dict(), strict=False)
-    x = rows()
+    x = samples()
     distance = (x[:, None] - energy.prototypes).square().sum(2)
     temperature = energy.log_temperature.exp()
     likelihood = (energy.prototype_biases - 0.5 * distance / temperature).exp().sum(1)
@@ -126,7 +126,7 @@ def test_prototypes_add_their_own_terms_and_nothing_else():
     torch.testing.assert_close(energy.potential(x), plain.potential(x) + added)
 
 
-def test_prototypes_start_where_rows_are_and_hidden_layers_as_a_correction():
+def test_prototypes_start_where_samples_are_and_hidden_layers_as_a_correction():
     energy = DAEEnergy(N_FEATURES, (7, 5), "tanh", generator(), n_prototypes=4)
     weights = [weight.detach().clone() for weight in energy.weights]
     places = 10.0 * torch.randn(4, N_FEATURES, generator=generator(3))
@@ -135,7 +135,7 @@ def test_prototypes_start_where_rows_are_and_hidden_layers_as_a_correction():
     assert energy.log_temperature.exp().item() == pytest.approx(0.25)
     torch.testing.assert_close(energy.weights[0], weights[0])
     torch.testing.assert_close(energy.weights[1], 0.1 * weights[1])
-    # a row near a prototype, far from the others, is led to it
+    # a sample near a prototype, far from the others, is led to it
     led = energy.reconstruct(places + 0.3).detach()
     assert ((led - places).norm(dim=1) < 0.3 * 3**0.5).all()
     # they are there to be trained
@@ -143,7 +143,7 @@ def test_prototypes_start_where_rows_are_and_hidden_layers_as_a_correction():
     assert all(parameter.grad is not None for parameter in energy.parameters())
 
 
-def test_prototypes_far_from_a_row_do_not_overflow():
+def test_prototypes_far_from_a_sample_do_not_overflow():
     energy = make_energy("tanh", (7,), n_prototypes=6).float()
     energy.log_temperature.fill_(math.log(1e-4))
     x = torch.tensor([[1e15, -1e15, 1e15], [0.0, 0.0, 0.0]])
@@ -153,10 +153,10 @@ def test_prototypes_far_from_a_row_do_not_overflow():
 
 @depths
 @prototypes
-def test_rows_do_not_see_each_other(sizes, n_prototypes):
+def test_samples_do_not_see_each_other(sizes, n_prototypes):
     energy = make_energy("tanh", sizes, n_prototypes)
-    x = rows()
-    one_by_one = torch.cat([energy(row.unsqueeze(0)) for row in x])
+    x = samples()
+    one_by_one = torch.cat([energy(sample.unsqueeze(0)) for sample in x])
     torch.testing.assert_close(energy(x), one_by_one, rtol=1e-12, atol=1e-12)
 
 

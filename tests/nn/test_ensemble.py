@@ -39,7 +39,7 @@ def make_ensemble(limit=math.inf):
     coordinates = [make_coordinates(limit, seed=10 * k) for k in range(3)]
     ensemble = EnergyEnsemble(members, coordinates)
     # medians and quartiles of their potentials, as training sets them
-    potentials = ensemble.potentials(rows(200))
+    potentials = ensemble.potentials(samples(200))
     low, ensemble.level, high = potentials.quantile(
         torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64), dim=0
     )
@@ -48,7 +48,7 @@ def make_ensemble(limit=math.inf):
 
 
 def unusual(energy, x):
-    """Return how unusual each member finds rows, one column per member."""
+    """Return how unusual each member finds samples, one column per member."""
     return torch.stack(
         [
             (member.potential(see(x)) - level) / spread
@@ -60,7 +60,7 @@ def unusual(energy, x):
     )
 
 
-def rows(n=30):
+def samples(n=30):
     return 12.0 * normal(n, N_FEATURES, seed=50)
 
 
@@ -69,7 +69,7 @@ limits = pytest.mark.parametrize("limit", [2.0, math.inf])
 
 @limits
 def test_gradient_is_the_derivative_of_the_potential(limit):
-    energy, x = make_ensemble(limit), rows().requires_grad_()
+    energy, x = make_ensemble(limit), samples().requires_grad_()
     (derivative,) = torch.autograd.grad(energy.potential(x).sum(), x)
     torch.testing.assert_close(energy.gradient(x.detach()), derivative)
 
@@ -77,7 +77,7 @@ def test_gradient_is_the_derivative_of_the_potential(limit):
 @limits
 def test_potential_is_the_integral_of_the_gradient_along_any_path(limit):
     energy = make_ensemble(limit)
-    start, end = rows(2)
+    start, end = samples(2)
     time = torch.linspace(0.0, 1.0, 20001, dtype=torch.float64).unsqueeze(1)
     bend = torch.tensor([5.0, -9.0, 2.0], dtype=torch.float64)
     path = start + time * (end - start) + torch.sin(math.pi * time) * bend
@@ -91,7 +91,7 @@ def test_potential_is_the_integral_of_the_gradient_along_any_path(limit):
 @limits
 def test_one_member_is_that_member_unless_it_is_given_another_scale(limit):
     member, see = make_member(n_prototypes=4), make_coordinates(limit)
-    energy, x = EnergyEnsemble([member], [see]), rows()
+    energy, x = EnergyEnsemble([member], [see]), samples()
     torch.testing.assert_close(energy.potential(x), member.potential(see(x)))
     torch.testing.assert_close(energy.potentials(x), member.potential(see(x))[:, None])
     torch.testing.assert_close(energy.reconstruct(x), see.inverse(member.reconstruct(see(x))))
@@ -111,7 +111,7 @@ def test_in_plain_coordinates_one_member_is_left_entirely_as_it_is():
 
 
 def test_potential_is_the_logarithm_of_the_mean_of_exponentials():
-    energy, x = make_ensemble(2.0), rows()
+    energy, x = make_ensemble(2.0), samples()
     expected = unusual(energy, x).exp().mean(1).log()
     torch.testing.assert_close(energy.potential(x), expected)
     torch.testing.assert_close(energy(x), expected)
@@ -122,8 +122,8 @@ def test_potential_is_the_logarithm_of_the_mean_of_exponentials():
     torch.testing.assert_close(energy.potentials(x), torch.stack(parts, 1))
 
 
-def test_a_row_is_about_as_unusual_as_the_member_that_finds_it_most_unusual_says():
-    energy, x = make_ensemble(), rows(300)
+def test_a_sample_is_about_as_unusual_as_the_member_that_finds_it_most_unusual_says():
+    energy, x = make_ensemble(), samples(300)
     most = unusual(energy, x).max(1).values
     potential = energy.potential(x)
     assert (potential <= most + 1e-9).all()
@@ -131,14 +131,14 @@ def test_a_row_is_about_as_unusual_as_the_member_that_finds_it_most_unusual_says
 
 
 def test_members_that_agree_count_like_one_of_them():
-    member, see, x = make_member(n_prototypes=4), make_coordinates(), rows()
+    member, see, x = make_member(n_prototypes=4), make_coordinates(), samples()
     one, three = EnergyEnsemble([member], [see]), EnergyEnsemble([member] * 3, [see] * 3)
     for method in ("potential", "gradient", "reconstruct", "reconstruction_error"):
         torch.testing.assert_close(getattr(three, method)(x), getattr(one, method)(x))
 
 
-def test_no_member_makes_up_for_one_in_which_a_row_stands_out():
-    energy, x = make_ensemble(), rows()
+def test_no_member_makes_up_for_one_in_which_a_sample_stands_out():
+    energy, x = make_ensemble(), samples()
     energy.level = torch.tensor([0.0, 0.0, 1e6], dtype=torch.float64)  # likelier than any
     without = EnergyEnsemble(energy.members[:2], energy.coordinates[:2])
     without.spread = energy.spread[:2]
@@ -148,20 +148,20 @@ def test_no_member_makes_up_for_one_in_which_a_row_stands_out():
     torch.testing.assert_close(energy.reconstruct(x), without.reconstruct(x))
 
 
-def test_a_row_is_denoised_by_the_members_that_find_it_unusual():
-    energy, x = make_ensemble(), rows()
+def test_a_sample_is_denoised_by_the_members_that_find_it_unusual():
+    energy, x = make_ensemble(), samples()
     share = unusual(energy, x).softmax(1)
     denoised, error = 0.0, 0.0
     for k, (member, see) in enumerate(zip(energy.members, energy.coordinates, strict=True)):
         z = (x - see.centre) / see.scale
-        row = member.reconstruct(z) * see.scale + see.centre
-        denoised = denoised + share[:, k : k + 1] * row
+        sample = member.reconstruct(z) * see.scale + see.centre
+        denoised = denoised + share[:, k : k + 1] * sample
         error = error + (member.reconstruct(z) - z).square().sum(1) / 3.0
     torch.testing.assert_close(energy.reconstruct(x), denoised)
     torch.testing.assert_close(energy.reconstruction_error(x), error)
 
 
-def test_rows_as_far_as_numbers_go_have_finite_potentials_and_gradients():
+def test_samples_as_far_as_numbers_go_have_finite_potentials_and_gradients():
     energy = make_ensemble(3.0)
     x = torch.tensor([[1e300, -1e300, 0.0], [math.inf, 1.0, 1.0]], dtype=torch.float64)
     for method in ("potential", "gradient", "reconstruct", "reconstruction_error"):
@@ -175,4 +175,4 @@ def test_coordinates_and_scales_are_saved_with_the_module():
         [SoftClip(N_FEATURES, 2.0) for _ in range(3)],
     ).double()
     copy.load_state_dict(energy.state_dict())
-    assert torch.equal(copy.potential(rows()), energy.potential(rows()))
+    assert torch.equal(copy.potential(samples()), energy.potential(samples()))

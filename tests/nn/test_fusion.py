@@ -33,13 +33,13 @@ def random_linear(network):
 @pytest.mark.parametrize("head_sizes", [(7,), (), (7, 6)])
 def test_network_is_its_encoders_gate_and_head_and_a_linear_model(head_sizes):
     network = FusionNetwork([4, 2], 3, (8, 5), head_sizes, generator())
-    network, rows = random_linear(network), make_modalities()
+    network, samples = random_linear(network), make_modalities()
     beta = torch.rand(6, 2, generator=generator(9))
-    logits = network(rows, beta)
+    logits = network(samples, beta)
     assert logits.shape == (6, 3)
     (encoder,), (linear,) = network.encoders.stacks, network.linear.stacks
     gated, expected = [], torch.zeros(6, 3)
-    for i, x in enumerate(rows):
+    for i, x in enumerate(samples):
         h = x
         for weight, bias in zip(encoder.weights, encoder.biases, strict=True):
             h = torch.relu(h @ weight[i, :, : h.shape[1]].T + bias[i])

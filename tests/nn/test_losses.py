@@ -18,7 +18,7 @@ from sklearn_emma.nn import (
 )
 
 
-def test_cross_entropy_weighs_rows():
+def test_cross_entropy_weighs_samples():
     logits = torch.tensor([[2.0, -1.0], [0.5, 0.0], [0.0, 3.0]])
     target, weight = torch.tensor([0, 1, 0]), torch.tensor([1.0, 0.0, 2.0])
     losses = F.cross_entropy(logits, target, reduction="none")
@@ -48,7 +48,7 @@ def test_losses_of_values_are_the_metrics_of_scikit_learn(values, loss, metric):
     output, target, weight = values
     expected = metric(target, output, sample_weight=weight)
     assert float(loss(output, target, weight)) == pytest.approx(expected)
-    # the number of rows divides, not the sum of weights, as for the cross entropy
+    # the number of samples divides, not the sum of weights, as for the cross entropy
     assert float(loss(output, target, 3 * weight)) == pytest.approx(3 * expected)
 
 
@@ -89,7 +89,7 @@ def test_gradient_of_omega_is_the_formula_of_the_thesis(n_intact):
     torch.testing.assert_close(gradient, expected.detach())
 
 
-def test_alignment_averages_over_rows_with_their_weights():
+def test_alignment_averages_over_samples_with_their_weights():
     log_importance = torch.tensor([[-1.0, -2.0], [-3.0, -0.5]])
     indicator = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
     value = energy_alignment(log_importance, indicator, torch.tensor([1.0, 3.0]))
@@ -130,15 +130,15 @@ def test_noise_contrastive_loss_by_hand():
 
 
 def test_noise_contrastive_loss_is_least_at_the_log_ratio():
-    # of rows together .6 show one value, of rows apart .2: the others show another
+    # of samples together .6 show one value, of samples apart .2: the others show another
     ratios = torch.zeros(2, requires_grad=True, dtype=torch.float64)
     optimizer = torch.optim.LBFGS([ratios], max_iter=50)
     together, apart = torch.tensor([0] * 6 + [1] * 4), torch.tensor([0] * 2 + [1] * 8)
 
     def closure():
         optimizer.zero_grad()
-        rows = [ratios[shown].view(-1, 1, 1).expand(-1, 2, 2) for shown in (together, apart)]
-        loss = noise_contrastive_loss(*rows, torch.ones(10), torch.ones(10, 2))
+        samples = [ratios[shown].view(-1, 1, 1).expand(-1, 2, 2) for shown in (together, apart)]
+        loss = noise_contrastive_loss(*samples, torch.ones(10), torch.ones(10, 2))
         loss.backward()
         return loss
 

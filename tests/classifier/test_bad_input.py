@@ -70,7 +70,7 @@ def test_remainder_by_a_taken_name(refuse):
 # --- X ---
 
 
-def test_one_row(refuse, table):
+def test_one_sample(refuse, table):
     X, y = table
     refuse("1 sample.*minimum of 2 is required", X=X[:1], y=y[:1])
 
@@ -78,7 +78,7 @@ def test_one_row(refuse, table):
 def test_constant_column_warns(table, quick):
     X, y = table
     constant = X.assign(modality1__1=7.0)
-    with pytest.warns(UserWarning, match="Constant in the training rows") as record:
+    with pytest.warns(UserWarning, match="Constant in the training samples") as record:
         classifier = quick().fit(constant, y)
     assert len(record) == 1
     assert "'modality1__1'" in str(record[0].message)
@@ -89,18 +89,18 @@ def test_constant_column_warns(table, quick):
 def test_column_without_any_value(refuse, table):
     X, y = table
     refuse("'modality1__1' hold no value at all.*Leave them out", X=X.assign(modality1__1=np.nan))
-    # rows of weight zero do not count
+    # samples of weight zero do not count
     X, weight = X.copy(), np.ones(len(X))
     X.iloc[1:, 0], weight[0] = np.nan, 0.0
     refuse("'modality0__0' hold no value at all", X=X, sample_weight=weight)
     refuse("Column.s. 0 hold no value", X=X.to_numpy(), sample_weight=weight, modalities=None)
 
 
-def test_modality_with_values_in_one_row(refuse, table):
+def test_modality_with_values_in_one_sample(refuse, table):
     X = table[0].copy()
     X.iloc[1:, :3] = np.nan
     with pytest.warns(UserWarning, match="Constant"):
-        refuse("'modality0' has values in 1 row.s.; at least 2", X=X)
+        refuse("'modality0' has values in 1 sample.s.; at least 2", X=X)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
@@ -196,7 +196,7 @@ def test_one_class(refuse, table):
         (["a", 1], "labels of one kind.*objects of type int, str.*y.astype"),
     ],
 )
-def test_labels_that_are_none(refuse, table, labels, match):
+def test_labels_that_are_not_valid(refuse, table, labels, match):
     dtype = object if isinstance(labels[0], str) else float
     refuse(match, y=np.array(labels * (len(table[0]) // 2), dtype=dtype))
 
@@ -219,12 +219,12 @@ def test_no_labels_and_too_many(table, quick):
     ],
     ids=["negative", "zero", "nan", "short"],
 )
-def test_weights_that_are_none(refuse, table, weight, match):
+def test_weights_that_are_not_valid(refuse, table, weight, match):
     refuse(match, sample_weight=weight(len(table[0])))
 
 
 @pytest.mark.parametrize("class_weight", [{0: -1.0, 1: 1.0}, {0: 0.0, 1: 0.0}])
-def test_class_weights_that_are_none(refuse, class_weight):
+def test_class_weights_that_are_not_valid(refuse, class_weight):
     refuse("class_weight must hold weights that are not negative", class_weight=class_weight)
 
 
@@ -301,7 +301,7 @@ def test_corruption_out_of_range(refuse, corruption, match):
 
 def test_nothing_left_to_learn_from(refuse, table):
     refuse(
-        "would hold out 159 of 160 rows.*Lower validation_fraction",
+        "would hold out 159 of 160 samples.*Lower validation_fraction",
         early_stopping=True,
         validation_fraction=0.995,
     )
@@ -350,11 +350,14 @@ def test_energy_with_modalities_of_its_own(refuse):
 
 
 def test_energy_that_is_infinite_everywhere(refuse):
-    refuse("Impossible, is infinite for every training row", energy=Impossible())
+    refuse(
+        "modality 'modality0' is infinite for every training sample.*wider kernel",
+        energy=Impossible(),
+    )
 
 
 class Impossible(BaseEstimator):
-    """Finds every row impossible."""
+    """Finds every sample impossible."""
 
     def fit(self, X, y=None):
         return self
@@ -363,8 +366,8 @@ class Impossible(BaseEstimator):
         return np.full(len(X), -np.inf)
 
 
-class Turncoat(nn.Module):
-    """Learns, and then returns NaN for some rows."""
+class FailsLater(nn.Module):
+    """Learns, and then returns NaN for some samples."""
 
     def __init__(self, n_features, n_classes):
         super().__init__()
@@ -379,7 +382,7 @@ class Turncoat(nn.Module):
 
 
 def test_network_that_returns_nan(table, quick):
-    classifier = quick(module=Turncoat).fit(*table)
+    classifier = quick(module=FailsLater).fit(*table)
     with pytest.raises(ValueError, match="network returned values that are not finite for 3 of 5"):
         classifier.predict(table[0][:5])
 
@@ -396,9 +399,9 @@ def test_energy_of_an_unknown_modality(refuse):
 @pytest.mark.parametrize(
     ("kind", "match"),
     [
-        ("nan", "energy of modality 'modality0', Strange, returned NaN for 1 of 160 rows"),
-        ("matrix", "must return one number per row, of shape .160,., but returned .160, 2."),
-        ("short", "one number per row, of shape .160,., but returned .159,."),
+        ("nan", "energy of modality 'modality0', Strange, returned NaN for 1 of 160 samples"),
+        ("matrix", "must return one number per sample, of shape .160,., but returned .160, 2."),
+        ("short", "one number per sample, of shape .160,., but returned .159,."),
     ],
 )
 def test_energy_that_returns_no_energies(refuse, kind, match):
@@ -456,7 +459,7 @@ def test_training_that_diverges(refuse):
 
 
 class Interrupt(Corruption):
-    """Someone presses Ctrl-C when the failures of an epoch are drawn."""
+    """Interrupts a fit when the failures of an epoch are drawn."""
 
     def _fail(self, x, mean, std, rows, generator):
         raise KeyboardInterrupt

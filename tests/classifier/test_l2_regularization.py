@@ -1,4 +1,4 @@
-"""The penalty on the predictor's weights: given, chosen, or none of ours."""
+"""The L2 regularization of the predictor: given, chosen, or none."""
 
 import numpy as np
 import pandas as pd
@@ -6,25 +6,23 @@ import torch
 from torch import nn
 
 from sklearn_emma import EMMAClassifierCV, EMMARegressor
-from sklearn_emma.gate.l2_selection import choose_penalty
+from sklearn_emma.gate.l2_selection import select_l2
 
 
-def test_the_penalty_on_weights_holds_probabilities_back_and_counts_less_in_a_larger_table(
-    table, quick
-):
+def test_the_penalty_lowers_confidence_and_counts_less_in_a_larger_table(table, quick):
     X, y = table
 
     def confidence(penalty, copies=1):
-        """Return the mean largest probability of a fit of as many steps whatever the rows."""
-        rows, target = pd.concat([X] * copies), np.tile(y, copies)
+        """Return the mean largest probability of a fit of as many steps whatever the number of samples."""
+        samples, target = pd.concat([X] * copies), np.tile(y, copies)
         fit = quick(
             l2_regularization=penalty, max_epochs=24 // copies, batch_size=32, pretrain_epochs=0
         )
-        return fit.fit(rows, target).predict_proba(X).max(axis=1).mean()
+        return fit.fit(samples, target).predict_proba(X).max(axis=1).mean()
 
-    sure, held_back, many_rows = confidence(0.0), confidence(100.0), confidence(100.0, copies=8)
-    assert sure > held_back + 0.1
-    assert many_rows > held_back + 0.05
+    sure, cautious, many_samples = confidence(0.0), confidence(100.0), confidence(100.0, copies=8)
+    assert sure > cautious + 0.1
+    assert many_samples > cautious + 0.05
 
 
 def test_a_number_is_taken_and_auto_is_chosen(table, quick):
@@ -36,7 +34,7 @@ def test_a_number_is_taken_and_auto_is_chosen(table, quick):
     np.testing.assert_array_equal(given.predict_proba(X), chosen.predict_proba(X))
 
 
-def test_labels_that_say_little_ask_for_more_of_it(table, quick):
+def test_random_labels_get_a_stronger_penalty(table, quick):
     X, y = table
     guesses = np.random.RandomState(0).permutation(y)
     clear, vague = (
@@ -45,7 +43,7 @@ def test_labels_that_say_little_ask_for_more_of_it(table, quick):
     assert vague.l2_regularization_ > 1.2 * clear.l2_regularization_
 
 
-def test_training_on_chooses_for_the_rows_at_hand(table, quick):
+def test_a_warm_start_chooses_for_its_own_samples(table, quick):
     X, y = table
     classifier = quick(l2_regularization=500.0, warm_start=True).fit(X, y)
     classifier.set_params(l2_regularization="auto").fit(X, y)
@@ -55,7 +53,7 @@ def test_training_on_chooses_for_the_rows_at_hand(table, quick):
 
 
 class Concat(nn.Module):
-    """A network of one's own."""
+    """A network of the user."""
 
     def __init__(self, n_features, n_outputs):
         super().__init__()
@@ -65,7 +63,7 @@ class Concat(nn.Module):
         return self.layer(torch.cat(modalities, 1))
 
 
-def test_a_network_of_ones_own_goes_without(table, quick):
+def test_a_network_of_the_user_gets_none_unless_asked_for(table, quick):
     X, y = table
     assert quick(module=Concat, l2_regularization="auto").fit(X, y).l2_regularization_ == 0.0
     assert quick(module=Concat, l2_regularization=4.0).fit(X, y).l2_regularization_ == 4.0
@@ -76,10 +74,10 @@ def test_a_search_chooses_once_for_all_settings_of_a_fold(table, quick, monkeypa
     chosen = []
 
     def count(*args, **kwargs):
-        chosen.append(choose_penalty(*args, **kwargs))
+        chosen.append(select_l2(*args, **kwargs))
         return chosen[-1]
 
-    monkeypatch.setattr("sklearn_emma.base.choose_penalty", count)
+    monkeypatch.setattr("sklearn_emma.base.select_l2", count)
     params = quick(l2_regularization="auto", max_epochs=2).get_params(deep=False)
     del params["warm_start"]
     grid = {"coldness": [0.1, 1.0]}

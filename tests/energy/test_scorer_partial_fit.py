@@ -9,8 +9,7 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from sklearn_emma import DAEEnergyScorer, EnergyView
-from sklearn_emma.energy.reservoir import Reservoir
-from sklearn_emma.energy.stacked import SideBySide
+from sklearn_emma.energy.denoising import StackedDenoising
 
 GROUPS = {"left": [0, 1, 2], "right": [4, 3]}
 
@@ -39,111 +38,18 @@ def X():
     return make_table()
 
 
-# The sample
-
-
-def fill(reservoir, n_rows, batch_sizes, fraction=0.0):
-    """Pass the numbers up to n_rows through a reservoir, in batches of these sizes in turn."""
-    rows, start, i = np.arange(n_rows)[:, None], 0, 0
-    while start < n_rows:
-        stop = start + batch_sizes[i % len(batch_sizes)]
-        reservoir = reservoir.add(rows[start:stop], fraction)
-        start, i = stop, i + 1
-    return reservoir
-
-
-@pytest.mark.parametrize("batch_sizes", [(1,), (3, 1, 7), (16,)])
-def test_every_row_is_as_likely_to_be_kept(batch_sizes):
-    n_rows, size, n_seeds = 16, 5, 600
-    kept = np.zeros((n_rows, n_rows))
-    for seed in range(n_seeds):
-        sample = fill(Reservoir(seed, size), n_rows, batch_sizes).rows[:, 0]
-        assert len(np.unique(sample)) == size
-        kept[np.ix_(sample, sample)] += 1
-    share = size / n_rows
-    error = math.sqrt(share * (1 - share) / n_seeds)
-    assert (np.abs(kept.diagonal() / n_seeds - share) < 4.5 * error).all()
-    # and so is every pair of rows
-    pairs = kept[np.triu_indices(n_rows, 1)] / n_seeds
-    share = share * (size - 1) / (n_rows - 1)
-    error = math.sqrt(share * (1 - share) / n_seeds)
-    assert (np.abs(pairs - share) < 5 * error).all()
-
-
-def test_rows_held_out_are_as_likely_to_stay_as_others():
-    held_out = [fill(Reservoir(seed, 50), 200, (40,), 0.2).held_out.mean() for seed in range(200)]
-    # a fifth of every batch is held out; how many of these are among the fifty kept varies
-    error = math.sqrt(0.2 * 0.8 / 50 / 200)
-    assert np.mean(held_out) == pytest.approx(0.2, abs=4.5 * error)
-
-
-def test_as_long_as_there_is_room_every_row_is_kept_in_order():
-    reservoir = fill(Reservoir(0, 50), 50, (7, 20))
-    np.testing.assert_array_equal(reservoir.rows[:, 0], np.arange(50))
-    assert reservoir.n_seen == 50
-
-
-@pytest.mark.parametrize("batch_sizes", [(1,), (5, 3), (1000,)])
-def test_it_never_holds_more_than_its_size(batch_sizes):
-    reservoir = fill(Reservoir(0, 10), 100, batch_sizes, 0.3)
-    assert reservoir.rows.shape == (10, 1)
-    assert reservoir.held_out.shape == (10,)
-    assert reservoir.n_seen == 100
-
-
-def test_a_row_stays_in_training_or_out_of_it():
-    reservoir = Reservoir(0, 30)
-    part_of = {}
-    for start in range(0, 300, 10):
-        reservoir = reservoir.add(np.arange(start, start + 10)[:, None], 0.3)
-        for row, held_out in zip(reservoir.rows[:, 0], reservoir.held_out, strict=True):
-            assert part_of.setdefault(row, held_out) == held_out
-    assert 0 < reservoir.held_out.sum() < 30
-
-
-@pytest.mark.parametrize("batch_size", [1, 4, 6, 25, 500])
-def test_the_share_held_out_does_not_depend_on_the_batches(batch_size):
-    reservoir = fill(Reservoir(0, 1000), 500, (batch_size,), 0.1)
-    assert reservoir.held_out.mean() == pytest.approx(0.1, abs=0.05)
-
-
-def test_a_reservoir_stays_as_it_is_when_rows_are_added():
-    first = fill(Reservoir(0, 20), 40, (8,), 0.2)
-    rows, held_out = first.rows.copy(), first.held_out.copy()
-    second = first.add(np.full((30, 1), -1), 0.2)
-    np.testing.assert_array_equal(first.rows, rows)
-    np.testing.assert_array_equal(first.held_out, held_out)
-    assert first.n_seen == 40
-    assert second.n_seen == 70
-    assert (second.rows == -1).any()
-
-
-def test_a_reservoir_keeps_no_view_of_the_rows_it_was_given():
-    rows = np.arange(10)[:, None]
-    reservoir = Reservoir(0, 20).add(rows, 0.0)
-    rows[:] = -1
-    assert (reservoir.rows >= 0).all()
-
-
-def test_seeds_decide_which_rows_are_kept():
-    first, second, other = (fill(Reservoir(seed, 10), 100, (9,), 0.2) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first.rows, second.rows)
-    np.testing.assert_array_equal(first.held_out, second.held_out)
-    assert (first.rows != other.rows).any()
-
-
 # Learning from it
 
 
-def make_rows_to_tell():
-    """Return rows that are like the training rows, and the same with noise."""
+def make_samples_to_tell():
+    """Return samples that are like the training samples, and the same with noise."""
     clean = make_table(400, seed=7)
     noise = np.random.RandomState(8).normal(size=clean.shape)
     return np.concatenate([clean, clean + clean.std(axis=0) * noise])
 
 
 def quality(scorer):
-    return roc_auc_score(np.repeat([0, 1], 400), -scorer.score_samples(make_rows_to_tell()))
+    return roc_auc_score(np.repeat([0, 1], 400), -scorer.score_samples(make_samples_to_tell()))
 
 
 def test_a_stream_in_any_order_teaches_as_much_as_the_table():
@@ -151,8 +57,8 @@ def test_a_stream_in_any_order_teaches_as_much_as_the_table():
     scorer = make_scorer(max_epochs=10)
     expected = quality(clone(scorer).fit(table))
     assert expected > 0.85
-    for rows in (table, table[table[:, 0].argsort()]):
-        assert quality(stream(clone(scorer), np.split(rows, 6))) > expected - 0.05
+    for samples in (table, table[table[:, 0].argsort()]):
+        assert quality(stream(clone(scorer), np.split(samples, 6))) > expected - 0.05
 
 
 def test_what_was_seen_first_is_not_forgotten():
@@ -165,12 +71,12 @@ def test_what_was_seen_first_is_not_forgotten():
     fresh[:100, :3] += 8.0 * table.std(axis=0)[:3]
     assert (scorer.predict(fresh[:100]) == -1).mean() < 0.25
     assert (scorer.predict(fresh[100:]) == -1).mean() < 0.25
-    # while rows half way between the two were never seen
+    # while samples half way between the two were never seen
     fresh[:100, :3] -= 4.0 * table.std(axis=0)[:3]
     assert np.median(scorer.transform(fresh[:100])[:, 0]) > 3.0
 
 
-def test_energies_are_in_interquartile_ranges_of_the_rows_kept(X):
+def test_energies_are_in_interquartile_ranges_of_the_samples_kept(X):
     scorer = stream(make_scorer(), np.split(X, 4))
     assert scorer.n_samples_seen_ == 200
     energies = scorer.transform(X)
@@ -179,19 +85,19 @@ def test_energies_are_in_interquartile_ranges_of_the_rows_kept(X):
     np.testing.assert_allclose(high - low, 1.0)
     held_out = (energies[:, None] == scorer.calibration_energies_).all(axis=2).any(axis=1)
     assert held_out.sum() == len(scorer.calibration_energies_)
-    assert 0 < held_out.sum() < 60  # a tenth, drawn row by row
+    assert 0 < held_out.sum() < 60  # a tenth, drawn sample by sample
 
 
 def test_a_stream_longer_than_the_buffer_is_sampled(X):
     scorer = stream(make_scorer(buffer_size=40), np.split(X, 5))
     assert scorer.n_samples_seen_ == 200
-    kept = scorer._reservoir.rows
+    kept = scorer._reservoir.samples
     assert kept.shape == (40, 5)
     assert (kept[:, None] == X).all(axis=2).any(axis=1).all()
     assert np.isfinite(scorer.transform(X)).all()
     whole = make_scorer(buffer_size=40).partial_fit(X)
     assert whole.n_samples_seen_ == 200
-    assert whole._reservoir.rows.shape == (40, 5)
+    assert whole._reservoir.samples.shape == (40, 5)
 
 
 def test_later_calls_go_on_from_the_weights_of_earlier_ones(X):
@@ -203,17 +109,17 @@ def test_later_calls_go_on_from_the_weights_of_earlier_ones(X):
         for name in before:
             if name.startswith("members"):
                 np.testing.assert_allclose(after[name], before[name], atol=1e-6)
-        # what the columns are measured in follows the rows
+        # what the columns are measured in follows the samples
         assert (after["coordinates.0.centre"] != before["coordinates.0.centre"]).any()
 
 
-def test_a_call_takes_as_many_steps_as_its_rows_are_worth(X):
+def test_a_call_takes_as_many_steps_as_its_samples_are_worth(X):
     scorer = make_scorer(views="coarse", max_epochs=12)
     epochs = [scorer.partial_fit(batch).n_iter_ for batch in (X[:50], X[50:100], X[100:110])]
     assert epochs == [12, 6, 1]
 
 
-def test_prototypes_become_more_as_the_rows_do(X):
+def test_prototypes_become_more_as_the_samples_do(X):
     scorer, n_prototypes = make_scorer(views="fine", calibration_fraction=0), []
     for batch in (X[:9], X[9:100], X[100:]):
         prototypes = scorer.partial_fit(batch).energy_weights_[0].get("members.0.prototypes", ())
@@ -223,23 +129,23 @@ def test_prototypes_become_more_as_the_rows_do(X):
 
 
 @pytest.mark.parametrize("first", [2, 3, 7])
-def test_a_stream_may_begin_with_hardly_any_rows(X, first):
+def test_a_stream_may_begin_with_hardly_any_samples(X, first):
     scorer = make_scorer().partial_fit(X[:first])
     assert np.isfinite(scorer.transform(X)).all()
-    for row in X[first:6]:
-        scorer.partial_fit(row[None])
+    for sample in X[first:6]:
+        scorer.partial_fit(sample[None])
     scorer.partial_fit(X[6:])
     assert np.isfinite(scorer.transform(X)).all()
     assert scorer.n_samples_seen_ == 200 + max(0, first - 6)
 
 
-def test_a_stream_of_single_rows_is_calibrated_too(X):
+def test_a_stream_of_single_samples_is_calibrated_too(X):
     scorer = stream(make_scorer(None, max_epochs=1), [X[:5], *X[5:65, None]])
     assert 2 <= len(scorer.calibration_energies_) <= 15
     assert (scorer.p_values(X) > 0).all()
 
 
-def test_two_rows_are_enough_to_begin_with_whatever_the_random_state(X):
+def test_two_samples_are_enough_to_begin_with_whatever_the_random_state(X):
     for seed in range(10):
         scorer = make_scorer(None, max_epochs=1, random_state=seed).partial_fit(X[:2])
         assert np.isfinite(scorer.partial_fit(X[2:3]).transform(X)).all()
@@ -249,13 +155,13 @@ def test_p_values_of_a_stream_are_valid():
     shares = []
     for seed in range(10):
         rng = np.random.RandomState(seed)
-        # only rows kept from training can tell
+        # only samples kept from training can tell
         by_heart = EnergyView(0.05, n_prototypes=100)
         scorer = make_scorer(None, views=by_heart, max_epochs=1, random_state=seed)
         scorer.set_params(calibration_fraction=0.5, buffer_size=150)
         stream(scorer, rng.normal(size=(4, 60, 2)))
         shares.append((scorer.p_values(rng.normal(size=(300, 2))) <= 0.2).mean())
-    # some 75 rows held out, 300 fresh ones, 10 fits
+    # some 75 samples held out, 300 fresh ones, 10 fits
     error = math.sqrt(0.16 * (1 / 75 + 1 / 300) / 10)
     assert 0.2 - 4 * error - 1 / 75 < np.mean(shares) < 0.2 + 4 * error
 
@@ -298,7 +204,7 @@ def test_a_clone_of_a_stream_starts_anew(X):
     )
 
 
-def test_the_rows_of_a_stream_are_copied(X):
+def test_the_samples_of_a_stream_are_copied(X):
     batch = X.copy()
     scorer, expected = make_scorer().partial_fit(batch), make_scorer().partial_fit(X)
     batch[:] = 0.0
@@ -313,14 +219,14 @@ def test_the_rows_of_a_stream_are_copied(X):
 def test_after_fit_partial_fit_says_how_to_start(X):
     scorer = make_scorer().fit(X)
     before = scorer.transform(X)
-    message = "was fitted with fit, which keeps no rows.*Clone it, and start with partial_fit"
+    message = "was fitted with fit, which keeps no samples.*Clone it, and start with partial_fit"
     with pytest.raises(ValueError, match=message):
         scorer.partial_fit(X)
     np.testing.assert_array_equal(scorer.transform(X), before)
     clone(scorer).partial_fit(X)
 
 
-def test_a_first_batch_of_one_row_is_refused(X):
+def test_a_first_batch_of_one_sample_is_refused(X):
     scorer = make_scorer()
     with pytest.raises(ValueError, match="minimum of 2 is required"):
         scorer.partial_fit(X[:1])
@@ -365,7 +271,7 @@ def test_a_batch_that_is_refused_leaves_the_stream_as_it_was(X, spoil, message):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_interrupted_call_leaves_the_stream_as_it_was(X, monkeypatch, method, error):
     scorer, other = (make_scorer(buffer_size=90).partial_fit(X[:100]) for _ in range(2))
-    loss, calls = SideBySide.loss, []
+    loss, calls = StackedDenoising.loss, []
 
     def interrupt(self, *batch):
         calls.append(None)
@@ -374,7 +280,7 @@ def test_an_interrupted_call_leaves_the_stream_as_it_was(X, monkeypatch, method,
         return loss(self, *batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SideBySide, "loss", interrupt)
+        patch.setattr(StackedDenoising, "loss", interrupt)
         with pytest.raises(error):
             getattr(scorer, method)(X[100:])
     assert len(calls) == 5
@@ -390,7 +296,7 @@ def test_an_interrupted_first_call_leaves_nothing(X, monkeypatch):
 
     scorer = make_scorer()
     with monkeypatch.context() as patch:
-        patch.setattr(SideBySide, "loss", interrupt)
+        patch.setattr(StackedDenoising, "loss", interrupt)
         with pytest.raises(KeyboardInterrupt):
             scorer.partial_fit(X)
     assert vars(scorer) == vars(make_scorer())
@@ -401,7 +307,9 @@ def test_constant_columns_warn_at_the_first_batch_only(X):
     table = X.copy()
     table[:, 3] = 7.0
     scorer = make_scorer()
-    with pytest.warns(UserWarning, match="Constant in the training rows.*column\\(s\\) 3") as seen:
+    with pytest.warns(
+        UserWarning, match="Constant in the training samples.*column\\(s\\) 3"
+    ) as seen:
         scorer.partial_fit(table[:100])
     assert seen[0].filename == __file__
     scorer.partial_fit(table[100:])

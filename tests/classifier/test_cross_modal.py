@@ -1,4 +1,4 @@
-"""What users get from modalities that testify about each other: swapped and stuck ones show."""
+"""What the cross-modal energy is good for: it finds swapped and stuck modalities."""
 
 import pickle
 
@@ -9,14 +9,14 @@ from sklearn.base import clone
 from sklearn_emma import EMMARegressor
 from sklearn_emma.corruption import Stuck, Swapped
 from sklearn_emma.datasets import make_multimodal_classification
-from sklearn_emma.nn.cross_modal import NAT
+from sklearn_emma.nn.evidence import NAT
 
 NAMES = ["modality0", "modality1", "modality2"]
 
 
 @pytest.fixture(scope="module")
 def alike():
-    """Three modalities that show nearly the same, in six classes: fit and test rows."""
+    """Three modalities that show nearly the same, in six classes: training and test samples."""
     X, y = make_multimodal_classification(
         1500,
         n_modalities=3,
@@ -32,7 +32,7 @@ def alike():
 
 @pytest.fixture(scope="module")
 def classifiers(alike, quick):
-    """One whose modalities testify, and one whose modalities do not."""
+    """One with a cross-modal energy, and one without."""
     params = {"hidden_layer_sizes": (32,), "max_epochs": 30, "l2_regularization": "auto"}
     return [quick(cross_modal=c, **params).fit(*alike[:2]) for c in (True, False)]
 
@@ -43,15 +43,15 @@ def fail(corruption, alike):
 
 @pytest.mark.parametrize("kind", [Swapped, Stuck])
 @pytest.mark.parametrize("i", range(3))
-def test_plausible_values_of_another_row_are_found_out(classifiers, alike, kind, i):
+def test_plausible_values_of_another_sample_are_found(classifiers, alike, kind, i):
     _, _, X, y = alike
     broken = fail(kind(only=NAMES[i]), alike)
-    for testify, classifier in zip((True, False), classifiers, strict=True):
+    for cross_modal, classifier in zip((True, False), classifiers, strict=True):
         nat = NAT * classifier.potential_scale_
         rise = (classifier.energies(broken) - classifier.energies(X)) / nat
         fall = (classifier.attention(X) - classifier.attention(broken))[:, i]
-        if testify:
-            # by far the most of all; what it testified against the others weighs little
+        if cross_modal:
+            # by far the most of all; the others are hardly suspected
             assert rise.mean(axis=0)[i] > 1.5
             assert (np.delete(rise.mean(axis=0), i) < 0.3 * rise.mean(axis=0)[i]).all()
             assert fall.mean() > 0.3
@@ -63,33 +63,33 @@ def test_plausible_values_of_another_row_are_found_out(classifiers, alike, kind,
     assert scores[0] > scores[1] + 0.03
 
 
-def test_intact_rows_do_not_suffer(classifiers, alike):
+def test_clean_samples_are_predicted_as_well_as_without(classifiers, alike):
     _, _, X, y = alike
     with_, without = (classifier.score(X, y) for classifier in classifiers)
     assert with_ > without - 0.02
-    # few intact modalities are testified against
+    # few clean modalities are suspected
     by_themselves = classifiers[1].energies(X)
     np.testing.assert_allclose(classifiers[0].potential_min_, classifiers[1].potential_min_)
     risen = classifiers[0].energies(X) > by_themselves + classifiers[0].potential_scale_
     assert risen.mean() < 0.1
 
 
-def test_the_stuck_modality_is_named(classifiers, alike):
+def test_the_stuck_modality_gets_the_least_attention(classifiers, alike):
     broken = fail(Stuck(only="modality1"), alike)
     lowest = classifiers[0].attention(broken).argmin(axis=1)
     assert (lowest == 1).mean() > 0.8
 
 
-def test_missing_modalities_are_no_witnesses(classifiers, alike, lose):
+def test_missing_modalities_do_not_count_against_others(classifiers, alike, lose):
     X = alike[2]
     classifier = classifiers[0]
-    rows = lose(X, "modality0")
-    energies = classifier.energies(rows)
+    without = lose(X, "modality0")
+    energies = classifier.energies(without)
     assert (energies[:, 0] == np.inf).all()
     assert np.isfinite(energies[:, 1:]).all()
-    assert np.isfinite(classifier.predict_proba(rows)).all()
-    # one that is left has nobody to disagree with
-    alone = classifier.energies(lose(rows, "modality1"))[:, 2]
+    assert np.isfinite(classifier.predict_proba(without)).all()
+    # a single modality has no other to disagree with
+    alone = classifier.energies(lose(without, "modality1"))[:, 2]
     np.testing.assert_array_equal(alone, classifiers[1].energies(X)[:, 2])
 
 
@@ -114,7 +114,7 @@ def test_copies_have_the_same_energies(table, fitted):
     np.testing.assert_array_equal(again.energies(swapped), fitted.energies(swapped))
 
 
-def test_a_warm_start_keeps_what_modalities_say(table, quick):
+def test_a_warm_start_keeps_the_cross_modal_energy(table, quick):
     X, y = table
     classifier = quick(warm_start=True).fit(X, y)
     weights, energies = classifier.cross_modal_weights_, classifier.energies(X)
@@ -126,7 +126,7 @@ def test_a_warm_start_keeps_what_modalities_say(table, quick):
     assert not np.allclose(cold["pair_bias"], weights["pair_bias"])
 
 
-def test_values_are_predicted_with_witnesses_too(alike, quick):
+def test_regressors_have_a_cross_modal_energy_too(alike, quick):
     X, y, X_test, _ = alike
     params = {k: v for k, v in quick().get_params(deep=False).items() if k != "class_weight"}
     regressor = EMMARegressor(**params).fit(X, y)

@@ -1,6 +1,8 @@
 """EMMAClassifier inside scikit-learn: pipelines, searches, backends, persistence, display."""
 
+import inspect
 import pickle
+import re
 
 import joblib
 import numpy as np
@@ -334,3 +336,10 @@ def test_tags(quick):
     assert tags.estimator_type == "classifier"
     assert tags.target_tags.required
     assert isinstance(quick().energy, DAEEnergyScorer)
+
+
+def test_defaults_are_documented_in_order():
+    parameters = list(inspect.signature(EMMAClassifier).parameters)
+    section = EMMAClassifier.__doc__.split("Attributes\n")[0]
+    documented = re.findall(r"^    (\w+) : ", section, flags=re.MULTILINE)
+    assert documented == parameters

@@ -34,7 +34,7 @@ def test_the_gate_shuts_out_what_the_detector_finds_odd(fitted):
     classifier, X, _ = fitted
     name = classifier.modality_names_[0]
     noisy, _ = Noise(8, only=name).corrupt(X, "prefix", random_state=1, reference=X)
-    intact, failing = (classifier.attention(rows).mean(axis=0) for rows in (X, noisy))
+    intact, failing = (classifier.attention(samples).mean(axis=0) for samples in (X, noisy))
     assert failing[0] < 0.2 * intact[0]
     assert (classifier.attention(noisy).argmin(axis=1) == 0).mean() > 0.9
 

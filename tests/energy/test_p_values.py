@@ -1,0 +1,36 @@
+"""Conformal p-values: a share of calibration energies, valid whatever these are."""
+
+import numpy as np
+import pytest
+
+from sklearn_emma.energy.p_values import conformal_p_values
+
+
+def test_p_values_are_the_share_of_calibration_energies_that_are_as_high():
+    calibration = np.array([[1.0, 40.0], [2.0, 10.0], [2.0, 30.0], [5.0, 20.0]])
+    energies = np.array([[0.0, 45.0], [2.0, 40.0], [2.5, 25.0], [5.0, 10.0], [9.0, -1.0]])
+    expected = np.array([[5, 1], [4, 2], [2, 3], [2, 5], [1, 5]]) / 5
+    np.testing.assert_allclose(conformal_p_values(calibration, energies), expected)
+
+
+def test_infinite_energies_are_as_unusual_as_can_be():
+    p_values = conformal_p_values(np.array([[0.0], [np.inf]]), np.array([[1.0], [np.inf]]))
+    np.testing.assert_allclose(p_values, [[2 / 3], [2 / 3]])
+    p_values = conformal_p_values(np.array([[0.0], [1.0]]), np.array([[np.inf]]))
+    np.testing.assert_allclose(p_values, [[1 / 3]])
+
+
+def test_without_calibration_everything_is_usual():
+    np.testing.assert_array_equal(conformal_p_values(np.empty((0, 2)), np.ones((3, 2))), 1.0)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 0.5])
+def test_samples_like_those_of_the_calibration_are_flagged_as_often_as_asked_for(alpha):
+    rng = np.random.default_rng(0)
+    flagged = [
+        conformal_p_values(rng.standard_cauchy((99, 1)), rng.standard_cauchy((1, 1))) <= alpha
+        for _ in range(4_000)
+    ]
+    # with 99 energies exactly alpha
+    error = np.sqrt(alpha * (1 - alpha) / 4_000)
+    assert np.mean(flagged) == pytest.approx(alpha, abs=4 * error)
