@@ -32,7 +32,7 @@ class StuckSensors(Stuck):
     With a single one the score would depend on which row that is.
     """
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(self, x, mean, std, donors, generator):
         donors = torch.randint(len(rows), (5,), generator=generator, device=x.device)
         return rows[donors[torch.arange(len(x), device=x.device) * 5 // len(x)]]
 
@@ -40,14 +40,14 @@ class StuckSensors(Stuck):
 class Saturated(Corruption):
     """A range that is too small: values are clipped half a standard deviation from the mean."""
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(self, x, mean, std, donors, generator):
         return x.clamp(mean - 0.5 * std, mean + 0.5 * std)
 
 
 class HeavyTailed(Corruption):
     """Noise of Student's t distribution with 1.5 degrees of freedom, times the column's std."""
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(self, x, mean, std, donors, generator):
         # Bailey's polar method (1994)
         u, v = torch.rand((2, *x.shape), generator=generator, dtype=x.dtype, device=x.device)
         radius = (1.5 * ((1 - u) ** (-2 / 1.5) - 1)).sqrt()

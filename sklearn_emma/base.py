@@ -536,7 +536,7 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
         return Readings(**self._run(X, *Readings._fields))
 
     def energies(self, X: Any) -> np.ndarray:
-        r"""Potential energies :math:`\Psi_i`: how unlike the training rows each modality is.
+        r"""Potential energies :math:`\Psi_i`: how unlike the training samples each modality is.
 
         By itself, and, with three or more modalities, beside the others; see
         :class:`~sklearn_emma.nn.CrossModalEnergy`.
@@ -544,12 +544,12 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
+            Samples; NaN marks missing values.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Energies, always float64; infinite where a modality is missing altogether. Of rows in
+            Energies, always float64; infinite where a modality is missing altogether. Of samples in
             float32 they are evaluated in single precision, which is twice as fast.
         """
         return self._run(X, "energies")["energies"]
@@ -560,7 +560,7 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
+            Samples; NaN marks missing values.
 
         Returns
         -------
@@ -575,7 +575,7 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
+            Samples; NaN marks missing values.
 
         Returns
         -------
@@ -590,7 +590,7 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
+            Samples; NaN marks missing values.
 
         Returns
         -------
@@ -600,12 +600,12 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
         return self._run(X, "total_energy")["total_energy"]
 
     def energy_threshold(self, X: Any) -> np.ndarray:
-        """Modal energy below which a modality of a row passes the gate.
+        """Modal energy below which a modality of a sample passes the gate.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
+            Samples; NaN marks missing values.
 
         Returns
         -------
@@ -620,7 +620,7 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
+            Samples; NaN marks missing values.
 
         Returns
         -------
@@ -635,7 +635,7 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
+            Samples; NaN marks missing values.
 
         Returns
         -------
@@ -677,10 +677,12 @@ def fit_settings(
     ----------
     estimator : BaseEMMA
         For the other parameters; left as it is.
-    X, y, sample_weight : array-like of shape (n_samples, ...)
-        The samples; the weights may be None.
+    X, y : array-like of shape (n_samples, ...)
+        The samples.
     settings : sequence of mapping of str to float
         Values of :data:`~sklearn_emma.gate.grid.STACKABLE`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-# Rows of a split, and what belongs to them, cut as cross_validate cuts them.
+# Samples of a split, and what belongs to them, cut as cross_validate cuts them.
 from sklearn.utils.metaestimators import _safe_split
 
 # Weights and feature names of the right length and type, with scikit-learn's messages.

@@ -19,7 +19,7 @@ DEFAULT_NAME = "all"
 
 
 def resolve_modalities(
-    modalities: Any, X: Any, *, remainder: str = "error"
+    modalities: Any, X: Any, *, remainder: Any = "error"
 ) -> tuple[list[str], list[np.ndarray]]:
     """Turn a description of the modalities into names and column positions.
 

@@ -30,11 +30,11 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     r"""Regressor for tables of several modalities that stays right when one of them fails.
 
     Energy-based multi-modal attention [1]_. First an energy per modality learns how unlike the
-    training rows a row is. Then a gate, which turns the energies of a row into an attention
-    :math:`\beta_i \in [0, 1)` per modality, and a predictor behind it learn together from clean and
-    corrupted rows; see :class:`~sklearn_emma.nn.EnergyAttention` for the equations. Columns and y
-    are standardised inside. Columns may have gaps: a modality without any value is shut off, single
-    gaps are filled with the training median, and raise the energy of their modality by
+    training data a sample is. Then a gate turns the energies of a sample into an attention
+    :math:`\beta_i \in [0, 1)` per modality. Gate and predictor are trained together on clean and
+    corrupted samples; see :class:`~sklearn_emma.nn.EnergyAttention` for the equations. Columns and y are
+    standardised inside. Values may be missing: a modality without any value gets no attention,
+    single gaps are filled with the training median, and raise the energy of their modality by
     :math:`-3 s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
 
     Parameters
@@ -46,7 +46,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         modality, "all", of all columns.
 
     loss : {"squared_error", "absolute_error", "quantile"}, default="squared_error"
-        What is predicted: the mean, the median, which a few wild values of y do not move, or the
+        What is predicted: the mean, the median, which a few extreme values of y do not move, or the
         quantiles at the levels `quantile` [2]_.
 
     quantile : float or array-like of float, default=(0.05, 0.5, 0.95)
@@ -59,13 +59,13 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         a modality of this name. Columns that are left out must hold numbers all the same.
 
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
-        What tells likely rows from unlikely ones; its energy is ``-score_samples``, or for a PyOD
-        detector its ``decision_function``, which has the opposite sign. Cloned and
-        fitted on the standardised columns of each modality, on the rows that have all of its values
-        (where these are less than half of the rows that have any: on those, gaps filled). None, and
-        modalities that a dict leaves out, stand for :class:`DAEEnergyScorer`, all of whose rows
-        train (``calibration_fraction=0``). Any other scorer
-        scores the failing rows of every epoch: mind its speed.
+        What tells likely samples from unlikely ones; its energy is ``-score_samples``, or for a
+        PyOD detector its ``decision_function``, which has the opposite sign. Cloned and fitted on
+        the standardised columns of each modality, on the samples that have all of its values (where
+        these are less than half of the samples that have any: on those, gaps filled). None, and
+        modalities that a dict leaves out, stand for :class:`DAEEnergyScorer`, all of whose samples
+        train (``calibration_fraction=0``). Any other scorer scores the failing samples of every
+        epoch, so that its speed matters.
 
     module : torch.nn.Module instance, class or callable, default=None
         A predictor of your own: takes the list of gated modalities :math:`\beta_i x_i`, each of
@@ -90,47 +90,46 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Strength of the regularizer that keeps importance in line with the failures put in.
 
     cross_modal : bool, default=True
-        Whether the energies of three or more modalities also say how badly each fits the others of
-        its row (:class:`~sklearn_emma.nn.CrossModalEnergy`), which is what gives a stuck or swapped
-        modality away. Of two modalities that do not fit, nobody knows which is wrong.
+        Whether the energy of a modality also measures its consistency with the others
+        (:class:`~sklearn_emma.nn.CrossModalEnergy`), which detects stuck or swapped modalities. It
+        takes three or more modalities: of two that are inconsistent, it is unknown which is wrong.
 
     corruption : Corruption or None, default=None
-        What befalls training rows, drawn afresh in every epoch, in units of the training rows'
-        standard deviations; half of the rows unless its `fraction` says otherwise. None stands for
-        ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
+        What happens to training samples, drawn afresh in every epoch, in units of the training
+        samples' standard deviations; half of the samples unless its `fraction` says otherwise. None
+        stands for ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
 
     subset_weight : float, default=2.0
-        Weight of a second prediction loss, for which every row loses a random part of its
-        modalities behind the encoders. It makes the predictor at home with every combination of
-        modalities shut off.
+        Weight of the subset loss: a second prediction loss, for which every sample keeps a random
+        subset of its modalities. It trains the predictor for every combination of modalities.
 
     pretrain_epochs : int, default=10
-        Passes over the clean rows with the gate open, before the gate is trained.
+        Passes over the clean samples with the gate open, before the gate is trained.
 
     learning_rate : float, default=0.003
         Largest learning rate of the cycle.
 
     l2_regularization : float or "auto", default="auto"
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
-        weights of the predictor, biases apart, with N training rows. "auto" chooses it by
+        weights of the predictor, biases apart, with N training samples. "auto" chooses it by
         cross-validation on at most 2000 of them: s N, and :math:`s\, 2000^2 / N` for more than
-        2000 rows, with s between 0.001 and 0.01 (0.003 for fewer than 30 rows). What overlaps
-        needs more of it than what lies apart. A `module` of your own goes without, unless you give
+        2000 samples, with s between 0.001 and 0.01 (0.003 for fewer than 30 samples). Overlapping
+        classes need more of it than separable ones. A `module` of your own goes without, unless you give
         a number.
 
     max_epochs : int, default=100
-        Passes over the training rows.
+        Passes over the training samples.
 
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" takes 1/40 of the rows, within 32 and 256, or 1/100 of them up to
-        4096 when that is more.
+        Samples per step. "auto" takes 1/40 of the samples, within 32 and 256, or 1/100 of them up
+        to 4096 when that is more.
 
     early_stopping : bool, default=False
-        Whether to hold out rows, to stop when their loss no longer improves, and to go back to the
-        best epoch.
+        Whether to hold out samples, to stop when their loss no longer improves, and to go back to
+        the best epoch.
 
     validation_fraction : float, default=0.1
-        Fraction of rows held out with `early_stopping`.
+        Fraction of samples held out with `early_stopping`.
 
     n_iter_no_change : int, default=10
         Epochs without improvement before stopping early.
@@ -187,10 +186,10 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         :math:`w_{ij}` and :math:`\gamma_{ij}`: direction and degree of the coupling.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         :math:`\Psi_{min,i}`, below which a modality is as good as any (nine tenths of the training
-        rows are); the scale :math:`s_i`, which is the median rise of the potential under
-        the training corruption, but at least the interquartile range of the training rows; and the
-        potential of a typical failure of the training, beyond which a modality says no more about
-        the others.
+        samples are); the scale :math:`s_i`, which is the median rise of the potential under
+        the training corruption, but at least the interquartile range of the training samples; and
+        the potential of a typical failure of the training, beyond which a modality says no more
+        about the others.
     l2_regularization_ : float
         Strength of the penalty that the predictor was trained with.
     cross_modal_weights_ : dict of str to ndarray, or None
@@ -212,7 +211,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     --------
     EMMAClassifier : Predicts classes.
     DAEEnergyScorer : The default energy.
-    sklearn_emma.corruption : What can befall a modality.
+    sklearn_emma.corruption : What can happen to a modality.
 
     References
     ----------
@@ -320,11 +319,11 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training rows; NaN marks missing values.
+            Training samples; NaN marks missing values.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Values to predict; one output with ``loss="quantile"``.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows; a row of weight zero is left out.
+            Weights of the samples; a sample of weight zero is left out.
 
         Returns
         -------
@@ -387,7 +386,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         return self.target_center_ + self.target_scale_ * values
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predict a value for each row.
+        """Predict a value for each sample.
 
         With ``loss="quantile"`` it is the median, on a straight line between the quantiles around
         it, or the nearest quantile where all lie on one side of it.
@@ -395,12 +394,12 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
+            Samples; NaN marks missing values.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions, of the shape that y had at fit, always float64. Rows in float32 are
+            Predictions, of the shape that y had at fit, always float64. Samples in float32 are
             evaluated in single precision, which is twice as fast.
         """
         values = self._predict_outputs(X)
@@ -411,16 +410,16 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     @available_if(_predicts_quantiles)
     def predict_quantiles(self, X: Any) -> np.ndarray:
-        """Predict the quantiles of each row, for ``loss="quantile"``.
+        """Predict the quantiles of each sample, for ``loss="quantile"``.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
+            Samples; NaN marks missing values.
 
         Returns
         -------
         ndarray of shape (n_samples, n_quantiles)
-            Quantiles in the order of ``quantiles_``, increasing along every row.
+            Quantiles in the order of ``quantiles_``, increasing along every sample.
         """
         return self._predict_outputs(X)

@@ -60,7 +60,7 @@ class EMMAClassifierCV(EMMAClassifier):
         How to score, as for GridSearchCV. None stands for the accuracy.
 
     refit : bool, str or callable, default=True
-        Whether to fit a classifier with the best setting on all rows, as for GridSearchCV; with
+        Whether to fit a classifier with the best setting on all samples, as for GridSearchCV; with
         several scores, the name of the one that decides, or a callable from ``cv_results_`` to the
         best index.
 
@@ -111,8 +111,8 @@ class EMMAClassifierCV(EMMAClassifier):
     best_index_ : int
         Its place in ``cv_results_``.
     best_estimator_ : EMMAClassifier
-        The classifier fitted with it on all rows, with `refit`. This object has all attributes of
-        that classifier too: ``coldness_``, ``energy_scorers_``, ...
+        The classifier fitted with it on all samples, with `refit`. This object has all attributes
+        of that classifier too: ``coldness_``, ``energy_scorers_``, ...
     refit_time_ : float
         Seconds that took.
     scorer_ : callable or dict
@@ -232,14 +232,15 @@ class EMMAClassifierCV(EMMAClassifier):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training rows; NaN marks missing values.
+            Training samples; NaN marks missing values.
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, for fits and, where the scorer takes them, as GridSearchCV does,
+            Weights of the samples, for fits and, where the scorer takes them, as GridSearchCV does,
             for scores.
         groups : array-like of shape (n_samples,), default=None
-            Groups of the rows, for splitters such as :class:`~sklearn.model_selection.GroupKFold`.
+            Groups of the samples, for splitters such as
+            :class:`~sklearn.model_selection.GroupKFold`.
 
         Returns
         -------
@@ -339,16 +340,16 @@ class EMMAClassifierCV(EMMAClassifier):
         return super()._run(X, *wanted)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the score of the best setting on other rows.
+        """Return the score of the best setting on other samples.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows; NaN marks missing values.
+            Samples; NaN marks missing values.
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+            Weights of the samples.
 
         Returns
         -------

@@ -112,8 +112,9 @@ def check_labels(y: np.ndarray) -> None:
         kinds = ", ".join(sorted({type(label).__name__ for label in y}))
         raise ValueError(
             "Unknown label type: y must hold labels of one kind, all strings or all numbers, none "
-            f"missing, but is an array of objects of type {kinds}. Leave out rows without a label, "
-            "and convert the others, for instance with y.astype(int), or y.astype(str) for names."
+            f"missing, but is an array of objects of type {kinds}. Leave out samples without a "
+            "label, and convert the others, for instance with y.astype(int), or y.astype(str) for "
+            "names."
         )
     check_classification_targets(y)
 
@@ -147,7 +148,7 @@ def check_values(y: Any) -> np.ndarray:
     if not np.isfinite(y).all():
         raise ValueError(
             f"y must be finite, but {int((~np.isfinite(y)).sum())} of its values are not. Leave "
-            "out rows without a value to predict."
+            "out samples without a value to predict."
         )
     return y
 
@@ -185,19 +186,19 @@ def check_quantiles(levels: Any) -> np.ndarray:
 
 
 def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Validate sample weights and say which rows count.
+    """Validate sample weights and say which samples count.
 
     Parameters
     ----------
     sample_weight : array-like of shape (n_samples,), number or None
         Weights. None stands for ones.
     X : ndarray of shape (n_samples, n_features)
-        The rows.
+        The samples.
 
     Returns
     -------
     weight : ndarray of shape (n_kept,)
-        Weights of the rows that count, scaled to mean one.
+        Weights of the samples that count, scaled to mean one.
     keep : ndarray of shape (n_samples,)
         True where the weight is not zero.
 
@@ -210,7 +211,7 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.nda
     if (weight < 0).any():
         raise ValueError(
             "Negative values in data passed to `sample_weight`: weights must not be negative, got "
-            f"{weight.min():g}. Leave a row out with weight zero."
+            f"{weight.min():g}. Leave a sample out with weight zero."
         )
     keep = weight > 0
     if not keep.any():
@@ -235,12 +236,12 @@ def column_statistics(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each column, and warn of constant ones.
 
-    NaN is ignored, and wild values are drawn in.
+    NaN is ignored, and extreme values are drawn in.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Training rows.
+        Training samples.
     weight : ndarray of shape (n_samples,)
         Their weights.
     estimator : estimator
@@ -264,7 +265,7 @@ def column_statistics(
     empty = np.isnan(mean) & ~unused
     if empty.any():
         raise ValueError(
-            f"Column(s) {_listed(estimator, empty)} hold no value at all (NaN in every row of "
+            f"Column(s) {_listed(estimator, empty)} hold no value at all (NaN in every sample of "
             "positive weight). Leave them out."
         )
     constant &= ~unused
@@ -278,7 +279,7 @@ def warn_of_constants(table: np.ndarray, estimator: Any, used: np.ndarray) -> No
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Training rows.
+        Training samples.
     estimator : estimator
         For the names of the columns.
     used : ndarray of int of shape (n_used,)

@@ -536,7 +536,9 @@ def test_networks_that_return_something_else(small, quick):
     with pytest.raises(ValueError, match=r"quantiles of shape .* = \(2, 3\), but .* \(2, 2\)"):
         quick(module=Fixed(2), loss="quantile").fit(X, y)
     regressor = quick(module=Fixed(1, math.nan), max_epochs=1).fit(X, y)
-    with pytest.raises(ValueError, match="not finite for 5 of 5 samples. Check module, which .* outp"):
+    with pytest.raises(
+        ValueError, match="not finite for 5 of 5 samples. Check module, which .* outp"
+    ):
         regressor.predict(X[:5])
 
 

@@ -33,7 +33,7 @@ class Reference:
     ----------
     means, stds : list of Tensor of shape (n_features,)
         Mean and standard deviation of each feature, one tensor per modality.
-    rows : list of Tensor of shape (n_reference, n_features)
+    donors : list of Tensor of shape (n_reference, n_features)
         Samples whose values :class:`Swapped` and :class:`Stuck` hand out, one tensor per modality.
 
     Examples
@@ -47,7 +47,7 @@ class Reference:
 
     means: list[Tensor]
     stds: list[Tensor]
-    rows: list[Tensor]
+    donors: list[Tensor]
 
     @classmethod
     def from_tensors(
@@ -81,7 +81,7 @@ class Reference:
         ValueError
             If a column holds no value at all.
         """
-        means, stds, rows = [], [], []
+        means, stds, donors = [], [], []
         for i, x in enumerate(modalities):
             present = ~x.isnan()
             weight = present.to(x.dtype)
@@ -100,8 +100,8 @@ class Reference:
             deviation = torch.where(present, x - mean, 0)
             means.append(mean)
             stds.append(((deviation.square() * weight).sum(0) / total).sqrt())
-            rows.append(x[(weight > 0).any(1)])
-        return cls(means, stds, rows)
+            donors.append(x[(weight > 0).any(1)])
+        return cls(means, stds, donors)
 
 
 class Corruption(BaseEstimator, ABC):
@@ -189,11 +189,11 @@ class Corruption(BaseEstimator, ABC):
         else:
             check_reference(reference, X)
             given = read_modalities(reference, columns, name="reference")
-            donors = [rows.to(x.dtype) for rows, x in zip(given, tensors, strict=True)]
+            donors = [values.to(x.dtype) for values, x in zip(given, tensors, strict=True)]
         # A modality that cannot fail gives no units or donors, and may be empty of values.
         donors = [
-            rows if self.uses_reference and i in may_fail else rows[:, :0]
-            for i, rows in enumerate(donors)
+            values if self.uses_reference and i in may_fail else values[:, :0]
+            for i, values in enumerate(donors)
         ]
         generator = torch.Generator()
         generator.manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
@@ -259,7 +259,7 @@ class Corruption(BaseEstimator, ABC):
         for column, i in enumerate(may_fail):
             x = modalities[i]
             failed = self.fail(
-                x, reference.means[i], reference.stds[i], reference.rows[i], generator
+                x, reference.means[i], reference.stds[i], reference.donors[i], generator
             )
             corrupted[i] = torch.where(failing[:, column, None], failed, x)
         indicator = torch.ones_like(modalities[0][:, :1]).repeat(1, len(modalities))
@@ -271,7 +271,7 @@ class Corruption(BaseEstimator, ABC):
         return corrupted, indicator
 
     def fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Return the values that a modality takes where it fails.
 
@@ -283,7 +283,7 @@ class Corruption(BaseEstimator, ABC):
         mean, std : Tensor of shape (n_features,)
             Mean and standard deviation of each feature in the reference samples.
 
-        rows : Tensor of shape (n_reference, n_features)
+        donors : Tensor of shape (n_reference, n_features)
             The reference samples.
 
         generator : torch.Generator
@@ -294,7 +294,7 @@ class Corruption(BaseEstimator, ABC):
         Tensor of shape (n_samples, n_features)
             The values, or what broadcasts to them.
         """
-        return self._fail(x, mean, std, rows, generator)
+        return self._fail(x, mean, std, donors, generator)
 
     def check_params(self) -> None:
         """Raise ValueError if a parameter is out of range."""
@@ -312,7 +312,7 @@ class Corruption(BaseEstimator, ABC):
 
     @abstractmethod
     def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Return the values (n_samples, n_features) that `x` takes where the modality fails."""
 

@@ -60,7 +60,7 @@ class Noise(Corruption):
             raise ValueError(f"sigma={self.sigma!r} must not be negative.")
 
     def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         low, high = _check_range("sigma", self.sigma)
         if low == high:
@@ -114,7 +114,7 @@ class NoiseSNR(Corruption):
         _check_range("snr_db", self.snr_db)
 
     def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         low, high = _check_range("snr_db", self.snr_db)
         if low == high:
@@ -144,7 +144,7 @@ class Missing(Corruption):
     _uses_reference = False
 
     def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         return torch.full_like(x, math.nan)
 
@@ -170,18 +170,18 @@ class Swapped(Corruption):
     """
 
     def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
-        n_donors = len(rows)
+        n_donors = len(donors)
         if n_donors < 2:
             raise ValueError(
                 f"Swapped takes a modality's values from another sample, but the reference has "
                 f"{n_donors} sample(s) with values in it. Pass at least two reference samples."
             )
         donor = torch.randint(n_donors, (len(x),), generator=generator, device=x.device)
-        values = rows[donor]
+        values = donors[donor]
         same = ((values == x) | (values.isnan() & x.isnan())).all(1, keepdim=True)
-        return torch.where(same, rows[(donor + 1) % n_donors], values)
+        return torch.where(same, donors[(donor + 1) % n_donors], values)
 
 
 class Stuck(Corruption):
@@ -228,13 +228,13 @@ class Stuck(Corruption):
             )
 
     def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         if self.value is not None:
             return torch.full_like(x, self.value)
-        if len(rows) == 0:
+        if len(donors) == 0:
             raise ValueError("Stuck takes the values of a reference sample, but there is none.")
-        return rows[torch.randint(len(rows), (1,), generator=generator, device=x.device)]
+        return donors[torch.randint(len(donors), (1,), generator=generator, device=x.device)]
 
 
 class Drift(Corruption):
@@ -284,7 +284,7 @@ class Drift(Corruption):
             raise ValueError(f"ordered={self.ordered!r} must be True or False.")
 
     def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         n_samples = len(x)
         if self.ordered:
@@ -335,7 +335,7 @@ class Scaling(Corruption):
             raise ValueError(f"factor={self.factor!r} must be a number larger than 1.")
 
     def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         bound = math.log(self.factor)
         return torch.addcmul(mean, x - mean, _uniform(x, -bound, bound, generator).exp())
@@ -409,7 +409,7 @@ class Mixture(Corruption):
             )
 
     def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, rows: Tensor, generator: torch.Generator
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         probabilities = self.probabilities
         if probabilities is None:
@@ -424,7 +424,7 @@ class Mixture(Corruption):
         u = _uniform(x, 0, 1, generator)
         failed: Tensor | None = None
         for corruption, below in reversed(members):
-            values = corruption.fail(x, mean, std, rows, generator)
+            values = corruption.fail(x, mean, std, donors, generator)
             failed = values if failed is None else torch.where(u < below, values, failed)
         assert failed is not None  # the probabilities sum to one
         return failed

@@ -315,7 +315,7 @@ def _random_rotation(n_dims: int, rng: np.random.RandomState) -> np.ndarray:
 
 def _check_count(name: str, value: Any, least: int) -> None:
     """Raise ValueError unless a value is an integer of at least `least`."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
 
 

@@ -39,7 +39,7 @@ class Reservoir:
         Parameters
         ----------
         samples : ndarray of shape (n_samples, n_features)
-            New rows.
+            New samples.
         held_out_fraction : float
             Probability of each of being held out.
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from sklearn_emma.energy.views import EnergyView
 
-# A value is wild so many times the range of the middle rows beyond them: nine tenths of the rows,
-# so that heavy tails are not wild, or, where those are all equal, nearly all.
+# A value is wild so many times the range of the middle samples beyond them: nine tenths of the
+# samples, so that heavy tails are not wild, or, where those are all equal, nearly all.
 _WILD = 5.0
 _MIDDLES = ((0.05, 0.95), (0.01, 0.99))
-# Rows among which neighbours are looked for.
+# Samples among which neighbours are looked for.
 _N_ROWS = 2000
-# The lowest level of noise that is found, for tables whose rows repeat; the highest level, one
+# The lowest level of noise that is found, for tables whose samples repeat; the highest level, one
 # scale of the columns, at which modalities lose their structure.
 _LOWEST, _HIGHEST = 0.03, 1.0
 
@@ -25,7 +25,7 @@ def mean_and_deviation(
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Rows; every column holds a value.
+        Samples; every column holds a value.
     weight : ndarray of shape (n_samples,)
         Their weights.
 
@@ -52,20 +52,20 @@ def mean_and_deviation(
 def draw_in_wild_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return the table with values beyond all bounds put on the bounds, for finding its scales.
 
-    One code for "no reading", such as -9999, among the training rows would stretch the standard
+    One code for "no reading", such as -9999, among the training samples would stretch the standard
     deviation of its column until nothing else is seen in it.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Rows, NaN where there is no value.
+        Samples, NaN where there is no value.
     weight : ndarray of shape (n_samples,)
         Their weights.
 
     Returns
     -------
     ndarray of shape (n_samples, n_features)
-        The same values, none further from the middle rows than five times their range.
+        The same values, none further from the middle samples than five times their range.
     """
     lows, highs = np.split(_quantiles(table, weight, sum(zip(*_MIDDLES, strict=True), ())), 2)
     spread = highs - lows
@@ -78,7 +78,7 @@ def draw_in_wild_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def column_scale(x: np.ndarray, weight: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
-    r"""Centre and scale of columns, wild values drawn in.
+    r"""Centre and scale of columns, extreme values drawn in.
 
     "standard" is mean and standard deviation. "robust" is the median and the interquartile range in
     standard deviations of a normal distribution, :math:`IQR / 1.349`, but at least half a standard
@@ -87,7 +87,7 @@ def column_scale(x: np.ndarray, weight: np.ndarray, scaling: str) -> tuple[np.nd
     Parameters
     ----------
     x : ndarray of shape (n_samples, n_features)
-        Training rows.
+        Training samples.
     weight : ndarray of shape (n_samples,)
         Their weights, of mean one.
     scaling : {"standard", "robust"}
@@ -111,15 +111,15 @@ def target_scale(y: np.ndarray, weight: np.ndarray, loss: str) -> tuple[np.ndarr
 
     Mean and standard deviation for the squared error. For the others the median and the
     interquartile range in standard deviations of a normal distribution, :math:`IQR / 1.349`,
-    however few wild values have whatever size; the standard deviation where the quartiles are the
-    same.
+    however few extreme values have whatever size; the standard deviation where the quartiles are
+    the same.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples, n_outputs)
         Values, none missing.
     weight : ndarray of shape (n_samples,)
-        Weights of the rows.
+        Weights of the samples.
     loss : str
         "squared_error" or another.
 
@@ -156,18 +156,18 @@ def _quantiles(x: np.ndarray, weight: np.ndarray, levels: tuple[float, ...]) -> 
 def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, float]:
     r"""Levels of noise that suit a table.
 
-    What "auto" begins with is the distance from a row to its nearest neighbour, per column,
-    :math:`\sigma_{low} = \mathrm{median}\, d_1 / \sqrt{D}`: less noise would teach each row by
-    itself, and much more would blur what many rows show.
+    What "auto" begins with is the distance from a sample to its nearest neighbour, per column,
+    :math:`\sigma_{low} = \mathrm{median}\, d_1 / \sqrt{D}`: less noise would teach each sample by
+    itself, and much more would blur what many samples show.
 
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
-        Training rows in the coordinates of the view.
+        Training samples in the coordinates of the view.
     view : EnergyView
         What the user asks for.
     seed : int
-        Chooses the rows among which neighbours are looked for, when there are many.
+        Chooses the samples among which neighbours are looked for, when there are many.
 
     Returns
     -------

@@ -94,16 +94,16 @@ class EnergyFit:
 
 
 class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
-    r"""Energy of each modality: how unlike the training rows a row is.
+    r"""Energy of each modality: how unlike the training samples a sample is.
 
     Denoising autoencoders with tied weights learn, modality by modality, to undo noise; their
-    potential :math:`\Psi`, in closed form, is low where the training rows are dense [1]_ [2]_. The
-    energy is the potential on a scale that is the same for all modalities,
+    potential :math:`\Psi`, in closed form, is low where the training samples are dense [1]_ [2]_.
+    The energy is the potential on a scale that is the same for all modalities,
 
     .. math:: E_i(x) = \frac{\Psi_i(x_i) - \mathrm{median}\, \Psi_i}{\mathrm{IQR}\, \Psi_i},
 
-    median and interquartile range taken over the training rows: 0 is typical, and larger is more
-    unusual. A row's score is minus the sum of its energies.
+    median and interquartile range taken over the training samples: 0 is typical, and larger is more
+    unusual. A sample's score is minus the sum of its energies.
 
     Parameters
     ----------
@@ -123,40 +123,41 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
 
     activation : {"tanh", "sigmoid", "relu", "identity"}, default="tanh"
         Response h of the hidden units. With the bounded ones, tanh and sigmoid, the energy grows
-        without end as a row moves away from the training rows; with relu and identity it need not.
+        without end as a sample moves away from the training samples; with relu and identity it need
+        not.
 
     views : {"fine", "coarse"}, EnergyView or tuple of them, default=("fine", "coarse")
-        What to learn the energy from. Each view trains an autoencoder of its own, and a row is
+        What to learn the energy from. Each view trains an autoencoder of its own, and a sample is
         unusual when any of them finds it so (a soft maximum). "fine" undoes noise of the size of
-        the distance between neighbouring rows, and is sharp near them; "coarse" also undoes much
+        the distance between neighbouring samples, and is sharp near them; "coarse" also undoes much
         more, in quartiles that outliers stretch less, and rises far away. For others, the plain
         autoencoder of the thesis among them, see :class:`EnergyView`.
 
     contamination : "auto" or float in (0, 0.5], default="auto"
-        Fraction of training rows that :meth:`predict` calls outliers. "auto" takes as outliers
-        what exceeds the third quartile of the training rows' total energies by more than 1.5
-        interquartile ranges, but at least the most unusual row in a hundred.
+        Fraction of training samples that :meth:`predict` calls outliers. "auto" takes as outliers
+        what exceeds the third quartile of the training samples' total energies by more than 1.5
+        interquartile ranges, but at least the most unusual sample in a hundred.
 
     calibration_fraction : float, default=0.1
-        Fraction of training rows that are held out to calibrate :meth:`p_values` and
-        :meth:`predict_modality`, in [0, 1). 0 trains on all rows, and these methods raise.
+        Fraction of training samples that are held out to calibrate :meth:`p_values` and
+        :meth:`predict_modality`, in [0, 1). 0 trains on all samples, and these methods raise.
 
     learning_rate : float, default=0.01
         Largest learning rate of the cycle.
 
     max_epochs : int, default=100
-        Passes over the training rows.
+        Passes over the training samples.
 
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" takes 1/40 of the rows, within 32 and 256, or 1/100 of them up to
-        4096 when that is more.
+        Samples per step. "auto" takes 1/40 of the samples, within 32 and 256, or 1/100 of them up
+        to 4096 when that is more.
 
     early_stopping : bool, default=False
-        Whether to hold out rows, to stop when their loss no longer improves, and to go back to the
-        best epoch.
+        Whether to hold out samples, to stop when their loss no longer improves, and to go back to
+        the best epoch.
 
     validation_fraction : float, default=0.1
-        Fraction of rows held out with `early_stopping`.
+        Fraction of samples held out with `early_stopping`.
 
     n_iter_no_change : int, default=10
         Epochs without improvement before stopping early.
@@ -165,7 +166,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Smallest relative improvement that counts for early stopping.
 
     buffer_size : int, default=10_000
-        Rows that :meth:`partial_fit` keeps, a uniform sample of all it has seen.
+        Samples that :meth:`partial_fit` keeps, a uniform sample of all it has seen.
 
     n_jobs : int, default=None
         Processes, as in joblib. Modalities of like width train side by side in one anyway.
@@ -191,17 +192,17 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
     potential_median_, potential_iqr_ : ndarray of shape (n_modalities,)
         Location and scale of each modality's training potentials.
     offset_ : float
-        Rows with a score below are outliers.
+        Samples with a score below are outliers.
     calibration_energies_ : ndarray of shape (n_held_out, n_modalities)
-        Energies of the rows held out to calibrate.
+        Energies of the samples held out to calibrate.
     loss_curve_ : list of ndarray of shape (n_epochs,)
         Training loss of each modality.
     validation_loss_curve_ : list of ndarray of shape (n_epochs,) or None
-        Loss of each modality's held-out rows, None without `early_stopping`.
+        Loss of each modality's held-out samples, None without `early_stopping`.
     n_iter_ : int
         Epochs of the modality trained longest.
     n_samples_seen_ : int
-        Rows seen, by :meth:`partial_fit` in all calls.
+        Samples seen, by :meth:`partial_fit` in all calls.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -592,23 +593,23 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Energies, in interquartile ranges above the median training row; always float64. Of rows
-            in float32 they are evaluated in single precision, which is twice as fast.
+            Energies, in interquartile ranges above the median training sample; always float64. Of
+            samples in float32 they are evaluated in single precision, which is twice as fast.
         """
         return self._scaled(self._evaluate(self._check(X), EnergyEnsemble.potential))
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the total energy of each row: high is normal.
+        """Minus the total energy of each sample: high is normal.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
@@ -623,7 +624,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
@@ -638,7 +639,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
@@ -650,27 +651,28 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
     def p_values(self, X: Any) -> np.ndarray:
         r"""How unusual each modality is, as conformal p-values.
 
-        With n training rows that were held out of training for this,
+        With n training samples that were held out of training for this,
 
         .. math:: p_i(x) = \frac{1 + \#\{k: E_i(x_k) \ge E_i(x)\}}{n + 1},
 
-        which for a row drawn like the training rows is at most alpha with probability at most
+        which for a sample drawn like the training samples is at most alpha with probability at most
         alpha, whatever the data and however good the energy [1]_.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            In (0, 1], small for modalities that are unlike the training rows.
+            In (0, 1], small for modalities that are unlike the training samples.
 
         Raises
         ------
         ValueError
-            If no row was held out, because of `calibration_fraction` or too few training rows.
+            If no sample was held out, because of `calibration_fraction` or too few training
+            samples.
 
         References
         ----------
@@ -687,14 +689,14 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         return conformal_p_values(self.calibration_energies_, self._scaled(potentials))
 
     def predict_modality(self, X: Any, alpha: float = 0.05) -> np.ndarray:
-        """Tell which modalities of a row are outlying.
+        """Tell which modalities of a sample are outlying.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
         alpha : float, default=0.05
-            False-alarm rate: the largest share of intact rows in which a modality is flagged.
+            False-alarm rate: the largest share of clean samples in which a modality is flagged.
 
         Returns
         -------
@@ -704,12 +706,12 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If alpha is not between 0 and 1, or no row was held out to calibrate.
+            If alpha is not between 0 and 1, or no sample was held out to calibrate.
 
         Warns
         -----
         UserWarning
-            If so few rows were held out that nothing can be flagged at this rate.
+            If so few samples were held out that nothing can be flagged at this rate.
         """
         if not (isinstance(alpha, Real) and 0 < alpha < 1):
             raise ValueError(
@@ -728,7 +730,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         return p_values <= alpha
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        r"""Denoised rows :math:`r(x)`, in the units of X.
+        r"""Denoised samples :math:`r(x)`, in the units of X.
 
         For an energy of one member :math:`r = x - \nabla\Psi(x)` in the member's coordinates; of
         several members the mean.
@@ -736,7 +738,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
@@ -748,13 +750,13 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
     def reconstruction_error(self, X: Any) -> np.ndarray:
         r"""Squared reconstruction norm :math:`\lVert r(x) - x \rVert^2` of each modality.
 
-        The other measure of how unusual a row is, for comparison: it has false minima where the
+        The other measure of how unusual a sample is, for comparison: it has false minima where the
         field vanishes off the data.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
@@ -769,7 +771,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
@@ -780,20 +782,20 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         return self._run_features(X, EnergyEnsemble.gradient) / self._per_feature_scale()
 
     def nearest_typical(self, X: Any) -> np.ndarray:
-        r"""The typical row that each row came from: the fixed point of r reached from it.
+        r"""The typical sample that each sample came from: the fixed point of r reached from it.
 
-        Denoising a row again and again, :math:`x \leftarrow r(x)`, leads down the energy into the
-        valley that the row belongs to.
+        Denoising a sample again and again, :math:`x \leftarrow r(x)`, leads down the energy into
+        the valley that the sample belongs to.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Typical rows, in the units of X; columns of no modality are those of X.
+            Typical samples, in the units of X; columns of no modality are those of X.
         """
         typical = self._run_features(X, descend)
         unused = np.setdiff1d(
@@ -804,9 +806,9 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         return typical
 
     def attribution(self, X: Any) -> np.ndarray:
-        r"""Which columns a row's energy comes from.
+        r"""Which columns a sample's energy comes from.
 
-        The energy that a modality has above that of its nearest typical row :math:`x^*`, see
+        The energy that a modality has above that of its nearest typical sample :math:`x^*`, see
         :meth:`nearest_typical`, divided among its columns: integrated gradients [1]_ along the
         straight line from there,
 
@@ -816,7 +818,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------

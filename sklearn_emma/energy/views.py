@@ -17,27 +17,27 @@ class EnergyView:
     Parameters
     ----------
     noise : "auto", float or (float, float)
-        Standard deviation of the noise to undo, in scales of each column. With a range every row
+        Standard deviation of the noise to undo, in scales of each column. With a range every sample
         draws its own, log-uniformly, and every level matters as much: little noise makes the energy
-        sharp near the training rows, much noise makes it rise far away from them. "auto" begins at
-        the distance between neighbouring rows.
+        sharp near the training samples, much noise makes it rise far away from them. "auto" begins
+        at the distance between neighbouring samples.
     noise_ratio : float, default=4.0
         Where "auto" ends, in multiples of where it begins, but at most one scale.
     scaling : {"standard", "robust"}, default="standard"
         What a column is measured in: mean and standard deviation, or median and interquartile
-        range, which outliers among the training rows stretch less.
+        range, which outliers among the training samples stretch less.
     clip : float, default=inf
         Scales from the centre beyond which a column's values count logarithmically, so that heavy
         tails do not drown the rest.
     lost_fraction : float, default=0.0
-        Fraction of rows that are put anywhere within 5 scales of the centre instead, from where the
-        energy learns to lead back.
+        Fraction of samples that are put anywhere within 5 scales of the centre instead, from where
+        the energy learns to lead back.
     n_prototypes : int or "auto", default=0
-        Prototypes that compete for a row beside the hidden layers, as in a mixture of Gaussians:
-        they keep clusters apart. "auto" takes one in 10 training rows, at most 128.
+        Prototypes that compete for a sample beside the hidden layers, as in a mixture of Gaussians:
+        they keep clusters apart. "auto" takes one in 10 training samples, at most 128.
     loss : {"squared", "robust"}, default="squared"
-        Loss of a denoised row: its squared distance from the true one, or the distance, under which
-        outliers among the training rows pull little.
+        Loss of a denoised sample: its squared distance from the true one, or the distance, under
+        which outliers among the training samples pull little.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class EnergyView:
         Parameters
         ----------
         n_samples : int
-            Number of training rows.
+            Number of training samples.
 
         Returns
         -------

@@ -18,7 +18,7 @@ _DIVERGED = 10.0
 
 
 class Trainer(NeuralNet):
-    """skorch's net without what is slow for small tables.
+    """A net of skorch without what is slow for small tables.
 
     Batches are slices of tensors shuffled once per epoch, losses are read from the device once per
     epoch, and the learning rate follows one cycle.

@@ -216,7 +216,7 @@ class EnergyAttention(nn.Module):
         """
         energy, present = self._modal_energy(potential, kept)
         absent = ~present
-        # a row without any modality needs finite logits; it loses its importance below
+        # a sample without any modality needs finite logits; it loses its importance below
         shut = absent & present.any(-2, keepdim=True)
         logits = (-self.coldness * energy).masked_fill(absent, 0.0).masked_fill(shut, -math.inf)
         log_importance = F.log_softmax(logits, -2)

@@ -75,7 +75,7 @@ class SoftClip(nn.Module):
     def __init__(self, n_features: int, limit: float = math.inf):
         super().__init__()
         self.limit = limit
-        #: Precision of the coordinates; None for that in which rows are centred.
+        #: Precision of the coordinates; None for that in which samples are centred.
         self.precision: torch.dtype | None = None
         self.register_buffer("centre", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
@@ -89,12 +89,12 @@ class SoftClip(nn.Module):
         return (u.abs() - self.limit).clamp(min=0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return z for rows of the table.
+        """Return z for samples of the table.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
@@ -104,23 +104,23 @@ class SoftClip(nn.Module):
         return soft_clip(self._scaled(x).to(self.precision), self.limit)
 
     def bound(self, x: Tensor) -> Tensor:
-        """Return rows with values beyond reach drawn back, to where their coordinates end anyway.
+        """Return samples with values limited to the range that coordinates tell apart.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            Rows with the same coordinates.
+            Samples with the same coordinates.
         """
         reach = FAR * self.scale
         return torch.maximum(torch.minimum(x, self.centre + reach), self.centre - reach)
 
     def inverse(self, z: Tensor) -> Tensor:
-        """Return the rows of the table that have coordinates z.
+        """Return the samples of the table that have coordinates z.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class SoftClip(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            Rows.
+            Samples.
         """
         beyond = torch.expm1(self._excess(z))
         u = z.clamp(-self.limit, self.limit) + z.sign() * beyond
@@ -142,7 +142,7 @@ class SoftClip(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows.
+            Samples.
 
         Returns
         -------

@@ -9,11 +9,11 @@ r"""Energy of a modality given the others: its consistency with the rest of its 
     \Psi_i &\leftarrow \Psi_i + 3 s_i \max(0, A_i)
 
 A potential of one modality cannot see values that are plausible by themselves and belong to another
-row. The log ratios :math:`c_{ij}`, pointwise mutual information in nats, can: they learn to tell
-the rows of the table from rows whose modalities were shuffled (noise-contrastive estimation,
+sample. The log ratios :math:`c_{ij}`, pointwise mutual information in nats, can: they learn to tell
+the samples of the table from samples whose modalities were shuffled (noise-contrastive estimation,
 Gutmann, M. and Hyvärinen, A. (2010), AISTATS). :math:`v_j` is the trust in modality j as a witness:
 none where it is unlikely by itself, little where it disagrees with everyone else; the constant c
-gives the best witness of a row the trust it has by itself. :math:`A_i` and :math:`v_j` depend on
+gives the best witness of a sample the trust it has by itself. :math:`A_i` and :math:`v_j` depend on
 each other, and are found by fixed-point iteration.
 """
 
@@ -44,8 +44,8 @@ class CrossModalEnergy(nn.Module):
     encoder_sizes : sequence of int, default=(64, 32)
         Units of each layer of an encoder; the last is K.
     bound : float, default=inf
-        Largest absolute log ratio in :meth:`disagreement`. N rows cannot testify to ratios beyond
-        N, so that log N is a good choice.
+        Largest absolute log ratio in :meth:`disagreement`. N samples cannot testify to ratios
+        beyond N, so that log N is a good choice.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
 
@@ -55,8 +55,8 @@ class CrossModalEnergy(nn.Module):
     >>> from sklearn_emma.nn import CrossModalEnergy
     >>> generator = torch.Generator().manual_seed(0)
     >>> cross_modal = CrossModalEnergy([4, 2, 3], generator=generator)
-    >>> rows = [torch.zeros(5, 4), torch.zeros(5, 2), torch.zeros(5, 3)]
-    >>> cross_modal.log_ratios(rows).shape
+    >>> samples = [torch.zeros(5, 4), torch.zeros(5, 2), torch.zeros(5, 3)]
+    >>> cross_modal.log_ratios(samples).shape
     torch.Size([5, 3, 3])
     """
 
@@ -83,7 +83,7 @@ class CrossModalEnergy(nn.Module):
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised rows without gaps, one tensor per modality.
+            Standardised samples without gaps, one tensor per modality.
 
         Returns
         -------
@@ -94,7 +94,7 @@ class CrossModalEnergy(nn.Module):
         return self.encoders(soft).transpose(0, 1)
 
     def pair_log_ratios(self, embeddings: Tensor) -> Tensor:
-        """Log ratios of embeddings, which may come from different rows.
+        """Log ratios of embeddings, which may come from different samples.
 
         Parameters
         ----------
@@ -112,12 +112,12 @@ class CrossModalEnergy(nn.Module):
         return ratios
 
     def log_ratios(self, modalities: Sequence[Tensor]) -> Tensor:
-        r""":math:`c_{ij}` of rows.
+        r""":math:`c_{ij}` of samples.
 
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised rows without gaps, one tensor per modality.
+            Standardised samples without gaps, one tensor per modality.
 
         Returns
         -------
@@ -132,7 +132,7 @@ class CrossModalEnergy(nn.Module):
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised rows without gaps, one tensor per modality.
+            Standardised samples without gaps, one tensor per modality.
         trust : Tensor of shape (n_samples, n_modalities)
             From 0 to 1, trust in each modality by itself; 0 where it is missing. It may be of
             another precision than the modalities.

@@ -88,7 +88,7 @@ class Encoders(nn.Module):
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Rows of each modality.
+            Samples of each modality.
 
         Returns
         -------
@@ -98,11 +98,11 @@ class Encoders(nn.Module):
         return self.apply_groups(self.gather(modalities))
 
     def gather(self, modalities: Sequence[Tensor]) -> list[Tensor]:
-        """Return the rows of each group of modalities of like width, as one tensor."""
+        """Return the samples of each group of modalities of like width, as one tensor."""
         return [stack_samples([modalities[i] for i in group]) for group in self.groups]
 
-    def apply_groups(self, rows: Sequence[Tensor]) -> Tensor:
+    def apply_groups(self, samples: Sequence[Tensor]) -> Tensor:
         """Apply each to its modality, given what :meth:`gather` returned."""
-        outputs = [encode(x) for encode, x in zip(self.stacks, rows, strict=True)]
+        outputs = [encode(x) for encode, x in zip(self.stacks, samples, strict=True)]
         joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -3)
         return joined if self.places is None else joined[..., self.places, :, :]

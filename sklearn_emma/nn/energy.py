@@ -20,7 +20,8 @@ Prototypes are hidden units that compete: with softmax for h and its integral, l
 
 joins :math:`\Psi`, and :math:`\sum_k \mathrm{softmax}_k(u(x))\, m_k` joins r. Alone they are a
 mixture of Gaussians of variance :math:`\tau` around the :math:`m_k` (the energy of a modern
-Hopfield network [4]_), which keeps the valleys of clusters that no row connects at the right depth.
+Hopfield network [4]_), which keeps the valleys of clusters that no sample connects at the right
+depth.
 
 References
 ----------
@@ -67,7 +68,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 class _Scoring(NamedTuple):
-    """What the potential applies to rows, and does not depend on them."""
+    """What the potential applies to samples, and does not depend on them."""
 
     weights: list[Tensor]
     biases: list[Tensor]
@@ -145,17 +146,17 @@ class DAEEnergy(nn.Module):
             self.log_temperature = nn.Parameter(torch.zeros(()))
 
     @torch.no_grad()
-    def place_prototypes(self, rows: Tensor, temperature: float) -> None:
-        r"""Start with prototypes where rows are, and let the hidden layers begin as a correction.
+    def place_prototypes(self, samples: Tensor, temperature: float) -> None:
+        r"""Place prototypes at samples, and let the hidden layers begin as a correction.
 
         Parameters
         ----------
-        rows : Tensor of shape (n_prototypes, n_features)
-            Training rows.
+        samples : Tensor of shape (n_prototypes, n_features)
+            Training samples.
         temperature : float
             Where :math:`\tau` starts, the variance around a prototype.
         """
-        self.prototypes.copy_(rows)
+        self.prototypes.copy_(samples)
         self.log_temperature.fill_(math.log(temperature))
         self.weights[-1].mul_(0.1)
 
@@ -165,7 +166,7 @@ class DAEEnergy(nn.Module):
         self._frozen = self._scoring()
 
     def _scoring(self) -> _Scoring:
-        """Return what the potential applies to rows."""
+        """Return what the potential applies to samples."""
         if self._frozen is not None:
             return self._frozen
         weights, biases = list(self.weights), list(self.hidden_biases)
@@ -188,17 +189,17 @@ class DAEEnergy(nn.Module):
         return scaled, offsets, temperature
 
     def potential(self, x: Tensor) -> Tensor:
-        r""":math:`\Psi(x)`, lower for likelier rows.
+        r""":math:`\Psi(x)`, lower for likelier samples.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows of the modality.
+            Samples of the modality.
 
         Returns
         -------
         Tensor of shape (n_samples,)
-            Each row's energy, independent of the other rows.
+            Each sample's energy, independent of the other samples.
         """
         weights, biases, response, visible_bias, prototypes = self._scoring()
         h = x
@@ -211,12 +212,12 @@ class DAEEnergy(nn.Module):
         return 0.5 * (x - visible_bias.unsqueeze(-2)).square().sum(-1) - hidden
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        r""":math:`r(x) = x - \nabla\Psi(x)`, the denoised rows.
+        r""":math:`r(x) = x - \nabla\Psi(x)`, the denoised samples.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows of the modality.
+            Samples of the modality.
 
         Returns
         -------
@@ -243,7 +244,7 @@ class DAEEnergy(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows of the modality.
+            Samples of the modality.
 
         Returns
         -------

@@ -1,13 +1,13 @@
-r"""One energy from several views of a modality: a row is unusual when any view finds it so.
+r"""One energy from several views of a modality: a sample is unusual when any view finds it so.
 
 .. math:: \Psi(x) = \log \frac{1}{K} \sum_k e^{u_k(x)}, \qquad
     u_k(x) = \frac{\Psi_k(z_k(x)) - m_k}{q_k}
 
 Each view is a potential :math:`\Psi_k` in coordinates :math:`z_k` of its own; median :math:`m_k`
-and interquartile range :math:`q_k` of its potentials over the training rows make views comparable.
-The logarithm of the mean of exponentials is a soft maximum: a view in which a row looks ordinary,
-or even likelier than most, does not make up for one in which it stands out. It is smooth, so the
-energy stays a potential with an explicit gradient.
+and interquartile range :math:`q_k` of its potentials over the training samples make views
+comparable. The logarithm of the mean of exponentials is a soft maximum: a view in which a sample
+looks ordinary, or even likelier than most, does not make up for one in which it stands out. It is
+smooth, so the energy stays a potential with an explicit gradient.
 """
 
 import math
@@ -61,13 +61,13 @@ class EnergyEnsemble(nn.Module):
         self.register_buffer("spread", torch.ones(len(members)))
 
     def prepare(self, precision: torch.dtype) -> None:
-        """Get ready to score rows; the weights must not change any more.
+        """Get ready to score samples; the weights must not change any more.
 
         Parameters
         ----------
         precision : torch.dtype
-            What members are evaluated in. Rows are centred and scaled, and members compared, in the
-            precision of the coordinates.
+            What members are evaluated in. Samples are centred and scaled, and members compared, in
+            the precision of the coordinates.
         """
         self.members.to(precision)
         for member, see in zip(self.members, self.coordinates, strict=True):
@@ -80,7 +80,7 @@ class EnergyEnsemble(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows of the modality, in the units of the table.
+            Samples of the modality, in the units of the table.
 
         Returns
         -------
@@ -98,17 +98,17 @@ class EnergyEnsemble(nn.Module):
         return (self.potentials(x) - self.level) / self.spread
 
     def potential(self, x: Tensor) -> Tensor:
-        r""":math:`\Psi(x)`, lower for likelier rows.
+        r""":math:`\Psi(x)`, lower for likelier samples.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows of the modality, in the units of the table.
+            Samples of the modality, in the units of the table.
 
         Returns
         -------
         Tensor of shape (n_samples,)
-            Each row's energy, independent of the other rows.
+            Each sample's energy, independent of the other samples.
         """
         unusual = self._unusual(x)
         return unusual.logsumexp(1) - math.log(unusual.shape[1])
@@ -119,7 +119,7 @@ class EnergyEnsemble(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows of the modality.
+            Samples of the modality.
 
         Returns
         -------
@@ -132,12 +132,12 @@ class EnergyEnsemble(nn.Module):
         return (share.unsqueeze(2) * gradients).sum(1)
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        r"""Denoised rows, :math:`\sum_k \mathrm{softmax}_k(u(x))\, z_k^{-1}(r_k(z_k(x)))`.
+        r"""Denoised samples, :math:`\sum_k \mathrm{softmax}_k(u(x))\, z_k^{-1}(r_k(z_k(x)))`.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows of the modality.
+            Samples of the modality.
 
         Returns
         -------
@@ -146,8 +146,8 @@ class EnergyEnsemble(nn.Module):
         """
         share = self._unusual(x).softmax(1)
         pairs = zip(self.members, self.coordinates, strict=True)
-        rows = torch.stack([see.inverse(m.reconstruct(see(x))) for m, see in pairs], 1)
-        return (share.unsqueeze(2) * rows).sum(1)
+        samples = torch.stack([see.inverse(m.reconstruct(see(x))) for m, see in pairs], 1)
+        return (share.unsqueeze(2) * samples).sum(1)
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
         """Mean of the members' squared reconstruction norms.
@@ -155,7 +155,7 @@ class EnergyEnsemble(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Rows of the modality.
+            Samples of the modality.
 
         Returns
         -------

@@ -11,10 +11,9 @@ The first layer of the head is linear too, so that it can go before the gate:
 
 .. math:: W (\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1]) = \sum_i \beta_i (W_i h_i + w_i)
 
-and is worked out once for all the gates that a row is seen through.
-Standardised values more than a hundred standard deviations from the mean are softened by
-:math:`\phi` of :class:`~sklearn_emma.nn.SoftClip`, so that wild values among the training rows
-cannot drown the rest.
+and is computed once for several gates. Standardised values more than a hundred standard deviations
+from the mean are softened by :math:`\phi` of :class:`~sklearn_emma.nn.SoftClip`, so that extreme
+values among the training samples cannot dominate the loss.
 
 A predictor takes two steps, so that what was computed once can be fused under several gates:
 ``encode(modalities)`` and ``fuse(encoded, attention)``. :class:`FusionNetwork` gates embeddings,
@@ -34,7 +33,7 @@ from sklearn_emma.nn.module_stack import affine
 
 __all__ = ["FusionNetwork", "GatedInputs"]
 
-# Standard deviations from the mean beyond which values count logarithmically: wild ones only.
+# Standard deviations from the mean beyond which values count logarithmically: extreme ones only.
 _LIMIT = 100.0
 
 
@@ -96,8 +95,8 @@ class FusionNetwork(nn.Module):
         """
         # all columns at once: many modalities are many small tensors
         soft = soft_clip(torch.cat(list(modalities), 1), _LIMIT).split(self.n_features, 1)
-        rows = self.encoders.gather(soft)  # the linear model has the same groups
-        embeddings, linear = self.encoders.apply_groups(rows), self.linear.apply_groups(rows)
+        samples = self.encoders.gather(soft)  # the linear model has the same groups
+        embeddings, linear = self.encoders.apply_groups(samples), self.linear.apply_groups(samples)
         m, size = embeddings.shape[-3], embeddings.shape[-1]
         of_embeddings, of_ones = self.head.weights[0].split([m * size, m], -1)
         by_modality = of_embeddings.unflatten(-1, (m, size)).movedim(-2, -3)

@@ -7,10 +7,10 @@ r"""What stage 2 minimises: prediction loss and the two regularizers of the gate
         \log \alpha_{nk} & \xi_{nk} = 1 \\
         -\log \max(\alpha_{nk}, 0.01) & \xi_{nk} = -1 \end{cases}
 
-L is a mean over the rows: of the cross entropy of classes, or of a loss of numbers (squared error,
-absolute error, pinball loss of quantiles). :math:`\lambda_c` keeps the capacity of the gate low,
-:math:`\lambda_e` rewards importance on intact modalities
-(:math:`\xi = 1`) and its absence on corrupted ones (:math:`\xi = -1`). The thesis has
+L is a mean over the samples: of the cross entropy of classes, or of a loss of numbers (squared
+error, absolute error, pinball loss of quantiles). :math:`\lambda_c` keeps the capacity of the gate
+low, :math:`\lambda_e` rewards importance on clean modalities (:math:`\xi = 1`) and its absence on
+corrupted ones (:math:`\xi = -1`). The thesis has
 :math:`\Omega` without the floor of 0.01.
 """
 
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Cross entropy of each row, averaged with the rows' weights.
+    """Cross entropy of each sample, averaged with the samples' weights.
 
     Parameters
     ----------
@@ -46,18 +46,18 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Te
     target : Tensor of shape (n_samples,)
         Class indices.
     weight : Tensor of shape (n_samples,)
-        Weight of each row, one for an ordinary row.
+        Weight of each sample, one for an ordinary sample.
 
     Returns
     -------
     Tensor of shape ()
-        The sum of weighted losses over the number of rows.
+        The sum of weighted losses over the number of samples.
     """
     return (F.cross_entropy(logits, target, reduction="none") * weight).mean()
 
 
 def weighted_squared_error(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    r"""Squared error of each row, averaged with the rows' weights.
+    r"""Squared error of each sample, averaged with the samples' weights.
 
     .. math::
 
@@ -72,12 +72,12 @@ def weighted_squared_error(output: Tensor, target: Tensor, weight: Tensor) -> Te
     target : Tensor of shape (n_samples, n_outputs)
         True values y.
     weight : Tensor of shape (n_samples,)
-        Weight of each row, one for an ordinary row.
+        Weight of each sample, one for an ordinary sample.
 
     Returns
     -------
     Tensor of shape ()
-        The sum of weighted losses over the number of rows.
+        The sum of weighted losses over the number of samples.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def weighted_squared_error(output: Tensor, target: Tensor, weight: Tensor) -> Te
 
 
 def weighted_absolute_error(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    r"""Absolute error of each row, averaged with the rows' weights.
+    r"""Absolute error of each sample, averaged with the samples' weights.
 
     .. math::
 
@@ -106,12 +106,12 @@ def weighted_absolute_error(output: Tensor, target: Tensor, weight: Tensor) -> T
     target : Tensor of shape (n_samples, n_outputs)
         True values y.
     weight : Tensor of shape (n_samples,)
-        Weight of each row, one for an ordinary row.
+        Weight of each sample, one for an ordinary sample.
 
     Returns
     -------
     Tensor of shape ()
-        The sum of weighted losses over the number of rows.
+        The sum of weighted losses over the number of samples.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def weighted_absolute_error(output: Tensor, target: Tensor, weight: Tensor) -> T
 def weighted_pinball_loss(
     output: Tensor, target: Tensor, weight: Tensor, quantiles: Sequence[float]
 ) -> Tensor:
-    r"""Pinball loss of several quantiles of each row, averaged with the rows' weights.
+    r"""Pinball loss of several quantiles of each sample, averaged with the samples' weights.
 
     .. math::
 
@@ -144,14 +144,14 @@ def weighted_pinball_loss(
     target : Tensor of shape (n_samples, 1)
         True values y.
     weight : Tensor of shape (n_samples,)
-        Weight of each row, one for an ordinary row.
+        Weight of each sample, one for an ordinary sample.
     quantiles : sequence of float of length n_quantiles
         The levels :math:`q_k`, between 0 and 1.
 
     Returns
     -------
     Tensor of shape ()
-        The sum of weighted losses over the number of rows.
+        The sum of weighted losses over the number of samples.
 
     References
     ----------
@@ -194,11 +194,11 @@ def energy_alignment(log_importance: Tensor, indicator: Tensor, weight: Tensor) 
     log_importance : Tensor of shape (n_samples, n_modalities)
         :math:`\log\alpha`. A missing modality (minus infinity) has nothing left to align.
     indicator : Tensor of shape (n_samples, n_modalities)
-        :math:`\xi`: +1 intact, -1 corrupted. A corrupted modality earns nothing by falling below
+        :math:`\xi`: +1 clean, -1 corrupted. A corrupted modality earns nothing by falling below
         an importance of 0.01: without that floor the reward has no bound, and grows with the scale
-        of the energies alone, at the expense of intact modalities.
+        of the energies alone, at the expense of clean modalities.
     weight : Tensor of shape (n_samples,)
-        Weight of each row.
+        Weight of each sample.
 
     Returns
     -------
@@ -213,25 +213,25 @@ def energy_alignment(log_importance: Tensor, indicator: Tensor, weight: Tensor) 
 def noise_contrastive_loss(
     together: Tensor, apart: Tensor, weight: Tensor, apart_weight: Tensor
 ) -> Tensor:
-    r"""Logistic loss of telling rows of the table from shuffled ones, by pairs of modalities.
+    r"""Logistic loss of telling samples of the table from shuffled ones, by pairs of modalities.
 
     .. math:: \frac{1}{P} \sum_{i \ne j} \left( \mathrm{E}\, \log(1 + e^{-c_{ij}}) +
         \mathrm{E}\, \log(1 + e^{c'_{ij}}) \right)
 
     with P pairs. It is least where c is the log of the density of a pair in the table over that of
-    a pair from different rows (Gutmann, M. and Hyvärinen, A. (2010). Noise-contrastive estimation.
-    AISTATS).
+    a pair from different samples (Gutmann, M. and Hyvärinen, A. (2010). Noise-contrastive
+    estimation. AISTATS).
 
     Parameters
     ----------
     together : Tensor of shape (n_samples, n_modalities, n_modalities)
-        Log ratios of rows of the table; the diagonal does not matter.
+        Log ratios of samples of the table; the diagonal does not matter.
     apart : Tensor of shape (n_shuffles * n_samples, n_modalities, n_modalities)
-        Log ratios of the same rows, shuffled.
+        Log ratios of the same samples, shuffled.
     weight : Tensor of shape (n_samples,)
-        Weights of the rows of the table.
+        Weights of the samples of the table.
     apart_weight : Tensor of shape (n_shuffles * n_samples, n_modalities)
-        Weights of the rows that the values of each modality were taken from. A pair has the
+        Weights of the samples that the values of each modality were taken from. A pair has the
         product of both.
 
     Returns

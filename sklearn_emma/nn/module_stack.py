@@ -1,8 +1,8 @@
 """Several modules of like shape as one: their products become one batched product.
 
-A stacked module has the parameters of all with a leading dimension, and so have the rows that it
+A stacked module has the parameters of all with a leading dimension, and so have the samples that it
 takes and returns. Where modules differ in columns the narrower are padded with weights of zero,
-which get no gradient, and so stay zero, as the padding of their rows is zero too.
+which get no gradient, and so stay zero, as the padding of their samples is zero too.
 """
 
 import copy
@@ -23,7 +23,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Parameters
     ----------
     x : Tensor of shape (..., n_samples, n_in)
-        Rows.
+        Samples.
     weight : Tensor of shape (..., n_out, n_in)
         W, with leading dimensions that go with those of `x`.
     bias : Tensor of shape (..., n_out)
@@ -86,19 +86,19 @@ def _corner(padded: Tensor, like: Tensor) -> Tensor:
 
 
 def stack_samples(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Rows of several modules as one tensor, padded with zeros.
+    """Samples of several modules as one tensor, padded with zeros.
 
     Parameters
     ----------
     tensors : sequence of Tensor of shape (n_samples, n_features)
-        Rows of each; they may differ in columns.
+        Samples of each; they may differ in columns.
     dim : int, default=0
         Where the new dimension goes.
 
     Returns
     -------
     Tensor
-        The rows.
+        The samples.
     """
     widest = max(tensor.shape[-1] for tensor in tensors)
     padded = [

@@ -1,7 +1,7 @@
 r"""Sums of logarithms of exponentials with few transcendental functions per term.
 
 Evaluating an energy is matrix products and these sums; written down term by term, the sums take
-most of the time. A logarithm is needed for each row only, as
+most of the time. A logarithm is needed for each sample only, as
 
 .. math:: \sum_k \log(1 + e^{-a_k}) = \log \prod_k (1 + e^{-a_k}), \qquad 1 \le 1 + e^{-a_k} \le 2,
 

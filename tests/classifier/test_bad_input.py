@@ -461,7 +461,7 @@ def test_training_that_diverges(refuse):
 class Interrupt(Corruption):
     """Interrupts a fit when the failures of an epoch are drawn."""
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(self, x, mean, std, donors, generator):
         raise KeyboardInterrupt
 
 

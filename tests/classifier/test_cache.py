@@ -59,7 +59,7 @@ def test_a_replaced_attribute_changes_the_predictions(
         np.testing.assert_array_equal(getattr(classifier, method)(X), before[method])
 
 
-def test_a_replaced_energy_changes_the_energies(classifier, apart, table):
+def test_a_replaced_energy_changes_the_energies(classifier, table):
     X = table[0]
     before = classifier.energies(X)
     scorer = clone(classifier.energy_scorers_["modality1"]).set_params(random_state=7)
@@ -81,8 +81,8 @@ def test_a_new_fit_answers_with_its_own_modules(classifier, table, quick):
 def test_parameters_set_after_the_fit_change_nothing(classifier, table):
     X = table[0]
     before = classifier.predict_proba(X)
-    classifier.set_params(hidden_layer_sizes=(3,), coldness=9.0, module=lambda *args: None)
-    copied = pickle.loads(pickle.dumps(classifier.set_params(module=None)))
+    classifier.set_params(hidden_layer_sizes=(3,), coldness=9.0, modalities=None)
+    copied = pickle.loads(pickle.dumps(classifier))
     for fit in (classifier, copied):  # the copy has to build its modules
         np.testing.assert_array_equal(fit.predict_proba(X), before)
 

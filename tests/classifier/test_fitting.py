@@ -201,7 +201,7 @@ class Offset(Corruption):
         super().__init__()
         self.shift = shift
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(self, x, mean, std, donors, generator):
         return x + self.shift * std
 
 

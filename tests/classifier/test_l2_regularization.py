@@ -13,7 +13,7 @@ def test_the_penalty_lowers_confidence_and_counts_less_in_a_larger_table(table, 
     X, y = table
 
     def confidence(penalty, copies=1):
-        """Return the mean largest probability of a fit of as many steps whatever the number of samples."""
+        """Return the mean largest probability of a fit; copies of samples do not add steps."""
         samples, target = pd.concat([X] * copies), np.tile(y, copies)
         fit = quick(
             l2_regularization=penalty, max_epochs=24 // copies, batch_size=32, pretrain_epochs=0

@@ -183,7 +183,7 @@ def test_corruptions_clone_print_and_serve_in_grids():
 
 def test_a_corruption_of_ones_own_needs_one_method(make_table):
     class Negated(Corruption):
-        def _fail(self, x, mean, std, rows, generator):
+        def _fail(self, x, mean, std, donors, generator):
             return -x
 
     X = make_table()

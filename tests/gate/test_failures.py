@@ -40,7 +40,7 @@ class Offset(Corruption):
         super().__init__()
         self.stored = shift
 
-    def _fail(self, x, mean, std, rows, generator):
+    def _fail(self, x, mean, std, donors, generator):
         return x + self.stored * std
 
 
@@ -62,7 +62,7 @@ def test_failures_are_in_standard_deviations_of_standardised_samples(make_sample
     assert all((mean == 0).all() for mean in reference.means)
     assert reference.stds[0][0] == 1.0  # extreme values do not stretch it
     torch.testing.assert_close(reference.stds[0][1], torch.tensor(0.5), rtol=0.1, atol=0)
-    for donors, x in zip(reference.rows, samples.modalities, strict=True):
+    for donors, x in zip(reference.donors, samples.modalities, strict=True):
         assert torch.equal(donors, x)
 
 
