@@ -33,8 +33,8 @@ class StuckSensors(Stuck):
     """
 
     def _fail(self, x, mean, std, donors, generator):
-        donors = torch.randint(len(rows), (5,), generator=generator, device=x.device)
-        return rows[donors[torch.arange(len(x), device=x.device) * 5 // len(x)]]
+        chosen = torch.randint(len(donors), (5,), generator=generator, device=x.device)
+        return donors[chosen[torch.arange(len(x), device=x.device) * 5 // len(x)]]
 
 
 class Saturated(Corruption):

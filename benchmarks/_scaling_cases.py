@@ -17,9 +17,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one c
 import numpy as np
 import torch
 from _memory import peak_memory
-from sklearn_emma._training import crossmodal
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMAClassifierCV
+from sklearn_emma.gate import cross_modal
 
 WARM_ROWS = 64
 
@@ -46,7 +46,7 @@ def scorer(case, **params):
 def classifier(case):
     """Make the classifier, every part of whose training has its usual share of few epochs."""
     epochs = case["epochs"]
-    crossmodal._EPOCHS = max(1, epochs // 2)
+    cross_modal._EPOCHS = max(1, epochs // 2)
     params = {
         "energy": scorer(case, calibration_fraction=0.0),
         "pretrain_epochs": max(1, epochs // 10),

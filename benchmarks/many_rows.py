@@ -17,6 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from sklearn_emma import EMMAClassifier
 from sklearn_emma.datasets import make_multimodal_classification
+from sklearn_emma.energy.protocol import Precision
 
 N_TREES = 200
 
@@ -24,7 +25,9 @@ N_TREES = 200
 def bare_products(classifier, n_rows, dtype, block=1024):
     """Give the seconds of the matrix products alone that the energies of rows need."""
     dtype = getattr(torch, dtype)
-    modules = [scorer._module(0) for scorer in classifier.energy_scorers_.values()]
+    modules = [
+        scorer.tensor_energy(Precision()).module for scorer in classifier.energy_scorers_.values()
+    ]
     shapes = []
     for module in modules:
         for member in module.members:

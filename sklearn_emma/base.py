@@ -16,7 +16,7 @@ from sklearn_emma.energy.fit import fit_energies
 from sklearn_emma.energy.protocol import Precision, check_energy, speaks_tensors, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.engine.batches import auto_batch_size, blocks, evaluation_block, precision_of
-from sklearn_emma.engine.cache import cached, preset
+from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.seeding import draw_seed, make_generator
@@ -29,15 +29,21 @@ from sklearn_emma.gate.fit import (
     prepare_gate,
     train_gate,
 )
-from sklearn_emma.gate.inputs import InputReader, RememberingReader
 from sklearn_emma.gate.l2_selection import select_l2
-from sklearn_emma.gate.model import GATE, Readings, read_out
+from sklearn_emma.gate.model import (
+    GATE,
+    Readings,
+    build_cross_modal,
+    gate_of,
+    read_out,
+    reader_of,
+    share_reader,
+)
 from sklearn_emma.gate.objective import GatedObjective, Predictor
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.predictor import build_predictor, check_predictor, seeded_layers
 from sklearn_emma.gate.samples import Energies, Samples, fill
 from sklearn_emma.modalities import resolve_modalities, split_columns
-from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
 from sklearn_emma.validation import (
     check_layer_sizes,
     check_table,
@@ -300,7 +306,7 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
             self._training_energies(fills, device, fresh),
             self._config(len(target)),
             Generators(make_generator(seed, device, stream=1), make_generator(seed, stream=2)),
-            GateStart(start, self._cross_modal(torch.float32, device)) if start else None,
+            GateStart(start, build_cross_modal(self, torch.float32, device)) if start else None,
         )
 
     def _scorers(self, device: torch.device) -> dict[str, Any]:
@@ -421,7 +427,7 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
         floats = [np.float64, np.float32]
         table = check_table(self, X, ensure_all_finite="allow-nan", reset=False, dtype=floats)
         precision = precision_of(table)
-        reader, gate = self._reader(precision), self._gate()
+        reader, gate = reader_of(self, precision), gate_of(self)
         predictor = self._network(precision) if "output" in wanted else None
         others = not all(map(speaks_tensors, self.energy_scorers_.values()))
         found: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
@@ -447,65 +453,6 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
                 f"module, which must return {self._returns}."
             )
         return output
-
-    def _reader(self, precision: torch.dtype) -> InputReader:
-        """Return what reads samples, built once."""
-        return cached(
-            self,
-            ("reader", precision),
-            self._read_from(),
-            lambda: InputReader(
-                self.modality_columns_,
-                self.mean_,
-                self.scale_,
-                self.median_,
-                [
-                    tensor_energy(self.energy_scorers_[name], name, Precision(weights=precision))
-                    for name in self.modality_names_
-                ],
-                torch.from_numpy(self.potential_min_.astype(np.float64)),
-                torch.from_numpy(self.potential_scale_.astype(np.float64)),
-                self._cross_modal(precision),
-                precision,
-            ),
-        )
-
-    def _read_from(self) -> tuple:
-        """Return the attributes that the reader is built from."""
-        return (
-            self.modality_columns_,
-            self.mean_,
-            self.scale_,
-            self.median_,
-            self.potential_min_,
-            self.potential_scale_,
-            self.cross_modal_weights_,
-            *self.energy_scorers_.values(),
-        )
-
-    def _cross_modal(
-        self, precision: torch.dtype, device: torch.device | str = "cpu"
-    ) -> CrossModalEnergy | None:
-        """Build the cross-modal energy; None where there is none."""
-        if self.cross_modal_weights_ is None:
-            return None
-        widths = [len(columns) for columns in self.modality_columns_]
-        cross_modal = CrossModalEnergy(widths, generator=make_generator(0))
-        load_arrays(cross_modal, self.cross_modal_weights_)
-        return cross_modal.to(device=device, dtype=precision).requires_grad_(False)
-
-    def _gate(self) -> EnergyAttention:
-        """Return the gate in double precision, built once."""
-        arrays = {name: getattr(self, f"{name}_") for name in GATE}
-
-        def build() -> EnergyAttention:
-            gate = EnergyAttention(
-                len(self.modality_names_), self.coldness_, generator=make_generator(0)
-            )
-            load_arrays(gate, arrays)
-            return gate.double().requires_grad_(False)
-
-        return cached(self, "gate", (self.coldness_, *arrays.values()), build)
 
     def _network(self, precision: torch.dtype) -> Predictor:
         """Return the predictor, built once."""
@@ -717,19 +664,8 @@ def fit_settings(
         fitted = type(estimator)(**params | dict(setting))
         fitted.__dict__.update(attributes)
         fits.append(fitted._store(objective, history))
-    _share_readings([fit for fit in fits if isinstance(fit, BaseEMMA)])
+    share_reader([fit for fit in fits if isinstance(fit, BaseEMMA)])
     return fits
-
-
-def _share_readings(estimators: list[BaseEMMA]) -> None:
-    """Let estimators that read samples alike do so once for all."""
-    for precision in (torch.float64, torch.float32):
-        readers = [
-            RememberingReader(**vars(estimator._reader(precision))) for estimator in estimators[:1]
-        ]
-        for estimator in estimators:
-            key = "reader", precision
-            preset(estimator, key, estimator._read_from(), readers[0])
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -93,7 +93,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         weights of the predictor, biases apart, with N training samples. "auto" chooses it by
         cross-validation on at most 2000 of them: s N, and :math:`s\, 2000^2 / N` for more than
         2000 samples, with s between 0.001 and 0.01 (0.003 for fewer than 30 samples). Overlapping
-        classes need more of it than separable ones. A `module` of your own goes without, unless you give
+        classes need more of it than separable ones. A `module` of your own has none unless you give
         a number.
 
     max_epochs : int, default=100

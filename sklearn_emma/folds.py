@@ -45,8 +45,8 @@ class FoldOutcome:
     ----------
     scores : list of dict of str to float, or of None
         Scores by name; None where the fit failed.
-    error : ValueError or None
-        Why all fits failed.
+    errors : list of ValueError
+        Why fits failed, in order.
     fit_time : float
         Seconds for all fits.
     score_times : ndarray of shape (n_settings,)
@@ -54,7 +54,7 @@ class FoldOutcome:
     """
 
     scores: list[dict[str, float] | None]
-    error: ValueError | None
+    errors: list[ValueError]
     fit_time: float
     score_times: np.ndarray
 
@@ -97,13 +97,6 @@ def score_fold(
         fits = [error] * len(settings)
     fit_time = time.perf_counter() - start
     errors = [fit for fit in fits if isinstance(fit, ValueError)]
-    if errors:
-        warnings.warn(
-            f"{len(errors)} of {len(settings)} fits failed, whose scores are NaN. The first error "
-            f"was: {errors[0]}",
-            FitFailedWarning,
-            stacklevel=2,
-        )
     scores: list[dict[str, float] | None] = []
     score_times = np.zeros(len(settings))
     for i, fit in enumerate(fits):
@@ -112,8 +105,7 @@ def score_fold(
             None if isinstance(fit, ValueError) else _score(scorer, fit, X_test, y_test, weights)
         )
         score_times[i] = time.perf_counter() - start
-    all_failed = errors[0] if len(errors) == len(fits) else None
-    return FoldOutcome(scores, all_failed, fit_time, score_times)
+    return FoldOutcome(scores, errors, fit_time, score_times)
 
 
 def _score(scorer: Any, classifier: Any, X: Any, y: Any, weights: dict) -> dict[str, float]:
@@ -128,6 +120,33 @@ def _score(scorer: Any, classifier: Any, X: Any, y: Any, weights: dict) -> dict[
         )
         scores = np.nan
     return scores if isinstance(scores, dict) else {"score": scores}
+
+
+def check_failures(outcomes: Sequence[FoldOutcome]) -> None:
+    """Warn of fits that failed, and raise the first error if all did.
+
+    Parameters
+    ----------
+    outcomes : sequence of FoldOutcome
+        Of all folds.
+
+    Raises
+    ------
+    ValueError
+        If all fits failed.
+    """
+    errors = [error for outcome in outcomes for error in outcome.errors]
+    n_fits = sum(len(outcome.scores) for outcome in outcomes)
+    if not errors:
+        return
+    if len(errors) == n_fits:
+        raise errors[0]
+    warnings.warn(
+        f"{len(errors)} of {n_fits} fits failed, whose scores are NaN. The first error was: "
+        f"{errors[0]}",
+        FitFailedWarning,
+        stacklevel=2,
+    )
 
 
 def score_names(outcomes: Sequence[FoldOutcome]) -> list[str]:

@@ -32,10 +32,10 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     Energy-based multi-modal attention [1]_. First an energy per modality learns how unlike the
     training data a sample is. Then a gate turns the energies of a sample into an attention
     :math:`\beta_i \in [0, 1)` per modality. Gate and predictor are trained together on clean and
-    corrupted samples; see :class:`~sklearn_emma.nn.EnergyAttention` for the equations. Columns and y are
-    standardised inside. Values may be missing: a modality without any value gets no attention,
-    single gaps are filled with the training median, and raise the energy of their modality by
-    :math:`-3 s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
+    corrupted samples; see :class:`~sklearn_emma.nn.EnergyAttention` for the equations. Columns and
+    y are standardised inside. Values may be missing: a modality without any value gets no
+    attention, single gaps are filled with the training median, and raise the energy of their
+    modality by :math:`-3 s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         weights of the predictor, biases apart, with N training samples. "auto" chooses it by
         cross-validation on at most 2000 of them: s N, and :math:`s\, 2000^2 / N` for more than
         2000 samples, with s between 0.001 and 0.01 (0.003 for fewer than 30 samples). Overlapping
-        classes need more of it than separable ones. A `module` of your own goes without, unless you give
+        classes need more of it than separable ones. A `module` of your own has none unless you give
         a number.
 
     max_epochs : int, default=100

@@ -21,6 +21,7 @@ from sklearn_emma.folds import (
     FoldData,
     FoldOutcome,
     check_best_index,
+    check_failures,
     check_refit,
     format_results,
     score_fold,
@@ -282,8 +283,7 @@ class EMMAClassifierCV(EMMAClassifier):
             )
             for fold in folds
         )
-        if all(outcome.error for outcome in outcomes):
-            raise outcomes[0].error
+        check_failures(outcomes)
         self.n_splits_ = len(folds)
         self.cv_results_ = format_results(settings, outcomes)
         self._choose(outcomes)

@@ -1,4 +1,4 @@
-"""What the tests of the classifier share: small tables, and classifiers that train in no time."""
+"""What the tests share: small tables, and classifiers that train quickly."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def fitted(table, quick):
 
 @pytest.fixture(scope="session")
 def wide():
-    """A larger table, to measure what training achieves: fit and test rows."""
+    """A larger table, to measure what training achieves: training and test samples."""
     X, y = make_multimodal_classification(
         1000, n_modalities=3, n_features=3, redundancy=0.3, random_state=1, return_X_y=True
     )

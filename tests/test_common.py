@@ -8,8 +8,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMAClassifierCV, EMMARegressor
 
 SAMPLE_WEIGHT_REASON = (
-    "Trained in mini-batches: a row of weight two meets other rows, and other noise, than a row "
-    "that is there twice."
+    "Trained in mini-batches: a sample of weight two is in other batches, with other noise, than a "
+    "sample that is there twice."
 )
 # Of every estimator, and of the scorer besides.
 EXPECTED_FAILED_CHECKS = {
@@ -17,8 +17,8 @@ EXPECTED_FAILED_CHECKS = {
 }
 EXPECTED_FAILED_CHECKS_OF_SCORER = {
     "check_fit_score_takes_y": (
-        "Calls partial_fit after fit, which keeps no rows to go on from: refused, with advice, see "
-        "test_stream.py."
+        "Calls partial_fit after fit, which keeps no samples to go on from: refused, with advice, "
+        "see tests/energy/test_scorer_partial_fit.py."
     ),
 }
 QUICK = {

@@ -11,6 +11,7 @@ from sklearn_emma.folds import (
     FoldData,
     FoldOutcome,
     check_best_index,
+    check_failures,
     check_refit,
     format_results,
     score_fold,
@@ -24,8 +25,8 @@ def accuracy(estimator, X, y, sample_weight=None):
     return accuracy_score(y, estimator.predict(X), sample_weight=sample_weight)
 
 
-def outcome(scores, error=None, fit_time=4.0, score_times=(1.0, 3.0)):
-    return FoldOutcome(list(scores), error, fit_time, np.array(score_times))
+def outcome(scores, errors=(), fit_time=4.0, score_times=(1.0, 3.0)):
+    return FoldOutcome(list(scores), list(errors), fit_time, np.array(score_times))
 
 
 # --- one fold ---
@@ -55,7 +56,7 @@ def test_every_setting_is_fitted_on_one_part_and_scored_on_the_other(classifier,
 
     found = score_fold(classifier, SETTINGS, score, FoldData(X, y, None, False), fold)
     assert seen == [0.1, 1.0]
-    assert found.error is None
+    assert found.errors == []
     assert found.fit_time > 0
     assert (found.score_times > 0).all()
     for setting, scores in zip(SETTINGS, found.scores, strict=True):
@@ -85,24 +86,22 @@ def test_weights_are_those_of_the_samples(classifier, table, fold):
     assert weighted.scores == [{"score": pytest.approx(expected)}]
 
 
-def test_a_fit_that_fails_is_warned_of_and_has_no_score(classifier, table, fold):
+def test_a_fit_that_fails_has_no_score(classifier, table, fold):
     settings = [{"lambda_energy": 0.0}, {"lambda_energy": 1e39}]
-    data = FoldData(*table, None, False)
-    with pytest.warns(FitFailedWarning, match="1 of 2 fits failed.*Training diverged"):
-        found = score_fold(classifier, settings, accuracy, data, fold)
+    found = score_fold(classifier, settings, accuracy, FoldData(*table, None, False), fold)
     assert set(found.scores[0]) == {"score"}
     assert found.scores[1] is None
-    assert found.error is None
+    (error,) = found.errors
+    assert "Training diverged" in str(error)
 
 
-def test_a_fold_that_cannot_be_learned_from_has_an_error(classifier, table, fold):
+def test_a_fold_that_cannot_be_learned_from_has_an_error_for_every_setting(classifier, table, fold):
     X, y = table
     one_class = np.flatnonzero(y == 0)
     data = FoldData(X, y, None, False)
-    with pytest.warns(FitFailedWarning, match="2 of 2 fits failed"):
-        found = score_fold(classifier, SETTINGS, accuracy, data, (one_class, fold[1]))
+    found = score_fold(classifier, SETTINGS, accuracy, data, (one_class, fold[1]))
     assert found.scores == [None, None]
-    assert "at least two classes" in str(found.error)
+    assert ["at least two classes" in str(error) for error in found.errors] == [True, True]
 
 
 def test_a_scorer_that_fails_gives_nan(classifier, table, fold):
@@ -113,7 +112,7 @@ def test_a_scorer_that_fails_gives_nan(classifier, table, fold):
     with pytest.warns(UserWarning, match="Scoring failed.*RuntimeError: no ruler at hand"):
         found = score_fold(classifier, [{"coldness": 0.1}], fail, data, fold)
     assert np.isnan(found.scores[0]["score"])
-    assert found.error is None
+    assert found.errors == []
 
 
 def test_scorers_of_scikit_learn_are_taken(classifier, table, fold):
@@ -121,6 +120,30 @@ def test_scorers_of_scikit_learn_are_taken(classifier, table, fold):
     data = FoldData(*table, None, False)
     found = score_fold(classifier, [{"coldness": 0.1}], scorer, data, fold)
     assert 0.3 < found.scores[0]["score"] <= 1.0
+
+
+# --- fits that failed ---
+
+
+def test_fits_that_failed_are_warned_of_once():
+    first, second = ValueError("too fast"), ValueError("too slow")
+    outcomes = [
+        outcome([{"score": 1.0}, {"score": 1.0}]),
+        outcome([{"score": 1.0}, None], [first]),
+        outcome([None, None], [second, second]),
+    ]
+    with pytest.warns(FitFailedWarning) as record:
+        check_failures(outcomes)
+    (warning,) = record
+    assert "3 of 6 fits failed, whose scores are NaN" in str(warning.message)
+    assert "The first error was: too fast" in str(warning.message)
+    check_failures(outcomes[:1])  # warnings are errors here
+
+
+def test_when_all_fits_failed_the_first_error_is_raised():
+    errors = ValueError("too fast"), ValueError("too slow")
+    with pytest.raises(ValueError, match="too fast"):
+        check_failures([outcome([None], errors[:1]), outcome([None], errors[1:])])
 
 
 # --- results ---

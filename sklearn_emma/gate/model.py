@@ -1,15 +1,22 @@
-"""What a fitted gate and predictor say of samples."""
+"""What a fitted gate and predictor compute for samples.
 
-from collections.abc import Collection
+The torch modules are built from the public attributes of a fitted estimator, once.
+"""
+
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_emma.gate.inputs import Inputs
+from sklearn_emma.energy.protocol import Precision, tensor_energy
+from sklearn_emma.engine.cache import cached, preset
+from sklearn_emma.engine.seeding import make_generator
+from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.gate.inputs import InputReader, Inputs, RememberingReader
 from sklearn_emma.gate.objective import Predictor
-from sklearn_emma.nn import EnergyAttention
+from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
 
 #: Parameters and constants of :class:`~sklearn_emma.nn.EnergyAttention`.
 GATE = (
@@ -112,3 +119,116 @@ def read_out(
         encoded: Any = predictor.encode(inputs.modalities)
         found["output"] = predictor.fuse(encoded, attention)
     return found
+
+
+def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
+    """Return what reads samples for a fitted estimator, built once.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        Fitted.
+    precision : torch.dtype
+        Of the evaluation.
+
+    Returns
+    -------
+    InputReader
+        The reader.
+    """
+
+    def build() -> InputReader:
+        weights = Precision(weights=precision)
+        return InputReader(
+            estimator.modality_columns_,
+            estimator.mean_,
+            estimator.scale_,
+            estimator.median_,
+            [tensor_energy(s, name, weights) for name, s in estimator.energy_scorers_.items()],
+            torch.from_numpy(estimator.potential_min_.astype(np.float64)),
+            torch.from_numpy(estimator.potential_scale_.astype(np.float64)),
+            build_cross_modal(estimator, precision),
+            precision,
+        )
+
+    return cached(estimator, ("reader", precision), _read_from(estimator), build)
+
+
+def _read_from(estimator: Any) -> tuple:
+    """Return the attributes that the reader is built from."""
+    return (
+        estimator.modality_columns_,
+        estimator.mean_,
+        estimator.scale_,
+        estimator.median_,
+        estimator.potential_min_,
+        estimator.potential_scale_,
+        estimator.cross_modal_weights_,
+        *estimator.energy_scorers_.values(),
+    )
+
+
+def share_reader(estimators: Sequence[Any]) -> None:
+    """Let fitted estimators that differ in gate and predictor only read samples once for all.
+
+    Parameters
+    ----------
+    estimators : sequence of BaseEMMA
+        Fitted on the same samples.
+    """
+    for precision in (torch.float64, torch.float32) if estimators else ():
+        shared = RememberingReader(**vars(reader_of(estimators[0], precision)))
+        for estimator in estimators:
+            preset(estimator, ("reader", precision), _read_from(estimator), shared)
+
+
+def build_cross_modal(
+    estimator: Any, precision: torch.dtype, device: torch.device | str = "cpu"
+) -> CrossModalEnergy | None:
+    """Build the cross-modal energy of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        Fitted.
+    precision : torch.dtype
+        Of its weights.
+    device : torch.device or str, default="cpu"
+        Where it is.
+
+    Returns
+    -------
+    CrossModalEnergy or None
+        None where there is none.
+    """
+    if estimator.cross_modal_weights_ is None:
+        return None
+    widths = [len(columns) for columns in estimator.modality_columns_]
+    cross_modal = CrossModalEnergy(widths, generator=make_generator(0))
+    load_arrays(cross_modal, estimator.cross_modal_weights_)
+    return cross_modal.to(device=device, dtype=precision).requires_grad_(False)
+
+
+def gate_of(estimator: Any) -> EnergyAttention:
+    """Return the gate of a fitted estimator in double precision, built once.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        Fitted.
+
+    Returns
+    -------
+    EnergyAttention
+        The gate.
+    """
+    arrays = {name: getattr(estimator, f"{name}_") for name in GATE}
+
+    def build() -> EnergyAttention:
+        gate = EnergyAttention(
+            len(estimator.modality_names_), estimator.coldness_, generator=make_generator(0)
+        )
+        load_arrays(gate, arrays)
+        return gate.double().requires_grad_(False)
+
+    return cached(estimator, "gate", (estimator.coldness_, *arrays.values()), build)
