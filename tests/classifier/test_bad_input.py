@@ -183,7 +183,7 @@ def test_other_columns_at_prediction(fitted, table, quick):
 
 def test_one_class(refuse, table):
     X, y = table
-    refuse("at least two classes, but all rows.*of one class, 0", y=np.zeros(len(X), dtype=int))
+    refuse("at least two classes, but all samples.*of one class, 0", y=np.zeros(len(X), dtype=int))
     refuse("of one class, 1", sample_weight=(y == 1).astype(float))
 
 
@@ -192,7 +192,7 @@ def test_one_class(refuse, table):
     [
         ([0.0, np.nan], "Input y contains NaN"),
         ([0.5, 1.5], "Unknown label type: continuous"),
-        (["a", None], "labels of one kind.*objects of type NoneType, str.*Leave out rows"),
+        (["a", None], "labels of one kind.*objects of type NoneType, str.*Leave out samples"),
         (["a", 1], "labels of one kind.*objects of type int, str.*y.astype"),
     ],
 )

@@ -168,7 +168,7 @@ def test_weights_count_in_the_reference_and_zero_weight_means_absent():
     repeated = Reference.from_tensors([x[:3]])
     torch.testing.assert_close(weighted.means, repeated.means)
     torch.testing.assert_close(weighted.stds, repeated.stds)
-    assert weighted.rows[0].ravel().tolist() == [0.0, 1.0]
+    assert weighted.donors[0].ravel().tolist() == [0.0, 1.0]
 
 
 def test_corruptions_clone_print_and_serve_in_grids():

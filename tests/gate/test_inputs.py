@@ -81,7 +81,7 @@ def test_without_a_scale_only_a_missing_modality_has_a_price():
     assert read.potential().tolist() == [0.0, math.inf]
 
 
-def test_what_is_missing_has_no_number_even_where_the_energy_has_none():
+def test_a_missing_modality_is_infinite_whatever_its_energy():
     energy = SimpleNamespace(potential=lambda x: torch.full((len(x),), -math.inf))
     x = torch.tensor([[math.nan], [0.0]])
     read = read_modality(energy, x, torch.zeros(1), 1.0)
@@ -165,7 +165,7 @@ def test_tables_are_standardised_filled_and_cut(precision):
     assert read.potential[1, 0] == math.inf > read.potential[1, 1]
 
 
-def test_what_modalities_say_of_each_other_is_added():
+def test_the_cross_modal_energy_is_added():
     table = make_table()
     plain, read = make_reader().read(table), make_reader(cross_modal=True).read(table)
     reader = make_reader(cross_modal=True)
@@ -180,7 +180,7 @@ def test_what_modalities_say_of_each_other_is_added():
 
 
 @pytest.mark.parametrize("cross_modal", [False, True])
-def test_a_sample_is_read_the_same_in_any_company(cross_modal):
+def test_samples_are_read_independently_of_each_other(cross_modal):
     table, reader = make_table(), make_reader(cross_modal=cross_modal)
     together = reader.read(table)
     parts = [reader.read(table[i : i + 3]) for i in range(0, 20, 3)]
@@ -218,7 +218,7 @@ def test_the_same_samples_are_read_once():
     assert len(reader.energies[0].asked) == 3
 
 
-def test_no_more_is_remembered_than_there_is_room_for(monkeypatch):
+def test_only_so_much_is_remembered(monkeypatch):
     monkeypatch.setattr(inputs, "_N_REMEMBERED", 3)
     table, reader = make_table(), make_reader(RememberingReader)
     for i in range(10):
