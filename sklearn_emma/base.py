@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from sklearn_emma.compat import HasMethods, Interval, StrOptions, _check_feature_names_in
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.energy.fit import fit_energies
-from sklearn_emma.energy.protocol import Precision, check_energy, speaks_tensors, tensor_energy
+from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
-from sklearn_emma.engine.batches import auto_batch_size, blocks, evaluation_block, precision_of
+from sklearn_emma.engine.batches import auto_batch_size, blocks, precision_of
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
@@ -45,6 +45,7 @@ from sklearn_emma.gate.predictor import build_predictor, check_predictor, seeded
 from sklearn_emma.gate.samples import Energies, Samples, fill
 from sklearn_emma.modalities import resolve_modalities, split_columns
 from sklearn_emma.validation import (
+    check_evidence,
     check_layer_sizes,
     check_table,
     check_weights,
@@ -421,28 +422,25 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
 
     # --- evaluation ---
 
-    def _run(self, X: Any, *wanted: str) -> dict[str, np.ndarray]:
+    def _run(self, X: Any, *wanted: str, evidence: Any = None) -> dict[str, np.ndarray]:
         """Read samples, block by block, and return fields of :class:`Readings`."""
         check_is_fitted(self)
         floats = [np.float64, np.float32]
         table = check_table(self, X, ensure_all_finite="allow-nan", reset=False, dtype=floats)
+        if evidence is not None:
+            evidence = check_evidence(evidence, len(table), len(self.modality_names_))
         precision = precision_of(table)
         reader, gate = reader_of(self, precision), gate_of(self)
         predictor = self._network(precision) if "output" in wanted else None
-        others = not all(map(speaks_tensors, self.energy_scorers_.values()))
         found: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
         with torch.inference_mode():
-            for _, block in blocks(
-                table, evaluation_block(precision, len(self.modality_names_), others)
-            ):
+            for where, block in blocks(table, reader.block_size):
                 inputs = reader.read(block)
-                readings = read_out(inputs, gate, predictor, wanted)
+                more = None if evidence is None else torch.from_numpy(evidence[where])
+                readings = read_out(inputs, gate, predictor, wanted, more)
                 for name in wanted:
                     found[name].append(readings[name])
-            return {
-                name: np.ascontiguousarray(torch.cat(parts).numpy())
-                for name, parts in found.items()
-            }
+        return {name: _joined(parts) for name, parts in found.items()}
 
     def _finite(self, output: np.ndarray) -> np.ndarray:
         """Return what the network returned; raise ValueError unless it is finite."""
@@ -467,20 +465,24 @@ class BaseEMMA(TransformerMixin, BaseEstimator, ABC):
 
     # --- read-outs ---
 
-    def readings(self, X: Any) -> Readings:
+    def readings(self, X: Any, evidence: Any = None) -> Readings:
         """Everything that is computed for samples: energies, attention, output.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
+        evidence : array-like of shape (n_samples, n_modalities), default=None
+            Further evidence against each modality, in nats, such as that of earlier samples
+            (:class:`~sklearn_emma.monitoring.ModalityMonitor`). It enters the gate at the price of
+            missing values: :math:`3 s_i` of potential energy per nat.
 
         Returns
         -------
         Readings
             A named tuple of arrays with one row per sample.
         """
-        return Readings(**self._run(X, *Readings._fields))
+        return Readings(**self._run(X, *Readings._fields, evidence=evidence))
 
     def energies(self, X: Any) -> np.ndarray:
         r"""Potential energies :math:`\Psi_i`: how unlike the training samples each modality is.
@@ -666,6 +668,12 @@ def fit_settings(
         fits.append(fitted._store(objective, history))
     share_reader([fit for fit in fits if isinstance(fit, BaseEMMA)])
     return fits
+
+
+def _joined(parts: list[torch.Tensor]) -> np.ndarray:
+    """Return the blocks of a result as one array, row by row in memory."""
+    joined = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return np.ascontiguousarray(joined.numpy())
 
 
 def _same(a: Any, b: Any) -> bool:

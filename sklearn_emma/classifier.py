@@ -338,13 +338,15 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     def _strata(self, target: np.ndarray) -> np.ndarray:
         return target
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any, evidence: Any = None) -> np.ndarray:
         """Probabilities of the classes.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
+        evidence : array-like of shape (n_samples, n_modalities), default=None
+            Further evidence against each modality, in nats; see :meth:`readings`.
 
         Returns
         -------
@@ -353,22 +355,24 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             precision, which is twice as fast, and their probabilities are float32; any others are
             evaluated, and returned, as float64.
         """
-        logits = torch.from_numpy(self._finite(self._run(X, "output")["output"]))
+        logits = torch.from_numpy(self._finite(self._run(X, "output", evidence=evidence)["output"]))
         # classes are few: softmax over the first dimension is much faster
         return logits.mT.softmax(0).mT.contiguous().numpy()
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
         """Most probable class of each sample.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
+        evidence : array-like of shape (n_samples, n_modalities), default=None
+            Further evidence against each modality, in nats; see :meth:`readings`.
 
         Returns
         -------
         ndarray of shape (n_samples,)
             Class labels.
         """
-        probabilities = self.predict_proba(X)
+        probabilities = self.predict_proba(X, evidence)
         return self.classes_[probabilities.argmax(axis=1)]

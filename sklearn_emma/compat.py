@@ -9,7 +9,7 @@ from sklearn import get_config
 from sklearn.base import _fit_context
 
 # Whether a scorer takes sample weights.
-from sklearn.metrics._scorer import _BaseScorer
+from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
 
 # Column specifications must mean exactly what they mean to ColumnTransformer.
 from sklearn.utils._indexing import _get_column_indices
@@ -55,12 +55,12 @@ def weighs_scores(scorer: Any) -> bool:
         With metadata routing, whether the scorer requests them: ``score`` of a classifier does.
         Without, whether it takes them; before scikit-learn 1.7, never.
     """
-    accepts = getattr(scorer, "_accept_sample_weight", None)
     if get_config()["enable_metadata_routing"]:
-        requests = getattr(scorer, "_metadata_request", None)
-        if requests is None:
-            return not hasattr(scorer, "_score_func")
-        return requests.score.requests.get("sample_weight") is True
+        if isinstance(scorer, _PassthroughScorer):
+            return True
+        request = getattr(scorer, "_metadata_request", None)
+        return request is not None and request.score.requests.get("sample_weight") is True
+    accepts = getattr(scorer, "_accept_sample_weight", None)
     if accepts is not None:
         return bool(accepts())
     return hasattr(_BaseScorer, "_accept_sample_weight") and (

@@ -154,11 +154,22 @@ def split_columns(X: Any, columns: Sequence[np.ndarray]) -> list:
     >>> np.shares_memory(first, X), first.tolist(), second.tolist()
     (True, [[0, 1], [3, 4]], [[2], [5]])
     """
-    return [X[:, _as_slice(positions)] for positions in columns]
+    return [X[:, as_slice(positions)] for positions in columns]
 
 
-def _as_slice(positions: Any) -> slice | np.ndarray:
-    """Return consecutive increasing positions as a slice, any others as an array."""
+def as_slice(positions: np.ndarray) -> slice | np.ndarray:
+    """Return consecutive increasing positions as a slice, any others as they are.
+
+    Parameters
+    ----------
+    positions : ndarray of int
+        Column positions.
+
+    Returns
+    -------
+    slice or ndarray of int
+        What selects the same columns; a slice selects a view.
+    """
     positions = np.asarray(positions, dtype=np.intp)
     if positions.size and np.all(np.diff(positions) == 1):
         return slice(int(positions[0]), int(positions[-1]) + 1)

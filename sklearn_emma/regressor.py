@@ -377,15 +377,15 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         what = "outputs" if self.quantiles_ is None else "quantiles"
         return f"{what} of shape (n_samples, n_{what})"
 
-    def _predict_outputs(self, X: Any) -> np.ndarray:
+    def _predict_outputs(self, X: Any, evidence: Any = None) -> np.ndarray:
         """Return what the network returns, in order if quantiles, in the units of y."""
         check_is_fitted(self)
-        values = self._finite(self._run(X, "output")["output"])
+        values = self._finite(self._run(X, "output", evidence=evidence)["output"])
         if self.quantiles_ is not None:
             values = np.sort(values)
         return self.target_center_ + self.target_scale_ * values
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
         """Predict a value for each sample.
 
         With ``loss="quantile"`` it is the median, on a straight line between the quantiles around
@@ -395,6 +395,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
+        evidence : array-like of shape (n_samples, n_modalities), default=None
+            Further evidence against each modality, in nats; see :meth:`readings`.
 
         Returns
         -------
@@ -402,24 +404,26 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
             Predictions, of the shape that y had at fit, always float64. Samples in float32 are
             evaluated in single precision, which is twice as fast.
         """
-        values = self._predict_outputs(X)
+        values = self._predict_outputs(X, evidence)
         if self.quantiles_ is not None:
             share = [np.interp(0.5, self.quantiles_, unit) for unit in np.eye(values.shape[1])]
             return (values * share).sum(axis=1)
         return values[:, 0] if self._target_ndim == 1 else values
 
     @available_if(_predicts_quantiles)
-    def predict_quantiles(self, X: Any) -> np.ndarray:
+    def predict_quantiles(self, X: Any, evidence: Any = None) -> np.ndarray:
         """Predict the quantiles of each sample, for ``loss="quantile"``.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
+        evidence : array-like of shape (n_samples, n_modalities), default=None
+            Further evidence against each modality, in nats; see :meth:`readings`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_quantiles)
             Quantiles in the order of ``quantiles_``, increasing along every sample.
         """
-        return self._predict_outputs(X)
+        return self._predict_outputs(X, evidence)

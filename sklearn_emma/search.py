@@ -335,9 +335,9 @@ class EMMAClassifierCV(EMMAClassifier):
                 "to predict with. Set refit=True, or fit an EMMAClassifier with best_params_."
             )
 
-    def _run(self, X: Any, *wanted: str) -> dict[str, np.ndarray]:
+    def _run(self, X: Any, *wanted: str, evidence: Any = None) -> dict[str, np.ndarray]:
         self._check_refitted()
-        return super()._run(X, *wanted)
+        return super()._run(X, *wanted, evidence=evidence)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the score of the best setting on other samples.

@@ -222,6 +222,37 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.nda
     return weight[keep] / weight[keep].mean(), keep
 
 
+def check_evidence(evidence: Any, n_samples: int, n_modalities: int) -> np.ndarray:
+    """Validate evidence against modalities.
+
+    Parameters
+    ----------
+    evidence : array-like of shape (n_samples, n_modalities)
+        In nats.
+    n_samples, n_modalities : int
+        The shape that it must have.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities)
+        In double precision.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, or a value is negative or NaN.
+    """
+    values = np.array(evidence, dtype=np.float64)
+    if values.shape != (n_samples, n_modalities):
+        raise ValueError(
+            "evidence must have one row per sample and one column per modality, that is shape "
+            f"({n_samples}, {n_modalities}), got {values.shape}."
+        )
+    if not (values >= 0).all():
+        raise ValueError("evidence is in nats against a modality: it must not be negative or NaN.")
+    return values
+
+
 def check_layer_sizes(sizes: Sequence[int]) -> None:
     """Raise ValueError unless sizes holds at least one positive integer."""
     if len(sizes) == 0 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):

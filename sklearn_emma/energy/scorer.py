@@ -18,6 +18,7 @@ from sklearn_emma.energy.attribution import attribute, descend
 from sklearn_emma.energy.p_values import conformal_p_values
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.reservoir import Reservoir
+from sklearn_emma.energy.scaled import ScaledEnergy
 from sklearn_emma.energy.training import (
     Architecture,
     EnergyConfig,
@@ -44,27 +45,6 @@ from sklearn_emma.validation import (
 )
 
 Method = Callable[[EnergyEnsemble, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class ScaledEnergy:
-    """The energy of one modality: its potential on the scale of the training data.
-
-    Attributes
-    ----------
-    module : EnergyEnsemble
-        The potential.
-    median, iqr : float
-        Of the potentials of the training samples.
-    """
-
-    module: EnergyEnsemble
-    median: float
-    iqr: float
-
-    def potential(self, x: Tensor) -> Tensor:
-        """Return the energies (n_samples,) of samples (n_samples, n_features)."""
-        return (self.module.potential(x) - self.median) / self.iqr
 
 
 @dataclass(frozen=True)

@@ -21,38 +21,38 @@ import torch
 from torch import Tensor
 
 from sklearn_emma.energy.protocol import Potential
-from sklearn_emma.modalities import split_columns
+from sklearn_emma.energy.scaled import ModalityEnergies
+from sklearn_emma.engine.batches import evaluation_block
 from sklearn_emma.nn import CrossModalEnergy
 from sklearn_emma.nn.evidence import gap_evidence, potential_of_evidence
 from sklearn_emma.validation import standardise
 
 
-class ModalityInput(NamedTuple):
-    """One modality of some samples.
+def gap_energy(missing: Tensor, scale: Tensor | float) -> Tensor:
+    """Energy of missing values.
 
-    Attributes
+    Parameters
     ----------
-    x : Tensor of shape (n_samples, n_features)
-        Standardised values, gaps filled.
-    own_energy : Tensor of shape (n_samples,)
-        Potential of the filled values.
-    gap_energy : Tensor of shape (n_samples,)
-        What gaps add; infinite where all values are missing.
+    missing : Tensor of shape (n_samples, ...)
+        Fraction of the values of a modality that are missing.
+    scale : Tensor or float
+        :math:`s_i`; zero for no price of gaps but that of a missing modality.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, ...)
+        Infinite where a modality is missing altogether.
     """
-
-    x: Tensor
-    own_energy: Tensor
-    gap_energy: Tensor
-
-    def potential(self) -> Tensor:
-        """Return the potential of the modality by itself."""
-        missing = self.gap_energy == math.inf
-        return torch.where(missing, math.inf, self.own_energy + self.gap_energy)
+    price = potential_of_evidence(gap_evidence(missing), scale)
+    return torch.where(missing < 1, price, math.inf)
 
 
-def read_modality(
-    energy: Potential, x: Tensor, fill: Tensor, scale: Tensor | float
-) -> ModalityInput:
+def add_gap_energy(own: Tensor, gap: Tensor) -> Tensor:
+    """Return potentials, infinite where the modality is missing, whatever its filling."""
+    return torch.where(gap < math.inf, own + gap, math.inf)
+
+
+def read_modality(energy: Potential, x: Tensor, fill: Tensor, scale: Tensor | float) -> Tensor:
     """Fill the gaps of a modality, and find its potential.
 
     Parameters
@@ -64,21 +64,18 @@ def read_modality(
     fill : Tensor of shape (n_features,)
         What gaps are filled with.
     scale : Tensor of shape () or float
-        :math:`s_i`; zero for no price of gaps but that of a missing modality.
+        :math:`s_i`.
 
     Returns
     -------
-    ModalityInput
-        Filled values and energies.
+    Tensor of shape (n_samples,)
+        Potentials of the modality by itself.
     """
     gaps = x.isnan()
     if not gaps.any():
-        own = energy.potential(x)
-        return ModalityInput(x, own, torch.zeros_like(own))
-    x = torch.where(gaps, fill, x)
-    share = gaps.to(x.dtype).mean(1)
-    price = potential_of_evidence(gap_evidence(share), scale)
-    return ModalityInput(x, energy.potential(x), torch.where(share < 1, price, math.inf))
+        return energy.potential(x)
+    own = energy.potential(torch.where(gaps, fill, x))
+    return add_gap_energy(own, gap_energy(gaps.to(x.dtype).mean(1), scale))
 
 
 class Inputs(NamedTuple):
@@ -107,12 +104,12 @@ class InputReader:
 
     Attributes
     ----------
-    columns : list of ndarray of int
+    columns : list of slice or ndarray of int
         Columns of each modality.
     mean, scale, median : ndarray of shape (n_columns,)
         What columns are standardised with, and what gaps are filled with.
-    energies : list of Potential
-        Of each modality, for samples in double precision.
+    energies : ModalityEnergies
+        Of samples in double precision.
     potential_min, potential_scale : Tensor of shape (n_modalities,)
         Constants of the gate.
     cross_modal : CrossModalEnergy or None
@@ -121,15 +118,20 @@ class InputReader:
         Of the predictor and the cross-modal energy.
     """
 
-    columns: Sequence[np.ndarray]
+    columns: Sequence[slice | np.ndarray]
     mean: np.ndarray
     scale: np.ndarray
     median: np.ndarray
-    energies: Sequence[Potential]
+    energies: ModalityEnergies
     potential_min: Tensor
     potential_scale: Tensor
     cross_modal: CrossModalEnergy | None
     precision: torch.dtype
+
+    @property
+    def block_size(self) -> int:
+        """Samples that are read together."""
+        return evaluation_block(self.precision, len(self.columns), bool(self.energies.others))
 
     def read(self, table: np.ndarray) -> Inputs:
         """Standardise and fill samples, and find their potentials.
@@ -145,27 +147,22 @@ class InputReader:
             What the gate and the predictor take.
         """
         standard = standardise(table, self.mean, self.scale)
-        found = []
-        for x, fill, energy, scale in zip(
-            split_columns(standard, self.columns),
-            split_columns(self.median[None], self.columns),
-            self.energies,
-            self.potential_scale,
-            strict=True,
-        ):
-            x = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64))
-            found.append(read_modality(energy, x, torch.from_numpy(fill[0]), scale))
-        # one modality after another in memory, which is how the gate reads them
-        own = torch.stack([modality.own_energy for modality in found]).mT
-        gap = torch.stack([modality.gap_energy for modality in found]).mT
-        potential = torch.stack([modality.potential() for modality in found]).mT
-        modalities = [modality.x.to(self.precision) for modality in found]
-        if self.cross_modal is None:
-            return Inputs(modalities, own, gap, torch.zeros_like(own), potential)
-        cross_modal = self.cross_modal.energy(
-            modalities, potential, self.potential_min, self.potential_scale
-        )
-        return Inputs(modalities, own, gap, cross_modal, potential + cross_modal)
+        gaps = np.isnan(standard)
+        complete = np.where(gaps, self.median, standard) if gaps.any() else standard
+        own = self.energies.potential(complete)
+        gap, cross_modal = torch.zeros_like(own), torch.zeros_like(own)
+        potential = own
+        if complete is not standard:
+            missing = [gaps[:, columns].mean(axis=1) for columns in self.columns]
+            gap = gap_energy(torch.from_numpy(np.array(missing)).mT, self.potential_scale)
+            potential = add_gap_energy(own, gap)
+        values = torch.from_numpy(complete).to(self.precision)
+        modalities = [values[:, columns] for columns in self.columns]
+        if self.cross_modal is not None:
+            minimum, scale = self.potential_min, self.potential_scale
+            cross_modal = self.cross_modal.energy(modalities, potential, minimum, scale)
+            potential = potential + cross_modal
+        return Inputs(modalities, own, gap, cross_modal, potential)
 
 
 # Blocks of samples that are remembered at most.

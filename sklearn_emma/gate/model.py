@@ -11,12 +11,15 @@ import torch
 from torch import Tensor
 
 from sklearn_emma.energy.protocol import Precision, tensor_energy
+from sklearn_emma.energy.scaled import ModalityEnergies
 from sklearn_emma.engine.cache import cached, preset
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.inputs import InputReader, Inputs, RememberingReader
 from sklearn_emma.gate.objective import Predictor
+from sklearn_emma.modalities import as_slice
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
+from sklearn_emma.nn.evidence import potential_of_evidence
 
 #: Parameters and constants of :class:`~sklearn_emma.nn.EnergyAttention`.
 GATE = (
@@ -44,7 +47,7 @@ class Readings(NamedTuple):
     cross_modal_energy : ndarray of shape (n_samples, n_modalities)
         What inconsistency with the other modalities adds.
     energies : ndarray of shape (n_samples, n_modalities)
-        Their sum, the potential energies :math:`\Psi_i`.
+        Their sum, the potential energies :math:`\Psi_i`, with any further evidence that was given.
     modal_energy : ndarray of shape (n_samples, n_modalities)
         Modal energies :math:`E_i`.
     importance : ndarray of shape (n_samples, n_modalities)
@@ -75,7 +78,11 @@ _ENERGIES = frozenset(("own_energy", "gap_energy", "cross_modal_energy", "energi
 
 
 def read_out(
-    inputs: Inputs, gate: EnergyAttention, predictor: Predictor | None, wanted: Collection[str]
+    inputs: Inputs,
+    gate: EnergyAttention,
+    predictor: Predictor | None,
+    wanted: Collection[str],
+    evidence: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Compute what is wanted of some samples.
 
@@ -89,28 +96,33 @@ def read_out(
         In the precision of the inputs; None where no output is wanted.
     wanted : collection of str
         Fields of :class:`Readings`, and "gated" for the gated features.
+    evidence : Tensor of shape (n_samples, n_modalities), default=None
+        Further evidence against each modality, in nats.
 
     Returns
     -------
     dict of str to Tensor of shape (n_samples, ...)
         What was wanted, and possibly more.
     """
+    potential = inputs.potential
+    if evidence is not None:
+        potential = potential + potential_of_evidence(evidence, gate.potential_scale)
     found = {
         "own_energy": inputs.own_energy,
         "gap_energy": inputs.gap_energy,
         "cross_modal_energy": inputs.cross_modal_energy,
-        "energies": inputs.potential,
+        "energies": potential,
     }
     if _ENERGIES.issuperset(wanted):
         return found
-    state = gate.state(inputs.potential)
+    state = gate.state(potential)
     found["modal_energy"] = state.modal_energy
     found["importance"] = state.importance
     found["attention"] = state.attention
     if "total_energy" in wanted:
-        found["total_energy"] = gate.total_energy(inputs.potential)
+        found["total_energy"] = gate.total_energy(potential)
     if "energy_threshold" in wanted:
-        found["energy_threshold"] = gate.energy_threshold(inputs.potential)
+        found["energy_threshold"] = gate.energy_threshold(potential)
     attention = state.attention.to(inputs.modalities[0].dtype)
     if "gated" in wanted:
         pairs = zip(inputs.modalities, attention.unbind(1), strict=True)
@@ -139,12 +151,14 @@ def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
 
     def build() -> InputReader:
         weights = Precision(weights=precision)
+        scorers = estimator.energy_scorers_.items()
+        energies = [tensor_energy(scorer, name, weights) for name, scorer in scorers]
         return InputReader(
-            estimator.modality_columns_,
+            [as_slice(columns) for columns in estimator.modality_columns_],
             estimator.mean_,
             estimator.scale_,
             estimator.median_,
-            [tensor_energy(s, name, weights) for name, s in estimator.energy_scorers_.items()],
+            ModalityEnergies(energies, estimator.modality_columns_),
             torch.from_numpy(estimator.potential_min_.astype(np.float64)),
             torch.from_numpy(estimator.potential_scale_.astype(np.float64)),
             build_cross_modal(estimator, precision),

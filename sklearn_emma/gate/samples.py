@@ -102,7 +102,7 @@ class Energies:
         energy, fills, scale = self.potentials[i], self.fills[i], self.scale[i]
         found = []
         for block in x.split(energy_block()):
-            found.append(read_modality(energy, block, fills, scale).potential())
+            found.append(read_modality(energy, block, fills, scale))
         return torch.cat(found)
 
     def score(self, samples: Samples) -> ScoredSamples:

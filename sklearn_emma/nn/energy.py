@@ -163,6 +163,7 @@ class DAEEnergy(nn.Module):
     @torch.no_grad()
     def freeze(self) -> None:
         """Work out once what depends on the weights alone; call it when they change no more."""
+        self._frozen = None
         self._frozen = self._scoring()
 
     def _scoring(self) -> _Scoring:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.energy import DAEEnergy
+from sklearn_emma.nn.module_stack import stack, width_class
 
 __all__ = ["EnergyEnsemble"]
 
@@ -74,6 +75,19 @@ class EnergyEnsemble(nn.Module):
             member.freeze()
             see.precision = precision
 
+    def stack_key(self) -> tuple:
+        """Return what ensembles have in common that :func:`stack_ensembles` can stack."""
+        shapes = [
+            (name, value.shape[:-1] if name.endswith("weights.0") else value.shape)
+            for member in self.members
+            for name, value in member.named_parameters()
+            if not name.startswith(("visible", "prototypes"))
+        ]
+        kinds = [(member.activation, member.n_prototypes) for member in self.members]
+        limits = [see.limit for see in self.coordinates]
+        width = width_class(self.members[0].visible_bias.shape[-1])
+        return width, tuple(shapes), tuple(kinds), tuple(limits)
+
     def potentials(self, x: Tensor) -> Tensor:
         """Potential of each member, as it is.
 
@@ -90,12 +104,12 @@ class EnergyEnsemble(nn.Module):
         found = []
         for member, see in zip(self.members, self.coordinates, strict=True):
             found.append(member.potential(see(x)))
-        # column by column in memory, which is how members are compared
-        return torch.stack(found).mT
+        # one member after another in memory, which is how they are compared
+        return torch.stack(found).movedim(0, -1)
 
     def _unusual(self, x: Tensor) -> Tensor:
         """Return u_k(x)."""
-        return (self.potentials(x) - self.level) / self.spread
+        return (self.potentials(x) - self.level.unsqueeze(-2)) / self.spread.unsqueeze(-2)
 
     def potential(self, x: Tensor) -> Tensor:
         r""":math:`\Psi(x)`, lower for likelier samples.
@@ -111,7 +125,7 @@ class EnergyEnsemble(nn.Module):
             Each sample's energy, independent of the other samples.
         """
         unusual = self._unusual(x)
-        return unusual.logsumexp(1) - math.log(unusual.shape[1])
+        return unusual.logsumexp(-1) - math.log(unusual.shape[-1])
 
     def gradient(self, x: Tensor) -> Tensor:
         r""":math:`\nabla\Psi(x) = \sum_k \mathrm{softmax}_k(u(x))\, \nabla u_k(x)`.
@@ -169,3 +183,40 @@ class EnergyEnsemble(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return :meth:`potential`."""
         return self.potential(x)
+
+
+def stack_ensembles(ensembles: Sequence[EnergyEnsemble]) -> EnergyEnsemble:
+    """Several ensembles as one, for evaluation.
+
+    Parameters
+    ----------
+    ensembles : sequence of EnergyEnsemble
+        Of one :meth:`~EnergyEnsemble.stack_key`, prepared.
+
+    Returns
+    -------
+    EnergyEnsemble
+        Takes samples of shape (n_ensembles, n_samples, n_features), where features beyond those of
+        an ensemble may have any finite value, and returns potentials (n_ensembles, n_samples).
+    """
+    first = ensembles[0]
+    views = range(len(first.members))
+    width = max(ensemble.coordinates[0].centre.shape[-1] for ensemble in ensembles)
+    coordinates = []
+    for k in views:
+        sees = [ensemble.coordinates[k] for ensemble in ensembles]
+        stacked = SoftClip(width, sees[0].limit)
+        stacked.centre = torch.stack([_padded(see.centre, width, 0.0) for see in sees])[:, None]
+        # padding is divided by infinity: whatever it holds, its coordinate is zero
+        stacked.scale = torch.stack([_padded(see.scale, width, math.inf) for see in sees])[:, None]
+        coordinates.append(stacked)
+    members = [stack([ensemble.members[k] for ensemble in ensembles]) for k in views]
+    result = EnergyEnsemble(members, coordinates).requires_grad_(False)
+    result.level = torch.stack([ensemble.level for ensemble in ensembles])
+    result.spread = torch.stack([ensemble.spread for ensemble in ensembles])
+    result.prepare(next(first.members.parameters()).dtype)
+    return result
+
+
+def _padded(values: Tensor, width: int, fill: float) -> Tensor:
+    return torch.cat([values, values.new_full((width - len(values),), fill)])

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import trapezoid
 
 from sklearn_emma.nn import EnergyAttention
 
@@ -214,7 +215,7 @@ def test_capacity_is_the_area_under_the_gate(gain, bias):
     with torch.no_grad():
         gate.bias.fill_(bias)
     alpha = np.linspace(0.0, 1.0, 100_001)
-    area = np.trapezoid(np.tanh(gain * alpha - gate.bias.item()), alpha)
+    area = trapezoid(np.tanh(gain * alpha - gate.bias.item()), alpha)
     assert gate.capacity().item() == pytest.approx(area, abs=1e-8)
 
 

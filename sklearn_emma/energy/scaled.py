@@ -1,0 +1,124 @@
+"""Energies on the scale of the training data; those of like modalities in one batched product."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_emma.energy.protocol import Potential
+from sklearn_emma.nn import EnergyEnsemble
+from sklearn_emma.nn.ensemble import stack_ensembles
+
+
+@dataclass(frozen=True)
+class ScaledEnergy:
+    """The energy of one modality: its potential on the scale of the training data.
+
+    Attributes
+    ----------
+    module : EnergyEnsemble
+        The potential.
+    median, iqr : float
+        Of the potentials of the training samples.
+    """
+
+    module: EnergyEnsemble
+    median: float
+    iqr: float
+
+    def potential(self, x: Tensor) -> Tensor:
+        """Return the energies (n_samples,) of samples (n_samples, n_features)."""
+        return (self.module.potential(x) - self.median) / self.iqr
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Modalities whose energies are computed in one batched product.
+
+    Attributes
+    ----------
+    modalities : list of int
+        Positions of the modalities.
+    columns : ndarray of int of shape (n_modalities, n_features)
+        Columns of each; narrower ones are padded.
+    module : EnergyEnsemble
+        Stacked potentials.
+    median, iqr : Tensor of shape (n_modalities, 1)
+        Their scales.
+    """
+
+    modalities: list[int]
+    columns: np.ndarray
+    module: EnergyEnsemble
+    median: Tensor
+    iqr: Tensor
+
+    def potential(self, table: np.ndarray) -> Tensor:
+        """Return the energies (n_modalities, n_samples) of complete samples."""
+        x = torch.from_numpy(table[:, self.columns]).movedim(0, 1)
+        return (self.module.potential(x) - self.median) / self.iqr
+
+
+class ModalityEnergies:
+    """The energies of all modalities of a table.
+
+    Parameters
+    ----------
+    energies : sequence of Potential
+        One per modality.
+    columns : sequence of ndarray of int
+        Columns of each modality.
+    """
+
+    def __init__(self, energies: Sequence[Potential], columns: Sequence[np.ndarray]):
+        self.n_modalities = len(energies)
+        self.others: dict[int, tuple[Potential, np.ndarray]] = {}
+        alike: dict[tuple, list[int]] = {}
+        for i, energy in enumerate(energies):
+            if isinstance(energy, ScaledEnergy):
+                alike.setdefault(energy.module.stack_key(), []).append(i)
+            else:
+                self.others[i] = energy, columns[i]
+        self.groups = [
+            _stack({i: (energies[i], columns[i]) for i in group}) for group in alike.values()
+        ]
+
+    def potential(self, table: np.ndarray) -> Tensor:
+        """Return the energies of complete samples.
+
+        Parameters
+        ----------
+        table : ndarray of float64 of shape (n_samples, n_columns)
+            Standardised samples without gaps.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_modalities)
+            Energies, one modality after another in memory.
+        """
+        if len(self.groups) == 1 and not self.others:
+            return self.groups[0].potential(table).mT
+        energies = torch.empty(self.n_modalities, len(table), dtype=torch.float64)
+        for group in self.groups:
+            energies[group.modalities] = group.potential(table)
+        for i, (energy, columns) in self.others.items():
+            energies[i] = energy.potential(torch.from_numpy(table[:, columns]))
+        return energies.mT
+
+
+def _stack(energies: dict[int, tuple[Potential, np.ndarray]]) -> _Group:
+    """Stack energies of one architecture."""
+    own = [energy for energy, _ in energies.values() if isinstance(energy, ScaledEnergy)]
+    width = max(len(columns) for _, columns in energies.values())
+    columns = np.zeros((len(energies), width), dtype=np.intp)
+    for row, (_, positions) in zip(columns, energies.values(), strict=True):
+        row[: len(positions)] = positions
+    return _Group(
+        list(energies),
+        columns,
+        stack_ensembles([energy.module for energy in own]),
+        torch.tensor([[energy.median] for energy in own], dtype=torch.float64),
+        torch.tensor([[energy.iqr] for energy in own], dtype=torch.float64),
+    )
