@@ -301,7 +301,7 @@ def test_html_representation(fitted, quick):
     for classifier in (quick(), fitted):
         html = classifier._repr_html_()
         assert "EMMAClassifier" in html
-        assert "lambda_capacity" in html
+        assert "DAEEnergyScorer" in html
     assert "EMMAClassifier(coldness=2.0)" in repr(EMMAClassifier(coldness=2.0))
 
 
