@@ -21,6 +21,7 @@ from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays, to_arrays
+from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
 from sklearn_emma.gate.fit import (
     GateConfig,
     GateProblem,
@@ -30,7 +31,9 @@ from sklearn_emma.gate.fit import (
     train_gate,
 )
 from sklearn_emma.gate.l2_selection import select_l2
-from sklearn_emma.gate.model import (
+from sklearn_emma.gate.objective import GatedObjective, Predictor
+from sklearn_emma.gate.prediction_loss import PredictionLoss
+from sklearn_emma.gate.readings import (
     GATE,
     Readings,
     build_cross_modal,
@@ -39,9 +42,6 @@ from sklearn_emma.gate.model import (
     reader_of,
     share_reader,
 )
-from sklearn_emma.gate.objective import GatedObjective, Predictor
-from sklearn_emma.gate.prediction_loss import PredictionLoss
-from sklearn_emma.gate.predictor import build_predictor, check_predictor, seeded_layers
 from sklearn_emma.gate.samples import Energies, Samples, fill
 from sklearn_emma.modalities import resolve_modalities, split_columns
 from sklearn_emma.validation import (

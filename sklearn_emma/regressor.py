@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import Interval, StrOptions, _fit_context
 from sklearn_emma.corruption import Corruption
-from sklearn_emma.energy.scaling import target_scale
+from sklearn_emma.energy.column_scale import target_scale
 from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
 from sklearn_emma.validation import all_or_nothing, check_quantiles, check_values
 

@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from sklearn_emma.compat import _check_sample_weight
-from sklearn_emma.energy.scaling import draw_in_wild_values, mean_and_deviation
+from sklearn_emma.energy.column_scale import draw_in_wild_values, mean_and_deviation
 from sklearn_emma.nn.coordinates import FAR
 
 

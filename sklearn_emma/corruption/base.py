@@ -349,12 +349,13 @@ class Corruption(BaseEstimator, ABC):
         fraction = 1.0 if self.fraction is None else self.fraction
         if not is_number(fraction) or not 0 <= fraction <= 1:
             raise ValueError(f"fraction={self.fraction!r} must be None or a number from 0 to 1.")
-        score = torch.rand(n_samples, n_may_fail, generator=generator, device=like.device)
+        kind: dict[str, Any] = {"generator": generator, "device": like.device}
+        score = torch.rand(n_samples, n_may_fail, dtype=torch.float32, **kind)
         failing = torch.zeros_like(score, dtype=torch.bool)
         failing.scatter_(1, score.topk(int(n_corrupted), dim=1).indices, True)
         if fraction < 1:
             place = torch.randperm(n_samples, generator=generator, device=like.device)
-            rest = torch.rand((), generator=generator, device=like.device, dtype=torch.float64)
+            rest = torch.rand((), dtype=torch.float64, **kind)
             failing &= (place < n_samples * fraction - rest)[:, None]
         return failing
 

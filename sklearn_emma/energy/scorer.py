@@ -15,10 +15,10 @@ from torch import Tensor
 
 from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
 from sklearn_emma.energy.attribution import attribute, descend
+from sklearn_emma.energy.modality_energies import ScaledEnergy
 from sklearn_emma.energy.p_values import conformal_p_values
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.reservoir import Reservoir
-from sklearn_emma.energy.scaled import ScaledEnergy
 from sklearn_emma.energy.training import (
     Architecture,
     EnergyConfig,

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklearn_emma.energy.column_scale import column_scale, noise_range
 from sklearn_emma.energy.denoising import Denoising, StackedDenoising, TrainingNoise, View
-from sklearn_emma.energy.scaling import column_scale, noise_range
 from sklearn_emma.energy.views import EnergyView
 from sklearn_emma.engine.batches import evaluation_block, stacked_modalities
 from sklearn_emma.engine.objective import TrainingConfig

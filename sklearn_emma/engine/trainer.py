@@ -132,7 +132,7 @@ class Trainer(NeuralNet):
         """Take one step per batch; return the mean loss and the validation loss."""
         optimizer = self.optimizer_
         objective.train()
-        total, n_samples = torch.zeros(()), 0
+        total, n_samples = torch.zeros((), dtype=torch.float32), 0
         for batch in slices(objective.shuffled_data(), self.batch_size):
             optimizer.zero_grad()
             loss = objective.backward(*batch)

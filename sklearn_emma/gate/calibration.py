@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_emma.gate.failures import Failures
 from sklearn_emma.gate.samples import Energies, Samples, ScoredSamples
+from sklearn_emma.gate.training_failures import Failures
 
 # Fraction of the clean samples whose potential is below potential_min.
 _CLEAN = 0.9

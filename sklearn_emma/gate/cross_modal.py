@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,9 +52,10 @@ class Contrast(Objective):
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return weight and modalities, with fresh noise."""
-        g, device = self.generator, self.weight.device
-        sigma = _NOISE * torch.rand(self.n_samples, 1, generator=g, device=device)
-        noise = [torch.randn(x.shape, generator=g, device=device) for x in self.modalities]
+        g = self.generator
+        kind: dict[str, Any] = {"dtype": torch.float32, "device": self.weight.device}
+        sigma = _NOISE * torch.rand(self.n_samples, 1, generator=g, **kind)
+        noise = [torch.randn(x.shape, generator=g, **kind) for x in self.modalities]
         noisy = [torch.addcmul(x, sigma, z) for x, z in zip(self.modalities, noise, strict=True)]
         return self.weight, *noisy
 
@@ -70,7 +72,9 @@ class Contrast(Objective):
     def _shuffle(self, embeddings: Tensor) -> Tensor:
         """Draw another sample for every modality."""
         n, m = embeddings.shape[:2]
-        return torch.rand(n, m, generator=self.generator, device=embeddings.device).argsort(0)
+        return torch.rand(
+            n, m, generator=self.generator, dtype=torch.float32, device=embeddings.device
+        ).argsort(0)
 
 
 def train_cross_modal(

@@ -1,4 +1,4 @@
-"""Fit gate and predictor: calibrate, train the cross-modal energy, warm up, train."""
+"""Stage 2 of a fit (`BaseEMMA._fit` has the whole order): calibrate, warm up, train the gate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,12 +13,6 @@ from sklearn_emma.engine.training import train
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.calibration import Calibrated, calibrate
 from sklearn_emma.gate.cross_modal import train_cross_modal
-from sklearn_emma.gate.failures import (
-    Failures,
-    training_corruption,
-    training_reference,
-    with_fraction,
-)
 from sklearn_emma.gate.objective import (
     GatedObjective,
     GateModel,
@@ -28,6 +22,12 @@ from sklearn_emma.gate.objective import (
 )
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.samples import Energies, Samples, fill
+from sklearn_emma.gate.training_failures import (
+    Failures,
+    training_corruption,
+    training_reference,
+    with_fraction,
+)
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
 
 #: Name of the training of gate and predictor in the display of progress.

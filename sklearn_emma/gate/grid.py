@@ -89,7 +89,9 @@ class Chunk:
         self.numbers = list(settings)
         device = next(model.parameters()).device
         self.values = {
-            name: torch.tensor([setting[name] for setting in settings.values()], device=device)
+            name: torch.tensor(
+                [setting[name] for setting in settings.values()], dtype=torch.float32, device=device
+            )
             for name in STACKABLE
             # what is off in every setting is not computed
             if name == "coldness" or any(setting[name] for setting in settings.values())

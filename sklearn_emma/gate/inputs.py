@@ -6,7 +6,7 @@ modality is
 .. math:: \Psi_i(x_{filled}) + 3\, s_i\, \bigl(-\log(1 - n_i / D_i)\bigr) + 3\, s_i \max(0, A_i)
 
 with :math:`n_i` of :math:`D_i` values missing and the disagreement :math:`A_i` with the other
-modalities; see :mod:`sklearn_emma.nn.evidence` and :class:`~sklearn_emma.nn.CrossModalEnergy`. It
+modalities; see :mod:`sklearn_emma.nn.evidence_price` and :class:`~sklearn_emma.nn.CrossModalEnergy`. It
 is infinite where the modality is missing altogether.
 """
 
@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Potential
-from sklearn_emma.energy.scaled import ModalityEnergies
 from sklearn_emma.engine.batches import evaluation_block
 from sklearn_emma.nn import CrossModalEnergy
-from sklearn_emma.nn.evidence import gap_evidence, potential_of_evidence
+from sklearn_emma.nn.evidence_price import gap_evidence, potential_of_evidence
 from sklearn_emma.validation import standardise
 
 

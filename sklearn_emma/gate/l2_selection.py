@@ -64,7 +64,7 @@ class PenaltyObjective(Objective):
         self.n_samples = len(target)
         n_left_out = min(_N_FOLDS, math.ceil(_MIN_LEFT_OUT * _N_FOLDS / self.n_samples))
         folds = torch.arange(n_left_out, device=device)
-        strengths = torch.tensor(_STRENGTHS, device=device)
+        strengths = torch.tensor(_STRENGTHS, dtype=torch.float32, device=device)
         self.left_out = folds.repeat(len(strengths)).unsqueeze(1)
         self.strength = strengths.repeat_interleave(len(folds))
         self.network = stack([network] * len(self.strength))

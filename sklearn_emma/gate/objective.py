@@ -10,9 +10,9 @@ from torch import Tensor
 from sklearn_emma.engine.batches import pair_block
 from sklearn_emma.engine.objective import Objective
 from sklearn_emma.gate.cross_modal import add_cross_modal_energy
-from sklearn_emma.gate.failures import Failures
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.samples import ScoredSamples, fill
+from sklearn_emma.gate.training_failures import Failures
 from sklearn_emma.nn import (
     CrossModalEnergy,
     EnergyAttention,
@@ -44,9 +44,10 @@ def random_subset(n_samples: int, n_modalities: int, generator: torch.Generator)
         True for what is drawn, on the device of the generator.
     """
     n, m, device = n_samples, n_modalities, generator.device
+    kind: dict[str, Any] = {"generator": generator, "dtype": torch.float32, "device": device}
     size = torch.randint(1, m, (n, 1), generator=generator, device=device)
-    size *= torch.rand(n, 1, generator=generator, device=device) >= _NOTHING_LEFT
-    rank = torch.rand(n, m, generator=generator, device=device).argsort(1).argsort(1)
+    size *= torch.rand(n, 1, **kind) >= _NOTHING_LEFT
+    rank = torch.rand(n, m, **kind).argsort(1).argsort(1)
     return rank < size
 
 
@@ -125,7 +126,7 @@ def regularization(
     sample_weight: Tensor,
 ) -> Tensor:
     """Return the sum of the capacity penalty and the negative energy alignment."""
-    total = torch.zeros((), device=sample_weight.device)
+    total = torch.zeros((), dtype=sample_weight.dtype, device=sample_weight.device)
     if not _is_off(weights.lambda_capacity):
         total = total + weights.lambda_capacity * capacity_penalty(gate)
     if not _is_off(weights.lambda_energy):

@@ -51,7 +51,7 @@ class ClassLoss(PredictionLoss):
 
 
 class ValueLoss(PredictionLoss):
-    """Loss of values standardised with :func:`~sklearn_emma.energy.scaling.target_scale`.
+    """Loss of values standardised with :func:`~sklearn_emma.energy.column_scale.target_scale`.
 
     Parameters
     ----------

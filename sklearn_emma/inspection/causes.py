@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklearn_emma.energy.scorer import DAEEnergyScorer
-from sklearn_emma.gate.model import Readings
+from sklearn_emma.gate.readings import Readings
 from sklearn_emma.validation import check_table, standardise
 
 #: Columns named for a sample, and the smallest share of the energy with which one is named.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_emma.corruption.base import is_number
-from sklearn_emma.gate.model import Readings
+from sklearn_emma.gate.readings import Readings
 from sklearn_emma.inspection.causes import find_causes
 from sklearn_emma.inspection.checks import check_gated, unwrap
 from sklearn_emma.inspection.page import write_page

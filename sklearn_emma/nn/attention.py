@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sklearn_emma.nn.evidence import relative_potential
+from sklearn_emma.nn.evidence_price import relative_potential
 from sklearn_emma.nn.numerics import log_cosh
 
 __all__ = ["EnergyAttention", "GateState"]
@@ -107,23 +107,21 @@ class EnergyAttention(nn.Module):
         super().__init__()
         m = n_modalities
         self.coldness = coldness
-        self.register_buffer(
-            "potential_min", torch.zeros(m) if potential_min is None else potential_min
-        )
-        self.register_buffer(
-            "potential_scale", torch.ones(m) if potential_scale is None else potential_scale
-        )
-        self.register_buffer(
-            "potential_max", torch.full((m,), math.inf) if potential_max is None else potential_max
-        )
-        self.self_weight = nn.Parameter(torch.ones(m))
-        self.self_bias = nn.Parameter(torch.zeros(m))
+        constants = {
+            "potential_min": (potential_min, 0.0),
+            "potential_scale": (potential_scale, 1.0),
+            "potential_max": (potential_max, math.inf),
+        }
+        for name, (given, default) in constants.items():
+            self.register_buffer(name, _full((m,), default) if given is None else given)
+        self.self_weight = nn.Parameter(_full((m,), 1.0))
+        self.self_bias = nn.Parameter(_full((m,), 0.0))
         bound = 1.0 / max(m - 1, 1)
-        coupling = (2.0 * torch.rand(m, m, generator=generator) - 1.0) * bound
+        coupling = (2.0 * torch.rand(m, m, generator=generator, dtype=torch.float32) - 1.0) * bound
         self.coupling_weight = nn.Parameter(coupling.fill_diagonal_(0.0))
-        self.coupling_degree = nn.Parameter(torch.full((m, m), 0.5))
-        self.gain = nn.Parameter(torch.tensor(2.0 * m if gain is None else float(gain)))
-        self.bias = nn.Parameter(torch.tensor(0.0))
+        self.coupling_degree = nn.Parameter(_full((m, m), 0.5))
+        self.gain = nn.Parameter(_full((), 2.0 * m if gain is None else gain))
+        self.bias = nn.Parameter(_full((), 0.0))
 
     @torch.no_grad()
     def project_(self) -> None:
@@ -276,3 +274,8 @@ class EnergyAttention(nn.Module):
             The capacity, below one.
         """
         return (log_cosh(self.gain - self.bias) - log_cosh(self.bias)) / self.gain
+
+
+def _full(shape: tuple[int, ...], value: float) -> Tensor:
+    """Return a tensor of one value in float32, whatever torch's default dtype is."""
+    return torch.full(shape, float(value), dtype=torch.float32)

@@ -77,8 +77,8 @@ class SoftClip(nn.Module):
         self.limit = limit
         #: Precision of the coordinates; None for that in which samples are centred.
         self.precision: torch.dtype | None = None
-        self.register_buffer("centre", torch.zeros(n_features))
-        self.register_buffer("scale", torch.ones(n_features))
+        self.register_buffer("centre", torch.zeros(n_features, dtype=torch.float32))
+        self.register_buffer("scale", torch.ones(n_features, dtype=torch.float32))
 
     def _scaled(self, x: Tensor) -> Tensor:
         """Return u, scales from the centre."""

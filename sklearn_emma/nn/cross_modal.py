@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.encoders import Encoders
-from sklearn_emma.nn.evidence import potential_of_evidence, relative_potential
+from sklearn_emma.nn.evidence_price import potential_of_evidence, relative_potential
 
 __all__ = ["CrossModalEnergy"]
 
@@ -74,8 +74,8 @@ class CrossModalEnergy(nn.Module):
         self.n_features = list(n_features)
         self.soften = SoftClip(sum(n_features), limit=_LIMIT)
         self.encoders = Encoders(n_features, encoder_sizes, generator=generator)
-        self.pair_bias = nn.Parameter(torch.zeros(m, m))
-        self.register_buffer("bound", torch.tensor(float(bound)))
+        self.pair_bias = nn.Parameter(torch.zeros(m, m, dtype=torch.float32))
+        self.register_buffer("bound", torch.tensor(float(bound), dtype=torch.float32))
 
     def encode(self, modalities: Sequence[Tensor]) -> Tensor:
         """Embed every modality.

@@ -35,7 +35,8 @@ class Perceptron(nn.Module):
         for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
             # torch's default for linear layers: uniform within 1 / sqrt(n_in)
             bound = 1.0 / math.sqrt(n_in)
-            weight, bias = torch.empty(n_out, n_in), torch.empty(n_out)
+            weight = torch.empty(n_out, n_in, dtype=torch.float32)
+            bias = torch.empty(n_out, dtype=torch.float32)
             self.weights.append(nn.Parameter(weight.uniform_(-bound, bound, generator=generator)))
             self.biases.append(nn.Parameter(bias.uniform_(-bound, bound, generator=generator)))
 

@@ -134,16 +134,18 @@ class DAEEnergy(nn.Module):
         for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
             # Glorot's bound, as for any feed-forward layer
             bound = math.sqrt(6.0 / (n_in + n_out))
-            weight = (2.0 * torch.rand(n_out, n_in, generator=generator) - 1.0) * bound
+            weight = (
+                2.0 * torch.rand(n_out, n_in, generator=generator, dtype=torch.float32) - 1.0
+            ) * bound
             self.weights.append(nn.Parameter(weight))
-            self.hidden_biases.append(nn.Parameter(torch.zeros(n_out)))
-        self.visible_bias = nn.Parameter(torch.zeros(n_features))
+            self.hidden_biases.append(nn.Parameter(torch.zeros(n_out, dtype=torch.float32)))
+        self.visible_bias = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
         self.n_prototypes = n_prototypes
         if n_prototypes:
-            start = torch.randn(n_prototypes, n_features, generator=generator)
+            start = torch.randn(n_prototypes, n_features, generator=generator, dtype=torch.float32)
             self.prototypes = nn.Parameter(start)
-            self.prototype_biases = nn.Parameter(torch.zeros(n_prototypes))
-            self.log_temperature = nn.Parameter(torch.zeros(()))
+            self.prototype_biases = nn.Parameter(torch.zeros(n_prototypes, dtype=torch.float32))
+            self.log_temperature = nn.Parameter(torch.zeros((), dtype=torch.float32))
 
     @torch.no_grad()
     def place_prototypes(self, samples: Tensor, temperature: float) -> None:

@@ -58,8 +58,8 @@ class EnergyEnsemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.coordinates = nn.ModuleList(coordinates)
-        self.register_buffer("level", torch.zeros(len(members)))
-        self.register_buffer("spread", torch.ones(len(members)))
+        self.register_buffer("level", torch.zeros(len(members), dtype=torch.float32))
+        self.register_buffer("spread", torch.ones(len(members), dtype=torch.float32))
 
     def prepare(self, precision: torch.dtype) -> None:
         """Get ready to score samples; the weights must not change any more.

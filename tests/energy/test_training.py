@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sklearn_emma.energy import training
+from sklearn_emma.energy.column_scale import column_scale, noise_range
 from sklearn_emma.energy.denoising import Denoising
-from sklearn_emma.energy.scaling import column_scale, noise_range
 from sklearn_emma.energy.training import (
     Architecture,
     EnergyConfig,

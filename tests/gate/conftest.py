@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sklearn_emma.corruption import Reference
-from sklearn_emma.gate.failures import Failures
 from sklearn_emma.gate.samples import Energies, Samples
+from sklearn_emma.gate.training_failures import Failures
 
 NAMES = ["a", "b", "c"]
 

@@ -9,7 +9,7 @@ import torch
 
 from sklearn_emma.corruption import Missing, Noise, Swapped
 from sklearn_emma.gate.calibration import calibrate, quantile
-from sklearn_emma.nn.evidence import NAT
+from sklearn_emma.nn.evidence_price import NAT
 
 WIDTHS = (2, 3)
 

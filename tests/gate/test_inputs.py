@@ -13,7 +13,7 @@ from sklearn_emma.energy.protocol import Precision, potential_of, tensor_energy
 from sklearn_emma.gate import inputs
 from sklearn_emma.gate.inputs import InputReader, RememberingReader, read_modality
 from sklearn_emma.nn import CrossModalEnergy
-from sklearn_emma.nn.evidence import NAT
+from sklearn_emma.nn.evidence_price import NAT
 
 
 class Norm(BaseEstimator):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sklearn_emma.nn import CrossModalEnergy
-from sklearn_emma.nn.evidence import NAT
+from sklearn_emma.nn.evidence_price import NAT
 
 WIDTHS = (3, 2, 4, 1)
 M = len(WIDTHS)

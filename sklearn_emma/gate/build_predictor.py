@@ -113,7 +113,7 @@ def check_predictor(
     if not any(parameter.requires_grad for parameter in predictor.parameters()):
         raise ValueError("module has no parameters that can be trained.")
     n_samples = len(modalities[0])
-    attention = torch.ones(n_samples, len(modalities), device=modalities[0].device)
+    attention = torch.ones_like(modalities[0][:, :1]).repeat(1, len(modalities))
     expected = (n_samples, n_outputs)
     sizes = ", ".join(str(tuple(x.shape)) for x in modalities)
     try:

@@ -5,7 +5,11 @@ from dataclasses import replace
 import torch
 
 from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Swapped
-from sklearn_emma.gate.failures import training_corruption, training_reference, with_fraction
+from sklearn_emma.gate.training_failures import (
+    training_corruption,
+    training_reference,
+    with_fraction,
+)
 
 N = 40
 

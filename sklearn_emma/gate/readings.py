@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Precision, tensor_energy
-from sklearn_emma.energy.scaled import ModalityEnergies
 from sklearn_emma.engine.cache import cached, preset
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.weights import load_arrays
@@ -19,7 +19,7 @@ from sklearn_emma.gate.inputs import InputReader, Inputs, RememberingReader
 from sklearn_emma.gate.objective import Predictor
 from sklearn_emma.modalities import as_slice
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
-from sklearn_emma.nn.evidence import potential_of_evidence
+from sklearn_emma.nn.evidence_price import potential_of_evidence
 
 #: Parameters and constants of :class:`~sklearn_emma.nn.EnergyAttention`.
 GATE = (

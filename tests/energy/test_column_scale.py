@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from sklearn_emma.energy.scaling import (
+from sklearn_emma.energy.column_scale import (
     column_scale,
     draw_in_wild_values,
     mean_and_deviation,
     target_scale,
 )
-from sklearn_emma.energy.scaling import noise_range as range_of_view
+from sklearn_emma.energy.column_scale import noise_range as range_of_view
 from sklearn_emma.energy.views import EnergyView
 
 scalings = pytest.mark.parametrize("scaling", ["standard", "robust"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sklearn_emma.gate.inputs import Inputs
-from sklearn_emma.gate.model import Readings, read_out
+from sklearn_emma.gate.readings import Readings, read_out
 from sklearn_emma.nn import EnergyAttention, FusionNetwork
 
 WIDTHS = (2, 3, 1)

@@ -1,0 +1,76 @@
+r"""Evidence over time: the forward filter of a hidden Markov model.
+
+Each modality is clean, state 0, or fails in one of K ways. A clean modality starts to fail with
+probability h, the hazard rate, in the way k with probability :math:`\pi_k`; a failing one recovers
+with probability r; and a sample multiplies the probability of each state by its likelihood, relative
+to clean:
+
+.. math::
+
+    p_k \leftarrow \frac{e_k}{Z} \sum_j p_j A_{jk}, \qquad
+    A = \begin{pmatrix} 1 - h & h \pi^T \\ r\, 1 & (1 - r)\, I \end{pmatrix}
+
+(Rabiner, L. R. (1989). A tutorial on hidden Markov models. Proceedings of the IEEE 77.) The odds of
+failing are at most :math:`h / (1 - h)` times the Shiryaev-Roberts statistic
+:math:`R_t = (R_{t - 1} + 1)\, \sum_k w_k e_k` with the weights :math:`w_k` of the past. So where the
+:math:`e_k` of clean samples have a mean of at most one given the past, an alarm at odds of
+:math:`h / \alpha` comes after no less than :math:`1 / \alpha` clean samples on average (Shin, J.,
+Ramdas, A. and Rinaldo, A. (2023). E-detectors. New England Journal of Statistics in Data Science).
+"""
+
+import numpy as np
+
+
+def transitions(hazard_rate: float, recovery_rate: float, prior: np.ndarray) -> np.ndarray:
+    """Transition probabilities A.
+
+    Parameters
+    ----------
+    hazard_rate, recovery_rate : float
+        Probability, per sample, that a modality starts to fail, and that it recovers.
+    prior : ndarray of shape (n_failures,)
+        Probability of each way to fail, summing to one.
+
+    Returns
+    -------
+    ndarray of shape (1 + n_failures, 1 + n_failures)
+        Row by row, probabilities of the next state.
+    """
+    matrix = np.diag(np.full(len(prior) + 1, 1.0 - recovery_rate))
+    matrix[1:, 0] = recovery_rate
+    matrix[0] = 1.0 - hazard_rate, *(hazard_rate * prior)
+    return matrix
+
+
+def forward(start: np.ndarray, transition: np.ndarray, likelihoods: np.ndarray) -> np.ndarray:
+    """Filter samples.
+
+    Parameters
+    ----------
+    start : ndarray of shape (n_modalities, 1 + n_failures)
+        Probabilities of the states after the sample before.
+    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
+        A.
+    likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        Likelihoods of the states.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        Probabilities of the states after each sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.monitoring.filter import forward, transitions
+    >>> A = transitions(0.01, 0.1, np.array([1.0]))
+    >>> forward(np.array([[1.0, 0.0]]), A, np.array([[[1, 9]], [[1, 9]]]))[:, 0, 1].round(2)
+    array([0.08, 0.45])
+    """
+    found = np.empty(likelihoods.shape)
+    p = start
+    for t, likelihood in enumerate(likelihoods):
+        p = (p @ transition) * likelihood
+        p = p / p.sum(axis=1, keepdims=True)
+        found[t] = p
+    return found

@@ -1,0 +1,229 @@
+"""Likelihood ratios of failures against clean samples, learned from simulated failures."""
+
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_emma.monitoring.evidence import bound_ratios, conformal_e_values
+
+# Logarithm of a ratio, within the range of floating point numbers.
+_LARGEST = 500.0
+
+
+class Examples(NamedTuple):
+    """Modalities of samples, and how they fail.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n_examples, n_statistics + n_modalities)
+        Statistics, and which modality it is.
+    failure : ndarray of int of shape (n_examples,)
+        0 for clean, 1 + k for failure k.
+    sample : ndarray of int of shape (n_examples,)
+        The clean sample that the example was made of.
+    """
+
+    features: np.ndarray
+    failure: np.ndarray
+    sample: np.ndarray
+
+    def take(self, keep: np.ndarray) -> "Examples":
+        """Return some of the examples."""
+        return Examples(*(values[keep] for values in self))
+
+
+def gather_examples(
+    clean: np.ndarray, failing: Sequence[Sequence[np.ndarray]], origin: np.ndarray
+) -> Examples:
+    """Gather clean and failing modalities.
+
+    While one modality fails the others are clean, and examples of it: otherwise what a failing
+    modality does to the statistics of the others would count against them.
+
+    Parameters
+    ----------
+    clean : ndarray of shape (n_samples, n_modalities, n_statistics)
+        Statistics of clean samples.
+    failing : list of list of ndarray of shape (n_simulated, n_modalities, n_statistics)
+        By failure and failing modality.
+    origin : ndarray of int of shape (n_simulated,)
+        The clean samples that failed.
+
+    Returns
+    -------
+    Examples
+        For all modalities together.
+    """
+    modalities = range(clean.shape[1])
+    parts = [(clean[:, i], i, 0, np.arange(len(clean))) for i in modalities]
+    for k, by_modality in enumerate(failing):
+        for i, statistics in enumerate(by_modality):
+            parts.append((statistics[:, i], i, k + 1, origin))
+            some = slice(k, None, len(failing))
+            parts += [
+                (statistics[some, j], j, 0, origin[some])
+                for j in modalities
+                if j != i and len(statistics[some])
+            ]
+    features = [append_modality(x, np.full(len(x), i), len(modalities)) for x, i, _, _ in parts]
+    return Examples(
+        np.concatenate(features),
+        np.concatenate([np.full(len(x), failure) for x, _, failure, _ in parts]),
+        np.concatenate([sample for _, _, _, sample in parts]),
+    )
+
+
+def append_modality(statistics: np.ndarray, i: np.ndarray, n_modalities: int) -> np.ndarray:
+    """Append which modality it is, as indicators.
+
+    Parameters
+    ----------
+    statistics : ndarray of shape (n_examples, n_statistics)
+        Statistics.
+    i : ndarray of int of shape (n_examples,)
+        Modalities.
+    n_modalities : int
+        Their number.
+
+    Returns
+    -------
+    ndarray of shape (n_examples, n_statistics + n_modalities)
+        Features of a classifier.
+    """
+    return np.hstack([statistics, np.eye(n_modalities)[i]])
+
+
+class RatioNetwork:
+    """A classifier that tells failures from clean samples, as likelihood ratios.
+
+    Parameters
+    ----------
+    examples : Examples
+        To train on.
+    random_state : int
+        For the training.
+
+    Attributes
+    ----------
+    layers_ : list of (ndarray, ndarray)
+        Weights and biases; the first layer takes the features as they come.
+    """
+
+    def __init__(self, examples: Examples, random_state: int) -> None:
+        scaler = StandardScaler().fit(examples.features)
+        network = MLPClassifier(
+            (32,),
+            batch_size=min(256, len(examples.failure)),
+            learning_rate_init=5e-3,
+            max_iter=30,
+            random_state=random_state,
+        )
+        # the number of epochs is given: that the loss still falls is no reason to warn
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            network.fit(scaler.transform(examples.features), examples.failure)
+        (first, second), (bias, *rest) = network.coefs_, network.intercepts_
+        first = first / scaler.scale_[:, None]
+        self.layers_ = [(first, bias - scaler.mean_ @ first), (second, *rest)]
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return the ratios of each failure to clean.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n_examples, n_features)
+            Of the examples.
+
+        Returns
+        -------
+        ndarray of shape (n_examples, n_failures)
+            Likelihood ratios, up to a factor for each failure.
+        """
+        (first, bias), (second, last_bias) = self.layers_
+        logits = np.maximum(features @ first + bias, 0.0) @ second + last_bias
+        return np.exp((logits[:, 1:] - logits[:, :1]).clip(-_LARGEST, _LARGEST))
+
+
+class FailureRatios:
+    """E-values of every failure, for every modality, from the statistics of a sample.
+
+    Clean samples are split into two blocks. Ratios learned on one of them are calibrated on the
+    other, and the other way round; the mean of two e-values is an e-value.
+
+    Parameters
+    ----------
+    clean : ndarray of shape (n_samples, n_modalities, n_statistics)
+        Statistics of clean samples, in order.
+    examples : Examples
+        Clean and failing modalities.
+    random_state : int
+        For the training.
+
+    Attributes
+    ----------
+    networks_ : list of RatioNetwork
+        One for each block, trained on the other.
+    clean_means_ : list of ndarray of shape (n_modalities, n_failures)
+        Mean of the bounded ratios over the clean samples of each block.
+    n_clean_ : list of int
+        Number of clean samples in each block.
+    """
+
+    def __init__(self, clean: np.ndarray, examples: Examples, random_state: int) -> None:
+        half = len(clean) // 2
+        first = examples.sample < half
+        self.networks_ = [
+            RatioNetwork(examples.take(keep), random_state) for keep in (~first, first)
+        ]
+        self.n_clean_ = [half, len(clean) - half]
+        self.clean_means_ = [
+            self._bounded(network, block, len(block)).mean(axis=0)
+            for network, block in zip(self.networks_, (clean[:half], clean[half:]), strict=True)
+        ]
+
+    def by_block(self, statistics: np.ndarray) -> list[np.ndarray]:
+        """E-values of samples, by each network.
+
+        Parameters
+        ----------
+        statistics : ndarray of shape (n_samples, n_modalities, n_statistics)
+            Of the samples.
+
+        Returns
+        -------
+        list of ndarray of shape (n_samples, n_modalities, n_failures)
+            E-values.
+        """
+        triples = zip(self.networks_, self.clean_means_, self.n_clean_, strict=True)
+        return [
+            conformal_e_values(mean, n, self._bounded(network, statistics, n))
+            for network, mean, n in triples
+        ]
+
+    def __call__(self, statistics: np.ndarray) -> np.ndarray:
+        """E-values of samples.
+
+        Parameters
+        ----------
+        statistics : ndarray of shape (n_samples, n_modalities, n_statistics)
+            Of the samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities, n_failures)
+            E-values.
+        """
+        return np.mean(self.by_block(statistics), axis=0)
+
+    @staticmethod
+    def _bounded(network: RatioNetwork, statistics: np.ndarray, n_clean: int) -> np.ndarray:
+        """Return bounded ratios of samples."""
+        n_samples, n_modalities, _ = statistics.shape
+        modality = np.tile(np.arange(n_modalities), n_samples)
+        features = append_modality(np.concatenate(statistics), modality, n_modalities)
+        return bound_ratios(network(features), n_clean).reshape(n_samples, n_modalities, -1)
