@@ -1,7 +1,7 @@
 """The models of the robustness benchmark.
 
-Every entry of `MODELS` is a function from :class:`_protocol.Rows` to something with a
-``predict_proba``, which takes standardised rows with NaN for what is missing. All are trained on
+Every entry of `MODELS` is a function from :class:`_protocol.Samples` to something with a
+``predict_proba``, which takes standardised samples with NaN for what is missing. All are trained on
 the same corruption.
 """
 
@@ -69,7 +69,7 @@ def fit_boosting(rows):
 
 
 def _grow(make, rows, n_trees=100):
-    """Trees whose leaves hold at least ten rows, one of each copy."""
+    """Trees whose leaves hold at least ten samples, one of each copy."""
     return make(n_trees, min_samples_leaf=_n_copies(rows), random_state=rows.seed)
 
 
@@ -104,7 +104,7 @@ def fit_mlp(rows):
 
 
 def fit_modality_dropout(rows):
-    """Multi-layer perceptron for which, on top, a whole modality of half the rows is zeroed."""
+    """Multi-layer perceptron for which, on top, a whole modality of half the samples is zeroed."""
     X, y = rows.copies(N_COPIES)
     X = rows.corrupt(X, Missing(n_corrupted=1, fraction=0.5), (4,))
     return _fit_mlp(rows, X, y, SimpleImputer(strategy="constant", fill_value=0.0))
@@ -189,7 +189,7 @@ class _Filled:
 def _fit_specialist(rows, failure, n_copies):
     X, y = rows.copies(n_copies, failure)
     X_val, y_val = rows.validation(failure)
-    # a modality that is missing in every row becomes constant, and so is left out
+    # a modality that is missing in every sample becomes constant, and so is left out
     X, X_val = np.nan_to_num(X), np.nan_to_num(X_val)
     if rows.task.wide:
         # on hundreds of columns and ten classes better than boosting, and much faster
@@ -202,8 +202,8 @@ def score_specialists(rows):
     decisions = {}
     scores = {}
     for cell, X in rows.cells.items():
-        # A row does not tell whether its values come from a stuck sensor or another row, and
-        # intact rows are the same whoever was to fail.
+        # A sample does not tell whether its values come from a stuck sensor or another sample, and
+        # clean samples are the same whoever was to fail.
         level = "swapped" if cell.level == "stuck" else cell.level
         key = level if level == CLEAN else (cell.who, level)
         if key not in decisions:

@@ -40,7 +40,7 @@ REFERENCES = [OURS, "IForest", "KNN", MIXTURE]
 
 
 def make_detector(name, n_features, seed):
-    """Give an unfitted detector with its defaults, and the function from rows to outlier scores."""
+    """Return an unfitted detector with its defaults, and what gives outlier scores."""
     if name == OURS:
         detector = DAEEnergyScorer(random_state=seed)
         return detector, lambda X: -detector.score_samples(X)
@@ -67,7 +67,7 @@ def _quiet():
 
 
 def _fit_and_score(name, X, tests, seed):
-    """Fit, then score every set of rows: scores, seconds to fit, seconds to score each.
+    """Fit, then score every set of samples: scores, seconds to fit, seconds to score each.
 
     Seconds are those of the processor, which do not depend on what else the machine does.
     """
@@ -103,9 +103,9 @@ def fit_and_score(name, X, tests, seed):
     name : str
         One of `DETECTORS` or `REFERENCES`.
     X : ndarray of shape (n_samples, n_features)
-        Training rows.
+        Training samples.
     tests : list of ndarray of shape (n_rows, n_features)
-        Rows to be scored.
+        Samples to be scored.
     seed : int
         Determines what the detector draws.
 
@@ -128,8 +128,8 @@ def fit_and_score(name, X, tests, seed):
         scores, fit_seconds, score_seconds = _fit_and_score(name, X, tests, seed)
     for s in scores:
         if np.isnan(s).any():
-            raise ValueError(f"the score of {np.isnan(s).sum()} of {len(s)} rows is NaN")
+            raise ValueError(f"the score of {np.isnan(s).sum()} of {len(s)} samples is NaN")
         if np.isinf(s).all():
-            raise ValueError("the score of every row is infinite")
+            raise ValueError("the score of every sample is infinite")
     # single infinities are the greatest scores there are, and metrics want finite ones
     return [np.nan_to_num(s) for s in scores], fit_seconds, score_seconds

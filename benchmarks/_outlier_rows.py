@@ -1,4 +1,4 @@
-"""The rows of the outlier benchmark: what detectors learn from, and what they are tested on."""
+"""The samples of the outlier benchmark: what detectors learn from, and what they are tested on."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -25,14 +25,14 @@ FAR = 0.5
 
 @dataclass(frozen=True)
 class Rows:
-    """Training rows, and by protocol the test rows with 1 for outliers; all standardised."""
+    """Training samples, and by protocol the test samples with 1 for outliers; all standardised."""
 
     X: np.ndarray
     tests: dict
 
 
 def _standardised(X, tests):
-    """Standardise on the training rows; a constant column is centred and keeps its scale."""
+    """Standardise on the training samples; a constant column is centred and keeps its scale."""
     scaler = StandardScaler().fit(X)
     tests = {key: (scaler.transform(rows), y) for key, (rows, y) in tests.items()}
     return Rows(scaler.transform(X), tests)
@@ -56,7 +56,7 @@ def _load_odds(path):
 
 
 def odds_rows(data, name, protocol, seed, max_train):
-    """Split 60/40; training rows with outliers ("contaminated") or without ("clean")."""
+    """Split 60/40; training samples with outliers ("contaminated") or without ("clean")."""
     X, y = _load_odds(odds_folder(data) / f"{name}.mat")
     for attempt in count():
         X_train, X_test, y_train, y_test = train_test_split(
@@ -98,7 +98,7 @@ def _load_htru2(data):
 
 
 def htru2_rows(data, modality, seed):
-    """Split 67/33; outliers are the test rows with noise, a protocol for each sigma."""
+    """Split 67/33; outliers are the test samples with noise, a protocol for each sigma."""
     columns, target = _load_htru2(data)
     X_train, X_test = train_test_split(
         columns[modality], test_size=0.33, stratify=target, random_state=seed

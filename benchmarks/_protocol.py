@@ -1,4 +1,4 @@
-"""What every model of the robustness benchmark is given: rows, failures, thresholds."""
+"""What every model of the robustness benchmark is given: samples, failures, thresholds."""
 
 import os
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def default_data():
 
 @dataclass(frozen=True)
 class Task:
-    """A data set: rows, classes from 0, and the columns (positions) of each modality."""
+    """A data set: samples, classes from 0, and the columns (positions) of each modality."""
 
     name: str
     data: np.ndarray
@@ -87,10 +87,10 @@ def load_task(name, path=None):
 
 
 class Rows:
-    """One stratified split 67 / 16.5 / 16.5, standardised on the training rows.
+    """One stratified split 67 / 16.5 / 16.5, standardised on the training samples.
 
-    Validation rows are corrupted like training rows (half of them clean) and the same for all
-    models; so are the test rows of each cell. `training`, one of `TRAININGS`, may be changed.
+    Validation samples are corrupted like training samples (half of them clean) and the same for all
+    models; so are the test samples of each cell. `training`, one of `TRAININGS`, may be changed.
     """
 
     def __init__(self, task, seed, training="narrow"):
@@ -117,25 +117,25 @@ class Rows:
         return TRAININGS[self.training]()
 
     def corrupt(self, X, corruption, stream):
-        """Corrupt rows in units of the training rows; each stream has random numbers of its own."""
+        """Corrupt samples in units of the training samples; each stream has its own seed."""
         random_state = np.random.RandomState([self.seed, *stream])
         return corruption.corrupt(X, self.modalities, random_state, reference=self.X)[0]
 
     def copies(self, n, corruption=None):
-        """Give n training sets under each other, each with half of its rows corrupted."""
+        """Give n training sets under each other, each with half of its samples corrupted."""
         corruption = corruption or self.corruption()
         X = [self.corrupt(self.X, corruption, (1, i)) for i in range(n)]
         return np.vstack(X), np.tile(self.y, n)
 
     def validation(self, corruption=None):
-        """Give validation rows with what the training rows suffer, or with a given failure."""
+        """Return validation samples with the training failures, or with a given one."""
         corruption = corruption or self.corruption()
         X = [self.corrupt(self._clean_val, corruption, (2, i)) for i in range(N_VALIDATION_COPIES)]
         return np.vstack(X), np.tile(self._y_val, N_VALIDATION_COPIES)
 
     @cached_property
     def cells(self):
-        """Test rows by cell."""
+        """Test samples by cell."""
         return {
             cell: self.corrupt(self.X_test, cell.failure(len(self.modalities)), stream)
             for cell, stream in list_cells(self.modalities).items()
@@ -150,7 +150,7 @@ class Rows:
         return lambda proba: (proba[:, 1] >= threshold).astype(int)
 
     def score(self, classes):
-        """Score predictions of the classes of the test rows."""
+        """Score predictions of the classes of the test samples."""
         metric = f1_score if self.task.binary else accuracy_score
         return float(metric(self.y_test, classes))
 

@@ -1,8 +1,8 @@
 """What fails in the robustness benchmark, how, and what of it models may see in training.
 
-A cell of the benchmark is one way to fail: who, and at which level. The levels of `FAILURES` befall
-one modality at a time, in every row; those of `SEVERAL` a random pair of modalities per row, or a
-random half of them.
+A cell of the benchmark is one way to fail: which modality, and at which level. The levels of
+`FAILURES` happen to one modality at a time, in every sample; those of `SEVERAL` to a random pair of
+modalities per sample, or to a random half of them.
 """
 
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ PAIR, HALF = "two fail", "half fail"
 
 
 class StuckSensors(Stuck):
-    """Five sensors after each other, each stuck at the values of a reference row of its own.
+    """Five sensors after each other, each stuck at the values of a reference sample of its own.
 
-    With a single one the score would depend on which row that is.
+    With a single one the score would depend on which sample that is.
     """
 
     def _fail(self, x, mean, std, donors, generator):

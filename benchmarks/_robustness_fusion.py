@@ -60,7 +60,7 @@ def fuse(rows, models, product):
 
 
 def fit_per_modality(rows, make, n_copies):
-    """Fit a classifier per modality, on the corrupted copies of the rows where it is present."""
+    """Fit a classifier per modality, on the corrupted copies of the samples where it is present."""
     X, y = rows.copies(n_copies)
     models = []
     for columns in rows.columns:

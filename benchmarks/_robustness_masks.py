@@ -1,4 +1,4 @@
-"""Mask first: a modality that lies far from the training rows becomes missing."""
+"""Mask first: a modality that lies far from the training samples becomes missing."""
 
 import numpy as np
 from sklearn.covariance import LedoitWolf
@@ -8,43 +8,43 @@ QUANTILES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)
 
 
 class NeighborDistance:
-    """Mean distance to the ten nearest training rows."""
+    """Mean distance to the ten nearest training samples."""
 
     def __init__(self, X):
         self.neighbors = NearestNeighbors(n_neighbors=10).fit(X)
         self.own = self.neighbors.kneighbors()[0].mean(axis=1)
 
     def __call__(self, X):
-        """Give the distance of each row."""
+        """Give the distance of each sample."""
         return self.neighbors.kneighbors(X)[0].mean(axis=1)
 
 
 class MahalanobisDistance:
-    """Distance by the covariance of the training rows, shrunk as Ledoit and Wolf do."""
+    """Distance by the covariance of the training samples, shrunk as Ledoit and Wolf do."""
 
     def __init__(self, X):
         self.covariance = LedoitWolf().fit(X)
         self.own = self(X)
 
     def __call__(self, X):
-        """Give the (squared) distance of each row."""
+        """Give the (squared) distance of each sample."""
         return self.covariance.mahalanobis(X)
 
 
 class Masked:
     """A classifier behind a mask.
 
-    The cut of each modality is a quantile of the training rows' own distances, tuned on the
-    validation rows with the others fixed, two rounds long.
+    The cut of each modality is a quantile of the training samples' own distances, tuned on the
+    validation samples with the others fixed, two rounds long.
 
     Parameters
     ----------
-    rows : Rows
-        Training and validation rows.
+    samples : Samples
+        Training and validation samples.
     model : object with ``predict_proba``
         Takes NaN for missing modalities.
     make_distance : callable
-        Takes clean training rows of one modality.
+        Takes clean training samples of one modality.
     """
 
     def __init__(self, rows, model, make_distance):
@@ -62,7 +62,7 @@ class Masked:
             self.cuts[i] = grid[i][int(np.argmax(scores))]
 
     def distances(self, X):
-        """Give the distance of each modality of each row; that of a missing one is 0."""
+        """Give the distance of each modality of each sample; that of a missing one is 0."""
         distances = np.zeros((len(X), len(self.columns)))
         for i, columns in enumerate(self.columns):
             present = ~np.isnan(X[:, columns[0]])

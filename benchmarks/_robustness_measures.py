@@ -7,10 +7,10 @@ from sklearn_emma.metrics import area_under_risk_coverage, expected_calibration_
 
 
 class Suspects:
-    """Names the modality whose energy ranks highest among those of the clean training rows.
+    """Names the modality whose energy ranks highest among those of the clean training samples.
 
-    Where several lie above all training rows, the excess over the 99th percentile in units of the
-    interquartile range decides.
+    Where several lie above all training samples, the excess over the 99th percentile in units of
+    the interquartile range decides.
     """
 
     def __init__(self, energies):
@@ -19,7 +19,7 @@ class Suspects:
         self.scale = np.maximum(high - low, 1e-12)
 
     def name(self, energies):
-        """Give the position of the most suspicious modality of each row."""
+        """Give the position of the most suspicious modality of each sample."""
         columns = zip(self.energies.T, energies.T, strict=True)
         rank = np.column_stack([np.searchsorted(known, new) for known, new in columns])
         excess = (energies - self.limit) / self.scale
@@ -29,7 +29,7 @@ class Suspects:
 def _rejection(rows, proba, doubt):
     """Give the area under risk against coverage in each cell, and of all cells as one.
 
-    `proba` and `doubt` are lists with an array per cell. Intact rows count once in the latter.
+    `proba` and `doubt` are lists with an array per cell. Clean samples count once in the latter.
     """
     guesses = [p.argmax(axis=1) for p in proba]
     areas = [

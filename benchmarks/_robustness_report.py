@@ -22,7 +22,7 @@ class Results:
         self.models = [model for model in records if model != SPECIALIST]
 
     def get(self, model, key="score"):
-        """Give a measure of a model, with one row per seed."""
+        """Give a measure of a model, with one sample per seed."""
         return np.array([record[key] for record in self.records[model].values()], dtype=float)
 
     def ratio(self, model):

@@ -1,6 +1,6 @@
 """One measured call of the scaling benchmark, in a process of its own.
 
-python benchmarks/_scaling_cases.py '{"method": "EMMAClassifier.fit", "rows": 1000, ...}'
+python benchmarks/_scaling_cases.py '{"method": "EMMAClassifier.fit", "samples": 1000, ...}'
 
 prints processor time and memory as json. `scaling.py` runs this file.
 """
@@ -25,7 +25,7 @@ WARM_ROWS = 64
 
 
 def draw(case, n_rows):
-    """Draw rows and classes in place: a copy would hide memory of the measured call."""
+    """Draw samples and classes in place: a copy would hide memory of the measured call."""
     rng = np.random.default_rng(0)
     X = np.empty((n_rows, case["modalities"] * case["columns"]))
     rng.standard_normal(out=X)
@@ -66,7 +66,7 @@ def classifier(case):
 
 
 def prepare(case):
-    """Give what is to be measured: a function of rows and classes."""
+    """Give what is to be measured: a function of samples and classes."""
     if case["method"] == "DAEEnergyScorer.fit":
         return lambda X, y: scorer(case, modalities=modalities(case)).fit(X)
     if case["method"].endswith(".fit"):

@@ -43,7 +43,7 @@ class Keeper:
 
 
 def load(args):
-    """Give rows, classes and splits."""
+    """Give samples, classes and splits."""
     X, y = fetch_htru2(path=args.data and Path(args.data) / "htru2.csv", return_X_y=True)
     if args.rows:
         rows = np.random.RandomState(0).permutation(len(X))[: args.rows]
@@ -134,10 +134,10 @@ def main(argv=None):
     )
     parser.add_argument("--splits", type=int, default=5, help="folds of five (default 5)")
     parser.add_argument("--jobs", type=int, default=2, help="processes of both (default 2)")
-    parser.add_argument("--rows", type=int, help="rows, for a short run")
+    parser.add_argument("--rows", type=int, help="samples, for a short run")
     parser.add_argument("--epochs", type=int, help="epochs, for a short run")
     parser.add_argument("--hidden", type=int, nargs="+", help="units of the encoders' layers")
-    parser.add_argument("--batch", type=int, help="rows per step")
+    parser.add_argument("--batch", type=int, help="samples per step")
     parser.add_argument(
         "--memory", action="store_true", help="GridSearchCV learns the energies of a fold once too"
     )

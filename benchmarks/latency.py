@@ -1,7 +1,7 @@
 """How long does a prediction take? See README.md of this folder.
 
-Seconds of ``predict_proba`` for tables of 1 to 1,000 samples, arrays and DataFrames, beside gradient
-boosting with 200 iterations and a multilayer perceptron, all in one process on one core::
+Seconds of ``predict_proba`` for tables of 1 to 1,000 samples, arrays and DataFrames, beside
+gradient boosting with 200 iterations and a multilayer perceptron, all in one process on one core::
 
     python benchmarks/latency.py
 """

@@ -109,7 +109,7 @@ def main(argv=None):
     parser.add_argument("--models", nargs="+", choices=MODELS, default=NAMES, metavar="MODEL")
     parser.add_argument("--training", choices=TRAININGS, default="default")
     parser.add_argument("--seeds", type=int, default=3, help="number of simulations (default 3)")
-    parser.add_argument("--rows", type=int, default=3000, help="rows of each (default 3000)")
+    parser.add_argument("--rows", type=int, default=3000, help="samples of each (default 3000)")
     parser.add_argument("--jobs", type=int, default=1, help="processes, over seeds (default 1)")
     parser.add_argument("--json", type=Path, help="file for the results of every seed")
     args = parser.parse_args(argv)

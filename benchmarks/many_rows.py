@@ -1,4 +1,4 @@
-"""How fast are a million rows read, and what memory does that take? See README.md of this folder.
+"""How fast are a million samples read, and what memory does that take? See README.md of this folder.
 
 python benchmarks/many_rows.py --rows 1000000
 """
@@ -23,7 +23,7 @@ N_TREES = 200
 
 
 def bare_products(classifier, n_rows, dtype, block=1024):
-    """Give the seconds of the matrix products alone that the energies of rows need."""
+    """Give the seconds of the matrix products alone that the energies of samples need."""
     dtype = getattr(torch, dtype)
     modules = [
         scorer.tensor_energy(Precision()).module for scorer in classifier.energy_scorers_.values()
@@ -47,7 +47,7 @@ def bare_products(classifier, n_rows, dtype, block=1024):
 def main(argv=None):
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000, help="rows to read (default 1e6)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="samples to read (default 1e6)")
     parser.add_argument("--columns", type=int, nargs="+", default=[8, 64], help="default 8 64")
     args = parser.parse_args(argv)
 

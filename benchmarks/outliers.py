@@ -44,7 +44,7 @@ COLUMNS = [
     "average_precision",
     "fit_seconds",
     "score_seconds",
-    "prevalence",  # of outliers among the test rows: the average precision of guessing
+    "prevalence",  # of outliers among the test samples: the average precision of guessing
     "n_train",
     "max_train",
     "error",
@@ -52,7 +52,7 @@ COLUMNS = [
 
 
 def make_rows(protocol, name, seed, data, max_train):
-    """Give the rows of one problem."""
+    """Give the samples of one problem."""
     if protocol == "curve":
         return curve_rows(name, seed)
     if protocol == "noise":
@@ -176,7 +176,7 @@ def report_odds(results, protocol, n_sets, n_seeds, published):
     # a detector that gives up guesses
     results.loc[failed, "roc_auc"] = 0.5
     results.loc[failed, "average_precision"] = results.loc[failed, "prevalence"]
-    heading(f"Outlier detection sets, {protocol} training rows: means over {n_sets} sets")
+    heading(f"Outlier detection sets, {protocol} training samples: means over {n_sets} sets")
     full = complete(results, n_sets * n_seeds)
     names = order(full)
     by_set = full.pivot_table("roc_auc", "set", "detector")
@@ -204,8 +204,10 @@ def report_odds(results, protocol, n_sets, n_seeds, published):
     capped = sorted(set(results.loc[results["n_train"] == results["max_train"], "set"]))
     if capped:
         n_rows = results["max_train"].iloc[0]
-        print(f"\nTrained on {n_rows} of the training rows, drawn at random: {', '.join(capped)}")
-    heading(f"Outlier detection sets, {protocol} training rows: ROC AUC on each set")
+        print(
+            f"\nTrained on {n_rows} of the training samples, drawn at random: {', '.join(capped)}"
+        )
+    heading(f"Outlier detection sets, {protocol} training samples: ROC AUC on each set")
     report_sets(results, "set", order(results))
 
 
@@ -248,7 +250,7 @@ def report(results, args, sets, published):
         for modality in MODALITIES:
             own = results[(results["set"] == modality) & (results["protocol"] != "curve")]
             names = [f"sigma {sigma}" for sigma in SIGMAS]
-            title = f"HTRU2: ROC AUC of test rows with noise on {modality}"
+            title = f"HTRU2: ROC AUC of test samples with noise on {modality}"
             report_spread(own, "protocol", names, title)
 
 
@@ -267,7 +269,9 @@ def parse(argv):
     parser.add_argument("--sets", type=names, help="some of the outlier detection sets: glass,wbc")
     parser.add_argument("--seeds", type=int, default=5, help="number of splits (default 5)")
     parser.add_argument("--jobs", type=int, default=1, help="processes, over fits (default 1)")
-    parser.add_argument("--max-train", type=int, default=10_000, help="most training rows of a set")
+    parser.add_argument(
+        "--max-train", type=int, default=10_000, help="most training samples of a set"
+    )
     parser.add_argument("--data", default=default_data(), help="folder with odds/ and htru2.csv")
     parser.add_argument("--save", type=Path, help="csv file for every result, to go on from")
     parser.add_argument("--load", type=Path, nargs="+", default=[], help="more such files, to read")

@@ -1,4 +1,4 @@
-"""How do time and memory grow with rows, columns, modalities and settings? See README.md here.
+"""How do time and memory grow with samples, columns, modalities and settings? See README.md here.
 
 python benchmarks/scaling.py --json scaling.json --plot benchmarks/figures
 """
@@ -99,7 +99,7 @@ def run(args, folder):
         for size, case in plan(axis, args.max_rows, args.max_size):
             name, method = case["method"].split(".")
             if method == "fit":
-                # rows are read by the model that was fitted to the fewest of them
+                # samples are read by the model that was fitted to the fewest of them
                 if axis != "rows" or name not in models:
                     models[name] = case["save"] = str(folder / f"{axis} {name} {size}.pickle")
             else:
@@ -125,7 +125,7 @@ def parse(argv):
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=AXES, default=list(AXES), metavar="AXIS")
-    parser.add_argument("--max-rows", type=float, default=1e7, help="most rows (default 1e7)")
+    parser.add_argument("--max-rows", type=float, default=1e7, help="most samples (default 1e7)")
     parser.add_argument(
         "--max-size", type=int, default=1000, help="most columns, modalities, settings"
     )

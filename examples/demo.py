@@ -2,15 +2,15 @@
 
 The breast cancer data that come with scikit-learn have three modalities: the mean over the cell
 nuclei in a picture, its standard error, and the mean of the three worst nuclei. Three classifiers
-learn from rows of which half are intact and half have one modality noisy (half a standard
+learn from samples of which half are clean and half have one modality noisy (half a standard
 deviation) or missing:
 
 * EMMA. The modality that gets the least of its attention is the one that it takes for failing.
 * The same network without EMMA: the same weights to start from, failures of the same kind,
   but a gate that does not look at energies (``coldness=0``).
-* Histogram gradient boosting, on ten corrupted copies of the training rows.
+* Histogram gradient boosting, on ten corrupted copies of the training samples.
 
-Then one modality of all test rows breaks in growing degrees, far beyond what training showed; each
+Then one modality of all test samples breaks in growing degrees, far beyond what training showed; each
 modality in its turn, on three splits of the data. `make demo` runs this.
 """
 
@@ -39,19 +39,19 @@ LEVELS = (0, 0.5, 1, 2, 4, 8, "missing")
 LABELS = ("none", "0.5", "1", "2", "4", "8", "missing")
 MODELS = ("EMMA", "without EMMA", "boosting")
 SHOWN = "worst"  # the modality whose failure the right half of the picture shows
-# What the models may learn of failures; sigma is in standard deviations of the training rows.
+# What the models may learn of failures; sigma is in standard deviations of the training samples.
 TRAINING = Mixture([Noise(0.5), Missing()], n_corrupted=1, fraction=0.5)
 N_COPIES = 10
 
 
 def fail(X, modality, level, reference, random_state):
-    """Break one modality of every row: noise of this level, or nothing left."""
+    """Break one modality of every sample: noise of this level, or nothing left."""
     failure = Missing(only=modality) if level == "missing" else Noise(level, only=modality)
     return failure.corrupt(X, "prefix", random_state, reference=reference)[0]
 
 
 def fit(X, y, seed):
-    """Fit the three models on rows that suffer the same failures."""
+    """Fit the three models on samples that suffer the same failures."""
     emma = EMMAClassifier(
         "prefix",
         corruption=TRAINING,
@@ -71,10 +71,10 @@ def fit(X, y, seed):
 
 
 def evaluate(models, X, y, reference, seed):
-    """Score the models, and read EMMA's attention, for every failure of the test rows.
+    """Score the models, and read EMMA's attention, for every failure of the test samples.
 
     Returns arrays (failing modality, level, ...): F1 (..., model), mean attention (..., modality)
-    and the fraction of rows in which the failing modality gets the least attention.
+    and the fraction of samples in which the failing modality gets the least attention.
     """
     emma = models[0]
     f1, attention, named = [], [], []
@@ -91,14 +91,16 @@ def evaluate(models, X, y, reference, seed):
 
 def report(f1, named, names):
     """Print the table: means over splits and over which modality fails."""
-    print("\nF1 on test rows when one of the three modalities fails (mean over which, and splits).")
-    print("Noise is in standard deviations of the training rows.\n")
+    print(
+        "\nF1 on test samples when one of the three modalities fails (mean over which, and splits)."
+    )
+    print("Noise is in standard deviations of the training samples.\n")
     print(f"{'failure':>8}{MODELS[0]:>8}{MODELS[1]:>15}{MODELS[2]:>11}   named by attention")
     f1, named = f1.mean(axis=(0, 1)), named.mean(axis=0)
     for j, label in enumerate(LABELS):
-        found = "-" if j == 0 else f"{named[:, j].mean():.0%} of rows"
+        found = "-" if j == 0 else f"{named[:, j].mean():.0%} of samples"
         print(f"{label:>8}{f1[j, 0]:8.3f}{f1[j, 1]:15.3f}{f1[j, 2]:11.3f}   {found}")
-    print("\nThe modality of least attention is the one that fails, in this fraction of rows:\n")
+    print("\nThe modality of least attention is the one that fails, in this fraction of samples:\n")
     print(f"{'fails':>8}" + "".join(f"{label:>9}" for label in LABELS[1:]))
     for name, shares in zip(names, named, strict=True):
         print(f"{name:>8}" + "".join(f"{share:9.0%}" for share in shares[1:]))
@@ -120,7 +122,7 @@ def draw(f1, attention, names, path):
     models = zip(MODELS, ("#0072B2", "#D55E00", "#009E73"), "os^", strict=True)
     for k, (name, color, marker) in enumerate(models):
         curve(left, f1.mean(axis=(0, 1))[:, k], name, color, marker, 0.16 * (k - 1))
-    left.set(title="One of three modalities fails", ylabel="F1 on test rows")
+    left.set(title="One of three modalities fails", ylabel="F1 on test samples")
     modalities = zip(names, ("#56B4E9", "#E69F00", "#000000"), "DvP", strict=True)
     for k, (name, color, marker) in enumerate(modalities):
         curve(right, attention.mean(axis=0)[names.index(SHOWN), :, k], name, color, marker)

@@ -9,9 +9,9 @@ modalities of which one may be noisy or missing.
 """
 
 # %%
-# A task of two classes. Half of the training rows fail in one modality, drawn afresh for every
-# batch: :meth:`~sklearn_emma.corruption.Corruption.corrupt_tensors` needs to know what intact
-# rows look like, and says which modalities it broke.
+# A task of two classes. Half of the training samples fail in one modality, drawn afresh for every
+# batch: :meth:`~sklearn_emma.corruption.Corruption.corrupt_tensors` needs to know what clean
+# samples look like, and says which modalities it broke.
 
 import torch
 
@@ -40,7 +40,7 @@ reference = Reference.from_tensors(train)
 failures = Mixture([Noise((0.5, 2.0)), Missing()], n_corrupted=1, fraction=0.5)
 
 # %%
-# Stage 1: one energy per modality learns to undo small noise on intact rows, and is frozen.
+# Stage 1: one energy per modality learns to undo small noise on clean samples, and is frozen.
 
 energies = [DAEEnergy(width, (32,), "tanh", generator=generator) for width in WIDTHS]
 for energy, x in zip(energies, train, strict=True):
@@ -65,8 +65,8 @@ def potentials(modalities):
 
 
 # %%
-# Stage 2: gate and network learn together. The gate takes nine tenths of the intact rows for
-# equally good, and measures higher energies in units of their spread over intact rows.
+# Stage 2: gate and network learn together. The gate takes nine tenths of the clean samples for
+# equally good, and measures higher energies in units of their spread over clean samples.
 # ``project_`` puts its parameters back within their constraints after each step.
 
 psi = potentials(train)
@@ -101,7 +101,7 @@ for step in range(800):
         print(f"step {step}: loss {loss.item():.3f}")
 
 # %%
-# Break one modality of all test rows. The attention falls where the failure is, and the
+# Break one modality of all test samples. The attention falls where the failure is, and the
 # accuracy stays near that of the two modalities left.
 
 

@@ -2,11 +2,11 @@ r"""
 Why the energy, and not the reconstruction error
 ================================================
 
-Why: a denoising autoencoder pulls rows back to where the training rows are, so both the length of
-its pull, :math:`\lVert r(x) - x \rVert^2`, and the potential that the pull descends,
-:math:`\Psi(x)`, may tell likely rows from unlikely ones. On curves in the plane one can see the
+Why: a denoising autoencoder pulls samples back to where the training samples are, so both the
+length of its pull, :math:`\lVert r(x) - x \rVert^2`, and the potential that the pull descends,
+:math:`\Psi(x)`, may tell likely samples from unlikely ones. On curves in the plane one can see the
 difference: the pull also vanishes where it has no preferred direction, such as in the centre of a
-circle, far from any training row. That is a false minimum of the reconstruction error, and a
+circle, far from any training sample. That is a false minimum of the reconstruction error, and a
 summit of the energy. (Experiment I of Werenne, 2019.)
 """
 
@@ -28,8 +28,9 @@ for name, make_curve in {"wave": make_wave, "circle": make_circle, "spiral": mak
     print(f"{name}: fitted, loss {scorers[name].loss_curve_[0][-1]:.4f}", flush=True)
 
 # %%
-# The centre of the circle in numbers. A row is suspicious when it exceeds what 99 % of the rows on
-# the circle have: the energy finds the centre suspicious, the reconstruction error does not.
+# The centre of the circle in numbers. A sample is suspicious when it exceeds what 99 % of the
+# samples on the circle have: the energy finds the centre suspicious, the reconstruction error does
+# not.
 
 on_circle, _ = make_circle(2000, random_state=1)
 centre = [[0.0, 0.0]]
@@ -44,7 +45,7 @@ for what, measure in {
 
 # %%
 # The field :math:`r(x) - x` (arrows as long as the square root of the pull), and heat maps of both
-# measures: dark is likely, dots are training rows. Between the arms of the spiral the
+# measures: dark is likely, dots are training samples. Between the arms of the spiral the
 # reconstruction error has false minima too.
 
 figure, panels = plt.subplots(

@@ -33,8 +33,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 
 # %%
-# First question. An energy is measured in interquartile ranges above the median training row. In
-# how many rows does the noise raise it, and how well does it tell noisy rows from intact ones?
+# First question. An energy is measured in interquartile ranges above the median training sample. In
+# how many samples does the noise raise it, and how well does it tell noisy samples from clean ones?
 
 SIGMAS = (0, 0.1, 0.25, 0.5, 1, 2, 4, 8)
 scorer = DAEEnergyScorer("prefix", random_state=0).fit(X_train)
@@ -52,7 +52,7 @@ for i, name in enumerate(names):
         print(f"{name}, sigma {sigma:<4}: median energy {growth[i, j, 1]:8.2f}, ROC AUC {auc:.3f}")
 
 # %%
-# Second question. The energies learn from the pulsars among the training rows only, and see no
+# Second question. The energies learn from the pulsars among the training samples only, and see no
 # others before the test. Pulsars are few, and most of the rest is far from them. An autoencoder
 # that undoes little noise knows nothing of such distant places, and its energy may have valleys
 # there; one that undoes much noise draws a wider and smoother picture. For the first question it

@@ -4,20 +4,20 @@ Finding pulsars when one of two instruments fails
 
 Why: the claim to be tested is that attention driven by energies keeps a classifier useful while a
 modality fails, better than training on failures alone, and better than attention that is learned
-from the inputs. On HTRU2, half of the training rows are intact, a quarter have noise of half a
+from the inputs. On HTRU2, half of the training samples are clean, a quarter have noise of half a
 standard deviation on the integrated profile (IP), a quarter on the dispersion curve (DM).
-(Experiment III of Werenne, 2019, with settings and thresholds chosen on training rows only.)
+(Experiment III of Werenne, 2019, with settings and thresholds chosen on training samples only.)
 
-Run as it is, this takes less than a minute: a third of the rows, two seeds, few epochs and two
-settings. ``python examples/plot_3_failing_modalities.py --full`` takes all rows, five seeds, full
-training and all settings, and much longer.
+Run as it is, this takes less than a minute: a third of the samples, two seeds, few epochs and two
+settings. ``python examples/plot_3_failing_modalities.py --full`` takes all samples, five seeds,
+full training and all settings, and much longer.
 """
 
 # %%
 # Six models. All are :class:`~sklearn_emma.EMMAClassifier`, so that they differ in what they are
 # named after and in nothing else.
 #
-# * base: intact rows only, all modalities open;
+# * base: clean samples only, all modalities open;
 # * without EMMA: trained on failures, but at coldness 0 the gate does not look at energies;
 # * attentive context: a network of the user's own, in which a small network looks at all inputs
 #   and weighs the modalities by a softmax (Shon et al., 2019). Passed as ``module``, at coldness 0;
@@ -112,11 +112,11 @@ class AttentiveContext(torch.nn.Module):
 
 
 # %%
-# A split is 67 % training, 16.5 % validation and 16.5 % test rows. EMMA's settings are chosen by
-# cross-validation on the training rows: each fold learns from intact rows and is judged on held-out
-# ones that fail as in training, by average precision, which needs no threshold. ``memory`` keeps
-# the energies, so that they are fitted once per fold and not once per setting. The threshold of
-# every model then maximises F1 on the validation rows; those of the base model are intact.
+# A split is 67 % training, 16.5 % validation and 16.5 % test samples. EMMA's settings are chosen by
+# cross-validation on the training samples: each fold learns from clean samples and is judged on
+# held-out ones that fail as in training, by average precision, which needs no threshold. ``memory``
+# keeps the energies, so that they are fitted once per fold and not once per setting. The threshold
+# of every model then maximises F1 on the validation samples; those of the base model are clean.
 
 
 def load():
@@ -130,7 +130,7 @@ def load():
 
 
 def choose(emma, X, y, seed):
-    """Give the settings with the best score on failing rows in cross-validation."""
+    """Give the settings with the best score on failing samples in cross-validation."""
     broken = TRAINING.corrupt(X, "prefix", seed)[0]
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed).split(X, y)
     splits = [(learn, len(y) + judge) for learn, judge in folds]
@@ -159,7 +159,7 @@ def fit_models(X, y, X_val, y_val, seed, memory):
     }
     for name in MODALITIES:
         columns = [column for column in X if column.startswith(name)]
-        one = Noise(0.5, fraction=0.25)  # a quarter of the rows, as in the others
+        one = Noise(0.5, fraction=0.25)  # a quarter of the samples, as in the others
         models[f"{name} only"] = clone(blind).set_params(
             modalities={name: columns}, remainder="drop", corruption=one
         )
@@ -181,7 +181,7 @@ def fit_models(X, y, X_val, y_val, seed, memory):
 X, y = load()
 f1 = {}  # (model, failing modality, sigma) -> F1 of every seed
 gate = {}  # (failing modality, sigma) -> importance and attention, of the last seed
-by_energy = []  # (total energy, label, prediction) of all rows of the last seed
+by_energy = []  # (total energy, label, prediction) of all samples of the last seed
 start = time.perf_counter()
 with tempfile.TemporaryDirectory() as memory:
     for seed in range(N_SEEDS):
@@ -207,10 +207,10 @@ with tempfile.TemporaryDirectory() as memory:
                 by_energy.append((emma.total_energy(broken), y_test, predictions["EMMA"]))
 
 # %%
-# The table of the thesis: F1 on intact rows, and with sigma 0.5 on one modality.
+# The table of the thesis: F1 on clean samples, and with sigma 0.5 on one modality.
 
 print("\nF1, mean and standard deviation over seeds")
-print(f"{'':>18}{'intact':>15}{'IP noisy':>15}{'DM noisy':>15}")
+print(f"{'':>18}{'clean':>15}{'IP noisy':>15}{'DM noisy':>15}")
 for name in models:
     cells = [f1[name, m, sigma] for m, sigma in (("IP", 0), ("IP", 0.5), ("DM", 0.5))]
     print(f"{name:>18}" + "".join(f"{np.mean(c):8.3f} ±{np.std(c, ddof=1):.3f}" for c in cells))
@@ -221,8 +221,8 @@ for name in models:
 
 # %%
 # Robustness beyond what training showed, and the total energy as a warning: where it is high,
-# EMMA's predictions are less to be trusted. (Rows that neither are pulsars nor are taken for one do
-# not enter F1, and are left out.)
+# EMMA's predictions are less to be trusted. (Samples that neither are pulsars nor are taken for one
+# do not enter F1, and are left out.)
 
 STYLES = {
     "base": {"color": "#999999", "marker": "v"},
@@ -251,12 +251,12 @@ panels[2].bar(
     range(1, 11), [f1_score(label[part], predicted[part]) for part in order], color="#0072B2"
 )
 panels[2].set_title("F1 of EMMA by total energy")
-panels[2].set(xlabel="tenth of the rows, by total energy", ylabel="F1", ylim=(0, 1))
+panels[2].set(xlabel="tenth of the samples, by total energy", ylabel="F1", ylim=(0, 1))
 panels[2].set_xticks(range(1, 11))
 plt.show()
 
 # %%
-# Importance and attention of a modality, row by row, as noise on it grows.
+# Importance and attention of a modality, sample by sample, as noise on it grows.
 
 SHOWN = (0, 0.5, 2)
 figure, panels = plt.subplots(2, 2, figsize=(10, 7), layout="constrained", sharey=True)
@@ -269,6 +269,6 @@ for i, (row, modality) in enumerate(zip(panels, MODALITIES, strict=True)):
             kind = {"histtype": "step", "linewidth": 2, "color": color}
             axes.hist(values, bins, weights=weights, label=f"sigma {sigma:g}", **kind)
         axes.set_title(f"{what} of {modality} when it fails")
-        axes.set(xlabel=what, ylabel="fraction of rows")
+        axes.set(xlabel=what, ylabel="fraction of samples")
 panels[0, 0].legend(frameon=False)
 plt.show()

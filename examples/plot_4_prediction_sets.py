@@ -3,11 +3,12 @@ Prediction sets that hold when an instrument fails
 ==================================================
 
 Why: conformal prediction turns any classifier into one that answers with a set of labels, which
-holds the true one in, say, 95 % of rows. The promise is about rows like those it was calibrated on.
-A failing modality breaks it; and even where failing rows are among the calibration rows, the
-promise is kept on average only: intact rows get more than was promised, failing rows less. The
-total energy tells failing rows from intact ones before the label is known. So calibrate by it: one
-calibration per range of total energy (Mondrian conformal prediction; Vovk et al., 2003).
+holds the true one in, say, 95 % of samples. The promise is about samples like those it was
+calibrated on. A failing modality breaks it; and even where failing samples are among the
+calibration samples, the promise is kept on average only: clean samples get more than was promised,
+failing samples less. The total energy tells failing samples from clean ones before the label is
+known. So calibrate by it: one calibration per range of total energy (Mondrian conformal prediction;
+Vovk et al., 2003).
 
 The prediction sets are those of `MAPIE <https://mapie.readthedocs.io>`_, which takes
 :class:`~sklearn_emma.EMMAClassifier` like any other classifier:
@@ -16,8 +17,8 @@ The prediction sets are those of `MAPIE <https://mapie.readthedocs.io>`_, which 
 
 # %%
 # Four classes, and three modalities, of which the first tells most. One modality of half of the
-# rows fails, with noise or for want of values. Boosting is there for comparison: it is trained on
-# intact rows and knows nothing of failures, but can borrow the total energy.
+# samples fails, with noise or for want of values. Boosting is there for comparison: it is trained
+# on clean samples and knows nothing of failures, but can borrow the total energy.
 
 import sys
 
@@ -57,20 +58,20 @@ boosting = HistGradientBoostingClassifier(random_state=0).fit(X_train, y_train)
 X_broken = FAILURES.corrupt(X_cal, modalities, random_state=1, reference=X_train)[0]
 
 # %%
-# Three ways to calibrate a fitted classifier. All give a function from rows to sets, as a mask
+# Three ways to calibrate a fitted classifier. All give a function from samples to sets, as a mask
 # (n_samples, n_classes). The last needs no more than a loop over ranges of the total energy, here
-# six with equally many calibration rows, or fewer where rows share the lowest energy: those whose
-# modalities are all as good as any.
+# six with equally many calibration samples, or fewer where samples share the lowest energy: those
+# whose modalities are all as good as any.
 
 
 def conformal(model, X, y):
-    """Calibrate on all rows together."""
+    """Calibrate on all samples together."""
     sets = SplitConformalClassifier(model, confidence_level=LEVEL, prefit=True).conformalize(X, y)
     return lambda rows: sets.predict_set(rows)[1][:, :, 0]
 
 
 def conformal_by_energy(model, X, y, n_ranges=6):
-    """Calibrate on the rows of each range of total energy by themselves."""
+    """Calibrate on the samples of each range of total energy by themselves."""
     energy = emma.total_energy(X)
     edges = np.unique(np.quantile(energy, np.arange(1, n_ranges) / n_ranges))
     place = np.searchsorted(edges, energy)
@@ -90,15 +91,15 @@ METHODS = {
     (name, how): sets
     for name, model in (("boosting", boosting), ("EMMA", emma))
     for how, sets in (
-        ("intact rows", conformal(model, X_cal, y_cal)),
-        ("failing rows too", conformal(model, X_broken, y_cal)),
+        ("clean samples", conformal(model, X_cal, y_cal)),
+        ("failing samples too", conformal(model, X_broken, y_cal)),
         ("by total energy", conformal_by_energy(model, X_broken, y_cal)),
     )
 }
 
 # %%
-# In how many test rows does the set hold the label, and how many labels does it hold? The last
-# column but one is a failure that no calibration row had, and not covered by any promise: two of
+# In how many test samples does the set hold the label, and how many labels does it hold? The last
+# column but one is a failure that no calibration sample had, and not covered by any promise: two of
 # three modalities fail.
 
 CASES = {
@@ -139,13 +140,13 @@ tenths = np.array_split(energy.argsort(), 10)
 by_energy = {
     method: [hit[method, "as calibrated"][rows].mean() for rows in tenths] for method in METHODS
 }
-print("\ncoverage in the tenth of the rows of highest total energy")
+print("\ncoverage in the tenth of the samples of highest total energy")
 for (name, how), values in by_energy.items():
     print(f"{name:>9}, {how:>16} {values[-1]:8.3f}")
 
 STYLES = {
-    "intact rows": {"color": "#D55E00", "marker": "s"},
-    "failing rows too": {"color": "#999999", "marker": "v"},
+    "clean samples": {"color": "#D55E00", "marker": "s"},
+    "failing samples too": {"color": "#999999", "marker": "v"},
     "by total energy": {"color": "#0072B2", "marker": "o", "linewidth": 2.5},
 }
 shown = list(CASES)[:6]
@@ -156,9 +157,9 @@ for row, name in zip(panels, ("boosting", "EMMA"), strict=True):
         row[0].plot(shown, [hit[method, case].mean() for case in shown], label=how, **style)
         row[1].plot(range(1, 11), by_energy[method], label=how, **style)
     row[0].set_title(f"{name}: one modality fails")
-    row[1].set_title(f"{name}: half of the rows fail")
-    row[0].set(ylabel="rows whose set holds the label")
-    row[1].set(xlabel="tenth of the rows, by total energy", xticks=range(1, 11))
+    row[1].set_title(f"{name}: half of the samples fail")
+    row[0].set(ylabel="samples whose set holds the label")
+    row[1].set(xlabel="tenth of the samples, by total energy", xticks=range(1, 11))
     for axes in row:
         axes.axhline(LEVEL, color="black", linewidth=1, linestyle=":")
         axes.spines[["top", "right"]].set_visible(False)

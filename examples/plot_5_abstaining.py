@@ -5,12 +5,12 @@ Refusing to answer, and drawing the curve of robustness
 Why: before a classifier is put to work one wants to know how it does when an instrument fails, and
 to have it say "I do not know" rather than guess. :mod:`sklearn_emma.model_selection` has a function
 for the first, which takes any scikit-learn estimator, and a wrapper for the second, which refuses
-rows whose total energy is high, or whose largest probability is low.
+samples whose total energy is high, or whose largest probability is low.
 """
 
 # %%
 # First the curve: cross-validated accuracy against the noise on one modality, each in turn. Every
-# estimator is fitted on intact rows as they come, and scored on the same failing rows.
+# estimator is fitted on clean samples as they come, and scored on the same failing samples.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -47,16 +47,15 @@ for name, curve in curves.items():
     print(f"{name:>20}" + "".join(f"{v:8.3f}" for v in curve.test_scores.mean(axis=(0, 2))))
 
 # %%
-# Now abstention. The threshold is chosen on intact rows that the classifier has not seen, such that
-# nine out of ten are accepted; a classifier that is fitted already is wrapped in
+# Now abstention. The threshold is chosen on clean samples that the classifier has not seen, such
+# that nine out of ten are accepted; a classifier that is fitted already is wrapped in
 # :class:`~sklearn.frozen.FrozenEstimator`. Then two of three modalities fail in half of the test
-# rows. How many are answered, and how many of the answers are wrong?
-#
-# The two scores answer different questions. The largest probability is low near the boundary
-# between classes, where intact rows are mistaken. The total energy is high where a row is unusual,
-# harmful or not, and says nothing of the boundary. EMMA's probabilities know already which
-# modalities were shut out; those of boosting do not, and a callable adds what they lack: refuse
-# rows of high total energy before all others, and of the rest those of low probability.
+# samples. How many are answered, and how many of the answers are wrong?  The two scores answer
+# different questions. The largest probability is low near the boundary between classes, where clean
+# samples are mistaken. The total energy is high where a sample is unusual, harmful or not, and says
+# nothing of the boundary. EMMA's probabilities know already which modalities were shut out; those
+# of boosting do not, and a callable adds what they lack: refuse samples of high total energy before
+# all others, and of the rest those of low probability.
 
 X_train, X_rest, y_train, y_rest = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 X_held, X_test, y_held, y_test = train_test_split(X_rest, y_rest, test_size=0.6, random_state=0)
@@ -70,7 +69,7 @@ limit = np.quantile(emma.total_energy(X_held), 0.95)
 
 
 def probability_and_energy(clf, X):
-    """Score rows by probability, and refuse those of high total energy in any case."""
+    """Score samples by probability, and refuse those of high total energy in any case."""
     return np.where(emma.total_energy(X) > limit, 1.0, 0.0) + 1 - clf.predict_proba(X).max(axis=1)
 
 
@@ -83,7 +82,7 @@ abstaining = {
     "boosting, both": (boosting, probability_and_energy),
 }
 risk_curves = {}
-print(f"\n{'refused by':>26}  accepted: intact, failing  errors: of all, of accepted    area")
+print(f"\n{'refused by':>26}  accepted: clean, failing  errors: of all, of accepted    area")
 for name, (model, score) in abstaining.items():
     clf = AbstainingClassifier(FrozenEstimator(model), reject_score=score, coverage=0.9)
     clf.fit(X_held, y_held)
@@ -111,7 +110,7 @@ colors = ("#0072B2", "#56B4E9", "#000000", "#E69F00", "#CC79A7", "#D55E00")
 for (name, (coverage, risk)), color in zip(risk_curves.items(), colors, strict=True):
     panels[1].step(coverage, risk, where="post", color=color, label=name)
 panels[1].set(xlabel="coverage", ylabel="risk")
-panels[1].set_title("Half of the rows fail")
+panels[1].set_title("Half of the samples fail")
 panels[1].legend(title="refused by", frameon=False)
 for axes in panels:
     axes.spines[["top", "right"]].set_visible(False)

@@ -4,8 +4,9 @@ Watching a night of measurements
 
 Why: a classifier that shuts out a broken instrument should show that it did, when, and why it
 thinks so. Everything that the gate learns can be drawn: the energies of the modalities, the
-attention that they got row by row, what they say of each other, and how all of it was learned.
-Each picture is a Display as in scikit-learn: one line to draw, on axes of your own or without.
+attention that they got sample by sample, what they say of each other, and how all of it was
+learned. Each picture is a Display as in scikit-learn: one line to draw, on axes of your own or
+without.
 
 Three instruments look at four classes of objects. During the night the second becomes noisy, and
 towards morning the third falls silent.
@@ -40,7 +41,7 @@ night = pd.concat([night[:200], noisy, silent])
 clf = EMMAClassifier("prefix", max_epochs=50, random_state=0).fit(X_train, y_train)
 
 # %%
-# The report has a row per measurement; its summary a line per instrument.
+# The report has a sample per measurement; its summary a line per instrument.
 # ``report.to_html`` writes a page to sort and filter in a browser.
 
 report = modality_report(clf, night, reference=X_train)

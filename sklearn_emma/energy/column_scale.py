@@ -6,9 +6,9 @@ import numpy as np
 
 from sklearn_emma.energy.views import EnergyView
 
-# A value is wild so many times the range of the middle samples beyond them: nine tenths of the
-# samples, so that heavy tails are not wild, or, where those are all equal, nearly all.
-_WILD = 5.0
+# A value is extreme when it is so many ranges beyond the middle of the samples. The middle is nine
+# tenths of them, so that heavy tails are not extreme; where those are equal, nearly all.
+_EXTREME = 5.0
 _MIDDLES = ((0.05, 0.95), (0.01, 0.99))
 # Samples among which neighbours are looked for.
 _N_ROWS = 2000
@@ -49,7 +49,7 @@ def mean_and_deviation(
     return mean, deviation, deviation <= 10 * np.finfo(float).eps * np.abs(mean)
 
 
-def draw_in_wild_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def limit_extreme_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return the table with values beyond all bounds put on the bounds, for finding its scales.
 
     One code for "no reading", such as -9999, among the training samples would stretch the standard
@@ -73,12 +73,12 @@ def draw_in_wild_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
     varies = spread > 1e-9 * np.maximum(np.abs(lows), np.abs(highs))
     found, first = varies.any(axis=0), varies.argmax(axis=0)[None]
     low, high = (np.take_along_axis(q, first, axis=0)[0] for q in (lows, highs))
-    reach = np.where(found, _WILD * (high - low), np.inf)
+    reach = np.where(found, _EXTREME * (high - low), np.inf)
     return table.clip(low - reach, high + reach)
 
 
 def column_scale(x: np.ndarray, weight: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
-    r"""Centre and scale of columns, extreme values drawn in.
+    r"""Centre and scale of columns, extreme values limited.
 
     "standard" is mean and standard deviation. "robust" is the median and the interquartile range in
     standard deviations of a normal distribution, :math:`IQR / 1.349`, but at least half a standard
@@ -98,7 +98,7 @@ def column_scale(x: np.ndarray, weight: np.ndarray, scaling: str) -> tuple[np.nd
     centre, scale : ndarray of shape (n_features,)
         The scale of a constant column is one.
     """
-    mean, scale, constant = mean_and_deviation(draw_in_wild_values(x, weight), weight)
+    mean, scale, constant = mean_and_deviation(limit_extreme_values(x, weight), weight)
     scale = np.where(constant, 1.0, scale)
     if scaling == "standard":
         return mean, scale

@@ -29,6 +29,33 @@ class Reservoir:
     samples: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     held_out: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
+    @classmethod
+    def of(cls, samples: np.ndarray, held_out: np.ndarray, seed: int, size: int) -> "Reservoir":
+        """Make a reservoir of a first table.
+
+        Parameters
+        ----------
+        samples : ndarray of shape (n_samples, n_features)
+            The table, of which a uniform sample is kept.
+        held_out : ndarray of bool of shape (n_samples,)
+            Samples that are kept from training.
+        seed : int
+            Determines which samples are kept.
+        size : int
+            How many at most.
+
+        Returns
+        -------
+        Reservoir
+            Of memory of its own, with at least two samples to train on if the table has them.
+        """
+        kept = np.random.RandomState([seed, 1]).permutation(len(samples))[:size]
+        training = np.flatnonzero(~held_out)[:2]
+        if held_out[kept].all() and len(training):
+            kept[: len(training)] = training
+        kept = np.sort(kept)
+        return cls(seed, size, len(samples), samples[kept], held_out[kept])
+
     def training_samples(self) -> np.ndarray:
         """Return the samples that are not held out."""
         return self.samples[~self.held_out]

@@ -61,12 +61,15 @@ class EnergyFit:
         All samples.
     held_out : ndarray of bool of shape (n_samples,)
         Those that calibrate.
+    seed : int
+        Determines everything random.
     """
 
     scorer: "DAEEnergyScorer"
     tasks: list[EnergyTask]
     table: np.ndarray
     held_out: np.ndarray
+    seed: int
 
     def finish(self, trained: Sequence[TrainedEnergy]) -> "DAEEnergyScorer":
         """Store what was trained, and return the fitted scorer."""
@@ -95,7 +98,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
 
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality: raise, leave them out, or gather them in
-        a modality of this name. Columns that are left out must hold numbers all the same.
+        a modality of this name. Columns that are left out may hold anything.
 
     hidden_layer_sizes : tuple of int, default=(48, 32)
         Units of each hidden layer of the energy. One layer is the tied autoencoder of the thesis
@@ -284,6 +287,9 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DAEEnergyScorer":
         """Learn the energy of each modality.
 
+        A uniform sample of at most `buffer_size` of the samples, whatever their weights, stays with
+        the estimator, for :meth:`partial_fit` to go on from.
+
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
@@ -305,7 +311,11 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         """
         with all_or_nothing(self):
             pending = self.begin_fit(X, sample_weight)
-            return pending.finish(train_energies(pending.tasks, self.n_jobs))
+            pending.finish(train_energies(pending.tasks, self.n_jobs))
+            self._reservoir = Reservoir.of(
+                pending.table, pending.held_out, pending.seed, self.buffer_size
+            )
+            return self
 
     def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> EnergyFit:
         """Validate the data of a fit, and return what it has to train.
@@ -332,7 +342,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             If X, a parameter or the modalities are not valid.
         """
         self._validate_params()
-        self.__dict__.pop("_reservoir", None)
+        self.__dict__.pop("_reservoir", None)  # of the previous fit
         self._check_parameters()
         table = check_table(self, X, ensure_min_samples=2)
         weight, keep = check_weights(sample_weight, table)
@@ -347,15 +357,16 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         held_out = np.random.RandomState(seed).permutation(len(table)) < n_held_out
         self._check_enough(int((~held_out).sum()), len(table))
         tasks = self._tasks(table[~held_out], weight[~held_out], seed, self.max_epochs)
-        return EnergyFit(self, tasks, table, held_out)
+        return EnergyFit(self, tasks, table, held_out, seed)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> "DAEEnergyScorer":
         """Continue to learn from the next samples of a stream.
 
-        A uniform sample of everything seen so far, of at most `buffer_size`, stays with the
-        estimator, and every call trains on it: for as many steps as its own samples would get in
-        :meth:`fit`. So the order of the samples hardly matters, and nothing is forgotten.
+        A uniform sample of everything seen so far, by :meth:`fit` too, of at most `buffer_size`,
+        stays with the estimator, and every call trains on it: for as many steps as its own samples
+        would get in :meth:`fit`. So the order of the samples hardly matters, and nothing is
+        forgotten.
 
         Parameters
         ----------
@@ -372,14 +383,15 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As :meth:`fit`, and if the estimator was fitted by :meth:`fit`, which keeps no samples.
+            As :meth:`fit`, and if the estimator is the energy of an :class:`EMMAClassifier` or
+            :class:`EMMARegressor`, which keep no samples.
         """
         first = not hasattr(self, "energy_weights_")
         if not first and not hasattr(self, "_reservoir"):
             raise ValueError(
-                f"This {type(self).__name__} was fitted with fit, which keeps no samples that new "
-                "ones could be mixed with. Clone it, and start with partial_fit on the first "
-                "samples."
+                f"This {type(self).__name__} was fitted as the energy of another estimator, and "
+                "keeps no samples that new ones could be mixed with. Clone it, and start with fit "
+                "or partial_fit on the first samples."
             )
         with all_or_nothing(self):
             self._check_parameters()

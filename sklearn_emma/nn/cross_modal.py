@@ -11,10 +11,10 @@ r"""Energy of a modality given the others: its consistency with the rest of its 
 A potential of one modality cannot see values that are plausible by themselves and belong to another
 sample. The log ratios :math:`c_{ij}`, pointwise mutual information in nats, can: they learn to tell
 the samples of the table from samples whose modalities were shuffled (noise-contrastive estimation,
-Gutmann, M. and Hyvärinen, A. (2010), AISTATS). :math:`v_j` is the trust in modality j as a witness:
-none where it is unlikely by itself, little where it disagrees with everyone else; the constant c
-gives the best witness of a sample the trust it has by itself. :math:`A_i` and :math:`v_j` depend on
-each other, and are found by fixed-point iteration.
+Gutmann, M. and Hyvärinen, A. (2010), AISTATS). :math:`v_j` is the weight of modality j:
+zero where it is unlikely by itself, small where it disagrees with all others; the constant c gives
+the most reliable modality of a sample the weight it has by itself. :math:`A_i` and :math:`v_j`
+depend on each other, and are found by fixed-point iteration.
 """
 
 import math
@@ -44,7 +44,7 @@ class CrossModalEnergy(nn.Module):
     encoder_sizes : sequence of int, default=(64, 32)
         Units of each layer of an encoder; the last is K.
     bound : float, default=inf
-        Largest absolute log ratio in :meth:`disagreement`. N samples cannot testify to ratios
+        Largest absolute log ratio in :meth:`disagreement`. N samples give no evidence of ratios
         beyond N, so that log N is a good choice.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
@@ -127,7 +127,7 @@ class CrossModalEnergy(nn.Module):
         return self.pair_log_ratios(self.encode(modalities))
 
     def disagreement(self, modalities: Sequence[Tensor], trust: Tensor) -> Tensor:
-        r""":math:`A_i`: how badly each modality fits the others.
+        r""":math:`A_i`: the disagreement of each modality with the others.
 
         Parameters
         ----------

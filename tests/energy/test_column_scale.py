@@ -5,7 +5,7 @@ import pytest
 
 from sklearn_emma.energy.column_scale import (
     column_scale,
-    draw_in_wild_values,
+    limit_extreme_values,
     mean_and_deviation,
     target_scale,
 )
@@ -129,7 +129,7 @@ def test_a_wild_value_hardly_stretches_the_scale(scaling, value):
 
 def test_values_are_drawn_in_to_five_ranges_beyond_the_middle_and_no_further():
     table = np.r_[np.linspace(0.0, 4.0, 101), 60.0, -1e5][:, None]
-    drawn = draw_in_wild_values(table, np.ones(len(table)))
+    drawn = limit_extreme_values(table, np.ones(len(table)))
     low, high = np.quantile(table, [0.05, 0.95])
     np.testing.assert_allclose(drawn.min(), low - 5.0 * (high - low))
     np.testing.assert_allclose(drawn.max(), high + 5.0 * (high - low))
@@ -140,13 +140,13 @@ def test_values_are_drawn_in_to_five_ranges_beyond_the_middle_and_no_further():
 def test_rare_values_of_a_column_are_not_wild(share):
     # a flag that is seldom set has no middle that varies
     flag = (np.arange(1000) < 1000 * share).astype(float)[:, None]
-    np.testing.assert_array_equal(draw_in_wild_values(flag, np.ones(1000)), flag)
+    np.testing.assert_array_equal(limit_extreme_values(flag, np.ones(1000)), flag)
 
 
 def test_gaps_and_weights_do_not_disturb_what_is_wild():
     table, weight = normal(), np.random.RandomState(1).uniform(0.5, 1.5, size=500)
     table[3], table[::7, 0], table[:, 2] = 1e6, np.nan, np.nan
-    drawn = draw_in_wild_values(table, weight)
+    drawn = limit_extreme_values(table, weight)
     assert (drawn[3] < 30.0)[:2].all()
     np.testing.assert_array_equal(np.isnan(drawn), np.isnan(table))
     np.testing.assert_array_equal(np.delete(drawn, 3, axis=0), np.delete(table, 3, axis=0))

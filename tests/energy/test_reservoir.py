@@ -108,3 +108,28 @@ def test_samples_to_train_on_are_those_that_are_not_held_out():
 def test_the_first_two_samples_are_trained_on():
     for seed in range(20):
         assert not Reservoir(seed, 10).add(np.zeros((5, 1)), 0.9).held_out[:2].any()
+
+
+def test_a_first_table_is_kept_up_to_its_size():
+    samples, held_out = np.arange(40.0).reshape(20, 2), np.arange(20) % 4 == 0
+    every = Reservoir.of(samples, held_out, 0, 50)
+    np.testing.assert_array_equal(every.samples, samples)
+    np.testing.assert_array_equal(every.held_out, held_out)
+    assert not np.shares_memory(every.samples, samples)
+    counts = np.zeros(20)
+    for seed in range(400):
+        few = Reservoir.of(samples, held_out, seed, 5)
+        assert few.n_seen == 20
+        chosen = (few.samples[:, 0] / 2).astype(int)
+        np.testing.assert_array_equal(few.held_out, held_out[chosen])
+        counts[chosen] += 1
+    assert (np.abs(counts / 400 - 0.25) < 4.5 * math.sqrt(0.25 * 0.75 / 400)).all()
+
+
+def test_something_is_left_to_learn_from():
+    held_out = np.ones(30, dtype=bool)
+    held_out[[3, 8]] = False
+    for seed in range(10):
+        few = Reservoir.of(np.arange(30.0)[:, None], held_out, seed, 4)
+        assert len(few.training_samples()) >= 1
+        assert len(few.samples) == 4

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from sklearn_emma import DAEEnergyScorer, EnergyView
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EnergyView
 from sklearn_emma.energy.denoising import StackedDenoising
 
 GROUPS = {"left": [0, 1, 2], "right": [4, 3]}
@@ -190,10 +190,32 @@ def test_fit_after_a_stream_starts_anew(X):
     scorer.fit(X)
     np.testing.assert_array_equal(scorer.transform(X), make_scorer().fit(X).transform(X))
     assert scorer.n_samples_seen_ == 200
-    with pytest.raises(ValueError, match="was fitted with fit"):
-        scorer.partial_fit(X)
-    # and does not take the stream along
-    assert len(pickle.dumps(scorer)) < len(pickle.dumps(make_scorer().partial_fit(X)))
+    # nor does what follows remember the stream
+    np.testing.assert_array_equal(
+        scorer.partial_fit(X).transform(X), make_scorer().fit(X).partial_fit(X).transform(X)
+    )
+
+
+def test_a_stream_goes_on_from_a_fit(X):
+    scorer = make_scorer(max_epochs=20).fit(X)
+    moved = X + 4.0 * X.std(axis=0)
+    before = scorer.score_samples(moved).mean()
+    for _ in range(3):
+        scorer.partial_fit(moved)
+    assert scorer.n_samples_seen_ == 4 * len(X)
+    assert scorer.score_samples(moved).mean() > before / 10  # scores are negative
+    # and has not forgotten
+    assert scorer.score_samples(X).mean() > before / 10
+    assert (scorer.predict(X) == 1).mean() > 0.7
+
+
+def test_a_fit_keeps_no_more_samples_than_the_buffer(X):
+    small, large = (len(pickle.dumps(make_scorer(buffer_size=n).fit(X))) for n in (20, 200))
+    assert large - small > 150 * X.shape[1] * 8
+    weight = np.ones(len(X))
+    weight[:150] = 0.0
+    scorer = make_scorer().fit(X, sample_weight=weight).partial_fit(X[:1])
+    assert scorer.n_samples_seen_ == 51
 
 
 def test_a_clone_of_a_stream_starts_anew(X):
@@ -216,14 +238,18 @@ def test_the_samples_of_a_stream_are_copied(X):
 # What is refused, and what that leaves behind
 
 
-def test_after_fit_partial_fit_says_how_to_start(X):
-    scorer = make_scorer().fit(X)
-    before = scorer.transform(X)
-    message = "was fitted with fit, which keeps no samples.*Clone it, and start with partial_fit"
+def test_the_energies_of_a_classifier_keep_no_samples(X):
+    energy = make_scorer(modalities=None)
+    classifier = EMMAClassifier(
+        GROUPS, energy=energy, hidden_layer_sizes=(4,), max_epochs=1, l2_regularization=1.0
+    )
+    scorer = classifier.fit(X, X[:, 0] > 0).energy_scorers_["left"]
+    before = scorer.transform(X[:, :3])
+    message = "as the energy of another estimator.*Clone it, and start with fit or partial_fit"
     with pytest.raises(ValueError, match=message):
-        scorer.partial_fit(X)
-    np.testing.assert_array_equal(scorer.transform(X), before)
-    clone(scorer).partial_fit(X)
+        scorer.partial_fit(X[:, :3])
+    np.testing.assert_array_equal(scorer.transform(X[:, :3]), before)
+    clone(scorer).partial_fit(X[:, :3])
 
 
 def test_a_first_batch_of_one_sample_is_refused(X):

@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
-from sklearn_emma.gate.settings import DEFAULT_GRID, check_param_grid
+from sklearn_emma import EMMAClassifier
+from sklearn_emma.gate.settings import DEFAULT_GRID, THESIS_GRID, check_param_grid
 
 
-def test_the_default_grid_is_that_of_the_thesis():
-    assert len(ParameterGrid(check_param_grid(None))) == 125
+def test_the_default_grid_contains_the_defaults():
+    assert len(ParameterGrid(check_param_grid(None))) == 45
+    default = EMMAClassifier()
     assert set(DEFAULT_GRID) == {"coldness", "lambda_capacity", "lambda_energy"}
+    assert all(getattr(default, name) in values for name, values in DEFAULT_GRID.items())
+
+
+def test_the_grid_of_the_thesis_can_be_searched():
+    assert len(ParameterGrid(check_param_grid(THESIS_GRID))) == 125
 
 
 @pytest.mark.parametrize(

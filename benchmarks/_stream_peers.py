@@ -1,0 +1,200 @@
+"""Other ways to watch a stream: charts of energies, and a rule for flat lines.
+
+All of them have the interface of :class:`~sklearn_emma.monitoring.ModalityMonitor`, and shut a
+modality while their alarm is up. Their limits are set so that a resampled stream of clean
+calibration samples gives the same number of false alarms. An alarm stays up for as long as the
+statistic stays beyond the limit.
+"""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from sklearn_emma.energy.p_values import conformal_p_values
+from sklearn_emma.monitoring import ModalityHealth
+
+_SHUT = 10.0
+_N_CLEAN = 100_000
+
+
+class Peer(BaseEstimator):
+    """Base class: a statistic per modality of the energies so far, and a limit."""
+
+    def __init__(self, estimator, X, false_alarms=1.0, seed=0):
+        self.estimator_, self.modality_names_ = estimator, estimator.modality_names_
+        self.clean = np.minimum(estimator.energies(X), 1e6)
+        self.n = len(self.modality_names_)
+        self.learn(self.clean)
+        rng = np.random.RandomState(seed)
+        order = np.concatenate([rng.permutation(len(X)) for _ in range(-(-_N_CLEAN // len(X)))])
+        allowed = max(1, round(false_alarms * len(order) / 1e4 / self.n))
+        self.limits = np.full(self.n, np.inf)
+        self.reset()
+        statistic = self.statistic(self.clean[order])
+        self.limits = np.array([_limit(s, allowed) for s in statistic.T])
+        self.reset()
+
+    def fit(self, X, y=None):
+        """Nothing: it was fitted when it was made."""
+        return self
+
+    def learn(self, clean):
+        """Learn from the energies of clean samples."""
+        self.mean, self.std = clean.mean(axis=0), clean.std(axis=0)
+
+    def reset(self):
+        """Start a stream."""
+        self.state = np.zeros(self.n)
+        return self
+
+    def statistic(self, energies):
+        """Advance, and give the statistic after each sample."""
+        found = np.empty(energies.shape)
+        for t, energy in enumerate(energies):
+            self.state = found[t] = self.step(self.state, energy)
+        return found
+
+    def update(self, X):
+        """Read samples."""
+        energies = np.minimum(self.estimator_.energies(X), 1e6)
+        statistic = self.statistic(energies)
+        alarm = statistic > self.limits
+        return ModalityHealth(
+            failing=statistic / np.where(np.isfinite(self.limits), self.limits, 1.0),
+            alarm=alarm,
+            since=np.where(alarm, 0, -1),
+            kind=np.where(alarm, "unknown", ""),
+            evidence=np.where(alarm, _SHUT, 0.0),
+        )
+
+    def predict_proba(self, X):
+        """Predict, with the modalities shut that fail; the stream does not advance."""
+        state = self.state
+        health = self.update(X)
+        self.state = state
+        return self.estimator_.predict_proba(X, evidence=health.evidence)
+
+
+def _limit(statistic, allowed):
+    """Give the lowest limit that is crossed no more often than allowed."""
+    levels = np.unique(np.quantile(statistic, 1 - np.geomspace(1e-5, 0.1, 60)))
+    for level in levels:
+        above = statistic > level
+        if (above[1:] & ~above[:-1]).sum() <= allowed:
+            return level
+    return statistic.max()
+
+
+class EWMA(Peer):
+    """Exponentially weighted moving average of the standardised energies, weight .1."""
+
+    def step(self, state, energy):
+        return 0.9 * state + 0.1 * np.clip((energy - self.mean) / self.std, -10, 10)
+
+
+class PageHinkley(Peer):
+    """Page-Hinkley test of the mean of the energies, as in river (minus its restart)."""
+
+    def step(self, state, energy):
+        z = np.clip((energy - self.mean) / self.std, -10, 10)
+        return np.maximum(0.0, state + z - 0.05)
+
+
+class Martingale(Peer):
+    """Simple-jumper-free power martingale of conformal p-values, restarted at one (CUSUM)."""
+
+    def step(self, state, energy):
+        p = conformal_p_values(self.clean, energy[None])[0]
+        return np.maximum(0.0, state) + np.log(0.5) - 0.5 * np.log(p)
+
+
+class FlatLine(Peer):
+    """Number of successive samples with exactly the values of the one before."""
+
+    def learn(self, clean):
+        """Nothing to learn."""
+
+    def reset(self):
+        """Start a stream."""
+        self.state = np.zeros(self.n), None
+        return self
+
+    def update(self, X):
+        """Read samples."""
+        self.values = np.asarray(X)
+        return super().update(X)
+
+    def statistic(self, energies):
+        """Count repeats; while the limits are set there are none."""
+        if np.isinf(self.limits).all():
+            return np.zeros(energies.shape)
+        found = np.empty(energies.shape)
+        runs, last = self.state
+        for t, row in enumerate(self.values):
+            if last is not None:
+                same = [np.array_equal(row[c], last[c]) for c in self.estimator_.modality_columns_]
+                runs = np.where(same, runs + 1, 0)
+            found[t], last = runs, row
+        self.state = runs, last
+        return found
+
+
+class Adwin(Peer):
+    """ADWIN of river: means of two windows of energies differ; up for 100 samples or its window."""
+
+    def reset(self):
+        """Start a stream."""
+        from river.drift import ADWIN
+
+        self.state = [ADWIN(delta=self.delta) for _ in range(self.n)], np.zeros(self.n)
+        return self
+
+    delta = 1e-4
+
+    def statistic(self, energies):
+        """Advance; the statistic is 1 while a change upwards holds."""
+        if np.isinf(self.limits).all():
+            # ADWIN has a guarantee of its own in place of a limit
+            return np.zeros(energies.shape)
+        detectors, up = self.state
+        found = np.empty(energies.shape)
+        for t, energy in enumerate(np.clip((energies - self.mean) / self.std, -10, 10)):
+            for i, detector in enumerate(detectors):
+                before = detector.estimation
+                detector.update(float(energy[i]))
+                if detector.drift_detected:
+                    up[i] = detector.estimation > max(before, 0.25)
+            found[t] = up
+        self.state = detectors, up.copy()
+        return found
+
+
+class NoMonitor(Peer):
+    """An estimator by itself, sample by sample: never an alarm."""
+
+    def __init__(self, model, groups):
+        self.model, self.estimator_, self.modality_names_ = model, self, list(groups)
+        self.modality_columns_ = [np.asarray(c) for c in groups.values()]
+
+    def reset(self):
+        """Nothing is kept."""
+        return self
+
+    def update(self, X):
+        """Read samples."""
+        shape = len(X), len(self.modality_names_)
+        return ModalityHealth(
+            np.zeros(shape), np.zeros(shape, bool), np.full(shape, -1), np.full(shape, ""), None
+        )
+
+    def predict_proba(self, X):
+        """Predict."""
+        return self.model.predict_proba(X)
+
+
+PEERS = {"EWMA": EWMA, "Page-Hinkley": PageHinkley, "martingale": Martingale, "flat line": FlatLine}
+try:
+    import river  # noqa: F401
+
+    PEERS["ADWIN"] = Adwin
+except ImportError:
+    print("river is not installed: ADWIN is skipped (pip install river)")

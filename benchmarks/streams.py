@@ -1,0 +1,193 @@
+"""What do modalities that fail for a while do to predictions? See README.md of this folder.
+
+python benchmarks/streams.py --seeds 5 --json streams.json
+"""
+
+import argparse
+import json
+import os
+import pickle
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
+
+import numpy as np
+from _baselines import SPECIALIST, _fit_specialist, fit_boosting, fit_emma, fit_mask_then_boost
+from _protocol import TASKS, Rows, default_data, load_task
+from _robustness_masks import MahalanobisDistance
+from _stream_failures import FAILURES, resample
+from _stream_peers import PEERS, NoMonitor
+from _tables import spread, table
+from sklearn.metrics import accuracy_score, f1_score
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_emma.corruption import Missing
+from sklearn_emma.model_selection import stream_curve
+from sklearn_emma.monitoring import ModalityMonitor
+
+MONITOR, ROW, BOOSTING, MASKED = "monitor", "sample by sample", "boosting", "mask-then-boost"
+EDGES = (0, 10, 50, 100, 1000)
+N_CLEAN = 200_000
+
+
+def fit_or_load(rows, name, folder):
+    """Fit EMMA with its defaults, or load what was saved."""
+    file = folder and Path(folder) / f"{name}_{rows.training}_{rows.seed}.pkl"
+    if file and file.exists():
+        return pickle.loads(file.read_bytes())
+    emma = fit_emma(rows)
+    if file:
+        file.write_bytes(pickle.dumps(emma))
+    return emma
+
+
+def make_metric(rows, decide):
+    """Give the score of probabilities: F1 with a tuned threshold, or accuracy."""
+    metric = f1_score if rows.task.binary else accuracy_score
+    return lambda y, proba: metric(y, decide(proba))
+
+
+def measure(system, metric, stream, episode, length, n_episodes, seed):
+    """Give scores and diagnosis of a system in episodes of one failure, over all modalities."""
+    X, y = stream
+    curve = stream_curve(
+        system,
+        X,
+        y if metric else None,
+        corruption=episode.corruption,
+        growing=episode.growing,
+        kind=episode.kind,
+        length=length,
+        n_episodes=n_episodes,
+        metric=metric,
+        method="predict_proba",
+        edges=EDGES,
+        random_state=seed,
+    )
+    record = {k: float(v) for k, v in curve.summary.items()}
+    if metric:
+        weight = (curve.scores["last"] - curve.scores["first"]).to_numpy()
+        record["score"] = float(np.average(curve.scores["score"], weights=weight))
+        late = curve.scores["first"] >= 50
+        if late.any():
+            record["late score"] = float(curve.scores["score"][late].mean())
+    return record
+
+
+def count_false_alarms(system, X, y, seed, n_samples=N_CLEAN):
+    """Give alarms per 10,000 clean samples of a resampled stream."""
+    system.reset()
+    count, up, done = 0, None, 0
+    while done < n_samples:
+        part, _ = resample(X, y, 10_000, [seed, done])
+        alarm = system.update(part).alarm
+        before = np.vstack([alarm[:1] if up is None else up, alarm[:-1]])
+        count += int((alarm & ~before).sum())
+        up, done = alarm[-1:], done + len(part)
+    return 1e4 * count / done
+
+
+def time_of(method, X, n=200):
+    """Give the median seconds of a call with one sample."""
+    seconds = []
+    for i in range(n):
+        start = time.perf_counter()
+        method(X[i % len(X)][None])
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def run(name, seed, args):
+    """Evaluate all systems on one split: a list of records."""
+    rows = Rows(load_task(name, default_data()), seed, "default")
+    emma = fit_or_load(rows, name, args.models)
+    monitor = ModalityMonitor(emma, random_state=seed).fit(rows._clean_val)
+    decide = rows.decide(emma)
+    metrics = {MONITOR: make_metric(rows, decide), ROW: make_metric(rows, decide)}
+    systems = {MONITOR: monitor, ROW: NoMonitor(emma, rows.modalities)}
+    if not args.quick:
+        for label, model in {
+            BOOSTING: fit_boosting(rows),
+            MASKED: fit_mask_then_boost(rows, MahalanobisDistance),
+        }.items():
+            systems[label] = NoMonitor(model, rows.modalities)
+            metrics[label] = make_metric(rows, rows.decide(model))
+        for label, make in PEERS.items():
+            systems[label] = make(emma, rows._clean_val, seed=seed)
+            metrics[label] = make_metric(rows, decide)
+    stream = resample(rows.X_test, rows.y_test, max(4000, 8 * max(args.lengths)), seed)
+    records = []
+    for length in args.lengths:
+        n_episodes = args.episodes if length < 1000 else max(1, args.episodes // 4)
+        for failure, episode in FAILURES.items():
+            for label, system in systems.items():
+                found = measure(system, metrics[label], stream, episode, length, n_episodes, seed)
+                records.append({"system": label, "failure": failure, "length": length, **found})
+    records += [
+        {"system": SPECIALIST, "failure": "missing", "length": length, **found}
+        for length in args.lengths
+        for found in [specialist(rows, stream)]
+    ]
+    for label, system in systems.items():
+        metric, (X, y) = metrics[label], stream
+        system.reset()
+        records.append(
+            {
+                "system": label,
+                "failure": "none",
+                "length": 0,
+                "score": float(metric(y, system.predict_proba(X))),
+                "false_alarms": count_false_alarms(system, rows.X_test, rows.y_test, seed)
+                if label == MONITOR or label in PEERS
+                else 0.0,
+            }
+        )
+    X = np.ascontiguousarray(stream[0])
+    update, predict = time_of(monitor.update, X), time_of(emma.predict_proba, X)
+    records.append({"system": "time", "failure": "none", "length": 0, "update": update,
+    "predict_proba": predict}) return [{"task": name, "seed": seed, **record} for record in records]
+
+
+def specialist(rows, stream):
+    """Give the mean score, over modalities, of classifiers that are told which one to drop."""
+    X, y = stream
+    scores = []
+    for i, modality in enumerate(rows.modalities):
+        failure = Missing(n_corrupted=1, only=modality, fraction=1.0)
+        model = _fit_specialist(rows, failure, 1)
+        decide = rows.decide(model, _filled(rows.validation(failure)))
+        dropped = X.copy()
+        dropped[:, rows.columns[i]] = 0.0
+        scores.append(make_metric(rows, decide)(y, model.predict_proba(dropped)))
+    return {"score": float(np.mean(scores)), "late score": float(np.mean(scores))}
+
+
+def _filled(validation):
+    return np.nan_to_num(validation[0]), validation[1]
+
+
+def main():
+    """Run, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[20, 100, 1000])
+    parser.add_argument("--episodes", type=int, default=8, help="per modality, failure and length")
+    parser.add_argument("--quick", action="store_true", help="the monitor and sample by sample
+    only") parser.add_argument("--models", help="folder for fitted models")
+    parser.add_argument("--json", help="file for the results") args = parser.parse_args() records =
+    [] for seed in range(args.seeds):
+        for name in args.tasks:
+            start = time.perf_counter()
+            records += run(name, seed, args)
+            print(f"{name}, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
+            if args.json:
+                Path(args.json).write_text(json.dumps(records))
+    from _stream_report import report
+
+    report(records)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Tables as users have them: masked arrays, tensors, columns that are left out, clear errors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMAClassifierCV, EMMARegressor
+from sklearn_emma.corruption import Noise
+from sklearn_emma.tables import blank, check_unique_names, plain_array, plain_target
+
+MODALITIES = {"a": [0, 1, 2], "b": [3, 4, 5], "c": [6, 7, 8]}
+SCORER = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def array(table):
+    return table[0].to_numpy()
+
+
+# --- masked arrays ---
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int8, bool, object])
+def test_masked_values_are_missing(dtype):
+    X = np.ma.masked_array([[1, 0], [0, 1]], mask=[[0, 1], [0, 0]], dtype=dtype)
+    plain = plain_array(X)
+    assert not isinstance(plain, np.ma.MaskedArray)
+    np.testing.assert_array_equal(plain.astype(float), [[1.0, np.nan], [0.0, 1.0]])
+    if np.dtype(dtype).kind == "f":
+        assert plain.dtype == dtype
+    assert not X.mask[0, 0]
+    # without a mask it is what it was
+    assert plain_array(np.ma.masked_array([[1, 2]])).dtype == np.int_
+
+
+def test_the_mask_counts(array, table, quick):
+    mask = np.zeros(array.shape, dtype=bool)
+    mask[:20, 3:6] = True
+    masked = np.ma.masked_array(array, mask)
+    gaps = np.where(mask, np.nan, array)
+    classifier = quick(modalities=MODALITIES).fit(masked, table[1])
+    expected = quick(modalities=MODALITIES).fit(gaps, table[1])
+    np.testing.assert_array_equal(classifier.predict_proba(masked), expected.predict_proba(gaps))
+    assert (classifier.attention(masked)[:20, 1] == 0).all()
+    np.testing.assert_array_equal(
+        Noise(2.0).corrupt(masked, MODALITIES, random_state=0)[0],
+        Noise(2.0).corrupt(gaps, MODALITIES, random_state=0)[0],
+    )
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        DAEEnergyScorer().fit(masked)
+
+
+def test_masked_labels_and_weights_are_refused(array, table, quick):
+    y = np.ma.masked_array(table[1], mask=np.arange(len(array)) < 3)
+    with pytest.raises(ValueError, match=r"with 3 value\(s\) masked. Leave out samples without"):
+        quick(modalities=MODALITIES).fit(array, y)
+    y.mask[:] = False
+    assert plain_target(y) is y.data or not isinstance(plain_target(y), np.ma.MaskedArray)
+    assert plain_target(None) is None
+
+
+# --- tensors ---
+
+
+def test_tensors_are_read_as_arrays():
+    values = torch.tensor([[1.5, 2.0]])
+    for tensor in (values.clone().requires_grad_(), values.bfloat16(), values.half()):
+        np.testing.assert_array_equal(plain_array(tensor), values.numpy())
+    assert plain_array(values.double()).dtype == np.float64
+    assert plain_array(values.bfloat16()).dtype == np.float32
+    assert plain_array(torch.tensor([[1, 2]])).dtype == np.int64
+    with pytest.raises(TypeError, match=r"Sparse data was passed.*X.to_dense\(\)"):
+        plain_array(values.to_sparse())
+
+
+def test_tensors_that_require_gradients_are_fitted(array, table, quick):
+    X = torch.tensor(array, requires_grad=True)
+    classifier = quick(modalities=MODALITIES).fit(X, torch.tensor(table[1]))
+    expected = quick(modalities=MODALITIES).fit(array, table[1])
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected.predict_proba(array))
+    rounded = X.detach().bfloat16()
+    np.testing.assert_array_equal(
+        classifier.predict_proba(rounded), expected.predict_proba(rounded.float().numpy())
+    )
+
+
+# --- names ---
+
+
+@pytest.mark.parametrize("modalities", ["prefix", MODALITIES])
+def test_columns_of_the_same_name_are_refused(table, quick, modalities):
+    X = table[0].rename(columns={"modality0__1": "modality0__0"})
+    message = "Several columns of X have the same name: 'modality0__0'. Rename them"
+    for fit in (
+        quick(modalities=modalities).fit,
+        EMMAClassifierCV(modalities).fit,
+        DAEEnergyScorer(modalities).fit,
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit(X, table[1])
+    with pytest.raises(ValueError, match=message):
+        Noise(1.0).corrupt(X, modalities)
+    check_unique_names(table[0])
+    check_unique_names(X.to_numpy())
+
+
+# --- columns that are left out ---
+
+
+def spoilt(X, frame="pandas"):
+    """Return a table with further columns that hold no numbers, or none that can be used."""
+    n = len(X)
+    strange = {
+        "station": ["north"] * n,
+        "time": [pd.Timestamp("2020-01-01")] * n,
+        "broken": [np.inf, np.nan] * (n // 2),
+    }
+    columns = {name: X[name].to_numpy() for name in X.columns} | strange
+    if frame == "polars":
+        return pytest.importorskip("polars").DataFrame(columns)
+    return pd.DataFrame(columns) if frame == "pandas" else pd.DataFrame(columns).to_numpy(object)
+
+
+@pytest.mark.parametrize("frame", ["pandas", "polars", "array"])
+def test_columns_that_are_left_out_may_hold_anything(table, quick, frame):
+    X, y = table
+    spoilt_X = spoilt(X, frame)
+    modalities = MODALITIES if frame == "array" else "prefix"
+    classifier = quick(modalities=modalities, remainder="drop").fit(spoilt_X, y)
+    expected = quick().fit(X, y)
+    np.testing.assert_array_equal(classifier.predict_proba(spoilt_X), expected.predict_proba(X))
+    np.testing.assert_array_equal(classifier.transform(spoilt_X), expected.transform(X))
+    assert classifier.n_features_in_ == 12
+    if frame != "array":
+        assert classifier.feature_names_in_[-1] == "broken"
+    scorer = DAEEnergyScorer(modalities, remainder="drop", **SCORER).fit(spoilt_X)
+    np.testing.assert_array_equal(
+        scorer.transform(spoilt_X), DAEEnergyScorer("prefix", **SCORER).fit(X).transform(X)
+    )
+
+
+def test_columns_that_are_used_must_hold_numbers_all_the_same(table, quick):
+    X = spoilt(table[0]).assign(modality0__1="low")
+    with pytest.raises(ValueError, match=r"column\(s\) 'modality0__1' hold something else"):
+        quick(remainder="drop").fit(X, table[1])
+    with pytest.raises(ValueError, match="9 features|belong to no modality|hold something else"):
+        quick().fit(spoilt(table[0]), table[1])
+
+
+def test_blank_columns_leave_the_table_as_it_is(table):
+    X = spoilt(table[0])
+    for given in (X, spoilt(table[0], "polars"), X.to_numpy(object)):
+        np.testing.assert_array_equal(np.asarray(blank(given, [9, 11]))[:, [9, 11]], 0.0)
+        assert np.asarray(given)[0, 9] == "north"
+
+
+# --- errors ---
+
+
+def test_the_error_for_infinity_names_the_columns(table, fitted, array):
+    X = table[0].copy()
+    X.iloc[3, 4], X.iloc[5, 0] = np.inf, -np.inf
+    names = r"'modality0__0', 'modality1__1'. Replace such values, by NaN if"
+    with pytest.raises(ValueError, match=rf"Input X contains infinity.*column\(s\) {names}"):
+        fitted.predict(X)
+    with pytest.raises(ValueError, match=r"infinity.*column\(s\) 0, 4.*or leave them out"):
+        DAEEnergyScorer().fit(X.to_numpy())
+
+
+def test_a_modality_whose_columns_are_absent(table, fitted, quick, array):
+    X = table[0]
+    few = X.drop(columns=[name for name in X if name.startswith("modality1")])
+    with pytest.raises(ValueError, match=r"(?s)now missing.*modality 'modality1' are absent.*NaN"):
+        fitted.predict(few)
+    added = few.reindex(columns=fitted.feature_names_in_)
+    assert (fitted.attention(added)[:, 1] == 0).all()
+    with pytest.raises(ValueError, match="(?s)now missing") as raised:
+        fitted.predict(X.drop(columns="modality1__0"))
+    assert "absent" not in str(raised.value)
+    classifier = quick(modalities=MODALITIES).fit(array, table[1])
+    with pytest.raises(ValueError, match=r"X has 6 features.*absent all the same, with NaN"):
+        classifier.predict(array[:, :6])
+    with pytest.raises(ValueError, match="X has 10 features") as raised:
+        classifier.predict(np.column_stack([array, array[:, 0]]))
+    assert "absent" not in str(raised.value)
+
+
+@pytest.mark.parametrize("estimator", [EMMAClassifier, EMMARegressor])
+def test_one_modality_of_several_columns_warns(estimator, array, table):
+    quick = {"energy": DAEEnergyScorer(**SCORER), "pretrain_epochs": 1, "max_epochs": 1}
+    model = estimator(hidden_layer_sizes=(4,), l2_regularization=1.0, random_state=0, **quick)
+    with pytest.warns(UserWarning, match="modalities=None makes one modality of all 9") as record:
+        model.fit(array, table[1])
+    assert record[0].filename == __file__
+    model.fit(array[:, :1], table[1])  # warnings are errors here
+    model.set_params(modalities={"all": slice(None)}).fit(array, table[1])
