@@ -49,7 +49,7 @@ FAILURES = {
     "swapped": Episode(Swapped(), False, "mismatch", True),
     "offset 1": Episode(Offset(1.0), False, "offset", False),
     "drift to 3": Episode(Offset(3.0), True, "offset", False),
-    "gain 2": Episode(Gain(2.0), False, "gain", False),
+    "gain 3": Episode(Gain(3.0), False, "gain", False),
     "saturated": Episode(Saturated(), False, "gain", False),
 }
 

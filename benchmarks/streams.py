@@ -102,7 +102,7 @@ def run(name, seed, args):
     """Evaluate all systems on one split: a list of records."""
     rows = Rows(load_task(name, default_data()), seed, "default")
     emma = fit_or_load(rows, name, args.models)
-    monitor = ModalityMonitor(emma, random_state=seed).fit(rows._clean_val)
+    monitor = ModalityMonitor(emma, random_state=seed).fit(rows._clean_val, reference=rows.X)
     decide = rows.decide(emma)
     metrics = {MONITOR: make_metric(rows, decide), ROW: make_metric(rows, decide)}
     systems = {MONITOR: monitor, ROW: NoMonitor(emma, rows.modalities)}

@@ -3,7 +3,16 @@
 from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.energy.views import EnergyView
+from sklearn_emma.gated import GatedClassifier, GatedRegressor
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.search import EMMAClassifierCV
 
-__all__ = ["DAEEnergyScorer", "EMMAClassifier", "EMMAClassifierCV", "EMMARegressor", "EnergyView"]
+__all__ = [
+    "DAEEnergyScorer",
+    "EMMAClassifier",
+    "EMMAClassifierCV",
+    "EMMARegressor",
+    "EnergyView",
+    "GatedClassifier",
+    "GatedRegressor",
+]

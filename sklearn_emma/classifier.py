@@ -12,7 +12,7 @@ from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import StrOptions, _fit_context
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
-from sklearn_emma.validation import all_or_nothing, check_labels
+from sklearn_emma.validation import all_or_nothing, check_labels, warn_of_one_modality
 
 
 class EMMAClassifier(ClassifierMixin, BaseEMMA):
@@ -36,7 +36,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
 
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality: raise, leave them out, or gather them in
-        a modality of this name. Columns that are left out must hold numbers all the same.
+        a modality of this name. Columns that are left out may hold anything.
 
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
         What tells likely samples from unlikely ones; its energy is ``-score_samples``, or for a
@@ -303,7 +303,9 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             If `energy` has no ``score_samples``.
         """
         with all_or_nothing(self) as previous:
-            return self._fit(X, y, sample_weight, previous)
+            self._fit(X, y, sample_weight, previous)
+        warn_of_one_modality(self)
+        return self
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         check_labels(y)
@@ -356,8 +358,23 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             evaluated, and returned, as float64.
         """
         logits = torch.from_numpy(self._finite(self._run(X, "output", evidence=evidence)["output"]))
+        return self.tensor_predictions(logits)["predict_proba"].contiguous().numpy()
+
+    def tensor_predictions(self, output: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Probabilities of the classes from what the network returned.
+
+        Parameters
+        ----------
+        output : Tensor of shape (n_samples, n_classes)
+            Unnormalised log probabilities.
+
+        Returns
+        -------
+        dict of str to Tensor of shape (n_samples, n_classes)
+            The probabilities, as "predict_proba".
+        """
         # classes are few: softmax over the first dimension is much faster
-        return logits.mT.softmax(0).mT.contiguous().numpy()
+        return {"predict_proba": output.mT.softmax(0).mT}
 
     def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
         """Most probable class of each sample.

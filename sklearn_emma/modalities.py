@@ -278,6 +278,8 @@ def _find_columns(
 ) -> list[int]:
     """Look up one modality's columns, and say what is wrong when that fails."""
     if isinstance(columns, slice):
+        if columns.start is columns.stop is None:
+            return list(range(n_columns))[columns]
         requested = [end for end in (columns.start, columns.stop) if end is not None]
     else:
         requested = list(columns) if isinstance(columns, (list, tuple)) else [columns]

@@ -15,7 +15,12 @@ from sklearn_emma.compat import Interval, StrOptions, _fit_context
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.energy.column_scale import target_scale
 from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
-from sklearn_emma.validation import all_or_nothing, check_quantiles, check_values
+from sklearn_emma.validation import (
+    all_or_nothing,
+    check_quantiles,
+    check_values,
+    warn_of_one_modality,
+)
 
 
 def _predicts_quantiles(estimator: Any) -> bool:
@@ -56,7 +61,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality: raise, leave them out, or gather them in
-        a modality of this name. Columns that are left out must hold numbers all the same.
+        a modality of this name. Columns that are left out may hold anything.
 
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
         What tells likely samples from unlikely ones; its energy is ``-score_samples``, or for a
@@ -338,7 +343,9 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
             If `energy` has no ``score_samples``.
         """
         with all_or_nothing(self) as previous:
-            return self._fit(X, y, sample_weight, previous)
+            self._fit(X, y, sample_weight, previous)
+        warn_of_one_modality(self)
+        return self
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         y = check_values(y)
@@ -377,13 +384,34 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         what = "outputs" if self.quantiles_ is None else "quantiles"
         return f"{what} of shape (n_samples, n_{what})"
 
-    def _predict_outputs(self, X: Any, evidence: Any = None) -> np.ndarray:
-        """Return what the network returns, in order if quantiles, in the units of y."""
+    def tensor_predictions(self, output: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Predictions from what the network returned.
+
+        Parameters
+        ----------
+        output : Tensor of shape (n_samples, n_outputs) or (n_samples, n_quantiles)
+            Standardised values.
+
+        Returns
+        -------
+        dict of str to Tensor of shape (n_samples, ...)
+            What :meth:`predict` and, with ``loss="quantile"``, :meth:`predict_quantiles` return, by
+            their names.
+        """
+        center, scale = torch.from_numpy(self.target_center_), torch.from_numpy(self.target_scale_)
+        if self.quantiles_ is None:
+            values = center + scale * output
+            return {"predict": values[:, 0] if self._target_ndim == 1 else values}
+        values = center + scale * output.sort(-1).values
+        share = [np.interp(0.5, self.quantiles_, unit) for unit in np.eye(len(self.quantiles_))]
+        median = (values * torch.tensor(share, dtype=torch.float64)).sum(1)
+        return {"predict": median, "predict_quantiles": values}
+
+    def _predictions(self, X: Any, evidence: Any) -> dict[str, torch.Tensor]:
+        """Return what is predicted for samples."""
         check_is_fitted(self)
-        values = self._finite(self._run(X, "output", evidence=evidence)["output"])
-        if self.quantiles_ is not None:
-            values = np.sort(values)
-        return self.target_center_ + self.target_scale_ * values
+        output = self._finite(self._run(X, "output", evidence=evidence)["output"])
+        return self.tensor_predictions(torch.from_numpy(output))
 
     def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
         """Predict a value for each sample.
@@ -404,11 +432,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
             Predictions, of the shape that y had at fit, always float64. Samples in float32 are
             evaluated in single precision, which is twice as fast.
         """
-        values = self._predict_outputs(X, evidence)
-        if self.quantiles_ is not None:
-            share = [np.interp(0.5, self.quantiles_, unit) for unit in np.eye(values.shape[1])]
-            return (values * share).sum(axis=1)
-        return values[:, 0] if self._target_ndim == 1 else values
+        return self._predictions(X, evidence)["predict"].numpy()
 
     @available_if(_predicts_quantiles)
     def predict_quantiles(self, X: Any, evidence: Any = None) -> np.ndarray:
@@ -426,4 +450,4 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         ndarray of shape (n_samples, n_quantiles)
             Quantiles in the order of ``quantiles_``, increasing along every sample.
         """
-        return self._predict_outputs(X, evidence)
+        return self._predictions(X, evidence)["predict_quantiles"].numpy()

@@ -28,6 +28,7 @@ from sklearn_emma.folds import (
     score_names,
 )
 from sklearn_emma.gate.settings import check_param_grid
+from sklearn_emma.tables import plain_array, plain_target
 from sklearn_emma.validation import all_or_nothing, check_labels, check_table
 
 _SHARED = {k: v for k, v in EMMAClassifier._parameter_constraints.items() if k != "warm_start"}
@@ -50,9 +51,12 @@ class EMMAClassifierCV(EMMAClassifier):
     param_grid : dict or list of dict, default=None
         What to choose from: a dict of lists, a list of such dicts, or a list of settings, such as
         :class:`~sklearn.model_selection.ParameterSampler` gives. The parameters may be `coldness`,
-        `lambda_capacity`, `lambda_energy` and `subset_weight`. None stands for the 125 settings of
-        the thesis: a `coldness` of 1e-4, 1e-3, 1e-2, 0.1 or 1, and 0, 1e-4, 1e-3, 1e-2 or 0.1 for
-        both `lambda_capacity` and `lambda_energy`.
+        `lambda_capacity`, `lambda_energy` and `subset_weight`. None stands for the 45 settings
+        of ``sklearn_emma.gate.settings.DEFAULT_GRID``: a `coldness` of 0.03, 0.1, 0.3, 1 or 3,
+        a `lambda_capacity` of 0, 0.01 or 0.1 and a `lambda_energy` of 0, 0.02 or 0.1, the defaults
+        among them. The grid of the thesis is ``sklearn_emma.gate.settings.THESIS_GRID``; at most of
+        its values of `coldness` the gate of this library, whose potentials have other units, hardly
+        moves.
 
     cv : int, cross-validation generator or iterable, default=None
         How to split, as for GridSearchCV. None stands for five stratified folds.
@@ -266,9 +270,9 @@ class EMMAClassifierCV(EMMAClassifier):
         table, labels = check_table(self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2)
         check_labels(labels)
         self._learn_outputs(labels)
-        (X,) = indexable(X)
+        (X,) = indexable(plain_array(X))
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, table)
+            sample_weight = _check_sample_weight(plain_target(sample_weight), table)
         params = self._classifier_params()
         classifier = EMMAClassifier(**params)
         settings = list(ParameterGrid(grid))

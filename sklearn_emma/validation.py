@@ -15,13 +15,24 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from sklearn_emma.compat import _check_sample_weight
-from sklearn_emma.energy.column_scale import draw_in_wild_values, mean_and_deviation
+from sklearn_emma.energy.column_scale import limit_extreme_values, mean_and_deviation
+from sklearn_emma.engine.training import gradients
 from sklearn_emma.nn.coordinates import FAR
+from sklearn_emma.tables import (
+    blank,
+    check_unique_names,
+    explain,
+    plain_array,
+    plain_target,
+    unused_columns,
+)
 
 
 @contextmanager
 def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
     """Leave an estimator as it was when its fit fails or is interrupted.
+
+    Meanwhile torch records gradients, whatever mode the caller is in.
 
     Parameters
     ----------
@@ -36,7 +47,8 @@ def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
     """
     before = vars(estimator).copy()
     try:
-        yield before.copy()
+        with gradients():
+            yield before.copy()
     except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)
@@ -45,6 +57,9 @@ def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
 
 def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **kwargs: Any) -> Any:
     """Validate a table of numbers, and name the columns that hold something else.
+
+    Masked values are missing ones. Columns that the estimator leaves out may hold anything; where
+    they hold no finite numbers, the table that is returned has zeros in all columns left out.
 
     Parameters
     ----------
@@ -63,41 +78,48 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     -------
     ndarray, or tuple
         What validate_data returned.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As validate_data; if columns have the same name, or values to predict are masked.
     """
+    X, args = plain_array(X), tuple(map(plain_target, args))
+    check_unique_names(X)
     try:
         return validate_data(estimator, X, *args, dtype=dtype, **kwargs)
     except (TypeError, ValueError) as error:
-        guilty = [] if issparse(X) or np.ndim(X) != 2 else _columns_without_numbers(X)
-        if not guilty:
-            raise
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"X must hold numbers, but column(s) {', '.join(map(repr, guilty))} hold something "
-            f"else: {str(error).partition('. ')[0]}. Encode them as numbers first, for instance "
-            "with sklearn.preprocessing.OneHotEncoder, or leave them out."
-        ) from error
-
-
-def _columns_without_numbers(X: Any) -> list:
-    """Return names, or else positions, of columns that cannot be read as numbers."""
-    if hasattr(X, "columns"):
-        columns = {name: np.asarray(X[name]) for name in X.columns}
-    else:
-        table = np.asarray(X)
-        columns = {}
-        if table.dtype.kind in "OSU":
-            columns = {i: table[:, i] for i in range(table.shape[1])}
-    return [name for name, values in columns.items() if not _is_numeric(values)]
-
-
-def _is_numeric(values: np.ndarray) -> bool:
-    if values.dtype.kind in "mM":
-        return False
+        at_fit = kwargs.get("reset", True)
+        unused = unused_columns(estimator, X, at_fit)
+        if not len(unused):
+            explained = explain(error, estimator, X, at_fit)
+            if explained is error:
+                raise
+            raise explained from error
+    # columns that are left out may hold anything
+    X = blank(X, unused)
     try:
-        values.astype(float)
-    except (TypeError, ValueError):
-        return False
-    return True
+        return validate_data(estimator, X, *args, dtype=dtype, **kwargs)
+    except (TypeError, ValueError) as error:
+        raise explain(error, estimator, X, at_fit) from None
+
+
+def warn_of_one_modality(estimator: Any) -> None:
+    """Warn of a fitted estimator that was not told which columns belong together.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With the parameter `modalities`.
+    """
+    if estimator.modalities is None and estimator.n_features_in_ > 1:
+        warnings.warn(
+            f"modalities=None makes one modality of all {estimator.n_features_in_} columns: when "
+            "part of it fails, nothing else is left to predict from. Say which columns belong "
+            'together, for instance modalities={"radar": [0, 1], "camera": [2, 3]}.',
+            UserWarning,
+            stacklevel=_stacklevel_of_user(),
+        )
 
 
 def check_labels(y: np.ndarray) -> None:
@@ -207,7 +229,7 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.nda
     ValueError
         If a weight is negative, or all are zero.
     """
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    weight = _check_sample_weight(plain_target(sample_weight), X, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError(
             "Negative values in data passed to `sample_weight`: weights must not be negative, got "
@@ -292,7 +314,7 @@ def column_statistics(
         If a column holds no value.
     """
     unused = ~np.isin(np.arange(table.shape[1]), used)
-    mean, scale, constant = mean_and_deviation(draw_in_wild_values(table, weight), weight)
+    mean, scale, constant = mean_and_deviation(limit_extreme_values(table, weight), weight)
     empty = np.isnan(mean) & ~unused
     if empty.any():
         raise ValueError(

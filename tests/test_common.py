@@ -2,10 +2,19 @@
 
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import LinearRegression
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMAClassifierCV, EMMARegressor
+from sklearn_emma import (
+    DAEEnergyScorer,
+    EMMAClassifier,
+    EMMAClassifierCV,
+    EMMARegressor,
+    GatedClassifier,
+    GatedRegressor,
+)
 
 SAMPLE_WEIGHT_REASON = (
     "Trained in mini-batches: a sample of weight two is in other batches, with other noise, than a "
@@ -21,12 +30,15 @@ QUICK = {
     "learning_rate": 0.03,
     "max_epochs": 10,
 }
+QUICK_GATE = QUICK | {"hidden_layer_sizes": (4,), "l2_regularization": 1.0, "max_epochs": 2}
 ESTIMATORS = [
     DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5),
     EMMAClassifier(**QUICK),
     EMMAClassifierCV(**QUICK, param_grid={"coldness": [0.1, 0.3]}, cv=2),
     EMMARegressor(**QUICK),
     EMMARegressor(**QUICK, loss="quantile"),
+    GatedClassifier(DecisionTreeClassifier(), gate=EMMAClassifier(**QUICK_GATE)),
+    GatedRegressor(LinearRegression(), gate=EMMARegressor(**QUICK_GATE), threshold="mean"),
 ]
 
 #: Checks that scikit-learn has but does not run through `parametrize_with_checks`.

@@ -168,6 +168,11 @@ def test_modality_may_have_a_keyword_as_name():
         assert list(resolve(modalities, ARRAY, remainder=remainder)) == ["error", "drop"]
 
 
+def test_all_columns_by_a_slice():
+    assert resolve({"all": slice(None)}, ARRAY) == {"all": [0, 1, 2, 3, 4]}
+    assert resolve({"even": slice(None, None, 2)}, ARRAY, remainder="drop") == {"even": [0, 2, 4]}
+
+
 @pytest.mark.parametrize("empty", [[], slice(2, 2), [False] * 5, lambda X: []])
 def test_empty_modality(empty):
     with pytest.raises(ValueError, match=r"The modality 'dm' is empty.*at least one column"):

@@ -160,7 +160,7 @@ def test_blank_columns_leave_the_table_as_it_is(table):
 
 def test_the_error_for_infinity_names_the_columns(table, fitted, array):
     X = table[0].copy()
-    X.iloc[3, 4], X.iloc[5, 0] = np.inf, -np.inf
+    X.iloc[3, 4], X.iloc[5, 0] = np.inf, np.inf
     names = r"'modality0__0', 'modality1__1'. Replace such values, by NaN if"
     with pytest.raises(ValueError, match=rf"Input X contains infinity.*column\(s\) {names}"):
         fitted.predict(X)

@@ -1,6 +1,7 @@
 """Failures of modalities: noise, missing values, swapped samples, stuck sensors, drift, scaling."""
 
 from sklearn_emma.corruption.base import Corruption, Reference
+from sklearn_emma.corruption.episodes import Episodes
 from sklearn_emma.corruption.failures import (
     Drift,
     Missing,
@@ -15,6 +16,7 @@ from sklearn_emma.corruption.failures import (
 __all__ = [
     "Corruption",
     "Drift",
+    "Episodes",
     "Missing",
     "Mixture",
     "Noise",

@@ -23,6 +23,7 @@ from sklearn_emma.corruption.tables import (
     replace_columns,
 )
 from sklearn_emma.modalities import resolve_modalities
+from sklearn_emma.tables import check_unique_names, plain_array
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,8 @@ class Corruption(BaseEstimator, ABC):
                [nan, nan,  6.]]), array([[-1,  1],
                [-1,  1]]))
         """
+        X, reference = plain_array(X), plain_array(reference)
+        check_unique_names(X)
         if not is_frame(X):
             X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
         self.check_params()

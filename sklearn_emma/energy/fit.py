@@ -56,7 +56,7 @@ def fit_energies(
     other: dict[str, tuple] = {}
     for i, ((name, scorer), x) in enumerate(zip(scorers.items(), modalities, strict=True)):
         samples, chosen = _training_samples(name, x)
-        unfitted = _seeded(scorer, seed + i)
+        unfitted = seeded(scorer, seed + i)
         group = own if speaks_tensors(unfitted) else other
         group[name] = unfitted, samples, weight[chosen]
     fit_other = memory.cache(_fit_other)
@@ -88,8 +88,21 @@ def _training_samples(name: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.where(gaps, np.nanmedian(x, axis=0), x)[chosen], chosen
 
 
-def _seeded(scorer: Any, seed: int) -> Any:
-    """Return a clone whose random states, where they are None, are the seed."""
+def seeded(scorer: Any, seed: int) -> Any:
+    """Clone an estimator with random states.
+
+    Parameters
+    ----------
+    scorer : estimator
+        Left as it is.
+    seed : int
+        The random states of the clone, where they are None.
+
+    Returns
+    -------
+    estimator
+        The clone.
+    """
     scorer = clone(scorer)
     unseeded = [
         key

@@ -55,9 +55,9 @@ class _Group:
     median: Tensor
     iqr: Tensor
 
-    def potential(self, table: np.ndarray) -> Tensor:
+    def potential(self, table: np.ndarray | Tensor) -> Tensor:
         """Return the energies (n_modalities, n_samples) of complete samples."""
-        x = torch.from_numpy(table[:, self.columns]).movedim(0, 1)
+        x = torch.as_tensor(table[:, self.columns]).movedim(0, 1)
         return (self.module.potential(x) - self.median) / self.iqr
 
 
@@ -84,13 +84,16 @@ class ModalityEnergies:
         self.groups = [
             _stack({i: (energies[i], columns[i]) for i in group}) for group in alike.values()
         ]
+        order = [i for group in self.groups for i in group.modalities] + list(self.others)
+        # where each modality is among the energies that are found group by group
+        self.places = torch.tensor(order).argsort()
 
-    def potential(self, table: np.ndarray) -> Tensor:
+    def potential(self, table: np.ndarray | Tensor) -> Tensor:
         """Return the energies of complete samples.
 
         Parameters
         ----------
-        table : ndarray of float64 of shape (n_samples, n_columns)
+        table : ndarray or Tensor of float64 of shape (n_samples, n_columns)
             Standardised samples without gaps.
 
         Returns
@@ -100,12 +103,10 @@ class ModalityEnergies:
         """
         if len(self.groups) == 1 and not self.others:
             return self.groups[0].potential(table).mT
-        energies = torch.empty(self.n_modalities, len(table), dtype=torch.float64)
-        for group in self.groups:
-            energies[group.modalities] = group.potential(table)
-        for i, (energy, columns) in self.others.items():
-            energies[i] = energy.potential(torch.from_numpy(table[:, columns]))
-        return energies.mT
+        found = [group.potential(table) for group in self.groups]
+        for energy, columns in self.others.values():
+            found.append(energy.potential(torch.as_tensor(table[:, columns])).unsqueeze(0))
+        return torch.cat(found)[self.places].mT
 
 
 def _stack(energies: dict[int, tuple[Potential, np.ndarray]]) -> _Group:

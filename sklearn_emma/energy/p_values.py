@@ -1,5 +1,7 @@
 """Conformal p-values: how unusual an energy is, whatever the data and the energy."""
 
+from typing import Any
+
 import numpy as np
 
 
@@ -23,7 +25,24 @@ def conformal_p_values(calibration: np.ndarray, energies: np.ndarray) -> np.ndar
     ndarray of shape (n_samples, n_modalities)
         P-values, in (0, 1].
     """
-    n = len(calibration)
     ordered = np.sort(calibration, axis=0)
     below = [np.searchsorted(ordered[:, i], energies[:, i]) for i in range(energies.shape[1])]
-    return (1.0 + n - np.column_stack(below)) / (n + 1.0)
+    return p_value_of_rank(np.column_stack(below), len(calibration))
+
+
+def p_value_of_rank(below: Any, n_calibration: int) -> Any:
+    """P-value of an energy by its rank among the calibration energies.
+
+    Parameters
+    ----------
+    below : ndarray or Tensor of shape (...,)
+        How many calibration energies are lower.
+    n_calibration : int
+        How many there are.
+
+    Returns
+    -------
+    ndarray or Tensor of shape (...,)
+        P-values, in (0, 1].
+    """
+    return (1.0 + n_calibration - below) / (n_calibration + 1.0)

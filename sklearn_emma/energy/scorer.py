@@ -312,7 +312,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         with all_or_nothing(self):
             pending = self.begin_fit(X, sample_weight)
             pending.finish(train_energies(pending.tasks, self.n_jobs))
-            self._reservoir = Reservoir.of(
+            self._reservoir: Reservoir = Reservoir.of(
                 pending.table, pending.held_out, pending.seed, self.buffer_size
             )
             return self
@@ -403,7 +403,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
                 reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
             else:
                 reservoir = self._reservoir
-            self._reservoir: Reservoir = reservoir.add(table, self.calibration_fraction)
+            self._reservoir = reservoir.add(table, self.calibration_fraction)
             reservoir = self._reservoir
             self.n_samples_seen_ = reservoir.n_seen
             samples = reservoir.training_samples()
@@ -516,8 +516,24 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ScaledEnergy
             Its method ``potential`` takes complete samples.
         """
-        module = self._modules(precision)[0]
-        return ScaledEnergy(module, float(self.potential_median_[0]), float(self.potential_iqr_[0]))
+        return self.tensor_energies(precision)[0]
+
+    def tensor_energies(self, precision: Precision) -> list[ScaledEnergy]:
+        """Return the energy of each modality, as a function of tensors.
+
+        Parameters
+        ----------
+        precision : Precision
+            Where and how precisely they are evaluated.
+
+        Returns
+        -------
+        list of ScaledEnergy
+            In the order of ``modality_names_``.
+        """
+        scales = zip(self.potential_median_.tolist(), self.potential_iqr_.tolist(), strict=True)
+        modules = self._modules(precision)
+        return [ScaledEnergy(m, *scale) for m, scale in zip(modules, scales, strict=True)]
 
     def _modules(self, precision: Precision) -> list[EnergyEnsemble]:
         """Return the energies of the modalities, built once."""

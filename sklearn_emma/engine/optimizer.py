@@ -42,9 +42,21 @@ class FusedAdam(torch.optim.Optimizer):
             for parameter in group["params"]:
                 parameter.grad = None
 
-    @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Take a step."""
+        """Take a step with the learning rates of the groups."""
+        self.update()
+
+    @torch.no_grad()
+    def update(self, lr: float | None = None, beta: float | None = None) -> None:
+        """Take a step, without the hooks of :meth:`torch.optim.Optimizer.step`.
+
+        Parameters
+        ----------
+        lr : float, default=None
+            Learning rate; None takes that of each group.
+        beta : float, default=None
+            Decay of the first moment; None takes that of each group.
+        """
         for group in self.param_groups:
             parameters: list[Tensor] = []
             gradients: list[Tensor] = []
@@ -78,8 +90,8 @@ class FusedAdam(torch.optim.Optimizer):
                 squares,
                 [],
                 of_pieces,
-                lr=group["lr"],
-                beta1=group["betas"][0],
+                lr=group["lr"] if lr is None else lr,
+                beta1=group["betas"][0] if beta is None else beta,
                 beta2=group["betas"][1],
                 weight_decay=group["weight_decay"],
                 eps=group["eps"],

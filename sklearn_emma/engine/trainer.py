@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sklearn_emma.engine.batches import slices
 from sklearn_emma.engine.objective import Objective, TrainingConfig
+from sklearn_emma.engine.one_cycle import OneCycle
 from sklearn_emma.engine.optimizer import FusedAdam
 
 # A fit is called diverged when it ends this many times worse than a constant prediction.
@@ -90,11 +91,11 @@ class Trainer(NeuralNet):
     def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> "Trainer":
         """Run the epochs."""
         objective: Objective = self.module_
-        cycle = self._cycle()
+        cycle = self.cycle()
         best_loss, best_state, stale = math.inf, None, 0
-        for _epoch in range(self.max_epochs):
+        for epoch in range(self.max_epochs):
             self.notify("on_epoch_begin")
-            train_loss, valid_loss = self._run_epoch(objective, cycle)
+            train_loss, valid_loss = self._run_epoch(objective, cycle, epoch)
             self._record("train_loss", train_loss)
             if valid_loss is not None:
                 self._record("valid_loss", valid_loss)
@@ -115,30 +116,24 @@ class Trainer(NeuralNet):
             objective.load_state_dict(best_state)
         return self
 
-    def _cycle(self) -> torch.optim.lr_scheduler.LRScheduler:
-        """Make the schedule of the learning rate."""
+    def cycle(self) -> OneCycle:
+        """Return the schedule of the learning rate."""
         batches_per_epoch = math.ceil(self.module_.n_samples / self.batch_size)
-        total_steps = max(3, self.max_epochs * batches_per_epoch)
-        return torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer_,
-            max_lr=[group["lr"] for group in self.optimizer_.param_groups],
-            total_steps=total_steps,
-            pct_start=max(0.1, 2 / total_steps),  # a rise of no step would divide by zero
-        )
+        return OneCycle(self.lr, self.max_epochs * batches_per_epoch)
 
     def _run_epoch(
-        self, objective: Objective, cycle: torch.optim.lr_scheduler.LRScheduler
+        self, objective: Objective, cycle: OneCycle, epoch: int
     ) -> tuple[Tensor, Tensor | None]:
         """Take one step per batch; return the mean loss and the validation loss."""
         optimizer = self.optimizer_
         objective.train()
         total, n_samples = torch.zeros((), dtype=torch.float32), 0
-        for batch in slices(objective.shuffled_data(), self.batch_size):
+        batches = list(slices(objective.shuffled_data(), self.batch_size))
+        for step, batch in enumerate(batches, start=epoch * len(batches)):
             optimizer.zero_grad()
             loss = objective.backward(*batch)
-            optimizer.step()
+            optimizer.update(*cycle.at(step))
             objective.after_step()
-            cycle.step()
             total = total + loss * len(batch[0])  # stays on the device until the epoch ends
             n_samples += len(batch[0])
         objective.eval()

@@ -1,13 +1,23 @@
 """Train an objective; skorch is imported when it is needed, since it takes long to import."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from sklearn_emma.engine.objective import Objective, TrainingConfig
 
 if TYPE_CHECKING:
     from sklearn_emma.engine.trainer import Trainer
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Let torch record gradients, also where the caller has turned that off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def make_trainer(

@@ -35,7 +35,7 @@ class StackedTrainer(Trainer):
     def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> Trainer:
         """Run the epochs; a setting that has stopped takes part no more."""
         objective: StackedObjective = self.module_
-        cycle = self._cycle()
+        cycle = self.cycle()
         self.outcomes_: dict[int, Outcome] = {}
         self.histories_: dict[int, dict[str, list[float]]] = {
             number: {} for number, _, _ in objective.places()
@@ -45,7 +45,7 @@ class StackedTrainer(Trainer):
         }
         for epoch in range(self.max_epochs):
             self.notify("on_epoch_begin")
-            train_loss, valid_loss = self._run_epoch(objective, cycle)
+            train_loss, valid_loss = self._run_epoch(objective, cycle, epoch)
             losses = {"train_loss": train_loss}
             if valid_loss is not None:
                 losses["valid_loss"] = valid_loss

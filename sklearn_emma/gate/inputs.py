@@ -150,13 +150,35 @@ class InputReader:
         gaps = np.isnan(standard)
         complete = np.where(gaps, self.median, standard) if gaps.any() else standard
         own = self.energies.potential(complete)
+        missing = None
+        if complete is not standard:
+            shares = [gaps[:, columns].mean(axis=1) for columns in self.columns]
+            missing = torch.from_numpy(np.array(shares)).mT
+        return self.join(torch.from_numpy(complete), own, missing)
+
+    def join(self, complete: Tensor, own: Tensor, missing: Tensor | None) -> Inputs:
+        """Add what gaps and the other modalities say to the energies of samples.
+
+        Parameters
+        ----------
+        complete : Tensor of float64 of shape (n_samples, n_columns)
+            Standardised samples, gaps filled.
+        own : Tensor of float64 of shape (n_samples, n_modalities)
+            Potential of each modality.
+        missing : Tensor of float64 of shape (n_samples, n_modalities) or None
+            Fraction of the values of a modality that were gaps; None where there were none.
+
+        Returns
+        -------
+        Inputs
+            What the gate and the predictor take.
+        """
         gap, cross_modal = torch.zeros_like(own), torch.zeros_like(own)
         potential = own
-        if complete is not standard:
-            missing = [gaps[:, columns].mean(axis=1) for columns in self.columns]
-            gap = gap_energy(torch.from_numpy(np.array(missing)).mT, self.potential_scale)
+        if missing is not None:
+            gap = gap_energy(missing, self.potential_scale)
             potential = add_gap_energy(own, gap)
-        values = torch.from_numpy(complete).to(self.precision)
+        values = complete.to(self.precision)
         modalities = [values[:, columns] for columns in self.columns]
         if self.cross_modal is not None:
             minimum, scale = self.potential_min, self.potential_scale

@@ -59,7 +59,8 @@ class Readings(NamedTuple):
     energy_threshold : ndarray of shape (n_samples,)
         Modal energy below which a modality passes the gate.
     output : ndarray of shape (n_samples, n_outputs)
-        What the network returns: unnormalised log probabilities, or standardised values.
+        What the network returns: unnormalised log probabilities, or standardised values. Of another
+        estimator behind a gate: probabilities, or values in the units of y.
     """
 
     own_energy: np.ndarray

@@ -8,8 +8,15 @@ import numpy as np
 from sklearn_emma.compat import Interval
 from sklearn_emma.gate.grid import STACKABLE
 
-#: The grid of the thesis.
+#: What a search chooses from unless told otherwise: the defaults, and what is around them.
 DEFAULT_GRID = {
+    "coldness": (0.03, 0.1, 0.3, 1.0, 3.0),
+    "lambda_capacity": (0.0, 0.01, 0.1),
+    "lambda_energy": (0.0, 0.02, 0.1),
+}
+#: The grid of the thesis, whose potentials are not divided by a scale: a search over it takes
+#: ``EMMAClassifierCV(param_grid=THESIS_GRID)``.
+THESIS_GRID = {
     "coldness": (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
     "lambda_capacity": (0.0, 1e-4, 1e-3, 1e-2, 1e-1),
     "lambda_energy": (0.0, 1e-4, 1e-3, 1e-2, 1e-1),

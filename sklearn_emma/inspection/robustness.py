@@ -1,4 +1,4 @@
-"""RobustnessCurveDisplay: score against how badly a modality fails."""
+"""RobustnessCurveDisplay: score against the severity of a failure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ _LEVEL_NAMES = {
 
 
 class RobustnessCurveDisplay(Display):
-    """Score of one or several estimators against how badly a modality fails.
+    """Score of one or several estimators against the severity of a failure.
 
     Make one with :meth:`from_estimator`, which cross-validates, or :meth:`from_results` of
     :func:`~sklearn_emma.model_selection.robustness_curve`. Levels stand at equal distances.
@@ -125,7 +125,7 @@ class RobustnessCurveDisplay(Display):
         corruption : subclass of Corruption or callable, default=Noise
             Takes a level and returns a :class:`~sklearn_emma.corruption.Corruption`.
         levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
-            How badly the modality fails.
+            Severity of the failure.
         specialist : estimator, default=None
             Retrained for every modality, level and split on training samples that are corrupted in
             the same way as the test samples (matched training).

@@ -100,7 +100,7 @@ class AttentionSurfaceDisplay(Display):
         corruption : subclass of Corruption or callable, default=Noise
             Takes a level and returns a :class:`~sklearn_emma.corruption.Corruption`.
         levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
-            How badly they fail.
+            Severity of the failures.
         reference : array-like or DataFrame of shape (n_reference, n_features), default=None
             Samples that give the corruption its units, usually the training samples. None takes
             `X`.

@@ -47,7 +47,7 @@ def robustness_curve(
     random_state: Any = None,
     n_jobs: int | None = None,
 ) -> Bunch:
-    """Cross-validated score against how badly a modality fails.
+    """Cross-validated score against the severity of a failure.
 
     In every split the estimator is fitted once, on the training samples as they come, and scored on
     the test samples with each modality failing in turn, at each level. Means, standard deviations
@@ -74,7 +74,7 @@ def robustness_curve(
         samples, unless the corruption sets a `fraction`; `only` and `n_corrupted` are ignored.
 
     levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
-        How badly the modality fails. At level 0 (for ``Scaling`` 1, and for ``NoiseSNR`` inf)
+        Severity of the failure. At level 0 (for ``Scaling`` 1, and for ``NoiseSNR`` inf)
         nothing fails.
 
     only : str or list of str, default=None

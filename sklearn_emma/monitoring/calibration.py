@@ -9,14 +9,14 @@ from sklearn.utils import _safe_indexing, check_array
 
 from sklearn_emma.corruption.tables import is_frame
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.failures import FAILURES, KINDS
+from sklearn_emma.monitoring.failures import FAILURES, KINDS, Failure
 from sklearn_emma.monitoring.filter import forward, transitions
 from sklearn_emma.monitoring.ratios import FailureRatios, gather_examples
 from sklearn_emma.monitoring.simulation import Simulation, read_table
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
 
 # Samples that are made to fail, for each failure and modality.
-_N_SIMULATED = 2000
+_N_SIMULATED = 500
 _EXPONENTS = 0.5 ** np.arange(8)
 
 #: Kind of each state of failure; the last two are seen in the values themselves.
@@ -161,14 +161,12 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.nd
 def calibrate(
     estimator: Any,
     X: Any,
+    reference: Any,
     rates: tuple[float, float],
     ordered: bool,
     rng: np.random.RandomState,
 ) -> Calibration:
     """Learn what a monitor has to know of clean samples.
-
-    The first half of the samples gives means, covariances and regressions, the second half the
-    likelihood ratios and their calibration.
 
     Parameters
     ----------
@@ -176,6 +174,9 @@ def calibrate(
         Fitted.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Clean samples.
+    reference : array-like or DataFrame of shape (n_reference, n_features) or None
+        Other clean samples, which give means, covariances and regressions. None takes the first
+        half of X for that.
     rates : tuple of float
         Hazard rate and recovery rate.
     ordered : bool
@@ -190,34 +191,37 @@ def calibrate(
     """
     if not is_frame(X):
         X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-    modalities = read_table(estimator, X)
-    half = len(modalities[0]) // 2
-    statistics = SampleStatistics([x[:half] for x in modalities])
-    run_lengths = RunLengths(statistics.standardise(modalities), statistics.varies_)
-    second = np.arange(half, len(modalities[0]))
-    origin = np.linspace(0, len(second) - 1, min(len(second), _N_SIMULATED)).astype(int)
-    simulation = Simulation(estimator, _safe_indexing(X, second[origin]), statistics, rng)
-    unusable = np.ones((len(modalities), len(STATE_KINDS)))
-    failing: list[list[np.ndarray]] = []
+    everything = read_table(estimator, X)
+    half = 0 if reference is not None else len(X) // 2
+    statistics = SampleStatistics(
+        read_table(estimator, reference) if half == 0 else [x[:half] for x in everything]
+    )
+    X = _safe_indexing(X, np.arange(half, len(everything[0])))
+    n_samples = len(everything[0]) - half
+    origin = np.linspace(0, n_samples - 1, min(n_samples, _N_SIMULATED)).astype(int)
+    simulation = Simulation(estimator, _safe_indexing(X, origin), statistics, rng)
+    modalities = range(len(everything))
+    unusable = np.ones((len(everything), len(STATE_KINDS)))
+    failing: dict[Failure, list[np.ndarray]] = {}
     for k, failure in enumerate(FAILURES):
-        tables = [simulation.fail(i, failure) for i in range(len(modalities))]
-        failing.append([simulation.statistics_of(table) for table in tables])
+        tables = [simulation.fail(i, failure) for i in modalities]
+        failing[failure] = [simulation.statistics_of(table) for table in tables]
         unusable[:, k] = [simulation.harms(table, i) for i, table in enumerate(tables)]
     # plausible values of another sample are what a stuck sensor shows
     unusable[:, STATE_KINDS.index("stuck")] = unusable[:, STATE_KINDS.index("mismatch")]
-    clean = simulation.statistics_of(_safe_indexing(X, second))
+    clean = simulation.statistics_of(X)
     examples = gather_examples(clean, failing, origin)
     ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1))
     transition = transitions(*rates, state_prior())
-    exponents = np.ones(len(modalities))
+    exponents = np.ones(len(everything))
     if ordered:
         exponents = choose_exponents(out_of_block(ratios, clean), transition)
     return Calibration(
         statistics=statistics,
-        run_lengths=run_lengths,
+        run_lengths=RunLengths(statistics.standardise(everything), statistics.varies_),
         ratios=ratios,
         exponents=exponents,
-        missing=absence(modalities).mean(axis=0),
+        missing=absence(everything).mean(axis=0),
         unusable=unusable,
         transition=transition,
     )

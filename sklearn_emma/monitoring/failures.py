@@ -53,6 +53,6 @@ def _mismatch(z: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
 FAILURES = (
     *(Failure("noise", partial(_noise, sigma)) for sigma in (0.5, 1.0, 2.0, 4.0)),
     *(Failure("offset", partial(_offset, shift)) for shift in (-3.0, -1.0, 1.0, 3.0)),
-    *(Failure("gain", partial(_gain, factor)) for factor in (1 / 3, 3.0)),
+    *(Failure("gain", partial(_gain, factor)) for factor in (0.25, 0.5, 2.0, 4.0)),
     Failure("mismatch", _mismatch),
 )

@@ -2,20 +2,20 @@ r"""Evidence over time: the forward filter of a hidden Markov model.
 
 Each modality is clean, state 0, or fails in one of K ways. A clean modality starts to fail with
 probability h, the hazard rate, in the way k with probability :math:`\pi_k`; a failing one recovers
-with probability r; and a sample multiplies the probability of each state by its likelihood, relative
-to clean:
+with probability r; and a sample multiplies the probability of each state by its likelihood,
+relative to clean:
 
 .. math::
 
     p_k \leftarrow \frac{e_k}{Z} \sum_j p_j A_{jk}, \qquad
     A = \begin{pmatrix} 1 - h & h \pi^T \\ r\, 1 & (1 - r)\, I \end{pmatrix}
 
-(Rabiner, L. R. (1989). A tutorial on hidden Markov models. Proceedings of the IEEE 77.) The odds of
-failing are at most :math:`h / (1 - h)` times the Shiryaev-Roberts statistic
-:math:`R_t = (R_{t - 1} + 1)\, \sum_k w_k e_k` with the weights :math:`w_k` of the past. So where the
-:math:`e_k` of clean samples have a mean of at most one given the past, an alarm at odds of
-:math:`h / \alpha` comes after no less than :math:`1 / \alpha` clean samples on average (Shin, J.,
-Ramdas, A. and Rinaldo, A. (2023). E-detectors. New England Journal of Statistics in Data Science).
+(Rabiner, L. R. (1989). A tutorial on hidden Markov models. Proceedings of the IEEE 77.) With
+:math:`r \ge h` the odds of failing are at most :math:`h / (1 - h) \sum_k \pi_k R_k`, with the
+Shiryaev-Roberts statistics :math:`R_k \leftarrow (R_k + 1)\, e_k`. So where the :math:`e_k` of
+clean samples have a mean of at most one given the past, an alarm at odds of :math:`h / \alpha`
+comes after no less than :math:`(1 - h) / \alpha` clean samples on average (Shin, J., Ramdas, A. and
+Rinaldo, A. (2023). E-detectors. New England Journal of Statistics in Data Science).
 """
 
 import numpy as np

@@ -92,10 +92,10 @@ class ModalityMonitor(BaseEstimator):
     r"""Evidence over time: which modality of a stream fails, since when, and how.
 
     A gate that looks at one sample at a time cannot see a sensor that is stuck at an ordinary
-    value. The monitor reads samples in the order of time. Each gives evidence, as e-values, for each
-    way in which each modality can fail (:mod:`sklearn_emma.monitoring.evidence`), and the filter of
-    a hidden Markov model accumulates it (:mod:`sklearn_emma.monitoring.filter`). The probability of
-    values that cannot be used enters the gate as evidence in nats,
+    value. The monitor reads samples in the order of time. Each gives evidence, as e-values, for
+    each way in which each modality can fail, and the filter of a hidden Markov model accumulates
+    it; the :ref:`user guide <monitoring>` has the equations. The probability of values that cannot
+    be used enters the gate as evidence in nats,
 
     .. math:: a_i = -\log\Bigl(1 - \sum_k u_{ik}\, p_{ik}\Bigr),
 
@@ -162,7 +162,7 @@ class ModalityMonitor(BaseEstimator):
     ... )
     >>> monitor = ModalityMonitor(clf, random_state=0).fit(X[:800], y[:800])
     >>> stream = X[800:].copy()
-    >>> stream.iloc[100:, :4] = stream.iloc[100, :4]
+    >>> stream.iloc[100:, :5] = stream.iloc[100, :5]
     >>> health = monitor.update(stream)
     >>> health.kind[-1].tolist(), health.since[-1].tolist()
     (['stuck', '', ''], [101, -1, -1])
@@ -198,16 +198,20 @@ class ModalityMonitor(BaseEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, reference: Any = None) -> Self:
         """Calibrate on clean samples, after fitting the estimator on others of them if need be.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Clean samples. If the estimator is fitted, all of them calibrate, and should not be those
-            that it was trained on.
+            Clean samples. If the estimator is fitted, all of them calibrate, and should not be
+            those that it was trained on.
         y : array-like of shape (n_samples,), default=None
             What is predicted; only needed if the estimator is to be fitted.
+        reference : array-like or DataFrame of shape (n_reference, n_features), default=None
+            Other clean samples, usually those that the estimator was trained on, which give means,
+            covariances and regressions. By default those that the estimator is trained on here, or,
+            if it is fitted, the first half of X.
 
         Returns
         -------
@@ -226,17 +230,19 @@ class ModalityMonitor(BaseEstimator):
                 f"{self.hazard_rate!r}: failures would last longer than clean periods."
             )
         rng = check_random_state(self.random_state)
-        self.estimator_, X = self._fitted(X, y, rng)
+        self.estimator_, X, reference = self._fitted(X, y, reference, rng)
         self.modality_names_ = list(self.estimator_.modality_names_)
         rate = self.false_alarms / 10_000 / len(self.modality_names_)
         self.alarm_odds_ = self.hazard_rate / rate
         self.calibration_: Calibration = calibrate(
-            self.estimator_, X, (self.hazard_rate, self.recovery_rate), self.ordered, rng
+            self.estimator_, X, reference, (self.hazard_rate, self.recovery_rate), self.ordered, rng
         )
         return self.reset()
 
-    def _fitted(self, X: Any, y: Any, rng: np.random.RandomState) -> tuple[Any, Any]:
-        """Return the fitted estimator, and samples to calibrate on in the order of calibration."""
+    def _fitted(
+        self, X: Any, y: Any, reference: Any, rng: np.random.RandomState
+    ) -> tuple[Any, Any, Any]:
+        """Return the fitted estimator, samples to calibrate on, and the reference."""
         n_samples = len(X)
         order = np.arange(n_samples) if self.ordered else rng.permutation(n_samples)
         n_training = 0
@@ -246,13 +252,15 @@ class ModalityMonitor(BaseEstimator):
         except NotFittedError:
             n_training = round((1 - self.calibration_fraction) * n_samples)
             estimator = clone(self.estimator)
-            estimator.fit(*_safe_split(estimator, X, y, order[:n_training]))
+            training = _safe_split(estimator, X, y, order[:n_training])
+            estimator.fit(*training)
+            reference = training[0] if reference is None else reference
         if n_samples - n_training < _FEWEST:
             raise ValueError(
                 f"A monitor needs at least {_FEWEST} clean samples to calibrate on, got "
                 f"{n_samples - n_training}."
             )
-        return estimator, _safe_split(estimator, X, None, order[n_training:])[0]
+        return estimator, _safe_split(estimator, X, None, order[n_training:])[0], reference
 
     def reset(self) -> Self:
         """Forget the samples so far: the next one is the first of a stream.

@@ -1,7 +1,7 @@
 """Likelihood ratios of failures against clean samples, learned from simulated failures."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma.monitoring.evidence import bound_ratios, conformal_e_values
+from sklearn_emma.monitoring.failures import Failure
 
 # Logarithm of a ratio, within the range of floating point numbers.
 _LARGEST = 500.0
@@ -38,19 +39,20 @@ class Examples(NamedTuple):
 
 
 def gather_examples(
-    clean: np.ndarray, failing: Sequence[Sequence[np.ndarray]], origin: np.ndarray
+    clean: np.ndarray, failing: Mapping[Failure, Sequence[np.ndarray]], origin: np.ndarray
 ) -> Examples:
     """Gather clean and failing modalities.
 
     While one modality fails the others are clean, and examples of it: otherwise what a failing
-    modality does to the statistics of the others would count against them.
+    modality does to the statistics of the others would count against them. Only of two modalities
+    that do not fit each other both are suspect.
 
     Parameters
     ----------
     clean : ndarray of shape (n_samples, n_modalities, n_statistics)
         Statistics of clean samples.
-    failing : list of list of ndarray of shape (n_simulated, n_modalities, n_statistics)
-        By failure and failing modality.
+    failing : dict of Failure to list of ndarray
+        Statistics (n_simulated, n_modalities, n_statistics), by failure and failing modality.
     origin : ndarray of int of shape (n_simulated,)
         The clean samples that failed.
 
@@ -61,19 +63,20 @@ def gather_examples(
     """
     modalities = range(clean.shape[1])
     parts = [(clean[:, i], i, 0, np.arange(len(clean))) for i in modalities]
-    for k, by_modality in enumerate(failing):
+    for k, (failure, by_modality) in enumerate(failing.items()):
+        suspect = len(modalities) == 2 and failure.kind == "mismatch"
         for i, statistics in enumerate(by_modality):
             parts.append((statistics[:, i], i, k + 1, origin))
             some = slice(k, None, len(failing))
             parts += [
                 (statistics[some, j], j, 0, origin[some])
                 for j in modalities
-                if j != i and len(statistics[some])
+                if j != i and not suspect
             ]
     features = [append_modality(x, np.full(len(x), i), len(modalities)) for x, i, _, _ in parts]
     return Examples(
         np.concatenate(features),
-        np.concatenate([np.full(len(x), failure) for x, _, failure, _ in parts]),
+        np.concatenate([np.full(len(x), label) for x, _, label, _ in parts]),
         np.concatenate([sample for _, _, _, sample in parts]),
     )
 

@@ -42,7 +42,7 @@ def soft_clip(u: Tensor, limit: float) -> Tensor:
         return u
     within = u.clamp(-limit, limit)
     beyond = u - within
-    return within + torch.copysign(torch.log1p(beyond.abs()), beyond)
+    return within + beyond.sign() * torch.log1p(beyond.abs())
 
 
 class SoftClip(nn.Module):

@@ -61,6 +61,7 @@ class CrossModalEnergy(nn.Module):
     """
 
     bound: Tensor
+    diagonal: Tensor
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class CrossModalEnergy(nn.Module):
         self.encoders = Encoders(n_features, encoder_sizes, generator=generator)
         self.pair_bias = nn.Parameter(torch.zeros(m, m, dtype=torch.float32))
         self.register_buffer("bound", torch.tensor(float(bound), dtype=torch.float32))
+        self.register_buffer("diagonal", torch.eye(m, dtype=torch.bool), persistent=False)
 
     def encode(self, modalities: Sequence[Tensor]) -> Tensor:
         """Embed every modality.
@@ -108,8 +110,7 @@ class CrossModalEnergy(nn.Module):
         """
         scaled = embeddings / math.sqrt(embeddings.shape[2])
         ratios = torch.baddbmm(self.pair_bias + self.pair_bias.T, scaled, embeddings.mT)
-        ratios.diagonal(dim1=1, dim2=2).zero_()
-        return ratios
+        return ratios.masked_fill_(self.diagonal, 0.0)
 
     def log_ratios(self, modalities: Sequence[Tensor]) -> Tensor:
         r""":math:`c_{ij}` of samples.

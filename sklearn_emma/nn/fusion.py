@@ -119,7 +119,8 @@ class FusionNetwork(nn.Module):
         """
         gated = (encoded * attention.mT.unsqueeze(-1)).sum(-3)
         bias = self.head.biases[0]
-        first, linear = gated.tensor_split([bias.shape[-1]], -1)
+        n_units = bias.shape[-1]
+        first, linear = gated.split([n_units, gated.shape[-1] - n_units], -1)
         return self.head.after_first(first + bias.unsqueeze(-2)) + linear
 
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:

@@ -60,14 +60,15 @@ def test_classifier_that_chooses_its_penalty(table, quick, mode):
 
 def test_search_and_warm_start(table, quick, mode):
     X, y = table
-    params = quick().get_params(deep=False) | {"param_grid": {"coldness": [0.1, 1.0]}, "cv": 2}
+    params = quick().get_params(deep=False) | {"max_epochs": 2}
+    params |= {"param_grid": {"coldness": [0.1, 1.0]}, "cv": 2}
     del params["warm_start"]
     with mode():
         search = EMMAClassifierCV(**params).fit(X, y)
-        warm = quick(warm_start=True).fit(X, y).fit(X, y)
+        warm = quick(warm_start=True, max_epochs=2).fit(X, y).fit(X, y)
     expected = EMMAClassifierCV(**params).fit(X, y)
     np.testing.assert_array_equal(search.predict_proba(X), expected.predict_proba(X))
-    expected = quick(warm_start=True).fit(X, y).fit(X, y)
+    expected = quick(warm_start=True, max_epochs=2).fit(X, y).fit(X, y)
     np.testing.assert_array_equal(warm.predict_proba(X), expected.predict_proba(X))
 
 

@@ -1,0 +1,164 @@
+"""Failures that last: a corruption in episodes of successive samples."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_emma.corruption.base import Corruption, Reference, is_number
+
+
+class Episodes(Corruption):
+    """A corruption in episodes: samples are in the order of time, and a failure lasts.
+
+    Between episodes nothing fails. Every episode draws its own modalities, and its own values of a
+    corruption that draws them once, such as :class:`Stuck`.
+
+    Parameters
+    ----------
+    corruption : Corruption
+        What happens in an episode. Its own `n_corrupted`, `fraction` and `only` are ignored: those
+        of the episodes apply.
+
+    length : int, default=100
+        Samples in an episode.
+
+    rate : float, default=0.002
+        Probability that an episode starts with a sample that follows a clean one, in (0, 1]. The
+        first sample is clean.
+
+    growing : bool, default=False
+        Whether the failure grows, linearly from nothing to its full size at the end of the episode.
+        If not, it is abrupt.
+
+    n_corrupted : int, default=1
+        How many modalities fail in an episode.
+
+    only : str or list of str, default=None
+        Names of the modalities that may fail. None stands for all.
+
+    See Also
+    --------
+    sklearn_emma.monitoring.ModalityMonitor : Detects episodes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.corruption import Episodes, Stuck
+    >>> X = np.arange(8.0).reshape(-1, 1)
+    >>> Episodes(Stuck(9.0), length=3, rate=0.4).corrupt(X, random_state=0)[0].ravel()
+    array([0., 1., 2., 9., 9., 9., 6., 7.])
+    """
+
+    def __init__(
+        self,
+        corruption: Corruption,
+        length: int = 100,
+        rate: float = 0.002,
+        growing: bool = False,
+        *,
+        n_corrupted: int | None = 1,
+        only: str | Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(n_corrupted=n_corrupted, only=only)
+        self.corruption = corruption
+        self.length = length
+        self.rate = rate
+        self.growing = growing
+
+    @property
+    def _uses_reference(self) -> bool:
+        return self.corruption.uses_reference
+
+    def _check_params(self) -> None:
+        if not isinstance(self.corruption, Corruption):
+            raise ValueError(
+                f"corruption must be an instance such as Stuck(), got {self.corruption!r}."
+            )
+        self.corruption.check_params()
+        if not is_number(self.length, Integral) or self.length < 1:
+            raise ValueError(f"length={self.length!r} must be a positive integer.")
+        if not is_number(self.rate) or not 0 < self.rate <= 1:
+            raise ValueError(f"rate={self.rate!r} must be a number in (0, 1].")
+        if not isinstance(self.growing, (bool, np.bool_)):
+            raise ValueError(f"growing={self.growing!r} must be True or False.")
+
+    def corrupt_tensors(
+        self,
+        modalities: Sequence[Tensor],
+        *,
+        generator: torch.Generator,
+        reference: Reference,
+        names: Sequence[str] | None = None,
+    ) -> tuple[list[Tensor], Tensor]:
+        """Corrupt samples in the order of time.
+
+        Parameters
+        ----------
+        modalities : list of Tensor of shape (n_samples, n_features)
+            One tensor per modality, all of one floating dtype and on one device. They are not
+            modified.
+
+        generator : torch.Generator
+            Source of all random numbers, on the device of the tensors.
+
+        reference : Reference
+            Means, standard deviations and donors, one each per modality.
+
+        names : list of str, default=None
+            Names of the modalities; only needed with `only`.
+
+        Returns
+        -------
+        corrupted : list of Tensor of shape (n_samples, n_features)
+            The samples with failing modalities.
+
+        indicator : Tensor of shape (n_samples, n_modalities)
+            +1 where a modality is clean, -1 where it was corrupted, in the dtype of the samples.
+        """
+        self.check_params()
+        first = modalities[0]
+        may_fail = self._may_fail(len(modalities), names)
+        starts = self._draw_starts(first, generator)
+        # one draw per episode: which modalities fail in it
+        episodes = first.new_zeros(len(starts), 1)
+        failing = self._draw_failing(episodes, len(modalities), may_fail, generator)
+        corrupted = [x.clone() for x in modalities]
+        indicator = torch.ones_like(first[:, :1]).repeat(1, len(modalities))
+        for start, fails in zip(starts, failing.tolist(), strict=True):
+            where = slice(start, start + self.length)
+            for i in (i for i, fail in zip(may_fail, fails, strict=True) if fail):
+                corrupted[i][where] = self._values(modalities[i][where], i, reference, generator)
+                indicator[where, i] = -1.0
+        return corrupted, indicator
+
+    def _draw_starts(self, like: Tensor, generator: torch.Generator) -> list[int]:
+        """Draw where episodes start; a clean sample follows each."""
+        starts = torch.rand(len(like), generator=generator, device=like.device) < self.rate
+        found: list[int] = []
+        free = 1
+        for start in starts.nonzero().ravel().tolist():
+            if start >= free:
+                found.append(start)
+                free = start + self.length + 1
+        return found
+
+    def _values(
+        self, x: Tensor, i: int, reference: Reference, generator: torch.Generator
+    ) -> Tensor:
+        """Return the values of a modality in an episode."""
+        failed = self.corruption.fail(
+            x, reference.means[i], reference.stds[i], reference.donors[i], generator
+        )
+        if not self.growing:
+            return failed.expand_as(x)
+        size = torch.arange(1, len(x) + 1, dtype=x.dtype, device=x.device) / self.length
+        return torch.lerp(x, failed.expand_as(x), size[:, None])
+
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
+    ) -> Any:
+        return self.corruption.fail(x, mean, std, donors, generator)

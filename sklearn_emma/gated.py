@@ -1,0 +1,519 @@
+"""GatedClassifier and GatedRegressor: any scikit-learn estimator behind EMMA's gate."""
+
+from abc import abstractmethod
+from collections.abc import Collection
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    RegressorMixin,
+    clone,
+)
+from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils.metaestimators import available_if
+
+from sklearn_emma.base import BaseEMMA
+from sklearn_emma.classifier import EMMAClassifier
+from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
+from sklearn_emma.energy.fit import seeded
+from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.gate.readings import GATE
+from sklearn_emma.gate.training_failures import training_corruption
+from sklearn_emma.read_outs import GateReadOuts
+from sklearn_emma.regressor import EMMARegressor
+from sklearn_emma.shutting import masks, random_shut, shut_modalities, takes_nan, weight_params
+from sklearn_emma.validation import (
+    all_or_nothing,
+    check_labels,
+    check_table,
+    check_values,
+    check_weights,
+)
+
+# What the read-outs need of a fitted gate.
+_OF_GATE = (
+    *(f"{name}_" for name in GATE),
+    "capacity_",
+    "coldness_",
+    "cross_modal_weights_",
+    "energy_scorers_",
+    "mean_",
+    "median_",
+    "modality_columns_",
+    "modality_names_",
+    "scale_",
+)
+# The gate needs a predictor to be trained with, and not the best one.
+_QUICK_GATE: dict[str, Any] = {
+    "hidden_layer_sizes": (16,),
+    "l2_regularization": 3.0,
+    "pretrain_epochs": 3,
+    "max_epochs": 10,
+}
+
+
+def _gives_probabilities(gated: Any) -> bool:
+    """Tell whether the classifier behind a gate gives probabilities."""
+    return hasattr(getattr(gated, "estimator_", gated.estimator), "predict_proba")
+
+
+class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
+    """Gate and an estimator behind it; a subclass says what is predicted, and documents it."""
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
+        "remainder": [str],
+        "gate": "no_validation",  # _unfitted_gate says more
+        "threshold": [Interval(Real, 0, 1, closed="left"), StrOptions({"mean"})],
+        "n_copies": [Interval(Integral, 0, None, closed="left")],
+        "shut_value": [StrOptions({"auto", "nan", "median"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        modalities: Any = None,
+        *,
+        remainder: str = "error",
+        gate: Any = None,
+        threshold: float | str = 0.5,
+        n_copies: int = 2,
+        shut_value: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.modalities = modalities
+        self.remainder = remainder
+        self.gate = gate
+        self.threshold = threshold
+        self.n_copies = n_copies
+        self.shut_value = shut_value
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    # --- what a subclass defines ---
+
+    #: The kind of gate that the default one is.
+    _gate_type: type[BaseEMMA]
+    _target_checks: dict = {}
+
+    @abstractmethod
+    def _check_target(self, y: np.ndarray) -> np.ndarray:
+        """Return y as it is learned from; raise ValueError for what cannot be."""
+
+    @abstractmethod
+    def _call(self, X: Any) -> np.ndarray:
+        """Return what the estimator predicts, as numbers of shape (n_samples, ...)."""
+
+    # --- fit ---
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn energies and gate, and fit the estimator behind them.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Training samples; NaN marks missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            What is predicted; several outputs only if the estimator takes them.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples; a sample of weight zero is left out.
+
+        Returns
+        -------
+        GatedClassifier or GatedRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a parameter or the modalities are not valid, if training diverges, or if there
+            are weights that the estimator does not take.
+        """
+        with all_or_nothing(self):
+            table, y = check_table(
+                self,
+                X,
+                y,
+                ensure_all_finite="allow-nan",
+                ensure_min_samples=2,
+                **self._target_checks,
+            )
+            y = self._check_target(y)
+            weight, keep = check_weights(sample_weight, table)
+            seed = draw_seed(self.random_state)
+            self.gate_ = self._unfitted_gate(seed).fit(X, y, sample_weight)
+            for name in _OF_GATE:
+                setattr(self, name, getattr(self.gate_, name))
+            estimator = seeded(self.estimator, seed)
+            self.fills_nan_ = self._fills_nan(estimator)
+            samples, n_tables = self._training_samples(table[keep], seed)
+            params = weight_params(estimator, np.tile(weight, n_tables))
+            target = np.concatenate([y[keep]] * n_tables)
+            self.estimator_ = estimator.fit(self._as_input(samples), target, **params)
+        return self
+
+    def _unfitted_gate(self, seed: int) -> BaseEMMA:
+        """Return the gate, with the modalities of this estimator."""
+        if self.gate is None:
+            gate = self._gate_type(**_QUICK_GATE)
+        elif isinstance(self.gate, self._gate_type):
+            gate = clone(self.gate)
+        else:
+            kind = self._gate_type.__name__
+            raise TypeError(
+                f"gate must be an unfitted {kind}, such as {kind}(coldness=0.3), or None, got "
+                f"{self.gate!r}."
+            )
+        if gate.modalities is not None:
+            raise ValueError(
+                f"gate has modalities of its own, {gate.modalities!r}. Give them to "
+                f"{type(self).__name__}, and set those of the gate to None."
+            )
+        gate.set_params(modalities=self.modalities, remainder=self.remainder)
+        return gate if gate.random_state is not None else gate.set_params(random_state=seed)
+
+    def _fills_nan(self, estimator: Any) -> bool:
+        if self.shut_value == "auto":
+            return not takes_nan(estimator)
+        return self.shut_value == "median"
+
+    def _training_samples(self, table: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
+        """Return the clean samples and copies of them, all behind the gate, and how many tables."""
+        random = np.random.RandomState(seed)
+        modalities = dict(zip(self.modality_names_, self.modality_columns_, strict=True))
+        corruption = training_corruption(self.gate_.corruption)
+        tables = [self._behind_gate(table, random)]
+        for _ in range(self.n_copies):
+            corrupted, indicator = corruption.corrupt(table, modalities, random, reference=table)
+            # samples that nothing happened to lose random modalities
+            shut = random_shut(len(table), len(modalities), random)
+            shut[(indicator < 0).any(axis=1)] = False
+            corrupted = shut_modalities(corrupted, self.modality_columns_, shut)
+            tables.append(self._behind_gate(corrupted, random))
+        return np.vstack(tables), len(tables)
+
+    def _behind_gate(self, table: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+        """Shut modalities of training samples; a random threshold stands for the mean over them."""
+        attention = self._evaluate(table, ("attention",))["attention"]
+        if isinstance(self.threshold, str):
+            threshold = random.uniform(size=(len(table), 1)) * attention.max(axis=1, keepdims=True)
+        else:
+            threshold = np.full((len(table), 1), self.threshold)
+        return shut_modalities(table, self.modality_columns_, attention <= threshold)
+
+    def _as_input(self, table: np.ndarray) -> Any:
+        """Return samples as the estimator takes them: filled if need be, named if X was."""
+        if self.fills_nan_:
+            median = self.mean_ + self.scale_ * self.median_
+            table = np.where(np.isnan(table), median.astype(table.dtype), table)
+        used = np.sort(np.concatenate(self.modality_columns_))
+        if len(used) < table.shape[1]:
+            table = table[:, used]
+        names = getattr(self, "feature_names_in_", None)
+        return table if names is None else pd.DataFrame(table, columns=names[used])
+
+    # --- evaluation ---
+
+    def _read(
+        self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        of_gate = {"attention", *wanted} - {"output", "prediction"}
+        found = self._evaluate(table, of_gate, evidence)
+        if "output" in wanted:
+            found["output"] = self._mean_over_masks(table, found["attention"])
+        if "prediction" in wanted:
+            shut = found["attention"] <= self.threshold
+            gated = shut_modalities(table, self.modality_columns_, shut)
+            found["prediction"] = np.asarray(self.estimator_.predict(self._as_input(gated)))
+        return found
+
+    def _mean_over_masks(self, table: np.ndarray, attention: np.ndarray) -> np.ndarray:
+        """Return the mean of what the estimator predicts behind each mask."""
+        total: Any = None
+        for weight, shut in masks(attention, self.threshold):
+            rows = weight > 0
+            if not rows.any():
+                continue
+            gated = shut_modalities(table[rows], self.modality_columns_, shut[rows])
+            output = np.asarray(self._call(self._as_input(gated)))
+            if total is None:
+                total = np.zeros((len(table), *output.shape[1:]))
+            total[rows] += weight[rows].reshape(-1, *[1] * (output.ndim - 1)) * output
+        return total
+
+
+class GatedClassifier(ClassifierMixin, BaseGated):
+    r"""Any classifier behind EMMA's gate: what fails is shut before the classifier sees it.
+
+    Energies and gate are those of :class:`EMMAClassifier`, which is trained with a small network of
+    its own. Modalities of low attention are shut: their values become missing. The classifier
+    learns from the training samples and from copies of them, in which modalities fail as in the
+    training of EMMA, or random ones are shut, all of them behind the gate. So it is at home with
+    every set of modalities, and with failures that the gate lets pass.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Takes numbers. Without ``predict_proba`` there is no :meth:`predict_proba`, and with
+        ``threshold="mean"`` its predictions are votes. Cloned; random states that are None are set.
+
+    modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
+        The groups of columns, as for :class:`EMMAClassifier`.
+
+    remainder : "error", "drop" or str, default="error"
+        What to do with columns that belong to no modality, as for :class:`EMMAClassifier`. Columns
+        that are left out are not passed to the classifier either.
+
+    gate : EMMAClassifier or None, default=None
+        What learns energies and gate; unfitted, without modalities of its own. Its `corruption` is
+        also that of the copies. None takes an :class:`EMMAClassifier` with one hidden layer of 16
+        units, trained for 10 epochs: the gate hardly depends on the network.
+
+    threshold : float or "mean", default=0.5
+        Modalities of at most this attention, from 0 to 1, are shut. "mean" predicts behind the
+        masks of all thresholds below the sample's highest attention, at most one per modality, and
+        takes the mean of the probabilities: the soft gate.
+
+    n_copies : int, default=2
+        Corrupted copies of the training samples that the classifier learns from besides.
+
+    shut_value : {"auto", "nan", "median"}, default="auto"
+        What takes the place of missing values, among them those that are shut: NaN, or the median
+        of the training samples. "auto" takes NaN where the classifier says that it takes it, in a
+        Pipeline where every step does.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines everything random. Pass an int for the same result in every call.
+
+    Attributes
+    ----------
+    gate_ : EMMAClassifier
+        What learned energies and gate.
+    estimator_ : classifier
+        The fitted classifier.
+    fills_nan_ : bool
+        Whether missing values are filled with the median.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    modality_names_, modality_columns_, energy_scorers_ : objects
+        As in :class:`EMMAClassifier`.
+    gain_, bias_, capacity_, coldness_, self_weight_, self_bias_ : objects
+        As in :class:`EMMAClassifier`.
+    coupling_weight_, coupling_degree_, cross_modal_weights_ : objects
+        As in :class:`EMMAClassifier`.
+    potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
+        As in :class:`EMMAClassifier`.
+    mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
+        What columns are standardised with for the energies, and the median of what results.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, when all are strings; the classifier then gets a pandas DataFrame.
+
+    See Also
+    --------
+    EMMAClassifier : Gate and network trained together.
+    GatedRegressor : Predicts numbers.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn_emma import GatedClassifier
+    >>> from sklearn_emma.datasets import load_breast_cancer_modalities
+    >>> X, y = load_breast_cancer_modalities(return_X_y=True)
+    >>> forest = RandomForestClassifier(50)
+    >>> clf = GatedClassifier(forest, "prefix", random_state=0).fit(X[:400], y[:400])
+    >>> broken = X[400:].copy()
+    >>> broken.loc[:, broken.columns.str.startswith("worst__")] = 0.0
+    >>> attention = clf.attention(broken).mean(axis=0)
+    >>> clf.modality_names_[attention.argmin()], bool(clf.score(broken, y[400:]) > 0.9)
+    ('worst', True)
+    """
+
+    _gate_type = EMMAClassifier
+
+    def _check_target(self, y: np.ndarray) -> np.ndarray:
+        check_labels(y)
+        return y
+
+    def _call(self, X: Any) -> np.ndarray:
+        if _gives_probabilities(self):
+            probabilities: np.ndarray = self.estimator_.predict_proba(X)
+            return probabilities
+        return np.asarray(self.estimator_.predict(X))[:, None] == self.classes_
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Class labels."""
+        labels: np.ndarray = self.gate_.classes_
+        return labels
+
+    @available_if(_gives_probabilities)
+    def predict_proba(self, X: Any, evidence: Any = None) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+        evidence : array-like of shape (n_samples, n_modalities), default=None
+            Further evidence against each modality, in nats; see :meth:`readings`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        return self._run(X, "output", evidence=evidence)["output"]
+
+    def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
+        """Class of each sample, with ``threshold="mean"`` the most probable one.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+        evidence : array-like of shape (n_samples, n_modalities), default=None
+            Further evidence against each modality, in nats; see :meth:`readings`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels.
+        """
+        if isinstance(self.threshold, str):
+            output = self._run(X, "output", evidence=evidence)["output"]
+            return self.classes_[output.argmax(axis=1)]
+        return self._run(X, "prediction", evidence=evidence)["prediction"]
+
+
+class GatedRegressor(RegressorMixin, BaseGated):
+    r"""Any regressor behind EMMA's gate: what fails is shut before the regressor sees it.
+
+    As :class:`GatedClassifier`, with energies and gate of :class:`EMMARegressor`.
+
+    Parameters
+    ----------
+    estimator : regressor
+        Takes numbers. Cloned; random states that are None are set.
+
+    modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
+        The groups of columns, as for :class:`EMMARegressor`.
+
+    remainder : "error", "drop" or str, default="error"
+        What to do with columns that belong to no modality, as for :class:`EMMARegressor`. Columns
+        that are left out are not passed to the regressor either.
+
+    gate : EMMARegressor or None, default=None
+        What learns energies and gate; unfitted, without modalities of its own. Its `corruption` is
+        also that of the copies. None takes an :class:`EMMARegressor` with one hidden layer of 16
+        units, trained for 10 epochs: the gate hardly depends on the network.
+
+    threshold : float or "mean", default=0.5
+        Modalities of at most this attention, from 0 to 1, are shut. "mean" predicts behind the
+        masks of all thresholds below the sample's highest attention, at most one per modality, and
+        takes the mean: the soft gate.
+
+    n_copies : int, default=2
+        Corrupted copies of the training samples that the regressor learns from besides.
+
+    shut_value : {"auto", "nan", "median"}, default="auto"
+        What takes the place of missing values, among them those that are shut: NaN, or the median
+        of the training samples. "auto" takes NaN where the regressor says that it takes it, in a
+        Pipeline where every step does.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines everything random. Pass an int for the same result in every call.
+
+    Attributes
+    ----------
+    gate_ : EMMARegressor
+        What learned energies and gate.
+    estimator_ : regressor
+        The fitted regressor.
+    fills_nan_ : bool
+        Whether missing values are filled with the median.
+    modality_names_, modality_columns_, energy_scorers_ : objects
+        As in :class:`EMMARegressor`.
+    gain_, bias_, capacity_, coldness_, self_weight_, self_bias_ : objects
+        As in :class:`EMMARegressor`.
+    coupling_weight_, coupling_degree_, cross_modal_weights_ : objects
+        As in :class:`EMMARegressor`.
+    potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
+        As in :class:`EMMARegressor`.
+    mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
+        What columns are standardised with for the energies, and the median of what results.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, when all are strings; the regressor then gets a pandas DataFrame.
+
+    See Also
+    --------
+    EMMARegressor : Gate and network trained together.
+    GatedClassifier : Predicts classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import HistGradientBoostingRegressor
+    >>> from sklearn_emma import GatedRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.normal(20.0, 5.0, size=600)
+    >>> X = y[:, None] + rng.normal(size=(600, 6))  # two instruments of three thermometers
+    >>> instruments = {"roof": [0, 1, 2], "wall": [3, 4, 5]}
+    >>> reg = GatedRegressor(HistGradientBoostingRegressor(), instruments, random_state=0)
+    >>> reg = reg.fit(X[:400], y[:400])
+    >>> broken = X[400:] + 30.0 * rng.normal(size=(200, 6)) * [1, 1, 1, 0, 0, 0]
+    >>> reg.attention(broken).mean(axis=0).round(1), bool(reg.score(broken, y[400:]) > 0.8)
+    (array([0., 1.]), True)
+    """
+
+    _gate_type = EMMARegressor
+    _target_checks = {"multi_output": True}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = get_tags(self.estimator).target_tags.multi_output
+        return tags
+
+    def _check_target(self, y: np.ndarray) -> np.ndarray:
+        y = check_values(y)
+        if get_tags(self.estimator).target_tags.multi_output:
+            return y
+        return column_or_1d(y, warn=True)
+
+    def _call(self, X: Any) -> np.ndarray:
+        values: np.ndarray = self.estimator_.predict(X)
+        return values
+
+    def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
+        """Predict a value for each sample.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+        evidence : array-like of shape (n_samples, n_modalities), default=None
+            Further evidence against each modality, in nats; see :meth:`readings`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Values.
+        """
+        return self._run(X, "output", evidence=evidence)["output"]

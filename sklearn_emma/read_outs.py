@@ -1,0 +1,219 @@
+"""GateReadOuts: everything that a fitted gate has to say of samples."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_emma.compat import _check_feature_names_in
+from sklearn_emma.engine.batches import blocks, precision_of
+from sklearn_emma.gate.objective import Predictor
+from sklearn_emma.gate.readings import Readings, gate_of, read_out, reader_of
+from sklearn_emma.validation import check_evidence, check_table
+
+
+class GateReadOuts(TransformerMixin, ABC):
+    """Read-outs of an estimator with energies and a gate; a subclass has the predictor.
+
+    The fitted attributes are those of :class:`~sklearn_emma.EMMAClassifier`, from
+    ``modality_names_`` to ``median_``.
+    """
+
+    modality_names_: list[str]
+    modality_columns_: list[np.ndarray]
+
+    # --- evaluation ---
+
+    @abstractmethod
+    def _read(
+        self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        """Return fields of :class:`Readings` of a validated table."""
+
+    def _run(self, X: Any, *wanted: str, evidence: Any = None) -> dict[str, np.ndarray]:
+        """Validate samples, and return fields of :class:`Readings`."""
+        check_is_fitted(self)
+        floats = [np.float64, np.float32]
+        table = check_table(self, X, ensure_all_finite="allow-nan", reset=False, dtype=floats)
+        if evidence is not None:
+            evidence = check_evidence(evidence, len(table), len(self.modality_names_))
+        return self._read(table, wanted, evidence)
+
+    def _evaluate(
+        self,
+        table: np.ndarray,
+        wanted: Collection[str],
+        evidence: np.ndarray | None = None,
+        predictor: Predictor | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Read samples, block by block; there is an output only if there is a predictor."""
+        precision = precision_of(table)
+        reader, gate = reader_of(self, precision), gate_of(self)
+        found: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
+        with torch.inference_mode():
+            for where, block in blocks(table, reader.block_size):
+                inputs = reader.read(block)
+                more = None if evidence is None else torch.from_numpy(evidence[where])
+                readings = read_out(inputs, gate, predictor, wanted, more)
+                for name in wanted:
+                    found[name].append(readings[name])
+        return {name: _joined(parts) for name, parts in found.items()}
+
+    # --- read-outs ---
+
+    def readings(self, X: Any, evidence: Any = None) -> Readings:
+        """Everything that is computed for samples: energies, attention, output.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+        evidence : array-like of shape (n_samples, n_modalities), default=None
+            Further evidence against each modality, in nats, such as that of earlier samples
+            (:class:`~sklearn_emma.monitoring.ModalityMonitor`). It enters the gate at the price of
+            missing values: :math:`3 s_i` of potential energy per nat.
+
+        Returns
+        -------
+        Readings
+            A named tuple of arrays with one row per sample.
+        """
+        return Readings(**self._run(X, *Readings._fields, evidence=evidence))
+
+    def energies(self, X: Any) -> np.ndarray:
+        r"""Potential energies :math:`\Psi_i`: how unlike the training samples each modality is.
+
+        By itself, and, with three or more modalities, beside the others; see
+        :class:`~sklearn_emma.nn.CrossModalEnergy`.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            Energies, always float64; infinite where a modality is missing altogether. Of samples in
+            float32 they are evaluated in single precision, which is twice as fast.
+        """
+        return self._run(X, "energies")["energies"]
+
+    def importance(self, X: Any) -> np.ndarray:
+        r"""Importance :math:`\alpha_i` of each modality.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            Sums to one over the modalities that are there, zero for the others.
+        """
+        return self._run(X, "importance")["importance"]
+
+    def attention(self, X: Any) -> np.ndarray:
+        r"""Attention :math:`\beta_i` to each modality: the gate.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            From 0 to 1; zero where a modality is missing altogether.
+        """
+        return self._run(X, "attention")["attention"]
+
+    def total_energy(self, X: Any) -> np.ndarray:
+        r"""Total energy :math:`\sum_i E_i`: how uncertain the prediction is.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Total energies. A missing modality counts like a typical failing one of the training.
+        """
+        return self._run(X, "total_energy")["total_energy"]
+
+    def energy_threshold(self, X: Any) -> np.ndarray:
+        """Modal energy below which a modality of a sample passes the gate.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Thresholds; infinite when everything passes.
+        """
+        return self._run(X, "energy_threshold")["energy_threshold"]
+
+    def modal_energy(self, X: Any) -> np.ndarray:
+        """Modal energies :math:`E_i`, which the gate compares.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            Modal energies; infinite where a modality is missing altogether.
+        """
+        return self._run(X, "modal_energy")["modal_energy"]
+
+    def transform(self, X: Any) -> np.ndarray:
+        r"""Gated columns :math:`\beta_i x_i`, for another estimator to follow in a Pipeline.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_used_features)
+            Standardised columns, gaps filled, times the attention to their modality, in the order
+            and, if that is float32, in the dtype of X; columns of no modality are left out.
+        """
+        gated = self._run(X, "gated")["gated"]
+        return gated[:, np.concatenate(self.modality_columns_).argsort()]
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of :meth:`transform`.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns seen at fit; by default those known from fit.
+
+        Returns
+        -------
+        ndarray of str of shape (n_used_features,)
+            The names of the columns that belong to a modality.
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        return names[np.sort(np.concatenate(self.modality_columns_))]
+
+
+def _joined(parts: list[torch.Tensor]) -> np.ndarray:
+    """Return the blocks of a result as one array, row by row in memory."""
+    joined = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return np.ascontiguousarray(joined.numpy())
