@@ -1,57 +1,52 @@
 """The tables of the benchmark of streams."""
 
-import sys
 import json
+import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from _tables import spread, table
 
-
-def _cells(frame, value):
-    """Give mean and spread over seeds, by sample and column."""
-    return frame.groupby(["failure", "system"], sort=False)[value].apply(
-        lambda v: spread(v.to_numpy())
-    )
+DIAGNOSIS = ("median_delay", "missed", "right_modality", "right_kind")
 
 
-def _print(title, frame, value, systems, failures):
-    cells = _cells(frame, value)
-    lines = [
-        [failure, *(cells.get((failure, system), "-") for system in systems)]
-        for failure in failures
-        if any((failure, system) in cells for system in systems)
-    ]
-    print(f"\n### {title}\n\n{table(['failure', *systems], lines)}")
+def _value(part, system, failure, name):
+    """Format mean and spread over seeds, "-" where there are none."""
+    values = part[(part["system"] == system) & (part["failure"] == failure)][name].dropna()
+    if values.empty or not (values < float("inf")).all():
+        return "-"
+    return spread(values.to_numpy())
+
+
+def _print(title, part, failures, columns):
+    """Print a table with a line per failure; columns are pairs of system and value."""
+    lines = [[f, *(_value(part, system, f, name) for system, name in columns)] for f in failures]
+    header = ["failure", *(f"{system}: {name}" for system, name in columns)]
+    print(f"\n### {title}\n\n{table(header, lines)}")
 
 
 def report(records):
     """Print the tables."""
     frame = pd.DataFrame(records)
-    systems = [s for s in frame["system"].unique() if s != "time"]
-    failures = frame["failure"].unique()
     for name, task in frame.groupby("task", sort=False):
+        systems = [s for s in task["system"].unique() if s != "time"]
         for length, part in task[task["length"] > 0].groupby("length"):
-            _print(f"{name}, episodes of {length}: score", part, "score", systems, failures)
+            failures = [f for f in part["failure"].unique() if f != "none"]
+            title = f"{name}, episodes of {length}"
+            _print(f"{title}: score", part, failures, [(s, "score") for s in systems])
+            _print(title, part, failures, [("monitor", value) for value in DIAGNOSIS])
+            others = [s for s in systems if not part[part["system"] == s]["missed"].eq(1).all()]
+            others = [s for s in others if s not in ("monitor", "specialist")]
+            if others:
+                columns = [(s, value) for s in others for value in DIAGNOSIS[:2]]
+                _print(f"{title}: other monitors", part, failures, columns)
         part = task[task["length"] == 0]
-        _print(f"{name}: clean streams, score", part, "score", systems, ["none"])
-        _print(f"{name}: false alarms per 10,000", part, "false_alarms", systems, ["none"])
-        watching = [
-            s
-            for s in systems
-            if s not in ("sample by sample", "boosting", "mask-then-boost", "specialist")
-        ]
-        part = task[task["length"] == 100] if (task["length"] == 100).any() else task
-        for value in ("median_delay", "missed"):
-            _print(f"{name}, episodes of 100: {value}", part, value, watching, failures)
-        mine = part[part["system"] == "monitor"]
-        for value in ("right_modality", "right_kind"):
-            _print(f"{name}, episodes of 100: {value}", mine, value, ["monitor"], failures)
-        t = task[task["system"] == "time"]
+        columns = [(s, v) for s in systems for v in ("score", "false_alarms") if s != "specialist"]
+        _print(f"{name}: clean streams, alarms in 10,000 samples", part, ["none"], columns)
+        time = part[part["system"] == "time"][["update", "predict_proba"]].mean() * 1e3
         print(
-            f"\n{name}: update of one sample {1e3 * t['update'].mean():.2f} ms, "
-            f"predict_proba {1e3 * t['predict_proba'].mean():.2f} ms"
+            f"\nOne sample: update {time['update']:.2f} ms, predict_proba "
+            f"{time['predict_proba']:.2f} ms"
         )
 
 

@@ -100,7 +100,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Passes over the training samples.
 
     batch_size : int or "auto", default="auto"
-        Samples per step. "auto" takes 1/40 of the samples, within 32 and 256, or 1/100 of them up
+        Samples per step. "auto" takes 1/12 of the samples, within 32 and 512, or 1/100 of them up
         to 4096 when that is more.
 
     early_stopping : bool, default=False

@@ -84,7 +84,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         remainder: str = "error",
         gate: Any = None,
         threshold: float | str = 0.5,
-        n_copies: int = 2,
+        n_copies: int = 4,
         shut_value: str = "auto",
         random_state: Any = None,
     ) -> None:
@@ -288,7 +288,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         masks of all thresholds below the sample's highest attention, at most one per modality, and
         takes the mean of the probabilities: the soft gate.
 
-    n_copies : int, default=2
+    n_copies : int, default=4
         Corrupted copies of the training samples that the classifier learns from besides.
 
     shut_value : {"auto", "nan", "median"}, default="auto"
@@ -428,7 +428,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
         masks of all thresholds below the sample's highest attention, at most one per modality, and
         takes the mean: the soft gate.
 
-    n_copies : int, default=2
+    n_copies : int, default=4
         Corrupted copies of the training samples that the regressor learns from besides.
 
     shut_value : {"auto", "nan", "median"}, default="auto"

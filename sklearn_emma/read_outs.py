@@ -84,6 +84,23 @@ class GateReadOuts(TransformerMixin, ABC):
         """
         return Readings(**self._run(X, *Readings._fields, evidence=evidence))
 
+    def energy_parts(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the potential energies are made of, without evaluating gate and network.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+
+        Returns
+        -------
+        own_energy, gap_energy, cross_modal_energy : ndarray of shape (n_samples, n_modalities)
+            As in :meth:`readings`.
+        """
+        own, gap, cross_modal = "own_energy", "gap_energy", "cross_modal_energy"
+        found = self._run(X, own, gap, cross_modal)
+        return found[own], found[gap], found[cross_modal]
+
     def energies(self, X: Any) -> np.ndarray:
         r"""Potential energies :math:`\Psi_i`: how unlike the training samples each modality is.
 

@@ -139,13 +139,13 @@ def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:
     """
     if np.ptp(weight) == 0:
         return {}
-    name = "sample_weight"
+    prefix = ""
     while isinstance(estimator, Pipeline):
         step, estimator = estimator.steps[-1]
-        name = f"{step}__{name}"
+        prefix += f"{step}__"
     if not has_fit_parameter(estimator, "sample_weight"):
         raise ValueError(
             f"sample_weight was given, but {type(estimator).__name__} does not take it. Leave it "
             "out, or choose another estimator."
         )
-    return {name: weight}
+    return {f"{prefix}sample_weight": weight}

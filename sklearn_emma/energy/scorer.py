@@ -132,7 +132,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Passes over the training samples.
 
     batch_size : int or "auto", default="auto"
-        Samples per step. "auto" takes 1/40 of the samples, within 32 and 256, or 1/100 of them up
+        Samples per step. "auto" takes 1/12 of the samples, within 32 and 512, or 1/100 of them up
         to 4096 when that is more.
 
     early_stopping : bool, default=False
@@ -149,7 +149,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Smallest relative improvement that counts for early stopping.
 
     buffer_size : int, default=10_000
-        Samples that :meth:`partial_fit` keeps, a uniform sample of all it has seen.
+        Samples that :meth:`fit` and :meth:`partial_fit` keep, a uniform sample of all they have
+        seen.
 
     n_jobs : int, default=None
         Processes, as in joblib. Modalities of like width train side by side in one anyway.
@@ -185,7 +186,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
     n_iter_ : int
         Epochs of the modality trained longest.
     n_samples_seen_ : int
-        Samples seen, by :meth:`partial_fit` in all calls.
+        Samples seen, by :meth:`fit` and by all calls of :meth:`partial_fit` after it.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

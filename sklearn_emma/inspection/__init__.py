@@ -10,6 +10,7 @@ from sklearn_emma.inspection.attention import AttentionDisplay
 from sklearn_emma.inspection.coupling import CouplingDisplay
 from sklearn_emma.inspection.energy import EnergyDisplay
 from sklearn_emma.inspection.history import TrainingHistoryDisplay
+from sklearn_emma.inspection.monitor import MonitorDisplay
 from sklearn_emma.inspection.report import ModalityReport, modality_report
 from sklearn_emma.inspection.risk_coverage import RiskCoverageDisplay
 from sklearn_emma.inspection.robustness import RobustnessCurveDisplay
@@ -21,6 +22,7 @@ __all__ = [
     "CouplingDisplay",
     "EnergyDisplay",
     "ModalityReport",
+    "MonitorDisplay",
     "RiskCoverageDisplay",
     "RobustnessCurveDisplay",
     "TrainingHistoryDisplay",

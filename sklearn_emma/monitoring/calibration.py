@@ -1,6 +1,5 @@
 """What a monitor learns from clean samples."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,8 @@ from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import FAILURES, KINDS, Failure
 from sklearn_emma.monitoring.filter import forward, transitions
 from sklearn_emma.monitoring.ratios import FailureRatios, gather_examples
-from sklearn_emma.monitoring.simulation import Simulation, read_table
-from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
+from sklearn_emma.monitoring.simulation import Simulation
+from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies, read_table
 
 # Samples that are made to fail, for each failure and modality.
 _N_SIMULATED = 500
@@ -66,8 +65,8 @@ class Calibration:
     transition: np.ndarray
 
     def likelihoods(
-        self, estimator: Any, X: Any, last: Sequence[np.ndarray], runs: np.ndarray
-    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+        self, estimator: Any, X: Any, last: np.ndarray, runs: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Likelihoods of the states of the filter, for samples that follow others.
 
         Parameters
@@ -76,7 +75,7 @@ class Calibration:
             Fitted.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples.
-        last : list of ndarray of shape (n_features,)
+        last : ndarray of shape (n_features,)
             Standardised values of the sample before; NaN where there is none.
         runs : ndarray of int of shape (n_modalities,)
             Repeats up to that sample.
@@ -85,22 +84,22 @@ class Calibration:
         -------
         likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
             Relative to clean, unless missing.
-        last : list of ndarray of shape (n_features,)
+        last : ndarray of shape (n_features,)
             Of the last sample.
         runs : ndarray of int of shape (n_modalities,)
             Repeats up to the last sample.
         """
         energies = read_energies(estimator, X)
-        modalities = read_table(estimator, X)
-        standard = self.statistics.standardise(modalities)
-        ratios = self.ratios(self.statistics(standard, *energies)) ** self.exponents[:, None]
-        stuck, repeats, runs = self.run_lengths(standard, last, runs)
+        table = read_table(estimator, X)
+        z = self.statistics.standardise(table)
+        ratios = self.ratios(self.statistics(z, *energies)) ** self.exponents[:, None]
+        stuck, repeats, runs = self.run_lengths(z, last, runs)
         found = combine(ratios, stuck, repeats)
-        absent = absence(modalities)
+        absent = self.statistics.over_modalities(np.logical_and, np.isnan(table))
         # a missing modality is missing, unless that is usual
         found[..., -1] = absent
         found[..., :-1][absent] = np.broadcast_to(self.missing, absent.shape)[absent][:, None]
-        return found, [z[-1] for z in standard], runs
+        return found, z[-1], runs
 
     def evidence(self, probabilities: np.ndarray) -> np.ndarray:
         """Evidence against modalities: minus the log probability that values can be used.
@@ -117,22 +116,6 @@ class Calibration:
         """
         usable = probabilities[..., 0] + (probabilities[..., 1:] * (1 - self.unusable)).sum(axis=-1)
         return -np.log(np.clip(usable, np.finfo(float).tiny, 1.0))
-
-
-def absence(modalities: Sequence[np.ndarray]) -> np.ndarray:
-    """Tell where modalities are missing altogether.
-
-    Parameters
-    ----------
-    modalities : list of ndarray of shape (n_samples, n_features)
-        Samples.
-
-    Returns
-    -------
-    ndarray of bool of shape (n_samples, n_modalities)
-        True where all values are NaN.
-    """
-    return np.column_stack([np.isnan(x).all(axis=1) for x in modalities])
 
 
 def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
@@ -191,37 +174,38 @@ def calibrate(
     """
     if not is_frame(X):
         X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-    everything = read_table(estimator, X)
-    half = 0 if reference is not None else len(X) // 2
+    table = read_table(estimator, X)
+    half = 0 if reference is not None else len(table) // 2
     statistics = SampleStatistics(
-        read_table(estimator, reference) if half == 0 else [x[:half] for x in everything]
+        table[:half] if reference is None else read_table(estimator, reference),
+        [len(columns) for columns in estimator.modality_columns_],
     )
-    X = _safe_indexing(X, np.arange(half, len(everything[0])))
-    n_samples = len(everything[0]) - half
+    X = _safe_indexing(X, np.arange(half, len(table)))
+    n_samples = len(table) - half
     origin = np.linspace(0, n_samples - 1, min(n_samples, _N_SIMULATED)).astype(int)
     simulation = Simulation(estimator, _safe_indexing(X, origin), statistics, rng)
-    modalities = range(len(everything))
-    unusable = np.ones((len(everything), len(STATE_KINDS)))
+    modalities = range(len(statistics.sizes_))
+    unusable = np.ones((len(modalities), len(STATE_KINDS)))
     failing: dict[Failure, list[np.ndarray]] = {}
     for k, failure in enumerate(FAILURES):
         tables = [simulation.fail(i, failure) for i in modalities]
-        failing[failure] = [simulation.statistics_of(table) for table in tables]
-        unusable[:, k] = [simulation.harms(table, i) for i, table in enumerate(tables)]
-    # plausible values of another sample are what a stuck sensor shows
-    unusable[:, STATE_KINDS.index("stuck")] = unusable[:, STATE_KINDS.index("mismatch")]
+        failing[failure] = [simulation.statistics_of(failed) for failed in tables]
+        # values of another sample, like those of a stuck sensor, are of no use at all
+        if failure.kind != "mismatch":
+            unusable[:, k] = [simulation.harms(failed, i) for i, failed in enumerate(tables)]
     clean = simulation.statistics_of(X)
     examples = gather_examples(clean, failing, origin)
     ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1))
     transition = transitions(*rates, state_prior())
-    exponents = np.ones(len(everything))
+    exponents = np.ones(len(modalities))
     if ordered:
         exponents = choose_exponents(out_of_block(ratios, clean), transition)
     return Calibration(
         statistics=statistics,
-        run_lengths=RunLengths(statistics.standardise(everything), statistics.varies_),
+        run_lengths=RunLengths(statistics.standardise(table), statistics),
         ratios=ratios,
         exponents=exponents,
-        missing=absence(everything).mean(axis=0),
+        missing=statistics.over_modalities(np.logical_and, np.isnan(table)).mean(axis=0),
         unusable=unusable,
         transition=transition,
     )

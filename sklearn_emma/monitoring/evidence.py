@@ -23,9 +23,9 @@ samples, that a run of r repeats goes on,
 A repeated sample tells nothing else that its predecessor did not.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
+
+from sklearn_emma.monitoring.statistics import SampleStatistics
 
 __all__ = ["RunLengths", "bound_ratios", "conformal_e_values"]
 
@@ -81,57 +81,52 @@ class RunLengths:
 
     Parameters
     ----------
-    modalities : list of ndarray of shape (n_samples, n_features)
+    z : ndarray of shape (n_samples, n_features)
         Standardised clean samples, in order.
-    varies : list of ndarray of bool of shape (n_features,)
-        False for constant features, which are left out.
+    statistics : SampleStatistics
+        Says which features belong together, and which are constant: those are left out.
 
     Attributes
     ----------
     tolerance_ : ndarray of shape (n_modalities,)
         Largest change of a feature, in standard deviations, that is still a repeat: half of the
         smallest change of a clean sample that changes at all.
-    hazards_ : list of ndarray of shape (n_lengths,)
-        :math:`h(r)` of each modality for r = 0, 1, ...; the last for all longer runs.
+    hazards_ : ndarray of shape (n_lengths, n_modalities)
+        :math:`h(r)` for r = 0, 1, ...; the last for all longer runs.
+    epsilon_ : float
+        Probability that a stuck sensor changes.
     """
 
-    def __init__(self, modalities: Sequence[np.ndarray], varies: Sequence[np.ndarray]) -> None:
-        self.varies_ = list(varies)
-        steps = np.column_stack([self.changes(x[:-1], x[1:], i) for i, x in enumerate(modalities)])
-        self.tolerance_ = np.array([min(s[s > 0], default=0.0) / 2 for s in steps.T])
-        repeats = steps <= self.tolerance_
-        self.hazards_ = [_hazard(repeat) for repeat in repeats.T]
-        self.epsilon_ = 1.0 / (len(steps) + 2)
+    def __init__(self, z: np.ndarray, statistics: SampleStatistics) -> None:
+        self._statistics = statistics
+        changes = self._changes(z[:-1], z[1:])
+        moves = [c[(c > 0) & np.isfinite(c)] for c in changes.T]
+        self.tolerance_ = np.array([min(m, default=0.0) / 2 for m in moves])
+        hazards = [_hazard(repeat) for repeat in (changes <= self.tolerance_).T]
+        longest = max(map(len, hazards))
+        self.hazards_ = np.column_stack(
+            [np.pad(h, (0, longest - len(h)), mode="edge") for h in hazards]
+        )
+        self.epsilon_ = 1.0 / (len(z) + 1)
 
-    def changes(self, before: np.ndarray, after: np.ndarray, i: int) -> np.ndarray:
-        """Largest change of a feature of a modality; infinite where all features are constant.
-
-        Parameters
-        ----------
-        before, after : ndarray of shape (n_samples, n_features)
-            Standardised values of modality i.
-        i : int
-            The modality.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Changes.
-        """
-        moving = np.abs(after - before)[:, self.varies_[i]]
-        return moving.max(axis=1) if moving.shape[1] else np.full(len(after), np.inf)
+    def _changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Return the largest change of each modality; infinite where all of it is constant."""
+        varies = self._statistics.varies_
+        changes = np.where(varies, np.abs(after - before), -np.inf)
+        largest = self._statistics.over_modalities(np.maximum, changes)
+        return np.where(largest == -np.inf, np.inf, largest)
 
     def __call__(
-        self, standard: Sequence[np.ndarray], last: Sequence[np.ndarray], runs: np.ndarray
+        self, z: np.ndarray, last: np.ndarray, runs: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Judge samples that follow others.
 
         Parameters
         ----------
-        standard : list of ndarray of shape (n_samples, n_features)
-            Standardised modalities.
-        last : list of ndarray of shape (n_features,)
-            Of the sample before; NaN where there is none.
+        z : ndarray of shape (n_samples, n_features)
+            Standardised samples.
+        last : ndarray of shape (n_features,)
+            The sample before; NaN where there is none.
         runs : ndarray of int of shape (n_modalities,)
             Repeats up to that sample.
 
@@ -144,33 +139,28 @@ class RunLengths:
         runs : ndarray of int of shape (n_modalities,)
             Repeats up to the last sample.
         """
-        e_values = np.empty((len(standard[0]), len(standard)))
-        repeats = np.empty(e_values.shape, dtype=bool)
-        ends = np.empty_like(runs)
-        for i, z in enumerate(standard):
-            changes = self.changes(np.vstack([last[i], z[:-1]]), z, i)
-            repeats[:, i] = changes <= self.tolerance_[i]
-            lengths = _lengths(repeats[:, i], runs[i])
-            before = np.concatenate([[runs[i]], lengths[:-1]])
-            hazard = self.hazards_[i][np.minimum(before, len(self.hazards_[i]) - 1)]
-            e_values[:, i] = np.where(
-                repeats[:, i], (1 - self.epsilon_) / hazard, self.epsilon_ / (1 - hazard)
-            )
-            e_values[np.isnan(changes), i] = 1.0
-            ends[i] = lengths[-1]
-        return e_values, repeats, ends
+        changes = self._changes(np.vstack([last, z[:-1]]), z)
+        repeats = changes <= self.tolerance_
+        lengths = _lengths(repeats, runs)
+        before = np.vstack([runs, lengths[:-1]])
+        modality = np.arange(len(runs))
+        hazard = self.hazards_[np.minimum(before, len(self.hazards_) - 1), modality]
+        e_values = np.where(repeats, (1 - self.epsilon_) / hazard, self.epsilon_ / (1 - hazard))
+        return np.where(np.isnan(changes), 1.0, e_values), repeats, lengths[-1]
 
 
-def _lengths(repeats: np.ndarray, start: int) -> np.ndarray:
+def _lengths(repeats: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Return the repeats up to each sample, `start` of them before the first."""
-    position = np.arange(1, len(repeats) + 1)
-    last_change = np.maximum.accumulate(np.where(repeats, -start, position))
-    return position - last_change
+    position = np.arange(1, len(repeats) + 1)[:, None]
+    last_change = np.maximum.accumulate(
+        np.vstack([-start, np.where(repeats, -start.max(), position)]), axis=0
+    )
+    return position - last_change[1:]
 
 
 def _hazard(repeats: np.ndarray) -> np.ndarray:
     """Return the probability that a run of r repeats goes on, from those of clean samples."""
-    before = np.concatenate([[0], _lengths(repeats, 0)[:-1]])
+    before = np.append(0, _lengths(repeats[:, None], np.zeros(1, dtype=int))[:-1])
     reached = np.bincount(before)
     went_on = np.bincount(before, repeats, minlength=len(reached))
     # of runs that are longer than any, few go on

@@ -3,34 +3,15 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
 
 from sklearn_emma.corruption.tables import replace_columns
 from sklearn_emma.monitoring.failures import Failure
-from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
+from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies, read_table
 
 # Evidence that shuts a modality for certain, in nats.
 _CERTAIN = 10.0
-
-
-def read_table(estimator: Any, X: Any) -> list[np.ndarray]:
-    """Read the modalities of a table.
-
-    Parameters
-    ----------
-    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
-    X : array-like or DataFrame of shape (n_samples, n_features)
-        The table.
-
-    Returns
-    -------
-    list of ndarray of shape (n_samples, n_features)
-        One array per modality.
-    """
-    # all columns at once: a selection of columns of a DataFrame takes longer than all the rest
-    table = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-    return [table[:, columns] for columns in estimator.modality_columns_]
+# Standard errors by which the predictor has to do better without a modality to shut it.
+_ERRORS = 3.0
 
 
 class Simulation:
@@ -52,8 +33,9 @@ class Simulation:
         self, estimator: Any, X: Any, statistics: SampleStatistics, rng: np.random.RandomState
     ) -> None:
         self.estimator, self.X, self.statistics, self.rng = estimator, X, statistics, rng
-        self.modalities = read_table(estimator, X)
-        self.standard = statistics.standardise(self.modalities)
+        table = read_table(estimator, X)
+        self.values = statistics.split(table)
+        self.standard = statistics.split(statistics.standardise(table))
         self.target = self._predict(X, None)
 
     def fail(self, i: int, failure: Failure) -> Any:
@@ -71,10 +53,13 @@ class Simulation:
         ndarray or DataFrame of shape (n_samples, n_features)
             The samples; gaps and constant features stay as they are.
         """
-        x, statistics = self.modalities[i], self.statistics
-        failed = failure.values(self.standard[i], self.rng)
-        failed = statistics.means_[i] + statistics.scales_[i] * failed
-        failed = np.where(np.isnan(x) | ~statistics.varies_[i], x, failed)
+        x, statistics = self.values[i], self.statistics
+        mean, scale, varies = (
+            statistics.split(values[None])[i]
+            for values in (statistics.mean_, statistics.scale_, statistics.varies_)
+        )
+        failed = mean + scale * failure.values(self.standard[i], self.rng)
+        failed = np.where(np.isnan(x) | ~varies, x, failed)
         return replace_columns(self.X, self.estimator.modality_columns_[i], failed)
 
     def statistics_of(self, X: Any) -> np.ndarray:
@@ -90,14 +75,14 @@ class Simulation:
         ndarray of shape (n_samples, n_modalities, n_statistics)
             The statistics.
         """
-        standard = self.statistics.standardise(read_table(self.estimator, X))
-        return self.statistics(standard, *read_energies(self.estimator, X))
+        z = self.statistics.standardise(read_table(self.estimator, X))
+        return self.statistics(z, *read_energies(self.estimator, X))
 
     def harms(self, X: Any, i: int) -> bool:
         """Tell whether the predictor does better without a modality that fails.
 
-        Better is closer to the predictions of the clean samples: in cross-entropy for a
-        classifier, in squared error for a regressor.
+        Better is closer to the predictions of the clean samples, in cross-entropy for a classifier
+        and in squared error for a regressor, by more than three standard errors.
 
         Parameters
         ----------
@@ -113,9 +98,10 @@ class Simulation:
         """
         if self.target is None:
             return True
-        shut = np.zeros((len(self.target), len(self.modalities)))
+        shut = np.zeros((len(self.target), len(self.values)))
         shut[:, i] = _CERTAIN
-        return self._loss(self._predict(X, shut)) < self._loss(self._predict(X, None))
+        gain = self._losses(self._predict(X, None)) - self._losses(self._predict(X, shut))
+        return gain.mean() > _ERRORS * gain.std() / np.sqrt(len(gain))
 
     def _predict(self, X: Any, evidence: np.ndarray | None) -> Any:
         """Return probabilities or values; None for an estimator that predicts neither."""
@@ -125,8 +111,8 @@ class Simulation:
                 return found if method == "predict_proba" else found.output
         return None
 
-    def _loss(self, predicted: np.ndarray) -> float:
-        """Return how far predictions are from those of the clean samples."""
+    def _losses(self, predicted: np.ndarray) -> np.ndarray:
+        """Return how far predictions are from those of the clean samples, sample by sample."""
         if hasattr(self.estimator, "predict_proba"):
-            return -(self.target * np.log(np.maximum(predicted, 1e-12))).sum(axis=1).mean()
-        return ((predicted - self.target) ** 2).mean()
+            return -(self.target * np.log(np.maximum(predicted, 1e-12))).sum(axis=1)
+        return ((predicted - self.target) ** 2).mean(axis=1)

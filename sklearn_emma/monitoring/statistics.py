@@ -19,15 +19,36 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import RidgeCV
+from sklearn.utils import check_array
 
 from sklearn_emma.nn.evidence_price import NAT
 
 #: Standard deviations beyond which a modality is no better a witness of the others.
 _LIMIT = 4.0
 _FLOOR = 0.01
-N_STATISTICS = 10
+
+
+def read_table(estimator: Any, X: Any) -> np.ndarray:
+    """Read the columns of all modalities, one modality after the other.
+
+    Parameters
+    ----------
+    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+        Fitted.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table, of numbers.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_used_features)
+        Values; NaN where missing.
+    """
+    if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
+        X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+    return X[:, np.concatenate(estimator.modality_columns_)]
 
 
 def read_energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -47,13 +68,12 @@ def read_energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
     disagreement : ndarray of shape (n_samples, n_modalities)
         With the other modalities, in nats; zero where the estimator does not measure it.
     """
-    if not hasattr(estimator, "readings"):
+    if not hasattr(estimator, "energy_parts"):
         energy = np.asarray(estimator.transform(X))
         return energy, np.zeros_like(energy)
-    readings = estimator.readings(X)
+    own, _, cross_modal = estimator.energy_parts(X)
     scale = estimator.potential_scale_
-    energy = (readings.own_energy - estimator.potential_min_) / scale
-    return energy, readings.cross_modal_energy / (NAT * scale)
+    return (own - estimator.potential_min_) / scale, cross_modal / (NAT * scale)
 
 
 class SampleStatistics:
@@ -61,61 +81,101 @@ class SampleStatistics:
 
     Parameters
     ----------
-    modalities : list of ndarray of shape (n_samples, n_features)
-        Clean samples; NaN marks missing values.
+    table : ndarray of shape (n_samples, n_features)
+        Clean samples, one modality after the other; NaN marks missing values.
+    sizes : sequence of int
+        Number of features of each modality.
 
     Attributes
     ----------
-    means_, scales_ : list of ndarray of shape (n_features,)
-        Of each modality.
-    varies_ : list of ndarray of bool of shape (n_features,)
+    sizes_, starts_ : ndarray of int of shape (n_modalities,)
+        Number of features, and position of the first.
+    mean_, scale_ : ndarray of shape (n_features,)
+        What values are standardised with.
+    varies_ : ndarray of bool of shape (n_features,)
         False for constant features.
-    precisions_ : list of ndarray of shape (n_features, n_features)
-        Inverse covariances of the standardised values, shrunken.
-    predictions_ : list of ndarray of shape (n_other_features, n_features)
+    precision_ : ndarray of shape (n_features, n_features)
+        Inverse covariances, shrunken, of each modality by itself.
+    regression_ : ndarray of shape (n_features, n_features)
         Ridge regressions of each modality on the others.
     """
 
-    def __init__(self, modalities: Sequence[np.ndarray]) -> None:
-        self.means_ = [np.nan_to_num(np.nanmean(x, axis=0)) for x in modalities]
-        deviations = [np.nan_to_num(np.nanstd(x, axis=0)) for x in modalities]
-        self.varies_ = [std > 0 for std in deviations]
-        self.scales_ = [np.where(std > 0, std, 1.0) for std in deviations]
-        standard = self.standardise(modalities)
-        self.precisions_ = [LedoitWolf().fit(z).precision_ for z in standard]
-        penalties = np.logspace(-1, 4, 11)
-        self.predictions_ = [
-            RidgeCV(penalties).fit(others, z).coef_.reshape(z.shape[1], -1).T
-            if (others := _others(standard, i)).shape[1]
-            else np.zeros((0, z.shape[1]))
-            for i, z in enumerate(standard)
-        ]
+    def __init__(self, table: np.ndarray, sizes: Sequence[int]) -> None:
+        self.sizes_ = np.asarray(sizes)
+        self.starts_ = np.cumsum(self.sizes_) - self.sizes_
+        known = np.where(np.isnan(table).all(axis=0), 0.0, table)
+        self.mean_, deviation = np.nanmean(known, axis=0), np.nanstd(known, axis=0)
+        self.varies_ = deviation > 0
+        self.scale_ = np.where(self.varies_, deviation, 1.0)
+        z = self.standardise(table)
+        soft = np.clip(z, -_LIMIT, _LIMIT)
+        self.precision_ = block_diag(*(LedoitWolf().fit(x).precision_ for x in self.split(z)))
+        self.regression_ = np.zeros_like(self.precision_)
+        features = np.arange(z.shape[1])
+        for own in self.split(features[None]):
+            others = np.setdiff1d(features, own)
+            if len(others):
+                ridge = RidgeCV(np.logspace(-1, 4, 11)).fit(soft[:, others], z[:, own[0]])
+                weights = ridge.coef_.reshape(own.size, -1)
+                self.regression_[np.ix_(others, own[0])] = weights.T
+        direction = self.over_modalities(np.add, self.precision_.sum(0)[None])
+        self._direction = np.sqrt(np.maximum(direction, np.finfo(float).tiny))
 
-    def standardise(self, modalities: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Standardise modalities; what is missing becomes the mean.
+    def split(self, values: np.ndarray) -> list[np.ndarray]:
+        """Split features by modality.
 
         Parameters
         ----------
-        modalities : list of ndarray of shape (n_samples, n_features)
+        values : ndarray of shape (n_samples, n_features)
+            Values.
+
+        Returns
+        -------
+        list of ndarray of shape (n_samples, n_features_i)
+            One array per modality.
+        """
+        return np.split(values, self.starts_[1:], axis=1)
+
+    def over_modalities(self, ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
+        """Reduce the features of each modality.
+
+        Parameters
+        ----------
+        ufunc : numpy ufunc
+            Such as ``numpy.add``.
+        values : ndarray of shape (n_samples, n_features)
+            Values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            The reduced values.
+        """
+        return ufunc.reduceat(values, self.starts_, axis=1)
+
+    def standardise(self, table: np.ndarray) -> np.ndarray:
+        """Standardise samples; what is missing becomes the mean.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_samples, n_features)
             Samples.
 
         Returns
         -------
-        list of ndarray of shape (n_samples, n_features)
+        ndarray of shape (n_samples, n_features)
             In standard deviations of the clean samples.
         """
-        triples = zip(modalities, self.means_, self.scales_, strict=True)
-        return [np.nan_to_num((x - mean) / scale, posinf=0, neginf=0) for x, mean, scale in triples]
+        z = (table - self.mean_) / self.scale_
+        return np.where(np.isnan(z), 0.0, z)
 
-    def __call__(
-        self, standard: Sequence[np.ndarray], energy: np.ndarray, disagreement: np.ndarray
-    ) -> np.ndarray:
+    def __call__(self, z: np.ndarray, energy: np.ndarray, disagreement: np.ndarray) -> np.ndarray:
         """Compute the statistics of samples.
 
         Parameters
         ----------
-        standard : list of ndarray of shape (n_samples, n_features)
-            Standardised modalities.
+        z : ndarray of shape (n_samples, n_features)
+            Standardised samples.
         energy, disagreement : ndarray of shape (n_samples, n_modalities)
             As :func:`read_energies` returns them.
 
@@ -125,38 +185,32 @@ class SampleStatistics:
             The statistics.
         """
         energy = np.arcsinh(energy)
-        n_samples, n_modalities = energy.shape
-        found = np.empty((n_samples, n_modalities, N_STATISTICS))
-        found[..., 0], found[..., 1] = energy, disagreement
-        found[..., 2], found[..., 3] = _largest_other(energy), _largest_other(disagreement)
-        for i, z in enumerate(standard):
-            weighted = z @ self.precisions_[i]
-            direction = self.precisions_[i].sum()
-            predicted = _others(standard, i) @ self.predictions_[i]
-            found[:, i, 4] = np.arcsinh(weighted.sum(1) / np.sqrt(direction))
-            found[:, i, 5] = _log_mean(z * z)
-            found[:, i, 6] = _log_mean(weighted * z)
-            found[:, i, 7] = np.arcsinh(3 * (z * predicted).mean(1))
-            found[:, i, 8] = _log_mean((z - predicted) ** 2)
-            found[:, i, 9] = _log_mean(predicted**2)
-        return found
+        weighted = z @ self.precision_
+        predicted = np.minimum(np.maximum(z, -_LIMIT), _LIMIT) @ self.regression_
+        statistics = [
+            energy,
+            disagreement,
+            _largest_other(energy),
+            _largest_other(disagreement),
+            np.arcsinh(self.over_modalities(np.add, weighted) / self._direction),
+            self._log_mean(z * z),
+            self._log_mean(weighted * z),
+            np.arcsinh(3 * self.over_modalities(np.add, z * predicted) / self.sizes_),
+            self._log_mean((z - predicted) ** 2),
+            self._log_mean(predicted * predicted),
+        ]
+        return np.stack(statistics, axis=-1)
 
-
-def _others(standard: Sequence[np.ndarray], i: int) -> np.ndarray:
-    """Return the features of all modalities but one, no more than a few deviations off."""
-    rest = [z for j, z in enumerate(standard) if j != i]
-    return np.clip(np.hstack(rest), -_LIMIT, _LIMIT) if rest else standard[i][:, :0]
+    def _log_mean(self, squares: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the mean over the features of a modality, from a floor."""
+        mean = self.over_modalities(np.add, squares) / self.sizes_
+        return np.log(np.maximum(mean, 0.0) + _FLOOR)
 
 
 def _largest_other(values: np.ndarray) -> np.ndarray:
     """Return, for each column, the largest value in the other columns."""
     if values.shape[1] == 1:
         return np.zeros_like(values)
-    order = np.partition(values, -2, axis=1)
-    first, second = order[:, -1:], order[:, -2:-1]
-    return np.where(values == first, second, first)
-
-
-def _log_mean(squares: np.ndarray) -> np.ndarray:
-    """Return the logarithm of the mean over features, from a floor."""
-    return np.log(np.maximum(squares.mean(1), 0.0) + _FLOOR)
+    ordered = np.sort(values, axis=1)
+    largest, second = ordered[:, -1:], ordered[:, -2:-1]
+    return np.where(values == largest, second, largest)

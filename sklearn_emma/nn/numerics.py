@@ -49,7 +49,7 @@ def sum_log_cosh_(u: Tensor) -> Tensor:
     Tensor of shape (...,)
         The sums.
     """
-    n_terms = u.shape[-1]
+    n_terms = int(u.shape[-1])  # of a module that is being traced, shapes are tensors
     magnitude = u.abs_()
     total = magnitude.sum(-1) - n_terms * math.log(2.0)
     return total + _sum_log1p_exp_(magnitude, -2.0)

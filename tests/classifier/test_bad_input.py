@@ -169,7 +169,7 @@ def test_other_columns_at_prediction(fitted, table, quick):
         fitted.predict(X.rename(columns={"modality0__0": "wind"}))
     with pytest.raises(ValueError, match="(?s)must be in the same order"):
         fitted.predict(X.iloc[:, ::-1])
-    array = quick(modalities=None).fit(X.to_numpy(), y)
+    array = quick(modalities={"all": slice(None)}).fit(X.to_numpy(), y)
     with pytest.raises(ValueError, match="X has 6 features, but EMMAClassifier is expecting 9"):
         array.predict(X.to_numpy()[:, :6])
     with pytest.raises(ValueError, match="0 sample"):

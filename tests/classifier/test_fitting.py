@@ -50,7 +50,8 @@ def test_labels_of_any_kind(table, quick, encode):
 
 def test_one_modality_is_a_classifier_too(table, quick):
     X, y = table
-    classifier = quick(modalities=None, max_epochs=20).fit(X, y)
+    with pytest.warns(UserWarning, match="modalities=None makes one modality of all 9 columns"):
+        classifier = quick(modalities=None, max_epochs=20).fit(X, y)
     assert classifier.modality_names_ == ["all"]
     np.testing.assert_array_equal(classifier.importance(X), 1.0)
     assert classifier.score(X, y) > 0.85

@@ -21,7 +21,7 @@ def test_warm_start_goes_on_where_the_last_fit_stopped(table, quick):
 def test_without_warm_start_a_fit_forgets(table, quick, fitted, same_predictions):
     X, y = table
     gaps = X.mask(np.random.default_rng(0).random(X.shape) < 0.1)
-    again = quick(modalities=None, max_epochs=9).fit(gaps, 1 - y)
+    again = quick(modalities={"all": slice(None)}, max_epochs=9).fit(gaps, 1 - y)
     again.set_params(**quick().get_params()).fit(X, y)
     assert same_predictions(again, fitted, X)
     gappy = quick().fit(gaps, y)

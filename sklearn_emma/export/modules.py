@@ -1,0 +1,176 @@
+"""A fitted estimator as one torch module, from raw columns to everything that it predicts."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sklearn_emma.base import BaseEMMA, predictor_of
+from sklearn_emma.energy.modality_energies import ModalityEnergies
+from sklearn_emma.energy.p_values import p_value_of_rank
+from sklearn_emma.energy.protocol import Precision
+from sklearn_emma.energy.scorer import DAEEnergyScorer
+from sklearn_emma.gate.readings import gate_of, read_out, reader_of
+from sklearn_emma.validation import standardise
+
+
+class PredictorModule(nn.Module):
+    """A fitted classifier or regressor.
+
+    Parameters
+    ----------
+    estimator : EMMAClassifier or EMMARegressor
+        Fitted.
+    precision : torch.dtype
+        That of the samples.
+
+    Raises
+    ------
+    ValueError
+        If an energy is not a :class:`DAEEnergyScorer`.
+    """
+
+    def __init__(self, estimator: BaseEMMA, precision: torch.dtype):
+        super().__init__()
+        self.reader = reader_of(estimator, precision)
+        others = [estimator.modality_names_[i] for i in self.reader.energies.others]
+        if others:
+            kinds = ", ".join(
+                f"{name!r} ({type(estimator.energy_scorers_[name]).__name__})" for name in others
+            )
+            raise ValueError(
+                "Only energies of DAEEnergyScorer can be exported to ONNX, but this estimator has "
+                f"another energy for modality {kinds}. Fit it with energy=None, or with "
+                "a DAEEnergyScorer for these modalities."
+            )
+        self.estimator = estimator
+        self.gate = gate_of(estimator)
+        self.predictor = predictor_of(estimator, precision)
+        self.mean = torch.from_numpy(estimator.mean_)
+        self.scale = torch.from_numpy(estimator.scale_)
+        self.median = torch.from_numpy(estimator.median_)
+
+    def forward(self, table: Tensor) -> dict[str, Tensor]:
+        """Return what is computed for samples.
+
+        Parameters
+        ----------
+        table : Tensor of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+
+        Returns
+        -------
+        dict of str to Tensor of shape (n_samples, ...)
+            By the names of the methods that return the same.
+        """
+        gaps = table.isnan()
+        standard = standardise(table.double(), self.mean, self.scale)
+        complete = torch.where(gaps, self.median, standard)
+        own = self.reader.energies.potential(complete)
+        shares = [gaps[:, columns].double().mean(1) for columns in self.reader.columns]
+        inputs = self.reader.join(complete, own, torch.stack(shares, 1))
+        found = read_out(inputs, self.gate, self.predictor, ("output", "attention", "energies"))
+        predicted = self.estimator.tensor_predictions(found["output"])
+        return {**predicted, "attention": found["attention"], "energies": found["energies"]}
+
+
+class ScorerModule(nn.Module):
+    """A fitted energy scorer.
+
+    Parameters
+    ----------
+    scorer : DAEEnergyScorer
+        Fitted.
+    precision : torch.dtype
+        That of the samples; p-values are found in double precision, as by the scorer.
+    """
+
+    def __init__(self, scorer: DAEEnergyScorer, precision: torch.dtype):
+        super().__init__()
+        self.columns = scorer.modality_columns_
+        self.energies = _energies(scorer, precision)
+        self.exact, self.count_below = self.energies, None
+        if len(scorer.calibration_energies_):
+            self.exact = _energies(scorer, torch.float64)
+            self.count_below = CountBelow(scorer.calibration_energies_)
+        self.n_calibration = len(scorer.calibration_energies_)
+
+    def forward(self, table: Tensor) -> dict[str, Tensor]:
+        """Return what is computed for samples.
+
+        Parameters
+        ----------
+        table : Tensor of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        dict of str to Tensor of shape (n_samples, ...)
+            "energies", which are those of ``transform``, and by the names of the methods
+            "score_samples" and, if there are calibration energies, "p_values"; NaN for a modality
+            with a missing value.
+        """
+        gaps = table.isnan()
+        complete = torch.where(gaps, 0.0, table.double())
+        missing = torch.stack([gaps[:, columns].any(1) for columns in self.columns], 1)
+        energies = self.energies.potential(complete).masked_fill(missing, math.nan)
+        found = {"energies": energies, "score_samples": -energies.sum(1)}
+        if self.count_below is not None:
+            exact = energies
+            if self.exact is not self.energies:
+                exact = self.exact.potential(complete)
+            p_values = p_value_of_rank(self.count_below(exact), self.n_calibration)
+            found["p_values"] = p_values.masked_fill(missing, math.nan)
+        return found
+
+
+def _energies(scorer: DAEEnergyScorer, precision: torch.dtype) -> ModalityEnergies:
+    """Return the energies of all modalities."""
+    energies = scorer.tensor_energies(Precision(weights=precision))
+    return ModalityEnergies(energies, scorer.modality_columns_)
+
+
+# Of their size, by how much calibration energies are raised: energies that are equal but for
+# rounding count as equal.
+_ROUNDING = 1e-12
+
+
+class CountBelow(nn.Module):
+    """Count the numbers of a list that are lower than others, by bisection.
+
+    Parameters
+    ----------
+    numbers : ndarray of float64 of shape (n_numbers, n_columns)
+        A list in each column.
+    """
+
+    def __init__(self, numbers: np.ndarray):
+        super().__init__()
+        n_numbers, n_columns = numbers.shape
+        self.n_steps = n_numbers.bit_length()
+        padded = np.full((2**self.n_steps - 1, n_columns), np.inf)
+        padded[:n_numbers] = np.sort(numbers + _ROUNDING * np.maximum(np.abs(numbers), 1.0), axis=0)
+        # one list after another
+        self.ordered = torch.from_numpy(padded.T.reshape(-1).copy())
+        self.starts = torch.arange(n_columns) * len(padded)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return how many numbers are lower.
+
+        Parameters
+        ----------
+        values : Tensor of float64 of shape (n_samples, n_columns)
+            Values for each of the lists.
+
+        Returns
+        -------
+        Tensor of float64 of shape (n_samples, n_columns)
+            The counts.
+        """
+        places = self.starts.expand_as(values)
+        for exponent in reversed(range(self.n_steps)):
+            step = 2**exponent
+            lower = self.ordered[places + (step - 1)] < values
+            places = places + step * lower
+        return (places - self.starts).double()

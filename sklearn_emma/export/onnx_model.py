@@ -1,0 +1,150 @@
+"""to_onnx: a fitted estimator as an ONNX model."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_emma.classifier import EMMAClassifier
+from sklearn_emma.energy.scorer import DAEEnergyScorer
+from sklearn_emma.export.modules import PredictorModule, ScorerModule
+from sklearn_emma.export.tracing import trace
+from sklearn_emma.regressor import EMMARegressor
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+_PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
+
+
+def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
+    """Export a fitted estimator to ONNX, from raw columns to predictions.
+
+    The model runs with onnxruntime, without torch, scikit-learn and this package. It needs the extra
+    ``onnx``.
+
+    Parameters
+    ----------
+    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+        Fitted; every energy is a :class:`~sklearn_emma.DAEEnergyScorer`. A network of your own must
+        be one that torch can trace: what it does may not depend on the values of the samples.
+    dtype : {"float64", "float32"}, default="float64"
+        Dtype of the samples that the model takes. As by the estimator, samples in float32 are
+        evaluated in single precision.
+
+    Returns
+    -------
+    onnx.ModelProto
+        The model; ``onnx.save`` writes it to a file. Its input "X", of shape (n_samples,
+        n_features), has the columns in the order of fit; those of no modality are ignored. NaN marks
+        missing values. Its outputs have the names, shapes and values of methods of the estimator:
+
+        * EMMAClassifier: "predict", "predict_proba", "attention", "energies";
+        * EMMARegressor: "predict", "predict_quantiles" (with ``loss="quantile"``), "attention",
+          "energies";
+        * DAEEnergyScorer: "energies", which are those of ``transform``, "score_samples" and, if there
+          are calibration energies, "p_values"; NaN for a modality with a missing value.
+
+        Its metadata, of JSON, has "modalities" and, where known, "features", in order.
+
+    Raises
+    ------
+    ImportError
+        If the package onnx is not installed.
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If it is none of the three.
+    ValueError
+        If an energy is none of a :class:`~sklearn_emma.DAEEnergyScorer`, if torch cannot trace the
+        network, or if `dtype` is not valid.
+
+    Notes
+    -----
+    Samples are not checked: a number of columns other than at fit is an error of the runtime, and
+    infinite values count as extreme ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma import DAEEnergyScorer
+    >>> from sklearn_emma.export import to_onnx
+    >>> X = np.random.default_rng(0).normal(size=(100, 4))
+    >>> scorer = DAEEnergyScorer({"left": [0, 1], "right": [2, 3]}, max_epochs=2, random_state=0)
+    >>> model = to_onnx(scorer.fit(X))
+    >>> [output.name for output in model.graph.output]
+    ['energies', 'score_samples', 'p_values']
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(
+            "to_onnx needs the package onnx, of the extra onnx: pip install 'sklearn_emma[onnx]'."
+        ) from error
+
+    if not isinstance(estimator, EMMAClassifier | EMMARegressor | DAEEnergyScorer):
+        advice = ""
+        if hasattr(estimator, "refit"):
+            advice = " Pass its best_estimator_."
+        raise TypeError(
+            "Only EMMAClassifier, EMMARegressor and DAEEnergyScorer can be exported to ONNX, got "
+            f"{type(estimator).__name__}.{advice}"
+        )
+    check_is_fitted(estimator)
+    precision = _precision(dtype)
+    example = torch.zeros(2, estimator.n_features_in_, dtype=precision)
+    if isinstance(estimator, DAEEnergyScorer):
+        model = onnx.load_from_string(trace(ScorerModule(estimator, precision), example))
+    else:
+        model = onnx.load_from_string(_trace_predictor(estimator, example))
+    if isinstance(estimator, EMMAClassifier):
+        _add_labels(model, estimator.classes_)
+    metadata = {"modalities": estimator.modality_names_}
+    if hasattr(estimator, "feature_names_in_"):
+        metadata["features"] = estimator.feature_names_in_.tolist()
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
+    onnx.checker.check_model(model)
+    return model
+
+
+def _precision(dtype: Any) -> torch.dtype:
+    """Return the precision that samples of a dtype are evaluated in."""
+    try:
+        return _PRECISIONS[np.dtype(dtype).name]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'dtype must be "float64" or "float32", got {dtype!r}.') from error
+
+
+def _trace_predictor(estimator: EMMAClassifier | EMMARegressor, example: torch.Tensor) -> bytes:
+    """Translate a classifier or regressor."""
+    module = PredictorModule(estimator, example.dtype)
+    if estimator.module is None:
+        return trace(module, example)
+    try:
+        return trace(module, example)
+    except Exception as error:
+        raise ValueError(
+            f"torch could not translate the network {estimator.module!r} to ONNX: "
+            f"{str(error).partition(chr(10))[0]}"
+        ) from error
+
+
+def _add_labels(model: "ModelProto", classes: np.ndarray) -> None:
+    """Add an output with the most probable class, in front of the others."""
+    from onnx import helper, numpy_helper
+
+    labels = classes.astype(object) if classes.dtype.kind in "OU" else classes
+    table = numpy_helper.from_array(labels, "classes")
+    graph = model.graph
+    graph.initializer.append(table)
+    best = helper.make_node("ArgMax", ["predict_proba"], ["best_class"], axis=1, keepdims=0)
+    label = helper.make_node("Gather", ["classes", "best_class"], ["predict"])
+    graph.node.extend([best, label])
+    outputs = [
+        helper.make_tensor_value_info("predict", table.data_type, ["n_samples"]),
+        *graph.output,
+    ]
+    del graph.output[:]
+    graph.output.extend(outputs)

@@ -1,0 +1,136 @@
+"""Torch modules as ONNX models.
+
+The exporter is the one of torch that traces: its models agree with torch to the last digits, where
+the other one rounds constants to single precision; it writes them with all versions of torch that
+this package supports, and it needs no further package. What it cannot translate, or translates
+wrongly, is translated here.
+"""
+
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic
+
+#: Version of the ONNX operators: every runtime since 2022 has them.
+OPSET = 17
+
+
+def trace(module: nn.Module, example: Tensor) -> bytes:
+    """Translate a module of one table into an ONNX model.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Takes a table, and returns a dict of tensors with a row for each of its samples.
+    example : Tensor of shape (n_samples, n_features)
+        A table.
+
+    Returns
+    -------
+    bytes
+        The model, with the input "X" and outputs of the names in the dict.
+    """
+    file = io.BytesIO()
+    flat = _Flat(module).eval()
+    with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings(), _translations():
+        warnings.simplefilter("ignore")  # of tracing, and that this exporter is the older one
+        names = list(module(example))
+        torch.onnx.export(
+            flat,
+            (example,),
+            file,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["X"],
+            output_names=names,
+            dynamic_axes={name: {0: "n_samples"} for name in ("X", *names)},
+        )
+    return file.getvalue()
+
+
+class _Flat(nn.Module):
+    """Returns the values of a dict as a tuple."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, table: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.module(table).values())
+
+
+@contextmanager
+def _translations() -> Iterator[None]:
+    """Have the exporter use the translations of this module."""
+    translations: dict[str, Callable] = {
+        "aten::exp2": _exp2,
+        "aten::lift_fresh": _same,
+        "aten::mT": _transpose_matrices,
+        "aten::movedim": _move_dimension,
+        "aten::prod": _product,
+    }
+    for name, function in translations.items():
+        register_custom_op_symbolic(name, function, OPSET)
+    try:
+        yield
+    finally:
+        for name in translations:
+            unregister_custom_op_symbolic(name, OPSET)
+
+
+def _same(g: Any, x: Any) -> Any:
+    return x
+
+
+def _exp2(g: Any, x: Any) -> Any:
+    return g.op("Pow", _number(g, 2.0, x), x)
+
+
+def _transpose_matrices(g: Any, x: Any) -> Any:
+    order = list(range(_rank(x)))
+    order[-2:] = reversed(order[-2:])
+    return g.op("Transpose", x, perm_i=order)
+
+
+def _move_dimension(g: Any, x: Any, source: Any, destination: Any) -> Any:
+    rank = _rank(x)
+    source, destination = (_constant(value) % rank for value in (source, destination))
+    order = [dimension for dimension in range(rank) if dimension != source]
+    order.insert(destination, source)
+    return g.op("Transpose", x, perm_i=order)
+
+
+def _product(g: Any, x: Any, *how: Any) -> Any:
+    """Multiply by logarithms, as older runtimes have no product of numbers in double precision."""
+    keepdims, axes = 0, []
+    if len(how) == 3:  # dim, keepdim, dtype; else dtype only
+        keepdims = _constant(how[1])
+        axes = [g.op("Constant", value_t=torch.tensor([_constant(how[0])]))]
+
+    def total(terms: Any) -> Any:
+        return g.op("ReduceSum", terms, *axes, keepdims_i=keepdims)
+
+    size = g.op("Exp", total(g.op("Log", g.op("Abs", x))))
+    n_negative = total(g.op("CastLike", g.op("Less", x, _number(g, 0.0, x)), x))
+    odd = g.op("Mod", n_negative, _number(g, 2.0, x), fmod_i=1)
+    return g.op("Mul", size, g.op("Sub", _number(g, 1.0, x), g.op("Mul", _number(g, 2.0, x), odd)))
+
+
+def _rank(x: Any) -> int:
+    rank: int = x.type().dim()
+    return rank
+
+
+def _constant(value: Any) -> int:
+    node = value.node()
+    return int(node.t("value") if node.kindOf("value") == "t" else node.i("value"))
+
+
+def _number(g: Any, value: float, like: Any) -> Any:
+    constant = g.op("Constant", value_t=torch.tensor(value, dtype=torch.float64))
+    return g.op("CastLike", constant, like)

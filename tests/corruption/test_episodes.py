@@ -1,0 +1,72 @@
+"""Episodes: a corruption that lasts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_emma.corruption import Drift, Episodes, Missing, Stuck
+
+GROUPS = {"radar": [0, 1], "camera": [2]}
+
+
+def runs(failing):
+    """Lengths of the runs of failing samples."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], failing, [False]]).astype(int)))
+    return np.diff(edges.reshape(-1, 2), axis=1).ravel()
+
+
+def test_one_modality_fails_for_as_long_as_an_episode_is():
+    X = np.random.RandomState(0).standard_normal((2000, 3))
+    failed, indicator = Episodes(Missing(), length=30, rate=0.01).corrupt(X, GROUPS, 0)
+    assert set(indicator.sum(axis=1)) == {0, 2}
+    assert set(runs((indicator < 0).any(axis=1)[:-30])) == {30}
+    assert indicator[0].tolist() == [1, 1]
+    np.testing.assert_array_equal(np.isnan(failed[:, 2]), indicator[:, 1] < 0)
+    np.testing.assert_array_equal(failed[indicator[:, 0] > 0, :2], X[indicator[:, 0] > 0, :2])
+    assert (indicator < 0).any(axis=0).all()
+
+
+def test_episodes_come_at_their_rate():
+    X = np.zeros((50_000, 1))
+    _, indicator = Episodes(Stuck(1.0), length=10, rate=0.01).corrupt(X, random_state=0)
+    n_clean = (indicator > 0).sum()
+    assert len(runs(indicator[:, 0] < 0)) == pytest.approx(0.01 * n_clean, rel=0.15)
+
+
+def test_every_episode_sticks_at_values_of_its_own():
+    X = np.arange(3000.0).reshape(-1, 3)
+    failed, indicator = Episodes(Stuck(), length=50, rate=0.02, only="radar").corrupt(X, GROUPS, 0)
+    values = np.unique(failed[indicator[:, 0] < 0, 0])
+    assert 1 < len(values) <= len(runs(indicator[:, 0] < 0))
+    assert (indicator[:, 1] == 1).all()
+
+
+def test_growing_failures_start_small():
+    X = np.zeros((12, 1))
+    reference = np.array([[-1.0], [1.0]])
+    episodes = Episodes(Stuck(8.0), length=4, rate=1.0, growing=True)
+    failed, _ = episodes.corrupt(X, random_state=0, reference=reference)
+    assert failed.ravel().tolist() == [0, 2, 4, 6, 8, 0, 2, 4, 6, 8, 0, 2]
+
+
+def test_tables_keep_their_type_and_repeat_with_a_seed():
+    X = pd.DataFrame(np.random.RandomState(0).standard_normal((200, 3)), columns=["a", "b", "c"])
+    episodes = Episodes(Drift(), rate=0.05, length=20)
+    one, other = (episodes.corrupt(X, GROUPS, random_state=3)[0] for _ in range(2))
+    pd.testing.assert_frame_equal(one, other)
+    assert not one.equals(X)
+
+
+@pytest.mark.parametrize(
+    ("episodes", "message"),
+    [
+        (Episodes("noise"), "corruption must be an instance such as Stuck"),
+        (Episodes(Missing(), length=0), "length=0 must be a positive integer"),
+        (Episodes(Missing(), rate=0.0), r"rate=0.0 must be a number in \(0, 1\]"),
+        (Episodes(Missing(), growing=1), "growing=1 must be True or False"),
+        (Episodes(Drift(-1.0)), "offset=-1.0 must be a positive number"),
+    ],
+)
+def test_wrong_parameters_are_explained(episodes, message):
+    with pytest.raises(ValueError, match=message):
+        episodes.corrupt(np.zeros((3, 1)))

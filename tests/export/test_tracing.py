@@ -1,0 +1,55 @@
+"""Translations of torch's operations."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sklearn_emma.export.tracing import OPSET, trace
+
+onnx = pytest.importorskip("onnx", reason="needs onnx, of the extra onnx")
+
+
+class Function(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return {"y": self.function(x)}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (x / 9).exp2(),
+        lambda x: torch.stack([x, 2 * x, x]).mT,
+        lambda x: torch.stack([x, 2 * x, x]).movedim(0, -1),
+        lambda x: torch.stack([x, 2 * x, x]).movedim(-1, 0),
+        lambda x: x.prod(-1),
+        lambda x: x.prod(1, keepdim=True),
+        lambda x: x[:, 0] * x.prod(),
+        lambda x: x[:, np.array([[0, 1], [2, 0]])],
+    ],
+)
+def test_translations_compute_the_same(run, function, dtype):
+    x = torch.tensor([[1.5, -2.0, 0.5], [0.0, 3.0, -1.0], [-1.0, -1.0, -3.0]], dtype=dtype)
+    model = onnx.load_from_string(trace(Function(function), x[:2]))
+    found = run(model, x.numpy())["y"]
+    assert found.dtype == x.numpy().dtype
+    np.testing.assert_allclose(found, function(x).numpy(), rtol=1e-6, atol=1e-12)
+
+
+def test_constants_keep_double_precision(run):
+    model = onnx.load_from_string(trace(Function(lambda x: x * 0.1 + 0.7), torch.zeros(1, 2).double()))
+    x = np.array([[3.0, 0.0]])
+    np.testing.assert_allclose(run(model, x)["y"], x * 0.1 + 0.7, rtol=1e-15)
+
+
+def test_the_translations_are_gone_afterwards():
+    from torch.onnx import unregister_custom_op_symbolic
+
+    trace(Function(torch.exp2), torch.zeros(1, 1))
+    with pytest.warns(UserWarning, match="No custom function"):
+        unregister_custom_op_symbolic("aten::exp2", OPSET)

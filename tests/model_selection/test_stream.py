@@ -1,0 +1,86 @@
+"""stream_curve: scores, delays and names in episodes of failure."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from sklearn_emma.corruption import Missing, Noise
+from sklearn_emma.model_selection import stream_curve
+
+
+class Watch(ClassifierMixin, BaseEstimator):
+    """Takes three samples to notice what is missing, and predicts 1 if anything is."""
+
+    modality_names_ = ["a", "b"]
+    modality_columns_ = [np.array([0]), np.array([1])]
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    @property
+    def estimator_(self):
+        return self
+
+    def fit(self, X, y=None):
+        return self
+
+    def reset(self):
+        self.seen = np.zeros(2)
+        return self
+
+    def update(self, X):
+        gone = np.isnan(X)
+        counts = self.seen + np.cumsum(gone, axis=0)
+        self.seen = counts[-1]
+        alarm = gone & (counts >= 3)
+        return SimpleNamespace(
+            failing=alarm * 1.0, alarm=alarm, kind=np.where(alarm, "missing", "")
+        )
+
+    def predict(self, X):
+        return np.isnan(X).any(axis=1).astype(int)
+
+
+X = np.random.RandomState(0).standard_normal((400, 2))
+
+
+def test_delay_modality_kind_and_scores_are_those_of_the_monitor():
+    curve = stream_curve(
+        Watch(),
+        X,
+        np.ones(400),
+        corruption=Missing(),
+        kind="missing",
+        length=40,
+        n_episodes=3,
+        edges=(0, 5, 1000),
+        random_state=0,
+    )
+    assert curve.summary.to_dict() == {
+        "median_delay": 3,
+        "missed": 0,
+        "right_modality": 1,
+        "right_kind": 1,
+        "false_alarms": 0,
+    }
+    assert curve.episodes["modality"].tolist() == ["a", "b"] * 3
+    assert curve.scores.to_dict("list") == {"first": [0, 5], "last": [5, 40], "score": [1.0, 1.0]}
+
+
+def test_what_is_missed_has_no_delay():
+    curve = stream_curve(Watch(), X, corruption=Noise(), n_episodes=1, only="b", random_state=0)
+    assert curve.summary["missed"] == 1
+    assert curve.summary["median_delay"] == np.inf
+    assert curve.scores is None
+    assert curve.episodes["modality"].tolist() == ["b"]
+
+
+def test_wrong_numbers_are_explained():
+    with pytest.raises(ValueError, match="takes 450 samples, of which 50 .* but X has 400"):
+        stream_curve(Watch(), X, corruption=Missing(), length=400)
+    with pytest.raises(ValueError, match="length=0 must be a positive integer"):
+        stream_curve(Watch(), X, corruption=Missing(), length=0)
+    with pytest.raises((TypeError, ValueError), match=r"[Cc]orruption"):
+        stream_curve(Watch(), X, corruption="missing")

@@ -1,0 +1,85 @@
+"""E-values: at most one on average over clean samples, large for failing ones."""
+
+import numpy as np
+import pytest
+
+from sklearn_emma.monitoring.evidence import RunLengths, bound_ratios, conformal_e_values
+from sklearn_emma.monitoring.statistics import SampleStatistics
+
+
+def test_bounded_ratios_keep_their_proportions():
+    bounded = bound_ratios(np.array([[1e9, 1e6], [0.1, 0.2]]), 100)
+    assert bounded.max() <= 100
+    np.testing.assert_allclose(bounded[:, 0] / bounded[:, 1], [1e3, 0.5])
+
+
+@pytest.mark.parametrize("n_clean", [20, 200])
+def test_e_values_of_clean_samples_have_a_mean_of_one_at_most(n_clean):
+    rng = np.random.RandomState(0)
+    means = []
+    for _ in range(300):
+        ratios = bound_ratios(rng.pareto(1.1, size=(n_clean + 100, 1, 2)), n_clean)
+        clean_mean = ratios[:n_clean].mean(axis=0)
+        means.append(conformal_e_values(clean_mean, n_clean, ratios[n_clean:]).mean(axis=(0, 1)))
+    assert (np.mean(means, axis=0) <= 1.05).all()
+
+
+def lengths(columns, sizes):
+    """Run lengths of clean samples, and what they say of others."""
+    table = np.column_stack(columns)
+    statistics = SampleStatistics(table, sizes)
+    found = RunLengths(statistics.standardise(table), statistics)
+
+    def judge(other):
+        z = statistics.standardise(np.column_stack(other))
+        start = np.full(z.shape[1], np.nan), np.zeros(len(sizes), dtype=int)
+        return found(z, *start)
+
+    return found, judge
+
+
+def test_repeats_of_a_sensor_that_never_repeats_are_evidence():
+    rng = np.random.RandomState(0)
+    _, judge = lengths([rng.standard_normal(500)], [1])
+    x = rng.standard_normal(10)
+    x[5:] = x[4]
+    e_values, repeats, runs = judge([x])
+    assert repeats[:, 0].tolist() == [False] * 5 + [True] * 5
+    assert e_values[0, 0] == 1
+    assert (e_values[1:5, 0] < 0.01).all()
+    assert (e_values[5:, 0] > 100).all()
+    assert runs.tolist() == [5]
+
+
+def test_runs_of_a_slow_sensor_are_evidence_only_once_they_are_longer_than_usual():
+    rng = np.random.RandomState(0)
+    _, judge = lengths([np.repeat(rng.standard_normal(100), 10)], [1])
+    e_values, _, _ = judge([np.repeat(rng.standard_normal(3), [10, 10, 30])])
+    assert (e_values[1:20, 0] < 1.2).all()
+    assert (e_values[30:33, 0] > 1.5).all()
+
+
+def test_small_changes_are_repeats_and_constant_features_are_left_out():
+    rng = np.random.RandomState(0)
+    clean = np.round(rng.standard_normal(500), 1)
+    found, judge = lengths([clean, np.zeros(500), np.full(500, 3.0)], [2, 1])
+    assert 0 < found.tolerance_[0] < 0.1
+    _, repeats, _ = judge([1 + 1e-3 * np.arange(5), np.zeros(5), np.full(5, 3.0)])
+    assert repeats[1:].tolist() == [[True, False]] * 4
+
+
+def test_the_split_of_a_stream_does_not_matter():
+    rng = np.random.RandomState(1)
+    x = np.repeat(rng.standard_normal(20), rng.randint(1, 5, 20))
+    table = np.column_stack([x, rng.permutation(x)])
+    statistics = SampleStatistics(table, [1, 1])
+    z = statistics.standardise(table)
+    found = RunLengths(z, statistics)
+    start = np.full(2, np.nan), np.zeros(2, dtype=int)
+    whole, _, _ = found(z, *start)
+    parts, last, runs = [], *start
+    for row in z:
+        e_values, _, runs = found(row[None], last, runs)
+        parts.append(e_values)
+        last = row
+    np.testing.assert_array_equal(np.concatenate(parts), whole)

@@ -1,0 +1,201 @@
+"""ModalityMonitor: what it says of failing sensors, and what it does to predictions."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
+from sklearn_emma.corruption import Missing, Noise, Stuck, Swapped
+from sklearn_emma.monitoring import ModalityMonitor
+
+
+def fail(corruption, X, first, last, modality="modality0", seed=0):
+    """Let a modality fail from one sample to another."""
+    failed, _ = corruption.set_params(only=modality).corrupt(X[first:last], "prefix", seed, X)
+    return pd.concat([X[:first], failed, X[last:]])
+
+
+def join(parts):
+    return [np.concatenate(values) for values in zip(*parts, strict=True)]
+
+
+def test_samples_may_come_one_by_one_or_together(monitor, stream):
+    X = fail(Missing(), fail(Stuck(), stream[0][:90], 20, 50), 60, 70, "modality1")
+    together = monitor.update(X)
+    for sizes in ([1] * 90, [30, 1, 59]):
+        monitor.reset()
+        edges = np.cumsum([0, *sizes])
+        parts = [monitor.update(X[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        for one, other in zip(join(parts), together, strict=True):
+            if one.dtype.kind == "f":
+                np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-12)
+            else:
+                np.testing.assert_array_equal(one, other)
+
+
+def test_a_pickled_monitor_goes_on_where_it_was(monitor, stream):
+    X = fail(Stuck(), stream[0], 20, 60)
+    monitor.update(X[:40])
+    copy = pickle.loads(pickle.dumps(monitor))
+    for one, other in zip(monitor.update(X[40:80]), copy.update(X[40:80]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_its_state_does_not_grow(monitor, stream):
+    monitor.update(stream[0][:10])
+    size = len(pickle.dumps(monitor.state_))
+    for _ in range(5):
+        monitor.update(stream[0])
+    assert len(pickle.dumps(monitor.state_)) <= size + 16
+    assert monitor.state_.n_samples == 10 + 5 * len(stream[0])
+    assert monitor.reset().state_.n_samples == 0
+
+
+def test_clean_streams_raise_no_alarm_and_keep_their_predictions(monitor, stream):
+    X, _ = stream
+    rng = np.random.RandomState(0)
+    long = pd.concat([X.iloc[rng.permutation(len(X))] for _ in range(10)])
+    health = monitor.update(long)
+    assert health.alarm.sum() == 0
+    assert health.failing.mean() < 0.02
+    plain = monitor.estimator_.predict_proba(X)
+    assert np.abs(monitor.reset().predict_proba(X) - plain).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("corruption", "kind", "delay"),
+    [
+        (Stuck(), "stuck", 8),
+        (Stuck(0.0), "stuck", 8),
+        (Missing(), "missing", 1),
+        (Noise(2.0), "noise", 20),
+        (Swapped(), "mismatch", 60),
+    ],
+    ids=str,
+)
+def test_a_failure_is_found_named_and_gets_over(monitor, stream, corruption, kind, delay):
+    health = monitor.update(fail(corruption, stream[0], 100, 200))
+    first = int(health.alarm.any(axis=1).argmax())
+    assert health.alarm.any()
+    assert 100 <= first < 100 + delay
+    assert health.alarm[199].tolist() == [True, False, False]
+    assert health.kind[199].tolist() == [kind, "", ""]
+    assert 95 <= health.since[first, 0] <= first
+    assert health.since[199, 1] == -1
+    assert not health.alarm[230:].any()
+    assert (health.failing[230:, 0] < 0.5).all()
+
+
+def test_a_stuck_sensor_is_shut(monitor, stream):
+    X, y = stream
+    stuck = fail(Stuck(), X, 50, len(X), seed=3)
+    plain = monitor.estimator_
+    assert (plain.attention(stuck)[100:, 0] > 0.3).any()
+    shut = plain.readings(stuck, evidence=monitor.update(stuck).evidence).attention
+    assert (shut[100:, 0] < 0.05).all()
+    gone = fail(Missing(), X, 50, len(X))
+    expected = plain.predict_proba(gone)[100:]
+    assert np.abs(monitor.reset().predict_proba(stuck)[100:] - expected).mean() < 0.01
+    assert np.mean(monitor.predict(stuck) == y) >= np.mean(plain.predict(stuck) == y)
+
+
+def test_predictions_leave_the_stream_where_it_is(monitor, stream):
+    X = fail(Stuck(), stream[0], 10, 40)
+    monitor.update(X[:20])
+    first = monitor.predict_proba(X[20:30])
+    np.testing.assert_array_equal(monitor.predict_proba(X[20:30]), first)
+    classes = monitor.estimator_.classes_[first.argmax(axis=1)]
+    np.testing.assert_array_equal(monitor.predict(X[20:30]), classes)
+    assert monitor.state_.n_samples == 20
+
+
+def test_constant_features_and_slow_sensors_are_not_stuck():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((900, 5))
+    X[:, 0] = 7.0  # constant
+    X[:, 1] = np.repeat(rng.standard_normal(90), 10)[:900]  # a new value every ten samples
+    scorer = DAEEnergyScorer({"a": [0], "slow": [1], "b": [2, 3, 4]}, max_epochs=3, random_state=0)
+    with pytest.warns(UserWarning, match="Constant"):
+        scorer.fit(X[:300])
+    monitor = ModalityMonitor(scorer, ordered=True, random_state=0).fit(X[300:600])
+    health = monitor.update(X[600:])
+    assert not (health.kind == "stuck").any()
+    stopped = X[600:].copy()
+    stopped[100:, 1] = stopped[99, 1]
+    assert monitor.reset().update(stopped).kind[-1].tolist() == ["", "stuck", ""]
+
+
+def test_clean_samples_in_order_teach_how_much_successive_ones_have_in_common():
+    rng = np.random.RandomState(0)
+    slow = rng.standard_normal((3000, 2))
+    for t in range(1, 3000):
+        slow[t] = 0.98 * slow[t - 1] + 0.2 * slow[t]
+    X = np.repeat(slow, 3, axis=1) + 0.3 * rng.standard_normal((3000, 6))
+    scorer = DAEEnergyScorer({"a": [0, 1, 2], "b": [3, 4, 5]}, max_epochs=5, random_state=0)
+    scorer.fit(X[:800])
+    clean = X[800:1800]
+    ordered = ModalityMonitor(scorer, ordered=True, random_state=0).fit(clean, reference=X[:800])
+    shuffled = ModalityMonitor(scorer, random_state=0).fit(clean, reference=X[:800])
+    assert ordered.calibration_.exponents.min() < 1
+    assert shuffled.calibration_.exponents.min() == 1
+    assert ordered.update(X[1800:]).alarm.sum() < shuffled.update(X[1800:]).alarm.sum()
+
+
+def test_fits_an_estimator_that_is_not_fitted(fitted, table):
+    X, y = table
+    unfitted = clone(fitted).set_params(max_epochs=2, pretrain_epochs=1)
+    monitor = ModalityMonitor(unfitted, calibration_fraction=0.4, random_state=0).fit(
+        X[:200], y[:200]
+    )
+    check_is_fitted(monitor.estimator_)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(unfitted)
+    assert monitor.predict(X[:3]).shape == (3,)
+
+
+def test_regressors_and_scorers_too(table):
+    X, y = table
+    X = X[:400].to_numpy()
+    groups = {"a": [0, 1, 2, 3, 4], "b": [5, 6, 7, 8, 9]}
+    energy = DAEEnergyScorer(max_epochs=2)
+    regressor = EMMARegressor(
+        groups, remainder="drop", energy=energy, max_epochs=2, pretrain_epochs=1, random_state=0
+    )
+    monitor = ModalityMonitor(regressor, random_state=0).fit(X[:300], y[:300].astype(float))
+    assert monitor.predict(X[300:]).shape == (100,)
+    assert not hasattr(monitor, "predict_proba")
+    scorer = DAEEnergyScorer(groups, remainder="drop", max_epochs=2, random_state=0)
+    monitor = ModalityMonitor(scorer, random_state=0).fit(X[:300])
+    assert monitor.update(X[300:]).failing.shape == (100, 2)
+    assert not hasattr(monitor, "predict")
+
+
+def test_of_two_modalities_that_do_not_fit_both_are_suspect(table):
+    rng = np.random.RandomState(0)
+    common = rng.standard_normal((1500, 4))
+    X = np.hstack([common, common + 0.1 * rng.standard_normal((1500, 4))])
+    scorer = DAEEnergyScorer({"a": [0, 1, 2, 3], "b": [4, 5, 6, 7]}, max_epochs=5, random_state=0)
+    scorer.fit(X[:500])
+    monitor = ModalityMonitor(scorer, random_state=0).fit(X[500:1000])
+    X = X[1000:].copy()
+    X[100:200, :4] = X[rng.permutation(100) + 300, :4]
+    health = monitor.update(X)
+    assert health.kind[199].tolist() == ["mismatch", "mismatch"]
+    assert not health.alarm[99].any()
+
+
+def test_wrong_settings_are_explained(fitted, table):
+    X, _ = table
+    with pytest.raises(ValueError, match="at least 20 clean samples to calibrate on, got 9"):
+        ModalityMonitor(fitted).fit(X[:9])
+    with pytest.raises(ValueError, match="recovery_rate=1e-05 must be at least hazard_rate=0.001"):
+        ModalityMonitor(fitted, recovery_rate=1e-5).fit(X)
+    with pytest.raises(ValueError, match="false_alarms"):
+        ModalityMonitor(fitted, false_alarms=0).fit(X)
+    with pytest.raises(NotFittedError):
+        ModalityMonitor(EMMAClassifier()).update(X)

@@ -1,0 +1,45 @@
+"""The statistics of single samples."""
+
+import numpy as np
+
+from sklearn_emma.monitoring.statistics import SampleStatistics
+
+
+def test_offsets_noise_and_gain_move_statistics_of_their_own():
+    rng = np.random.RandomState(0)
+    common = rng.standard_normal((2000, 1))
+    table = common + 0.3 * rng.standard_normal((2000, 6))
+    statistics = SampleStatistics(table, [4, 2])
+    z = statistics.standardise(table)
+    none = np.zeros((2000, 2))
+
+    def medians(z):
+        return np.median(statistics(z, none, none), axis=0)[0]
+
+    clean = medians(z)
+    offset, noisy, larger = z.copy(), z.copy(), z.copy()
+    offset[:, :4] += 1
+    noisy[:, :4] += rng.standard_normal((2000, 4))
+    larger[:, :4] *= 3
+    assert medians(offset)[4] > clean[4] + 0.5
+    assert medians(noisy)[6] > clean[6] + 1
+    assert medians(larger)[7] > medians(noisy)[7] + 0.2
+    assert medians(noisy)[8] > clean[8] + 1
+
+
+def test_a_single_modality_and_gaps_are_no_problem():
+    rng = np.random.RandomState(0)
+    table = rng.standard_normal((50, 3))
+    table[::5, 1] = np.nan
+    table[:, 2] = np.nan
+    statistics = SampleStatistics(table, [3])
+    found = statistics(statistics.standardise(table), np.zeros((50, 1)), np.zeros((50, 1)))
+    assert found.shape == (50, 1, 10)
+    assert np.isfinite(found).all()
+
+
+def test_the_largest_other_is_that_of_another_modality():
+    statistics = SampleStatistics(np.random.RandomState(0).standard_normal((50, 3)), [1, 1, 1])
+    energy = np.sinh([[3.0, 1.0, 2.0], [5.0, 5.0, 0.0]])
+    found = statistics(np.zeros((2, 3)), energy, np.zeros((2, 3)))
+    np.testing.assert_allclose(found[..., 2], [[2, 3, 3], [5, 5, 5]])

@@ -1,0 +1,296 @@
+"""Any estimator behind the gate: what fails is shut, what it is told, and what it returns."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from sklearn_emma import (
+    DAEEnergyScorer,
+    EMMAClassifier,
+    EMMARegressor,
+    GatedClassifier,
+    GatedRegressor,
+)
+from sklearn_emma.corruption import Missing, Noise
+from sklearn_emma.inspection import modality_report
+from sklearn_emma.model_selection import robustness_curve
+
+QUICK = {
+    "energy": DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5),
+    "hidden_layer_sizes": (4,),
+    "pretrain_epochs": 1,
+    "max_epochs": 2,
+    "l2_regularization": 1.0,
+}
+
+
+def gated(estimator=None, modalities="prefix", **params):
+    estimator = LogisticRegression() if estimator is None else estimator
+    gate = EMMAClassifier(**QUICK)
+    return GatedClassifier(
+        estimator, modalities, **({"gate": gate, "random_state": 0, "n_copies": 1} | params)
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    """Behind the gate is a tree, which takes NaN; to be read only."""
+    return gated(DecisionTreeClassifier(max_depth=4)).fit(*table)
+
+
+class Witness(ClassifierMixin, BaseEstimator):
+    """Remembers what it is given."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def fit(self, X, y):
+        self.X_, self.y_, self.classes_ = X, y, np.unique(y)
+        return self
+
+    def predict(self, X):
+        self.seen_ = X
+        return np.full(len(X), self.classes_[0])
+
+
+# --- what the gate does ---
+
+
+def test_what_fails_is_shut(wide, add_noise):
+    X, y, X_test, y_test = wide
+    clf = gated(gate=EMMAClassifier(**QUICK | {"energy": None}), n_copies=2).fit(X, y)
+    bare = LogisticRegression().fit(X, y)
+    noisy = add_noise(X_test, "modality1", 8.0)
+    attention = clf.attention(noisy)
+    assert attention[:, 1].mean() < 0.2 < 0.8 < attention[:, [0, 2]].mean()
+    assert clf.score(noisy, y_test) > bare.score(noisy, y_test) + 0.05
+    assert clf.score(X_test, y_test) > bare.score(X_test, y_test) - 0.03
+
+
+@pytest.mark.parametrize("threshold", [0.5, "mean"])
+def test_shut_values_do_not_matter(table, fitted, lose, threshold):
+    clf = gated(DecisionTreeClassifier(max_depth=4), threshold=threshold).fit(*table)
+    X = table[0].copy()
+    X.loc[:, X.columns.str.startswith("modality2")] = 1e6
+    assert (clf.attention(X)[:, 2] < 0.01).all()
+    assert (clf.attention(lose(X, "modality2"))[:, 2] == 0).all()
+    shut = clf.predict_proba(X)
+    other = X.copy()
+    other.loc[:, X.columns.str.startswith("modality2")] = -1e6
+    np.testing.assert_allclose(clf.predict_proba(other), shut)
+
+
+def test_what_the_estimator_is_given(table):
+    X, y = table
+    clf = gated(Witness(), n_copies=2).fit(X, y)
+    witness = clf.estimator_
+    assert witness.X_.shape == (3 * len(X), X.shape[1])
+    assert list(witness.X_.columns) == list(X.columns)
+    np.testing.assert_array_equal(witness.y_, np.tile(y, 3))
+    blocks = witness.X_.to_numpy().reshape(3, len(X), 3, 3)
+    gaps = np.isnan(blocks)
+    assert (gaps.all(axis=3) == gaps.any(axis=3)).all()  # whole modalities are shut
+    # the first table holds clean samples
+    open_ = ~gaps[0].any(axis=(1, 2))
+    np.testing.assert_array_equal(witness.X_.to_numpy()[: len(X)][open_], X[open_])
+    assert open_.mean() > 0.7
+    # in the copies half of the samples lose random modalities, and others fail
+    assert gaps[1:].any(axis=(2, 3)).mean() > 0.5
+    broken = X.copy()
+    broken.iloc[:5, :3] = 1e6
+    clf.predict(broken)
+    assert np.isnan(witness.seen_.iloc[:5, :3].to_numpy()).all()
+    np.testing.assert_array_equal(
+        witness.seen_.iloc[:, 3:],
+        np.where(np.isnan(witness.seen_.iloc[:, 3:]), np.nan, broken.iloc[:, 3:]),
+    )
+
+
+def test_no_copies_and_own_corruption(table):
+    X, y = table
+    assert len(gated(Witness(), n_copies=0).fit(X, y).estimator_.X_) == len(X)
+    gate = EMMAClassifier(**QUICK, corruption=Missing(only="modality1", fraction=1.0))
+    witness = gated(Witness(), gate=gate).fit(X, y).estimator_
+    assert np.isnan(witness.X_.to_numpy()[len(X) :, 3:6]).all()
+
+
+@pytest.mark.parametrize("shut_value", ["auto", "median", "nan"])
+def test_estimators_that_refuse_nan_get_medians(table, shut_value, lose):
+    X, y = table
+    clf = gated(Witness() if shut_value == "nan" else None, shut_value=shut_value).fit(X, y)
+    assert clf.fills_nan_ is (shut_value != "nan")
+    clf.predict(lose(X, "modality0"))
+    if shut_value != "nan":
+        expected = X.assign(**{f"modality0__{i}": X[f"modality0__{i}"].median() for i in range(3)})
+        rows = ~(clf.attention(lose(X, "modality0"))[:, 1:] <= 0.5).any(axis=1)
+        np.testing.assert_allclose(
+            clf.predict_proba(lose(X, "modality0"))[rows],
+            clf.estimator_.predict_proba(expected)[rows],
+        )
+
+
+def test_columns_that_are_left_out_are_not_passed_on(table):
+    X, y = table
+    clf = gated(Witness(), remainder="drop").fit(X.assign(station="north"), y)
+    assert list(clf.estimator_.X_.columns) == list(X.columns)
+    assert clf.n_features_in_ == 10
+    array = gated(Witness(), {"a": [4, 2], "b": [0]}, remainder="drop").fit(X.to_numpy(), y)
+    assert isinstance(array.estimator_.X_, np.ndarray)
+    assert array.estimator_.X_.shape[1] == 3
+
+
+def test_pipelines_by_name(table):
+    X, y = table
+    by_name = ColumnTransformer([("scale", StandardScaler(), ["modality0__0", "modality2__1"])])
+    clf = gated(make_pipeline(by_name, DecisionTreeClassifier(max_depth=3))).fit(X, y)
+    assert clf.score(X, y) > 0.6
+
+
+# --- predictions ---
+
+
+def test_labels_of_any_kind(table, fitted):
+    X, y = table
+    names = np.array(["no", "yes"])[y]
+    clf = gated(DecisionTreeClassifier(max_depth=4)).fit(X, names)
+    assert clf.classes_.tolist() == ["no", "yes"]
+    np.testing.assert_array_equal(clf.predict(X), np.array(["no", "yes"])[fitted.predict(X)])
+    np.testing.assert_array_equal(clf.predict_proba(X), fitted.predict_proba(X))
+
+
+@pytest.mark.parametrize("threshold", [0.5, "mean"])
+def test_classifiers_without_probabilities_vote(table, threshold):
+    clf = gated(RidgeClassifier(), threshold=threshold)
+    assert not hasattr(clf, "predict_proba")
+    clf.fit(*table)
+    assert clf.score(*table) > 0.8
+    output = clf.readings(table[0]).output
+    np.testing.assert_allclose(output.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(clf.classes_[output.argmax(axis=1)], clf.predict(table[0]))
+
+
+def test_read_outs_are_those_of_the_gate(table, fitted):
+    X = table[0]
+    gate = fitted.gate_
+    for name in (
+        "energies",
+        "attention",
+        "importance",
+        "modal_energy",
+        "total_energy",
+        "transform",
+    ):
+        np.testing.assert_array_equal(getattr(fitted, name)(X), getattr(gate, name)(X))
+    readings = fitted.readings(X)
+    np.testing.assert_array_equal(readings.attention, gate.attention(X))
+    np.testing.assert_array_equal(readings.output, fitted.predict_proba(X))
+    assert fitted.get_feature_names_out().tolist() == list(X.columns)
+    assert fitted.predict_proba(X.astype(np.float32)).shape == (len(X), 2)
+
+
+def test_evidence_shuts_a_modality(table, fitted, lose):
+    X = table[0]
+    evidence = np.zeros((len(X), 3))
+    evidence[:, 1] = np.inf
+    np.testing.assert_array_equal(
+        fitted.predict_proba(X, evidence), fitted.predict_proba(lose(X, "modality1"))
+    )
+
+
+def test_values(table, lose):
+    X = table[0]
+    y = X.iloc[:, :3].sum(axis=1).to_numpy()
+    gate = EMMARegressor(**QUICK)
+    kwargs = {"gate": gate, "random_state": 0, "threshold": "mean"}
+    reg = GatedRegressor(LinearRegression(), "prefix", **kwargs).fit(X, y)
+    assert reg.score(X, y) > 0.5
+    assert reg.predict(X).shape == (len(X),)
+    both = np.column_stack([y, -y])
+    reg = GatedRegressor(DecisionTreeRegressor(), "prefix", **kwargs).fit(X, both)
+    np.testing.assert_allclose(reg.predict(X)[:, 0], -reg.predict(X)[:, 1])
+    assert np.isfinite(reg.predict(lose(X, "modality0"))).all()
+    np.testing.assert_array_equal(reg.readings(X).output, reg.predict(X))
+
+
+# --- as scikit-learn's estimators do ---
+
+
+def test_the_same_seed_gives_the_same_fit(table, fitted):
+    X, y = table
+    np.testing.assert_array_equal(clone(fitted).fit(X, y).predict_proba(X), fitted.predict_proba(X))
+    copy = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copy.predict_proba(X), fitted.predict_proba(X))
+    # random states of the estimator are set, and the one given is left as it is
+    assert fitted.estimator_.random_state is not None
+    assert fitted.estimator.random_state is None
+
+
+def test_samples_of_weight_zero_are_left_out(table, fitted):
+    X, y = table
+    more = pd.concat([X, 100.0 + X[:20]])
+    weight = np.repeat([1.0, 0.0], [len(X), 20])
+    clf = clone(fitted).fit(more, np.append(y, 1 - y[:20]), sample_weight=weight)
+    np.testing.assert_array_equal(clf.predict_proba(X), fitted.predict_proba(X))
+    heavy = clone(fitted).fit(X, y, sample_weight=np.where(y == 1, 50.0, 1.0))
+    assert heavy.predict(X).mean() > fitted.predict(X).mean() + 0.05
+    with pytest.raises(ValueError, match="KNeighborsClassifier does not take it"):
+        gated(KNeighborsClassifier()).fit(X, y, sample_weight=1.0 + y)
+
+
+def test_search_report_and_curve(table, fitted):
+    X, y = table
+    grid = {"threshold": [0.5, "mean"], "gate__coldness": [0.3]}
+    search = GridSearchCV(gated(DecisionTreeClassifier(max_depth=4)), grid, cv=2).fit(X, y)
+    report = modality_report(search, X.assign(modality1__0=50.0), reference=X)
+    assert report.summary["failing"].idxmax() == "modality1"
+    np.testing.assert_array_equal(report["prediction"], search.predict(X.assign(modality1__0=50.0)))
+    curve = robustness_curve(
+        gated(DecisionTreeClassifier(max_depth=4)), X, y, modalities="prefix", levels=[0, 4], cv=2
+    )
+    assert curve.test_scores.shape == (3, 2, 2)
+
+
+def test_gates_that_are_refused(table):
+    X, y = table
+    with pytest.raises(TypeError, match="gate must be an unfitted EMMAClassifier, such as"):
+        gated(gate=EMMARegressor()).fit(X, y)
+    with pytest.raises(ValueError, match="gate has modalities of its own, 'prefix'. Give them to"):
+        gated(gate=EMMAClassifier("prefix")).fit(X, y)
+    clf = gated(modalities={"a": [0]})
+    with pytest.raises(ValueError, match="belong to no modality"):
+        clf.fit(X, y)
+    assert not [name for name in vars(clf) if name.endswith("_")]
+
+
+def test_gaps_are_left_to_the_estimator(table, fitted):
+    X, y = table
+    gappy = X.copy()
+    gappy.iloc[::3, 4] = np.nan
+    witness = gated(Witness(), n_copies=0).fit(gappy, y).estimator_
+    assert np.isnan(witness.X_.iloc[::3, 4]).all()
+    assert np.isfinite(fitted.predict_proba(gappy)).all()
+
+
+@pytest.mark.slow
+def test_default_gate_with_boosting_and_forests(wide, add_noise):
+    X, y, X_test, y_test = wide
+    clf = GatedClassifier(HistGradientBoostingClassifier(), "prefix", random_state=0).fit(X, y)
+    noisy = add_noise(X_test, "modality0", 8.0)
+    bare = HistGradientBoostingClassifier(random_state=0).fit(X, y)
+    assert clf.score(noisy, y_test) > bare.score(noisy, y_test) + 0.03
+    forest = GatedRegressor(RandomForestRegressor(20), "prefix", random_state=0)
+    assert cross_val_score(forest, X, X.iloc[:, 0], cv=2).min() > 0.5
+    assert Noise(1.0).corrupt(X, "prefix")[0].shape == X.shape

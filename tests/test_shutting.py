@@ -1,0 +1,84 @@
+"""Masks of a gate, and tables behind them."""
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_emma.shutting import masks, random_shut, shut_modalities, takes_nan, weight_params
+
+COLUMNS = [np.array([0, 3]), np.array([1])]
+
+
+def test_what_is_shut_is_missing():
+    table = np.arange(8.0).reshape(2, 4)
+    found = shut_modalities(table, COLUMNS, np.array([[True, False], [False, True]]))
+    np.testing.assert_array_equal(found, [[np.nan, 1, 2, np.nan], [4, np.nan, 6, 7]])
+    assert np.isfinite(table).all()
+    assert shut_modalities(table.astype(np.float32), COLUMNS, np.zeros((2, 2), bool)).dtype == "f4"
+
+
+def test_one_threshold_gives_one_mask():
+    attention = np.array([[0.5, 0.51], [0.0, 1.0]])
+    ((weight, shut),) = masks(attention, 0.5)
+    np.testing.assert_array_equal(weight, [1.0, 1.0])
+    np.testing.assert_array_equal(shut, [[True, False], [True, False]])
+
+
+def test_over_all_thresholds_a_modality_is_open_as_its_attention_says():
+    attention = np.random.default_rng(0).uniform(0.05, 1.0, size=(50, 4))
+    found = list(masks(attention, "mean"))
+    assert len(found) <= 5
+    np.testing.assert_allclose(sum(weight for weight, _ in found), 1.0)
+    share = sum(weight[:, None] * ~shut for weight, shut in found)
+    np.testing.assert_allclose(
+        share, attention / attention.max(axis=1, keepdims=True), atol=4 * 0.01
+    )
+
+
+def test_negligible_attention_is_none():
+    attention = np.array([[1.0, 0.003], [0.0, 0.0], [0.96, 0.96]])
+    found = [(w, s) for w, s in masks(attention, "mean") if w.any()]
+    weights = np.array([w for w, _ in found])
+    assert ((weights == 0) | (weights > 0.99)).all()  # every sample has one mask
+    shut = np.array([s for _, s in found])[weights.argmax(axis=0), np.arange(3)]
+    np.testing.assert_array_equal(shut, [[False, True], [True, True], [False, False]])
+
+
+def test_random_sets_of_modalities():
+    shut = random_shut(4000, 3, np.random.RandomState(0))
+    share = np.bincount(shut.sum(axis=1), minlength=4) / 4000
+    np.testing.assert_allclose(share, [0, 0.475, 0.475, 0.05], atol=0.03)
+    np.testing.assert_allclose(shut.mean(axis=0), shut.mean(), atol=0.03)
+    assert not random_shut(100, 1, np.random.RandomState(0)).any()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "expected"),
+    [
+        (HistGradientBoostingClassifier(), True),
+        (RandomForestClassifier(), True),
+        (LogisticRegression(), False),
+        (make_pipeline(StandardScaler(), HistGradientBoostingClassifier()), True),
+        (make_pipeline("passthrough", HistGradientBoostingClassifier()), True),
+        (make_pipeline(StandardScaler(), LogisticRegression()), False),
+        (make_pipeline(SimpleImputer(), LogisticRegression()), False),
+    ],
+)
+def test_estimators_that_take_nan(estimator, expected):
+    assert takes_nan(estimator) is expected
+
+
+def test_weights_are_passed_to_what_takes_them():
+    weight = np.array([1.0, 3.0])
+    assert list(weight_params(LogisticRegression(), weight)) == ["sample_weight"]
+    pipeline = make_pipeline(StandardScaler(), make_pipeline(LogisticRegression()))
+    (name,) = weight_params(pipeline, weight)
+    assert name == "pipeline__logisticregression__sample_weight"
+    assert weight_params(KNeighborsClassifier(), np.ones(3)) == {}
+    with pytest.raises(ValueError, match="KNeighborsClassifier does not take it"):
+        weight_params(KNeighborsClassifier(), weight)
