@@ -59,7 +59,7 @@ class Peer(BaseEstimator):
         statistic = self.statistic(energies)
         alarm = statistic > self.limits
         return ModalityHealth(
-            failing=statistic / np.where(np.isfinite(self.limits), self.limits, 1.0),
+            failing=statistic / np.clip(self.limits, 1e-9, 1e9),
             alarm=alarm,
             since=np.where(alarm, 0, -1),
             kind=np.where(alarm, "unknown", ""),

@@ -1,4 +1,4 @@
-"""How fast are a million samples read, and what memory does that take? See README.md of this folder.
+"""How fast are a million samples read, with how much memory? See README.md of this folder.
 
 python benchmarks/many_rows.py --rows 1000000
 """

@@ -10,8 +10,8 @@ deviation) or missing:
   but a gate that does not look at energies (``coldness=0``).
 * Histogram gradient boosting, on ten corrupted copies of the training samples.
 
-Then one modality of all test samples breaks in growing degrees, far beyond what training showed; each
-modality in its turn, on three splits of the data. `make demo` runs this.
+Then one modality of all test samples fails, by degrees far beyond those of the training: each
+modality in turn, on three splits of the data. `make demo` runs this.
 """
 
 import argparse

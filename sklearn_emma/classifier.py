@@ -12,6 +12,7 @@ from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import StrOptions, _fit_context
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
+from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.validation import all_or_nothing, check_labels, warn_of_one_modality
 
 
@@ -357,6 +358,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             precision, which is twice as fast, and their probabilities are float32; any others are
             evaluated, and returned, as float64.
         """
+        if is_lazy(X):
+            return map_chunks(self.predict_proba, X, evidence)
         logits = torch.from_numpy(self._finite(self._run(X, "output", evidence=evidence)["output"]))
         return self.tensor_predictions(logits)["predict_proba"].contiguous().numpy()
 
@@ -391,5 +394,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         ndarray of shape (n_samples,)
             Class labels.
         """
+        if is_lazy(X):
+            return map_chunks(self.predict, X, evidence)
         probabilities = self.predict_proba(X, evidence)
         return self.classes_[probabilities.argmax(axis=1)]

@@ -77,6 +77,7 @@ def resolve_modalities(
     >>> names, [positions.tolist() for positions in columns]
     (['radar', 'sonar'], [[0, 2], [1]])
     """
+    X = frame_of_arrow(X)
     n_columns, column_names = _describe_columns(X)
     if modalities is None:
         return [DEFAULT_NAME], [np.arange(n_columns, dtype=np.intp)]
@@ -174,6 +175,22 @@ def as_slice(positions: np.ndarray) -> slice | np.ndarray:
     if positions.size and np.all(np.diff(positions) == 1):
         return slice(int(positions[0]), int(positions[-1]) + 1)
     return positions
+
+
+def frame_of_arrow(X: Any) -> Any:
+    """Return a pyarrow table or column as one of pandas, and anything else as it is.
+
+    Parameters
+    ----------
+    X : object
+        Any table.
+
+    Returns
+    -------
+    DataFrame, Series, or the type of X
+        The same values; null is NaN.
+    """
+    return X.to_pandas() if type(X).__module__.startswith("pyarrow.") else X
 
 
 def _describe_columns(X: Any) -> tuple[int, list[str] | None]:

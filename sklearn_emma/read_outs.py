@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn_emma.compat import _check_feature_names_in
 from sklearn_emma.engine.batches import blocks, precision_of
 from sklearn_emma.gate.objective import Predictor
 from sklearn_emma.gate.readings import Readings, gate_of, read_out, reader_of
+from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.validation import check_evidence, check_table
 
 
@@ -35,13 +37,19 @@ class GateReadOuts(TransformerMixin, ABC):
         """Return fields of :class:`Readings` of a validated table."""
 
     def _run(self, X: Any, *wanted: str, evidence: Any = None) -> dict[str, np.ndarray]:
-        """Validate samples, and return fields of :class:`Readings`."""
+        """Validate samples, and return fields of :class:`Readings`, lazy ones of lazy samples."""
         check_is_fitted(self)
+        if is_lazy(X):
+            return {n: map_chunks(partial(self._run_one, n), X, evidence) for n in wanted}
         floats = [np.float64, np.float32]
         table = check_table(self, X, ensure_all_finite="allow-nan", reset=False, dtype=floats)
         if evidence is not None:
             evidence = check_evidence(evidence, len(table), len(self.modality_names_))
         return self._read(table, wanted, evidence)
+
+    def _run_one(self, name: str, X: Any) -> np.ndarray:
+        """Return one field of :class:`Readings`."""
+        return self._run(X, name)[name]
 
     def _evaluate(
         self,

@@ -15,6 +15,7 @@ from sklearn_emma.compat import Interval, StrOptions, _fit_context
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.energy.column_scale import target_scale
 from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
+from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.validation import (
     all_or_nothing,
     check_quantiles,
@@ -432,6 +433,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
             Predictions, of the shape that y had at fit, always float64. Samples in float32 are
             evaluated in single precision, which is twice as fast.
         """
+        if is_lazy(X):
+            return map_chunks(self.predict, X, evidence)
         return self._predictions(X, evidence)["predict"].numpy()
 
     @available_if(_predicts_quantiles)
@@ -450,4 +453,6 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         ndarray of shape (n_samples, n_quantiles)
             Quantiles in the order of ``quantiles_``, increasing along every sample.
         """
+        if is_lazy(X):
+            return map_chunks(self.predict_quantiles, X, evidence)
         return self._predictions(X, evidence)["predict_quantiles"].numpy()

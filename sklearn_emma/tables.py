@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from sklearn_emma.modalities import resolve_modalities
+from sklearn_emma.modalities import frame_of_arrow, resolve_modalities
 
 # What numpy has, and so what tensors can be read as; any other floats become float32.
 _NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
@@ -15,14 +15,16 @@ _NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 def plain_array(X: Any) -> Any:
     """Read a masked array or a tensor as an array; return anything else as it is.
 
+    A pyarrow table becomes one of pandas.
+
     Parameters
     ----------
-    X : array-like, DataFrame or Tensor of shape (n_samples, n_features)
+    X : array-like, DataFrame, pyarrow Table or Tensor of shape (n_samples, n_features)
         The table. Values that are masked are missing.
 
     Returns
     -------
-    ndarray, or the type of X
+    ndarray, DataFrame, or the type of X
         NaN where a value is masked. Tensors are detached from their graph.
 
     Raises
@@ -37,7 +39,7 @@ def plain_array(X: Any) -> Any:
         return np.ma.filled(X.astype(np.result_type(X.dtype, np.float16)), np.nan)
     if isinstance(X, torch.Tensor):
         return _array_of_tensor(X)
-    return X
+    return frame_of_arrow(X)
 
 
 def plain_target(y: Any) -> Any:

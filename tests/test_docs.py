@@ -29,6 +29,7 @@ MODULES = {
     "corruption": "sklearn_emma.corruption",
     "inspection": "sklearn_emma.inspection",
     "datasets": "sklearn_emma.datasets",
+    "export": "sklearn_emma.export",
     "nn": "sklearn_emma.nn",
 }
 

@@ -33,6 +33,7 @@ from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.energy import ACTIVATIONS
@@ -610,6 +611,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             Energies, in interquartile ranges above the median training sample; always float64. Of
             samples in float32 they are evaluated in single precision, which is twice as fast.
         """
+        if is_lazy(X):
+            return map_chunks(self.transform, X)
         return self._scaled(self._evaluate(self._check(X), EnergyEnsemble.potential))
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -625,6 +628,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             Scores.
         """
+        if is_lazy(X):
+            return map_chunks(self.score_samples, X)
         return -self._scaled(self._evaluate(self._check(X), EnergyEnsemble.potential)).sum(axis=1)
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -655,6 +660,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             +1 for inliers, -1 for outliers.
         """
+        if is_lazy(X):
+            return map_chunks(self.predict, X)
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def p_values(self, X: Any) -> np.ndarray:
@@ -688,6 +695,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         .. [1] Bates, S. et al. (2023). Testing for outliers with conformal p-values. Annals of
            Statistics 51.
         """
+        if is_lazy(X):
+            return map_chunks(self.p_values, X)
         # in the precision of the energies that they are compared with
         potentials = self._evaluate(self._check(X), EnergyEnsemble.potential, torch.float64)
         if not len(self.calibration_energies_):

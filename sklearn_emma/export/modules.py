@@ -1,6 +1,7 @@
 """A fitted estimator as one torch module, from raw columns to everything that it predicts."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,8 +48,8 @@ class PredictorModule(nn.Module):
         self.estimator = estimator
         self.gate = gate_of(estimator)
         self.predictor = predictor_of(estimator, precision)
-        self.mean = torch.from_numpy(estimator.mean_)
-        self.scale = torch.from_numpy(estimator.scale_)
+        self.mean: Any = torch.from_numpy(estimator.mean_)
+        self.scale: Any = torch.from_numpy(estimator.scale_)
         self.median = torch.from_numpy(estimator.median_)
 
     def forward(self, table: Tensor) -> dict[str, Tensor]:
@@ -65,7 +66,8 @@ class PredictorModule(nn.Module):
             By the names of the methods that return the same.
         """
         gaps = table.isnan()
-        standard = standardise(table.double(), self.mean, self.scale)
+        values: Any = table.double()
+        standard: Any = standardise(values, self.mean, self.scale)
         complete = torch.where(gaps, self.median, standard)
         own = self.reader.energies.potential(complete)
         shares = [gaps[:, columns].double().mean(1) for columns in self.reader.columns]

@@ -1,4 +1,4 @@
-"""to_onnx: a fitted estimator as an ONNX model."""
+"""Export a fitted estimator as an ONNX model: to_onnx."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,8 @@ _PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
 def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     """Export a fitted estimator to ONNX, from raw columns to predictions.
 
-    The model runs with onnxruntime, without torch, scikit-learn and this package. It needs the extra
-    ``onnx``.
+    The model runs with onnxruntime, without torch, scikit-learn and this package. To export it
+    needs the extra ``onnx``.
 
     Parameters
     ----------
@@ -38,14 +38,15 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     -------
     onnx.ModelProto
         The model; ``onnx.save`` writes it to a file. Its input "X", of shape (n_samples,
-        n_features), has the columns in the order of fit; those of no modality are ignored. NaN marks
-        missing values. Its outputs have the names, shapes and values of methods of the estimator:
+        n_features), has the columns in the order of fit; those of no modality are ignored. NaN
+        marks missing values. Its outputs have the names, shapes and values of methods of the
+        estimator:
 
         * EMMAClassifier: "predict", "predict_proba", "attention", "energies";
         * EMMARegressor: "predict", "predict_quantiles" (with ``loss="quantile"``), "attention",
           "energies";
-        * DAEEnergyScorer: "energies", which are those of ``transform``, "score_samples" and, if there
-          are calibration energies, "p_values"; NaN for a modality with a missing value.
+        * DAEEnergyScorer: "energies", which are those of ``transform``, "score_samples" and, if
+          there are calibration energies, "p_values"; NaN for a modality with a missing value.
 
         Its metadata, of JSON, has "modalities" and, where known, "features", in order.
 

@@ -35,7 +35,7 @@ def trace(module: nn.Module, example: Tensor) -> bytes:
     bytes
         The model, with the input "X" and outputs of the names in the dict.
     """
-    file = io.BytesIO()
+    file: Any = io.BytesIO()
     flat = _Flat(module).eval()
     with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings(), _translations():
         warnings.simplefilter("ignore")  # of tracing, and that this exporter is the older one

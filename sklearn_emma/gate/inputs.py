@@ -6,8 +6,8 @@ modality is
 .. math:: \Psi_i(x_{filled}) + 3\, s_i\, \bigl(-\log(1 - n_i / D_i)\bigr) + 3\, s_i \max(0, A_i)
 
 with :math:`n_i` of :math:`D_i` values missing and the disagreement :math:`A_i` with the other
-modalities; see :mod:`sklearn_emma.nn.evidence_price` and :class:`~sklearn_emma.nn.CrossModalEnergy`. It
-is infinite where the modality is missing altogether.
+modalities; see :mod:`sklearn_emma.nn.evidence_price` and
+:class:`~sklearn_emma.nn.CrossModalEnergy`. It is infinite where the modality is missing altogether.
 """
 
 import math

@@ -22,7 +22,7 @@ def modalities():
 
 @pytest.fixture(scope="session")
 def samples(data):
-    """Clean samples, noisy ones, single gaps, missing modalities, nothing at all, extreme values."""
+    """Clean samples, noisy ones, gaps, missing modalities, nothing at all, extreme values."""
     X = data[0]
     random = np.random.RandomState(0)
     noisy = X + 5.0 * random.normal(size=X.shape)

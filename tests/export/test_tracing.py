@@ -42,7 +42,9 @@ def test_translations_compute_the_same(run, function, dtype):
 
 
 def test_constants_keep_double_precision(run):
-    model = onnx.load_from_string(trace(Function(lambda x: x * 0.1 + 0.7), torch.zeros(1, 2).double()))
+    model = onnx.load_from_string(
+        trace(Function(lambda x: x * 0.1 + 0.7), torch.zeros(1, 2).double())
+    )
     x = np.array([[3.0, 0.0]])
     np.testing.assert_allclose(run(model, x)["y"], x * 0.1 + 0.7, rtol=1e-15)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
 from torch import nn
 
+from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
 from sklearn_emma.nn import FusionNetwork, GatedInputs
 
 

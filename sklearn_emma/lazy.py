@@ -1,0 +1,92 @@
+"""Tables larger than memory: dask arrays and DataFrames, read chunk by chunk.
+
+A method that gives one row for each sample applies to each chunk by itself. It begins with::
+
+    if is_lazy(X):
+        return map_chunks(self.method, X)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def is_lazy(X: Any) -> bool:
+    """Tell whether a table is a dask array or DataFrame.
+
+    Parameters
+    ----------
+    X : object
+        Any table.
+
+    Returns
+    -------
+    bool
+        True for what :func:`map_chunks` takes.
+    """
+    return type(X).__module__.startswith(("dask.array", "dask.dataframe", "dask_expr"))
+
+
+def map_chunks(method: Callable[[Any], np.ndarray], X: Any, evidence: Any = None) -> Any:
+    """Apply a method to each chunk of a table, later.
+
+    Parameters
+    ----------
+    method : callable
+        Takes a table of any number of samples, and returns an array with a row for each. One sample
+        of zeros tells the shape of its rows, and whether the columns are right.
+    X : dask Array or dask DataFrame of shape (n_samples, n_features)
+        The table.
+    evidence : None
+        What the caller was given besides.
+
+    Returns
+    -------
+    dask Array of shape (n_samples, ...)
+        With one chunk for each chunk of samples. Their sizes are unknown where those of `X` are, as
+        in DataFrames.
+
+    Raises
+    ------
+    ValueError
+        If there is evidence, or if the columns are not those of fit.
+    """
+    if evidence is not None:
+        raise ValueError(
+            "evidence was given with a table of dask. Give it with samples in memory, for instance "
+            "those of one partition, X.partitions[0].compute()."
+        )
+    if X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, (n_samples, n_features), got {X.ndim}.")
+    rows = method(_one_sample(X))[:0]
+    of_chunk = _OfChunk(method, rows)
+    if hasattr(X, "map_partitions"):
+        return X.map_partitions(of_chunk, meta=rows)
+    X = X.rechunk({1: -1})  # all columns of a sample in one chunk
+    if rows.ndim == 1:
+        return X.map_blocks(of_chunk, drop_axis=1, dtype=rows.dtype, meta=rows)
+    chunks = X.chunks[0], rows.shape[1:]
+    return X.map_blocks(of_chunk, chunks=chunks, dtype=rows.dtype, meta=rows)
+
+
+@dataclass(frozen=True)
+class _OfChunk:
+    """What a method returns of a chunk, of an empty one too."""
+
+    method: Callable[[Any], np.ndarray]
+    rows: np.ndarray
+
+    def __call__(self, chunk: Any) -> np.ndarray:
+        return self.method(chunk) if len(chunk) else self.rows
+
+
+def _one_sample(X: Any) -> Any:
+    """Return a table of one sample, with the columns of a lazy one."""
+    if not hasattr(X, "columns"):
+        return np.zeros((1, X.shape[1]), dtype=X.dtype)
+    single = all(dtype == np.float32 for dtype in X.dtypes)
+    zeros = np.zeros((1, len(X.columns)), dtype=np.float32 if single else np.float64)
+    return pd.DataFrame(zeros, columns=X.columns)
