@@ -6,6 +6,8 @@ calibration samples gives the same number of false alarms. An alarm stays up for
 statistic stays beyond the limit.
 """
 
+import copy
+
 import numpy as np
 from sklearn.base import BaseEstimator
 
@@ -68,7 +70,7 @@ class Peer(BaseEstimator):
 
     def predict_proba(self, X):
         """Predict, with the modalities shut that fail; the stream does not advance."""
-        state = self.state
+        state = copy.deepcopy(self.state)
         health = self.update(X)
         self.state = state
         return self.estimator_.predict_proba(X, evidence=health.evidence)

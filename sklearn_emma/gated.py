@@ -24,6 +24,7 @@ from sklearn_emma.energy.fit import seeded
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.readings import GATE
 from sklearn_emma.gate.training_failures import training_corruption
+from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.shutting import masks, random_shut, shut_modalities, takes_nan, weight_params
@@ -395,6 +396,8 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         ndarray of shape (n_samples,)
             Class labels.
         """
+        if is_lazy(X):
+            return map_chunks(self.predict, X, evidence)
         if isinstance(self.threshold, str):
             output = self._run(X, "output", evidence=evidence)["output"]
             return self.classes_[output.argmax(axis=1)]

@@ -61,7 +61,7 @@ def map_chunks(method: Callable[[Any], np.ndarray], X: Any, evidence: Any = None
         )
     if X.ndim != 2:
         raise ValueError(f"X must have two dimensions, (n_samples, n_features), got {X.ndim}.")
-    rows = method(_one_sample(X))[:0]
+    rows = np.asarray(method(_one_sample(X)))[:0]
     of_chunk = _OfChunk(method, rows)
     if hasattr(X, "map_partitions"):
         return X.map_partitions(of_chunk, meta=rows)
@@ -80,7 +80,7 @@ class _OfChunk:
     rows: np.ndarray
 
     def __call__(self, chunk: Any) -> np.ndarray:
-        return self.method(chunk) if len(chunk) else self.rows
+        return np.asarray(self.method(chunk)) if len(chunk) else self.rows
 
 
 def _one_sample(X: Any) -> Any:

@@ -10,9 +10,9 @@ PACKAGE = Path(sklearn_emma.__file__).parent
 LAYERS = [
     {"compat", "nn"},
     {"engine"},
-    {"modalities", "validation", "corruption", "energy"},
+    {"lazy", "modalities", "tables", "validation", "corruption", "energy"},
     {"gate"},
-    {"base"},
+    {"base", "read_outs", "shutting"},
     {"classifier", "regressor", "gated"},
     {"folds", "search", "metrics"},
     {"datasets", "model_selection", "monitoring"},

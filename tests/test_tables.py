@@ -195,3 +195,29 @@ def test_one_modality_of_several_columns_warns(estimator, array, table):
     assert record[0].filename == __file__
     model.fit(array[:, :1], table[1])  # warnings are errors here
     model.set_params(modalities={"all": slice(None)}).fit(array, table[1])
+
+
+def test_arrow_tables_go_wherever_pandas_goes(table, fitted, quick):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    X, y = table
+    arrow = pyarrow.Table.from_pandas(X, preserve_index=False)
+    np.testing.assert_array_equal(fitted.predict_proba(arrow), fitted.predict_proba(X))
+    again = quick().fit(arrow, pyarrow.chunked_array([pyarrow.array(y)]))
+    assert again.feature_names_in_.tolist() == X.columns.tolist()
+    np.testing.assert_array_equal(again.predict_proba(arrow), fitted.predict_proba(X))
+
+
+def test_null_in_an_arrow_table_is_missing(table, fitted):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    X = table[0].copy()
+    X.iloc[::3, 1] = np.nan
+    arrow = pyarrow.Table.from_pandas(X, preserve_index=False)  # NaN becomes null
+    assert arrow.column(1).null_count
+    np.testing.assert_array_equal(fitted.energies(arrow), fitted.energies(X))
+
+
+def test_a_missing_column_of_an_arrow_table_is_named(table, fitted):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    arrow = pyarrow.Table.from_pandas(table[0].iloc[:, 1:], preserve_index=False)
+    with pytest.raises(ValueError, match=table[0].columns[0]):
+        fitted.predict(arrow)

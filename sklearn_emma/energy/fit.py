@@ -1,6 +1,7 @@
 """Fit one energy scorer per modality, on samples that may have gaps."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import joblib
@@ -68,8 +69,9 @@ def fit_energies(
         )
     )
     if own:
-        fit_own = memory.cache(_fit_own, ignore=["n_jobs"])
-        trained = fit_own(*map(list, zip(*own.values(), strict=True)), n_jobs=n_jobs)
+        fit_own = memory.cache(_fit_own, ignore=["names", "n_jobs"])
+        columns = map(list, zip(*own.values(), strict=True))
+        trained = fit_own(*columns, names=list(own), n_jobs=n_jobs)
         fitted |= dict(zip(own, trained, strict=True))
     return {name: fitted[name] for name in scorers}
 
@@ -113,7 +115,11 @@ def seeded(scorer: Any, seed: int) -> Any:
 
 
 def _fit_own(
-    scorers: list[Any], tables: list[np.ndarray], weights: list[np.ndarray], n_jobs: int | None
+    scorers: list[Any],
+    tables: list[np.ndarray],
+    weights: list[np.ndarray],
+    names: list[str],
+    n_jobs: int | None,
 ) -> list[Any]:
     """Fit scorers, each on a table of its own, training energies of one shape as a stack."""
     pending = [
@@ -121,7 +127,12 @@ def _fit_own(
         scorer.begin_fit(table, weight, quiet=True)
         for scorer, table, weight in zip(scorers, tables, weights, strict=True)
     ]
-    trained = train_energies([task for fit in pending for task in fit.tasks], n_jobs)
+    tasks = [
+        replace(task, name=name)
+        for fit, name in zip(pending, names, strict=True)
+        for task in fit.tasks
+    ]
+    trained = train_energies(tasks, n_jobs, "stage 1 of 2, ")
     fitted = []
     for fit in pending:
         fitted.append(fit.finish(trained[: len(fit.tasks)]))

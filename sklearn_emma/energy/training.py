@@ -51,6 +51,10 @@ class Architecture(NamedTuple):
         )
 
 
+# Modalities that the display of progress names.
+_MOST_NAMED = 4
+
+
 @dataclass(frozen=True)
 class EnergyConfig:
     """How energies are trained.
@@ -116,7 +120,9 @@ class TrainedEnergy(NamedTuple):
     history: dict[str, np.ndarray]
 
 
-def train_energies(tasks: Sequence[EnergyTask], n_jobs: int | None = None) -> list[TrainedEnergy]:
+def train_energies(
+    tasks: Sequence[EnergyTask], n_jobs: int | None = None, stage: str = ""
+) -> list[TrainedEnergy]:
     """Train the energies of modalities: those of one shape as a stack, others in processes.
 
     Every energy is, up to rounding, the one that it would be if it were trained alone.
@@ -127,6 +133,8 @@ def train_energies(tasks: Sequence[EnergyTask], n_jobs: int | None = None) -> li
         The modalities.
     n_jobs : int or None, default=None
         Processes, as in joblib.
+    stage : str, default=""
+        What the display of progress begins with.
 
     Returns
     -------
@@ -135,7 +143,11 @@ def train_energies(tasks: Sequence[EnergyTask], n_jobs: int | None = None) -> li
     """
     groups = list(_groups(tasks))
     trained = Parallel(n_jobs=n_jobs)(
-        delayed(_train_group)([tasks[i] for i in group]) for group in groups
+        delayed(_train_group)(
+            [tasks[i] for i in group],
+            stage + (f"part {part} of {len(groups)}, " if len(groups) > 1 else ""),
+        )
+        for part, group in enumerate(groups, 1)
     )
     places = [i for group in groups for i in group]
     outcomes = [outcome for group in trained for outcome in group]
@@ -156,15 +168,24 @@ def _groups(tasks: Sequence[EnergyTask]) -> Iterator[list[int]]:
         yield from (part.tolist() for part in np.array_split(group, n_parts))
 
 
-def _train_group(tasks: Sequence[EnergyTask]) -> list[TrainedEnergy]:
+def _title(names: Sequence[str]) -> str:
+    """Name what is trained together."""
+    if len(names) > _MOST_NAMED:
+        others = len(names) - _MOST_NAMED + 1
+        names = [*names[: _MOST_NAMED - 1], f"{others} others"]
+    return f"{'energy' if len(names) == 1 else 'energies'} of {', '.join(names)}"
+
+
+def _train_group(tasks: Sequence[EnergyTask], stage: str = "") -> list[TrainedEnergy]:
     """Train the energies of modalities of one shape."""
+    what = stage + _title([task.name for task in tasks])
     energies, objectives = zip(*map(_prepare, tasks), strict=True)
     config = tasks[0].config.training
     if len(tasks) == 1:
-        history = train(objectives[0], f"energy of {tasks[0].name}", config)
+        history = train(objectives[0], what, config)
         return [TrainedEnergy(_comparable(tasks[0], energies[0]), history)]
     stacked = StackedDenoising(objectives)
-    history = train(stacked, f"energies of {len(tasks)} modalities", config)
+    history = train(stacked, what, config)
     stacked.unstack()
     return [
         TrainedEnergy(

@@ -1,4 +1,8 @@
-"""What a fit shows of its progress: a bar on a terminal, plain lines in a log, or nothing."""
+"""What a fit shows of its progress: a bar on a terminal, plain lines in a log, or nothing.
+
+It says what is being trained, how many epochs of it are done, and how much time those that are left
+take. A training that stops early takes less.
+"""
 
 import sys
 import time
@@ -38,11 +42,13 @@ class Progress(Callback):
             f"{k} {np.mean(epoch[k]):.4g}" for k in ("train_loss", "valid_loss") if k in epoch
         )
         n_epochs = len(net.history)
+        elapsed = time.perf_counter() - self.started_
         if self.bar_ is not None:
             self.bar_.update(self.row_, completed=n_epochs, loss=losses)
         elif n_epochs == self.max_epochs or n_epochs % max(1, self.max_epochs // 10) == 0:
-            seconds = time.perf_counter() - self.started_
-            line = f"{self.what}: epoch {n_epochs}/{self.max_epochs}, {losses}, {seconds:.1f} s\n"
+            n_left = self.max_epochs - n_epochs
+            rest = f"{duration(elapsed / n_epochs * n_left)} left" if n_left else duration(elapsed)
+            line = f"{self.what}: epoch {n_epochs}/{self.max_epochs}, {losses}, {rest}\n"
             sys.stderr.write(line)
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
@@ -51,20 +57,37 @@ class Progress(Callback):
             self.bar_.stop()
 
 
+def duration(seconds: float) -> str:
+    """Write out how long something takes.
+
+    Parameters
+    ----------
+    seconds : float
+        Any time.
+
+    Returns
+    -------
+    str
+        In seconds, or in minutes from two on.
+    """
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 def _terminal_bar() -> Any:
     """Return a rich progress bar on a terminal where rich is installed, else None."""
     if not sys.stderr.isatty():
         return None
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError:
         return None
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total} epochs {task.fields[loss]}"),
-        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
         console=Console(stderr=True),
     )
 

@@ -112,7 +112,7 @@ def train_cross_modal(
     ).to(weight.device)
     train(
         Contrast(cross_modal, modalities, weight, generator),
-        "cross-modal energy",
+        "stage 2 of 2, cross-modal energy",
         TrainingConfig(batch_size, _LEARNING_RATE, _EPOCHS, verbose=verbose),
     )
     return cross_modal.requires_grad_(False)

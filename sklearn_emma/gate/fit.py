@@ -31,7 +31,7 @@ from sklearn_emma.gate.training_failures import (
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
 
 #: Name of the training of gate and predictor in the display of progress.
-GATE_AND_PREDICTOR = "gate and predictor"
+GATE_AND_PREDICTOR = "stage 2 of 2, gate and predictor"
 # Of two modalities that are inconsistent, it is unknown which is wrong.
 _MIN_MODALITIES = 3
 
@@ -183,7 +183,7 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
             problem.network, problem.prediction_loss, scored, energies.fills, generators.samples
         )
         warm_up = replace(config.training, max_epochs=config.pretrain_epochs, early_stopping=False)
-        train(plain, "warm start", warm_up)
+        train(plain, "stage 2 of 2, warm start", warm_up)
     return GatedObjective(
         GateModel(gate, problem.network, cross_modal, problem.prediction_loss),
         config.loss_weights(),

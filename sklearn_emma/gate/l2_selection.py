@@ -204,7 +204,7 @@ def select_l2(
             early_stopping=False,
         )
         objective = PenaltyObjective(network, prediction_loss, table, generator)
-        train(objective, "L2 regularization", short)
+        train(objective, "stage 2 of 2, L2 regularization", short)
         # the mean over what is likely, so that chance does not decide between equals
         likelihood = objective.log_likelihoods(short.batch_size).double().softmax(0).tolist()
         logs = (p * math.log(s) for p, s in zip(likelihood, _STRENGTHS, strict=True))

@@ -97,7 +97,7 @@ def weighted_absolute_error(output: Tensor, target: Tensor, weight: Tensor) -> T
 
         L = \frac1N \sum_n \frac{v_n}{K} \sum_k |\hat y_{nk} - y_{nk}|
 
-    with the weights :math:`v_n`. It is least at the median, which few extreme targets do not change.
+    with the weights :math:`v_n`. It is least at the median, which extreme targets hardly change.
 
     Parameters
     ----------

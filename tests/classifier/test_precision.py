@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn.mixture import GaussianMixture
 
-from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor, base
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
+from sklearn_emma.gate import inputs
 
 MODALITIES = {"a": [0, 1, 2], "b": [3, 4], "c": [5, 6, 7]}
 TINY = {"hidden_layer_sizes": (16, 8), "max_epochs": 5, "pretrain_epochs": 1, "random_state": 0}
@@ -124,7 +125,7 @@ def test_samples_are_independent_of_each_other(fitted, dtype, monkeypatch):
         together = score(X)
         np.testing.assert_allclose(score(X[:7]), together[:7], **close)
         with monkeypatch.context() as patch:
-            patch.setattr(base, "evaluation_block", lambda *args: 70)
+            patch.setattr(inputs, "evaluation_block", lambda *args: 70)
             np.testing.assert_allclose(score(X), together, **close)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_emma import base
+from sklearn_emma.gate import inputs
 
 
 def test_predictions_are_independent_of_the_other_samples(fitted, table):
@@ -32,7 +32,7 @@ def test_blocks_of_any_size_give_the_same_and_float32_nearly_so(fitted, table, m
     for method in methods:
         whole = getattr(fitted, method)(X)
         with monkeypatch.context() as patch:
-            patch.setattr(base, "evaluation_block", lambda *args: 50)
+            patch.setattr(inputs, "evaluation_block", lambda *args: 50)
             np.testing.assert_allclose(getattr(fitted, method)(X), whole, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(
             getattr(fitted, method)(X.astype(np.float32)), whole, rtol=1e-3, atol=1e-4

@@ -221,7 +221,7 @@ def stacks(monkeypatch):
     """Sizes of what was trained together."""
     sizes, train = [], training._train_group
 
-    def record(tasks):
+    def record(tasks, *stage):
         sizes.append(len(tasks))
         return train(tasks)
 
@@ -299,3 +299,31 @@ def test_an_energy_of_a_stack_that_diverges_is_told():
         bad = [replace(t, config=config) for t in (tasks[0], task, tasks[2])]
         with pytest.raises(ValueError, match="Training diverged: the loss was .* after epoch"):
             train_energies(bad)
+
+
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (["radar"], "energy of radar"),
+        (["radar", "sonar"], "energies of radar, sonar"),
+        (["a", "b", "c", "d"], "energies of a, b, c, d"),
+        (["a", "b", "c", "d", "e"], "energies of a, b, c, 2 others"),
+    ],
+)
+def test_progress_names_the_modalities(names, title, capsys):
+    config = make_config(verbose=1, max_epochs=1)
+    x, weight = make_samples(), np.ones(120)
+    train_energies([EnergyTask(name, x, weight, None, config, 0) for name in names], None, "1st, ")
+    assert capsys.readouterr().err.startswith(f"1st, {title}: epoch 1/1")
+
+
+def test_progress_counts_the_parts(capsys):
+    config = make_config(verbose=1, max_epochs=1)
+    tables = {"narrow": make_samples(), "wide": np.tile(make_samples(), 5)}
+    tasks = [EnergyTask(name, x, np.ones(120), None, config, 0) for name, x in tables.items()]
+    train_energies(tasks)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "part 1 of 2, energy of narrow",
+        "part 2 of 2, energy of wide",
+    ]

@@ -1,6 +1,7 @@
 """What is shown of training: nothing, lines in a log, or a bar on a terminal."""
 
 import io
+import re
 import sys
 
 import pytest
@@ -51,7 +52,17 @@ def test_a_log_gets_ten_lines(verbose, capsys):
     lines = err.splitlines()
     assert len(lines) == 10
     assert lines[0].startswith("energy of radar: epoch 2/20, train_loss 0.5, valid_loss 0.25, ")
-    assert "epoch 20/20" in lines[-1]
+    assert re.search(r", \d+\.\d s left$", lines[0])
+    assert re.search(r"epoch 20/20, .*, \d+\.\d s$", lines[-1])
+
+
+def test_what_is_left_takes_as_long_as_what_is_done(monkeypatch, capsys):
+    seconds = iter([0.0, *(30.0 * i for i in range(1, 11))])
+    monkeypatch.setattr("sklearn_emma.engine.progress.time.perf_counter", lambda: next(seconds))
+    train(1, max_epochs=10)
+    ends = [line.split(", ")[-1] for line in capsys.readouterr().err.splitlines()]
+    assert ends[0] == "4 min left"  # 9 epochs of 30 s, rounded to even
+    assert ends[6:] == ["90.0 s left", "60.0 s left", "30.0 s left", "5 min"]
 
 
 def test_a_short_training_gets_a_line_per_epoch(capsys):
