@@ -63,7 +63,7 @@ VARIANTS = {
     "early stopping": {"early_stopping": True, "n_iter_no_change": 1, "max_epochs": 12},
     "class weight": {"class_weight": "balanced"},
     "module": {"module": Net},
-    "one modality": {"modalities": None},
+    "one modality": {"modalities": {"all": slice(None)}},
     "energies": {
         "energy": {"modality0": DAEEnergyScorer(max_epochs=1), "modality1": GaussianMixture()}
     },
