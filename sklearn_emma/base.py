@@ -1,7 +1,7 @@
 """BaseEMMA: the steps of a fit, everything that does not depend on what is predicted."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Self
 
@@ -15,7 +15,7 @@ from sklearn_emma.corruption import Corruption
 from sklearn_emma.energy.fit import fit_energies
 from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
-from sklearn_emma.engine.batches import auto_batch_size, precision_of
+from sklearn_emma.engine.batches import auto_batch_size
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
@@ -417,12 +417,6 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         return self
 
     # --- evaluation ---
-
-    def _read(
-        self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
-    ) -> dict[str, np.ndarray]:
-        predictor = self._network(precision_of(table)) if "output" in wanted else None
-        return self._evaluate(table, wanted, evidence, predictor)
 
     @abstractmethod
     def tensor_predictions(self, output: torch.Tensor) -> dict[str, torch.Tensor]:

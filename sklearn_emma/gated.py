@@ -209,7 +209,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
 
     def _behind_gate(self, table: np.ndarray, random: np.random.RandomState) -> np.ndarray:
         """Shut modalities of training samples; a random threshold stands for the mean over them."""
-        attention = self._evaluate(table, ("attention",))["attention"]
+        attention = super()._read(table, ("attention",), None)["attention"]
         if isinstance(self.threshold, str):
             threshold = random.uniform(size=(len(table), 1)) * attention.max(axis=1, keepdims=True)
         else:
@@ -233,7 +233,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
     ) -> dict[str, np.ndarray]:
         of_gate = {"attention", *wanted} - {"output", "prediction"}
-        found = self._evaluate(table, of_gate, evidence)
+        found = super()._read(table, of_gate, evidence)
         if "output" in wanted:
             found["output"] = self._mean_over_masks(table, found["attention"])
         if "prediction" in wanted:

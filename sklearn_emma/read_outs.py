@@ -1,6 +1,6 @@
 """GateReadOuts: everything that a fitted gate has to say of samples."""
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Collection
 from functools import partial
 from typing import Any
@@ -30,11 +30,9 @@ class GateReadOuts(TransformerMixin, ABC):
 
     # --- evaluation ---
 
-    @abstractmethod
-    def _read(
-        self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
-    ) -> dict[str, np.ndarray]:
-        """Return fields of :class:`Readings` of a validated table."""
+    def _network(self, precision: torch.dtype) -> Predictor | None:
+        """Return the predictor; None where it does not take tensors."""
+        return None
 
     def _run(self, X: Any, *wanted: str, evidence: Any = None) -> dict[str, np.ndarray]:
         """Validate samples, and return fields of :class:`Readings`, lazy ones of lazy samples."""
@@ -51,16 +49,13 @@ class GateReadOuts(TransformerMixin, ABC):
         """Return one field of :class:`Readings`."""
         return self._run(X, name)[name]
 
-    def _evaluate(
-        self,
-        table: np.ndarray,
-        wanted: Collection[str],
-        evidence: np.ndarray | None = None,
-        predictor: Predictor | None = None,
+    def _read(
+        self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        """Read samples, block by block; there is an output only if there is a predictor."""
+        """Read a validated table, block by block."""
         precision = precision_of(table)
         reader, gate = reader_of(self, precision), gate_of(self)
+        predictor = self._network(precision) if "output" in wanted else None
         found: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
         with torch.inference_mode():
             for where, block in blocks(table, reader.block_size):

@@ -55,11 +55,6 @@ class _Group:
     median: Tensor
     iqr: Tensor
 
-    def potential(self, table: np.ndarray | Tensor) -> Tensor:
-        """Return the energies (n_modalities, n_samples) of complete samples."""
-        x = torch.as_tensor(table[:, self.columns]).movedim(0, 1)
-        return (self.module.potential(x) - self.median) / self.iqr
-
 
 class ModalityEnergies:
     """The energies of all modalities of a table.
@@ -101,12 +96,13 @@ class ModalityEnergies:
         Tensor of shape (n_samples, n_modalities)
             Energies, one modality after another in memory.
         """
-        if len(self.groups) == 1 and not self.others:
-            return self.groups[0].potential(table).mT
-        found = [group.potential(table) for group in self.groups]
+        found = []
+        for group in self.groups:
+            x = torch.as_tensor(table[:, group.columns]).movedim(0, 1)
+            found.append((group.module.potential(x) - group.median) / group.iqr)
         for energy, columns in self.others.values():
-            found.append(energy.potential(torch.as_tensor(table[:, columns])).unsqueeze(0))
-        return torch.cat(found)[self.places].mT
+            found.append(energy.potential(torch.as_tensor(table[:, columns]))[None])
+        return found[0].mT if len(found) == 1 else torch.cat(found)[self.places].mT
 
 
 def _stack(energies: dict[int, tuple[Potential, np.ndarray]]) -> _Group:

@@ -9,6 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from sklearn_emma import DAEEnergyScorer
+from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Precision, potential_of, tensor_energy
 from sklearn_emma.gate import inputs
 from sklearn_emma.gate.inputs import InputReader, RememberingReader, read_modality
@@ -48,13 +49,9 @@ def make_samples(n_samples=60, n_features=3, seed=0):
 # --- one modality ---
 
 
-def test_complete_samples_are_left_as_they_are():
+def test_the_potential_of_complete_samples_is_that_of_the_energy():
     x, fill = torch.tensor(make_samples()), torch.full((3,), 9.0).double()
-    read = read_modality(norm_energy(), x, fill, 5.0)
-    assert torch.equal(read.x, x)
-    torch.testing.assert_close(read.own_energy, x.square().sum(1))
-    assert not read.gap_energy.any()
-    assert torch.equal(read.potential(), read.own_energy)
+    torch.testing.assert_close(read_modality(norm_energy(), x, fill, 5.0), x.square().sum(1))
 
 
 def test_gaps_are_filled_and_cost():
@@ -62,30 +59,24 @@ def test_gaps_are_filled_and_cost():
     x = torch.tensor([[0, 0, 0], [nan, 0, 0], [0, nan, nan], [nan, nan, nan]]).double()
     fill = torch.tensor([1.0, 2.0, 3.0]).double()
     energy = norm_energy()
-    read = read_modality(energy, x, fill, 5 / NAT)
-    own, gap = [0, 1, 4 + 9, 1 + 4 + 9], [0, -5 * math.log(2 / 3), -5 * math.log(1 / 3), math.inf]
-    assert read.x.tolist() == [[0, 0, 0], [1, 0, 0], [0, 2, 3], [1, 2, 3]]
-    assert energy.asked[0] is read.x
-    assert read.own_energy.tolist() == pytest.approx(own)
-    assert read.gap_energy.tolist() == pytest.approx(gap)
-    np.testing.assert_allclose(read.potential(), np.add(own, gap))
+    potential = read_modality(energy, x, fill, 5 / NAT)
+    assert energy.asked[0].tolist() == [[0, 0, 0], [1, 0, 0], [0, 2, 3], [1, 2, 3]]
+    price = [0, -5 * math.log(2 / 3), -5 * math.log(1 / 3), math.inf]
+    np.testing.assert_allclose(potential, np.add([0, 1, 4 + 9, 1 + 4 + 9], price))
     # the samples themselves stay as they were
     assert x[1, 0].isnan()
-    assert read_modality(energy, x[3:], fill, 5 / NAT).potential().tolist() == [math.inf]
+    assert read_modality(energy, x[3:], fill, 5 / NAT).tolist() == [math.inf]
 
 
 def test_without_a_scale_only_a_missing_modality_has_a_price():
     x = torch.tensor([[math.nan, 0.0], [math.nan, math.nan]])
-    read = read_modality(norm_energy(), x, torch.zeros(2), 0.0)
-    assert read.gap_energy.tolist() == [0.0, math.inf]
-    assert read.potential().tolist() == [0.0, math.inf]
+    assert read_modality(norm_energy(), x, torch.zeros(2), 0.0).tolist() == [0.0, math.inf]
 
 
 def test_a_missing_modality_is_infinite_whatever_its_energy():
     energy = SimpleNamespace(potential=lambda x: torch.full((len(x),), -math.inf))
     x = torch.tensor([[math.nan], [0.0]])
-    read = read_modality(energy, x, torch.zeros(1), 1.0)
-    assert read.potential().tolist() == [math.inf, -math.inf]
+    assert read_modality(energy, x, torch.zeros(1), 1.0).tolist() == [math.inf, -math.inf]
 
 
 @pytest.mark.parametrize("scorer", [Norm(), dae()], ids=["any", "autoencoder"])
@@ -101,9 +92,9 @@ def test_tensors_of_either_precision_get_the_same_energies(scorer):
         energy = tensor_energy(scorer, "radar", Precision("cpu", dtype, dtype))
         samples = torch.tensor(x, dtype=dtype)
         read = read_modality(energy, samples, torch.tensor(fill, dtype=dtype), 2.0)
-        assert read.potential().dtype == dtype
-        assert read.potential()[0] == math.inf
-        np.testing.assert_allclose(read.potential(), expected, rtol=rounding, atol=rounding)
+        assert read.dtype == dtype
+        assert read[0] == math.inf
+        np.testing.assert_allclose(read, expected, rtol=rounding, atol=rounding)
 
 
 # --- tables ---
@@ -129,7 +120,7 @@ def make_reader(kind=InputReader, cross_modal=False, precision=torch.float64, **
             "mean": MEAN,
             "scale": SCALE,
             "median": MEDIAN,
-            "energies": [norm_energy(), norm_energy()],
+            "energies": ModalityEnergies([norm_energy(), norm_energy()], COLUMNS),
             "potential_min": torch.tensor([1.0, 2.0]).double(),
             "potential_scale": torch.tensor([0.5, 3.0]).double(),
             "cross_modal": couple.to(precision).requires_grad_(False) if cross_modal else None,
@@ -139,6 +130,11 @@ def make_reader(kind=InputReader, cross_modal=False, precision=torch.float64, **
     )
 
 
+def energies_of(reader):
+    """The energy of each modality."""
+    return [energy for energy, _ in reader.energies.others.values()]
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 def test_tables_are_standardised_filled_and_cut(precision):
     table = make_table()
@@ -146,7 +142,7 @@ def test_tables_are_standardised_filled_and_cut(precision):
     read = reader.read(table)
     standard = (table - MEAN) / SCALE
     filled = np.where(np.isnan(standard), MEDIAN, standard)
-    for x, energy, columns in zip(read.modalities, reader.energies, COLUMNS, strict=True):
+    for x, energy, columns in zip(read.modalities, energies_of(reader), COLUMNS, strict=True):
         assert x.dtype == precision
         np.testing.assert_allclose(x, filled[:, columns], rtol=1e-6)
         # energies are of samples in double precision, whatever the predictor takes
@@ -208,14 +204,14 @@ def test_the_same_samples_are_read_once():
     first = reader.read(table)
     assert reader.read(table.copy()) is first
     assert reader.read(np.asfortranarray(table)) is first
-    assert len(reader.energies[0].asked) == 1
+    assert len(energies_of(reader)[0].asked) == 1
     torch.testing.assert_close(first.potential, make_reader().read(table).potential)
     # one value that differs, and another block, are others
     other = table.copy()
     other[5, 1] += 1.0
     assert reader.read(other) is not first
     assert len(reader.read(table[:10]).potential) == 10
-    assert len(reader.energies[0].asked) == 3
+    assert len(energies_of(reader)[0].asked) == 3
 
 
 def test_only_so_much_is_remembered(monkeypatch):
