@@ -151,6 +151,7 @@ def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
     """
 
     def build() -> InputReader:
+        """Build the reader."""
         weights = Precision(weights=precision)
         scorers = estimator.energy_scorers_.items()
         energies = [tensor_energy(scorer, name, weights) for name, scorer in scorers]
@@ -240,6 +241,7 @@ def gate_of(estimator: Any) -> EnergyAttention:
     arrays = {name: getattr(estimator, f"{name}_") for name in GATE}
 
     def build() -> EnergyAttention:
+        """Build the gate."""
         gate = EnergyAttention(
             len(estimator.modality_names_), estimator.coldness_, generator=make_generator(0)
         )

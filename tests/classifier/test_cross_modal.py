@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sklearn_emma import EMMARegressor
+from sklearn_emma import DAEEnergyScorer, EMMARegressor
 from sklearn_emma.corruption import Stuck, Swapped
 from sklearn_emma.datasets import make_multimodal_classification
 from sklearn_emma.nn.evidence_price import NAT
@@ -33,7 +33,13 @@ def alike():
 @pytest.fixture(scope="module")
 def classifiers(alike, quick):
     """One with a cross-modal energy, and one without."""
-    params = {"hidden_layer_sizes": (32,), "max_epochs": 30, "l2_regularization": "auto"}
+    params = {
+        "energy": DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5, batch_size=32),
+        "hidden_layer_sizes": (32,),
+        "max_epochs": 30,
+        "batch_size": 32,  # so few epochs need many steps
+        "l2_regularization": "auto",
+    }
     return [quick(cross_modal=c, **params).fit(*alike[:2]) for c in (True, False)]
 
 

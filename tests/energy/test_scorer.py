@@ -524,7 +524,10 @@ def test_skops_round_trip(fitted, X):
     skops = pytest.importorskip("skops.io")
     data = skops.dumps(fitted)
     unknown = skops.get_untrusted_types(data=data)
-    assert unknown == ["sklearn_emma.energy.scorer.DAEEnergyScorer"]
+    assert unknown == [
+        "sklearn_emma.energy.reservoir.Reservoir",
+        "sklearn_emma.energy.scorer.DAEEnergyScorer",
+    ]
     loaded = skops.loads(data, trusted=unknown)
     for score in ("transform", "predict", "p_values", "energy_gradient"):
         np.testing.assert_array_equal(getattr(loaded, score)(X), getattr(fitted, score)(X))
