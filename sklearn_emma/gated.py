@@ -108,6 +108,8 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
 
     #: The kind of gate that the default one is.
     _gate_type: type[BaseEMMA]
+    #: Further fitted attributes of the gate that are also those of this estimator.
+    _of_gate: tuple[str, ...] = ()
     _target_checks: dict = {}
 
     @abstractmethod
@@ -157,7 +159,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             weight, keep = check_weights(sample_weight, table)
             seed = draw_seed(self.random_state)
             self.gate_ = self._unfitted_gate(seed).fit(X, y, sample_weight)
-            for name in _OF_GATE:
+            for name in (*_OF_GATE, *self._of_gate):
                 setattr(self, name, getattr(self.gate_, name))
             estimator = seeded(self.estimator, seed)
             self.fills_nan_ = self._fills_nan(estimator)
@@ -346,6 +348,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     """
 
     _gate_type = EMMAClassifier
+    _of_gate = ("classes_",)
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         check_labels(y)
@@ -356,12 +359,6 @@ class GatedClassifier(ClassifierMixin, BaseGated):
             probabilities: np.ndarray = self.estimator_.predict_proba(X)
             return probabilities
         return np.asarray(self.estimator_.predict(X))[:, None] == self.classes_
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """Class labels."""
-        labels: np.ndarray = self.gate_.classes_
-        return labels
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X: Any, evidence: Any = None) -> np.ndarray:

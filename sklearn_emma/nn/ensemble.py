@@ -76,7 +76,7 @@ class EnergyEnsemble(nn.Module):
             see.precision = precision
 
     def stack_key(self) -> tuple:
-        """Return what ensembles have in common that :func:`stack_ensembles` can stack."""
+        """Return what ensembles have in common that ``stack_ensembles`` can stack."""
         shapes = [
             (name, value.shape[:-1] if name.endswith("weights.0") else value.shape)
             for member in self.members
