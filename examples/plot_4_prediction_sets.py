@@ -103,7 +103,7 @@ METHODS = {
 # three modalities fail.
 
 CASES = {
-    "intact": Noise(0.0),
+    "clean": Noise(0.0),
     "noise 1": Noise(1.0, n_corrupted=1),
     "noise 2": Noise(2.0, n_corrupted=1),
     "noise 4": Noise(4.0, n_corrupted=1),

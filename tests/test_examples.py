@@ -67,7 +67,7 @@ def test_prediction_sets_hold_where_the_total_energy_is_high():
     last = run("plot_4_prediction_sets.py").split("highest total energy\n")[1].splitlines()
     coverage = {line.rpartition(" ")[0].strip(): float(line.split()[-1]) for line in last}
     assert coverage["boosting,  by total energy"] > 0.92 > coverage["boosting, failing samples too"]
-    assert coverage["EMMA,  by total energy"] > 0.92 > coverage["EMMA,      clean samples"]
+    assert coverage["EMMA,  by total energy"] > 0.92 > coverage["EMMA,    clean samples"]
 
 
 @pytest.mark.slow
