@@ -256,9 +256,13 @@ class EnergyAttention(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples,)
-            The threshold; infinite where the bias or the coldness is zero and everything passes.
+            The threshold. It is infinite where the bias is zero and everything passes. At a coldness
+            of zero all modalities pass or none, and it is infinite or minus infinite.
         """
         energy, present = self._modal_energy(potential)
+        if self.coldness == 0:
+            passes = self.gain / present.sum(-2) > self.bias
+            return torch.where(passes, math.inf, -math.inf).to(potential.dtype)
         log_z = torch.logsumexp((-self.coldness * energy).masked_fill(~present, -math.inf), -2)
         return (torch.log(self.gain / self.bias) - log_z) / self.coldness
 

@@ -304,3 +304,13 @@ def test_a_coupling_of_ones_own_is_what_the_gate_uses():
     own = gate.self_energy(x)
     expected = own + (own - math.e) @ gate.coupling_weight.T
     torch.testing.assert_close(gate.modal_energy(x), expected)
+
+
+@pytest.mark.parametrize(("bias", "threshold"), [(0.0, INF), (0.5, INF), (1.0, -INF)])
+def test_without_coldness_all_modalities_pass_or_none(bias, threshold):
+    gate = EnergyAttention(2, 0.0, gain=2.0)
+    gate.bias.data.fill_(bias)
+    potential = torch.tensor([[0.0, 3.0], [9.0, 1.0]])
+    assert (gate.energy_threshold(potential) == threshold).all()
+    passes = gate.modal_energy(potential) < gate.energy_threshold(potential).unsqueeze(1)
+    assert torch.equal(passes, gate(potential) > 0)
