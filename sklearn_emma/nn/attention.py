@@ -256,8 +256,8 @@ class EnergyAttention(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples,)
-            The threshold. It is infinite where the bias is zero and everything passes. At a coldness
-            of zero all modalities pass or none, and it is infinite or minus infinite.
+            The threshold; infinite where the bias is zero and everything passes. At a coldness of
+            zero all modalities pass or none, and it is infinite or minus infinite.
         """
         energy, present = self._modal_energy(potential)
         if self.coldness == 0:
