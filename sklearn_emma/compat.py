@@ -11,6 +11,9 @@ from sklearn.base import _fit_context
 # Whether a scorer takes sample weights.
 from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
 
+# Samples cut out of a table of any type.
+from sklearn.utils import _safe_indexing
+
 # Column specifications must mean exactly what they mean to ColumnTransformer.
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -36,6 +39,7 @@ __all__ = [
     "_fit_context",
     "_get_column_indices",
     "_num_samples",
+    "_safe_indexing",
     "_safe_split",
     "weighs_scores",
 ]

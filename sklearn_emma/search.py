@@ -274,7 +274,7 @@ class EMMAClassifierCV(EMMAClassifier):
         if sample_weight is not None:
             sample_weight = _check_sample_weight(plain_target(sample_weight), table)
         params = self._classifier_params()
-        classifier = EMMAClassifier(**params)
+        classifier = EMMAClassifier(**params | {"n_jobs": None})  # folds are the parallel jobs
         settings = list(ParameterGrid(grid))
         self.scorer_ = check_scoring(classifier, scoring=self.scoring)
         weighted = sample_weight is not None and weighs_scores(self.scorer_)
@@ -282,10 +282,7 @@ class EMMAClassifierCV(EMMAClassifier):
         folds = list(splitter.split(X, labels, groups))
         data = FoldData(X, labels, sample_weight, weighted)
         outcomes = Parallel(n_jobs=self.n_jobs)(
-            delayed(score_fold)(
-                classifier.set_params(n_jobs=None), settings, self.scorer_, data, fold
-            )
-            for fold in folds
+            delayed(score_fold)(classifier, settings, self.scorer_, data, fold) for fold in folds
         )
         check_failures(outcomes)
         self.n_splits_ = len(folds)

@@ -8,10 +8,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
+from sklearn_emma.gate.objective import NOTHING_LEFT
+
 #: Weights of a mean over thresholds that are too small to pay for a prediction.
 _NEGLIGIBLE = 0.01
-#: Fraction of samples that lose all modalities where random ones are shut, as in training of EMMA.
-_NOTHING_LEFT = 0.05
 
 
 def shut_modalities(
@@ -91,7 +91,7 @@ def random_shut(
         True where shut.
     """
     n_shut = random_state.randint(1, max(n_modalities, 2), size=n_samples)
-    n_shut[random_state.uniform(size=n_samples) < _NOTHING_LEFT] = n_modalities
+    n_shut[random_state.uniform(size=n_samples) < NOTHING_LEFT] = n_modalities
     if n_modalities == 1:
         n_shut[:] = 0
     rank = random_state.uniform(size=(n_samples, n_modalities)).argsort(axis=1).argsort(axis=1)

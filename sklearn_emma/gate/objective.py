@@ -24,8 +24,8 @@ from sklearn_emma.nn import (
 
 Predictor = FusionNetwork | GatedInputs
 
-# Fraction of samples that lose all modalities in the subset loss: these teach the class priors.
-_NOTHING_LEFT = 0.05
+#: Fraction of samples that lose all modalities in the subset loss: these teach the class priors.
+NOTHING_LEFT = 0.05
 
 
 def random_subset(n_samples: int, n_modalities: int, generator: torch.Generator) -> Tensor:
@@ -46,7 +46,7 @@ def random_subset(n_samples: int, n_modalities: int, generator: torch.Generator)
     n, m, device = n_samples, n_modalities, generator.device
     kind: dict[str, Any] = {"generator": generator, "dtype": torch.float32, "device": device}
     size = torch.randint(1, m, (n, 1), generator=generator, device=device)
-    size *= torch.rand(n, 1, **kind) >= _NOTHING_LEFT
+    size *= torch.rand(n, 1, **kind) >= NOTHING_LEFT
     rank = torch.rand(n, m, **kind).argsort(1).argsort(1)
     return rank < size
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.gate.readings import Readings
+from sklearn_emma.nn.evidence_price import relative_potential
 from sklearn_emma.validation import check_table, standardise
 
 #: Columns named for a sample, and the smallest share of the energy with which one is named.
@@ -58,15 +59,16 @@ def find_causes(estimator: Any, X: Any, readings: Readings, chosen: np.ndarray) 
         With an entry for each chosen sample.
     """
     table = check_table(estimator, X, ensure_all_finite="allow-nan", reset=False)[chosen]
-    excess = readings.energies[chosen] - estimator.potential_min_
-    worst = (excess / estimator.potential_scale_).argmax(axis=1)
+    scale = estimator.potential_scale_
+    relative = relative_potential(readings.energies[chosen], estimator.potential_min_, scale)
+    worst = relative.argmax(axis=1)
     labels = getattr(estimator, "feature_names_in_", np.arange(estimator.n_features_in_))
     reasons, columns = np.empty(len(worst), dtype=object), np.empty(len(worst), dtype=object)
     for i in np.unique(worst):
         here = np.flatnonzero(worst == i)
         positions = estimator.modality_columns_[i]
         gaps = np.isnan(table[np.ix_(here, positions)])
-        half = excess[here, i] / 2
+        half = relative[here, i] * scale[i] / 2
         cost, of_others = (
             part[chosen[here], i] for part in (readings.gap_energy, readings.cross_modal_energy)
         )

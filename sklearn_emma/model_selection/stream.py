@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import Bunch, _safe_indexing, check_random_state
+from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption import Corruption, Episodes
 from sklearn_emma.corruption.base import is_number
 from sklearn_emma.model_selection.failure_scorer import check_corruption, choose_modalities

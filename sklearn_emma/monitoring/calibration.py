@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils import check_array
 
+from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption.tables import is_frame
 from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import FAILURES, KINDS, Failure

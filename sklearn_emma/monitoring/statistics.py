@@ -24,7 +24,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import RidgeCV
 from sklearn.utils import check_array
 
-from sklearn_emma.nn.evidence_price import NAT
+from sklearn_emma.nn.evidence_price import evidence_of_potential, relative_potential
 
 #: Standard deviations beyond which a modality is no better a witness of the others.
 _LIMIT = 4.0
@@ -72,8 +72,8 @@ def read_energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
         energy = np.asarray(estimator.transform(X))
         return energy, np.zeros_like(energy)
     own, _, cross_modal = estimator.energy_parts(X)
-    scale = estimator.potential_scale_
-    return (own - estimator.potential_min_) / scale, cross_modal / (NAT * scale)
+    minimum, scale = estimator.potential_min_, estimator.potential_scale_
+    return relative_potential(own, minimum, scale), evidence_of_potential(cross_modal, scale)
 
 
 class SampleStatistics:

@@ -10,10 +10,21 @@ right. Two kinds of evidence enter this way: values that are missing, and values
 consistent with the other modalities (:class:`~sklearn_emma.nn.CrossModalEnergy`).
 """
 
+from typing import TypeVar
+
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["NAT", "gap_evidence", "potential_of_evidence", "relative_potential"]
+__all__ = [
+    "NAT",
+    "evidence_of_potential",
+    "gap_evidence",
+    "potential_of_evidence",
+    "relative_potential",
+]
+
+Values = TypeVar("Values", Tensor, np.ndarray)
 
 #: Scales :math:`s_i` of the potential per nat of evidence.
 NAT = 3.0
@@ -54,19 +65,37 @@ def gap_evidence(missing: Tensor) -> Tensor:
     return -torch.log1p(-missing)
 
 
-def relative_potential(potential: Tensor, minimum: Tensor, scale: Tensor) -> Tensor:
+def evidence_of_potential(potential: Values, scale: Values) -> Values:
+    r"""Evidence at the price of a potential: the inverse of :func:`potential_of_evidence`.
+
+    Parameters
+    ----------
+    potential : Tensor or ndarray of shape (..., n_modalities)
+        What evidence added to the potential.
+    scale : Tensor or ndarray of shape (n_modalities,)
+        :math:`s_i`.
+
+    Returns
+    -------
+    Tensor or ndarray of shape (..., n_modalities)
+        :math:`a_i`, in nats.
+    """
+    return potential / (NAT * scale)
+
+
+def relative_potential(potential: Values, minimum: Values, scale: Values) -> Values:
     r"""Potential on the scale of the gate: :math:`(\Psi_i - \Psi_{min,i}) / s_i`.
 
     Parameters
     ----------
-    potential : Tensor
+    potential : Tensor or ndarray
         :math:`\Psi_i`.
-    minimum, scale : Tensor
+    minimum, scale : Tensor or ndarray
         :math:`\Psi_{min,i}` and :math:`s_i`, of shapes that broadcast with `potential`.
 
     Returns
     -------
-    Tensor
+    Tensor or ndarray
         Of the shape of `potential`.
     """
     return (potential - minimum) / scale
