@@ -9,7 +9,7 @@ import warnings
 from functools import partial
 
 import numpy as np
-from _robustness_failures import CLEAN
+from _robustness_failures import CLEAN, OrColumns
 from _robustness_fusion import fit_per_modality, fuse
 from _robustness_masks import MahalanobisDistance, Masked, NeighborDistance
 from sklearn.ensemble import (
@@ -28,16 +28,26 @@ from sklearn_emma.corruption import Missing
 
 N_COPIES = 10
 EMMA, WITHOUT_EMMA = "EMMA", "network without EMMA"
+ATTENTIVE, COLUMNWISE = "EMMA, column attention", "EMMA, columns as modalities"
 BOOSTING, WIDE_BOOSTING = "boosting", "boosting, wide noise"
 SPECIALIST = "specialist"
 
 
 def fit_emma(rows, **params):
     """EMMA with its defaults draws its corruption itself, afresh in every epoch."""
-    emma = EMMAClassifier(
-        rows.modalities, corruption=rows.corruption(), random_state=rows.seed, **params
-    )
+    corruption = rows.corruption()
+    if isinstance(corruption, OrColumns) and params.get("column_attention"):
+        corruption = corruption.corruption  # columns fail in its training anyway
+    emma = EMMAClassifier(rows.modalities, corruption=corruption, random_state=rows.seed, **params)
     return emma.fit(rows.X, rows.y)
+
+
+def fit_columns_as_modalities(rows):
+    """EMMA for which every column is a modality, with its own training corruption of these."""
+    if rows.task.wide:
+        raise ValueError(f"{rows.task.name} has too many columns to make each a modality.")
+    columns = {f"{name} {j}": [j] for name, those in rows.modalities.items() for j in those}
+    return EMMAClassifier(columns, random_state=rows.seed).fit(rows.X, rows.y)
 
 
 def make_boosting(rows):
@@ -159,6 +169,8 @@ def _late_fusions():
 
 MODELS = {
     EMMA: fit_emma,
+    ATTENTIVE: partial(fit_emma, column_attention=True),
+    COLUMNWISE: fit_columns_as_modalities,
     # the same network, trained in the same way, behind a gate that does not look at energies
     WITHOUT_EMMA: partial(fit_emma, coldness=0.0),
     BOOSTING: fit_boosting,

@@ -138,7 +138,7 @@ class Rows:
         """Test samples by cell."""
         return {
             cell: self.corrupt(self.X_test, cell.failure(len(self.modalities)), stream)
-            for cell, stream in list_cells(self.modalities).items()
+            for cell, stream in list_cells(self.modalities, self.training == "columns").items()
         }
 
     def decide(self, model, validation=None):

@@ -2,7 +2,8 @@
 
 A cell of the benchmark is one way to fail: which modality, and at which level. The levels of
 `FAILURES` happen to one modality at a time, in every sample; those of `SEVERAL` to a random pair of
-modalities per sample, or to a random half of them.
+modalities per sample, or to a random half of them; those of `COLUMNS` to one column of a modality,
+drawn for every sample.
 """
 
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ from sklearn_emma.corruption import (
     Mixture,
     Noise,
     Scaling,
+    SomeColumns,
     Stuck,
     Swapped,
 )
+from sklearn_emma.gate.columns import FAILING_COLUMNS
 from sklearn_emma.gate.fit import training_corruption
 
 CLEAN = "sigma 0"
@@ -69,7 +72,18 @@ FAILURES = {
     },
 }
 SEVERAL = {"sigma 2": partial(Noise, 2), "missing": Missing, "swapped": Swapped}
-GROUPS = (*FAILURES, "several")
+COLUMNS = {
+    f"column, {name}": make
+    for name, make in {
+        **{f"sigma {sigma}": partial(Noise, sigma) for sigma in (1, 2, 4, 8)},
+        "missing": Missing,
+        "stuck": StuckSensors,
+        "swapped": Swapped,
+        "drift": partial(Drift, 4),
+        "heavy": HeavyTailed,
+    }.items()
+}
+GROUPS = (*FAILURES, "several", "column")
 
 
 @dataclass(frozen=True)
@@ -82,13 +96,18 @@ class Cell:
 
     def failure(self, n_modalities):
         """Give the corruption."""
+        if self.group == "column":
+            return SomeColumns(COLUMNS[self.level](), n_corrupted=1, only=self.who)
         if self.group != "several":
             return FAILURES[self.group][self.level](n_corrupted=1, only=self.who)
         return SEVERAL[self.level](n_corrupted=2 if self.who == PAIR else n_modalities // 2)
 
 
-def list_cells(modalities):
-    """Give the cells of a task, as a dict to the random stream of each."""
+def list_cells(modalities, columns=False):
+    """Give the cells of a task, as a dict to the random stream of each.
+
+    With `columns` columns fail too, and not several modalities at once.
+    """
     levels = [(group, level) for group, those in FAILURES.items() for level in those]
     cells = {
         Cell(group, who, level): (3, i, j)
@@ -96,6 +115,11 @@ def list_cells(modalities):
         for j, (group, level) in enumerate(levels)
     }
     n = len(modalities)
+    if columns:
+        for i, who in enumerate(modalities):
+            for j, level in enumerate(COLUMNS):
+                cells[Cell("column", who, level)] = 5, i, j
+        return cells
     together = [PAIR] * (n >= 3) + [HALF] * (n // 2 >= 3)
     for i, who in enumerate(together):
         for j, level in enumerate(SEVERAL):
@@ -107,6 +131,30 @@ def _one_fails(noise):
     return Mixture([noise, Missing()], n_corrupted=1, fraction=0.5)
 
 
+class OrColumns(Corruption):
+    """What models see of failing columns: a corruption, and in a quarter of what it spares columns.
+
+    That is what `EMMAClassifier` with `column_attention` is trained on.
+    """
+
+    def __init__(self, corruption, *, n_corrupted=None, fraction=None, only=None):
+        super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
+        self.corruption = corruption
+
+    def corrupt_tensors(self, modalities, *, generator, reference, names=None):
+        """Corrupt a batch; the indicator says which modalities fail as a whole."""
+        more = {"generator": generator, "reference": reference, "names": names}
+        corrupted, indicator = self.corruption.corrupt_tensors(modalities, **more)
+        some = SomeColumns(self.corruption, None, fraction=FAILING_COLUMNS)
+        failed, _ = some.corrupt_tensors(modalities, **more)
+        spared = (indicator > 0).all(1, keepdim=True)
+        pairs = zip(corrupted, failed, strict=True)
+        return [torch.where(spared, some, whole) for whole, some in pairs], indicator
+
+    def _fail(self, x, mean, std, donors, generator):
+        return self.corruption.fail(x, mean, std, donors, generator)
+
+
 # stands for a training corruption of the model's own, whatever the others are trained on
 ANY = "any"
 # name -> what makes the corruption that models are trained on
@@ -114,4 +162,6 @@ TRAININGS = {
     "narrow": lambda: _one_fails(Noise(0.5)),
     "wide": lambda: _one_fails(Noise((0.25, 8))),
     "default": lambda: training_corruption(None),
+    # with this one, columns fail in the cells too
+    "columns": lambda: OrColumns(training_corruption(None)),
 }

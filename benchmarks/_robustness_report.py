@@ -2,7 +2,7 @@
 
 import numpy as np
 from _baselines import EMMA, SPECIALIST
-from _robustness_failures import ANY, CLEAN, FAILURES, GROUPS, SEVERAL, TRAININGS
+from _robustness_failures import ANY, CLEAN, COLUMNS, FAILURES, GROUPS, SEVERAL, TRAININGS
 from _tables import spread, table
 from scipy.stats import rankdata
 
@@ -43,7 +43,8 @@ class Results:
             for who in dict.fromkeys(self.who[self.groups == "several"])
             for level in SEVERAL
         ]
-        return alone + together
+        columns = [(level, self.levels == level) for level in COLUMNS if level in self.levels]
+        return alone + together + columns
 
 
 def _section(title, header, lines):

@@ -22,6 +22,7 @@ from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays, to_arrays
 from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
+from sklearn_emma.gate.columns import build_columns
 from sklearn_emma.gate.fit import (
     GateConfig,
     GateProblem,
@@ -85,6 +86,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         "lambda_capacity": [Interval(Real, 0, None, closed="left")],
         "lambda_energy": [Interval(Real, 0, None, closed="left")],
         "cross_modal": ["boolean"],
+        "column_attention": ["boolean"],
         "corruption": [Corruption, None],
         "subset_weight": [Interval(Real, 0, None, closed="left")],
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],
@@ -117,6 +119,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         lambda_capacity: float,
         lambda_energy: float,
         cross_modal: bool,
+        column_attention: bool,
         corruption: Corruption | None,
         subset_weight: float,
         pretrain_epochs: int,
@@ -144,6 +147,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.lambda_capacity = lambda_capacity
         self.lambda_energy = lambda_energy
         self.cross_modal = cross_modal
+        self.column_attention = column_attention
         self.corruption = corruption
         self.subset_weight = subset_weight
         self.pretrain_epochs = pretrain_epochs
@@ -326,11 +330,14 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         """Return the fitted energies on the device of the samples."""
         single = Precision(device, torch.float32, torch.float32)
         scale = np.zeros(len(fills)) if fresh else self.potential_scale_.astype(np.float64)
+        minimum = None if fresh else torch.from_numpy(self.potential_min_.astype(np.float64))
         return Energies(
             self.modality_names_,
             [tensor_energy(self.energy_scorers_[n], n, single) for n in self.modality_names_],
             fills,
             torch.from_numpy(scale),
+            None if fresh else build_columns(self, torch.float32, device),
+            minimum,
         )
 
     def _initial_network(self, samples: Samples, fills: list[torch.Tensor], seed: int) -> Predictor:
@@ -398,6 +405,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             lambda_energy=self.lambda_energy,
             subset_weight=self.subset_weight,
             cross_modal=self.cross_modal,
+            column_attention=self.column_attention,
             corruption=self.corruption,
             pretrain_epochs=self.pretrain_epochs,
             training=self._training_config(n_samples, self.l2_regularization_ / n_samples),
@@ -406,12 +414,14 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:
         """Keep what was trained."""
         gate, cross_modal = objective.gate, objective.cross_modal
+        columns = objective.failures.energies.columns
         for name, value in to_arrays(gate).items():
             setattr(self, f"{name}_", value if value.ndim else float(value))
         self.capacity_ = float(gate.capacity().detach())
         self.coldness_ = float(self.coldness)
         self.network_weights_ = to_arrays(objective.network)
         self.cross_modal_weights_ = None if cross_modal is None else to_arrays(cross_modal)
+        self.column_weights_ = None if columns is None else to_arrays(columns)
         self.history_ = history
         self.n_iter_ = len(history["train_loss"])
         return self

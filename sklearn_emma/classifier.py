@@ -74,6 +74,14 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         (:class:`~sklearn_emma.nn.CrossModalEnergy`), which detects stuck or swapped modalities. It
         takes three or more modalities: of two that are inconsistent, it is unknown which is wrong.
 
+    column_attention : bool, default=False
+        Whether columns within a modality get attention too: where the energy of a modality is high
+        because of a few of its columns, these are read as missing, and the modality stays open; see
+        :class:`~sklearn_emma.nn.ColumnAttention`. Missing values are then filled with what the
+        other columns of the modality explain, instead of the median. In a quarter of the training
+        samples without a failing modality columns fail as `corruption` says, so that its noise need
+        not be larger. It costs accuracy where whole modalities fail.
+
     corruption : Corruption or None, default=None
         What happens to training samples, drawn afresh in every epoch, in units of the training
         samples' standard deviations; half of the samples unless its `fraction` says otherwise. None
@@ -172,6 +180,9 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Strength of the penalty that the predictor was trained with.
     cross_modal_weights_ : dict of str to ndarray, or None
         Weights of the cross-modal energy.
+    column_weights_ : dict of str to ndarray, or None
+        Mean, precision matrix and highest usual energy of each modality, with `column_attention`:
+        buffers of a :class:`~sklearn_emma.nn.ColumnAttention`, after its position and a dot.
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
@@ -229,6 +240,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         lambda_capacity: float = 0.0,
         lambda_energy: float = 0.02,
         cross_modal: bool = True,
+        column_attention: bool = False,
         corruption: Corruption | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
@@ -258,6 +270,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             lambda_capacity=lambda_capacity,
             lambda_energy=lambda_energy,
             cross_modal=cross_modal,
+            column_attention=column_attention,
             corruption=corruption,
             subset_weight=subset_weight,
             pretrain_epochs=pretrain_epochs,

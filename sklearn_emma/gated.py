@@ -20,14 +20,23 @@ from sklearn.utils.metaestimators import available_if
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
+from sklearn_emma.corruption import SomeColumns
 from sklearn_emma.energy.fit import seeded
 from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.gate.columns import FAILING_COLUMNS
 from sklearn_emma.gate.readings import GATE
 from sklearn_emma.gate.training_failures import training_corruption
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.regressor import EMMARegressor
-from sklearn_emma.shutting import masks, random_shut, shut_modalities, takes_nan, weight_params
+from sklearn_emma.shutting import (
+    leave_out_columns,
+    masks,
+    random_shut,
+    shut_modalities,
+    takes_nan,
+    weight_params,
+)
 from sklearn_emma.validation import (
     all_or_nothing,
     check_labels,
@@ -42,6 +51,7 @@ _OF_GATE = (
     "capacity_",
     "coldness_",
     "cross_modal_weights_",
+    "column_weights_",
     "energy_scorers_",
     "mean_",
     "median_",
@@ -204,19 +214,32 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             corrupted, indicator = corruption.corrupt(table, modalities, random, reference=table)
             # samples that nothing happened to lose random modalities
             shut = random_shut(len(table), len(modalities), random)
-            shut[(indicator < 0).any(axis=1)] = False
-            corrupted = shut_modalities(corrupted, self.modality_columns_, shut)
+            intact = np.logical_and.reduce(indicator > 0, axis=1)
+            corrupted = shut_modalities(corrupted, self.modality_columns_, shut & intact[:, None])
+            if self.column_weights_ is not None:
+                some = SomeColumns(corruption, None, fraction=FAILING_COLUMNS)
+                failed, where = some.corrupt(table, modalities, random, reference=table)
+                rows = intact & (where < 0).any(axis=1)
+                corrupted[rows] = failed[rows]
             tables.append(self._behind_gate(corrupted, random))
         return np.vstack(tables), len(tables)
 
     def _behind_gate(self, table: np.ndarray, random: np.random.RandomState) -> np.ndarray:
         """Shut modalities of training samples; a random threshold stands for the mean over them."""
-        attention = super()._read(table, ("attention",), None)["attention"]
+        found = super()._read(table, ("attention", "column_attention"), None)
+        attention = found["attention"]
+        table = self._without_columns(table, found)
         if isinstance(self.threshold, str):
             threshold = random.uniform(size=(len(table), 1)) * attention.max(axis=1, keepdims=True)
         else:
             threshold = np.full((len(table), 1), self.threshold)
         return shut_modalities(table, self.modality_columns_, attention <= threshold)
+
+    def _without_columns(self, table: np.ndarray, found: dict[str, np.ndarray]) -> np.ndarray:
+        """Leave out the columns that the gate does not read."""
+        if self.column_weights_ is None:
+            return table
+        return leave_out_columns(table, self.modality_columns_, found["column_attention"])
 
     def _as_input(self, table: np.ndarray) -> Any:
         """Return samples as the estimator takes them: filled if need be, named if X was."""
@@ -234,8 +257,9 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     def _read(
         self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        of_gate = {"attention", *wanted} - {"output", "prediction"}
+        of_gate = {"attention", "column_attention", *wanted} - {"output", "prediction"}
         found = super()._read(table, of_gate, evidence)
+        table = self._without_columns(table, found)
         if "output" in wanted:
             found["output"] = self._mean_over_masks(table, found["attention"])
         if "prediction" in wanted:
@@ -285,6 +309,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         What learns energies and gate; unfitted, without modalities of its own. Its `corruption` is
         also that of the copies. None takes an :class:`EMMAClassifier` with one hidden layer of 16
         units, trained for 10 epochs: the gate hardly depends on the network.
+        With `column_attention` of the gate, columns that it does not read become missing too.
 
     threshold : float or "mean", default=0.5
         Modalities of at most this attention, from 0 to 1, are shut. "mean" predicts behind the
@@ -316,7 +341,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         As in :class:`EMMAClassifier`.
     gain_, bias_, capacity_, coldness_, self_weight_, self_bias_ : objects
         As in :class:`EMMAClassifier`.
-    coupling_weight_, coupling_degree_, cross_modal_weights_ : objects
+    coupling_weight_, coupling_degree_, cross_modal_weights_, column_weights_ : objects
         As in :class:`EMMAClassifier`.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         As in :class:`EMMAClassifier`.
@@ -422,6 +447,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
         What learns energies and gate; unfitted, without modalities of its own. Its `corruption` is
         also that of the copies. None takes an :class:`EMMARegressor` with one hidden layer of 16
         units, trained for 10 epochs: the gate hardly depends on the network.
+        With `column_attention` of the gate, columns that it does not read become missing too.
 
     threshold : float or "mean", default=0.5
         Modalities of at most this attention, from 0 to 1, are shut. "mean" predicts behind the
@@ -451,7 +477,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
         As in :class:`EMMARegressor`.
     gain_, bias_, capacity_, coldness_, self_weight_, self_bias_ : objects
         As in :class:`EMMARegressor`.
-    coupling_weight_, coupling_degree_, cross_modal_weights_ : objects
+    coupling_weight_, coupling_degree_, cross_modal_weights_, column_weights_ : objects
         As in :class:`EMMARegressor`.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         As in :class:`EMMARegressor`.

@@ -153,6 +153,25 @@ class GateReadOuts(TransformerMixin, ABC):
         """
         return self._run(X, "attention")["attention"]
 
+    def attention_to_columns(self, X: Any) -> np.ndarray:
+        r"""Attention :math:`a_{ij}` to each column: which values are read, and which are not.
+
+        With ``column_attention=True`` it is also zero for columns that make their modality
+        unlikely; see :class:`~sklearn_emma.nn.ColumnAttention`.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_used_features)
+            Zero where a value is missing or read as missing, else one; in the order of X, without
+            columns of no modality.
+        """
+        return self._run(X, "column_attention")["column_attention"]
+
     def total_energy(self, X: Any) -> np.ndarray:
         r"""Total energy :math:`\sum_i E_i`: how uncertain the prediction is.
 

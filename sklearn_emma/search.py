@@ -76,7 +76,7 @@ class EMMAClassifierCV(EMMAClassifier):
     coldness, lambda_capacity, lambda_energy : float
         As for :class:`EMMAClassifier`, where `param_grid` does not say.
 
-    cross_modal, corruption : objects
+    cross_modal, column_attention, corruption : objects
         As for :class:`EMMAClassifier`.
 
     subset_weight : float, default=2.0
@@ -181,6 +181,7 @@ class EMMAClassifierCV(EMMAClassifier):
         lambda_capacity: float = 0.0,
         lambda_energy: float = 0.02,
         cross_modal: bool = True,
+        column_attention: bool = False,
         corruption: Corruption | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
@@ -212,6 +213,7 @@ class EMMAClassifierCV(EMMAClassifier):
         self.lambda_capacity = lambda_capacity
         self.lambda_energy = lambda_energy
         self.cross_modal = cross_modal
+        self.column_attention = column_attention
         self.corruption = corruption
         self.subset_weight = subset_weight
         self.pretrain_epochs = pretrain_epochs

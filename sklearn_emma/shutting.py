@@ -39,6 +39,31 @@ def shut_modalities(
     return table
 
 
+def leave_out_columns(
+    table: np.ndarray, columns: Sequence[np.ndarray], attention: np.ndarray
+) -> np.ndarray:
+    """Return a copy of a table with NaN in columns without attention.
+
+    Parameters
+    ----------
+    table : ndarray of float of shape (n_samples, n_features)
+        The table.
+    columns : sequence of ndarray of int
+        Positions of the columns of each modality.
+    attention : ndarray of shape (n_samples, n_used_features)
+        Attention to the columns of modalities, in the order of the table.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+        The copy.
+    """
+    table = table.copy()
+    used = np.sort(np.concatenate(columns))
+    table[:, used] = np.where(attention > 0, table[:, used], np.nan)
+    return table
+
+
 def masks(attention: np.ndarray, threshold: float | str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Find what is shut, at one threshold or at all of them.
 

@@ -171,3 +171,12 @@ def test_a_cluster_reads_the_chunks(classifier, scorer, table):
     np.testing.assert_allclose(probabilities, classifier.predict_proba(X))
     np.testing.assert_allclose(energies, classifier.energies(X))
     np.testing.assert_allclose(scores, scorer.score_samples(X.fillna(0.0)))
+
+
+def test_attention_to_columns_is_read_chunk_by_chunk(table):
+    X, y = table
+    attentive = EMMAClassifier("prefix", column_attention=True, **QUICK).fit(X, y)
+    broken = X.copy()
+    broken.iloc[:, 0] += 9.0
+    check(attentive.attention_to_columns, broken)
+    check(attentive.predict_proba, broken)

@@ -1,6 +1,7 @@
 """Failures of modalities: noise, missing values, swapped samples, stuck sensors, drift, scaling."""
 
 from sklearn_emma.corruption.base import Corruption, Reference
+from sklearn_emma.corruption.columns import SomeColumns
 from sklearn_emma.corruption.episodes import Episodes
 from sklearn_emma.corruption.failures import (
     Drift,
@@ -23,6 +24,7 @@ __all__ = [
     "NoiseSNR",
     "Reference",
     "Scaling",
+    "SomeColumns",
     "Stuck",
     "Swapped",
 ]

@@ -13,6 +13,8 @@ from torch import Tensor
 # Samples evaluated together, by precision: more are faster until the output of a layer no longer
 # fits into the cache.
 _BLOCK = {torch.float64: 1024, torch.float32: 4096}
+# So many times as many where a few samples of each block take many small steps.
+_MORE_OF_A_SEARCH = 4
 # Samples evaluated together by estimators of others, which may take long per call.
 _BLOCK_OF_OTHERS = 2**15
 # Numbers of a block that has one for every pair of modalities: what fits into the cache, and what
@@ -102,7 +104,9 @@ def precision_of(table: np.ndarray) -> torch.dtype:
     return torch.float32 if table.dtype == np.float32 else torch.float64
 
 
-def evaluation_block(precision: torch.dtype, n_modalities: int = 1, others: bool = False) -> int:
+def evaluation_block(
+    precision: torch.dtype, n_modalities: int = 1, others: bool = False, search: bool = False
+) -> int:
     """Return how many samples of a table to evaluate together.
 
     Parameters
@@ -113,6 +117,8 @@ def evaluation_block(precision: torch.dtype, n_modalities: int = 1, others: bool
         Number of modalities, for what has a number for every pair of them.
     others : bool, default=False
         Whether energies of other libraries take part.
+    search : bool, default=False
+        Whether a few samples are searched, as for bad columns.
 
     Returns
     -------
@@ -121,7 +127,8 @@ def evaluation_block(precision: torch.dtype, n_modalities: int = 1, others: bool
     """
     if others:
         return max(_FEWEST, min(_BLOCK_OF_OTHERS, _PAIRS_IN_MEMORY // n_modalities**2))
-    return max(_FEWEST, min(_BLOCK[precision], _PAIRS_IN_CACHE // n_modalities**2))
+    size = max(_FEWEST, min(_BLOCK[precision], _PAIRS_IN_CACHE // n_modalities**2))
+    return _MORE_OF_A_SEARCH * size if search else size
 
 
 def pair_block(n_modalities: int) -> int:

@@ -29,11 +29,16 @@ class PredictorModule(nn.Module):
     Raises
     ------
     ValueError
-        If an energy is not a :class:`DAEEnergyScorer`.
+        If an energy is not a :class:`DAEEnergyScorer`, or if there is attention to columns.
     """
 
     def __init__(self, estimator: BaseEMMA, precision: torch.dtype):
         super().__init__()
+        if estimator.column_weights_ is not None:
+            raise ValueError(
+                "Attention to columns, which searches columns sample by sample, cannot be exported "
+                "to ONNX. Fit the estimator with column_attention=False."
+            )
         self.reader = reader_of(estimator, precision)
         others = [estimator.modality_names_[i] for i in self.reader.energies.others]
         if others:

@@ -59,8 +59,9 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     TypeError
         If it is none of the three.
     ValueError
-        If an energy is none of a :class:`~sklearn_emma.DAEEnergyScorer`, if torch cannot trace the
-        network, or if `dtype` is not valid.
+        If an energy is none of a :class:`~sklearn_emma.DAEEnergyScorer`, if the estimator was
+        fitted with ``column_attention=True``, if torch cannot trace the network, or if `dtype` is
+        not valid.
 
     Notes
     -----

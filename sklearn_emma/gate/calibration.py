@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_emma.gate.columns import learn_columns
 from sklearn_emma.gate.samples import Energies, Samples, ScoredSamples
 from sklearn_emma.gate.training_failures import Failures
 
@@ -50,7 +51,7 @@ class Calibrated:
     constants: Mapping[str, np.ndarray]
 
 
-def calibrate(samples: Samples, probe: Failures) -> Calibrated:
+def calibrate(samples: Samples, probe: Failures, with_columns: bool = False) -> Calibrated:
     """Find the constants of the gate, and price the gaps of training samples.
 
     Parameters
@@ -59,6 +60,8 @@ def calibrate(samples: Samples, probe: Failures) -> Calibrated:
         Clean training samples.
     probe : Failures
         Corrupts every sample; its energies do not price gaps yet.
+    with_columns : bool, default=False
+        Whether there is attention to columns.
 
     Returns
     -------
@@ -94,6 +97,10 @@ def calibrate(samples: Samples, probe: Failures) -> Calibrated:
         maxima.append(max(highest, minimum + scale))
     constants = GateConstants(np.array(minima), np.array(scales), np.array(maxima))
     priced = replace(energies, scale=torch.tensor(scales, dtype=torch.float64))
+    if with_columns:
+        columns = learn_columns(energies.potentials, clean.filled, samples.weight)
+        priced = replace(priced, columns=columns, minimum=torch.tensor(minima, dtype=torch.float64))
+        return Calibrated(priced.score(samples), priced, constants._asdict())
     gaps = torch.stack([x.isnan().any(1) for x in samples.modalities], 1)
     scored = priced.rescore(clean, samples.modalities, gaps)
     return Calibrated(scored, priced, constants._asdict())

@@ -21,7 +21,7 @@ from sklearn_emma.gate.objective import (
     Predictor,
 )
 from sklearn_emma.gate.prediction_loss import PredictionLoss
-from sklearn_emma.gate.samples import Energies, Samples, fill
+from sklearn_emma.gate.samples import Energies, Samples
 from sklearn_emma.gate.training_failures import (
     Failures,
     training_corruption,
@@ -52,6 +52,8 @@ class GateConfig:
         Epochs of the warm-up.
     training : TrainingConfig
         How gate and predictor are trained.
+    column_attention : bool, default=False
+        Whether there is attention to columns.
     """
 
     coldness: float
@@ -62,6 +64,7 @@ class GateConfig:
     corruption: Corruption | None
     pretrain_epochs: int
     training: TrainingConfig
+    column_attention: bool = False
 
     def loss_weights(self) -> LossWeights:
         """Return the weights of the terms of the loss."""
@@ -154,7 +157,7 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
     reference = training_reference(samples, energies.names)
     if start is None:
         probe = Failures(with_fraction(corruption, 1.0), reference, energies, generators.samples)
-        calibrated = calibrate(samples, probe)
+        calibrated = calibrate(samples, probe, config.column_attention)
     else:
         calibrated = Calibrated(energies.score(samples), energies, start.gate)
     gate = EnergyAttention(len(energies.names), config.coldness, generator=generators.weights)
@@ -164,7 +167,7 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         cross_modal = start.cross_modal
     elif config.cross_modal and len(energies.names) >= _MIN_MODALITIES:
         cross_modal = train_cross_modal(
-            fill(samples.modalities, energies.fills),
+            calibrated.samples.filled,
             samples.weight,
             config.training.batch_size,
             generators.samples,
@@ -179,9 +182,7 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         learn[problem.held_out] = False
         scored, validation = scored.take(learn.nonzero().squeeze(1)), scored.take(problem.held_out)
     if start is None and config.pretrain_epochs:
-        plain = PlainObjective(
-            problem.network, problem.prediction_loss, scored, energies.fills, generators.samples
-        )
+        plain = PlainObjective(problem.network, problem.prediction_loss, scored, generators.samples)
         warm_up = replace(config.training, max_epochs=config.pretrain_epochs, early_stopping=False)
         train(plain, "stage 2 of 2, warm start", warm_up)
     return GatedObjective(

@@ -23,6 +23,7 @@ from torch import Tensor
 from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Potential
 from sklearn_emma.engine.batches import evaluation_block
+from sklearn_emma.gate.columns import ColumnReader
 from sklearn_emma.nn import CrossModalEnergy
 from sklearn_emma.nn.evidence_price import gap_evidence, potential_of_evidence
 from sklearn_emma.validation import standardise
@@ -89,6 +90,8 @@ class Inputs(NamedTuple):
         Parts of the potential.
     potential : Tensor of shape (n_samples, n_modalities)
         Potentials, in double precision.
+    column_attention : Tensor of shape (n_samples, n_used_columns) or None
+        Attention to each column of the table that belongs to a modality, in double precision.
     """
 
     modalities: list[Tensor]
@@ -96,6 +99,7 @@ class Inputs(NamedTuple):
     gap_energy: Tensor
     cross_modal_energy: Tensor
     potential: Tensor
+    column_attention: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ class InputReader:
         Consistency of the modalities.
     precision : torch.dtype
         Of the predictor and the cross-modal energy.
+    attend : ColumnReader or None
+        Attention to columns, if there is any.
     """
 
     columns: Sequence[slice | np.ndarray]
@@ -127,11 +133,13 @@ class InputReader:
     potential_scale: Tensor
     cross_modal: CrossModalEnergy | None
     precision: torch.dtype
+    attend: ColumnReader | None = None
 
     @property
     def block_size(self) -> int:
         """Samples that are read together."""
-        return evaluation_block(self.precision, len(self.columns), bool(self.energies.others))
+        others, search = bool(self.energies.others), self.attend is not None
+        return evaluation_block(self.precision, len(self.columns), others, search)
 
     def read(self, table: np.ndarray) -> Inputs:
         """Standardise and fill samples, and find their potentials.
@@ -148,13 +156,28 @@ class InputReader:
         """
         standard = standardise(table, self.mean, self.scale)
         gaps = np.isnan(standard)
+        used = np.sort(np.concatenate([np.arange(len(self.mean))[c] for c in self.columns]))
+        if self.attend is not None:
+            return self._read_columns(torch.from_numpy(standard), torch.from_numpy(gaps), used)
         complete = np.where(gaps, self.median, standard) if gaps.any() else standard
         own = self.energies.potential(complete)
         missing = None
         if complete is not standard:
             shares = [gaps[:, columns].mean(axis=1) for columns in self.columns]
             missing = torch.from_numpy(np.array(shares)).mT
-        return self.join(torch.from_numpy(complete), own, missing)
+        inputs = self.join(torch.from_numpy(complete), own, missing)
+        return inputs._replace(column_attention=torch.from_numpy(1.0 - gaps[:, used]))
+
+    def _read_columns(self, standard: Tensor, gaps: Tensor, used: np.ndarray) -> Inputs:
+        """Read samples with attention to columns."""
+        assert self.attend is not None
+        constants = self.potential_min, self.potential_scale
+        complete, own, attention = self.attend.read(standard, gaps, self.energies, *constants)
+        missing = None
+        if not bool(attention.all()):
+            missing = torch.stack([1.0 - attention[:, c].mean(1) for c in self.columns], 1)
+        inputs = self.join(complete, own, missing)
+        return inputs._replace(column_attention=attention[:, used])
 
     def join(self, complete: Tensor, own: Tensor, missing: Tensor | None) -> Inputs:
         """Add what gaps and the other modalities say to the energies of samples.

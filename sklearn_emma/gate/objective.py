@@ -11,7 +11,7 @@ from sklearn_emma.engine.batches import pair_block
 from sklearn_emma.engine.objective import Objective
 from sklearn_emma.gate.cross_modal import add_cross_modal_energy
 from sklearn_emma.gate.prediction_loss import PredictionLoss
-from sklearn_emma.gate.samples import ScoredSamples, fill
+from sklearn_emma.gate.samples import ScoredSamples
 from sklearn_emma.gate.training_failures import Failures
 from sklearn_emma.nn import (
     CrossModalEnergy,
@@ -68,8 +68,6 @@ class PlainObjective(Objective):
         The prediction loss.
     samples : ScoredSamples
         Training samples.
-    fills : list of Tensor of shape (n_features,)
-        What gaps are filled with.
     generator : torch.Generator
         On the device of the samples.
     """
@@ -79,7 +77,6 @@ class PlainObjective(Objective):
         network: Predictor,
         prediction_loss: PredictionLoss,
         samples: ScoredSamples,
-        fills: list[Tensor],
         generator: torch.Generator,
     ):
         super().__init__(generator)
@@ -87,7 +84,7 @@ class PlainObjective(Objective):
         self.prediction_loss = prediction_loss
         self.samples = samples
         self.n_samples = len(samples.target)
-        self.modalities = fill(samples.modalities, fills)
+        self.modalities = samples.filled
         # a missing modality is shut here too
         self.attention = torch.isfinite(samples.potential).to(samples.weight.dtype)
         self.baseline_loss = prediction_loss.baseline_loss(samples.target, samples.weight)
@@ -307,7 +304,7 @@ class GatedObjective(Objective):
 
     def _with_failures(self, samples: ScoredSamples) -> list[Tensor]:
         samples, indicator = self.failures.draw(samples)
-        modalities = fill(samples.modalities, self.failures.energies.fills)
+        modalities = samples.filled
         potential = add_cross_modal_energy(
             self.cross_modal, modalities, samples.potential, self.gate
         )

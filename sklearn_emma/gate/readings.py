@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from sklearn_emma.energy.modality_energies import ModalityEnergies
-from sklearn_emma.energy.protocol import Precision, tensor_energy
+from sklearn_emma.energy.protocol import Potential, Precision, tensor_energy
 from sklearn_emma.engine.cache import cached, preset
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.gate.columns import ColumnReader, build_columns
 from sklearn_emma.gate.inputs import InputReader, Inputs, RememberingReader
 from sklearn_emma.gate.objective import Predictor
 from sklearn_emma.modalities import as_slice
@@ -58,6 +59,8 @@ class Readings(NamedTuple):
         :math:`\sum_i E_i`.
     energy_threshold : ndarray of shape (n_samples,)
         Modal energy below which a modality passes the gate.
+    column_attention : ndarray of shape (n_samples, n_used_features)
+        :math:`a_{ij}`, of each column of a modality.
     output : ndarray of shape (n_samples, n_outputs)
         What the network returns: unnormalised log probabilities, or standardised values. Of another
         estimator behind a gate: probabilities, or values in the units of y.
@@ -72,10 +75,13 @@ class Readings(NamedTuple):
     attention: np.ndarray
     total_energy: np.ndarray
     energy_threshold: np.ndarray
+    column_attention: np.ndarray
     output: np.ndarray
 
 
-_ENERGIES = frozenset(("own_energy", "gap_energy", "cross_modal_energy", "energies"))
+_ENERGIES = frozenset(
+    ("own_energy", "gap_energy", "cross_modal_energy", "energies", "column_attention")
+)
 
 
 def read_out(
@@ -114,6 +120,8 @@ def read_out(
         "cross_modal_energy": inputs.cross_modal_energy,
         "energies": potential,
     }
+    if inputs.column_attention is not None:
+        found["column_attention"] = inputs.column_attention
     if _ENERGIES.issuperset(wanted):
         return found
     state = gate.state(potential)
@@ -165,9 +173,18 @@ def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
             torch.from_numpy(estimator.potential_scale_.astype(np.float64)),
             build_cross_modal(estimator, precision),
             precision,
+            _column_reader(estimator, energies),
         )
 
     return cached(estimator, ("reader", precision), _read_from(estimator), build)
+
+
+def _column_reader(estimator: Any, energies: Sequence[Potential]) -> ColumnReader | None:
+    """Return what reads columns, in double precision."""
+    columns = build_columns(estimator, torch.float64)
+    if columns is None:
+        return None
+    return ColumnReader(columns, energies, estimator.modality_columns_)
 
 
 def _read_from(estimator: Any) -> tuple:
@@ -180,6 +197,7 @@ def _read_from(estimator: Any) -> tuple:
         estimator.potential_min_,
         estimator.potential_scale_,
         estimator.cross_modal_weights_,
+        estimator.column_weights_,
         *estimator.energy_scorers_.values(),
     )
 

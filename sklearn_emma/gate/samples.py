@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklearn_emma.energy.protocol import Potential
 from sklearn_emma.engine.batches import energy_block
-from sklearn_emma.gate.inputs import read_modality
+from sklearn_emma.gate.columns import read_columns
+from sklearn_emma.gate.inputs import add_gap_energy, gap_energy, read_modality
 
 
 def fill(modalities: Sequence[Tensor], fills: Sequence[Tensor]) -> list[Tensor]:
@@ -58,12 +60,15 @@ class ScoredSamples:
         As in :class:`Samples`.
     potential : Tensor of shape (n_samples, n_modalities)
         Potentials, each modality by itself.
+    filled : list of Tensor of shape (n_samples, n_features)
+        The values as they are read: complete.
     """
 
     modalities: list[Tensor]
     target: Tensor
     weight: Tensor
     potential: Tensor
+    filled: list[Tensor]
 
     def take(self, index: Tensor) -> "ScoredSamples":
         """Return some of the samples."""
@@ -72,12 +77,13 @@ class ScoredSamples:
             self.target[index],
             self.weight[index],
             self.potential[index],
+            [x[index] for x in self.filled],
         )
 
 
 @dataclass(frozen=True)
 class Energies:
-    """Energies of the modalities on the device of the training samples.
+    r"""Energies of the modalities on the device of the training samples.
 
     Attributes
     ----------
@@ -89,27 +95,50 @@ class Energies:
         What gaps are filled with.
     scale : Tensor of shape (n_modalities,)
         :math:`s_i`, in double precision on the CPU; zeros before it is known.
+    columns : ModuleList of ColumnAttention, default=None
+        Attention to the columns of each modality, if there is any.
+    minimum : Tensor of shape (n_modalities,), default=None
+        :math:`\Psi_{min,i}`, which columns need.
     """
 
     names: list[str]
     potentials: list[Potential]
     fills: list[Tensor]
     scale: Tensor
+    columns: nn.ModuleList | None = None
+    minimum: Tensor | None = None
 
     @torch.no_grad()
-    def of_modality(self, i: int, x: Tensor) -> Tensor:
-        """Return the potentials (n_samples,) of modality i, block by block."""
-        energy, fills, scale = self.potentials[i], self.fills[i], self.scale[i]
-        found = []
-        for block in x.split(energy_block()):
-            found.append(read_modality(energy, block, fills, scale))
-        return torch.cat(found)
+    def of_modality(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the potentials (n_samples,) and the complete values of modality i."""
+        read = self._read if self.columns is None else self._read_columns
+        potentials, filled = zip(
+            *[read(i, block) for block in x.split(energy_block())], strict=True
+        )
+        return torch.cat(potentials), torch.cat(filled)
+
+    def _read(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        potential = read_modality(self.potentials[i], x, self.fills[i], self.scale[i])
+        return potential, fill([x], [self.fills[i]])[0]
+
+    def _read_columns(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.columns is not None
+        assert self.minimum is not None
+        attend: Any = self.columns[i]
+        read = read_columns(attend, self.potentials[i], x, self.minimum[i], self.scale[i])
+        missing = 1.0 - read.attention.mean(1)
+        return add_gap_energy(read.potential, gap_energy(missing, self.scale[i])), read.values
 
     def score(self, samples: Samples) -> ScoredSamples:
         """Return the samples with their potentials."""
-        potentials = [self.of_modality(i, x) for i, x in enumerate(samples.modalities)]
+        read = [self.of_modality(i, x) for i, x in enumerate(samples.modalities)]
+        potentials, filled = zip(*read, strict=True)
         return ScoredSamples(
-            samples.modalities, samples.target, samples.weight, torch.stack(potentials, 1)
+            samples.modalities,
+            samples.target,
+            samples.weight,
+            torch.stack(potentials, 1),
+            list(filled),
         )
 
     def rescore(
@@ -124,16 +153,17 @@ class Energies:
         modalities : list of Tensor of shape (n_samples, n_features)
             Their new values.
         changed : Tensor of bool of shape (n_samples, n_modalities)
-            Where the potential is computed anew.
+            Where the values changed, or how they are read.
 
         Returns
         -------
         ScoredSamples
             The samples as they are now.
         """
-        potential = samples.potential.clone()
+        potential, filled = samples.potential.clone(), list(samples.filled)
         for i, x in enumerate(modalities):
             where = changed[:, i].nonzero().squeeze(1)
             if len(where):
-                potential[where, i] = self.of_modality(i, x[where])
-        return ScoredSamples(modalities, samples.target, samples.weight, potential)
+                potential[where, i], values = self.of_modality(i, x[where])
+                filled[i] = filled[i].index_copy(0, where, values)
+        return ScoredSamples(modalities, samples.target, samples.weight, potential, filled)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Reference, Swapped
+from sklearn_emma.gate.columns import fail_columns
 from sklearn_emma.gate.samples import Energies, Samples, ScoredSamples
 
 # Fraction of the training samples that are corrupted unless the corruption says otherwise.
@@ -112,4 +113,15 @@ class Failures:
             reference=self.reference,
             names=self.energies.names,
         )
-        return self.energies.rescore(samples, modalities, indicator < 0), indicator
+        changed = indicator < 0
+        if self.energies.columns is not None:
+            modalities, columns_changed = fail_columns(
+                modalities,
+                ~changed.any(1),
+                self.corruption,
+                self.reference,
+                self.energies.names,
+                self.generator,
+            )
+            changed = changed | columns_changed
+        return self.energies.rescore(samples, modalities, changed), indicator

@@ -10,6 +10,7 @@ from sklearn_emma.gate.readings import Readings
 from sklearn_emma.inspection.causes import find_causes
 from sklearn_emma.inspection.checks import check_gated, unwrap
 from sklearn_emma.inspection.page import write_page
+from sklearn_emma.validation import check_table
 
 #: A modality fails if its energy exceeds that of a typical failure in training so many times.
 _FAR = 4
@@ -25,7 +26,7 @@ class ModalityReport(pd.DataFrame):
     ----------
     data : DataFrame
         The report.
-    summary, worst : DataFrame, default=None
+    summary, worst, column_summary : DataFrame, default=None
         See the attributes.
     gate : dict, default=None
         See the attributes.
@@ -42,6 +43,9 @@ class ModalityReport(pd.DataFrame):
         the ``modality`` that is worst, the ``reason`` ("unusual values", "does not fit the others",
         "gaps" or "missing"), and the ``columns`` that its energy comes from, with their shares;
         none where the modality is usual by itself and does not fit the others.
+    column_summary : DataFrame of shape (n_used_features, 3)
+        A row per column: its ``modality``, the share of samples in which it is ``missing``, and
+        that in which attention to columns, if there is any, has it ``ignored``.
     gate : dict
         ``gain``, ``bias`` and ``capacity`` of the gate, and as DataFrames ``coupling_weight`` and
         ``coupling_degree``.
@@ -49,7 +53,7 @@ class ModalityReport(pd.DataFrame):
         Positions in the report of the samples in ``worst``.
     """
 
-    _metadata = ["summary", "worst", "gate", "worst_positions"]
+    _metadata = ["summary", "worst", "column_summary", "gate", "worst_positions"]
 
     def __init__(
         self,
@@ -57,12 +61,14 @@ class ModalityReport(pd.DataFrame):
         *,
         summary: pd.DataFrame | None = None,
         worst: pd.DataFrame | None = None,
+        column_summary: pd.DataFrame | None = None,
         gate: dict | None = None,
         worst_positions: np.ndarray | None = None,
     ) -> None:
         super().__init__(data)  # type: ignore[call-arg]
         self.summary = summary
         self.worst = worst
+        self.column_summary = column_summary
         self.gate = gate
         self.worst_positions = worst_positions
 
@@ -204,6 +210,7 @@ def modality_report(
         frame,
         summary=_summarise(names, fields),
         worst=_explain(estimator, samples, readings, worst, prediction).set_index(index[worst]),
+        column_summary=_summarise_columns(estimator, samples, readings.column_attention),
         gate=_describe_gate(estimator),
         worst_positions=worst,
     )
@@ -230,6 +237,25 @@ def _summarise(names: list[str], fields: dict[str, np.ndarray]) -> pd.DataFrame:
             "median_percentile": pd.DataFrame(fields["percentile"]).median().to_numpy(),
         },
         index=pd.Index(names, name="modality"),
+    )
+
+
+def _summarise_columns(estimator: Any, samples: Any, attention: np.ndarray) -> pd.DataFrame:
+    """Return one row per column of a modality."""
+    table = check_table(estimator, samples, ensure_all_finite="allow-nan", reset=False)
+    owner = dict.fromkeys(range(estimator.n_features_in_))
+    for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
+        owner |= dict.fromkeys(columns.tolist(), name)
+    used = [column for column, name in owner.items() if name is not None]
+    labels = getattr(estimator, "feature_names_in_", np.arange(len(owner)))
+    missing = np.isnan(table[:, used]).mean(axis=0)
+    return pd.DataFrame(
+        {
+            "modality": [owner[column] for column in used],
+            "missing": missing,
+            "ignored": (attention == 0).mean(axis=0) - missing,
+        },
+        index=pd.Index(labels[used], name="column"),
     )
 
 

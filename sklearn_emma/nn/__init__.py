@@ -1,6 +1,7 @@
 """The torch modules behind the estimators, usable by themselves in any torch loop."""
 
 from sklearn_emma.nn.attention import EnergyAttention, GateState
+from sklearn_emma.nn.column_attention import ColumnAttention, ColumnReading
 from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.cross_modal import CrossModalEnergy
 from sklearn_emma.nn.energy import DAEEnergy
@@ -17,6 +18,8 @@ from sklearn_emma.nn.losses import (
 )
 
 __all__ = [
+    "ColumnAttention",
+    "ColumnReading",
     "CrossModalEnergy",
     "DAEEnergy",
     "EnergyAttention",

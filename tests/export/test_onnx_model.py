@@ -222,3 +222,11 @@ def test_torch_is_left_as_it_was(scorer):
         to_onnx(scorer)
         assert torch.is_inference_mode_enabled()
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_attention_to_columns_is_refused(data, modalities):
+    attentive = EMMAClassifier(
+        modalities, l2_regularization=1.0, column_attention=True, **QUICK
+    ).fit(*data)
+    with pytest.raises(ValueError, match="column_attention=False"):
+        to_onnx(attentive)

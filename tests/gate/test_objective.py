@@ -95,8 +95,7 @@ def test_the_objective_takes_any_prediction_loss(scored, make_objective):
     torch.testing.assert_close(whole.loss(*batch), weighted_squared_error(output, target, weight))
     expected = prediction_loss.baseline_loss(values.target, values.weight)
     assert whole.baseline_loss == pytest.approx(2 * expected)
-    fills = [torch.zeros(d) for d in (2, 3, 1)]
-    plain = PlainObjective(whole.network, prediction_loss, values, fills, generator())
+    plain = PlainObjective(whole.network, prediction_loss, values, generator())
     assert plain.baseline_loss == pytest.approx(expected)
     open_ = whole.network(values.modalities, torch.ones(N, 3))
     torch.testing.assert_close(
@@ -134,7 +133,11 @@ def test_random_subsets_are_proper_equally_likely_and_sometimes_empty():
 
 def test_one_modality_has_no_subsets(scored, make_objective):
     one = ScoredSamples(
-        scored.modalities[:1], scored.target, scored.weight, scored.potential[:, :1]
+        scored.modalities[:1],
+        scored.target,
+        scored.weight,
+        scored.potential[:, :1],
+        scored.filled[:1],
     )
     single = make_objective(one, Noise(1.0, fraction=0.5), subset_weight=1.0)
     assert single.weights.subset_weight == 0
@@ -266,10 +269,10 @@ def test_the_warm_up_is_cross_entropy_with_every_modality_open(make_samples, mak
     samples = make_samples()
     samples.modalities[1][0] = math.nan
     samples.modalities[0][1, 0] = math.nan
-    scored = make_energies(samples).score(samples)
-    network = FusionNetwork([2, 3, 1], 2, (5,), (4,), generator=generator(2))
     fills = [torch.full((d,), 9.0) for d in (2, 3, 1)]
-    plain = PlainObjective(network, ClassLoss(), scored, fills, generator())
+    scored = replace(make_energies(samples), fills=fills).score(samples)
+    network = FusionNetwork([2, 3, 1], 2, (5,), (4,), generator=generator(2))
+    plain = PlainObjective(network, ClassLoss(), scored, generator())
     attention, target, weight, *modalities = plain.epoch_data()
     expected = torch.ones(N, 3)
     expected[0, 1] = 0.0

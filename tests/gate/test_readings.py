@@ -24,7 +24,8 @@ def inputs():
     own, gap, cross_modal = torch.rand(3, 30, 3, generator=g, dtype=torch.float64)
     gap[0, 1] = math.inf
     modalities = [torch.randn(30, d, generator=g) for d in WIDTHS]
-    return Inputs(modalities, own, gap, cross_modal, own + gap + cross_modal)
+    read = torch.ones(30, 6, dtype=torch.float64)
+    return Inputs(modalities, own, gap, cross_modal, own + gap + cross_modal, read)
 
 
 @pytest.fixture

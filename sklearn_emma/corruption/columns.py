@@ -1,0 +1,77 @@
+"""Failures of single columns: SomeColumns."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sklearn_emma.corruption.base import Corruption, is_number
+
+
+class SomeColumns(Corruption):
+    r"""Only some columns of a failing modality fail, drawn for every sample.
+
+    Parameters
+    ----------
+    corruption : Corruption
+        What happens to the columns that fail. Its own `n_corrupted`, `fraction` and `only` are
+        ignored.
+
+    n_columns : int or None, default=1
+        Columns that fail in a failing modality; all, where it has no more. None draws from 1 to
+        half of the columns, mostly few: :math:`1 + \lfloor u^2 D / 2 \rfloor` of D columns with u
+        from U[0, 1).
+
+    n_corrupted, fraction, only : int, float, str or list of str
+        In how many modalities columns fail, in which fraction of the samples, and in which of them
+        they may. See :class:`Corruption`.
+
+    Examples
+    --------
+    >>> from sklearn_emma.corruption import Missing, SomeColumns
+    >>> X = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    >>> SomeColumns(Missing()).corrupt(X, random_state=0)[0]
+    array([[ 1., nan,  3.],
+           [nan,  5.,  6.]])
+    """
+
+    def __init__(
+        self,
+        corruption: Corruption,
+        n_columns: int | None = 1,
+        *,
+        n_corrupted: int | None = None,
+        fraction: float | None = None,
+        only: str | Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
+        self.corruption = corruption
+        self.n_columns = n_columns
+
+    @property
+    def _uses_reference(self) -> bool:
+        return self.corruption.uses_reference
+
+    def _check_params(self) -> None:
+        if not isinstance(self.corruption, Corruption):
+            raise ValueError(
+                f"corruption must be an instance such as Noise(0.5), got {self.corruption!r}."
+            )
+        self.corruption.check_params()
+        n_columns = self.n_columns
+        if n_columns is not None and not (is_number(n_columns, Integral) and n_columns > 0):
+            raise ValueError(f"n_columns={n_columns!r} must be None or a positive integer.")
+
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        kind: dict[str, Any] = {"generator": generator, "device": x.device, "dtype": torch.float32}
+        n_failing: Tensor | int | None = self.n_columns
+        if n_failing is None:
+            half = x.shape[1] // 2
+            n_failing = 1 + (torch.rand(len(x), 1, **kind).square() * half).long()
+        rank = torch.rand(x.shape, **kind).argsort(1).argsort(1)
+        values = self.corruption.fail(x, mean, std, donors, generator)
+        return torch.where(rank < n_failing, values, x)

@@ -1,0 +1,279 @@
+r"""Attention to the columns of one modality: which of them to read, and which to read as missing.
+
+The columns of a set S are read as missing, and take the value that the others explain, the
+conditional mean of a Gaussian with mean :math:`\mu` and precision matrix P:
+
+.. math:: \hat x_S = \mu_S - P_{SS}^{-1} P_{SR}\, (x_R - \mu_R)
+
+with R the other columns. So read, the modality has the potential
+
+.. math:: \Psi(S) = \Psi(\hat x^S) + 3\, s\, \bigl(-\log(1 - |S| / D)\bigr),
+
+its energy plus the price of missing values (:mod:`sklearn_emma.nn.evidence_price`). The energy of a
+column is what the former falls by when the column is read as missing too,
+
+.. math:: \epsilon_j(S) = \Psi(\hat x^S) - \Psi(\hat x^{S \cup \{j\}}).
+
+Where the energy of a modality exceeds that of 99 % of the training samples, columns of the highest
+energy join S: one, and then as many again as have joined, up to a third of the modality, until
+:math:`\Psi(\hat x^S) \le \Psi_{min}`. With the gaps of the sample as :math:`S_0` that makes
+:math:`S_1, S_2, \dots`, and the potential of the modality and the attention to its columns are
+
+.. math:: \Psi = \min_k \Psi(S_k), \qquad a_j = 0 \text{ if } j \in S_k, \text{ else } 1.
+
+So one bad column costs its modality no more than one missing value does. Values that are unlikely
+in most columns keep the energy that they have, since a third of the columns does not explain it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_emma.nn.evidence_price import gap_evidence, potential_of_evidence
+
+__all__ = ["ColumnAttention", "ColumnReading"]
+
+# Standard deviations within which columns explain others by their values as they are.
+_LIMIT = 5.0
+# Columns farthest from what the others explain, among which the energy finds the worst.
+_SHORTLIST = 4
+# Numbers in the matrices of the samples that are filled together.
+_MATRICES = 2**22
+# Fraction of the training samples whose energy is not doubted.
+_CLEAN = 0.99
+
+Energy = Callable[[Tensor], Tensor]
+
+
+class ColumnReading(NamedTuple):
+    """A modality as its columns are read.
+
+    Attributes
+    ----------
+    values : Tensor of shape (n_samples, n_features)
+        The values, filled where the attention is zero.
+    attention : Tensor of shape (n_samples, n_features)
+        From 0 to 1.
+    potential : Tensor of shape (n_samples,)
+        The energy of the values, without the price of missing ones.
+    """
+
+    values: Tensor
+    attention: Tensor
+    potential: Tensor
+
+
+class ColumnAttention(nn.Module):
+    """Finds the columns that make a modality unlikely, and reads them as missing.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns of the modality. With one there is nothing to find.
+
+    Notes
+    -----
+    The buffers ``mean``, of shape (n_features,), ``precision``, of shape (n_features, n_features),
+    and ``highest``, the energy beyond which columns are examined, are those of standard normal
+    columns and zero until :meth:`learn`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import ColumnAttention
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> cause = torch.randn(500, 1, generator=generator)
+    >>> x = cause + 0.1 * torch.randn(500, 4, generator=generator)
+    >>> def energy(x):
+    ...     return (x - x.mean(1, keepdim=True)).square().sum(1)
+    >>> columns = ColumnAttention(4)
+    >>> columns.learn(energy, x)
+    >>> x[:, 2] += 5.0
+    >>> none = torch.zeros_like(x, dtype=torch.bool)
+    >>> columns(energy, x, none, energy(x), minimum=0.05, scale=1.0).attention.mean(0)
+    tensor([1., 1., 0., 1.])
+    """
+
+    mean: Tensor
+    precision: Tensor
+    highest: Tensor
+
+    def __init__(self, n_features: int):
+        super().__init__()
+        #: Columns that may be read as missing, gaps among them.
+        self.most = max(1, n_features // 3) if n_features > 1 else 0
+        self.register_buffer("mean", torch.zeros(n_features, dtype=torch.float32))
+        self.register_buffer("precision", torch.eye(n_features, dtype=torch.float32))
+        self.register_buffer("highest", torch.zeros((), dtype=torch.float32))
+
+    @torch.no_grad()
+    def learn(self, energy: Energy, x: Tensor, weight: Tensor | None = None) -> None:
+        r"""Take mean, precision matrix and the range of energies from samples.
+
+        Parameters
+        ----------
+        energy : callable
+            :math:`\Psi`, from samples (n_samples, n_features) to their energies (n_samples,).
+        x : Tensor of shape (n_samples, n_features)
+            Standardised samples without gaps. To their covariance a ridge of n_features / n_samples
+            is added.
+        weight : Tensor of shape (n_samples,), default=None
+            Weights of the samples in mean and covariance.
+        """
+        n_samples, n_features = x.shape
+        self.highest.copy_(energy(x).sort().values[round(_CLEAN * (n_samples - 1))])
+        x = x.double().clamp(-_LIMIT, _LIMIT)
+        share = x.new_ones(n_samples) if weight is None else weight.double()
+        share = share / share.sum()
+        mean = share @ x
+        deviation = x - mean
+        covariance = (share.unsqueeze(1) * deviation).mT @ deviation
+        covariance.diagonal().add_(n_features / n_samples)
+        self.mean.copy_(mean)
+        self.precision.copy_(torch.linalg.inv(covariance))
+
+    def fill(self, x: Tensor, missing: Tensor) -> Tensor:
+        r"""Fill columns with what the others explain: :math:`\hat x^S`.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Standardised samples; any number where missing.
+        missing : Tensor of bool of shape (n_samples, n_features)
+            S.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            The samples, filled.
+        """
+        size = int(missing.sum(1).max()) if len(x) else 0
+        if size == 0:
+            return x
+        pairs = zip(x.split(_block(size)), missing.split(_block(size)), strict=True)
+        return torch.cat([self._fill(values, absent, size) for values, absent in pairs])
+
+    def _fill(self, x: Tensor, missing: Tensor, size: int) -> Tensor:
+        # the missing columns of each sample, and, where these are fewer, others that stay
+        columns = missing.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :size]
+        of_sample = missing.gather(1, columns)
+        rest = self._deviation(x).masked_fill(missing, 0.0)
+        force = (rest @ self.precision).gather(1, columns) * of_sample
+        block = self.precision[columns.unsqueeze(2), columns.unsqueeze(1)]
+        both = of_sample.unsqueeze(2) & of_sample.unsqueeze(1)
+        block = torch.where(both, block, torch.eye(size, dtype=x.dtype, device=x.device))
+        values = self.mean[columns] - torch.linalg.solve(block, force)
+        return x.scatter(1, columns, torch.where(of_sample, values, x.gather(1, columns)))
+
+    def forward(
+        self,
+        energy: Energy,
+        x: Tensor,
+        missing: Tensor,
+        potential: Tensor,
+        minimum: Tensor | float,
+        scale: Tensor | float,
+    ) -> ColumnReading:
+        r"""Read samples.
+
+        Parameters
+        ----------
+        energy : callable
+            :math:`\Psi`, from samples (n, n_features) to their energies (n,).
+        x : Tensor of shape (n_samples, n_features)
+            Standardised samples, gaps filled.
+        missing : Tensor of bool of shape (n_samples, n_features)
+            The gaps :math:`S_0`.
+        potential : Tensor of shape (n_samples,)
+            Energies of the samples.
+        minimum, scale : Tensor of shape () or float
+            :math:`\Psi_{min}` and s of the gate.
+
+        Returns
+        -------
+        ColumnReading
+            The samples as read.
+        """
+        attention = (~missing).to(x.dtype)
+        n_missing = missing.sum(1)
+        one_more = self._price(n_missing + 1, scale)
+        total = potential + self._price(n_missing, scale)
+        doubtful = (potential > self.highest) & (total > minimum + one_more)
+        doubtful &= n_missing + 1 <= self.most
+        rows = doubtful.nonzero().squeeze(1)
+        if not len(rows):
+            return ColumnReading(x, attention, potential)
+        read = self._search(energy, x[rows], missing[rows], potential[rows], minimum, scale)
+        return ColumnReading(
+            x.index_copy(0, rows, read.values),
+            attention.index_copy(0, rows, read.attention),
+            potential.index_copy(0, rows, read.potential),
+        )
+
+    def _search(
+        self,
+        energy: Energy,
+        x: Tensor,
+        missing: Tensor,
+        potential: Tensor,
+        minimum: Tensor | float,
+        scale: Tensor | float,
+    ) -> ColumnReading:
+        """Read samples with the columns as missing that give the lowest potential."""
+        best, best_missing, best_own = x, missing, potential
+        lowest = potential + self._price(missing.sum(1), scale)
+        rows, values, step = torch.arange(len(x), device=x.device), x, 1
+        n_joined = 0
+        while True:
+            # what is clean now, or has no more columns to spare, is done
+            goes_on = (potential > minimum) & (missing.sum(1) + step <= self.most)
+            rows, values, missing = rows[goes_on], values[goes_on], missing[goes_on]
+            if not len(rows):
+                break
+            missing = missing | self._worst(energy, values, missing, step)
+            values = self.fill(x[rows], missing)
+            potential = energy(values)
+            total = potential + self._price(missing.sum(1), scale)
+            better = total < lowest[rows]
+            where = rows[better]
+            lowest = lowest.index_copy(0, where, total[better])
+            best = best.index_copy(0, where, values[better])
+            best_missing = best_missing.index_copy(0, where, missing[better])
+            best_own = best_own.index_copy(0, where, potential[better])
+            n_joined += step
+            step = n_joined
+        return ColumnReading(best, (~best_missing).to(x.dtype), best_own)
+
+    def _worst(self, energy: Energy, x: Tensor, missing: Tensor, n_worst: int) -> Tensor:
+        """Return a mask (n_samples, n_features) of the columns of highest energy."""
+        deviation = self._deviation(x)
+        force = deviation @ self.precision
+        residual = force / self.precision.diagonal()
+        # what the distance of Mahalanobis falls by when a column is left out
+        fall = (force * residual).masked_fill(missing, -1.0)
+        if n_worst > 1:
+            columns = fall.topk(n_worst, 1).indices
+        else:
+            fall, columns = fall.topk(min(_SHORTLIST, x.shape[1]), 1)
+            explained = (self.mean + deviation - residual).gather(1, columns)
+            trial = x.unsqueeze(1).repeat(1, columns.shape[1], 1)
+            trial.scatter_(2, columns.unsqueeze(2), explained.unsqueeze(2))
+            found = energy(trial.flatten(0, 1)).view(columns.shape)
+            found = found.masked_fill(fall < 0, torch.inf)
+            columns = columns.gather(1, found.argmin(1, keepdim=True))
+        return torch.zeros_like(missing).scatter_(1, columns, True)
+
+    def _price(self, n_missing: Tensor, scale: Tensor | float) -> Tensor:
+        """Return the price of missing columns; infinite where all are."""
+        share = n_missing.to(self.mean.dtype) / len(self.mean)
+        return potential_of_evidence(gap_evidence(share), scale)
+
+    def _deviation(self, x: Tensor) -> Tensor:
+        return x.clamp(-_LIMIT, _LIMIT) - self.mean
+
+
+def _block(size: int) -> int:
+    """Return how many samples may have a square matrix of a size each."""
+    return max(1, _MATRICES // size**2)
