@@ -40,6 +40,7 @@ from sklearn_emma.gate.readings import (
 )
 from sklearn_emma.gate.samples import Energies, Samples, fill
 from sklearn_emma.modalities import resolve_modalities, split_columns
+from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.validation import (
     check_layer_sizes,
@@ -449,7 +450,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         def build() -> Predictor:
             network = self._build_network()
             load_arrays(network, self.network_weights_)
-            return network.to(precision).requires_grad_(False).eval()
+            return freeze(network.to(precision))
 
         attributes = self._architecture, self.network_weights_
         return cached(self, ("network", precision), attributes, build)

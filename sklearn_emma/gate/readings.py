@@ -19,6 +19,7 @@ from sklearn_emma.gate.inputs import InputReader, Inputs, RememberingReader
 from sklearn_emma.gate.objective import Predictor
 from sklearn_emma.modalities import as_slice
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
+from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.nn.evidence_price import potential_of_evidence
 
 #: Parameters and constants of :class:`~sklearn_emma.nn.EnergyAttention`.
@@ -222,7 +223,7 @@ def build_cross_modal(
     widths = [len(columns) for columns in estimator.modality_columns_]
     cross_modal = CrossModalEnergy(widths, generator=make_generator(0))
     load_arrays(cross_modal, estimator.cross_modal_weights_)
-    return cross_modal.to(device=device, dtype=precision).requires_grad_(False)
+    return freeze(cross_modal.to(device=device, dtype=precision))
 
 
 def gate_of(estimator: Any) -> EnergyAttention:

@@ -98,7 +98,7 @@ class FusionNetwork(nn.Module):
         samples = self.encoders.gather(soft)  # the linear model has the same groups
         embeddings, linear = self.encoders.apply_groups(samples), self.linear.apply_groups(samples)
         m, size = embeddings.shape[-3], embeddings.shape[-1]
-        of_embeddings, of_ones = self.head.weights[0].split([m * size, m], -1)
+        of_embeddings, of_ones = self.head.layers()[0][0].split([m * size, m], -1)
         by_modality = of_embeddings.unflatten(-1, (m, size)).movedim(-2, -3)
         return torch.cat([affine(embeddings, by_modality, of_ones.mT), linear], -1)
 
@@ -118,7 +118,7 @@ class FusionNetwork(nn.Module):
             Unnormalised log probabilities of classes, or values.
         """
         gated = (encoded * attention.mT.unsqueeze(-1)).sum(-3)
-        bias = self.head.biases[0]
+        bias = self.head.layers()[0][1]
         n_units = bias.shape[-1]
         first, linear = gated.split([n_units, gated.shape[-1] - n_units], -1)
         return self.head.after_first(first + bias.unsqueeze(-2)) + linear
