@@ -39,7 +39,9 @@ def gated(estimator=None, modalities="prefix", **params):
     estimator = LogisticRegression() if estimator is None else estimator
     gate = EMMAClassifier(**QUICK)
     return GatedClassifier(
-        estimator, modalities, **({"gate": gate, "random_state": 0, "n_copies": 1} | params)
+        estimator,
+        modalities,
+        **({"gate": gate, "random_state": 0, "n_copies": 1, "blend": 0.0} | params),
     )
 
 
@@ -214,7 +216,7 @@ def test_values(table, lose):
     X = table[0]
     y = X.iloc[:, :3].sum(axis=1).to_numpy()
     gate = EMMARegressor(**QUICK)
-    kwargs = {"gate": gate, "random_state": 0, "threshold": "mean"}
+    kwargs = {"gate": gate, "random_state": 0, "threshold": "mean", "blend": 0.0}
     reg = GatedRegressor(LinearRegression(), "prefix", **kwargs).fit(X, y)
     assert reg.score(X, y) > 0.5
     assert reg.predict(X).shape == (len(X),)
@@ -223,6 +225,74 @@ def test_values(table, lose):
     np.testing.assert_allclose(reg.predict(X)[:, 0], -reg.predict(X)[:, 1])
     assert np.isfinite(reg.predict(lose(X, "modality0"))).all()
     np.testing.assert_array_equal(reg.readings(X).output, reg.predict(X))
+
+
+# --- blended with the network of the gate ---
+
+
+def test_a_blend_is_a_weighted_average(table, fitted):
+    X = table[0]
+    blended = clone(fitted).set_params(blend=0.25).fit(*table)
+    of_both = 0.75 * fitted.predict_proba(X) + 0.25 * fitted.gate_.predict_proba(X)
+    np.testing.assert_allclose(blended.predict_proba(X), of_both, rtol=1e-6)
+    np.testing.assert_array_equal(
+        blended.predict(X), fitted.classes_[blended.predict_proba(X).argmax(axis=1)]
+    )
+    network = clone(fitted).set_params(blend=1.0).fit(*table)
+    np.testing.assert_allclose(network.predict_proba(X), fitted.gate_.predict_proba(X), rtol=1e-6)
+
+
+class Guess(ClassifierMixin, BaseEstimator):
+    """Knows nothing, or, given the training samples by heart, everything about them."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.known_ = {x.tobytes(): k for x, k in zip(np.asarray(X), y, strict=True)}
+        return self
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X):
+        known = [self.known_.get(x.tobytes(), self.classes_[0]) for x in np.asarray(X)]
+        return (np.array(known)[:, None] == self.classes_).astype(float)
+
+
+def test_who_is_right_on_held_out_samples_decides(wide):
+    X, y, *_ = wide
+    gate = EMMAClassifier(**(QUICK | {"max_epochs": 20}))
+    kwargs = {"gate": gate, "blend": "auto"}
+    # a memory of the training samples is right on all of these, and on no others
+    assert gated(Guess(), **kwargs).fit(X, y).blend_ > 0.8
+    boosting = HistGradientBoostingClassifier(max_iter=20)
+    lame = EMMAClassifier(**(QUICK | {"max_epochs": 1, "learning_rate": 1e-6}))
+    assert gated(boosting, gate=lame, blend="auto").fit(X, y).blend_ < 0.3
+
+
+def test_all_samples_are_learned_from_in_the_end(table):
+    X, y = table
+    clf = gated(Witness(), n_copies=0, blend="auto")
+    assert len(clf.fit(X, y).estimator_.X_) == len(X)
+    assert clf.blend_ == 0.0  # votes are not blended
+
+
+def test_too_few_samples_to_choose_on(table):
+    X, y = table
+    few = np.r_[np.flatnonzero(y == 0)[:60], np.flatnonzero(y == 1)[:3]]
+    clf = gated(blend="auto").fit(X.iloc[few], y[few])
+    assert clf.blend_ == 0.5
+    assert gated(blend="auto").fit(X[:30], y[:30]).blend_ == 0.5
+
+
+def test_values_are_blended_too(table):
+    X = table[0]
+    y = X.iloc[:, :3].sum(axis=1).to_numpy()
+    gate = EMMARegressor(**(QUICK | {"max_epochs": 1}))
+    reg = GatedRegressor(LinearRegression(), "prefix", gate=gate, random_state=0).fit(X, y)
+    assert reg.blend_ < 0.5  # the sum is linear, and the network has hardly been trained
+    apart = clone(reg).set_params(blend=0.0).fit(X, y).predict(X)
+    expected = (1 - reg.blend_) * apart + reg.blend_ * reg.gate_.predict(X)
+    np.testing.assert_allclose(reg.predict(X), expected, rtol=1e-5)
 
 
 # --- as scikit-learn's estimators do ---

@@ -13,7 +13,7 @@ LAYERS = [
     {"lazy", "modalities", "tables", "validation", "corruption", "energy"},
     {"gate"},
     {"base", "read_outs", "shutting"},
-    {"classifier", "regressor", "gated"},
+    {"classifier", "regressor", "gated", "blending"},
     {"folds", "search", "metrics"},
     {"datasets", "model_selection", "monitoring"},
     {"inspection", "export"},
