@@ -112,7 +112,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     pretrain_epochs : int, default=10
         Passes over the clean samples with the gate open, before the gate is trained.
 
-    learning_rate : float, default=0.003
+    learning_rate : float, default=0.006
         Largest learning rate of the cycle.
 
     l2_regularization : float or "auto", default="auto"
@@ -127,7 +127,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Passes over the training samples.
 
     batch_size : int or "auto", default="auto"
-        Samples per step. "auto" takes 1/12 of the samples, within 32 and 512, or 1/100 of them up
+        Samples per step. "auto" takes 1/6 of the samples, within 32 and 1024, or 1/100 of them up
         to 4096 when that is more.
 
     early_stopping : bool, default=False
@@ -267,7 +267,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         corruption: Corruption | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
-        learning_rate: float = 0.003,
+        learning_rate: float = 0.006,
         l2_regularization: float | str = "auto",
         max_epochs: int = 100,
         batch_size: int | str = "auto",

@@ -184,7 +184,7 @@ class EMMAClassifierCV(EMMAClassifier):
         corruption: Corruption | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
-        learning_rate: float = 0.003,
+        learning_rate: float = 0.006,
         l2_regularization: float | str = "auto",
         max_epochs: int = 100,
         batch_size: int | str = "auto",

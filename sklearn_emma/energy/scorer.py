@@ -126,14 +126,14 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Fraction of training samples that are held out to calibrate :meth:`p_values` and
         :meth:`predict_modality`, in [0, 1). 0 trains on all samples, and these methods raise.
 
-    learning_rate : float, default=0.01
+    learning_rate : float, default=0.02
         Largest learning rate of the cycle.
 
     max_epochs : int, default=100
         Passes over the training samples.
 
     batch_size : int or "auto", default="auto"
-        Samples per step. "auto" takes 1/12 of the samples, within 32 and 512, or 1/100 of them up
+        Samples per step. "auto" takes 1/6 of the samples, within 32 and 1024, or 1/100 of them up
         to 4096 when that is more.
 
     early_stopping : bool, default=False
@@ -250,7 +250,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         views: Any = ("fine", "coarse"),
         contamination: str | float = "auto",
         calibration_fraction: float = 0.1,
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.02,
         max_epochs: int = 100,
         batch_size: int | str = "auto",
         early_stopping: bool = False,
