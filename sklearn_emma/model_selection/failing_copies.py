@@ -51,7 +51,9 @@ def failing_copies(
     modalities = dict(zip(names, map(list, estimator.modality_columns_), strict=True))
     may_fail = choose_modalities(names, failure.only)
     most = min(len(may_fail), len(names) - 1)
-    several = np.unique(np.linspace(2, most, n_several).round().astype(int)) if most >= 2 else []
+    # with two modalities there are no several that leave one
+    numbers = np.linspace(2, most, n_several if most >= 2 else 0)
+    several = np.unique(numbers.round().astype(int))
     share = failure_rate / (len(may_fail) + len(several))
     yield 1 - failure_rate, X
     random_state = np.random.RandomState(seed)
