@@ -219,6 +219,7 @@ def main(argv=None):
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["EMMA"], metavar="MODEL")
     parser.add_argument("--scores", nargs="+", choices=("lac", "aps"), default=["lac"])
     parser.add_argument("--seeds", type=int, default=5, help="number of splits (default 5)")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first split (default 0)")
     parser.add_argument("--data", default=default_data(), help="folder with the csv files")
     parser.add_argument("--json", type=Path, help="file for the figures of every split")
     parser.add_argument("--load", type=Path, nargs="+", help="files of --json: print their tables")
@@ -232,7 +233,7 @@ def main(argv=None):
         task = digits_in_quadrants() if name == "digits" else load_task(name, args.data)
         for model in args.models:
             for score in args.scores:
-                for seed in range(args.seeds):
+                for seed in range(args.first_seed, args.first_seed + args.seeds):
                     records.append(run_seed(task, model, score, seed))
                     if args.json:
                         args.json.write_text(json.dumps(records))
