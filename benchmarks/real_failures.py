@@ -1,0 +1,182 @@
+"""How well do classifiers predict when sensors really failed? See README.md of this folder.
+
+python benchmarks/real_failures.py --seeds 3
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one core
+
+import numpy as np
+from _protocol import default_data
+from _real_models import MODELS
+from _real_tables import SPLITS, load_cases, random_case
+from _tables import table
+from sklearn.metrics import roc_auc_score
+
+from sklearn_emma.metrics import expected_calibration_error
+
+MEASURES = ("accuracy", "balanced", "AUC", "calibration")
+N_BOOTSTRAP = 200
+
+
+def measure(y, proba):
+    """Give all measures of the probabilities of classes 0, 1, ... of test samples."""
+    right = proba.argmax(axis=1) == y
+    present = np.unique(y)
+    recall = [right[y == c].mean() for c in present]
+    if proba.shape[1] == 2:
+        auc = roc_auc_score(y, proba[:, 1]) if len(present) == 2 else np.nan
+    else:
+        auc = (
+            np.mean([roc_auc_score(y == c, proba[:, c]) for c in present])
+            if len(present) > 1
+            else np.nan
+        )
+    calibration = expected_calibration_error(y, proba, labels=np.arange(proba.shape[1]))
+    return [float(right.mean()), float(np.mean(recall)), float(auc), calibration]
+
+
+def bootstrap(y, proba):
+    """Give all measures of bootstrap samples, the same ones for all models and seeds."""
+    draw = np.random.RandomState(0)
+    return [measure(y[i], proba[i]) for i in draw.randint(len(y), size=(N_BOOTSTRAP, len(y)))]
+
+
+def probabilities(model, X, y_train, n_classes):
+    """Give probabilities of all classes, zero for those that the training samples lack."""
+    proba = np.zeros((len(X), n_classes))
+    found = np.clip(model.predict_proba(X), 0, 1)
+    proba[:, np.unique(y_train)] = found / found.sum(axis=1, keepdims=True)
+    return proba
+
+
+def run(case, names, seed, most):
+    """Fit models on one split; give a record for each model and set of test samples."""
+    train = case.train
+    if len(train) > most:
+        train = np.random.RandomState(seed).permutation(train)[:most]
+    used = np.sort(np.concatenate(list(case.modalities.values())))
+    place = {column: i for i, column in enumerate(used)}
+    modalities = {k: [place[c] for c in v] for k, v in case.modalities.items()}
+    X, y = case.X[:, used], case.y
+    _, y_train = np.unique(y[train], return_inverse=True)
+    for name in names:
+        start = time.process_time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # columns of few values, iterations
+            model = MODELS[name](X[train], y_train, modalities, seed)
+        seconds = time.process_time() - start
+        for test, positions in case.tests.items():
+            n_classes = int(y.max()) + 1
+            proba = probabilities(model, X[positions], y[train], n_classes)
+            record = {"case": case.name, "test": test, "seed": seed, "model": name}
+            record |= {"n_train": len(train), "n_test": len(positions), "seconds": seconds}
+            record |= {"measures": measure(y[positions], proba)}
+            record |= {"bootstrap": bootstrap(y[positions], proba)}
+            print(
+                case.name,
+                test,
+                seed,
+                name,
+                f"{record['measures'][0]:.3f}",
+                f"{seconds:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+            yield record
+
+
+def report(records):
+    """Print the tables."""
+    tests = dict.fromkeys((r["case"], r["test"]) for r in records)
+    names = list(dict.fromkeys(r["model"] for r in records))
+    ranks, means = {"natural": [], "random": []}, {"natural": [], "random": []}
+    for case, test in tests:
+        those = [r for r in records if (r["case"], r["test"]) == (case, test)]
+        sizes = f"{those[0]['n_train']} training and {those[0]['n_test']} test samples"
+        print(f"\n### {case} -> {test}: {sizes}, {len({r['seed'] for r in those})} seeds\n")
+        lines, scores = [], []
+        for name in names:
+            of_model = [r for r in those if r["model"] == name]
+            if not of_model:
+                continue
+            mean = np.mean([r["measures"] for r in of_model], axis=0)
+            low, high = np.quantile(
+                np.mean([r["bootstrap"] for r in of_model], axis=0), [0.025, 0.975], axis=0
+            )
+            spread = np.std([r["measures"] for r in of_model], axis=0)
+            cells = [
+                f"{m:.3f} ({a:.3f} to {b:.3f}) ±{s:.3f}"
+                for m, a, b, s in zip(mean, low, high, spread, strict=True)
+            ]
+            lines.append([name, *cells, f"{np.mean([r['seconds'] for r in of_model]):.1f}"])
+            scores.append(mean)
+        print(table(["model", *MEASURES, "s"], lines))
+        kind = "random" if test == "random" else "natural"
+        if len(scores) == len(names):
+            ranks[kind].append(rank(np.array(scores)))
+            means[kind].append(scores)
+    for kind, found in ranks.items():
+        if not found:
+            continue
+        print(f"\n### Mean rank and mean over {len(found)} tests, {kind} splits\n")
+        rank_of, mean_of = np.mean(found, axis=0), np.mean(means[kind], axis=0)
+        lines = [
+            [name, *(f"{r:.2f} ({m:.3f})" for r, m in zip(rank_of[i], mean_of[i], strict=True))]
+            for i, name in enumerate(names)
+        ]
+        print(table(["model", *MEASURES], lines))
+
+
+def rank(scores):
+    """Rank models, the best first, by each measure; models that are equal share their ranks."""
+    better = np.column_stack([scores[:, :3], -scores[:, 3]])
+    above = (better[None] > better[:, None]).sum(axis=1)
+    equal = (better[None] == better[:, None]).sum(axis=1)
+    return above + (equal + 1) / 2
+
+
+def main(argv=None):
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=SPLITS, default=list(SPLITS), metavar="TASK")
+    parser.add_argument(
+        "--models", nargs="+", choices=MODELS, default=list(MODELS), metavar="MODEL"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first seed (default 0)")
+    parser.add_argument(
+        "--most",
+        type=int,
+        default=3000,
+        help="most training samples, drawn at random (default 3000)",
+    )
+    parser.add_argument("--natural", action="store_true", help="leave out the random splits")
+    parser.add_argument("--data", default=default_data(), help="folder with the folder real")
+    parser.add_argument("--json", type=Path, help="file for the figures of every seed")
+    parser.add_argument("--load", type=Path, nargs="+", help="files of --json: print their tables")
+    args = parser.parse_args(argv)
+
+    records = [record for path in args.load or () for record in json.loads(path.read_text())]
+    for name in () if args.load else args.tasks:
+        if args.data is None or not (Path(args.data) / "real" / f"{name}.npz").exists():
+            print(f"{name} skipped: set SKLEARN_EMMA_DATA to the folder that has real/{name}.npz")
+            continue
+        for case in load_cases(name, args.data):
+            for seed in range(args.first_seed, args.first_seed + args.seeds):
+                for split in [case] if args.natural else [case, random_case(case, seed)]:
+                    records += run(split, args.models, seed, args.most)
+                    if args.json:
+                        args.json.write_text(json.dumps(records))
+    report(records)
+
+
+if __name__ == "__main__":
+    main()
