@@ -182,6 +182,18 @@ def test_fit_calibrates_on_samples_that_were_held_out():
     assert by_fit.estimator_.known.keys() == {tuple(row) for row in X}
 
 
+def test_fit_alone_gives_every_pattern_its_coverage():
+    class Filling(GatedLogistic):
+        fills, limit = True, np.inf
+
+    sets = PatternConformalClassifier(Filling(), corruption=Missing(), random_state=0)
+    sets.fit(*missing_samples(1))
+    X, y = missing_samples(2, 5000)
+    for lost in ((), (0,), (1,), (0, 1)):
+        mask = sets.predict_set(lose(X, *lost))
+        assert mask[np.arange(5000), y].mean() == pytest.approx(0.9, abs=0.03)
+
+
 def test_conformalize_takes_a_fitted_estimator_and_leaves_it_alone(filling):
     X, y = missing_samples(1, 400)
     before = filling.coef_.copy()
