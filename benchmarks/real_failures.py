@@ -18,7 +18,6 @@ from _protocol import default_data
 from _real_models import MODELS
 from _real_tables import SPLITS, load_cases, random_case
 from _tables import table
-from sklearn.metrics import roc_auc_score
 
 from sklearn_emma.metrics import expected_calibration_error
 
@@ -26,27 +25,49 @@ MEASURES = ("accuracy", "balanced", "AUC", "calibration")
 N_BOOTSTRAP = 200
 
 
-def measure(y, proba):
-    """Give all measures of the probabilities of classes 0, 1, ... of test samples."""
+def measure(y, proba, weights=None):
+    """Give all measures of the probabilities of classes 0, 1, ... of test samples.
+
+    With weights of shape (n_draws, n_samples), such as how often a bootstrap drew each sample, one
+    line of measures for each draw, else a single one.
+    """
+    weights = np.ones((1, len(y))) if weights is None else weights
     right = proba.argmax(axis=1) == y
-    present = np.unique(y)
-    recall = [right[y == c].mean() for c in present]
-    if proba.shape[1] == 2:
-        auc = roc_auc_score(y, proba[:, 1]) if len(present) == 2 else np.nan
-    else:
-        auc = (
-            np.mean([roc_auc_score(y == c, proba[:, c]) for c in present])
-            if len(present) > 1
-            else np.nan
-        )
-    calibration = expected_calibration_error(y, proba, labels=np.arange(proba.shape[1]))
-    return [float(right.mean()), float(np.mean(recall)), float(auc), calibration]
+    present, labels = np.unique(y), np.arange(proba.shape[1])
+    # the larger of two classes stands for both
+    ranked = present[-1:] if len(labels) == 2 else present
+    measures = [
+        weights @ right / weights.sum(axis=1),
+        np.nanmean([weights @ (right & (y == c)) / (weights @ (y == c)) for c in present], axis=0),
+        np.nanmean([area(y == c, proba[:, c], weights) for c in ranked], axis=0),
+        [
+            expected_calibration_error(
+                y[w > 0], proba[w > 0], labels=labels, sample_weight=w[w > 0]
+            )
+            for w in weights
+        ],
+    ]
+    return np.column_stack(measures)
+
+
+def area(positive, score, weights):
+    """Give the area under the ROC curve for each line of weights; NaN without both classes."""
+    order = np.argsort(score)
+    starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
+    sums = [
+        np.add.reduceat(weights[:, order] * chosen[order], starts, axis=1)
+        for chosen in (positive, ~positive)
+    ]
+    ones, zeros = sums
+    below = zeros.cumsum(axis=1) - zeros / 2
+    pairs = ones.sum(axis=1) * zeros.sum(axis=1)
+    return np.where(pairs > 0, (ones * below).sum(axis=1) / np.maximum(pairs, 1), np.nan)
 
 
 def bootstrap(y, proba):
     """Give all measures of bootstrap samples, the same ones for all models and seeds."""
-    draw = np.random.RandomState(0)
-    return [measure(y[i], proba[i]) for i in draw.randint(len(y), size=(N_BOOTSTRAP, len(y)))]
+    drawn = np.random.RandomState(0).randint(len(y), size=(N_BOOTSTRAP, len(y)))
+    return measure(y, proba, np.array([np.bincount(i, minlength=len(y)) for i in drawn]))
 
 
 def probabilities(model, X, y_train, n_classes):
@@ -78,8 +99,8 @@ def run(case, names, seed, most):
             proba = probabilities(model, X[positions], y[train], n_classes)
             record = {"case": case.name, "test": test, "seed": seed, "model": name}
             record |= {"n_train": len(train), "n_test": len(positions), "seconds": seconds}
-            record |= {"measures": measure(y[positions], proba)}
-            record |= {"bootstrap": bootstrap(y[positions], proba)}
+            record |= {"measures": measure(y[positions], proba)[0].tolist()}
+            record |= {"bootstrap": bootstrap(y[positions], proba).tolist()}
             print(
                 case.name,
                 test,
@@ -158,7 +179,9 @@ def main(argv=None):
         default=3000,
         help="most training samples, drawn at random (default 3000)",
     )
-    parser.add_argument("--natural", action="store_true", help="leave out the random splits")
+    parser.add_argument(
+        "--splits", nargs="+", choices=("natural", "random"), default=["natural", "random"]
+    )
     parser.add_argument("--data", default=default_data(), help="folder with the folder real")
     parser.add_argument("--json", type=Path, help="file for the figures of every seed")
     parser.add_argument("--load", type=Path, nargs="+", help="files of --json: print their tables")
@@ -171,7 +194,8 @@ def main(argv=None):
             continue
         for case in load_cases(name, args.data):
             for seed in range(args.first_seed, args.first_seed + args.seeds):
-                for split in [case] if args.natural else [case, random_case(case, seed)]:
+                for kind in args.splits:
+                    split = case if kind == "natural" else random_case(case, seed)
                     records += run(split, args.models, seed, args.most)
                     if args.json:
                         args.json.write_text(json.dumps(records))

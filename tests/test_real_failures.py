@@ -74,11 +74,14 @@ def test_measures_are_those_of_scikit_learn(real):
     rng = np.random.default_rng(0)
     y, p = rng.integers(2, size=200), rng.uniform(size=200)
     proba = np.column_stack([1 - p, p])
-    accuracy, balanced, auc, calibration = real.measure(y, proba)
+    accuracy, balanced, auc, calibration = real.measure(y, proba)[0]
     assert accuracy == (y == (p > 0.5)).mean()
     assert balanced == pytest.approx(balanced_accuracy_score(y, p > 0.5))
     assert auc == pytest.approx(roc_auc_score(y, p))
     assert 0 < calibration < 1
+    drawn = np.random.RandomState(0).randint(200, size=(real.N_BOOTSTRAP, 200))[3]
+    found = real.bootstrap(y, proba)[3]
+    np.testing.assert_allclose(found, real.measure(y[drawn], proba[drawn])[0])
     low, high = np.quantile(np.array(real.bootstrap(y, proba))[:, 0], [0.025, 0.975])
     assert high - low == pytest.approx(4 * np.sqrt(accuracy * (1 - accuracy) / 200), abs=0.04)
 
