@@ -116,44 +116,44 @@ def run(case, names, seed, most):
 
 def report(records):
     """Print the tables."""
-    tests = dict.fromkeys((r["case"], r["test"]) for r in records)
-    names = list(dict.fromkeys(r["model"] for r in records))
-    ranks, means = {"natural": [], "random": []}, {"natural": [], "random": []}
-    for case, test in tests:
+    scores = {"natural": [], "random": []}
+    for case, test in dict.fromkeys((r["case"], r["test"]) for r in records):
         those = [r for r in records if (r["case"], r["test"]) == (case, test)]
         sizes = f"{those[0]['n_train']} training and {those[0]['n_test']} test samples"
         print(f"\n### {case} -> {test}: {sizes}, {len({r['seed'] for r in those})} seeds\n")
-        lines, scores = [], []
-        for name in names:
+        lines, means = [], {}
+        for name in MODELS:
             of_model = [r for r in those if r["model"] == name]
-            if not of_model:
-                continue
-            mean = np.mean([r["measures"] for r in of_model], axis=0)
-            low, high = np.quantile(
-                np.mean([r["bootstrap"] for r in of_model], axis=0), [0.025, 0.975], axis=0
-            )
-            spread = np.std([r["measures"] for r in of_model], axis=0)
-            cells = [
-                f"{m:.3f} ({a:.3f} to {b:.3f}) ±{s:.3f}"
-                for m, a, b, s in zip(mean, low, high, spread, strict=True)
-            ]
-            lines.append([name, *cells, f"{np.mean([r['seconds'] for r in of_model]):.1f}"])
-            scores.append(mean)
+            if of_model:
+                line, means[name] = summarise(of_model)
+                lines.append([name, *line])
         print(table(["model", *MEASURES, "s"], lines))
-        kind = "random" if test == "random" else "natural"
-        if len(scores) == len(names):
-            ranks[kind].append(rank(np.array(scores)))
-            means[kind].append(scores)
-    for kind, found in ranks.items():
-        if not found:
-            continue
-        print(f"\n### Mean rank and mean over {len(found)} tests, {kind} splits\n")
-        rank_of, mean_of = np.mean(found, axis=0), np.mean(means[kind], axis=0)
-        lines = [
-            [name, *(f"{r:.2f} ({m:.3f})" for r, m in zip(rank_of[i], mean_of[i], strict=True))]
-            for i, name in enumerate(names)
-        ]
-        print(table(["model", *MEASURES], lines))
+        scores["random" if test == "random" else "natural"].append(means)
+    for kind, found in scores.items():
+        names = [name for name in MODELS if found and all(name in means for means in found)]
+        if names:
+            print(f"\n### Mean rank and mean over {len(found)} tests, {kind} splits\n")
+            values = [np.array([means[name] for name in names]) for means in found]
+            ranks = np.mean([rank(value) for value in values], axis=0)
+            cells = zip(names, ranks, np.mean(values, axis=0), strict=True)
+            lines = [
+                [name, *(f"{r:.2f} ({m:.3f})" for r, m in zip(*both, strict=True))]
+                for name, *both in cells
+            ]
+            print(table(["model", *MEASURES], lines))
+
+
+def summarise(records):
+    """Give what is printed of a model on one test, and the means over the seeds."""
+    measures = np.array([r["measures"] for r in records])
+    drawn = np.mean([r["bootstrap"] for r in records], axis=0)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    mean, spread = measures.mean(axis=0), measures.std(axis=0)
+    cells = [
+        f"{m:.3f} ({a:.3f} to {b:.3f})" + (f" ±{s:.3f}" if len(records) > 1 else "")
+        for m, a, b, s in zip(mean, low, high, spread, strict=True)
+    ]
+    return [*cells, f"{np.mean([r['seconds'] for r in records]):.1f}"], mean
 
 
 def rank(scores):
