@@ -72,7 +72,12 @@ def test_torch_modules_know_nothing_of_scikit_learn():
 
 
 def test_functions_take_at_most_seven_parameters():
-    public = {"robustness_curve", "stream_curve", "make_multimodal_classification"}
+    public = {
+        "failure_mode_analysis",
+        "make_multimodal_classification",
+        "robustness_curve",
+        "stream_curve",
+    }
     for name, tree in modules().items():
         if name.startswith("inspection."):
             continue  # Displays have public constructors

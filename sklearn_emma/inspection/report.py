@@ -67,7 +67,7 @@ class ModalityReport(pd.DataFrame):
         self.worst_positions = worst_positions
 
     def to_html(  # type: ignore[override]
-        self, buf: Any = None, *, title: str = "State of the modalities"
+        self, buf: Any = None, *, title: str = "State of the modalities", failures: Any = None
     ) -> str | None:
         """Write one HTML page that needs neither network nor other files.
 
@@ -81,13 +81,16 @@ class ModalityReport(pd.DataFrame):
             Where to write. None returns the page.
         title : str, default="State of the modalities"
             Title of the page.
+        failures : FailureModeAnalysis, default=None
+            What :func:`~sklearn_emma.model_selection.failure_mode_analysis` found, to be shown
+            below: which modalities can be lost.
 
         Returns
         -------
         str or None
             The page, if `buf` is None.
         """
-        page = write_page(self, title)
+        page = write_page(self, title, failures)
         if buf is None:
             return page
         if hasattr(buf, "write"):

@@ -17,11 +17,11 @@ from sklearn_emma.compat import _check_method_params, _safe_split
 from sklearn_emma.corruption import Corruption, Noise, NoiseSNR, Scaling
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failure_scorer import (
-    break_modality,
     check_corruption,
     check_repeats,
     choose_modalities,
     draw_seeds,
+    failing_tables,
     score_samples,
 )
 
@@ -244,13 +244,9 @@ class _Experiment:
 
         clean = score(X_test) if None in self.failures else np.nan
         scores = np.full((len(self.names), len(self.failures)), clean)
-        for i, name in enumerate(self.names):
-            for j, failure in enumerate(self.failures):
-                if failure is not None:
-                    tables = break_modality(
-                        failure, X_test, self.modalities, name, seeds[i], X_train
-                    )
-                    scores[i, j] = np.mean([score(table) for table in tables])
+        failing = failing_tables(self.failures, X_test, self.modalities, self.names, seeds, X_train)
+        for i, j, tables in failing:
+            scores[i, j] = np.mean([score(table) for table in tables])
         return scores, fitted - start, time.perf_counter() - fitted
 
 
