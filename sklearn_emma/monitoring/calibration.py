@@ -1,13 +1,14 @@
 """What a monitor learns from clean samples."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption.tables import is_frame
+from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import FAILURES, KINDS, Failure
 from sklearn_emma.monitoring.filter import forward, transitions
@@ -21,7 +22,8 @@ _EXPONENTS = 0.5 ** np.arange(8)
 
 #: Kind of each state of failure; the last two are seen in the values themselves.
 STATE_KINDS = (*(failure.kind for failure in FAILURES), "stuck", "missing")
-_N_RATIOS = len(FAILURES)
+#: Which states an intact modality of a process that has changed can be in as well.
+CHANGED = np.array([kind not in ("stuck", "missing") for kind in STATE_KINDS])
 
 
 def state_prior() -> np.ndarray:
@@ -33,6 +35,21 @@ def state_prior() -> np.ndarray:
         Sums to one.
     """
     return np.array([1.0 / STATE_KINDS.count(kind) for kind in STATE_KINDS]) / len(KINDS)
+
+
+class Past(NamedTuple):
+    """What is kept of the values of a stream.
+
+    Attributes
+    ----------
+    runs : ndarray of int of shape (n_modalities,)
+        Repeats up to the last sample.
+    changes : Changes
+        How much the values have changed.
+    """
+
+    runs: np.ndarray
+    changes: Changes
 
 
 @dataclass(frozen=True)
@@ -47,8 +64,12 @@ class Calibration:
         Of repeated samples.
     ratios : FailureRatios
         E-values of the failures.
+    dependence : Dependence
+        Exponents of the e-values where successive samples of the stream have much in common.
     exponents : ndarray of shape (n_modalities,)
-        Of these e-values: below one where successive samples have much in common.
+        Further exponents, of the clean samples in order.
+    start : Past
+        Before the first sample of a stream.
     missing : ndarray of shape (n_modalities,)
         Share of clean samples in which the modality is missing.
     unusable : ndarray of shape (n_modalities, n_failures)
@@ -60,14 +81,14 @@ class Calibration:
     statistics: SampleStatistics
     run_lengths: RunLengths
     ratios: FailureRatios
+    dependence: Dependence
     exponents: np.ndarray
+    start: Past
     missing: np.ndarray
     unusable: np.ndarray
     transition: np.ndarray
 
-    def likelihoods(
-        self, estimator: Any, X: Any, last: np.ndarray, runs: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def likelihoods(self, estimator: Any, X: Any, past: Past) -> tuple[np.ndarray, Past]:
         """Likelihoods of the states of the filter, for samples that follow others.
 
         Parameters
@@ -76,46 +97,47 @@ class Calibration:
             Fitted.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples.
-        last : ndarray of shape (n_features,)
-            Standardised values of the sample before; NaN where there is none.
-        runs : ndarray of int of shape (n_modalities,)
-            Repeats up to that sample.
+        past : Past
+            What is kept of those before.
 
         Returns
         -------
         likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
             Relative to clean, unless missing.
-        last : ndarray of shape (n_features,)
-            Of the last sample.
-        runs : ndarray of int of shape (n_modalities,)
-            Repeats up to the last sample.
+        past : Past
+            What is kept after them.
         """
         energies = read_energies(estimator, X)
         table = read_table(estimator, X)
         z = self.statistics.standardise(table)
-        ratios = self.ratios(self.statistics(z, *energies)) ** self.exponents[:, None]
-        stuck, repeats, runs = self.run_lengths(z, last, runs)
-        found = combine(ratios, stuck, repeats)
+        stuck, repeats, runs = self.run_lengths(z, past.changes.recent[-1], past.runs)
+        exponents, changes = self.dependence(z, past.changes)
+        ratios = self.ratios(self.statistics(z, *energies))
+        ratios = ratios ** (exponents * self.exponents)[..., None]
+        found = combine(ratios, stuck**exponents, repeats)
         absent = self.statistics.over_modalities(np.logical_and, np.isnan(table))
         # a missing modality is missing, unless that is usual
         found[..., -1] = absent
         found[..., :-1][absent] = np.broadcast_to(self.missing, absent.shape)[absent][:, None]
-        return found, z[-1], runs
+        return found, Past(runs, changes)
 
-    def evidence(self, probabilities: np.ndarray) -> np.ndarray:
+    def evidence(self, probabilities: np.ndarray, changed: np.ndarray) -> np.ndarray:
         """Evidence against modalities: minus the log probability that values can be used.
 
         Parameters
         ----------
         probabilities : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
             Of the states of the filter.
+        changed : ndarray of shape (n_samples,)
+            Probability that the process has changed, and not the sensors.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
             In nats.
         """
-        usable = probabilities[..., 0] + (probabilities[..., 1:] * (1 - self.unusable)).sum(axis=-1)
+        useless = self.unusable * (1.0 - changed[:, None, None] * CHANGED)
+        usable = probabilities[..., 0] + (probabilities[..., 1:] * (1 - useless)).sum(axis=-1)
         return -np.log(np.clip(usable, np.finfo(float).tiny, 1.0))
 
 
@@ -198,14 +220,23 @@ def calibrate(
     examples = gather_examples(clean, failing, origin)
     ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1))
     transition = transitions(*rates, state_prior())
-    exponents = np.ones(len(modalities))
+    z = statistics.standardise(table)
+    run_lengths = RunLengths(z, statistics)
+    dependence = Dependence(z, statistics, run_lengths.tolerance_, rng)
+    start = Past(np.zeros(len(modalities), dtype=int), dependence.start())
+    further = np.ones(len(modalities))
     if ordered:
-        exponents = choose_exponents(out_of_block(ratios, clean), transition)
+        exponents, changes = dependence(z, start.changes)
+        start = Past(start.runs, changes._replace(recent=start.changes.recent))
+        e_values = out_of_block(ratios, clean) ** exponents[half:, :, None]
+        further = choose_exponents(e_values, transition)
     return Calibration(
         statistics=statistics,
-        run_lengths=RunLengths(statistics.standardise(table), statistics),
+        run_lengths=run_lengths,
         ratios=ratios,
-        exponents=exponents,
+        dependence=dependence,
+        exponents=further,
+        start=start,
         missing=statistics.over_modalities(np.logical_and, np.isnan(table)).mean(axis=0),
         unusable=unusable,
         transition=transition,

@@ -12,9 +12,16 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
-from sklearn_emma.monitoring.calibration import STATE_KINDS, Calibration, calibrate
+from sklearn_emma.monitoring.calibration import (
+    CHANGED,
+    STATE_KINDS,
+    Calibration,
+    Past,
+    calibrate,
+)
 from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
 from sklearn_emma.monitoring.filter import forward
+from sklearn_emma.monitoring.joint import probability_of_change
 
 # Clean samples to calibrate on.
 _FEWEST = 20
@@ -38,6 +45,9 @@ class ModalityHealth(NamedTuple):
         "unknown" if none of them has half of the probability; else "".
     evidence : ndarray of shape (n_samples, n_modalities)
         Evidence against the modality from the samples so far, in nats, as the gate takes it.
+    changed : ndarray of shape (n_samples,)
+        Probability that the process has changed, seen in many modalities at the same time, and no
+        sensor fails. It gives no alarm, and does not shut modalities.
     """
 
     failing: np.ndarray
@@ -45,6 +55,7 @@ class ModalityHealth(NamedTuple):
     since: np.ndarray
     kind: np.ndarray
     evidence: np.ndarray
+    changed: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +68,8 @@ class StreamState:
         How many they were.
     probabilities : ndarray of shape (n_modalities, 1 + n_failures)
         Of the states of the filter, the first of them clean.
-    last : ndarray of shape (n_features,)
-        Standardised values of the last sample; NaN before the first.
-    runs : ndarray of int of shape (n_modalities,)
-        Repeats up to the last sample.
+    past : Past
+        What is kept of their values.
     alarm : ndarray of bool of shape (n_modalities,)
         Whether an alarm is up.
     quiet : ndarray of int of shape (n_modalities,)
@@ -69,8 +78,7 @@ class StreamState:
 
     n_samples: int
     probabilities: np.ndarray
-    last: np.ndarray
-    runs: np.ndarray
+    past: Past
     alarm: np.ndarray
     quiet: np.ndarray
 
@@ -281,8 +289,7 @@ class ModalityMonitor(BaseEstimator):
         self.state_ = StreamState(
             n_samples=0,
             probabilities=np.tile(np.eye(1, len(self.calibration_.transition)), (n, 1)),
-            last=np.full(len(self.calibration_.statistics.mean_), np.nan),
-            runs=np.zeros(n, dtype=int),
+            past=self.calibration_.start,
             alarm=np.zeros(n, dtype=bool),
             quiet=np.full(n, -1),
         )
@@ -309,26 +316,28 @@ class ModalityMonitor(BaseEstimator):
         """Return the health of the next samples, and the state after them."""
         check_is_fitted(self, "calibration_")
         calibration, state = self.calibration_, self.state_
-        likelihoods, last, runs = calibration.likelihoods(
-            self.estimator_, X, state.last, state.runs
-        )
+        likelihoods, past = calibration.likelihoods(self.estimator_, X, state.past)
         probabilities = forward(state.probabilities, calibration.transition, likelihoods)
-        clean = probabilities[..., 0]
-        failing = probabilities[..., 1:].sum(axis=2)
-        position = state.n_samples + np.arange(len(clean))[:, None]
+        clean, unlike = probabilities[..., 0], probabilities[..., 1:]
         usual = self.hazard_rate / (self.hazard_rate + self.recovery_rate)
+        changed = probability_of_change(clean, unlike @ CHANGED, usual)
+        failing = (unlike * (1.0 - changed[:, None, None] * CHANGED)).sum(axis=2)
+        position = state.n_samples + np.arange(len(clean))[:, None]
         quiet = np.where(failing <= usual, position, -1)
         quiet = np.maximum.accumulate(np.vstack([state.quiet, quiet]))[1:]
-        alarm = _hysteresis(state.alarm, failing >= self.alarm_odds_ * clean, failing > clean)
+        suspect = failing >= unlike.sum(axis=2) / 2
+        rise = suspect & (unlike.sum(axis=2) >= self.alarm_odds_ * clean)
+        alarm = _hysteresis(state.alarm, rise, suspect & (clean < 0.5))
         health = ModalityHealth(
             failing=failing,
             alarm=alarm,
             since=np.where(alarm, quiet + 1, -1),
             kind=np.where(alarm, self._kinds(probabilities), ""),
-            evidence=calibration.evidence(probabilities),
+            evidence=calibration.evidence(probabilities, changed),
+            changed=changed,
         )
         n_samples = state.n_samples + len(clean)
-        return health, StreamState(n_samples, probabilities[-1], last, runs, alarm[-1], quiet[-1])
+        return health, StreamState(n_samples, probabilities[-1], past, alarm[-1], quiet[-1])
 
     def _kinds(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the kind of failure that has most of the probability of failing."""
