@@ -13,8 +13,8 @@ modality change within L samples, relative to two clean samples drawn at random,
     + 3 \sigma / \sqrt{n_L}\bigr)\Bigr),
 
 :math:`\mu` and :math:`\sigma` being mean and standard deviation of :math:`\log \Delta^2` over
-random pairs. So samples count as independent until the stream shows that they are not. A change of
-level, or a failure that lasts, is one large change and does not look like dependence; repeats do
+random pairs. So samples count as independent until the stream shows that they are not; twenty
+independent changes stand for the calibration, if that was not in order. A change of level, or a failure that lasts, is one large change and does not look like dependence; repeats do
 not count, so that neither does a sensor that is stuck. Lags are powers of two; between them
 :math:`\rho` is constant, and beyond the last it decays as it did until then.
 """
@@ -35,6 +35,8 @@ _MEMORY = 1000
 # Changes from which on a lag may say how autocorrelation goes on.
 _FEWEST = 8
 _ERRORS = 3.0
+# Independent changes that stand for clean samples without order.
+_BEFORE = 20.0
 
 
 class Changes(NamedTuple):
@@ -96,11 +98,11 @@ class Dependence:
         Returns
         -------
         Changes
-            Nothing.
+            That clean samples are independent.
         """
         shape = len(LAGS), len(self.level_)
-        n_features = len(self._statistics.mean_)
-        return Changes(np.full((LAGS[-1], n_features), np.nan), np.zeros(shape), np.zeros(shape))
+        recent = np.full((LAGS[-1], len(self._statistics.mean_)), np.nan)
+        return Changes(recent, np.full(shape, _BEFORE), np.zeros(shape))
 
     def __call__(self, z: np.ndarray, before: Changes) -> tuple[np.ndarray, Changes]:
         """Advance.
@@ -130,7 +132,7 @@ class Dependence:
         exponents = np.empty((len(z), len(self.level_)))
         for t in range(len(z)):
             counts = np.minimum(counts + known[t], _MEMORY)
-            means = means + known[t] * (changes[t] - means) / np.maximum(counts, 1.0)
+            means = means + known[t] * (changes[t] - means) / counts
             exponents[t] = self._exponents(counts, means)
         return exponents, Changes(values[-longest:], counts, means)
 
@@ -145,12 +147,11 @@ class Dependence:
 
     def _exponents(self, counts: np.ndarray, means: np.ndarray) -> np.ndarray:
         """Return exponents of all modalities from the changes so far."""
-        margin = _ERRORS * self.spread_ / np.sqrt(np.maximum(counts, 1.0))
+        margin = _ERRORS * self.spread_ / np.sqrt(counts)
         rho = -np.expm1(np.minimum(means + margin, 0.0))
-        rho[counts == 0] = 0.0
         time = 1.0 + 2.0 * (_WIDTHS @ rho)
         # beyond the longest lag that is known
-        enough = counts >= _FEWEST
+        enough = counts >= _BEFORE + _FEWEST
         last = np.where(enough, LAGS[:, None], 0).argmax(axis=0)
         modality = np.arange(rho.shape[1])
         end = np.where(enough[last, modality], rho[last, modality], 0.0)
