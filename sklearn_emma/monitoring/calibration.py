@@ -11,14 +11,19 @@ from sklearn_emma.corruption.tables import is_frame
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import FAILURES, KINDS, Failure
-from sklearn_emma.monitoring.filter import forward, transitions
+from sklearn_emma.monitoring.filter import transitions
 from sklearn_emma.monitoring.ratios import FailureRatios, gather_examples
 from sklearn_emma.monitoring.simulation import Simulation
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies, read_table
+from sklearn_emma.monitoring.thresholds import (
+    choose_alarm_odds,
+    choose_exponents,
+    combine,
+    out_of_block,
+)
 
 # Samples that are made to fail, for each failure and modality.
 _N_SIMULATED = 500
-_EXPONENTS = 0.5 ** np.arange(8)
 
 #: Kind of each state of failure; the last two are seen in the values themselves.
 STATE_KINDS = (*(failure.kind for failure in FAILURES), "stuck", "missing")
@@ -76,6 +81,8 @@ class Calibration:
         1 where the predictor does better without the modality, else 0.
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
         Of the filter.
+    alarm_odds : float
+        Odds of failing at which an alarm goes up.
     """
 
     statistics: SampleStatistics
@@ -87,6 +94,7 @@ class Calibration:
     missing: np.ndarray
     unusable: np.ndarray
     transition: np.ndarray
+    alarm_odds: float
 
     def likelihoods(self, estimator: Any, X: Any, past: Past) -> tuple[np.ndarray, Past]:
         """Likelihoods of the states of the filter, for samples that follow others.
@@ -141,34 +149,11 @@ class Calibration:
         return -np.log(np.clip(usable, np.finfo(float).tiny, 1.0))
 
 
-def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
-    """Likelihoods of all states for modalities that are not missing.
-
-    Parameters
-    ----------
-    ratios : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        E-values of the simulated failures. Those of a repeated sample do not count: it tells
-        nothing that its predecessor did not.
-    stuck : ndarray of shape (n_samples, n_modalities)
-        E-values of being stuck.
-    repeats : ndarray of bool of shape (n_samples, n_modalities)
-        Where a modality repeats the sample before.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-        Relative to clean.
-    """
-    ratios = np.where(repeats[..., None], 1.0, ratios)
-    ones = np.ones((*stuck.shape, 1))
-    return np.concatenate([ones, ratios, stuck[..., None], 0.0 * ones], axis=-1)
-
-
 def calibrate(
     estimator: Any,
     X: Any,
     reference: Any,
-    rates: tuple[float, float],
+    rates: tuple[float, float, float],
     ordered: bool,
     rng: np.random.RandomState,
 ) -> Calibration:
@@ -184,7 +169,7 @@ def calibrate(
         Other clean samples, which give means, covariances and regressions. None takes the first
         half of X for that.
     rates : tuple of float
-        Hazard rate and recovery rate.
+        Hazard rate, recovery rate, and rate of false alarms of all modalities together.
     ordered : bool
         Whether the samples are in the order of time.
     rng : RandomState
@@ -219,17 +204,20 @@ def calibrate(
     clean = simulation.statistics_of(X)
     examples = gather_examples(clean, failing, origin)
     ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1))
-    transition = transitions(*rates, state_prior())
+    transition = transitions(*rates[:2], state_prior())
     z = statistics.standardise(table)
     run_lengths = RunLengths(z, statistics)
     dependence = Dependence(z, statistics, run_lengths.tolerance_, rng)
     start = Past(np.zeros(len(modalities), dtype=int), dependence.start())
-    further = np.ones(len(modalities))
+    further, alarm_odds = np.ones(len(modalities)), rates[0] / rates[2] * len(modalities)
     if ordered:
         exponents, changes = dependence(z, start.changes)
         start = Past(start.runs, changes._replace(recent=start.changes.recent))
         e_values = out_of_block(ratios, clean) ** exponents[half:, :, None]
         further = choose_exponents(e_values, transition)
+    else:
+        e_values = out_of_block(ratios, clean)
+        alarm_odds = choose_alarm_odds(e_values, transition, rates[2], alarm_odds, rng)
     return Calibration(
         statistics=statistics,
         run_lengths=run_lengths,
@@ -240,56 +228,5 @@ def calibrate(
         missing=statistics.over_modalities(np.logical_and, np.isnan(table)).mean(axis=0),
         unusable=unusable,
         transition=transition,
+        alarm_odds=alarm_odds,
     )
-
-
-def out_of_block(ratios: FailureRatios, clean: np.ndarray) -> np.ndarray:
-    """E-values of the clean samples, by the network that was not trained on them.
-
-    Parameters
-    ----------
-    ratios : FailureRatios
-        Learned from these samples.
-    clean : ndarray of shape (n_samples, n_modalities, n_statistics)
-        Statistics of clean samples, in order.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        E-values.
-    """
-    first, second = ratios.by_block(clean)
-    half = len(clean) // 2
-    return np.concatenate([first[:half], second[half:]])
-
-
-def choose_exponents(e_values: np.ndarray, transition: np.ndarray) -> np.ndarray:
-    r"""Exponents of e-values that take the dependence of successive samples into account.
-
-    Of n independent clean samples the odds of failing exceed n times the hazard rate once or less,
-    by expectation (:mod:`sklearn_emma.monitoring.filter`). The exponent is the largest for which
-    those of the clean samples in order do not.
-
-    Parameters
-    ----------
-    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        Of clean samples in order.
-    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        Of the filter.
-
-    Returns
-    -------
-    ndarray of shape (n_modalities,)
-        Exponents, at most one.
-    """
-    n_samples, n_modalities, _ = e_values.shape
-    start = np.tile(np.eye(1, len(transition)), (n_modalities, 1))
-    none = np.zeros((n_samples, n_modalities))
-    chosen = np.zeros(n_modalities)
-    for exponent in _EXPONENTS:
-        likelihoods = combine(e_values**exponent, none, none.astype(bool))
-        p = forward(start, transition, likelihoods)
-        odds = (1.0 - p[..., 0]) / p[..., 0]
-        calm = odds.max(axis=0) <= n_samples * (1.0 - transition[0, 0])
-        chosen = np.where((chosen == 0) & calm, exponent, chosen)
-    return chosen

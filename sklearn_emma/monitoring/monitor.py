@@ -20,7 +20,7 @@ from sklearn_emma.monitoring.calibration import (
     calibrate,
 )
 from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
-from sklearn_emma.monitoring.filter import forward
+from sklearn_emma.monitoring.filter import forward, hysteresis
 from sklearn_emma.monitoring.joint import probability_of_change
 
 # Clean samples to calibrate on.
@@ -90,15 +90,6 @@ def _predicts(method: str) -> Any:
             hasattr(monitor.estimator, method) and hasattr(monitor.estimator, "readings")
         )
     )
-
-
-def _hysteresis(up: np.ndarray, rise: np.ndarray, hold: np.ndarray) -> np.ndarray:
-    """Return alarms that go up where they rise, and stay up as long as they hold."""
-    alarms = np.empty_like(rise)
-    for t in range(len(rise)):
-        up = rise[t] | (up & hold[t])
-        alarms[t] = up
-    return alarms
 
 
 class ModalityMonitor(BaseEstimator):
@@ -246,11 +237,11 @@ class ModalityMonitor(BaseEstimator):
         rng = check_random_state(self.random_state)
         self.estimator_, X, reference = self._fitted(X, y, reference, rng)
         self.modality_names_ = list(self.estimator_.modality_names_)
-        rate = self.false_alarms / 10_000 / len(self.modality_names_)
-        self.alarm_odds_ = self.hazard_rate / rate
+        rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
         self.calibration_: Calibration = calibrate(
-            self.estimator_, X, reference, (self.hazard_rate, self.recovery_rate), self.ordered, rng
+            self.estimator_, X, reference, rates, self.ordered, rng
         )
+        self.alarm_odds_ = self.calibration_.alarm_odds
         return self.reset()
 
     def _fitted(
@@ -327,7 +318,7 @@ class ModalityMonitor(BaseEstimator):
         quiet = np.maximum.accumulate(np.vstack([state.quiet, quiet]))[1:]
         suspect = failing >= unlike.sum(axis=2) / 2
         rise = suspect & (unlike.sum(axis=2) >= self.alarm_odds_ * clean)
-        alarm = _hysteresis(state.alarm, rise, suspect & (clean < 0.5))
+        alarm = hysteresis(state.alarm, rise, suspect & (clean < 0.5))
         health = ModalityHealth(
             failing=failing,
             alarm=alarm,
