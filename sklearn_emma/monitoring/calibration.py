@@ -11,7 +11,7 @@ from sklearn_emma.corruption.tables import is_frame
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import FAILURES, KINDS, Failure
-from sklearn_emma.monitoring.filter import transitions
+from sklearn_emma.monitoring.filter import transitions, usual_share
 from sklearn_emma.monitoring.ratios import FailureRatios, gather_examples
 from sklearn_emma.monitoring.simulation import Simulation
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies, read_table
@@ -24,6 +24,7 @@ from sklearn_emma.monitoring.thresholds import (
 
 # Samples that are made to fail, for each failure and modality.
 _N_SIMULATED = 500
+_TINY = np.finfo(float).tiny
 
 #: Kind of each state of failure; the last two are seen in the values themselves.
 STATE_KINDS = (*(failure.kind for failure in FAILURES), "stuck", "missing")
@@ -130,7 +131,12 @@ class Calibration:
         return found, Past(runs, changes)
 
     def evidence(self, probabilities: np.ndarray, changed: np.ndarray) -> np.ndarray:
-        """Evidence against modalities: minus the log probability that values can be used.
+        r"""Evidence against modalities: minus the log probability that values can be used.
+
+        .. math:: a_i = \max\Bigl(0, \log(1 - \pi) - \log\bigl(1 - \sum_k u_{ik} p_{ik}\bigr)\Bigr)
+
+        with the share of time :math:`\pi` in which a modality fails: probabilities that it does, up
+        to what is so beforehand, are no evidence.
 
         Parameters
         ----------
@@ -146,7 +152,8 @@ class Calibration:
         """
         useless = self.unusable * (1.0 - changed[:, None, None] * CHANGED)
         usable = probabilities[..., 0] + (probabilities[..., 1:] * (1 - useless)).sum(axis=-1)
-        return -np.log(np.clip(usable, np.finfo(float).tiny, 1.0))
+        beforehand = usual_share(self.transition)
+        return np.maximum(np.log1p(-beforehand) - np.log(np.maximum(usable, _TINY)), 0.0)
 
 
 def calibrate(

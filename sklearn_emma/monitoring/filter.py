@@ -42,6 +42,23 @@ def transitions(hazard_rate: float, recovery_rate: float, prior: np.ndarray) -> 
     return matrix
 
 
+def usual_share(transition: np.ndarray) -> float:
+    r"""Share of time in which a modality fails, :math:`\pi = h / (h + r)`.
+
+    Parameters
+    ----------
+    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
+        A.
+
+    Returns
+    -------
+    float
+        The share.
+    """
+    hazard_rate, recovery_rate = 1.0 - transition[0, 0], transition[1, 0]
+    return hazard_rate / (hazard_rate + recovery_rate)
+
+
 def forward(start: np.ndarray, transition: np.ndarray, likelihoods: np.ndarray) -> np.ndarray:
     """Filter samples.
 

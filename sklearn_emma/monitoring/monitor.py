@@ -20,7 +20,7 @@ from sklearn_emma.monitoring.calibration import (
     calibrate,
 )
 from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
-from sklearn_emma.monitoring.filter import forward, hysteresis
+from sklearn_emma.monitoring.filter import forward, hysteresis, usual_share
 from sklearn_emma.monitoring.joint import probability_of_change
 
 # Clean samples to calibrate on.
@@ -101,9 +101,10 @@ class ModalityMonitor(BaseEstimator):
     it; the :ref:`user guide <monitoring>` has the equations. The probability of values that cannot
     be used enters the gate as evidence in nats,
 
-    .. math:: a_i = -\log\Bigl(1 - \sum_k u_{ik}\, p_{ik}\Bigr),
+    .. math:: a_i = \max\Bigl(0, \log(1 - \pi) - \log\Bigl(1 - \sum_k u_{ik}\, p_{ik}\Bigr)\Bigr),
 
-    like that of missing values. :math:`u_{ik}` is 1 for values that are not those of the sample
+    like that of missing values. :math:`\pi` is the share of time in which a modality fails,
+    whatever is seen. :math:`u_{ik}` is 1 for values that are not those of the sample
     (stuck, mismatch), and wherever, on simulated failures, predictions come closer to those of the
     clean samples with modality i shut than open; else 0. So mild noise that the predictor can use
     does not shut a modality.
@@ -310,7 +311,7 @@ class ModalityMonitor(BaseEstimator):
         likelihoods, past = calibration.likelihoods(self.estimator_, X, state.past)
         probabilities = forward(state.probabilities, calibration.transition, likelihoods)
         clean, unlike = probabilities[..., 0], probabilities[..., 1:]
-        usual = self.hazard_rate / (self.hazard_rate + self.recovery_rate)
+        usual = usual_share(calibration.transition)
         changed = probability_of_change(clean, unlike @ CHANGED, usual)
         failing = (unlike * (1.0 - changed[:, None, None] * CHANGED)).sum(axis=2)
         position = state.n_samples + np.arange(len(clean))[:, None]
