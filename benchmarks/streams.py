@@ -28,7 +28,6 @@ from sklearn_emma.monitoring import ModalityMonitor
 
 MONITOR, ROW, BOOSTING, MASKED = "monitor", "sample by sample", "boosting", "mask-then-boost"
 EDGES = (0, 10, 50, 100, 1000)
-N_CLEAN = 200_000
 # the part of the real sets to train on
 TRAINING_SPLITS = {
     "occupancy": [0],
@@ -82,7 +81,7 @@ def measure(system, metric, stream, episode, length, n_episodes, seed):
     return record
 
 
-def count_false_alarms(system, X, y, seed, n_samples=N_CLEAN):
+def count_false_alarms(system, X, y, seed, n_samples):
     """Give alarms per 10,000 clean samples of a resampled stream."""
     system.reset()
     count, up, done = 0, None, 0
@@ -145,7 +144,7 @@ def run(name, seed, args):
                 "failure": "none",
                 "length": 0,
                 "score": float(metric(y, system.predict_proba(X))),
-                "false_alarms": count_false_alarms(system, rows.X_test, rows.y_test, seed)
+                "false_alarms": count_false_alarms(system, rows.X_test, rows.y_test, seed, args.clean)
                 if label == MONITOR or label in PEERS
                 else 0.0,
             }
@@ -203,6 +202,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=20)
+    parser.add_argument("--clean", type=int, default=200_000, help="clean samples for false alarms")
     parser.add_argument("--lengths", type=int, nargs="+", default=[20, 100, 1000])
     parser.add_argument("--episodes", type=int, default=8, help="per modality, failure and length")
     parser.add_argument("--quick", action="store_true", help="without the other monitors")
@@ -217,7 +218,7 @@ def main():
         else:
             print(f"{name} is skipped: there is no {path} (see SKLEARN_EMMA_DATA)")
     records = []
-    for seed in range(args.seeds):
+    for seed in range(args.first_seed, args.first_seed + args.seeds):
         for name in args.tasks:
             if name in ("htru2", "mfeat") and default_data() is None:
                 print(f"{name} is skipped: there is no folder with data (see SKLEARN_EMMA_DATA)")

@@ -123,7 +123,9 @@ class Calibration:
         exponents, changes = self.dependence(z, past.changes)
         ratios = self.ratios(self.statistics(z, *energies))
         ratios = ratios ** (exponents * self.exponents)[..., None]
-        found = combine(ratios, stuck**exponents, repeats)
+        # a process that stands still repeats itself only where there are steps
+        stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
+        found = combine(ratios, stuck, repeats)
         absent = self.statistics.over_modalities(np.logical_and, np.isnan(table))
         # a missing modality is missing, unless that is usual
         found[..., -1] = absent
@@ -214,12 +216,12 @@ def calibrate(
     transition = transitions(*rates[:2], state_prior())
     z = statistics.standardise(table)
     run_lengths = RunLengths(z, statistics)
-    dependence = Dependence(z, statistics, run_lengths.tolerance_, rng)
+    dependence = Dependence(z, statistics, run_lengths, rng)
     start = Past(np.zeros(len(modalities), dtype=int), dependence.start())
     further, alarm_odds = np.ones(len(modalities)), rates[0] / rates[2] * len(modalities)
     if ordered:
         exponents, changes = dependence(z, start.changes)
-        start = Past(start.runs, changes._replace(recent=start.changes.recent))
+        start = Past(start.runs, changes._replace(recent=start.changes.recent, n_samples=0))
         e_values = out_of_block(ratios, clean) ** exponents[half:, :, None]
         further = choose_exponents(e_values, transition)
     else:

@@ -1,4 +1,4 @@
-r"""What a single sample tells about each of its modalities: eleven statistics.
+r"""What a single sample tells about each of its modalities: ten statistics.
 
 With :math:`z_i` the standardised values of modality i, :math:`\Sigma_i` their covariance, and
 :math:`\hat z_i` their linear prediction from the other modalities,
@@ -9,9 +9,8 @@ With :math:`z_i` the standardised values of modality i, :math:`\Sigma_i` their c
 5. the matched filter of a common offset,
    :math:`1^T \Sigma_i^{-1} z_i / \sqrt{1^T \Sigma_i^{-1} 1}`;
 6. scale: :math:`\log \overline{z_i^2}`; 7. :math:`\log z_i^T \Sigma_i^{-1} z_i / D_i`;
-8. to 11. location and scale given the others: :math:`\overline{z_i \hat z_i}`,
-   :math:`1^T S_i^{-1} r_i / \sqrt{1^T S_i^{-1} 1}`, :math:`\log r_i^T S_i^{-1} r_i / D_i`,
-   :math:`\log \overline{\hat z_i^2}`.
+8. to 10. location and scale given the others: :math:`\overline{z_i \hat z_i}`,
+   :math:`\log r_i^T S_i^{-1} r_i / D_i`, :math:`\log \overline{\hat z_i^2}`.
 
 Sources: matched filter, T² and the regression on other sensors are those of multivariate process
 control; Montgomery, D. C. (2009). Introduction to statistical quality control, chapter 11.
@@ -123,16 +122,12 @@ class SampleStatistics:
                 weights = ridge.coef_.reshape(own.size, -1)
                 self.regression_[np.ix_(others, own[0])] = weights.T
         self.residual_precision_ = self._precision(z - soft @ self.regression_)
-        self._norms = [self._norm(p) for p in (self.precision_, self.residual_precision_)]
+        squares = self.over_modalities(np.add, self.precision_.sum(0)[None])
+        self._norm = np.sqrt(np.maximum(squares, np.finfo(float).tiny))
 
     def _precision(self, z: np.ndarray) -> np.ndarray:
         """Return inverse covariances of each modality, as one matrix."""
         return block_diag(*(LedoitWolf().fit(x).precision_ for x in self.split(z)))
-
-    def _norm(self, precision: np.ndarray) -> np.ndarray:
-        """Return the norms of the matched filters of an offset."""
-        squares = self.over_modalities(np.add, precision.sum(0)[None])
-        return np.sqrt(np.maximum(squares, np.finfo(float).tiny))
 
     def split(self, values: np.ndarray) -> list[np.ndarray]:
         """Split features by modality.
@@ -194,24 +189,23 @@ class SampleStatistics:
 
         Returns
         -------
-        ndarray of shape (n_samples, n_modalities, 11)
+        ndarray of shape (n_samples, n_modalities, 10)
             The statistics.
         """
         energy = np.arcsinh(energy)
         predicted = np.minimum(np.maximum(z, -_LIMIT), _LIMIT) @ self.regression_
         residual = z - predicted
-        weighted, weighted_residual = z @ self.precision_, residual @ self.residual_precision_
+        weighted = z @ self.precision_
         statistics = [
             energy,
             disagreement,
             _largest_other(energy),
             _largest_other(disagreement),
-            np.arcsinh(self.over_modalities(np.add, weighted) / self._norms[0]),
+            np.arcsinh(self.over_modalities(np.add, weighted) / self._norm),
             self._log_mean(z * z),
             self._log_mean(weighted * z),
             np.arcsinh(3 * self.over_modalities(np.add, z * predicted) / self.sizes_),
-            np.arcsinh(self.over_modalities(np.add, weighted_residual) / self._norms[1]),
-            self._log_mean(weighted_residual * residual),
+            self._log_mean(residual @ self.residual_precision_ * residual),
             self._log_mean(predicted * predicted),
         ]
         return np.stack(statistics, axis=-1)
