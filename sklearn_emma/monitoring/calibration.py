@@ -8,6 +8,7 @@ from sklearn.utils import check_array
 
 from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption.tables import is_frame
+from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import FAILURES, KINDS, Failure
@@ -84,6 +85,8 @@ class Calibration:
         Of the filter.
     alarm_odds : float
         Odds of failing at which an alarm goes up.
+    location, spread : ndarray of shape (n_features,)
+        Of clean standardised values, by medians.
     """
 
     statistics: SampleStatistics
@@ -96,6 +99,8 @@ class Calibration:
     unusable: np.ndarray
     transition: np.ndarray
     alarm_odds: float
+    location: np.ndarray
+    spread: np.ndarray
 
     def likelihoods(self, estimator: Any, X: Any, past: Past) -> tuple[np.ndarray, Past]:
         """Likelihoods of the states of the filter, for samples that follow others.
@@ -227,6 +232,7 @@ def calibrate(
     else:
         e_values = out_of_block(ratios, clean)
         alarm_odds = choose_alarm_odds(e_values, transition, rates[2], alarm_odds, rng)
+    location, spread = location_and_spread(z)
     return Calibration(
         statistics=statistics,
         run_lengths=run_lengths,
@@ -238,4 +244,6 @@ def calibrate(
         unusable=unusable,
         transition=transition,
         alarm_odds=alarm_odds,
+        location=location,
+        spread=spread,
     )

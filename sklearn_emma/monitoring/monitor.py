@@ -1,8 +1,7 @@
 """ModalityMonitor: the state of every modality over time."""
 
-from dataclasses import dataclass
 from numbers import Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -12,75 +11,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
-from sklearn_emma.monitoring.calibration import (
-    CHANGED,
-    STATE_KINDS,
-    Calibration,
-    Past,
-    calibrate,
-)
-from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
-from sklearn_emma.monitoring.filter import forward, hysteresis, usual_share
-from sklearn_emma.monitoring.joint import probability_of_change
+from sklearn_emma.monitoring.calibration import Calibration, calibrate
+from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
+from sklearn_emma.monitoring.recalibration import follow_and_correct
 
 # Clean samples to calibrate on.
 _FEWEST = 20
-
-
-class ModalityHealth(NamedTuple):
-    """The health of every modality at every sample.
-
-    Attributes
-    ----------
-    failing : ndarray of shape (n_samples, n_modalities)
-        Probability that the modality is failing now, given the samples so far.
-    alarm : ndarray of bool of shape (n_samples, n_modalities)
-        Whether an alarm is up.
-    since : ndarray of int of shape (n_samples, n_modalities)
-        While an alarm is up, position in the stream of the first sample that failed, by estimate;
-        else -1.
-    kind : ndarray of str of shape (n_samples, n_modalities)
-        While an alarm is up, how the modality fails: "noise", "offset" (or drift), "gain",
-        "mismatch" (plausible values that do not fit the other modalities), "stuck", "missing", or
-        "unknown" if none of them has half of the probability; else "".
-    evidence : ndarray of shape (n_samples, n_modalities)
-        Evidence against the modality from the samples so far, in nats, as the gate takes it.
-    changed : ndarray of shape (n_samples,)
-        Probability that the process has changed, seen in many modalities at the same time, and no
-        sensor fails. It gives no alarm, and does not shut modalities.
-    """
-
-    failing: np.ndarray
-    alarm: np.ndarray
-    since: np.ndarray
-    kind: np.ndarray
-    evidence: np.ndarray
-    changed: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class StreamState:
-    """What a monitor keeps of the samples so far.
-
-    Attributes
-    ----------
-    n_samples : int
-        How many they were.
-    probabilities : ndarray of shape (n_modalities, 1 + n_failures)
-        Of the states of the filter, the first of them clean.
-    past : Past
-        What is kept of their values.
-    alarm : ndarray of bool of shape (n_modalities,)
-        Whether an alarm is up.
-    quiet : ndarray of int of shape (n_modalities,)
-        Position of the last sample that gave no reason for suspicion.
-    """
-
-    n_samples: int
-    probabilities: np.ndarray
-    past: Past
-    alarm: np.ndarray
-    quiet: np.ndarray
 
 
 def _predicts(method: str) -> Any:
@@ -132,6 +68,13 @@ class ModalityMonitor(BaseEstimator):
     recovery_rate : float, default=0.01
         Probability, per sample, that a failing modality recovers; at least `hazard_rate`.
 
+    recalibrate : bool, default=False
+        Whether a modality with an alarm of offset or gain is corrected, by robust location and
+        scale of its last 32 samples, instead of shut, when the corrected samples look clean to the
+        monitor, also beside the other modalities. Then the alarm goes down. It helps against slow
+        drift of an important sensor, and assumes that the mixture of what is observed, such as the
+        classes, is that of the clean samples.
+
     calibration_fraction : float, default=0.3
         If the estimator is to be fitted, the fraction of samples, the last ones if ordered, that
         calibrate the monitor.
@@ -180,6 +123,7 @@ class ModalityMonitor(BaseEstimator):
         "ordered": ["boolean"],
         "hazard_rate": [Interval(Real, 0, 1, closed="neither")],
         "recovery_rate": [Interval(Real, 0, 1, closed="neither")],
+        "recalibrate": ["boolean"],
         "calibration_fraction": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
     }
@@ -192,6 +136,7 @@ class ModalityMonitor(BaseEstimator):
         ordered: bool = False,
         hazard_rate: float = 0.001,
         recovery_rate: float = 0.01,
+        recalibrate: bool = False,
         calibration_fraction: float = 0.3,
         random_state: Any = None,
     ) -> None:
@@ -200,6 +145,7 @@ class ModalityMonitor(BaseEstimator):
         self.ordered = ordered
         self.hazard_rate = hazard_rate
         self.recovery_rate = recovery_rate
+        self.recalibrate = recalibrate
         self.calibration_fraction = calibration_fraction
         self.random_state = random_state
 
@@ -277,14 +223,7 @@ class ModalityMonitor(BaseEstimator):
             The monitor.
         """
         check_is_fitted(self, "calibration_")
-        n = len(self.modality_names_)
-        self.state_ = StreamState(
-            n_samples=0,
-            probabilities=np.tile(np.eye(1, len(self.calibration_.transition)), (n, 1)),
-            past=self.calibration_.start,
-            alarm=np.zeros(n, dtype=bool),
-            quiet=np.full(n, -1),
-        )
+        self.state_ = start_of_stream(self.calibration_)
         return self
 
     def update(self, X: Any) -> ModalityHealth:
@@ -301,42 +240,15 @@ class ModalityMonitor(BaseEstimator):
         ModalityHealth
             The health of every modality after each of them.
         """
-        health, self.state_ = self._read(X)
+        health, self.state_, _ = self._read(X)
         return health
 
-    def _read(self, X: Any) -> tuple[ModalityHealth, StreamState]:
-        """Return the health of the next samples, and the state after them."""
+    def _read(self, X: Any) -> tuple[ModalityHealth, StreamState, Any]:
+        """Return the health of the next samples, the state after them, and X, corrected."""
         check_is_fitted(self, "calibration_")
-        calibration, state = self.calibration_, self.state_
-        likelihoods, past = calibration.likelihoods(self.estimator_, X, state.past)
-        probabilities = forward(state.probabilities, calibration.transition, likelihoods)
-        clean, unlike = probabilities[..., 0], probabilities[..., 1:]
-        usual = usual_share(calibration.transition)
-        changed = probability_of_change(clean, unlike @ CHANGED, usual)
-        failing = (unlike * (1.0 - changed[:, None, None] * CHANGED)).sum(axis=2)
-        position = state.n_samples + np.arange(len(clean))[:, None]
-        quiet = np.where(failing <= usual, position, -1)
-        quiet = np.maximum.accumulate(np.vstack([state.quiet, quiet]))[1:]
-        suspect = failing >= unlike.sum(axis=2) / 2
-        rise = suspect & (unlike.sum(axis=2) >= self.alarm_odds_ * clean)
-        alarm = hysteresis(state.alarm, rise, suspect & (clean < 0.5))
-        health = ModalityHealth(
-            failing=failing,
-            alarm=alarm,
-            since=np.where(alarm, quiet + 1, -1),
-            kind=np.where(alarm, self._kinds(probabilities), ""),
-            evidence=calibration.evidence(probabilities, changed),
-            changed=changed,
-        )
-        n_samples = state.n_samples + len(clean)
-        return health, StreamState(n_samples, probabilities[-1], past, alarm[-1], quiet[-1])
-
-    def _kinds(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return the kind of failure that has most of the probability of failing."""
-        kinds = np.array(STATE_KINDS)
-        shares = np.stack([probabilities[..., 1:][..., kinds == k].sum(-1) for k in KINDS], -1)
-        largest = shares.max(-1)
-        return np.where(largest >= shares.sum(-1) / 2, np.array(KINDS)[shares.argmax(-1)], UNKNOWN)
+        if not self.recalibrate:
+            return *follow(self.calibration_, self.estimator_, X, self.state_), X
+        return follow_and_correct(self.calibration_, self.estimator_, X, self.state_)
 
     @_predicts("predict")
     def predict(self, X: Any) -> np.ndarray:
@@ -376,5 +288,5 @@ class ModalityMonitor(BaseEstimator):
 
     def _with_evidence(self, method: str, X: Any) -> np.ndarray:
         """Return what a method of the estimator returns with the evidence of the stream."""
-        health, _ = self._read(X)
-        return getattr(self.estimator_, method)(X, evidence=health.evidence)
+        health, _, corrected = self._read(X)
+        return getattr(self.estimator_, method)(corrected, evidence=health.evidence)

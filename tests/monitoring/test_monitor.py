@@ -169,6 +169,36 @@ def test_a_process_that_changes_is_no_failure(monitor, stream):
     assert health.alarm[150:].all(axis=0).tolist() == [True, False, False]
 
 
+@pytest.mark.parametrize(("shift", "factor"), [(1.5, 1.0), (0.0, 3.0)], ids=["offset", "gain"])
+def test_an_offset_or_gain_is_corrected_if_that_is_asked_for(monitor, stream, shift, factor):
+    X = stream[0][:300].copy()
+    own = X.iloc[100:250, :5]
+    std, mean = X.iloc[:, :5].std(), X.iloc[:, :5].mean()
+    X.iloc[100:250, :5] = mean + factor * (own - mean) + shift * std
+    shut = monitor.predict_proba(X)
+    assert not monitor.update(X).corrected.any()
+    monitor.reset().set_params(recalibrate=True)
+    corrected = monitor.predict_proba(X)
+    health = monitor.update(X)
+    assert not health.corrected[:130].any()
+    assert health.corrected[180:250, 0].all()
+    assert not health.corrected[:, 1:].any()
+    assert not health.alarm[200:250].any()
+    clean = monitor.estimator_.predict_proba(stream[0][:300])
+    errors = [np.abs(p - clean)[180:250].mean() for p in (corrected, shut)]
+    assert errors[0] < errors[1]
+    monitor.reset()
+    parts = [monitor.update(X[a:b]) for a, b in ((0, 120), (120, 121), (121, 300))]
+    np.testing.assert_array_equal(join(parts)[6], health.corrected)
+
+
+def test_other_failures_are_not_corrected(monitor, stream):
+    monitor.set_params(recalibrate=True)
+    health = monitor.update(fail(Noise(2.0), stream[0][:200], 50, 200))
+    assert not health.corrected.any()
+    assert health.alarm[100:, 0].all()
+
+
 def test_fits_an_estimator_that_is_not_fitted(fitted, table):
     X, y = table
     unfitted = clone(fitted).set_params(max_epochs=2, pretrain_epochs=1)
