@@ -135,6 +135,7 @@ def run(name, seed, args):
         for length in args.lengths
         for found in [specialist(rows, stream)]
     ]
+    clean = rows.X_test, rows.y_test, seed, args.clean
     for label, system in systems.items():
         metric, (X, y) = metrics[label], stream
         system.reset()
@@ -144,7 +145,7 @@ def run(name, seed, args):
                 "failure": "none",
                 "length": 0,
                 "score": float(metric(y, system.predict_proba(X))),
-                "false_alarms": count_false_alarms(system, rows.X_test, rows.y_test, seed, args.clean)
+                "false_alarms": count_false_alarms(system, *clean)
                 if label == MONITOR or label in PEERS
                 else 0.0,
             }

@@ -109,8 +109,8 @@ class Dependence:
             if len(known) > 1:
                 self.level_[i] = np.median(known)
                 self.spread_[i] = max(known.std(), _LEAST_SPREAD)
-                counts = np.bincount(self._bins(known - self.level_[i], i), minlength=len(_EDGES) - 1)
-                self.histogram_[i] = counts / len(known)
+                bins = self._bins(known - self.level_[i], i)
+                self.histogram_[i] = np.bincount(bins, minlength=len(_EDGES) - 1) / len(known)
 
     def start(self) -> Changes:
         """Return what is known before the first sample.

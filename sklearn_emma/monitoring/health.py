@@ -143,9 +143,7 @@ def follow(
         corrected=np.tile(state.correction.modalities(calibration.statistics), (len(clean), 1)),
     )
     n_samples = state.n_samples + len(clean)
-    after = StreamState(
-        n_samples, probabilities[-1], past, alarm[-1], quiet[-1], state.correction
-    )
+    after = StreamState(n_samples, probabilities[-1], past, alarm[-1], quiet[-1], state.correction)
     return health, after
 
 

@@ -1,4 +1,4 @@
-r"""Has one sensor failed, or has the world changed?
+r"""Whether one sensor has failed, or the process has changed.
 
 The filter follows each modality by itself. If many of them turn out to be unlike the clean samples
 at the same time, it is more likely that the process has changed, with all sensors intact, than that

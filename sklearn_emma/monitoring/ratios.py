@@ -127,9 +127,7 @@ class RatioNetwork:
         features = scaler.transform(examples.features)
         states = np.random.RandomState(random_state).randint(2**31 - 1, size=_N_NETWORKS)
         networks = [_train(features, examples.failure, int(state)) for state in states]
-        first, bias = (
-            np.concatenate([layers[k] for layers in networks], axis=-1) for k in (0, 1)
-        )
+        first, bias = (np.concatenate([layers[k] for layers in networks], axis=-1) for k in (0, 1))
         second = np.concatenate([layers[2] for layers in networks]) / _N_NETWORKS
         first = first / scaler.scale_[:, None]
         last_bias = np.mean([layers[3] for layers in networks], axis=0)

@@ -1,7 +1,7 @@
 r"""Correct a sensor instead of shutting it.
 
-While an alarm of offset or gain is up, robust location :math:`m` and spread :math:`s` of the last 32
-samples of the modality are compared with those of clean samples, :math:`m_0` and :math:`s_0`:
+While an alarm of offset or gain is up, robust location :math:`m` and spread :math:`s` of the last
+32 samples of the modality are compared with those of clean samples, :math:`m_0` and :math:`s_0`:
 
 .. math:: z \leftarrow z - m + m_0 \quad\text{(offset)}, \qquad
     z \leftarrow \frac{s_0}{s}\, (z - m) + m_0 \quad\text{(gain)}.
@@ -70,7 +70,7 @@ def follow_and_correct(
             if further is not None:
                 after, stop = _accept(calibration, at, i, further), t + 1
                 break
-        parts.append(ModalityHealth(*(values[:stop] for values in health)))
+        parts.append([np.asarray(values)[:stop] for values in health])
         state, first = after, first + stop
     joined = ModalityHealth(*(np.concatenate(values) for values in zip(*parts, strict=True)))
     return joined, state, replace_columns(X, columns, corrected)
