@@ -43,7 +43,7 @@ def probability_of_change(clean: np.ndarray, unlike: np.ndarray, prior: float) -
     >>> from sklearn_emma.monitoring.joint import probability_of_change
     >>> unlike = np.array([[0.0, 0.0, 0.0, 0.99], [0.99, 0.99, 0.99, 0.99]])
     >>> probability_of_change(1 - unlike, unlike, 0.1).round(2)
-    array([0.  , 0.91])
+    array([0.  , 0.95])
     """
     found = np.zeros(len(clean))
     several = (unlike > 0.5).sum(axis=1) > 1
