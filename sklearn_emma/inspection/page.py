@@ -53,6 +53,8 @@ def _collect(report: Any) -> dict:
         "n_failing": int(failing.any(axis=1).sum()),
         "summary": [[_plain(value) for value in row] for row in report.summary.to_numpy()],
         "overview": _overview(report.index, attention, failing),
+        "table": [[_plain(value) for value in row] for row in report.table.to_numpy()],
+        "alarms": _alarms(report),
         "worst": [
             {
                 "position": int(position),
@@ -96,6 +98,18 @@ def _overview(index: pd.Index, attention: np.ndarray, failing: np.ndarray) -> di
         "attention": means(attention),
         "failing": means(failing),
     }
+
+
+def _alarms(report: Any) -> dict | None:
+    """Return the alarms of samples in the order of time, and when they were up."""
+    if report.alarms is None:
+        return None
+    rows = [
+        [row.modality, row.kind, _text(row.first), _text(row.last), row.n_samples]
+        for row in report.alarms.itertuples()
+    ]
+    shares = _overview(report.index, report.health.alarm, report.health.failing)
+    return {"rows": rows, "up": shares["attention"], "probability": shares["failing"]}
 
 
 def _text(label: Any) -> str:
