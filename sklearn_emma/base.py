@@ -19,9 +19,11 @@ from sklearn_emma.engine.batches import auto_batch_size
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays, to_arrays
 from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
+from sklearn_emma.gate.calibration import CALIBRATIONS
 from sklearn_emma.gate.fit import (
     GateConfig,
     GateProblem,
@@ -82,13 +84,18 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         "module": [callable, None],
         "hidden_layer_sizes": ["array-like"],
         "coldness": [Interval(Real, 0, None, closed="left")],
+        "potential_calibration": [StrOptions(set(CALIBRATIONS))],
+        "initial_gain": [Interval(Real, 0, None, closed="neither"), None],
         "lambda_capacity": [Interval(Real, 0, None, closed="left")],
         "lambda_energy": [Interval(Real, 0, None, closed="left")],
+        "importance_floor": [Interval(Real, 0, 1, closed="left")],
         "cross_modal": ["boolean"],
         "corruption": [Corruption, None],
+        "redraw_corruption": ["boolean"],
         "subset_weight": [Interval(Real, 0, None, closed="left")],
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
         "l2_regularization": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -114,13 +121,18 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         module: Any,
         hidden_layer_sizes: Sequence[int],
         coldness: float,
+        potential_calibration: str,
+        initial_gain: float | None,
         lambda_capacity: float,
         lambda_energy: float,
+        importance_floor: float,
         cross_modal: bool,
         corruption: Corruption | None,
+        redraw_corruption: bool,
         subset_weight: float,
         pretrain_epochs: int,
         learning_rate: float,
+        learning_rate_schedule: str,
         l2_regularization: float | str,
         max_epochs: int,
         batch_size: int | str,
@@ -141,13 +153,18 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes
         self.coldness = coldness
+        self.potential_calibration = potential_calibration
+        self.initial_gain = initial_gain
         self.lambda_capacity = lambda_capacity
         self.lambda_energy = lambda_energy
+        self.importance_floor = importance_floor
         self.cross_modal = cross_modal
         self.corruption = corruption
+        self.redraw_corruption = redraw_corruption
         self.subset_weight = subset_weight
         self.pretrain_epochs = pretrain_epochs
         self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
         self.l2_regularization = l2_regularization
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -388,6 +405,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             verbose=self.verbose,
+            schedule=self.learning_rate_schedule,
         )
 
     def _config(self, n_samples: int) -> GateConfig:
@@ -401,6 +419,10 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             corruption=self.corruption,
             pretrain_epochs=self.pretrain_epochs,
             training=self._training_config(n_samples, self.l2_regularization_ / n_samples),
+            potential_calibration=self.potential_calibration,
+            initial_gain=self.initial_gain,
+            importance_floor=self.importance_floor,
+            redraw_corruption=self.redraw_corruption,
         )
 
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:

@@ -20,7 +20,7 @@ class TrainingConfig:
     batch_size : int
         Samples per step.
     learning_rate : float
-        Largest learning rate of the cycle.
+        Largest learning rate of the cycle, or the constant one.
     max_epochs : int
         Epochs to train.
     weight_decay : float
@@ -34,6 +34,8 @@ class TrainingConfig:
         Smallest relative improvement that counts.
     verbose : int or bool
         Whether to show progress.
+    schedule : {"one_cycle", "constant"}
+        Of the learning rate.
     """
 
     batch_size: int
@@ -44,6 +46,7 @@ class TrainingConfig:
     n_iter_no_change: int = 10
     tol: float = 0.0
     verbose: int | bool = False
+    schedule: str = "one_cycle"
 
 
 class Objective(nn.Module, ABC):

@@ -52,6 +52,14 @@ class GateConfig:
         Epochs of the warm-up.
     training : TrainingConfig
         How gate and predictor are trained.
+    potential_calibration : {"failures", "minimum"}
+        Where the constants of the gate come from.
+    initial_gain : float or None
+        Gain of the gate at the start; None stands for twice the number of modalities.
+    importance_floor : float
+        Of the energy alignment.
+    redraw_corruption : bool
+        Whether every epoch draws failures of its own.
     """
 
     coldness: float
@@ -62,10 +70,16 @@ class GateConfig:
     corruption: Corruption | None
     pretrain_epochs: int
     training: TrainingConfig
+    potential_calibration: str = "failures"
+    initial_gain: float | None = None
+    importance_floor: float = 0.01
+    redraw_corruption: bool = True
 
     def loss_weights(self) -> LossWeights:
         """Return the weights of the terms of the loss."""
-        return LossWeights(self.lambda_capacity, self.lambda_energy, self.subset_weight)
+        return LossWeights(
+            self.lambda_capacity, self.lambda_energy, self.subset_weight, self.importance_floor
+        )
 
 
 @dataclass(frozen=True)
@@ -154,10 +168,12 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
     reference = training_reference(samples, energies.names)
     if start is None:
         probe = Failures(with_fraction(corruption, 1.0), reference, energies, generators.samples)
-        calibrated = calibrate(samples, probe)
+        calibrated = calibrate(samples, probe, config.potential_calibration)
     else:
         calibrated = Calibrated(energies.score(samples), energies, start.gate)
-    gate = EnergyAttention(len(energies.names), config.coldness, generator=generators.weights)
+    gate = EnergyAttention(
+        len(energies.names), config.coldness, config.initial_gain, generator=generators.weights
+    )
     load_arrays(gate, calibrated.constants, strict=False)
     gate.to(samples.target.device)
     if start is not None:
@@ -191,6 +207,7 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         validation,
         Failures(corruption, reference, calibrated.energies, generators.samples),
         generators.samples,
+        config.redraw_corruption,
     )
 
 

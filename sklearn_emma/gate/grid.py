@@ -9,6 +9,7 @@ steps as alone, in the same order, so that the results are the same.
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class Model(nn.Module):
         self.gate = copy.deepcopy(objective.gate)
         self.network = objective.network
         self.prediction_loss = objective.prediction_loss
+        self.importance_floor = objective.weights.importance_floor
 
     def forward(self, method: str, *args: Any) -> Any:
         """Return the loss, or call a method, with the tensors of the functional call.
@@ -59,7 +61,8 @@ class Model(nn.Module):
             return getattr(self, method)(*args)
         values, batch, with_subsets = args
         self.gate.coldness = values["coldness"]
-        weights = LossWeights(*(values.get(name, 0.0) for name in STACKABLE[1:]))
+        strengths = {name: values.get(name, 0.0) for name in STACKABLE[1:]}
+        weights = LossWeights(**strengths, importance_floor=self.importance_floor)
         return gated_loss(
             self.gate, self.network, self.prediction_loss, weights, batch, with_subsets
         )
@@ -187,9 +190,11 @@ class StackedObjective(Objective):
         self.baseline_losses = {}
         gate = copy.deepcopy(objective.gate)
         for number, setting in settings.items():
-            gate.coldness, *strengths = (setting[name] for name in STACKABLE)
+            gate.coldness = setting["coldness"]
+            strengths = {name: setting[name] for name in STACKABLE[1:]}
+            weights = replace(objective.weights, **strengths)
             self.baseline_losses[number] = baseline_loss(
-                gate, objective.prediction_loss, LossWeights(*strengths), objective.samples
+                gate, objective.prediction_loss, weights, objective.samples
             )
         per_sample = sum(
             p.numel() // p.shape[-1] for p in objective.network.parameters() if p.ndim > 1

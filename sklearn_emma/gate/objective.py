@@ -111,11 +111,14 @@ class LossWeights:
     ----------
     lambda_capacity, lambda_energy, subset_weight : float, or Tensor of shape ()
         Of the two regularization terms, and of the subset loss.
+    importance_floor : float
+        Importance below which a corrupted modality earns no more.
     """
 
     lambda_capacity: float | Tensor
     lambda_energy: float | Tensor
     subset_weight: float | Tensor
+    importance_floor: float = 0.01
 
 
 def regularization(
@@ -130,7 +133,9 @@ def regularization(
     if not _is_off(weights.lambda_capacity):
         total = total + weights.lambda_capacity * capacity_penalty(gate)
     if not _is_off(weights.lambda_energy):
-        alignment = energy_alignment(log_importance, indicator, sample_weight)
+        alignment = energy_alignment(
+            log_importance, indicator, sample_weight, weights.importance_floor
+        )
         total = total - weights.lambda_energy * alignment
     return total
 
@@ -246,6 +251,8 @@ class GatedObjective(Objective):
         Draws the corruption.
     generator : torch.Generator
         On the device of the samples.
+    redraw : bool, default=True
+        Whether every epoch draws failures of its own; otherwise there is one corrupted copy.
     """
 
     def __init__(
@@ -256,6 +263,7 @@ class GatedObjective(Objective):
         held_out: ScoredSamples | None,
         failures: Failures,
         generator: torch.Generator,
+        redraw: bool = True,
     ):
         super().__init__(generator)
         self.gate = model.gate
@@ -270,6 +278,7 @@ class GatedObjective(Objective):
         self.weights = weights
         self.baseline_loss = baseline_loss(self.gate, self.prediction_loss, self.weights, samples)
         self.held_out = None if held_out is None else self._with_failures(held_out)
+        self.copy = None if redraw else self._with_failures(samples)
 
     def parameter_groups(self) -> list[dict]:
         """Return weights, biases and the gate apart: only weights are penalised.
@@ -319,7 +328,7 @@ class GatedObjective(Objective):
         return self.draw_epoch(bool(self.weights.subset_weight))
 
     def draw_epoch(self, with_subsets: bool) -> list[Tensor]:
-        """Return the samples of an epoch, with fresh failures.
+        """Return the samples of an epoch, with fresh failures unless there is one corrupted copy.
 
         Parameters
         ----------
@@ -331,7 +340,7 @@ class GatedObjective(Objective):
         list of Tensor of shape (n_samples, ...)
             Subset, potential, indicator, target, weight and the modalities.
         """
-        subset, *rest = self._with_failures(self.samples)
+        subset, *rest = self.copy or self._with_failures(self.samples)
         if with_subsets:
             n_samples, n_modalities = subset.shape
             subset = random_subset(n_samples, n_modalities, self.generator)

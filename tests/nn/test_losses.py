@@ -105,6 +105,8 @@ def test_a_corrupted_modality_that_is_shut_earns_no_more():
     assert float(earned[2].detach()) == pytest.approx(-np.log(0.01))
     earned[2].backward()
     assert (log_importance.grad == 0).all()
+    # without a floor the reward goes on growing, as in the thesis
+    assert energy_alignment(log_importance[2:], corrupted, one, floor=0.0) > 2 * earned[2]
     # a clean modality of no importance is a failure of the gate, however little it has
     clean = [energy_alignment(row[None], -corrupted, one) for row in log_importance]
     assert clean[0] > clean[1] > clean[2]
