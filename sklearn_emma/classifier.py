@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import StrOptions, _fit_context
-from sklearn_emma.corruption import Corruption
+from sklearn_emma.corruption import Adversarial, Corruption
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.validation import all_or_nothing, check_labels, warn_of_one_modality
@@ -95,6 +95,10 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     redraw_corruption : bool, default=True
         Whether every epoch draws other failures. If False, training sees one corrupted copy of the
         samples.
+
+    adversarial : Adversarial, default=None
+        Attack on training samples. Every step adds the loss of the intact samples of its batch with
+        modalities changed to mislead the model as it is, such as ``Adversarial((0.0, 1.0))``.
 
     subset_weight : float, default=2.0
         Weight of the subset loss: a second prediction loss, for which every sample keeps a random
@@ -255,6 +259,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         cross_modal: bool = True,
         corruption: Corruption | None = None,
         redraw_corruption: bool = True,
+        adversarial: Adversarial | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
         learning_rate: float = 0.003,
@@ -289,6 +294,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             cross_modal=cross_modal,
             corruption=corruption,
             redraw_corruption=redraw_corruption,
+            adversarial=adversarial,
             subset_weight=subset_weight,
             pretrain_epochs=pretrain_epochs,
             learning_rate=learning_rate,
@@ -360,7 +366,16 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
                 "class_weight must hold weights that are not negative, and not zero for all "
                 f"classes, got {self.class_weight!r}."
             )
-        return np.searchsorted(self.classes_, y), weight
+        return self._as_target(y), weight
+
+    def _as_target(self, y: np.ndarray) -> np.ndarray:
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y holds the labels {unknown.tolist()}, which are none of the classes "
+                f"{self.classes_.tolist()}."
+            )
+        return np.searchsorted(self.classes_, y)
 
     def _prediction_loss(self) -> PredictionLoss:
         return ClassLoss()

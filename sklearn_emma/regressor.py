@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import Interval, StrOptions, _fit_context
-from sklearn_emma.corruption import Corruption
+from sklearn_emma.corruption import Adversarial, Corruption
 from sklearn_emma.energy.column_scale import target_scale
 from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
@@ -121,6 +121,10 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     redraw_corruption : bool, default=True
         Whether every epoch draws other failures. If False, training sees one corrupted copy of the
         samples.
+
+    adversarial : Adversarial, default=None
+        Attack on training samples. Every step adds the loss of the intact samples of its batch with
+        modalities changed to mislead the model as it is, such as ``Adversarial((0.0, 1.0))``.
 
     subset_weight : float, default=2.0
         Weight of the subset loss: a second prediction loss, for which every sample keeps a random
@@ -290,6 +294,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         cross_modal: bool = True,
         corruption: Corruption | None = None,
         redraw_corruption: bool = True,
+        adversarial: Adversarial | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
         learning_rate: float = 0.003,
@@ -323,6 +328,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
             cross_modal=cross_modal,
             corruption=corruption,
             redraw_corruption=redraw_corruption,
+            adversarial=adversarial,
             subset_weight=subset_weight,
             pretrain_epochs=pretrain_epochs,
             learning_rate=learning_rate,
@@ -398,10 +404,13 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     def _encode(
         self, y: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        y = y.reshape(len(y), self.n_outputs_)
         if fresh:
-            self.target_center_, self.target_scale_ = target_scale(y, weight, self.loss)
-        return ((y - self.target_center_) / self.target_scale_).astype(np.float32), weight
+            columns = y.reshape(len(y), self.n_outputs_)
+            self.target_center_, self.target_scale_ = target_scale(columns, weight, self.loss)
+        return self._as_target(y).astype(np.float32), weight
+
+    def _as_target(self, y: np.ndarray) -> np.ndarray:
+        return (y.reshape(len(y), self.n_outputs_) - self.target_center_) / self.target_scale_
 
     def _prediction_loss(self) -> PredictionLoss:
         levels = [] if self.quantiles_ is None else self.quantiles_.tolist()

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_emma.corruption import Corruption
+from sklearn_emma.corruption import Adversarial, Corruption
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.training import train
 from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.gate.adversarial import AdversarialObjective
 from sklearn_emma.gate.calibration import Calibrated, calibrate
 from sklearn_emma.gate.cross_modal import train_cross_modal
 from sklearn_emma.gate.objective import (
@@ -60,6 +62,8 @@ class GateConfig:
         Of the energy alignment.
     redraw_corruption : bool
         Whether every epoch draws failures of its own.
+    adversarial : Adversarial or None
+        Attack on training samples.
     """
 
     coldness: float
@@ -74,6 +78,7 @@ class GateConfig:
     initial_gain: float | None = None
     importance_floor: float = 0.01
     redraw_corruption: bool = True
+    adversarial: Adversarial | None = None
 
     def loss_weights(self) -> LossWeights:
         """Return the weights of the terms of the loss."""
@@ -200,15 +205,18 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         )
         warm_up = replace(config.training, max_epochs=config.pretrain_epochs, early_stopping=False)
         train(plain, "stage 2 of 2, warm start", warm_up)
-    return GatedObjective(
-        GateModel(gate, problem.network, cross_modal, problem.prediction_loss),
-        config.loss_weights(),
-        scored,
-        validation,
-        Failures(corruption, reference, calibrated.energies, generators.samples),
-        generators.samples,
-        config.redraw_corruption,
-    )
+    learned: dict[str, Any] = {
+        "model": GateModel(gate, problem.network, cross_modal, problem.prediction_loss),
+        "weights": config.loss_weights(),
+        "samples": scored,
+        "held_out": validation,
+        "failures": Failures(corruption, reference, calibrated.energies, generators.samples),
+        "generator": generators.samples,
+        "redraw": config.redraw_corruption,
+    }
+    if config.adversarial is None:
+        return GatedObjective(**learned)
+    return AdversarialObjective(config.adversarial, **learned)
 
 
 def train_gate(objective: GatedObjective, config: GateConfig) -> dict[str, np.ndarray]:
