@@ -22,6 +22,7 @@ from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays, to_arrays
+from sklearn_emma.gate.annealing import COLDNESS_SCHEDULES
 from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
 from sklearn_emma.gate.calibration import CALIBRATIONS
 from sklearn_emma.gate.fit import (
@@ -89,6 +90,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         "coldness": [Interval(Real, 0, None, closed="left")],
         "potential_calibration": [StrOptions(set(CALIBRATIONS))],
         "initial_gain": [Interval(Real, 0, None, closed="neither"), None],
+        "coldness_schedule": [StrOptions(set(COLDNESS_SCHEDULES))],
         "lambda_capacity": [Interval(Real, 0, None, closed="left")],
         "lambda_energy": [Interval(Real, 0, None, closed="left")],
         "importance_floor": [Interval(Real, 0, 1, closed="left")],
@@ -125,6 +127,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         module: Any,
         hidden_layer_sizes: Sequence[int],
         coldness: float,
+        coldness_schedule: str,
         potential_calibration: str,
         initial_gain: float | None,
         lambda_capacity: float,
@@ -158,6 +161,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes
         self.coldness = coldness
+        self.coldness_schedule = coldness_schedule
         self.potential_calibration = potential_calibration
         self.initial_gain = initial_gain
         self.lambda_capacity = lambda_capacity
@@ -434,6 +438,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             importance_floor=self.importance_floor,
             redraw_corruption=self.redraw_corruption,
             adversarial=self.adversarial,
+            coldness_schedule=self.coldness_schedule,
         )
 
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:
@@ -442,7 +447,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         for name, value in to_arrays(gate).items():
             setattr(self, f"{name}_", value if value.ndim else float(value))
         self.capacity_ = float(gate.capacity().detach())
-        self.coldness_ = float(self.coldness)
+        self.coldness_ = float(self.coldness) * float(objective.cooled)
         self.network_weights_ = to_arrays(objective.network)
         self.cross_modal_weights_ = None if cross_modal is None else to_arrays(cross_modal)
         self.history_ = history

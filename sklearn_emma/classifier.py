@@ -63,6 +63,10 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
         whatever their energy.
 
+    coldness_schedule : {"constant", "annealed"}, default="constant"
+        Whether the coldness rises from 0 to `coldness` in the first half of the training, in which
+        the gate starts as the identity. With `early_stopping` it ends where the best epoch was.
+
     potential_calibration : {"failures", "minimum"}, default="failures"
         Where the constants of the gate come from: potentials of clean and of failing training
         samples, or, as in the thesis, the minimum over the training samples, with :math:`s_i = 1`
@@ -181,7 +185,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     capacity_ : float
         How much the gate lets through.
     coldness_ : float
-        Inverse temperature that the gate was trained with.
+        Inverse temperature that the gate was trained with at the end.
     self_weight_, self_bias_ : ndarray of shape (n_modalities,)
         :math:`w_i` and :math:`b_i`.
     coupling_weight_, coupling_degree_ : ndarray of shape (n_modalities, n_modalities)
@@ -251,6 +255,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
         coldness: float = 0.3,
+        coldness_schedule: str = "constant",
         potential_calibration: str = "failures",
         initial_gain: float | None = None,
         lambda_capacity: float = 0.0,
@@ -286,6 +291,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             module=module,
             hidden_layer_sizes=hidden_layer_sizes,
             coldness=coldness,
+            coldness_schedule=coldness_schedule,
             potential_calibration=potential_calibration,
             initial_gain=initial_gain,
             lambda_capacity=lambda_capacity,

@@ -76,7 +76,7 @@ class EMMAClassifierCV(EMMAClassifier):
     coldness : float
         As for :class:`EMMAClassifier`, where `param_grid` does not say.
 
-    potential_calibration, initial_gain : objects
+    coldness_schedule, potential_calibration, initial_gain : objects
         As for :class:`EMMAClassifier`.
 
     lambda_capacity, lambda_energy : float
@@ -190,6 +190,7 @@ class EMMAClassifierCV(EMMAClassifier):
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
         coldness: float = 0.3,
+        coldness_schedule: str = "constant",
         potential_calibration: str = "failures",
         initial_gain: float | None = None,
         lambda_capacity: float = 0.0,
@@ -226,6 +227,7 @@ class EMMAClassifierCV(EMMAClassifier):
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes
         self.coldness = coldness
+        self.coldness_schedule = coldness_schedule
         self.potential_calibration = potential_calibration
         self.initial_gain = initial_gain
         self.lambda_capacity = lambda_capacity

@@ -150,7 +150,7 @@ def test_other_values_may_be_chosen_and_a_grid_searched(samples):
     other = make_thesis_classifier("prefix", coldness=0.1, max_epochs=3)
     assert (other.modalities, other.coldness, other.max_epochs) == ("prefix", 0.1, 3)
     params = make_thesis_classifier(MODALITIES, random_state=0).get_params(deep=False)
-    del params["warm_start"]
+    del params["warm_start"], params["adversarial"]
     short = {"max_epochs": 2, "pretrain_epochs": 1, "energy": make_thesis_scorer(max_epochs=1)}
     grid = {"coldness": THESIS_GRID["coldness"][:2], "lambda_energy": [0.0, 0.1]}
     search = EMMAClassifierCV(**params | short, param_grid=grid, cv=2).fit(X, y)

@@ -67,6 +67,9 @@ class Objective(nn.Module, ABC):
         super().__init__()
         self.generator = generator
 
+    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
+        """Prepare for an epoch, counted from 0."""
+
     @abstractmethod
     def epoch_data(self) -> Sequence[Tensor]:
         """Return the samples of one epoch, freshly corrupted, as tensors of equal length."""

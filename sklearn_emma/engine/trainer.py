@@ -129,6 +129,7 @@ class Trainer(NeuralNet):
         """Take one step per batch; return the mean loss and the validation loss."""
         optimizer = self.optimizer_
         objective.train()
+        objective.begin_epoch(epoch, self.max_epochs)
         total, n_samples = torch.zeros((), dtype=torch.float32), 0
         batches = list(slices(objective.shuffled_data(), self.batch_size))
         for step, batch in enumerate(batches, start=epoch * len(batches)):

@@ -13,6 +13,7 @@ from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.training import train
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.adversarial import AdversarialObjective
+from sklearn_emma.gate.annealing import start_as_identity
 from sklearn_emma.gate.calibration import Calibrated, calibrate
 from sklearn_emma.gate.cross_modal import train_cross_modal
 from sklearn_emma.gate.objective import (
@@ -64,6 +65,8 @@ class GateConfig:
         Whether every epoch draws failures of its own.
     adversarial : Adversarial or None
         Attack on training samples.
+    coldness_schedule : {"constant", "annealed"}
+        Whether the gate cools as it learns; not one that is trained further.
     """
 
     coldness: float
@@ -79,6 +82,7 @@ class GateConfig:
     importance_floor: float = 0.01
     redraw_corruption: bool = True
     adversarial: Adversarial | None = None
+    coldness_schedule: str = "constant"
 
     def loss_weights(self) -> LossWeights:
         """Return the weights of the terms of the loss."""
@@ -213,7 +217,10 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         "failures": Failures(corruption, reference, calibrated.energies, generators.samples),
         "generator": generators.samples,
         "redraw": config.redraw_corruption,
+        "annealed": config.coldness_schedule == "annealed" and start is None,
     }
+    if learned["annealed"]:
+        start_as_identity(gate, problem.network)
     if config.adversarial is None:
         return GatedObjective(**learned)
     return AdversarialObjective(config.adversarial, **learned)

@@ -35,12 +35,15 @@ class Model(nn.Module):
         Gate, predictor and prediction loss; the gate is copied.
     """
 
+    cooled: Tensor
+
     def __init__(self, objective: GatedObjective):
         super().__init__()
         self.gate = copy.deepcopy(objective.gate)
         self.network = objective.network
         self.prediction_loss = objective.prediction_loss
         self.importance_floor = objective.weights.importance_floor
+        self.register_buffer("cooled", objective.cooled.clone())
 
     def forward(self, method: str, *args: Any) -> Any:
         """Return the loss, or call a method, with the tensors of the functional call.
@@ -60,7 +63,7 @@ class Model(nn.Module):
         if method != "loss":
             return getattr(self, method)(*args)
         values, batch, with_subsets = args
-        self.gate.coldness = values["coldness"]
+        self.gate.coldness = values["coldness"] * self.cooled
         strengths = {name: values.get(name, 0.0) for name in STACKABLE[1:]}
         weights = LossWeights(**strengths, importance_floor=self.importance_floor)
         return gated_loss(
@@ -220,6 +223,12 @@ class StackedObjective(Objective):
                 if name in chunk.learned:
                     groups[kind]["params"].append(chunk.learned[name])
         return groups
+
+    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
+        """Cool the gates."""
+        self.objective.begin_epoch(epoch, n_epochs)
+        for chunk in self.chunks:
+            chunk.others["cooled"].copy_(self.objective.cooled)
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return the samples of one epoch, the same for all settings."""

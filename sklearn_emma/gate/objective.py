@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sklearn_emma.engine.batches import pair_block
 from sklearn_emma.engine.objective import Objective
+from sklearn_emma.gate.annealing import cooled_fraction
 from sklearn_emma.gate.cross_modal import add_cross_modal_energy
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.samples import ScoredSamples, fill
@@ -253,7 +254,11 @@ class GatedObjective(Objective):
         On the device of the samples.
     redraw : bool, default=True
         Whether every epoch draws failures of its own; otherwise there is one corrupted copy.
+    annealed : bool, default=False
+        Whether the gate cools from a coldness of zero; see :mod:`sklearn_emma.gate.annealing`.
     """
+
+    cooled: Tensor
 
     def __init__(
         self,
@@ -264,6 +269,7 @@ class GatedObjective(Objective):
         failures: Failures,
         generator: torch.Generator,
         redraw: bool = True,
+        annealed: bool = False,
     ):
         super().__init__(generator)
         self.gate = model.gate
@@ -279,6 +285,10 @@ class GatedObjective(Objective):
         self.baseline_loss = baseline_loss(self.gate, self.prediction_loss, self.weights, samples)
         self.held_out = None if held_out is None else self._with_failures(held_out)
         self.copy = None if redraw else self._with_failures(samples)
+        self.annealed = annealed
+        self.coldness = self.gate.coldness
+        # fraction of the coldness that is reached; the best epoch of early stopping has its own
+        self.register_buffer("cooled", torch.ones((), device=generator.device))
 
     def parameter_groups(self) -> list[dict]:
         """Return weights, biases and the gate apart: only weights are penalised.
@@ -300,6 +310,12 @@ class GatedObjective(Objective):
             {"params": others, "weight_decay": 0.0},
             {"params": list(self.gate.parameters()), "weight_decay": 0.0},
         ]
+
+    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
+        """Cool the gate."""
+        if self.annealed:
+            self.cooled.fill_(cooled_fraction(epoch, n_epochs))
+            self.gate.coldness = self.coldness * float(self.cooled)
 
     def after_step(self) -> None:
         """Project the gate's parameters."""

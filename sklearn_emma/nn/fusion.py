@@ -80,6 +80,19 @@ class FusionNetwork(nn.Module):
         n_embedded = len(n_features) * (encoder_sizes[-1] + 1)
         self.head = Perceptron([n_embedded, *head_sizes, n_outputs], generator=generator)
 
+    @torch.no_grad()
+    def divide_first_layer(self, factor: float) -> None:
+        """Divide what is multiplied by the gate: attention times the factor then gives the same.
+
+        Parameters
+        ----------
+        factor : float
+            Positive.
+        """
+        self.head.weights[0].div_(factor)
+        for parameter in self.linear.parameters():
+            parameter.div_(factor)
+
     def encode(self, modalities: Sequence[Tensor]) -> Tensor:
         """Work out what each modality has to say when its gate is open.
 
@@ -161,6 +174,17 @@ class Concatenated(nn.Module):
     ):
         super().__init__()
         self.layers = Perceptron([sum(n_features), *hidden_sizes, n_outputs], generator=generator)
+
+    @torch.no_grad()
+    def divide_first_layer(self, factor: float) -> None:
+        """Divide the weights of the inputs: inputs times the factor then give the same.
+
+        Parameters
+        ----------
+        factor : float
+            Positive.
+        """
+        self.layers.weights[0].div_(factor)
 
     def forward(self, modalities: Sequence[Tensor]) -> Tensor:
         """Predict.
