@@ -31,7 +31,9 @@ from sklearn_emma.gate.settings import check_param_grid
 from sklearn_emma.tables import plain_array, plain_target
 from sklearn_emma.validation import all_or_nothing, check_labels, check_table
 
-_SHARED = {k: v for k, v in EMMAClassifier._parameter_constraints.items() if k != "warm_start"}
+# Settings that train as a stack neither start from a fit nor attack themselves.
+_NOT_SHARED = ("warm_start", "adversarial")
+_SHARED = {k: v for k, v in EMMAClassifier._parameter_constraints.items() if k not in _NOT_SHARED}
 
 
 class EMMAClassifierCV(EMMAClassifier):
