@@ -8,20 +8,23 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_memory
+from sklearn.utils.validation import check_is_fitted, check_memory
 
 from sklearn_emma.compat import HasMethods, Interval, StrOptions
-from sklearn_emma.corruption import Corruption
+from sklearn_emma.corruption import Adversarial, Corruption
 from sklearn_emma.energy.fit import fit_energies
 from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
-from sklearn_emma.engine.batches import auto_batch_size
+from sklearn_emma.engine.batches import auto_batch_size, blocks
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays, to_arrays
+from sklearn_emma.gate.annealing import COLDNESS_SCHEDULES
 from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
+from sklearn_emma.gate.calibration import CALIBRATIONS
 from sklearn_emma.gate.fit import (
     GateConfig,
     GateProblem,
@@ -31,14 +34,17 @@ from sklearn_emma.gate.fit import (
     train_gate,
 )
 from sklearn_emma.gate.l2_selection import select_l2
-from sklearn_emma.gate.objective import GatedObjective, Predictor
+from sklearn_emma.gate.objective import GatedObjective, GateModel, Predictor
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.readings import (
     GATE,
     build_cross_modal,
+    gate_of,
+    reader_of,
     share_reader,
 )
 from sklearn_emma.gate.samples import Energies, Samples, fill
+from sklearn_emma.gate.white_box import WhiteBox
 from sklearn_emma.modalities import resolve_modalities, split_columns
 from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.read_outs import GateReadOuts
@@ -83,13 +89,20 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         "module": [callable, None],
         "hidden_layer_sizes": ["array-like"],
         "coldness": [Interval(Real, 0, None, closed="left")],
+        "potential_calibration": [StrOptions(set(CALIBRATIONS))],
+        "initial_gain": [Interval(Real, 0, None, closed="neither"), None],
+        "coldness_schedule": [StrOptions(set(COLDNESS_SCHEDULES))],
         "lambda_capacity": [Interval(Real, 0, None, closed="left")],
         "lambda_energy": [Interval(Real, 0, None, closed="left")],
+        "importance_floor": [Interval(Real, 0, 1, closed="left")],
         "cross_modal": ["boolean"],
         "corruption": [Corruption, None],
+        "redraw_corruption": ["boolean"],
+        "adversarial": [Adversarial, None],
         "subset_weight": [Interval(Real, 0, None, closed="left")],
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
         "l2_regularization": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -115,13 +128,20 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         module: Any,
         hidden_layer_sizes: Sequence[int],
         coldness: float,
+        coldness_schedule: str,
+        potential_calibration: str,
+        initial_gain: float | None,
         lambda_capacity: float,
         lambda_energy: float,
+        importance_floor: float,
         cross_modal: bool,
         corruption: Corruption | None,
+        redraw_corruption: bool,
+        adversarial: Adversarial | None,
         subset_weight: float,
         pretrain_epochs: int,
         learning_rate: float,
+        learning_rate_schedule: str,
         l2_regularization: float | str,
         max_epochs: int,
         batch_size: int | str,
@@ -142,13 +162,20 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes
         self.coldness = coldness
+        self.coldness_schedule = coldness_schedule
+        self.potential_calibration = potential_calibration
+        self.initial_gain = initial_gain
         self.lambda_capacity = lambda_capacity
         self.lambda_energy = lambda_energy
+        self.importance_floor = importance_floor
         self.cross_modal = cross_modal
         self.corruption = corruption
+        self.redraw_corruption = redraw_corruption
+        self.adversarial = adversarial
         self.subset_weight = subset_weight
         self.pretrain_epochs = pretrain_epochs
         self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
         self.l2_regularization = l2_regularization
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -192,6 +219,10 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
 
         Unless `fresh`, a network is trained further: what it returns keeps its meaning.
         """
+
+    @abstractmethod
+    def _as_target(self, y: np.ndarray) -> np.ndarray:
+        """Return what the fitted network learns to return."""
 
     @abstractmethod
     def _prediction_loss(self) -> PredictionLoss:
@@ -389,6 +420,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             verbose=self.verbose,
+            schedule=self.learning_rate_schedule,
         )
 
     def _config(self, n_samples: int) -> GateConfig:
@@ -402,6 +434,12 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             corruption=self.corruption,
             pretrain_epochs=self.pretrain_epochs,
             training=self._training_config(n_samples, self.l2_regularization_ / n_samples),
+            potential_calibration=self.potential_calibration,
+            initial_gain=self.initial_gain,
+            importance_floor=self.importance_floor,
+            redraw_corruption=self.redraw_corruption,
+            adversarial=self.adversarial,
+            coldness_schedule=self.coldness_schedule,
         )
 
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:
@@ -410,7 +448,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         for name, value in to_arrays(gate).items():
             setattr(self, f"{name}_", value if value.ndim else float(value))
         self.capacity_ = float(gate.capacity().detach())
-        self.coldness_ = float(self.coldness)
+        self.coldness_ = float(self.coldness) * float(objective.cooled)
         self.network_weights_ = to_arrays(objective.network)
         self.cross_modal_weights_ = None if cross_modal is None else to_arrays(cross_modal)
         self.history_ = history
@@ -433,6 +471,47 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         dict of str to Tensor of shape (n_samples, ...)
             Predictions.
         """
+
+    def loss_gradient(self, X: Any, y: Any) -> np.ndarray:
+        """Gradient of the prediction loss of each sample by its columns, through the whole model.
+
+        :class:`~sklearn_emma.corruption.Adversarial` follows it.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels or values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            By the columns in their own units, up to one positive factor; zero where a value is
+            missing and in columns of no modality. Energies of other libraries count as constants.
+
+        Raises
+        ------
+        ValueError
+            If X or y are not valid, or y holds a label that was not there at fit.
+        """
+        check_is_fitted(self)
+        table, y = check_table(
+            self, X, y, ensure_all_finite="allow-nan", reset=False, **self._target_checks
+        )
+        target = torch.as_tensor(self._as_target(self._check_target(y)))
+        reader, network = reader_of(self, torch.float64), self._network(torch.float64)
+        box = WhiteBox(
+            GateModel(gate_of(self), network, reader.cross_modal, self._prediction_loss()),
+            [tensor_energy(self.energy_scorers_[n], n, Precision()) for n in self.modality_names_],
+        )
+        gradient = np.zeros(table.shape)
+        for where, block in blocks(table, reader.block_size):
+            inputs = reader.read(block)
+            slopes = box.gradient(inputs.modalities, inputs.gap_energy, target[where])
+            for columns, slope in zip(self.modality_columns_, slopes, strict=True):
+                gradient[where, columns] = len(block) * slope.numpy() / self.scale_[columns]
+        return np.where(np.isnan(table), 0.0, gradient)
 
     def _finite(self, output: np.ndarray) -> np.ndarray:
         """Return what the network returned; raise ValueError unless it is finite."""

@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import StrOptions, _fit_context
-from sklearn_emma.corruption import Corruption
+from sklearn_emma.corruption import Adversarial, Corruption
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.validation import all_or_nothing, check_labels, warn_of_one_modality
@@ -63,11 +63,28 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
         whatever their energy.
 
+    coldness_schedule : {"constant", "annealed"}, default="constant"
+        Whether the coldness rises from 0 to `coldness` in the first half of the training, in which
+        the gate starts as the identity. With `early_stopping` it ends where the best epoch was.
+
+    potential_calibration : {"failures", "minimum"}, default="failures"
+        Where the constants of the gate come from: potentials of clean and of failing training
+        samples, or, as in the thesis, the minimum over the training samples, with :math:`s_i = 1`
+        and no largest potential.
+
+    initial_gain : float, default=None
+        :math:`g_a` at the start of training. None stands for twice the number of modalities, which
+        lets a clean sample pass; the thesis has 1.
+
     lambda_capacity : float, default=0.0
         Strength of the regularizer that keeps the capacity of the gate low.
 
     lambda_energy : float, default=0.02
         Strength of the regularizer that keeps importance in line with the failures put in.
+
+    importance_floor : float, default=0.01
+        Importance below which a corrupted modality earns nothing more from that regularizer. With
+        0, as in the thesis, the reward has no bound.
 
     cross_modal : bool, default=True
         Whether the energy of a modality also measures its consistency with the others
@@ -75,9 +92,17 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         takes three or more modalities: of two that are inconsistent, it is unknown which is wrong.
 
     corruption : Corruption or None, default=None
-        What happens to training samples, drawn afresh in every epoch, in units of the training
-        samples' standard deviations; half of the samples unless its `fraction` says otherwise. None
-        stands for ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
+        What happens to training samples, in units of their standard deviations; half of them unless
+        its `fraction` says otherwise. None stands for
+        ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
+
+    redraw_corruption : bool, default=True
+        Whether every epoch draws other failures. If False, training sees one corrupted copy of the
+        samples.
+
+    adversarial : Adversarial, default=None
+        Attack on training samples. Every step adds the loss of the intact samples of its batch with
+        modalities changed to mislead the model as it is, such as ``Adversarial((0.0, 1.0))``.
 
     subset_weight : float, default=2.0
         Weight of the subset loss: a second prediction loss, for which every sample keeps a random
@@ -87,7 +112,10 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Passes over the clean samples with the gate open, before the gate is trained.
 
     learning_rate : float, default=0.006
-        Largest learning rate of the cycle.
+        Largest learning rate of the cycle, or the constant one.
+
+    learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
+        Whether the learning rate rises and falls once, or Adam keeps it as it is.
 
     l2_regularization : float or "auto", default="auto"
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
@@ -157,12 +185,13 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     capacity_ : float
         How much the gate lets through.
     coldness_ : float
-        Inverse temperature that the gate was trained with.
+        Inverse temperature that the gate was trained with at the end.
     self_weight_, self_bias_ : ndarray of shape (n_modalities,)
         :math:`w_i` and :math:`b_i`.
     coupling_weight_, coupling_degree_ : ndarray of shape (n_modalities, n_modalities)
         :math:`w_{ij}` and :math:`\gamma_{ij}`: direction and degree of the coupling.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
+        With ``potential_calibration="failures"``:
         :math:`\Psi_{min,i}`, below which a modality is as good as any (nine tenths of the training
         samples are); the scale :math:`s_i`, which is the median rise of the potential under
         the training corruption, but at least the interquartile range of the training samples; and
@@ -226,13 +255,20 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
         coldness: float = 0.3,
+        coldness_schedule: str = "constant",
+        potential_calibration: str = "failures",
+        initial_gain: float | None = None,
         lambda_capacity: float = 0.0,
         lambda_energy: float = 0.02,
+        importance_floor: float = 0.01,
         cross_modal: bool = True,
         corruption: Corruption | None = None,
+        redraw_corruption: bool = True,
+        adversarial: Adversarial | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
         learning_rate: float = 0.006,
+        learning_rate_schedule: str = "one_cycle",
         l2_regularization: float | str = "auto",
         max_epochs: int = 100,
         batch_size: int | str = "auto",
@@ -255,13 +291,20 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             module=module,
             hidden_layer_sizes=hidden_layer_sizes,
             coldness=coldness,
+            coldness_schedule=coldness_schedule,
+            potential_calibration=potential_calibration,
+            initial_gain=initial_gain,
             lambda_capacity=lambda_capacity,
             lambda_energy=lambda_energy,
+            importance_floor=importance_floor,
             cross_modal=cross_modal,
             corruption=corruption,
+            redraw_corruption=redraw_corruption,
+            adversarial=adversarial,
             subset_weight=subset_weight,
             pretrain_epochs=pretrain_epochs,
             learning_rate=learning_rate,
+            learning_rate_schedule=learning_rate_schedule,
             l2_regularization=l2_regularization,
             max_epochs=max_epochs,
             batch_size=batch_size,
@@ -329,7 +372,16 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
                 "class_weight must hold weights that are not negative, and not zero for all "
                 f"classes, got {self.class_weight!r}."
             )
-        return np.searchsorted(self.classes_, y), weight
+        return self._as_target(y), weight
+
+    def _as_target(self, y: np.ndarray) -> np.ndarray:
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y holds the labels {unknown.tolist()}, which are none of the classes "
+                f"{self.classes_.tolist()}."
+            )
+        return np.searchsorted(self.classes_, y)
 
     def _prediction_loss(self) -> PredictionLoss:
         return ClassLoss()

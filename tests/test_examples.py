@@ -80,7 +80,9 @@ def test_refusing_by_probability_and_energy_leaves_fewer_errors():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("htru2")
-@pytest.mark.parametrize("name", ["plot_2_energies_htru2.py", "plot_3_failing_modalities.py"])
+@pytest.mark.parametrize(
+    "name", ["plot_2_energies_htru2.py", "plot_3_failing_modalities.py", "plot_7_settings.py"]
+)
 def test_examples_on_htru2_run(name):
     assert run(name)
 

@@ -14,7 +14,7 @@ LAYERS = [
     {"gate"},
     {"base", "read_outs", "shutting"},
     {"classifier", "regressor", "gated", "blending"},
-    {"folds", "search", "metrics"},
+    {"folds", "search", "metrics", "thesis"},
     {"datasets", "model_selection", "monitoring"},
     {"inspection", "export"},
 ]

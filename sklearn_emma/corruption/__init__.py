@@ -1,5 +1,6 @@
 """Failures of modalities: noise, missing values, swapped samples, stuck sensors, drift, scaling."""
 
+from sklearn_emma.corruption.adversarial import Adversarial, RandomSigns
 from sklearn_emma.corruption.base import Corruption, Reference
 from sklearn_emma.corruption.episodes import Episodes
 from sklearn_emma.corruption.failures import (
@@ -14,6 +15,7 @@ from sklearn_emma.corruption.failures import (
 )
 
 __all__ = [
+    "Adversarial",
     "Corruption",
     "Drift",
     "Episodes",
@@ -21,6 +23,7 @@ __all__ = [
     "Mixture",
     "Noise",
     "NoiseSNR",
+    "RandomSigns",
     "Reference",
     "Scaling",
     "Stuck",

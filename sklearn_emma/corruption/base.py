@@ -205,6 +205,7 @@ class Corruption(BaseEstimator, ABC):
             generator=generator,
             reference=Reference.from_tensors(donors, names=names),
             names=names,
+            **self._context(X, columns),
         )
         values = torch.cat(corrupted, dim=1).numpy()
         return replace_columns(X, np.concatenate(columns), values), indicator.numpy().astype(int)
@@ -299,6 +300,23 @@ class Corruption(BaseEstimator, ABC):
         """
         return self._fail(x, mean, std, donors, generator)
 
+    def against(self, estimator: Any, y: Any = None) -> "Corruption":
+        """Return the corruption for the test of a fitted model.
+
+        Parameters
+        ----------
+        estimator : estimator
+            The model that will be tested.
+        y : array-like of shape (n_samples,), default=None
+            Labels or values of the samples that will be corrupted.
+
+        Returns
+        -------
+        Corruption
+            The corruption itself, unless it attacks the model as :class:`Adversarial` does.
+        """
+        return self
+
     def check_params(self) -> None:
         """Raise ValueError if a parameter is out of range."""
         self._check_params()
@@ -318,6 +336,10 @@ class Corruption(BaseEstimator, ABC):
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Return the values (n_samples, n_features) that `x` takes where the modality fails."""
+
+    def _context(self, X: Any, columns: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Return what :meth:`corrupt_tensors` of the subclass takes besides, for a table."""
+        return {}
 
     def _check_params(self) -> None:
         """Raise ValueError for a parameter of the subclass that is out of range."""

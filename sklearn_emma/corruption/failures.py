@@ -56,19 +56,19 @@ class Noise(Corruption):
         self.sigma = sigma
 
     def _check_params(self) -> None:
-        if _check_range("sigma", self.sigma)[0] < 0:
+        if check_range("sigma", self.sigma)[0] < 0:
             raise ValueError(f"sigma={self.sigma!r} must not be negative.")
 
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
-        low, high = _check_range("sigma", self.sigma)
+        low, high = check_range("sigma", self.sigma)
         if low == high:
             sigma: float | Tensor = low
         elif low > 0:
-            sigma = _uniform(x, math.log(low), math.log(high), generator).exp()
+            sigma = draw_uniform(x, math.log(low), math.log(high), generator).exp()
         else:
-            sigma = _uniform(x, low, high, generator)
+            sigma = draw_uniform(x, low, high, generator)
         return torch.addcmul(x, _normal(x, generator), std * sigma)
 
 
@@ -111,16 +111,16 @@ class NoiseSNR(Corruption):
         self.snr_db = snr_db
 
     def _check_params(self) -> None:
-        _check_range("snr_db", self.snr_db)
+        check_range("snr_db", self.snr_db)
 
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
-        low, high = _check_range("snr_db", self.snr_db)
+        low, high = check_range("snr_db", self.snr_db)
         if low == high:
             sigma: float | Tensor = 10 ** (-low / 20)
         else:
-            sigma = 10 ** (_uniform(x, low, high, generator) / -20)
+            sigma = 10 ** (draw_uniform(x, low, high, generator) / -20)
         return torch.addcmul(x, _normal(x, generator), std * sigma)
 
 
@@ -289,11 +289,11 @@ class Drift(Corruption):
         n_samples = len(x)
         if self.ordered:
             time = torch.arange(1, n_samples + 1, dtype=x.dtype, device=x.device) / n_samples
-            direction = _uniform(x[:1], -1, 1, generator)
+            direction = draw_uniform(x[:1], -1, 1, generator)
             signed_time = torch.where(direction < 0, -time[:, None], time[:, None])
         else:
             # u in [0, 1) -> (0, 1] with a sign: the halves of [-1, 1) without a hole at zero
-            u = _uniform(x, -1, 1, generator)
+            u = draw_uniform(x, -1, 1, generator)
             signed_time = torch.where(u < 0, u, 1 - u)
         return torch.addcmul(x, signed_time, std * self.offset)
 
@@ -338,7 +338,7 @@ class Scaling(Corruption):
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         bound = math.log(self.factor)
-        return torch.addcmul(mean, x - mean, _uniform(x, -bound, bound, generator).exp())
+        return torch.addcmul(mean, x - mean, draw_uniform(x, -bound, bound, generator).exp())
 
 
 class Mixture(Corruption):
@@ -421,7 +421,7 @@ class Mixture(Corruption):
             )
             if p > 0
         ]
-        u = _uniform(x, 0, 1, generator)
+        u = draw_uniform(x, 0, 1, generator)
         failed: Tensor | None = None
         for corruption, below in reversed(members):
             values = corruption.fail(x, mean, std, donors, generator)
@@ -435,13 +435,13 @@ def _normal(x: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
 
 
-def _uniform(x: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
+def draw_uniform(x: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
     """Draw one number per sample from U[low, high), as a column."""
     u = torch.rand(len(x), 1, generator=generator, dtype=x.dtype, device=x.device)
     return u * (high - low) + low
 
 
-def _check_range(name: str, value: Any) -> Sequence[float]:
+def check_range(name: str, value: Any) -> Sequence[float]:
     """Return (low, high) for a number or an ascending pair of numbers."""
     pair = value if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(map(is_number, pair)) or pair[0] > pair[1]:

@@ -31,6 +31,7 @@ from sklearn_emma.engine.batches import auto_batch_size, blocks, evaluation_bloc
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.lazy import is_lazy, map_chunks
@@ -114,8 +115,13 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         What to learn the energy from. Each view trains an autoencoder of its own, and a sample is
         unusual when any of them finds it so (a soft maximum). "fine" undoes noise of the size of
         the distance between neighbouring samples, and is sharp near them; "coarse" also undoes much
-        more, in quartiles that outliers stretch less, and rises far away. For others, the plain
-        autoencoder of the thesis among them, see :class:`EnergyView`.
+        more, in quartiles that outliers stretch less, and rises far away. For others see
+        :class:`EnergyView`; :func:`make_thesis_scorer` has that of the thesis.
+
+    scale_energies : bool, default=True
+        Whether energies are in interquartile ranges above the median, as above. If False, they are
+        the potentials :math:`\Psi_i` themselves, as in the thesis; several views are brought to a
+        common scale in either case.
 
     contamination : "auto" or float in (0, 0.5], default="auto"
         Fraction of training samples that :meth:`predict` calls outliers. "auto" takes as outliers
@@ -127,7 +133,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         :meth:`predict_modality`, in [0, 1). 0 trains on all samples, and these methods raise.
 
     learning_rate : float, default=0.02
-        Largest learning rate of the cycle.
+        Largest learning rate of the cycle, or the constant one.
+
+    learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
+        Whether the learning rate rises and falls once, or Adam keeps it as it is.
 
     max_epochs : int, default=100
         Passes over the training samples.
@@ -175,7 +184,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
     energy_weights_ : list of dict of str to ndarray
         Weights of each modality's :class:`~sklearn_emma.nn.EnergyEnsemble`.
     potential_median_, potential_iqr_ : ndarray of shape (n_modalities,)
-        Location and scale of each modality's training potentials.
+        Location and scale of each modality's training potentials; zeros and ones without
+        `scale_energies`.
     offset_ : float
         Samples with a score below are outliers.
     calibration_energies_ : ndarray of shape (n_held_out, n_modalities)
@@ -224,9 +234,11 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "views": [str, EnergyView, tuple, list],
+        "scale_energies": ["boolean"],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "calibration_fraction": [Interval(Real, 0, 1, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -248,9 +260,11 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         hidden_layer_sizes: Sequence[int] = (48, 32),
         activation: str = "tanh",
         views: Any = ("fine", "coarse"),
+        scale_energies: bool = True,
         contamination: str | float = "auto",
         calibration_fraction: float = 0.1,
         learning_rate: float = 0.02,
+        learning_rate_schedule: str = "one_cycle",
         max_epochs: int = 100,
         batch_size: int | str = "auto",
         early_stopping: bool = False,
@@ -268,9 +282,11 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.views = views
+        self.scale_energies = scale_energies
         self.contamination = contamination
         self.calibration_fraction = calibration_fraction
         self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.early_stopping = early_stopping
@@ -464,8 +480,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             verbose=self.verbose,
+            schedule=self.learning_rate_schedule,
         )
-        config = EnergyConfig(architecture, views, training, resolve_device(self.device))
+        device = resolve_device(self.device)
+        config = EnergyConfig(architecture, views, training, device, self.scale_energies)
         return [
             EnergyTask(
                 self.modality_names_[i],
@@ -490,7 +508,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         )
         self.n_iter_ = max(len(curve) for curve in self.loss_curve_)
         potentials = self._evaluate(table, EnergyEnsemble.potential, torch.float64)
-        low, self.potential_median_, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
+        low, median, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
+        if not self.scale_energies:
+            low, median, high = np.zeros_like(low), np.zeros_like(low), np.ones_like(low)
+        self.potential_median_ = median
         self.potential_iqr_ = np.where(high - low > 1e-9, high - low, 1.0)
         energies = self._scaled(potentials)
         self.calibration_energies_ = energies[held_out]

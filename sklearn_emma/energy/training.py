@@ -69,12 +69,15 @@ class EnergyConfig:
         How.
     device : torch.device
         Where.
+    scaled : bool
+        Whether the potential of a single view is scaled, as those of several are.
     """
 
     architecture: Architecture
     views: tuple[EnergyView, ...]
     training: TrainingConfig
     device: torch.device
+    scaled: bool = True
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,8 @@ def _prepare(task: EnergyTask) -> tuple[EnergyEnsemble, Denoising]:
 def _comparable(task: EnergyTask, energy: EnergyEnsemble) -> dict[str, np.ndarray]:
     """Return the weights of a trained energy, with the level and spread of each view."""
     weights = to_arrays(energy)
+    if len(task.config.views) == 1 and not task.config.scaled:
+        return weights
     architecture = task.config.architecture
     energy = architecture.build(task.x.shape[1], make_generator(task.seed)).double()
     load_arrays(energy, weights)

@@ -148,7 +148,12 @@ class _FailureScorer:
                 (share, corrupted)
                 for name in names
                 for corrupted in break_modality(
-                    self.corruption, X, self.modalities, name, self.seeds, reference
+                    self.corruption.against(estimator, y),
+                    X,
+                    self.modalities,
+                    name,
+                    self.seeds,
+                    reference,
                 )
             ]
         return sum(

@@ -70,8 +70,10 @@ def robustness_curve(
 
     corruption : subclass of Corruption or callable, default=Noise
         Takes a level and returns the :class:`~sklearn_emma.corruption.Corruption` of the one
-        modality: ``Noise``, ``Drift``, ``lambda p: Missing(fraction=p)``, ... It fails in all
-        samples, unless the corruption sets a `fraction`; `only` and `n_corrupted` are ignored.
+        modality: ``Noise``, ``Drift``, ``lambda p: Missing(fraction=p)``, ...
+        :class:`~sklearn_emma.corruption.Adversarial` attacks the estimator of each split. The
+        modality fails in all samples, unless the corruption sets a `fraction`; `only` and
+        `n_corrupted` are ignored.
 
     levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
         Severity of the failure. At level 0 (for ``Scaling`` 1, and for ``NoiseSNR`` inf)
@@ -244,7 +246,8 @@ class _Experiment:
 
         clean = score(X_test) if None in self.failures else np.nan
         scores = np.full((len(self.names), len(self.failures)), clean)
-        failing = failing_tables(self.failures, X_test, self.modalities, self.names, seeds, X_train)
+        failures = [None if f is None else f.against(estimator, y_test) for f in self.failures]
+        failing = failing_tables(failures, X_test, self.modalities, self.names, seeds, X_train)
         for i, j, tables in failing:
             scores[i, j] = np.mean([score(table) for table in tables])
         return scores, fitted - start, time.perf_counter() - fitted
