@@ -18,16 +18,25 @@ from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_emma.base import BaseEMMA
+from sklearn_emma.categories import decode_table, encode
 from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
 from sklearn_emma.energy.fit import seeded
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.readings import GATE
 from sklearn_emma.gate.training_failures import training_corruption
+from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.regressor import EMMARegressor
-from sklearn_emma.shutting import masks, random_shut, shut_modalities, takes_nan, weight_params
+from sklearn_emma.shutting import (
+    masks,
+    random_shut,
+    shut_modalities,
+    takes_categories,
+    takes_nan,
+    weight_params,
+)
 from sklearn_emma.validation import (
     all_or_nothing,
     check_labels,
@@ -40,6 +49,8 @@ from sklearn_emma.validation import (
 _OF_GATE = (
     *(f"{name}_" for name in GATE),
     "capacity_",
+    "categories_",
+    "category_counts_",
     "coldness_",
     "cross_modal_weights_",
     "energy_scorers_",
@@ -163,6 +174,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
                 setattr(self, name, getattr(self.gate_, name))
             estimator = seeded(self.estimator, seed)
             self.fills_nan_ = self._fills_nan(estimator)
+            self._takes_categories = takes_categories(estimator)
             samples, n_tables = self._training_samples(table[keep], seed)
             params = weight_params(estimator, np.tile(weight, n_tables))
             target = np.concatenate([y[keep]] * n_tables)
@@ -200,8 +212,12 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         modalities = dict(zip(self.modality_names_, self.modality_columns_, strict=True))
         corruption = training_corruption(self.gate_.corruption)
         tables = [self._behind_gate(table, random)]
+        categories = self.categories_
+        clean = decode_table(table, categories) if categories else table
         for _ in range(self.n_copies):
-            corrupted, indicator = corruption.corrupt(table, modalities, random, reference=table)
+            corrupted, indicator = corruption.corrupt(clean, modalities, random, reference=clean)
+            if categories:
+                corrupted = encode(corrupted, categories).to_numpy(dtype=float)
             # samples that nothing happened to lose random modalities
             shut = random_shut(len(table), len(modalities), random)
             shut[(indicator < 0).any(axis=1)] = False
@@ -224,9 +240,16 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             median = self.mean_ + self.scale_ * self.median_
             table = np.where(np.isnan(table), median.astype(table.dtype), table)
         used = np.sort(np.concatenate(self.modality_columns_))
+        names = getattr(self, "feature_names_in_", None)
+        indicators = indicators_of(self)
+        if indicators is not None and self._takes_categories:
+            return decode_table(table, self.categories_, names).iloc[:, used]
+        if indicators is not None:
+            table = indicators.expand(table)
+            used = np.sort(np.concatenate(feature_columns(self)))
+            names = None if names is None else indicators.names(names, self.categories_)
         if len(used) < table.shape[1]:
             table = table[:, used]
-        names = getattr(self, "feature_names_in_", None)
         return table if names is None else pd.DataFrame(table, columns=names[used])
 
     # --- evaluation ---
@@ -271,8 +294,11 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     Parameters
     ----------
     estimator : classifier
-        Takes numbers. Without ``predict_proba`` there is no :meth:`predict_proba`, and with
-        ``threshold="mean"`` its predictions are votes. Cloned; random states that are None are set.
+        Takes numbers. It gets categorical columns as the type ``category`` of pandas where it says
+        that it takes them, as histogram gradient boosting, a ColumnTransformer, or a Pipeline that
+        begins with an encoder do, and as indicators of their levels otherwise. Without
+        ``predict_proba`` there is no :meth:`predict_proba`, and with ``threshold="mean"`` its
+        predictions are votes. Cloned; random states that are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMAClassifier`.
@@ -296,8 +322,8 @@ class GatedClassifier(ClassifierMixin, BaseGated):
 
     shut_value : {"auto", "nan", "median"}, default="auto"
         What takes the place of missing values, among them those that are shut: NaN, or the median
-        of the training samples. "auto" takes NaN where the classifier says that it takes it, in a
-        Pipeline where every step does.
+        of the training samples (of categories the most frequent level). "auto" takes NaN where the
+        classifier says that it takes it, in a Pipeline where every step does.
 
     random_state : int, RandomState instance or None, default=None
         Determines everything random. Pass an int for the same result in every call.
@@ -309,7 +335,9 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     estimator_ : classifier
         The fitted classifier.
     fills_nan_ : bool
-        Whether missing values are filled with the median.
+        Whether missing values are filled: with the median, or the most frequent level.
+    categories_, category_counts_ : dict
+        As in :class:`EMMAClassifier`.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     modality_names_, modality_columns_, energy_scorers_ : objects
@@ -409,7 +437,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
     Parameters
     ----------
     estimator : regressor
-        Takes numbers. Cloned; random states that are None are set.
+        Takes numbers, and categories as for :class:`GatedClassifier`. Cloned; random states that
+        are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMARegressor`.
@@ -433,8 +462,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
 
     shut_value : {"auto", "nan", "median"}, default="auto"
         What takes the place of missing values, among them those that are shut: NaN, or the median
-        of the training samples. "auto" takes NaN where the regressor says that it takes it, in a
-        Pipeline where every step does.
+        of the training samples (of categories the most frequent level). "auto" takes NaN where the
+        regressor says that it takes it, in a Pipeline where every step does.
 
     random_state : int, RandomState instance or None, default=None
         Determines everything random. Pass an int for the same result in every call.
@@ -446,7 +475,9 @@ class GatedRegressor(RegressorMixin, BaseGated):
     estimator_ : regressor
         The fitted regressor.
     fills_nan_ : bool
-        Whether missing values are filled with the median.
+        Whether missing values are filled: with the median, or the most frequent level.
+    categories_, category_counts_ : dict
+        As in :class:`EMMAClassifier`.
     modality_names_, modality_columns_, energy_scorers_ : objects
         As in :class:`EMMARegressor`.
     gain_, bias_, capacity_, coldness_, self_weight_, self_bias_ : objects

@@ -21,6 +21,7 @@ from sklearn_emma.nn.coordinates import FAR
 from sklearn_emma.tables import (
     blank,
     check_unique_names,
+    encode_categories,
     explain,
     plain_array,
     plain_target,
@@ -56,10 +57,12 @@ def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
 
 
 def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **kwargs: Any) -> Any:
-    """Validate a table of numbers, and name the columns that hold something else.
+    """Validate a table of numbers and categories; name the columns that hold something else.
 
-    Masked values are missing ones. Columns that the estimator leaves out may hold anything; where
-    they hold no finite numbers, the table that is returned has zeros in all columns left out.
+    Levels of categorical columns become codes: at fit they are learned, as ``categories_`` of the
+    estimator. Masked values are missing ones. Columns that the estimator leaves out may hold
+    anything; where they hold no finite numbers, the table that is returned has zeros in all columns
+    left out.
 
     Parameters
     ----------
@@ -86,10 +89,11 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     """
     X, args = plain_array(X), tuple(map(plain_target, args))
     check_unique_names(X)
+    at_fit = kwargs.get("reset", True)
+    X = encode_categories(estimator, X, at_fit)
     try:
         return validate_data(estimator, X, *args, dtype=dtype, **kwargs)
     except (TypeError, ValueError) as error:
-        at_fit = kwargs.get("reset", True)
         unused = unused_columns(estimator, X, at_fit)
         if not len(unused):
             explained = explain(error, estimator, X, at_fit)
