@@ -80,6 +80,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
     _parameter_constraints: dict = {
         "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
+        "missing_modalities": [StrOptions({"error", "allow"})],
         "energy": "no_validation",  # check_energy says more
         "module": [callable, None],
         "hidden_layer_sizes": ["array-like"],
@@ -112,6 +113,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         *,
         modalities: Any,
         remainder: str,
+        missing_modalities: str,
         energy: Any,
         module: Any,
         hidden_layer_sizes: Sequence[int],
@@ -139,6 +141,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
     ) -> None:
         self.modalities = modalities
         self.remainder = remainder
+        self.missing_modalities = missing_modalities
         self.energy = energy
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes

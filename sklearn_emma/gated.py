@@ -81,6 +81,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         "estimator": [HasMethods(["fit", "predict"])],
         "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
+        "missing_modalities": [StrOptions({"error", "allow"})],
         "gate": "no_validation",  # _unfitted_gate says more
         "threshold": [Interval(Real, 0, 1, closed="left"), StrOptions({"mean"})],
         "n_copies": [Interval(Integral, 0, None, closed="left")],
@@ -94,6 +95,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         modalities: Any = None,
         *,
         remainder: str = "error",
+        missing_modalities: str = "error",
         gate: Any = None,
         threshold: float | str = 0.5,
         n_copies: int = 4,
@@ -103,6 +105,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         self.estimator = estimator
         self.modalities = modalities
         self.remainder = remainder
+        self.missing_modalities = missing_modalities
         self.gate = gate
         self.threshold = threshold
         self.n_copies = n_copies
@@ -307,6 +310,10 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         What to do with columns that belong to no modality, as for :class:`EMMAClassifier`. Columns
         that are left out are not passed to the classifier either.
 
+    missing_modalities : {"error", "allow"}, default="error"
+        What to do when predicting from a DataFrame without any column of a modality: raise, or take
+        the modality as missing.
+
     gate : EMMAClassifier or None, default=None
         What learns energies and gate; unfitted, without modalities of its own. Its `corruption` is
         also that of the copies. None takes an :class:`EMMAClassifier` with one hidden layer of 16
@@ -446,6 +453,10 @@ class GatedRegressor(RegressorMixin, BaseGated):
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality, as for :class:`EMMARegressor`. Columns
         that are left out are not passed to the regressor either.
+
+    missing_modalities : {"error", "allow"}, default="error"
+        What to do when predicting from a DataFrame without any column of a modality: raise, or take
+        the modality as missing.
 
     gate : EMMARegressor or None, default=None
         What learns energies and gate; unfitted, without modalities of its own. Its `corruption` is

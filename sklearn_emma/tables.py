@@ -40,10 +40,6 @@ def plain_array(X: Any) -> Any:
     TypeError
         If X is a sparse tensor.
     """
-    return _without_na(_plain(X))
-
-
-def _plain(X: Any) -> Any:
     if isinstance(X, np.ma.MaskedArray):
         if not np.ma.is_masked(X):
             return X.data
@@ -54,8 +50,19 @@ def _plain(X: Any) -> Any:
     return frame_of_arrow(X)
 
 
-def _without_na(X: Any) -> Any:
-    """Return a table of objects with NaN for the NA of pandas, which is no number."""
+def without_na(X: Any) -> Any:
+    """Return a table of objects with NaN for the NA of pandas, which is no number.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table, left as it is.
+
+    Returns
+    -------
+    ndarray, DataFrame, or the type of X
+        The table as it is if it holds no objects.
+    """
     if isinstance(X, np.ndarray) and X.dtype == object:
         missing = pd.isna(X)
         return np.where(missing, np.nan, X) if missing.any() else X
@@ -96,7 +103,7 @@ def plain_target(y: Any) -> Any:
             f"y is a masked array, with {int(np.ma.count_masked(y))} value(s) masked. Leave out "
             "samples without a value to predict."
         )
-    return _plain(y)
+    return plain_array(y)
 
 
 def _array_of_tensor(X: torch.Tensor) -> np.ndarray:
@@ -191,11 +198,12 @@ def encode_categories(estimator: Any, X: Any, at_fit: bool) -> Any:
     """
     if at_fit:
         estimator.categories_ = {}
-    elif not getattr(estimator, "categories_", None) and not _may_hold_dates(X):
+    elif not getattr(estimator, "categories_", None):
         return X
     if issparse(X) or not may_hold_levels(X) or len(shape := np.shape(X)) != 2:
         return X
     used = np.setdiff1d(np.arange(shape[1]), unused_columns(estimator, X, at_fit))
+    X = without_na(X)
     frame = as_pandas(X)
     refuse_dates(frame, used)
     if at_fit:
@@ -206,11 +214,6 @@ def encode_categories(estimator: Any, X: Any, at_fit: bool) -> Any:
     if len(used) < shape[1]:
         encoded = blank(encoded, np.setdiff1d(np.arange(shape[1]), used))
     return encoded if hasattr(X, "columns") else encoded.to_numpy(dtype=object)
-
-
-def _may_hold_dates(X: Any) -> bool:
-    dtypes = X.dtypes if hasattr(X, "isetitem") else [getattr(X, "dtype", None)]
-    return any(getattr(dtype, "kind", "f") in "mM" for dtype in dtypes)
 
 
 def refuse_dates(X: Any, columns: np.ndarray) -> None:
@@ -233,6 +236,39 @@ def refuse_dates(X: Any, columns: np.ndarray) -> None:
             f"X[{example}].dt.hour or X[{example}].dt.month; or leave them out, for instance with "
             'remainder="drop".'
         )
+
+
+def add_missing_modalities(estimator: Any, X: Any) -> Any:
+    """Add the columns of modalities that a table has no column of, as missing.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : array-like or DataFrame of shape (n_samples, n_columns)
+        The table.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_features), or the type of X
+        The columns of fit, in their order; X as it is if it has no column names, or lacks some
+        columns of a modality but not all.
+    """
+    known = getattr(estimator, "feature_names_in_", None)
+    if known is None or not hasattr(X, "columns"):
+        return X
+    given = set(X.columns)
+    if not given < set(known):
+        return X
+    absent = set(known) - given
+    groups = [set(known[columns]) for columns in estimator.modality_columns_]
+    if any(absent & group not in (set(), group) for group in groups):
+        return X
+    if hasattr(X, "reindex"):
+        return X.reindex(columns=known)
+    series = type(X[X.columns[0]])
+    columns = [series(name, np.full(len(X), np.nan)) for name in known if name in absent]
+    return X.with_columns(columns).select(known.tolist())
 
 
 def blank(X: Any, columns: np.ndarray) -> Any:
@@ -326,8 +362,8 @@ def _explain_absence(error: Exception, estimator: Any, X: Any) -> Exception:
         return error
     return type(error)(
         f"{str(error).rstrip()}\nAll columns of modality {_listed(absent)} are absent. To predict "
-        "without it, pass them as missing: X.reindex(columns=estimator.feature_names_in_) adds "
-        "columns of NaN to a pandas DataFrame."
+        'without it, set missing_modalities="allow", or pass them as missing: '
+        "X.reindex(columns=estimator.feature_names_in_) adds columns of NaN to a pandas DataFrame."
     )
 
 

@@ -19,6 +19,7 @@ from sklearn_emma.energy.column_scale import limit_extreme_values, mean_and_devi
 from sklearn_emma.engine.training import gradients
 from sklearn_emma.nn.coordinates import FAR
 from sklearn_emma.tables import (
+    add_missing_modalities,
     blank,
     check_unique_names,
     encode_categories,
@@ -90,6 +91,8 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     X, args = plain_array(X), tuple(map(plain_target, args))
     check_unique_names(X)
     at_fit = kwargs.get("reset", True)
+    if not at_fit and getattr(estimator, "missing_modalities", "error") == "allow":
+        X = add_missing_modalities(estimator, X)
     X = encode_categories(estimator, X, at_fit)
     try:
         return validate_data(estimator, X, *args, dtype=dtype, **kwargs)

@@ -67,7 +67,8 @@ class Noise(Corruption):
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
-        return torch.addcmul(x, _normal(x, generator), std * self._draw_sigma(x, generator))
+        sigma = self._draw_sigma(x, generator)
+        return torch.addcmul(x, _normal(x, generator), std * sigma)
 
     def _fail_category(
         self, x: Tensor, failed: Tensor, donors: Tensor, generator: torch.Generator
@@ -128,7 +129,8 @@ class NoiseSNR(Corruption):
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
-        return torch.addcmul(x, _normal(x, generator), std * self._draw_sigma(x, generator))
+        sigma = self._draw_sigma(x, generator)
+        return torch.addcmul(x, _normal(x, generator), std * sigma)
 
     def _fail_category(
         self, x: Tensor, failed: Tensor, donors: Tensor, generator: torch.Generator
