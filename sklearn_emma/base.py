@@ -50,6 +50,7 @@ from sklearn_emma.validation import (
     column_statistics,
     hold_out,
     standardise,
+    warn_of_infrequent_levels,
 )
 
 
@@ -268,6 +269,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             used = np.concatenate(self.modality_columns_)
             self.mean_, self.scale_ = column_statistics(table, weight, self, used)
             self.category_counts_ = count_levels(table, self.categories_)
+            warn_of_infrequent_levels(self)
             for column in self.categories_:  # codes stay as they are
                 self.mean_[column], self.scale_[column] = 0.0, 1.0
         standardised = standardise(table, self.mean_, self.scale_)

@@ -29,10 +29,11 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
 
     Columns may be numbers, nullable ones too, and *categories*: text, booleans, and the type
     ``category`` of pandas. A categorical column becomes indicators of its levels, which together
-    have the variance of one number. Levels with fewer than 10 training samples (or 1 %, where these
-    are fewer) share an indicator. A level that no training sample has raises the energy of its
-    modality by :math:`3 s_i \log\frac{n_{min} + 1}{n_1 + 1}` with :math:`n_{min}` samples of the
-    rarest level with an indicator of its own and :math:`n_1` levels that occur once.
+    have the variance of one number. Infrequent levels, with fewer than 10 training samples (of
+    fewer than 1000, 1 %; at least 2), share an indicator. A level that no training sample has
+    raises the energy of its modality by :math:`3 s_i \log\frac{n_{min} + 1}{n_1 + 1}` with
+    :math:`n_{min}` samples of the rarest level with an indicator of its own and :math:`n_1` levels
+    that occur once.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
 r"""Codes of categorical columns as indicators of their levels, which networks and energies take.
 
-A level with fewer than ten training samples, or one in a hundred where these are fewer, is
-*infrequent*, and so is every one beyond the hundred most frequent; infrequent levels share one
-indicator. The indicators :math:`o_k` of a column are centred with the shares :math:`p_k` of the
-training samples, and divided by one scale, so that the variance of the column is one, as of a
-standardised number:
+A level with fewer than ten training samples is *infrequent* (with fewer than one in a hundred of
+them, where these are fewer than ten, but at least two), and so is every one beyond the hundred most
+frequent; infrequent levels share one indicator. The indicators :math:`o_k` of a column are centred
+with the shares :math:`p_k` of the training samples, and divided by one scale, so that the variance
+of the column is one, as of a standardised number:
 
 .. math:: z_k = (o_k - p_k) \Big/ \sqrt{1 - \textstyle\sum_k p_k^2}
 
@@ -22,8 +22,9 @@ import numpy as np
 from sklearn_emma.categories import Levels
 from sklearn_emma.nn.evidence_price import unseen_level_evidence
 
-# Training samples of a level that has an indicator of its own: so many, or this share of all.
-_USUAL, _USUAL_SHARE = 10, 0.01
+# Training samples of a level that has an indicator of its own: so many, or this share of all where
+# that is fewer, but at least two.
+_USUAL, _USUAL_SHARE, _LEAST = 10, 0.01, 2
 # Levels that have indicators of their own at most.
 _MOST = 100
 # Least scale of an indicator for an energy, in its jumps.
@@ -67,7 +68,7 @@ class Category:
         """
         total = max(int(counts.sum()), 1)
         order = np.argsort(-counts, kind="stable")
-        enough = max(min(_USUAL, _USUAL_SHARE * total), 1.0)
+        enough = max(min(_USUAL, _USUAL_SHARE * total), _LEAST)
         usual = np.sort([code for code in order[:_MOST] if counts[code] >= enough])
         groups = [[int(code)] for code in usual]
         infrequent = np.setdiff1d(np.flatnonzero(counts), usual)

@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_emma.compat import _check_sample_weight
 from sklearn_emma.energy.column_scale import limit_extreme_values, mean_and_deviation
 from sklearn_emma.engine.training import gradients
+from sklearn_emma.indicators import indicators_of
 from sklearn_emma.nn.coordinates import FAR
 from sklearn_emma.tables import (
     add_missing_modalities,
@@ -331,6 +332,29 @@ def column_statistics(
     constant &= ~unused
     _warn_of_constants(constant, estimator)
     return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
+
+
+def warn_of_infrequent_levels(estimator: Any) -> None:
+    """Warn of categorical columns of whose levels none is frequent.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With the attribute ``category_counts_``.
+    """
+    indicators = indicators_of(estimator)
+    if indicators is None:
+        return
+    useless = np.zeros(estimator.n_features_in_, dtype=bool)
+    for column, category in indicators.categories.items():
+        useless[column] = len(category.groups) == 1 and len(category.groups[0]) > 1
+    if useless.any():
+        warnings.warn(
+            "Hardly any two training samples have the same level, so that the column(s) carry no "
+            f"information: {_listed(estimator, useless)}. Leave out names and identifiers.",
+            UserWarning,
+            stacklevel=_stacklevel_of_user(),
+        )
 
 
 def warn_of_constants(table: np.ndarray, estimator: Any, used: np.ndarray) -> None:

@@ -281,6 +281,22 @@ def test_booleans_are_standardised_as_numbers_are(mixed):
     np.testing.assert_allclose(x, z)
 
 
+@pytest.mark.parametrize(
+    "estimator", [EMMAClassifier("prefix", **BRIEF), DAEEnergyScorer("prefix")]
+)
+def test_names_of_samples_are_no_categories(estimator, mixed):
+    X = pd.DataFrame(
+        {"a__name": [f"n{i}" for i in range(90)], "b__x": mixed[0]["shop__sales"][:90]}
+    )
+    estimator.set_params(max_epochs=1)
+    with pytest.warns(UserWarning, match="Hardly any two.*'a__name'. Leave out names") as record:
+        estimator.fit(X, mixed[1][:90])
+    assert record[0].filename == __file__
+    # new names are as usual as those seen
+    read = estimator.energies if hasattr(estimator, "energies") else estimator.transform
+    np.testing.assert_array_equal(read(X.assign(a__name="new")), read(X))
+
+
 # --- scorer ---
 
 

@@ -51,6 +51,7 @@ from sklearn_emma.validation import (
     check_table,
     check_weights,
     warn_of_constants,
+    warn_of_infrequent_levels,
 )
 
 Method = Callable[[EnergyEnsemble, Tensor], Tensor]
@@ -369,6 +370,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         if not quiet:
             warn_of_constants(table, self, np.concatenate(columns))
         self.category_counts_ = count_levels(table, self.categories_)
+        if not quiet:
+            warn_of_infrequent_levels(self)
         table = self._features(table)
         self.n_samples_seen_ = len(table)
         seed = draw_seed(self.random_state)
@@ -420,6 +423,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
                 self.modality_names_, self.modality_columns_ = names, columns
                 warn_of_constants(table, self, np.concatenate(columns))
                 self.category_counts_ = count_levels(table, self.categories_)
+                warn_of_infrequent_levels(self)
                 reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
             else:
                 reservoir = self._reservoir
