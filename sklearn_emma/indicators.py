@@ -180,6 +180,16 @@ class Indicators:
         Of an indicator it is four times its jump, so that levels are a quarter of a scale apart,
         within reach of the noise that an energy learns to remove. Levels farther apart are clusters
         with nothing in between, whose energies have no common level. Zero for numbers.
+
+        Parameters
+        ----------
+        columns : ndarray of int of shape (n_chosen,)
+            Positions of the columns.
+
+        Returns
+        -------
+        ndarray of shape (n_chosen_features,)
+            The scales.
         """
         least = [
             _JUMPS * np.ptp(self.categories[column].rows, axis=0)

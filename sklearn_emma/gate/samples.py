@@ -52,9 +52,12 @@ class Samples:
     blocks: list[list[Tensor]] | None = None
 
     def value_shares(self) -> list[Tensor] | None:
-        """Return the share of each feature (n_features,) in the values of its modality.
+        """Return the share of each feature in the values of its modality.
 
-        All indicators of a category are one value. None where each feature is a value.
+        Returns
+        -------
+        list of Tensor of shape (n_features,), or None
+            All indicators of a category are one value. None where each feature is a value.
         """
         if self.blocks is None:
             return None
