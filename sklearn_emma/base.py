@@ -10,6 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, check_memory
 
+from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import HasMethods, Interval, StrOptions
 from sklearn_emma.corruption import Adversarial, Corruption
 from sklearn_emma.energy.fit import fit_energies
@@ -45,6 +46,7 @@ from sklearn_emma.gate.readings import (
 )
 from sklearn_emma.gate.samples import Energies, Samples, fill
 from sklearn_emma.gate.white_box import WhiteBox
+from sklearn_emma.indicators import Indicators, feature_columns, indicators_of, least_scales_of
 from sklearn_emma.modalities import resolve_modalities, split_columns
 from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.read_outs import GateReadOuts
@@ -55,6 +57,7 @@ from sklearn_emma.validation import (
     column_statistics,
     hold_out,
     standardise,
+    warn_of_infrequent_levels,
 )
 
 
@@ -85,6 +88,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
     _parameter_constraints: dict = {
         "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
+        "missing_modalities": [StrOptions({"error", "allow"})],
         "energy": "no_validation",  # check_energy says more
         "module": [callable, None],
         "hidden_layer_sizes": ["array-like"],
@@ -124,6 +128,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         *,
         modalities: Any,
         remainder: str,
+        missing_modalities: str,
         energy: Any,
         module: Any,
         hidden_layer_sizes: Sequence[int],
@@ -158,6 +163,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
     ) -> None:
         self.modalities = modalities
         self.remainder = remainder
+        self.missing_modalities = missing_modalities
         self.energy = energy
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -274,7 +280,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         """Return the gate to start from, or None; check that it fits."""
         if not self.warm_start or "network_weights_" not in previous:
             return None
-        names = "modality_names_", "modality_columns_", "feature_names_in_"
+        names = "modality_names_", "modality_columns_", "feature_names_in_", "categories_"
         for attribute in (*self._output_attributes, *names):
             before, now = previous.get(attribute), getattr(self, attribute, None)
             if not _same(before, now):
@@ -294,18 +300,30 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         if fresh:
             used = np.concatenate(self.modality_columns_)
             self.mean_, self.scale_ = column_statistics(table, weight, self, used)
-        standard = split_columns(
-            standardise(table, self.mean_, self.scale_), self.modality_columns_
-        )
+            self.category_counts_ = count_levels(table, self.categories_)
+            warn_of_infrequent_levels(self)
+            for column in self.categories_:  # codes stay as they are
+                self.mean_[column], self.scale_[column] = 0.0, 1.0
+        standardised = standardise(table, self.mean_, self.scale_)
+        indicators, columns = indicators_of(self), feature_columns(self)
         if fresh:
             self.median_ = np.zeros(self.n_features_in_)
-            for columns, x in zip(self.modality_columns_, standard, strict=True):
-                self.median_[columns] = np.nanmedian(x, axis=0)
+            for used in self.modality_columns_:
+                self.median_[used] = np.nanmedian(standardised[:, used], axis=0)
+            for column, counts in self.category_counts_.items():
+                self.median_[column] = counts.argmax()
+        fill = self.median_
+        if indicators is not None:
+            standardised = indicators.expand(standardised)
+            fill = indicators.expand(fill[None])[0]
+        standard = split_columns(standardised, columns)
+        if fresh:
             self.energy_scorers_ = fit_energies(
                 self._scorers(device),
                 standard,
                 weight,
                 seed,
+                least_scales=least_scales_of(self),
                 n_jobs=self.n_jobs,
                 memory=check_memory(self.memory),
             )
@@ -318,13 +336,14 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             [tensor(x) for x in standard],
             torch.tensor(target, device=device),
             tensor(weight / weight.mean()),
+            None if indicators is None else self._blocks(indicators, device),
         )
         held_out = None
         if self.early_stopping:
             held_out = torch.from_numpy(
                 hold_out(len(target), self._strata(target), self.validation_fraction, seed)
             )
-        fills = [tensor(self.median_[columns]) for columns in self.modality_columns_]
+        fills = [tensor(fill[positions]) for positions in columns]
         network = self._initial_network(samples, fills, seed)
         self._set_l2_regularization(network, (samples, held_out), fills, seed)
         return GateProblem(
@@ -332,11 +351,18 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             self._prediction_loss(),
             samples,
             held_out,
-            self._training_energies(fills, device, fresh),
+            self._training_energies(samples, fills, fresh),
             self._config(len(target)),
             Generators(make_generator(seed, device, stream=1), make_generator(seed, stream=2)),
             GateStart(start, build_cross_modal(self, torch.float32, device)) if start else None,
         )
+
+    def _blocks(self, indicators: Indicators, device: torch.device) -> list[list[torch.Tensor]]:
+        """Return the places of each category's indicators, by modality."""
+        return [
+            [torch.from_numpy(block).to(device) for block in indicators.blocks(columns)]
+            for columns in self.modality_columns_
+        ]
 
     def _scorers(self, device: torch.device) -> dict[str, Any]:
         """Return the unfitted energy of each modality."""
@@ -353,9 +379,10 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         return dict.fromkeys(names, energy)
 
     def _training_energies(
-        self, fills: list[torch.Tensor], device: torch.device, fresh: bool
+        self, samples: Samples, fills: list[torch.Tensor], fresh: bool
     ) -> Energies:
         """Return the fitted energies on the device of the samples."""
+        device = samples.target.device
         single = Precision(device, torch.float32, torch.float32)
         scale = np.zeros(len(fills)) if fresh else self.potential_scale_.astype(np.float64)
         return Energies(
@@ -363,6 +390,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             [tensor_energy(self.energy_scorers_[n], n, single) for n in self.modality_names_],
             fills,
             torch.from_numpy(scale),
+            samples.value_shares(),
         )
 
     def _initial_network(self, samples: Samples, fills: list[torch.Tensor], seed: int) -> Predictor:
@@ -377,7 +405,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
 
     def _build_network(self, seed: int = 0) -> Predictor:
         """Make the network as it was fitted, whatever the parameters are by now."""
-        widths = [len(columns) for columns in self.modality_columns_]
+        widths = [len(columns) for columns in feature_columns(self)]
         return build_predictor(*self._architecture, widths, self._n_outputs, seed)
 
     def _warm(self, network: Predictor) -> Predictor:

@@ -27,6 +27,14 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     single gaps are filled with the training median, and raise the energy of their modality by
     :math:`-3 s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
 
+    Columns may be numbers, nullable ones too, and *categories*: text, booleans, and the type
+    ``category`` of pandas. A categorical column becomes indicators of its levels, which together
+    have the variance of one number. Infrequent levels, with fewer than 10 training samples (of
+    fewer than 1000, 1 %; at least 2), share an indicator. A level that no training sample has
+    raises the energy of its modality by :math:`3 s_i \log\frac{n_{min} + 1}{n_1 + 1}` with
+    :math:`n_{min}` samples of the rarest level with an indicator of its own and :math:`n_1` levels
+    that occur once.
+
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
@@ -38,6 +46,10 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality: raise, leave them out, or gather them in
         a modality of this name. Columns that are left out may hold anything.
+
+    missing_modalities : {"error", "allow"}, default="error"
+        What to do when predicting from a DataFrame without any column of a modality: raise, or take
+        the modality as missing.
 
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
         What tells likely samples from unlikely ones; its energy is ``-score_samples``, or for a
@@ -204,11 +216,16 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        What columns are standardised with, and what gaps are filled with.
+        What columns are standardised with, and what gaps are filled with: for a categorical column
+        0, 1 and the code of its most frequent level.
     history_ : dict of str to ndarray of shape (n_epochs,)
         Losses, and the gate's gain, bias and capacity after each epoch.
     n_iter_ : int
         Epochs trained.
+    categories_ : dict of int to list
+        Levels of the categorical columns, by position; empty where there are none.
+    category_counts_ : dict of int to ndarray of int of shape (n_levels,)
+        Training samples of each level.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -251,6 +268,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         modalities: Any = None,
         *,
         remainder: str = "error",
+        missing_modalities: str = "error",
         energy: Any = None,
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
@@ -287,6 +305,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         super().__init__(
             modalities=modalities,
             remainder=remainder,
+            missing_modalities=missing_modalities,
             energy=energy,
             module=module,
             hidden_layer_sizes=hidden_layer_sizes,

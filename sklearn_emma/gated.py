@@ -20,6 +20,7 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_emma.base import BaseEMMA, predictor_of
 from sklearn_emma.blending import Loss, best_blend, judging_samples, log_loss_of, squared_error_of
+from sklearn_emma.categories import decode_table, encode
 from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
 from sklearn_emma.energy.fit import seeded
@@ -27,10 +28,18 @@ from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.objective import Predictor
 from sklearn_emma.gate.readings import GATE
 from sklearn_emma.gate.training_failures import training_corruption
+from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.regressor import EMMARegressor
-from sklearn_emma.shutting import masks, random_shut, shut_modalities, takes_nan, weight_params
+from sklearn_emma.shutting import (
+    masks,
+    random_shut,
+    shut_modalities,
+    takes_categories,
+    takes_nan,
+    weight_params,
+)
 from sklearn_emma.validation import (
     all_or_nothing,
     check_labels,
@@ -43,6 +52,8 @@ from sklearn_emma.validation import (
 _OF_GATE = (
     *(f"{name}_" for name in GATE),
     "capacity_",
+    "categories_",
+    "category_counts_",
     "coldness_",
     "cross_modal_weights_",
     "energy_scorers_",
@@ -77,6 +88,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         "estimator": [HasMethods(["fit", "predict"])],
         "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
+        "missing_modalities": [StrOptions({"error", "allow"})],
         "gate": "no_validation",  # _unfitted_gate says more
         "threshold": [Interval(Real, 0, 1, closed="left"), StrOptions({"mean"})],
         "blend": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
@@ -91,6 +103,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         modalities: Any = None,
         *,
         remainder: str = "error",
+        missing_modalities: str = "error",
         gate: Any = None,
         threshold: float | str = 0.5,
         blend: float | str = "auto",
@@ -101,6 +114,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         self.estimator = estimator
         self.modalities = modalities
         self.remainder = remainder
+        self.missing_modalities = missing_modalities
         self.gate = gate
         self.threshold = threshold
         self.blend = blend
@@ -217,6 +231,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             setattr(self, name, getattr(self.gate_, name))
         estimator = seeded(self.estimator, seed)
         self.fills_nan_ = self._fills_nan(estimator)
+        self._takes_categories = takes_categories(estimator)
         tables = self._training_tables(table[keep], self.n_copies, seed)
         behind = np.random.RandomState(seed)
         samples = np.vstack([self._behind_gate(samples, behind) for samples in tables])
@@ -267,9 +282,13 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         random = np.random.RandomState(seed)
         modalities = dict(zip(self.modality_names_, self.modality_columns_, strict=True))
         corruption = training_corruption(self.gate_.corruption)
+        categories = self.categories_
+        clean = decode_table(table, categories) if categories else table
         tables = [table]
         for _ in range(n_copies):
-            corrupted, indicator = corruption.corrupt(table, modalities, random, reference=table)
+            corrupted, indicator = corruption.corrupt(clean, modalities, random, reference=clean)
+            if categories:
+                corrupted = encode(corrupted, categories).to_numpy(dtype=float)
             # samples that nothing happened to lose random modalities
             shut = random_shut(len(table), len(modalities), random)
             shut[(indicator < 0).any(axis=1)] = False
@@ -291,9 +310,16 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             median = self.mean_ + self.scale_ * self.median_
             table = np.where(np.isnan(table), median.astype(table.dtype), table)
         used = np.sort(np.concatenate(self.modality_columns_))
+        names = getattr(self, "feature_names_in_", None)
+        indicators = indicators_of(self)
+        if indicators is not None and self._takes_categories:
+            return decode_table(table, self.categories_, names).iloc[:, used]
+        if indicators is not None:
+            table = indicators.expand(table)
+            used = np.sort(np.concatenate(feature_columns(self)))
+            names = None if names is None else indicators.names(names, self.categories_)
         if len(used) < table.shape[1]:
             table = table[:, used]
-        names = getattr(self, "feature_names_in_", None)
         return table if names is None else pd.DataFrame(table, columns=names[used])
 
     # --- evaluation ---
@@ -356,9 +382,12 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     Parameters
     ----------
     estimator : classifier
-        Takes numbers. Without ``predict_proba`` there is no :meth:`predict_proba`, and with
-        ``threshold="mean"`` its predictions are votes; it cannot be blended then. Cloned; random
-        states that are None are set.
+        Takes numbers. It gets categorical columns as the type ``category`` of pandas where it says
+        that it takes them, as histogram gradient boosting, a ColumnTransformer, or a Pipeline that
+        begins with an encoder do, and as indicators of their levels otherwise. Without
+        ``predict_proba`` there is no :meth:`predict_proba`, and with ``threshold="mean"`` its
+        predictions are votes; it cannot be blended then. Cloned; random states that are None are
+        set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMAClassifier`.
@@ -366,6 +395,10 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality, as for :class:`EMMAClassifier`. Columns
         that are left out are not passed to the classifier either.
+
+    missing_modalities : {"error", "allow"}, default="error"
+        What to do when predicting from a DataFrame without any column of a modality: raise, or take
+        the modality as missing.
 
     gate : EMMAClassifier or None, default=None
         What learns energies and gate; unfitted, without modalities of its own. Its `corruption` is
@@ -391,8 +424,8 @@ class GatedClassifier(ClassifierMixin, BaseGated):
 
     shut_value : {"auto", "nan", "median"}, default="auto"
         What takes the place of missing values, among them those that are shut: NaN, or the median
-        of the training samples. "auto" takes NaN where the classifier says that it takes it, in a
-        Pipeline where every step does.
+        of the training samples (of categories the most frequent level). "auto" takes NaN where the
+        classifier says that it takes it, in a Pipeline where every step does.
 
     random_state : int, RandomState instance or None, default=None
         Determines everything random. Pass an int for the same result in every call.
@@ -406,7 +439,9 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     blend_ : float
         Weight of the gate's network in the prediction.
     fills_nan_ : bool
-        Whether missing values are filled with the median.
+        Whether missing values are filled: with the median, or the most frequent level.
+    categories_, category_counts_ : dict
+        As in :class:`EMMAClassifier`.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     modality_names_, modality_columns_, energy_scorers_ : objects
@@ -519,7 +554,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
     Parameters
     ----------
     estimator : regressor
-        Takes numbers. Cloned; random states that are None are set.
+        Takes numbers, and categories as for :class:`GatedClassifier`. Cloned; random states that
+        are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMARegressor`.
@@ -527,6 +563,10 @@ class GatedRegressor(RegressorMixin, BaseGated):
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality, as for :class:`EMMARegressor`. Columns
         that are left out are not passed to the regressor either.
+
+    missing_modalities : {"error", "allow"}, default="error"
+        What to do when predicting from a DataFrame without any column of a modality: raise, or take
+        the modality as missing.
 
     gate : EMMARegressor or None, default=None
         What learns energies and gate; unfitted, without modalities of its own. Its `corruption` is
@@ -552,8 +592,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
 
     shut_value : {"auto", "nan", "median"}, default="auto"
         What takes the place of missing values, among them those that are shut: NaN, or the median
-        of the training samples. "auto" takes NaN where the regressor says that it takes it, in a
-        Pipeline where every step does.
+        of the training samples (of categories the most frequent level). "auto" takes NaN where the
+        regressor says that it takes it, in a Pipeline where every step does.
 
     random_state : int, RandomState instance or None, default=None
         Determines everything random. Pass an int for the same result in every call.
@@ -567,7 +607,9 @@ class GatedRegressor(RegressorMixin, BaseGated):
     blend_ : float
         Weight of the gate's network in the prediction.
     fills_nan_ : bool
-        Whether missing values are filled with the median.
+        Whether missing values are filled: with the median, or the most frequent level.
+    categories_, category_counts_ : dict
+        As in :class:`EMMAClassifier`.
     modality_names_, modality_columns_, energy_scorers_ : objects
         As in :class:`EMMARegressor`.
     gain_, bias_, capacity_, coldness_, self_weight_, self_bias_ : objects

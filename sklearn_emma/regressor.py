@@ -64,6 +64,10 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         What to do with columns that belong to no modality: raise, leave them out, or gather them in
         a modality of this name. Columns that are left out may hold anything.
 
+    missing_modalities : {"error", "allow"}, default="error"
+        What to do when predicting from a DataFrame without any column of a modality: raise, or take
+        the modality as missing.
+
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
         What tells likely samples from unlikely ones; its energy is ``-score_samples``, or for a
         PyOD detector its ``decision_function``, which has the opposite sign. Cloned and fitted on
@@ -232,11 +236,16 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        What columns are standardised with, and what gaps are filled with.
+        What columns are standardised with, and what gaps are filled with: for a categorical column
+        0, 1 and the code of its most frequent level.
     history_ : dict of str to ndarray of shape (n_epochs,)
         Losses, and the gate's gain, bias and capacity after each epoch.
     n_iter_ : int
         Epochs trained.
+    categories_ : dict of int to list
+        Levels of the categorical columns, by position; empty where there are none.
+    category_counts_ : dict of int to ndarray of int of shape (n_levels,)
+        Training samples of each level.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -286,6 +295,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         loss: str = "squared_error",
         quantile: float | Sequence[float] = (0.05, 0.5, 0.95),
         remainder: str = "error",
+        missing_modalities: str = "error",
         energy: Any = None,
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
@@ -321,6 +331,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         super().__init__(
             modalities=modalities,
             remainder=remainder,
+            missing_modalities=missing_modalities,
             energy=energy,
             module=module,
             hidden_layer_sizes=hidden_layer_sizes,

@@ -71,7 +71,7 @@ class EMMAClassifierCV(EMMAClassifier):
         several scores, the name of the one that decides, or a callable from ``cv_results_`` to the
         best index.
 
-    remainder, energy, module, hidden_layer_sizes : objects
+    remainder, missing_modalities, energy, module, hidden_layer_sizes : objects
         As for :class:`EMMAClassifier`. A `module` must be made of layers that
         :func:`torch.func.vmap` can batch, as those of torch are.
 
@@ -188,6 +188,7 @@ class EMMAClassifierCV(EMMAClassifier):
         scoring: Any = None,
         refit: Any = True,
         remainder: str = "error",
+        missing_modalities: str = "error",
         energy: Any = None,
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
@@ -225,6 +226,7 @@ class EMMAClassifierCV(EMMAClassifier):
         self.scoring = scoring
         self.refit = refit
         self.remainder = remainder
+        self.missing_modalities = missing_modalities
         self.energy = energy
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClas
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_emma import (
@@ -364,3 +364,89 @@ def test_default_gate_with_boosting_and_forests(wide, add_noise):
     forest = GatedRegressor(RandomForestRegressor(20), "prefix", random_state=0)
     assert cross_val_score(forest, X, X.iloc[:, 0], cv=2).min() > 0.5
     assert Noise(1.0).corrupt(X, "prefix")[0].shape == X.shape
+
+
+# --- categories ---
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Two modalities with text, booleans and numbers, of which each tells the class."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 300)
+    X = pd.DataFrame(
+        {
+            "a__colour": np.where(rng.random(300) < 0.9, y, 1 - y),
+            "a__size": y + rng.normal(size=300),
+            "b__weight": y + rng.normal(size=300),
+            "b__ripe": (np.where(rng.random(300) < 0.9, y, 1 - y)).astype(bool),
+        }
+    )
+    X["a__colour"] = X["a__colour"].map({0: "green", 1: "red"})
+    X.loc[rng.random(300) < 0.05, "a__colour"] = None
+    return X, y
+
+
+class Spy(ClassifierMixin, BaseEstimator):
+    """Remembers what it is fitted on, and takes categories if it says so."""
+
+    def __init__(self, categorical=False, allow_nan=True):
+        self.categorical = categorical
+        self.allow_nan = allow_nan
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = self.categorical
+        tags.input_tags.allow_nan = self.allow_nan
+        return tags
+
+    def fit(self, X, y):
+        self.X_, self.classes_ = X, np.unique(y)
+        return self
+
+    def predict(self, X):
+        self.asked_ = X
+        return np.resize(self.classes_, len(X))
+
+
+def test_estimators_get_categories_or_indicators(mixed):
+    X, y = mixed
+    clf = gated(Spy(categorical=True)).fit(X, y)
+    given = clf.estimator_.X_
+    assert given["a__colour"].dtype == pd.CategoricalDtype(["green", "red"])
+    assert given.columns.tolist() == X.columns.tolist()
+    # shut in some copies
+    assert given["a__colour"].isna().mean() > X["a__colour"].isna().mean()
+    clf.predict(X.assign(a__colour="blue"))
+    assert clf.estimator_.asked_["a__colour"].isna().all()
+    clf = gated(Spy(allow_nan=False)).fit(X, y)
+    given = clf.estimator_.X_
+    assert given.columns.tolist() == ["a__colour_red", "a__size", "b__weight", "b__ripe_True"]
+    assert given["a__colour_red"].nunique() == 2
+    assert given.notna().all(axis=None)
+
+
+def test_boosting_gets_categories_and_a_forest_indicators(mixed):
+    X, y = mixed
+    for estimator in (HistGradientBoostingClassifier(max_iter=10), LogisticRegression()):
+        clf = gated(estimator).fit(X[:200], y[:200])
+        assert clf.score(X[200:], y[200:]) > 0.8
+        gone = X[200:].assign(a__colour=None, a__size=np.nan)
+        assert clf.score(gone, y[200:]) > 0.7
+    boosting = gated(HistGradientBoostingClassifier(max_iter=5)).fit(X, y).estimator_
+    assert boosting.is_categorical_.tolist() == [True, False, False, True]
+    array = gated(HistGradientBoostingClassifier(max_iter=10), {"a": [0, 1], "b": [2, 3]})
+    assert array.fit(X.to_numpy(object), y).score(X.to_numpy(object), y) > 0.8
+
+
+def test_a_pipeline_with_an_encoder_gets_the_columns_by_name(mixed):
+    X, y = mixed
+    encoder = ColumnTransformer(
+        [("level", OneHotEncoder(handle_unknown="ignore"), ["a__colour", "b__ripe"])],
+        remainder="passthrough",
+    )
+    clf = gated(make_pipeline(encoder, LogisticRegression())).fit(X, y)
+    assert clf.estimator_[0].feature_names_in_.tolist() == X.columns.tolist()
+    assert clf.score(X, y) > 0.8
+    curve = robustness_curve(clf, X, y, modalities="prefix", levels=[0, 4], cv=2, random_state=0)
+    assert np.isfinite(curve.test_scores).all()

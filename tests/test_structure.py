@@ -10,7 +10,8 @@ PACKAGE = Path(sklearn_emma.__file__).parent
 LAYERS = [
     {"compat", "nn"},
     {"engine"},
-    {"lazy", "modalities", "tables", "validation", "corruption", "energy"},
+    {"categories", "indicators", "lazy", "modalities", "tables", "validation"}
+    | {"corruption", "energy"},
     {"gate"},
     {"base", "read_outs", "shutting"},
     {"classifier", "regressor", "gated", "blending"},

@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
 from sklearn_emma.energy.attribution import attribute, descend
 from sklearn_emma.energy.modality_energies import ScaledEnergy
@@ -34,19 +35,30 @@ from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.indicators import (
+    Indicators,
+    feature_columns,
+    indicators_of,
+    least_scales_of,
+)
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.energy import ACTIVATIONS
+from sklearn_emma.nn.evidence_price import potential_of_evidence
 from sklearn_emma.validation import (
     all_or_nothing,
     check_layer_sizes,
     check_table,
     check_weights,
     warn_of_constants,
+    warn_of_infrequent_levels,
 )
 
 Method = Callable[[EnergyEnsemble, Tensor], Tensor]
+# Scale of the energies of a scorer: they are in interquartile ranges.
+_UNIT = 1.0
+Join = Callable[[Indicators, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -196,6 +208,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Loss of each modality's held-out samples, None without `early_stopping`.
     n_iter_ : int
         Epochs of the modality trained longest.
+    categories_ : dict of int to list
+        Levels of the categorical columns, by position; empty where there are none.
+    category_counts_ : dict of int to ndarray of int of shape (n_levels,)
+        Training samples of each level; with :meth:`partial_fit`, of the first call.
     n_samples_seen_ : int
         Samples seen, by :meth:`fit` and by all calls of :meth:`partial_fit` after it.
     n_features_in_ : int
@@ -369,6 +385,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         table = table[keep]
         if not quiet:
             warn_of_constants(table, self, np.concatenate(columns))
+        self.category_counts_ = count_levels(table, self.categories_)
+        if not quiet:
+            warn_of_infrequent_levels(self)
+        table = self._features(table)
         self.n_samples_seen_ = len(table)
         seed = draw_seed(self.random_state)
         n_held_out = round(self.calibration_fraction * len(table))
@@ -418,16 +438,19 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
                 names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
                 self.modality_names_, self.modality_columns_ = names, columns
                 warn_of_constants(table, self, np.concatenate(columns))
+                self.category_counts_ = count_levels(table, self.categories_)
+                warn_of_infrequent_levels(self)
                 reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
             else:
                 reservoir = self._reservoir
-            self._reservoir = reservoir.add(table, self.calibration_fraction)
+            new = self._features(table)
+            self._reservoir = reservoir.add(new, self.calibration_fraction)
             reservoir = self._reservoir
             self.n_samples_seen_ = reservoir.n_seen
             samples = reservoir.training_samples()
             self._check_enough(len(samples), len(reservoir.samples))
-            new = min(1.0, len(table) / len(reservoir.samples))
-            n_epochs = max(1, round(self.max_epochs * new))
+            share = min(1.0, len(table) / len(reservoir.samples))
+            n_epochs = max(1, round(self.max_epochs * share))
             start = None if first else self.energy_weights_
             tasks = self._tasks(samples, np.ones(len(samples)), reservoir.seed, n_epochs, start)
             trained = train_energies(tasks, self.n_jobs)
@@ -484,17 +507,19 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         )
         device = resolve_device(self.device)
         config = EnergyConfig(architecture, views, training, device, self.scale_energies)
+        least_scales = least_scales_of(self)
         return [
             EnergyTask(
                 self.modality_names_[i],
-                samples[:, columns],
+                samples[:, positions],
                 weight / weight.mean(),
-                None if stop is None else stop[:, columns],
+                None if stop is None else stop[:, positions],
                 config,
                 seed + i,
                 None if start is None else start[i],
+                least_scales[i],
             )
-            for i, columns in enumerate(self.modality_columns_)
+            for i, positions in enumerate(feature_columns(self))
         ]
 
     def _store(
@@ -564,8 +589,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         def build() -> list[EnergyEnsemble]:
             # as fitted, whatever the parameters are by now
             architecture, modules = Architecture(*self._architecture), []
-            for columns, weights in zip(self.modality_columns_, self.energy_weights_, strict=True):
-                module = architecture.build(len(columns), make_generator(0)).double()
+            for positions, weights in zip(feature_columns(self), self.energy_weights_, strict=True):
+                module = architecture.build(len(positions), make_generator(0)).double()
                 load_arrays(module, weights)
                 module.to(device=precision.device, dtype=precision.inputs).requires_grad_(False)
                 module.prepare(precision.weights)
@@ -579,6 +604,23 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return check_table(self, X, reset=False, dtype=[np.float64, np.float32])
 
+    def _features(self, table: np.ndarray) -> np.ndarray:
+        """Return samples with indicators for categories, which the energies take."""
+        indicators = indicators_of(self)
+        return table if indicators is None else indicators.expand(table)
+
+    def _energies(self, X: Any, precision: torch.dtype | None = None) -> np.ndarray:
+        """Return the energies of samples, in a precision or else in their own."""
+        table = self._check(X)
+        features = self._features(table)
+        energies = self._scaled(self._evaluate(features, EnergyEnsemble.potential, precision))
+        indicators = indicators_of(self)
+        if indicators is not None:
+            unseen = indicators.unseen(table)
+            sums = [unseen[:, columns].sum(axis=1) for columns in self.modality_columns_]
+            energies += potential_of_evidence(np.column_stack(sums), _UNIT)
+        return energies
+
     def _evaluate(
         self, table: np.ndarray, method: Method, precision: torch.dtype | None = None
     ) -> np.ndarray:
@@ -588,23 +630,28 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         in double precision.
         """
         precision = precision or precision_of(table)
-        modules = self._modules(Precision(weights=precision))
+        modules, where = self._modules(Precision(weights=precision)), feature_columns(self)
         results = []
         with torch.inference_mode():
             for _, block in blocks(table, evaluation_block(precision)):
                 found = []
-                for module, columns in zip(modules, self.modality_columns_, strict=True):
-                    x = np.ascontiguousarray(block[:, columns], dtype=np.float64)
+                for module, positions in zip(modules, where, strict=True):
+                    x = np.ascontiguousarray(block[:, positions], dtype=np.float64)
                     found.append(method(module, torch.from_numpy(x)).numpy())
                 results.append(np.column_stack(found))
         return np.concatenate(results)
 
-    def _run_features(self, X: Any, method: Method) -> np.ndarray:
-        """Apply a method that gives a number per feature; zero for columns of no modality."""
-        found = self._evaluate(self._check(X), method, torch.float64)
-        values = np.zeros((len(found), self.n_features_in_))
-        values[:, np.concatenate(self.modality_columns_)] = found
-        return values
+    def _run_features(self, X: Any, method: Method, join: Join = Indicators.codes) -> np.ndarray:
+        """Apply a method that gives a number per feature; zero for columns of no modality.
+
+        The numbers of the indicators of a category are joined.
+        """
+        features = self._features(self._check(X))
+        found = self._evaluate(features, method, torch.float64)
+        values = np.zeros((len(found), features.shape[1]))
+        values[:, np.concatenate(feature_columns(self))] = found
+        indicators = indicators_of(self)
+        return values if indicators is None else join(indicators, values)
 
     def _scaled(self, potentials: np.ndarray) -> np.ndarray:
         return (potentials - self.potential_median_) / self.potential_iqr_
@@ -634,7 +681,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         """
         if is_lazy(X):
             return map_chunks(self.transform, X)
-        return self._scaled(self._evaluate(self._check(X), EnergyEnsemble.potential))
+        return self._energies(X)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the total energy of each sample: high is normal.
@@ -651,7 +698,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         """
         if is_lazy(X):
             return map_chunks(self.score_samples, X)
-        return -self._scaled(self._evaluate(self._check(X), EnergyEnsemble.potential)).sum(axis=1)
+        return -self._energies(X).sum(axis=1)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score above the threshold: negative for outliers.
@@ -719,13 +766,13 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         if is_lazy(X):
             return map_chunks(self.p_values, X)
         # in the precision of the energies that they are compared with
-        potentials = self._evaluate(self._check(X), EnergyEnsemble.potential, torch.float64)
+        energies = self._energies(X, torch.float64)
         if not len(self.calibration_energies_):
             raise ValueError(
                 "No training sample was held out to calibrate p-values. Set calibration_fraction, "
                 "for instance to 0.1, and fit on at least 20 samples."
             )
-        return conformal_p_values(self.calibration_energies_, self._scaled(potentials))
+        return conformal_p_values(self.calibration_energies_, energies)
 
     def predict_modality(self, X: Any, alpha: float = 0.05) -> np.ndarray:
         """Tell which modalities of a sample are outlying.
@@ -782,7 +829,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Reconstructions; columns of no modality are zero.
+            Reconstructions; columns of no modality are zero. Of a categorical column the code of
+            the nearest level: its place in ``categories_``.
         """
         return self._run_features(X, EnergyEnsemble.reconstruct)
 
@@ -802,7 +850,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_modalities)
             Errors, of columns as the energy sees them.
         """
-        return self._evaluate(self._check(X), EnergyEnsemble.reconstruction_error, torch.float64)
+        features = self._features(self._check(X))
+        return self._evaluate(features, EnergyEnsemble.reconstruction_error, torch.float64)
 
     def energy_gradient(self, X: Any) -> np.ndarray:
         """Gradient of the energies with respect to the columns.
@@ -816,9 +865,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_features)
             Derivative of the energy of a column's modality, as :meth:`transform` gives it, by the
-            column in the units of X; zero for columns of no modality.
+            column in the units of X; zero for columns of no modality and for categorical ones.
         """
-        return self._run_features(X, EnergyEnsemble.gradient) / self._per_feature_scale()
+        gradient = self._run_features(X, EnergyEnsemble.gradient, Indicators.numbers)
+        return gradient / self._per_feature_scale()
 
     def nearest_typical(self, X: Any) -> np.ndarray:
         r"""The typical sample that each sample came from: the fixed point of r reached from it.
@@ -834,7 +884,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Typical samples, in the units of X; columns of no modality are those of X.
+            Typical samples, in the units of X; columns of no modality are those of X. Of a
+            categorical column the code of the nearest level.
         """
         typical = self._run_features(X, descend)
         unused = np.setdiff1d(
@@ -868,7 +919,11 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ----------
         .. [1] Sundararajan, M. et al. (2017). Axiomatic attribution for deep networks. ICML.
         """
-        return self._run_features(X, attribute) / self._per_feature_scale()
+        found = self._run_features(X, attribute, Indicators.sums) / self._per_feature_scale()
+        indicators = indicators_of(self)
+        if indicators is None:
+            return found
+        return found + potential_of_evidence(indicators.unseen(self._check(X)), _UNIT)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of :meth:`transform`.

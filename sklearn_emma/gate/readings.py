@@ -15,8 +15,9 @@ from sklearn_emma.energy.protocol import Precision, tensor_energy
 from sklearn_emma.engine.cache import cached, preset
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.weights import load_arrays
-from sklearn_emma.gate.inputs import InputReader, Inputs, RememberingReader
+from sklearn_emma.gate.inputs import CategoryReader, InputReader, Inputs, RememberingReader
 from sklearn_emma.gate.objective import Predictor
+from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.modalities import as_slice
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
 from sklearn_emma.nn.encoders import freeze
@@ -156,16 +157,22 @@ def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
         weights = Precision(weights=precision)
         scorers = estimator.energy_scorers_.items()
         energies = [tensor_energy(scorer, name, weights) for name, scorer in scorers]
+        columns, indicators = feature_columns(estimator), indicators_of(estimator)
+        fill, categories = estimator.median_, None
+        if indicators is not None:
+            fill = indicators.expand(fill[None])[0]
+            categories = CategoryReader(indicators, estimator.modality_columns_)
         return InputReader(
-            [as_slice(columns) for columns in estimator.modality_columns_],
+            [as_slice(positions) for positions in columns],
             estimator.mean_,
             estimator.scale_,
-            estimator.median_,
-            ModalityEnergies(energies, estimator.modality_columns_),
+            fill,
+            ModalityEnergies(energies, columns),
             torch.from_numpy(estimator.potential_min_.astype(np.float64)),
             torch.from_numpy(estimator.potential_scale_.astype(np.float64)),
             build_cross_modal(estimator, precision),
             precision,
+            categories,
         )
 
     return cached(estimator, ("reader", precision), _read_from(estimator), build)
@@ -181,6 +188,7 @@ def _read_from(estimator: Any) -> tuple:
         estimator.potential_min_,
         estimator.potential_scale_,
         estimator.cross_modal_weights_,
+        getattr(estimator, "category_counts_", None),
         *estimator.energy_scorers_.values(),
     )
 
@@ -220,7 +228,7 @@ def build_cross_modal(
     """
     if estimator.cross_modal_weights_ is None:
         return None
-    widths = [len(columns) for columns in estimator.modality_columns_]
+    widths = [len(columns) for columns in feature_columns(estimator)]
     cross_modal = CrossModalEnergy(widths, generator=make_generator(0))
     load_arrays(cross_modal, estimator.cross_modal_weights_)
     return freeze(cross_modal.to(device=device, dtype=precision))

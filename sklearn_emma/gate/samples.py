@@ -41,11 +41,33 @@ class Samples:
         What the prediction loss takes: class indices, or standardised values.
     weight : Tensor of shape (n_samples,)
         Weights.
+    blocks : list of list of Tensor, or None
+        Places of the indicators of each categorical column, by modality; None where no column is
+        categorical.
     """
 
     modalities: list[Tensor]
     target: Tensor
     weight: Tensor
+    blocks: list[list[Tensor]] | None = None
+
+    def value_shares(self) -> list[Tensor] | None:
+        """Return the share of each feature in the values of its modality.
+
+        Returns
+        -------
+        list of Tensor of shape (n_features,), or None
+            All indicators of a category are one value. None where each feature is a value.
+        """
+        if self.blocks is None:
+            return None
+        shares = []
+        for x, blocks in zip(self.modalities, self.blocks, strict=True):
+            share = torch.ones_like(x[0])
+            for block in blocks:
+                share[block] = 1.0 / len(block)
+            shares.append(share / share.sum())
+        return shares
 
 
 @dataclass(frozen=True)
@@ -89,20 +111,24 @@ class Energies:
         What gaps are filled with.
     scale : Tensor of shape (n_modalities,)
         :math:`s_i`, in double precision on the CPU; zeros before it is known.
+    value_shares : list of Tensor of shape (n_features,), or None
+        Share of each feature in the values of its modality; None where all are the same.
     """
 
     names: list[str]
     potentials: list[Potential]
     fills: list[Tensor]
     scale: Tensor
+    value_shares: list[Tensor] | None = None
 
     @torch.no_grad()
     def of_modality(self, i: int, x: Tensor) -> Tensor:
         """Return the potentials (n_samples,) of modality i, block by block."""
         energy, fills, scale = self.potentials[i], self.fills[i], self.scale[i]
+        shares = None if self.value_shares is None else self.value_shares[i]
         found = []
         for block in x.split(energy_block()):
-            found.append(read_modality(energy, block, fills, scale))
+            found.append(read_modality(energy, block, fills, scale, shares))
         return torch.cat(found)
 
     def score(self, samples: Samples) -> ScoredSamples:

@@ -193,7 +193,17 @@ def calibrate(
     -------
     Calibration
         What was learned.
+
+    Raises
+    ------
+    ValueError
+        If the estimator has categorical columns.
     """
+    if getattr(estimator, "categories_", None):
+        raise ValueError(
+            "A monitor reads numbers, but the estimator has categorical columns. Encode them "
+            "before the estimator, for instance with sklearn.preprocessing.OneHotEncoder."
+        )
     if not is_frame(X):
         X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
     table = read_table(estimator, X)
