@@ -27,7 +27,7 @@ TASKS = ("htru2", "digits", "breast_cancer", "simulated", "mfeat")
 DEFAULT_TASKS = TASKS[:4]
 LEVELS = [level for levels in FAILURES.values() for level in levels]
 BARE, FEW, MANY = "boosting", "boosting, clean and {} copies", "boosting, ten copies"
-GATED, SOFT, EMMA = "GatedClassifier", 'GatedClassifier, "mean"', "EMMAClassifier"
+GATED, ALONE, EMMA = "GatedClassifier", "GatedClassifier, blend=0", "EMMAClassifier"
 
 
 def digits_in_quadrants():
@@ -76,7 +76,7 @@ def models(n_copies, with_emma):
         FEW.format(n_copies): lambda rows: fit_few(rows, n_copies),
         MANY: lambda rows: boosting(rows).fit(*rows.copies(10)),
         GATED: lambda rows: fit_gated(rows, n_copies),
-        SOFT: lambda rows: fit_gated(rows, n_copies, threshold="mean"),
+        ALONE: lambda rows: fit_gated(rows, n_copies, blend=0.0),
     }
     return found | ({EMMA: fit_emma} if with_emma else {})
 

@@ -6,6 +6,7 @@ from sklearn_emma.energy.views import EnergyView
 from sklearn_emma.gated import GatedClassifier, GatedRegressor
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.search import EMMAClassifierCV
+from sklearn_emma.thesis import make_thesis_classifier, make_thesis_scorer
 
 __all__ = [
     "DAEEnergyScorer",
@@ -15,4 +16,6 @@ __all__ = [
     "EnergyView",
     "GatedClassifier",
     "GatedRegressor",
+    "make_thesis_classifier",
+    "make_thesis_scorer",
 ]

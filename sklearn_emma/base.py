@@ -8,20 +8,24 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_memory
+from sklearn.utils.validation import check_is_fitted, check_memory
 
+from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import HasMethods, Interval, StrOptions
-from sklearn_emma.corruption import Corruption
+from sklearn_emma.corruption import Adversarial, Corruption
 from sklearn_emma.energy.fit import fit_energies
 from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
-from sklearn_emma.engine.batches import auto_batch_size
+from sklearn_emma.engine.batches import auto_batch_size, blocks
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays, to_arrays
+from sklearn_emma.gate.annealing import COLDNESS_SCHEDULES
 from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
+from sklearn_emma.gate.calibration import CALIBRATIONS
 from sklearn_emma.gate.columns import build_columns
 from sklearn_emma.gate.fit import (
     GateConfig,
@@ -32,15 +36,20 @@ from sklearn_emma.gate.fit import (
     train_gate,
 )
 from sklearn_emma.gate.l2_selection import select_l2
-from sklearn_emma.gate.objective import GatedObjective, Predictor
+from sklearn_emma.gate.objective import GatedObjective, GateModel, Predictor
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.readings import (
     GATE,
     build_cross_modal,
+    gate_of,
+    reader_of,
     share_reader,
 )
 from sklearn_emma.gate.samples import Energies, Samples, fill
+from sklearn_emma.gate.white_box import WhiteBox
+from sklearn_emma.indicators import Indicators, feature_columns, indicators_of, least_scales_of
 from sklearn_emma.modalities import resolve_modalities, split_columns
+from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.validation import (
     check_layer_sizes,
@@ -49,6 +58,7 @@ from sklearn_emma.validation import (
     column_statistics,
     hold_out,
     standardise,
+    warn_of_infrequent_levels,
 )
 
 
@@ -79,18 +89,26 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
     _parameter_constraints: dict = {
         "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
+        "missing_modalities": [StrOptions({"error", "allow"})],
         "energy": "no_validation",  # check_energy says more
         "module": [callable, None],
         "hidden_layer_sizes": ["array-like"],
         "coldness": [Interval(Real, 0, None, closed="left")],
+        "potential_calibration": [StrOptions(set(CALIBRATIONS))],
+        "initial_gain": [Interval(Real, 0, None, closed="neither"), None],
+        "coldness_schedule": [StrOptions(set(COLDNESS_SCHEDULES))],
         "lambda_capacity": [Interval(Real, 0, None, closed="left")],
         "lambda_energy": [Interval(Real, 0, None, closed="left")],
+        "importance_floor": [Interval(Real, 0, 1, closed="left")],
         "cross_modal": ["boolean"],
         "column_attention": ["boolean"],
         "corruption": [Corruption, None],
+        "redraw_corruption": ["boolean"],
+        "adversarial": [Adversarial, None],
         "subset_weight": [Interval(Real, 0, None, closed="left")],
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
         "l2_regularization": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -112,18 +130,26 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         *,
         modalities: Any,
         remainder: str,
+        missing_modalities: str,
         energy: Any,
         module: Any,
         hidden_layer_sizes: Sequence[int],
         coldness: float,
+        coldness_schedule: str,
+        potential_calibration: str,
+        initial_gain: float | None,
         lambda_capacity: float,
         lambda_energy: float,
+        importance_floor: float,
         cross_modal: bool,
         column_attention: bool,
         corruption: Corruption | None,
+        redraw_corruption: bool,
+        adversarial: Adversarial | None,
         subset_weight: float,
         pretrain_epochs: int,
         learning_rate: float,
+        learning_rate_schedule: str,
         l2_regularization: float | str,
         max_epochs: int,
         batch_size: int | str,
@@ -140,18 +166,26 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
     ) -> None:
         self.modalities = modalities
         self.remainder = remainder
+        self.missing_modalities = missing_modalities
         self.energy = energy
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes
         self.coldness = coldness
+        self.coldness_schedule = coldness_schedule
+        self.potential_calibration = potential_calibration
+        self.initial_gain = initial_gain
         self.lambda_capacity = lambda_capacity
         self.lambda_energy = lambda_energy
+        self.importance_floor = importance_floor
         self.cross_modal = cross_modal
         self.column_attention = column_attention
         self.corruption = corruption
+        self.redraw_corruption = redraw_corruption
+        self.adversarial = adversarial
         self.subset_weight = subset_weight
         self.pretrain_epochs = pretrain_epochs
         self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
         self.l2_regularization = l2_regularization
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -197,6 +231,10 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         """
 
     @abstractmethod
+    def _as_target(self, y: np.ndarray) -> np.ndarray:
+        """Return what the fitted network learns to return."""
+
+    @abstractmethod
     def _prediction_loss(self) -> PredictionLoss:
         """Return the prediction loss."""
 
@@ -240,13 +278,19 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.modality_names_, self.modality_columns_ = resolve_modalities(
             self.modalities, X, remainder=self.remainder
         )
+        if self.column_attention and self.categories_:
+            raise ValueError(
+                f"column_attention=True needs columns of numbers, and {len(self.categories_)} "
+                "column(s) of X are categorical. Set column_attention=False, or encode them, for "
+                "instance with OneHotEncoder."
+            )
         return TrainingTable(table[keep], y[keep], weight)
 
     def _start(self, previous: Mapping[str, Any]) -> Mapping[str, np.ndarray] | None:
         """Return the gate to start from, or None; check that it fits."""
         if not self.warm_start or "network_weights_" not in previous:
             return None
-        names = "modality_names_", "modality_columns_", "feature_names_in_"
+        names = "modality_names_", "modality_columns_", "feature_names_in_", "categories_"
         for attribute in (*self._output_attributes, *names):
             before, now = previous.get(attribute), getattr(self, attribute, None)
             if not _same(before, now):
@@ -266,18 +310,30 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         if fresh:
             used = np.concatenate(self.modality_columns_)
             self.mean_, self.scale_ = column_statistics(table, weight, self, used)
-        standard = split_columns(
-            standardise(table, self.mean_, self.scale_), self.modality_columns_
-        )
+            self.category_counts_ = count_levels(table, self.categories_)
+            warn_of_infrequent_levels(self)
+            for column in self.categories_:  # codes stay as they are
+                self.mean_[column], self.scale_[column] = 0.0, 1.0
+        standardised = standardise(table, self.mean_, self.scale_)
+        indicators, columns = indicators_of(self), feature_columns(self)
         if fresh:
             self.median_ = np.zeros(self.n_features_in_)
-            for columns, x in zip(self.modality_columns_, standard, strict=True):
-                self.median_[columns] = np.nanmedian(x, axis=0)
+            for used in self.modality_columns_:
+                self.median_[used] = np.nanmedian(standardised[:, used], axis=0)
+            for column, counts in self.category_counts_.items():
+                self.median_[column] = counts.argmax()
+        fill = self.median_
+        if indicators is not None:
+            standardised = indicators.expand(standardised)
+            fill = indicators.expand(fill[None])[0]
+        standard = split_columns(standardised, columns)
+        if fresh:
             self.energy_scorers_ = fit_energies(
                 self._scorers(device),
                 standard,
                 weight,
                 seed,
+                least_scales=least_scales_of(self),
                 n_jobs=self.n_jobs,
                 memory=check_memory(self.memory),
             )
@@ -290,13 +346,14 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             [tensor(x) for x in standard],
             torch.tensor(target, device=device),
             tensor(weight / weight.mean()),
+            None if indicators is None else self._blocks(indicators, device),
         )
         held_out = None
         if self.early_stopping:
             held_out = torch.from_numpy(
                 hold_out(len(target), self._strata(target), self.validation_fraction, seed)
             )
-        fills = [tensor(self.median_[columns]) for columns in self.modality_columns_]
+        fills = [tensor(fill[positions]) for positions in columns]
         network = self._initial_network(samples, fills, seed)
         self._set_l2_regularization(network, (samples, held_out), fills, seed)
         return GateProblem(
@@ -304,11 +361,18 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             self._prediction_loss(),
             samples,
             held_out,
-            self._training_energies(fills, device, fresh),
+            self._training_energies(samples, fills, fresh),
             self._config(len(target)),
             Generators(make_generator(seed, device, stream=1), make_generator(seed, stream=2)),
             GateStart(start, build_cross_modal(self, torch.float32, device)) if start else None,
         )
+
+    def _blocks(self, indicators: Indicators, device: torch.device) -> list[list[torch.Tensor]]:
+        """Return the places of each category's indicators, by modality."""
+        return [
+            [torch.from_numpy(block).to(device) for block in indicators.blocks(columns)]
+            for columns in self.modality_columns_
+        ]
 
     def _scorers(self, device: torch.device) -> dict[str, Any]:
         """Return the unfitted energy of each modality."""
@@ -325,9 +389,10 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         return dict.fromkeys(names, energy)
 
     def _training_energies(
-        self, fills: list[torch.Tensor], device: torch.device, fresh: bool
+        self, samples: Samples, fills: list[torch.Tensor], fresh: bool
     ) -> Energies:
         """Return the fitted energies on the device of the samples."""
+        device = samples.target.device
         single = Precision(device, torch.float32, torch.float32)
         scale = np.zeros(len(fills)) if fresh else self.potential_scale_.astype(np.float64)
         minimum = None if fresh else torch.from_numpy(self.potential_min_.astype(np.float64))
@@ -336,6 +401,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             [tensor_energy(self.energy_scorers_[n], n, single) for n in self.modality_names_],
             fills,
             torch.from_numpy(scale),
+            samples.value_shares(),
             None if fresh else build_columns(self, torch.float32, device),
             minimum,
         )
@@ -352,7 +418,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
 
     def _build_network(self, seed: int = 0) -> Predictor:
         """Make the network as it was fitted, whatever the parameters are by now."""
-        widths = [len(columns) for columns in self.modality_columns_]
+        widths = [len(columns) for columns in feature_columns(self)]
         return build_predictor(*self._architecture, widths, self._n_outputs, seed)
 
     def _warm(self, network: Predictor) -> Predictor:
@@ -395,6 +461,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             verbose=self.verbose,
+            schedule=self.learning_rate_schedule,
         )
 
     def _config(self, n_samples: int) -> GateConfig:
@@ -409,6 +476,12 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             corruption=self.corruption,
             pretrain_epochs=self.pretrain_epochs,
             training=self._training_config(n_samples, self.l2_regularization_ / n_samples),
+            potential_calibration=self.potential_calibration,
+            initial_gain=self.initial_gain,
+            importance_floor=self.importance_floor,
+            redraw_corruption=self.redraw_corruption,
+            adversarial=self.adversarial,
+            coldness_schedule=self.coldness_schedule,
         )
 
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:
@@ -418,7 +491,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         for name, value in to_arrays(gate).items():
             setattr(self, f"{name}_", value if value.ndim else float(value))
         self.capacity_ = float(gate.capacity().detach())
-        self.coldness_ = float(self.coldness)
+        self.coldness_ = float(self.coldness) * float(objective.cooled)
         self.network_weights_ = to_arrays(objective.network)
         self.cross_modal_weights_ = None if cross_modal is None else to_arrays(cross_modal)
         self.column_weights_ = None if columns is None else to_arrays(columns)
@@ -443,6 +516,47 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             Predictions.
         """
 
+    def loss_gradient(self, X: Any, y: Any) -> np.ndarray:
+        """Gradient of the prediction loss of each sample by its columns, through the whole model.
+
+        :class:`~sklearn_emma.corruption.Adversarial` follows it.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels or values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            By the columns in their own units, up to one positive factor; zero where a value is
+            missing and in columns of no modality. Energies of other libraries count as constants.
+
+        Raises
+        ------
+        ValueError
+            If X or y are not valid, or y holds a label that was not there at fit.
+        """
+        check_is_fitted(self)
+        table, y = check_table(
+            self, X, y, ensure_all_finite="allow-nan", reset=False, **self._target_checks
+        )
+        target = torch.as_tensor(self._as_target(self._check_target(y)))
+        reader, network = reader_of(self, torch.float64), self._network(torch.float64)
+        box = WhiteBox(
+            GateModel(gate_of(self), network, reader.cross_modal, self._prediction_loss()),
+            [tensor_energy(self.energy_scorers_[n], n, Precision()) for n in self.modality_names_],
+        )
+        gradient = np.zeros(table.shape)
+        for where, block in blocks(table, reader.block_size):
+            inputs = reader.read(block)
+            slopes = box.gradient(inputs.modalities, inputs.gap_energy, target[where])
+            for columns, slope in zip(self.modality_columns_, slopes, strict=True):
+                gradient[where, columns] = len(block) * slope.numpy() / self.scale_[columns]
+        return np.where(np.isnan(table), 0.0, gradient)
+
     def _finite(self, output: np.ndarray) -> np.ndarray:
         """Return what the network returned; raise ValueError unless it is finite."""
         if not np.isfinite(output).all():
@@ -459,7 +573,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         def build() -> Predictor:
             network = self._build_network()
             load_arrays(network, self.network_weights_)
-            return network.to(precision).requires_grad_(False).eval()
+            return freeze(network.to(precision))
 
         attributes = self._architecture, self.network_weights_
         return cached(self, ("network", precision), attributes, build)

@@ -14,6 +14,7 @@ from sklearn_emma.compat import _check_feature_names_in
 from sklearn_emma.engine.batches import blocks, precision_of
 from sklearn_emma.gate.objective import Predictor
 from sklearn_emma.gate.readings import Readings, gate_of, read_out, reader_of
+from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.validation import check_evidence, check_table
 
@@ -27,6 +28,7 @@ class GateReadOuts(TransformerMixin, ABC):
 
     modality_names_: list[str]
     modality_columns_: list[np.ndarray]
+    categories_: dict[int, list]
 
     # --- evaluation ---
 
@@ -229,10 +231,11 @@ class GateReadOuts(TransformerMixin, ABC):
         -------
         ndarray of shape (n_samples, n_used_features)
             Standardised columns, gaps filled, times the attention to their modality, in the order
-            and, if that is float32, in the dtype of X; columns of no modality are left out.
+            and, if that is float32, in the dtype of X; columns of no modality are left out. A
+            categorical column becomes indicators of its levels.
         """
         gated = self._run(X, "gated")["gated"]
-        return gated[:, np.concatenate(self.modality_columns_).argsort()]
+        return gated[:, np.concatenate(feature_columns(self)).argsort()]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of :meth:`transform`.
@@ -245,11 +248,15 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of str of shape (n_used_features,)
-            The names of the columns that belong to a modality.
+            The names of the columns that belong to a modality, for a categorical one with those of
+            its levels.
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
-        return names[np.sort(np.concatenate(self.modality_columns_))]
+        indicators = indicators_of(self)
+        if indicators is not None:
+            names = indicators.names(names, self.categories_)
+        return names[np.sort(np.concatenate(feature_columns(self)))]
 
 
 def _joined(parts: list[torch.Tensor]) -> np.ndarray:

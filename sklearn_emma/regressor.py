@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import Interval, StrOptions, _fit_context
-from sklearn_emma.corruption import Corruption
+from sklearn_emma.corruption import Adversarial, Corruption
 from sklearn_emma.energy.column_scale import target_scale
 from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
@@ -64,6 +64,10 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         What to do with columns that belong to no modality: raise, leave them out, or gather them in
         a modality of this name. Columns that are left out may hold anything.
 
+    missing_modalities : {"error", "allow"}, default="error"
+        What to do when predicting from a DataFrame without any column of a modality: raise, or take
+        the modality as missing.
+
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
         What tells likely samples from unlikely ones; its energy is ``-score_samples``, or for a
         PyOD detector its ``decision_function``, which has the opposite sign. Cloned and fitted on
@@ -89,11 +93,28 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
         whatever their energy.
 
+    coldness_schedule : {"constant", "annealed"}, default="constant"
+        Whether the coldness rises from 0 to `coldness` in the first half of the training, in which
+        the gate starts as the identity. With `early_stopping` it ends where the best epoch was.
+
+    potential_calibration : {"failures", "minimum"}, default="failures"
+        Where the constants of the gate come from: potentials of clean and of failing training
+        samples, or, as in the thesis, the minimum over the training samples, with :math:`s_i = 1`
+        and no largest potential.
+
+    initial_gain : float, default=None
+        :math:`g_a` at the start of training. None stands for twice the number of modalities, which
+        lets a clean sample pass; the thesis has 1.
+
     lambda_capacity : float, default=0.0
         Strength of the regularizer that keeps the capacity of the gate low.
 
     lambda_energy : float, default=0.02
         Strength of the regularizer that keeps importance in line with the failures put in.
+
+    importance_floor : float, default=0.01
+        Importance below which a corrupted modality earns nothing more from that regularizer. With
+        0, as in the thesis, the reward has no bound.
 
     cross_modal : bool, default=True
         Whether the energy of a modality also measures its consistency with the others
@@ -109,9 +130,17 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         not be larger. It costs accuracy where whole modalities fail.
 
     corruption : Corruption or None, default=None
-        What happens to training samples, drawn afresh in every epoch, in units of the training
-        samples' standard deviations; half of the samples unless its `fraction` says otherwise. None
-        stands for ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
+        What happens to training samples, in units of their standard deviations; half of them unless
+        its `fraction` says otherwise. None stands for
+        ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
+
+    redraw_corruption : bool, default=True
+        Whether every epoch draws other failures. If False, training sees one corrupted copy of the
+        samples.
+
+    adversarial : Adversarial, default=None
+        Attack on training samples. Every step adds the loss of the intact samples of its batch with
+        modalities changed to mislead the model as it is, such as ``Adversarial((0.0, 1.0))``.
 
     subset_weight : float, default=2.0
         Weight of the subset loss: a second prediction loss, for which every sample keeps a random
@@ -120,8 +149,11 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     pretrain_epochs : int, default=10
         Passes over the clean samples with the gate open, before the gate is trained.
 
-    learning_rate : float, default=0.003
-        Largest learning rate of the cycle.
+    learning_rate : float, default=0.006
+        Largest learning rate of the cycle, or the constant one.
+
+    learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
+        Whether the learning rate rises and falls once, or Adam keeps it as it is.
 
     l2_regularization : float or "auto", default="auto"
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
@@ -135,7 +167,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Passes over the training samples.
 
     batch_size : int or "auto", default="auto"
-        Samples per step. "auto" takes 1/12 of the samples, within 32 and 512, or 1/100 of them up
+        Samples per step. "auto" takes 1/6 of the samples, within 32 and 1024, or 1/100 of them up
         to 4096 when that is more.
 
     early_stopping : bool, default=False
@@ -193,12 +225,13 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     capacity_ : float
         How much the gate lets through.
     coldness_ : float
-        Inverse temperature that the gate was trained with.
+        Inverse temperature that the gate was trained with at the end.
     self_weight_, self_bias_ : ndarray of shape (n_modalities,)
         :math:`w_i` and :math:`b_i`.
     coupling_weight_, coupling_degree_ : ndarray of shape (n_modalities, n_modalities)
         :math:`w_{ij}` and :math:`\gamma_{ij}`: direction and degree of the coupling.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
+        With ``potential_calibration="failures"``:
         :math:`\Psi_{min,i}`, below which a modality is as good as any (nine tenths of the training
         samples are); the scale :math:`s_i`, which is the median rise of the potential under
         the training corruption, but at least the interquartile range of the training samples; and
@@ -214,11 +247,16 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        What columns are standardised with, and what gaps are filled with.
+        What columns are standardised with, and what gaps are filled with: for a categorical column
+        0, 1 and the code of its most frequent level.
     history_ : dict of str to ndarray of shape (n_epochs,)
         Losses, and the gate's gain, bias and capacity after each epoch.
     n_iter_ : int
         Epochs trained.
+    categories_ : dict of int to list
+        Levels of the categorical columns, by position; empty where there are none.
+    category_counts_ : dict of int to ndarray of int of shape (n_levels,)
+        Training samples of each level.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -268,18 +306,26 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         loss: str = "squared_error",
         quantile: float | Sequence[float] = (0.05, 0.5, 0.95),
         remainder: str = "error",
+        missing_modalities: str = "error",
         energy: Any = None,
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
         coldness: float = 0.3,
+        coldness_schedule: str = "constant",
+        potential_calibration: str = "failures",
+        initial_gain: float | None = None,
         lambda_capacity: float = 0.0,
         lambda_energy: float = 0.02,
+        importance_floor: float = 0.01,
         cross_modal: bool = True,
         column_attention: bool = False,
         corruption: Corruption | None = None,
+        redraw_corruption: bool = True,
+        adversarial: Adversarial | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
-        learning_rate: float = 0.003,
+        learning_rate: float = 0.006,
+        learning_rate_schedule: str = "one_cycle",
         l2_regularization: float | str = "auto",
         max_epochs: int = 100,
         batch_size: int | str = "auto",
@@ -297,18 +343,26 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         super().__init__(
             modalities=modalities,
             remainder=remainder,
+            missing_modalities=missing_modalities,
             energy=energy,
             module=module,
             hidden_layer_sizes=hidden_layer_sizes,
             coldness=coldness,
+            coldness_schedule=coldness_schedule,
+            potential_calibration=potential_calibration,
+            initial_gain=initial_gain,
             lambda_capacity=lambda_capacity,
             lambda_energy=lambda_energy,
+            importance_floor=importance_floor,
             cross_modal=cross_modal,
             column_attention=column_attention,
             corruption=corruption,
+            redraw_corruption=redraw_corruption,
+            adversarial=adversarial,
             subset_weight=subset_weight,
             pretrain_epochs=pretrain_epochs,
             learning_rate=learning_rate,
+            learning_rate_schedule=learning_rate_schedule,
             l2_regularization=l2_regularization,
             max_epochs=max_epochs,
             batch_size=batch_size,
@@ -380,10 +434,13 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     def _encode(
         self, y: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        y = y.reshape(len(y), self.n_outputs_)
         if fresh:
-            self.target_center_, self.target_scale_ = target_scale(y, weight, self.loss)
-        return ((y - self.target_center_) / self.target_scale_).astype(np.float32), weight
+            columns = y.reshape(len(y), self.n_outputs_)
+            self.target_center_, self.target_scale_ = target_scale(columns, weight, self.loss)
+        return self._as_target(y).astype(np.float32), weight
+
+    def _as_target(self, y: np.ndarray) -> np.ndarray:
+        return (y.reshape(len(y), self.n_outputs_) - self.target_center_) / self.target_scale_
 
     def _prediction_loss(self) -> PredictionLoss:
         levels = [] if self.quantiles_ is None else self.quantiles_.tolist()

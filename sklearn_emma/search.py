@@ -31,7 +31,9 @@ from sklearn_emma.gate.settings import check_param_grid
 from sklearn_emma.tables import plain_array, plain_target
 from sklearn_emma.validation import all_or_nothing, check_labels, check_table
 
-_SHARED = {k: v for k, v in EMMAClassifier._parameter_constraints.items() if k != "warm_start"}
+# Settings that train as a stack neither start from a fit nor attack themselves.
+_NOT_SHARED = ("warm_start", "adversarial")
+_SHARED = {k: v for k, v in EMMAClassifier._parameter_constraints.items() if k not in _NOT_SHARED}
 
 
 class EMMAClassifierCV(EMMAClassifier):
@@ -54,9 +56,9 @@ class EMMAClassifierCV(EMMAClassifier):
         `lambda_capacity`, `lambda_energy` and `subset_weight`. None stands for the 45 settings
         of ``sklearn_emma.gate.settings.DEFAULT_GRID``: a `coldness` of 0.03, 0.1, 0.3, 1 or 3,
         a `lambda_capacity` of 0, 0.01 or 0.1 and a `lambda_energy` of 0, 0.02 or 0.1, the defaults
-        among them. The grid of the thesis is ``sklearn_emma.gate.settings.THESIS_GRID``; at most of
-        its values of `coldness` the gate of this library, whose potentials have other units, hardly
-        moves.
+        among them. The grid of the thesis is ``sklearn_emma.gate.settings.THESIS_GRID``, for
+        the parameters of :func:`make_thesis_classifier`; at most of its values of `coldness` the
+        default gate, whose potentials have other units, hardly moves.
 
     cv : int, cross-validation generator or iterable, default=None
         How to split, as for GridSearchCV. None stands for five stratified folds.
@@ -69,20 +71,32 @@ class EMMAClassifierCV(EMMAClassifier):
         several scores, the name of the one that decides, or a callable from ``cv_results_`` to the
         best index.
 
-    remainder, energy, module, hidden_layer_sizes : objects
+    remainder, missing_modalities, energy, module, hidden_layer_sizes : objects
         As for :class:`EMMAClassifier`. A `module` must be made of layers that
         :func:`torch.func.vmap` can batch, as those of torch are.
 
-    coldness, lambda_capacity, lambda_energy : float
+    coldness : float
         As for :class:`EMMAClassifier`, where `param_grid` does not say.
 
-    cross_modal, column_attention, corruption : objects
+    coldness_schedule, potential_calibration, initial_gain : objects
+        As for :class:`EMMAClassifier`.
+
+    lambda_capacity, lambda_energy : float
+        As for :class:`EMMAClassifier`, where `param_grid` does not say.
+
+    importance_floor : float, default=0.01
+        As for :class:`EMMAClassifier`.
+
+    cross_modal, column_attention, corruption, redraw_corruption : objects
         As for :class:`EMMAClassifier`.
 
     subset_weight : float, default=2.0
         As for :class:`EMMAClassifier`, where `param_grid` does not say.
 
-    pretrain_epochs, learning_rate, l2_regularization, max_epochs, batch_size : objects
+    pretrain_epochs, learning_rate, learning_rate_schedule, l2_regularization : objects
+        As for :class:`EMMAClassifier`.
+
+    max_epochs, batch_size : objects
         As for :class:`EMMAClassifier`.
 
     early_stopping, validation_fraction, n_iter_no_change, tol : objects
@@ -174,18 +188,25 @@ class EMMAClassifierCV(EMMAClassifier):
         scoring: Any = None,
         refit: Any = True,
         remainder: str = "error",
+        missing_modalities: str = "error",
         energy: Any = None,
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
         coldness: float = 0.3,
+        coldness_schedule: str = "constant",
+        potential_calibration: str = "failures",
+        initial_gain: float | None = None,
         lambda_capacity: float = 0.0,
         lambda_energy: float = 0.02,
+        importance_floor: float = 0.01,
         cross_modal: bool = True,
         column_attention: bool = False,
         corruption: Corruption | None = None,
+        redraw_corruption: bool = True,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
-        learning_rate: float = 0.003,
+        learning_rate: float = 0.006,
+        learning_rate_schedule: str = "one_cycle",
         l2_regularization: float | str = "auto",
         max_epochs: int = 100,
         batch_size: int | str = "auto",
@@ -206,18 +227,25 @@ class EMMAClassifierCV(EMMAClassifier):
         self.scoring = scoring
         self.refit = refit
         self.remainder = remainder
+        self.missing_modalities = missing_modalities
         self.energy = energy
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes
         self.coldness = coldness
+        self.coldness_schedule = coldness_schedule
+        self.potential_calibration = potential_calibration
+        self.initial_gain = initial_gain
         self.lambda_capacity = lambda_capacity
         self.lambda_energy = lambda_energy
+        self.importance_floor = importance_floor
         self.cross_modal = cross_modal
         self.column_attention = column_attention
         self.corruption = corruption
+        self.redraw_corruption = redraw_corruption
         self.subset_weight = subset_weight
         self.pretrain_epochs = pretrain_epochs
         self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
         self.l2_regularization = l2_regularization
         self.max_epochs = max_epochs
         self.batch_size = batch_size

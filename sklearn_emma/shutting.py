@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
@@ -140,6 +141,35 @@ def takes_nan(estimator: Any) -> bool:
         steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
         return all(map(takes_nan, steps))
     return bool(get_tags(estimator).input_tags.allow_nan)
+
+
+def takes_categories(estimator: Any) -> bool:
+    """Tell whether an estimator takes columns of the type ``category`` of pandas.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator; of a Pipeline, the first step counts.
+
+    Returns
+    -------
+    bool
+        True for encoders and ColumnTransformers; for estimators that take categories by the type of
+        a column, as histogram gradient boosting does by ``categorical_features="from_dtype"``.
+    """
+    while isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+        if not steps:
+            return False
+        estimator = steps[0]
+    if isinstance(estimator, ColumnTransformer):
+        return True
+    tags, params = get_tags(estimator).input_tags, estimator.get_params(deep=False)
+    by_type = isinstance(params.get("categorical_features"), str)
+    by_library = type(estimator).__module__.startswith("lightgbm")
+    return bool(tags.categorical or tags.string or by_type or by_library) or bool(
+        params.get("enable_categorical")
+    )
 
 
 def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,9 +3,17 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.sparse import issparse
 
+from sklearn_emma.categories import (
+    as_pandas,
+    encode,
+    find_levels,
+    is_date,
+    may_hold_levels,
+)
 from sklearn_emma.modalities import frame_of_arrow, resolve_modalities
 
 # What numpy has, and so what tensors can be read as; any other floats become float32.
@@ -40,6 +48,36 @@ def plain_array(X: Any) -> Any:
     if isinstance(X, torch.Tensor):
         return _array_of_tensor(X)
     return frame_of_arrow(X)
+
+
+def without_na(X: Any) -> Any:
+    """Return a table of objects with NaN for the NA of pandas, which is no number.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table, left as it is.
+
+    Returns
+    -------
+    ndarray, DataFrame, or the type of X
+        The table as it is if it holds no objects.
+    """
+    if isinstance(X, np.ndarray) and X.dtype == object:
+        missing = pd.isna(X)
+        return np.where(missing, np.nan, X) if missing.any() else X
+    objects = []
+    if hasattr(X, "isetitem"):
+        objects = [column for column, dtype in enumerate(X.dtypes) if _is_object(dtype)]
+    if objects:
+        X = X.copy()
+        for column in objects:
+            X.isetitem(column, X.iloc[:, column].where(X.iloc[:, column].notna(), np.nan))
+    return X
+
+
+def _is_object(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
 def plain_target(y: Any) -> Any:
@@ -132,6 +170,107 @@ def unused_columns(estimator: Any, X: Any, at_fit: bool) -> np.ndarray:
     return np.setdiff1d(np.arange(shape[1]), np.concatenate(columns))
 
 
+def encode_categories(estimator: Any, X: Any, at_fit: bool) -> Any:
+    """Replace the levels of categorical columns by codes.
+
+    At fit, the attribute ``categories_`` of the estimator is set: the levels of each categorical
+    column, by its position.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With parameters `modalities` and `remainder`; fitted, unless `at_fit`.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table.
+    at_fit : bool
+        Whether the levels are learned, or known.
+
+    Returns
+    -------
+    DataFrame, ndarray, or the type of X
+        The table as it is if it has no categorical columns. Otherwise one of pandas, or an array
+        where it has no column names, with zeros in columns that the estimator leaves out.
+
+    Raises
+    ------
+    ValueError
+        If a column holds dates, times or durations.
+    """
+    if at_fit:
+        estimator.categories_ = {}
+    elif not getattr(estimator, "categories_", None):
+        return X
+    if issparse(X) or not may_hold_levels(X) or len(shape := np.shape(X)) != 2:
+        return X
+    used = np.setdiff1d(np.arange(shape[1]), unused_columns(estimator, X, at_fit))
+    X = without_na(X)
+    frame = as_pandas(X)
+    refuse_dates(frame, used)
+    if at_fit:
+        estimator.categories_ = find_levels(frame, used)
+    if not getattr(estimator, "categories_", None):
+        return X
+    encoded = encode(frame, estimator.categories_)
+    if len(used) < shape[1]:
+        encoded = blank(encoded, np.setdiff1d(np.arange(shape[1]), used))
+    return encoded if hasattr(X, "columns") else encoded.to_numpy(dtype=object)
+
+
+def refuse_dates(X: Any, columns: np.ndarray) -> None:
+    """Raise ValueError if a column holds dates, times or durations, and say what to do.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_samples, n_features)
+        The table.
+    columns : ndarray of int
+        Positions of the columns to look at.
+    """
+    dates = [X.columns[column] for column in columns if is_date(X.iloc[:, column])]
+    if dates:
+        example = repr(dates[0])
+        raise ValueError(
+            f"Column(s) {_listed(dates)} hold dates, times or durations, which are no numbers. "
+            "Replace them by what matters of them: the time since a reference in days, "
+            f"(X[{example}] - reference) / pd.Timedelta(days=1); the time of day or of the year, "
+            f"X[{example}].dt.hour or X[{example}].dt.month; or leave them out, for instance with "
+            'remainder="drop".'
+        )
+
+
+def add_missing_modalities(estimator: Any, X: Any) -> Any:
+    """Add the columns of modalities that a table has no column of, as missing.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : array-like or DataFrame of shape (n_samples, n_columns)
+        The table.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_features), or the type of X
+        The columns of fit, in their order; X as it is if it has no column names, or lacks some
+        columns of a modality but not all.
+    """
+    known = getattr(estimator, "feature_names_in_", None)
+    if known is None or not hasattr(X, "columns"):
+        return X
+    given = set(X.columns)
+    if not given < set(known):
+        return X
+    absent = set(known) - given
+    groups = [set(known[columns]) for columns in estimator.modality_columns_]
+    if any(absent & group not in (set(), group) for group in groups):
+        return X
+    if hasattr(X, "reindex"):
+        return X.reindex(columns=known)
+    series = type(X[X.columns[0]])
+    columns = [series(name, np.full(len(X), np.nan)) for name in known if name in absent]
+    return X.with_columns(columns).select(known.tolist())
+
+
 def blank(X: Any, columns: np.ndarray) -> Any:
     """Return a copy of a table with zeros in some columns.
 
@@ -185,10 +324,12 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
     columns = _columns(X)
     guilty = [name for name, values in columns.items() if not _is_numeric(values)]
     if guilty:
+        held = "numbers or categories" if at_fit else "numbers where it did at fit"
         return kind(
-            f"X must hold numbers, but column(s) {_listed(guilty)} hold something else: "
-            f"{str(error).partition('. ')[0]}. Encode them as numbers first, for instance with "
-            "sklearn.preprocessing.OneHotEncoder, or leave them out."
+            f"X must hold {held}, but column(s) {_listed(guilty)} hold something else: "
+            f"{str(error).partition('. ')[0]}. Put NaN for missing values, and give categories "
+            'most of which read as numbers the type "category" of pandas. Encode other values as '
+            "numbers first, or leave them out."
         )
     may_be_missing = estimator.__sklearn_tags__().input_tags.allow_nan
     if "infinity" in str(error):
@@ -221,8 +362,8 @@ def _explain_absence(error: Exception, estimator: Any, X: Any) -> Exception:
         return error
     return type(error)(
         f"{str(error).rstrip()}\nAll columns of modality {_listed(absent)} are absent. To predict "
-        "without it, pass them as missing: X.reindex(columns=estimator.feature_names_in_) adds "
-        "columns of NaN to a pandas DataFrame."
+        'without it, set missing_modalities="allow", or pass them as missing: '
+        "X.reindex(columns=estimator.feature_names_in_) adds columns of NaN to a pandas DataFrame."
     )
 
 

@@ -17,10 +17,13 @@ from sklearn.utils.validation import validate_data
 from sklearn_emma.compat import _check_sample_weight
 from sklearn_emma.energy.column_scale import limit_extreme_values, mean_and_deviation
 from sklearn_emma.engine.training import gradients
+from sklearn_emma.indicators import indicators_of
 from sklearn_emma.nn.coordinates import FAR
 from sklearn_emma.tables import (
+    add_missing_modalities,
     blank,
     check_unique_names,
+    encode_categories,
     explain,
     plain_array,
     plain_target,
@@ -55,11 +58,32 @@ def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
         raise
 
 
-def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **kwargs: Any) -> Any:
-    """Validate a table of numbers, and name the columns that hold something else.
+# How samples to predict are validated.
+_TO_READ = {"ensure_all_finite": "allow-nan", "reset": False}
 
-    Masked values are missing ones. Columns that the estimator leaves out may hold anything; where
-    they hold no finite numbers, the table that is returned has zeros in all columns left out.
+
+def _is_valid(estimator: Any, X: Any, dtype: Any) -> bool:
+    """Tell at once, for a single sample as fast as it is predicted, that nothing is to be done."""
+    return (
+        type(X) is np.ndarray
+        and isinstance(dtype, list)
+        and X.dtype in dtype
+        and X.ndim == 2
+        and len(X) > 0
+        and X.shape[1] == estimator.n_features_in_
+        and not hasattr(estimator, "feature_names_in_")
+        and not getattr(estimator, "categories_", None)
+        and not np.isinf(X).any()
+    )
+
+
+def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **kwargs: Any) -> Any:
+    """Validate a table of numbers and categories; name the columns that hold something else.
+
+    Levels of categorical columns become codes: at fit they are learned, as ``categories_`` of the
+    estimator. Masked values are missing ones. Columns that the estimator leaves out may hold
+    anything; where they hold no finite numbers, the table that is returned has zeros in all columns
+    left out.
 
     Parameters
     ----------
@@ -84,12 +108,17 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     TypeError, ValueError
         As validate_data; if columns have the same name, or values to predict are masked.
     """
+    if not args and kwargs == _TO_READ and _is_valid(estimator, X, dtype):
+        return X
     X, args = plain_array(X), tuple(map(plain_target, args))
     check_unique_names(X)
+    at_fit = kwargs.get("reset", True)
+    if not at_fit and getattr(estimator, "missing_modalities", "error") == "allow":
+        X = add_missing_modalities(estimator, X)
+    X = encode_categories(estimator, X, at_fit)
     try:
         return validate_data(estimator, X, *args, dtype=dtype, **kwargs)
     except (TypeError, ValueError) as error:
-        at_fit = kwargs.get("reset", True)
         unused = unused_columns(estimator, X, at_fit)
         if not len(unused):
             explained = explain(error, estimator, X, at_fit)
@@ -324,6 +353,29 @@ def column_statistics(
     constant &= ~unused
     _warn_of_constants(constant, estimator)
     return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
+
+
+def warn_of_infrequent_levels(estimator: Any) -> None:
+    """Warn of categorical columns of whose levels none is frequent.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With the attribute ``category_counts_``.
+    """
+    indicators = indicators_of(estimator)
+    if indicators is None:
+        return
+    useless = np.zeros(estimator.n_features_in_, dtype=bool)
+    for column, category in indicators.categories.items():
+        useless[column] = len(category.groups) == 1 and len(category.groups[0]) > 1
+    if useless.any():
+        warnings.warn(
+            "Hardly any two training samples have the same level, so that the column(s) carry no "
+            f"information: {_listed(estimator, useless)}. Leave out names and identifiers.",
+            UserWarning,
+            stacklevel=_stacklevel_of_user(),
+        )
 
 
 def warn_of_constants(table: np.ndarray, estimator: Any, used: np.ndarray) -> None:

@@ -37,7 +37,7 @@ ESTIMATORS = [
     EMMAClassifierCV(**QUICK, param_grid={"coldness": [0.1, 0.3]}, cv=2),
     EMMARegressor(**QUICK),
     EMMARegressor(**QUICK, loss="quantile"),
-    GatedClassifier(DecisionTreeClassifier(), gate=EMMAClassifier(**QUICK_GATE)),
+    GatedClassifier(DecisionTreeClassifier(), gate=EMMAClassifier(**QUICK_GATE), blend=0.5),
     GatedRegressor(LinearRegression(), gate=EMMARegressor(**QUICK_GATE), threshold="mean"),
 ]
 

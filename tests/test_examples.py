@@ -80,7 +80,9 @@ def test_refusing_by_probability_and_energy_leaves_fewer_errors():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("htru2")
-@pytest.mark.parametrize("name", ["plot_2_energies_htru2.py", "plot_3_failing_modalities.py"])
+@pytest.mark.parametrize(
+    "name", ["plot_2_energies_htru2.py", "plot_3_failing_modalities.py", "plot_7_settings.py"]
+)
 def test_examples_on_htru2_run(name):
     assert run(name)
 
@@ -92,3 +94,10 @@ def test_the_report_of_a_night_tells_the_noisy_and_the_silent_instrument():
     assert failing["modality0"] < 0.1
     assert failing["modality1"] == pytest.approx(0.3, abs=0.05)  # of the night
     assert failing["modality2"] == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.slow
+def test_mixed_table_notices_what_was_never_seen():
+    pytest.importorskip("vega_datasets")
+    new = [line for line in run("mixed_table.py").splitlines() if line.startswith("new ")]
+    assert new[0] == "new Origin: papers failing in 100% of the samples"

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClas
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_emma import (
@@ -39,7 +39,9 @@ def gated(estimator=None, modalities="prefix", **params):
     estimator = LogisticRegression() if estimator is None else estimator
     gate = EMMAClassifier(**QUICK)
     return GatedClassifier(
-        estimator, modalities, **({"gate": gate, "random_state": 0, "n_copies": 1} | params)
+        estimator,
+        modalities,
+        **({"gate": gate, "random_state": 0, "n_copies": 1, "blend": 0.0} | params),
     )
 
 
@@ -214,7 +216,7 @@ def test_values(table, lose):
     X = table[0]
     y = X.iloc[:, :3].sum(axis=1).to_numpy()
     gate = EMMARegressor(**QUICK)
-    kwargs = {"gate": gate, "random_state": 0, "threshold": "mean"}
+    kwargs = {"gate": gate, "random_state": 0, "threshold": "mean", "blend": 0.0}
     reg = GatedRegressor(LinearRegression(), "prefix", **kwargs).fit(X, y)
     assert reg.score(X, y) > 0.5
     assert reg.predict(X).shape == (len(X),)
@@ -223,6 +225,74 @@ def test_values(table, lose):
     np.testing.assert_allclose(reg.predict(X)[:, 0], -reg.predict(X)[:, 1])
     assert np.isfinite(reg.predict(lose(X, "modality0"))).all()
     np.testing.assert_array_equal(reg.readings(X).output, reg.predict(X))
+
+
+# --- blended with the network of the gate ---
+
+
+def test_a_blend_is_a_weighted_average(table, fitted):
+    X = table[0]
+    blended = clone(fitted).set_params(blend=0.25).fit(*table)
+    of_both = 0.75 * fitted.predict_proba(X) + 0.25 * fitted.gate_.predict_proba(X)
+    np.testing.assert_allclose(blended.predict_proba(X), of_both, rtol=1e-6)
+    np.testing.assert_array_equal(
+        blended.predict(X), fitted.classes_[blended.predict_proba(X).argmax(axis=1)]
+    )
+    network = clone(fitted).set_params(blend=1.0).fit(*table)
+    np.testing.assert_allclose(network.predict_proba(X), fitted.gate_.predict_proba(X), rtol=1e-6)
+
+
+class Guess(ClassifierMixin, BaseEstimator):
+    """Knows nothing, or, given the training samples by heart, everything about them."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.known_ = {x.tobytes(): k for x, k in zip(np.asarray(X), y, strict=True)}
+        return self
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X):
+        known = [self.known_.get(x.tobytes(), self.classes_[0]) for x in np.asarray(X)]
+        return (np.array(known)[:, None] == self.classes_).astype(float)
+
+
+def test_who_is_right_on_held_out_samples_decides(wide):
+    X, y, *_ = wide
+    gate = EMMAClassifier(**(QUICK | {"max_epochs": 20}))
+    kwargs = {"gate": gate, "blend": "auto"}
+    # a memory of the training samples is right on all of these, and on no others
+    assert gated(Guess(), **kwargs).fit(X, y).blend_ > 0.8
+    boosting = HistGradientBoostingClassifier(max_iter=20)
+    lame = EMMAClassifier(**(QUICK | {"max_epochs": 1, "learning_rate": 1e-6}))
+    assert gated(boosting, gate=lame, blend="auto").fit(X, y).blend_ < 0.3
+
+
+def test_all_samples_are_learned_from_in_the_end(table):
+    X, y = table
+    clf = gated(Witness(), n_copies=0, blend="auto")
+    assert len(clf.fit(X, y).estimator_.X_) == len(X)
+    assert clf.blend_ == 0.0  # votes are not blended
+
+
+def test_too_few_samples_to_choose_on(table):
+    X, y = table
+    few = np.r_[np.flatnonzero(y == 0)[:60], np.flatnonzero(y == 1)[:3]]
+    clf = gated(blend="auto").fit(X.iloc[few], y[few])
+    assert clf.blend_ == 0.5
+    assert gated(blend="auto").fit(X[:30], y[:30]).blend_ == 0.5
+
+
+def test_values_are_blended_too(table):
+    X = table[0]
+    y = X.iloc[:, :3].sum(axis=1).to_numpy()
+    gate = EMMARegressor(**(QUICK | {"max_epochs": 1}))
+    reg = GatedRegressor(LinearRegression(), "prefix", gate=gate, random_state=0).fit(X, y)
+    assert reg.blend_ < 0.5  # the sum is linear, and the network has hardly been trained
+    apart = clone(reg).set_params(blend=0.0).fit(X, y).predict(X)
+    expected = (1 - reg.blend_) * apart + reg.blend_ * reg.gate_.predict(X)
+    np.testing.assert_allclose(reg.predict(X), expected, rtol=1e-5)
 
 
 # --- as scikit-learn's estimators do ---
@@ -294,3 +364,89 @@ def test_default_gate_with_boosting_and_forests(wide, add_noise):
     forest = GatedRegressor(RandomForestRegressor(20), "prefix", random_state=0)
     assert cross_val_score(forest, X, X.iloc[:, 0], cv=2).min() > 0.5
     assert Noise(1.0).corrupt(X, "prefix")[0].shape == X.shape
+
+
+# --- categories ---
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Two modalities with text, booleans and numbers, of which each tells the class."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 300)
+    X = pd.DataFrame(
+        {
+            "a__colour": np.where(rng.random(300) < 0.9, y, 1 - y),
+            "a__size": y + rng.normal(size=300),
+            "b__weight": y + rng.normal(size=300),
+            "b__ripe": (np.where(rng.random(300) < 0.9, y, 1 - y)).astype(bool),
+        }
+    )
+    X["a__colour"] = X["a__colour"].map({0: "green", 1: "red"})
+    X.loc[rng.random(300) < 0.05, "a__colour"] = None
+    return X, y
+
+
+class Spy(ClassifierMixin, BaseEstimator):
+    """Remembers what it is fitted on, and takes categories if it says so."""
+
+    def __init__(self, categorical=False, allow_nan=True):
+        self.categorical = categorical
+        self.allow_nan = allow_nan
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = self.categorical
+        tags.input_tags.allow_nan = self.allow_nan
+        return tags
+
+    def fit(self, X, y):
+        self.X_, self.classes_ = X, np.unique(y)
+        return self
+
+    def predict(self, X):
+        self.asked_ = X
+        return np.resize(self.classes_, len(X))
+
+
+def test_estimators_get_categories_or_indicators(mixed):
+    X, y = mixed
+    clf = gated(Spy(categorical=True)).fit(X, y)
+    given = clf.estimator_.X_
+    assert given["a__colour"].dtype == pd.CategoricalDtype(["green", "red"])
+    assert given.columns.tolist() == X.columns.tolist()
+    # shut in some copies
+    assert given["a__colour"].isna().mean() > X["a__colour"].isna().mean()
+    clf.predict(X.assign(a__colour="blue"))
+    assert clf.estimator_.asked_["a__colour"].isna().all()
+    clf = gated(Spy(allow_nan=False)).fit(X, y)
+    given = clf.estimator_.X_
+    assert given.columns.tolist() == ["a__colour_red", "a__size", "b__weight", "b__ripe_True"]
+    assert given["a__colour_red"].nunique() == 2
+    assert given.notna().all(axis=None)
+
+
+def test_boosting_gets_categories_and_a_forest_indicators(mixed):
+    X, y = mixed
+    for estimator in (HistGradientBoostingClassifier(max_iter=10), LogisticRegression()):
+        clf = gated(estimator).fit(X[:200], y[:200])
+        assert clf.score(X[200:], y[200:]) > 0.8
+        gone = X[200:].assign(a__colour=None, a__size=np.nan)
+        assert clf.score(gone, y[200:]) > 0.7
+    boosting = gated(HistGradientBoostingClassifier(max_iter=5)).fit(X, y).estimator_
+    assert boosting.is_categorical_.tolist() == [True, False, False, True]
+    array = gated(HistGradientBoostingClassifier(max_iter=10), {"a": [0, 1], "b": [2, 3]})
+    assert array.fit(X.to_numpy(object), y).score(X.to_numpy(object), y) > 0.8
+
+
+def test_a_pipeline_with_an_encoder_gets_the_columns_by_name(mixed):
+    X, y = mixed
+    encoder = ColumnTransformer(
+        [("level", OneHotEncoder(handle_unknown="ignore"), ["a__colour", "b__ripe"])],
+        remainder="passthrough",
+    )
+    clf = gated(make_pipeline(encoder, LogisticRegression())).fit(X, y)
+    assert clf.estimator_[0].feature_names_in_.tolist() == X.columns.tolist()
+    assert clf.score(X, y) > 0.8
+    curve = robustness_curve(clf, X, y, modalities="prefix", levels=[0, 4], cv=2, random_state=0)
+    assert np.isfinite(curve.test_scores).all()

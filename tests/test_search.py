@@ -283,7 +283,7 @@ def test_the_best_classifier_is_fitted_with_all_samples(found, table):
     np.testing.assert_array_equal(found.predict_proba(table[0]), alone.predict_proba(table[0]))
     assert type(found.best_estimator_) is EMMAClassifier
     assert found.coldness_ == found.best_params_["coldness"]
-    assert set(vars(alone)) - set(vars(found)) == {"warm_start"}
+    assert set(vars(alone)) - set(vars(found)) == {"warm_start", "adversarial"}
     assert found.refit_time_ > 0
 
 

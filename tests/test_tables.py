@@ -1,12 +1,16 @@
 """Tables as users have them: masked arrays, tensors, columns that are left out, clear errors."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMAClassifierCV, EMMARegressor
 from sklearn_emma.corruption import Noise
+from sklearn_emma.inspection import modality_report
 from sklearn_emma.tables import blank, check_unique_names, plain_array, plain_target
 
 MODALITIES = {"a": [0, 1, 2], "b": [3, 4, 5], "c": [6, 7, 8]}
@@ -141,10 +145,10 @@ def test_columns_that_are_left_out_may_hold_anything(table, quick, frame):
 
 
 def test_columns_that_are_used_must_hold_numbers_all_the_same(table, quick):
-    X = spoilt(table[0]).assign(modality0__1="low")
-    with pytest.raises(ValueError, match=r"column\(s\) 'modality0__1' hold something else"):
+    X = spoilt(table[0]).assign(modality0__1=pd.Timestamp("2020-01-01"))
+    with pytest.raises(ValueError, match=r"Column\(s\) 'modality0__1' hold dates"):
         quick(remainder="drop").fit(X, table[1])
-    with pytest.raises(ValueError, match="9 features|belong to no modality|hold something else"):
+    with pytest.raises(ValueError, match=r"Column\(s\) 'time' hold dates"):
         quick().fit(spoilt(table[0]), table[1])
 
 
@@ -184,6 +188,40 @@ def test_a_modality_whose_columns_are_absent(table, fitted, quick, array):
     with pytest.raises(ValueError, match="X has 10 features") as raised:
         classifier.predict(np.column_stack([array, array[:, 0]]))
     assert "absent" not in str(raised.value)
+
+
+def test_absent_modalities_are_missing_where_that_is_allowed(table, fitted):
+    X = table[0]
+    absent = [name for name in X if name.startswith("modality1")]
+    expected = fitted.predict_proba(X.assign(**dict.fromkeys(absent, np.nan)))
+    allowing = copy.deepcopy(fitted).set_params(missing_modalities="allow")
+    few = X.drop(columns=absent)
+    np.testing.assert_array_equal(allowing.predict_proba(few), expected)
+    np.testing.assert_array_equal(allowing.predict_proba(few[few.columns[::-1]]), expected)
+    assert (allowing.attention(few)[:, 1] == 0).all()
+    assert (modality_report(allowing, few).worst["modality"] == "modality1").all()
+    np.testing.assert_array_equal(allowing.predict_proba(X), fitted.predict_proba(X))
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({name: few[name].to_numpy() for name in few})
+    np.testing.assert_array_equal(allowing.predict_proba(frame), expected)
+    # some columns of a modality are lacking by mistake, and so is any other table
+    with pytest.raises(ValueError, match="now missing:\n- modality1__0"):
+        allowing.predict(X.drop(columns="modality1__0"))
+    with pytest.raises(ValueError, match="unseen at fit time"):
+        allowing.predict(few.assign(more=0.0))
+    with pytest.raises(ValueError, match='missing_modalities="allow"'):
+        fitted.predict(few)
+    with pytest.raises(InvalidParameterError, match="missing_modalities"):
+        EMMAClassifier(missing_modalities="maybe").fit(X, table[1])
+
+
+def test_an_absent_modality_may_have_categories(quick):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a__x": rng.normal(size=80), "b__level": list("pqrs") * 20})
+    classifier = quick(missing_modalities="allow").fit(X, X["a__x"] > 0)
+    gone = classifier.attention(X[["a__x"]])
+    np.testing.assert_array_equal(gone, classifier.attention(X.assign(b__level=None)))
+    assert (gone[:, 1] == 0).all()
 
 
 @pytest.mark.parametrize("estimator", [EMMAClassifier, EMMARegressor])

@@ -1,5 +1,6 @@
 """Failures of modalities: noise, missing values, swapped samples, stuck sensors, drift, scaling."""
 
+from sklearn_emma.corruption.adversarial import Adversarial, RandomSigns
 from sklearn_emma.corruption.base import Corruption, Reference
 from sklearn_emma.corruption.columns import SomeColumns
 from sklearn_emma.corruption.episodes import Episodes
@@ -15,6 +16,7 @@ from sklearn_emma.corruption.failures import (
 )
 
 __all__ = [
+    "Adversarial",
     "Corruption",
     "Drift",
     "Episodes",
@@ -22,6 +24,7 @@ __all__ = [
     "Mixture",
     "Noise",
     "NoiseSNR",
+    "RandomSigns",
     "Reference",
     "Scaling",
     "SomeColumns",

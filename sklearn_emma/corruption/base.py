@@ -6,7 +6,7 @@ The classes that compute the values of a failing modality are in :mod:`sklearn_e
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,9 +16,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
+from sklearn_emma.categories import may_hold_levels
 from sklearn_emma.corruption.tables import (
     check_reference,
+    codes_of,
     is_frame,
+    levels_of,
     read_modalities,
     replace_columns,
 )
@@ -36,6 +39,9 @@ class Reference:
         Mean and standard deviation of each feature, one tensor per modality.
     donors : list of Tensor of shape (n_reference, n_features)
         Samples whose values :class:`Swapped` and :class:`Stuck` hand out, one tensor per modality.
+    blocks : list of list of Tensor, or None
+        Places of the features of each categorical column, by modality: its code, or its indicators.
+        None where no column is categorical.
 
     Examples
     --------
@@ -49,6 +55,7 @@ class Reference:
     means: list[Tensor]
     stds: list[Tensor]
     donors: list[Tensor]
+    blocks: list[list[Tensor]] | None = None
 
     @classmethod
     def from_tensors(
@@ -104,12 +111,18 @@ class Reference:
             donors.append(x[(weight > 0).any(1)])
         return cls(means, stds, donors)
 
+    def of_modality(self, i: int) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Return mean, standard deviation, donors and categorical columns of a modality."""
+        blocks = [] if self.blocks is None else self.blocks[i]
+        return self.means[i], self.stds[i], self.donors[i], blocks
+
 
 class Corruption(BaseEstimator, ABC):
     """Base class of all corruptions.
 
     To write one of your own, inherit and implement ``_fail``: the values that a failing modality
-    takes.
+    takes. Categorical columns, which hold text, categories or booleans, stay as they are, unless
+    it implements ``_fail_category`` too.
 
     Parameters
     ----------
@@ -163,7 +176,8 @@ class Corruption(BaseEstimator, ABC):
         Returns
         -------
         X_corrupted : ndarray or DataFrame of shape (n_samples, n_features)
-            Of the same type as `X`; integers become floats.
+            Of the same type as `X`; integers become floats. Categorical columns of a DataFrame keep
+            their dtype, except that booleans of which some are missing are nullable.
 
         indicator : ndarray of shape (n_samples, n_modalities)
             +1 where a modality is clean, -1 where it was corrupted.
@@ -181,33 +195,42 @@ class Corruption(BaseEstimator, ABC):
         """
         X, reference = plain_array(X), plain_array(reference)
         check_unique_names(X)
-        if not is_frame(X):
+        if not is_frame(X) and not may_hold_levels(X):
             X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
         self.check_params()
         names, columns = resolve_modalities(modalities, X, remainder="drop")
-        tensors = read_modalities(X, columns)
+        used = np.concatenate(columns)
+        levels = levels_of(X, reference, used)
+        if not levels and not is_frame(X):
+            X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+        tensors = read_modalities(codes_of(X, levels), columns)
         may_fail = self._may_fail(len(names), names)
         if reference is None:
             donors = tensors
         else:
             check_reference(reference, X)
-            given = read_modalities(reference, columns, name="reference")
+            given = read_modalities(codes_of(reference, levels), columns, name="reference")
             donors = [values.to(x.dtype) for values, x in zip(given, tensors, strict=True)]
         # A modality that cannot fail gives no units or donors, and may be empty of values.
         donors = [
             values if self.uses_reference and i in may_fail else values[:, :0]
             for i, values in enumerate(donors)
         ]
+        blocks = [
+            [torch.tensor([place]) for place, column in enumerate(positions) if column in levels]
+            for positions in columns
+        ]
         generator = torch.Generator()
         generator.manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
         corrupted, indicator = self.corrupt_tensors(
             tensors,
             generator=generator,
-            reference=Reference.from_tensors(donors, names=names),
+            reference=replace(Reference.from_tensors(donors, names=names), blocks=blocks),
             names=names,
+            **self._context(X, columns),
         )
         values = torch.cat(corrupted, dim=1).numpy()
-        return replace_columns(X, np.concatenate(columns), values), indicator.numpy().astype(int)
+        return replace_columns(X, used, values, levels), indicator.numpy().astype(int)
 
     def corrupt_tensors(
         self,
@@ -261,9 +284,8 @@ class Corruption(BaseEstimator, ABC):
         corrupted = list(modalities)
         for column, i in enumerate(may_fail):
             x = modalities[i]
-            failed = self.fail(
-                x, reference.means[i], reference.stds[i], reference.donors[i], generator
-            )
+            mean, std, donors, blocks = reference.of_modality(i)
+            failed = self.fail(x, mean, std, donors, generator, blocks)
             corrupted[i] = torch.where(failing[:, column, None], failed, x)
         indicator = torch.ones_like(modalities[0][:, :1]).repeat(1, len(modalities))
         if len(may_fail) == len(modalities):
@@ -274,7 +296,13 @@ class Corruption(BaseEstimator, ABC):
         return corrupted, indicator
 
     def fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
+        self,
+        x: Tensor,
+        mean: Tensor,
+        std: Tensor,
+        donors: Tensor,
+        generator: torch.Generator,
+        blocks: Sequence[Tensor] = (),
     ) -> Tensor:
         """Return the values that a modality takes where it fails.
 
@@ -292,12 +320,39 @@ class Corruption(BaseEstimator, ABC):
         generator : torch.Generator
             Source of random numbers, on the device of `x`.
 
+        blocks : sequence of Tensor of int, default=()
+            Places of the features of each categorical column.
+
         Returns
         -------
         Tensor of shape (n_samples, n_features)
             The values, or what broadcasts to them.
         """
-        return self._fail(x, mean, std, donors, generator)
+        failed = self._fail(x, mean, std, donors, generator)
+        if not len(blocks):
+            return failed
+        failed = failed.expand_as(x).clone()
+        for block in blocks:
+            given = donors[:, block] if self.uses_reference else donors[:, :0]
+            failed[:, block] = self._fail_category(x[:, block], failed[:, block], given, generator)
+        return failed
+
+    def against(self, estimator: Any, y: Any = None) -> "Corruption":
+        """Return the corruption for the test of a fitted model.
+
+        Parameters
+        ----------
+        estimator : estimator
+            The model that will be tested.
+        y : array-like of shape (n_samples,), default=None
+            Labels or values of the samples that will be corrupted.
+
+        Returns
+        -------
+        Corruption
+            The corruption itself, unless it attacks the model as :class:`Adversarial` does.
+        """
+        return self
 
     def check_params(self) -> None:
         """Raise ValueError if a parameter is out of range."""
@@ -318,6 +373,19 @@ class Corruption(BaseEstimator, ABC):
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Return the values (n_samples, n_features) that `x` takes where the modality fails."""
+
+    def _context(self, X: Any, columns: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Return what :meth:`corrupt_tensors` of the subclass takes besides, for a table."""
+        return {}
+
+    def _fail_category(
+        self, x: Tensor, failed: Tensor, donors: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return the values (n_samples, n_codes) that a categorical column takes.
+
+        `failed` is what ``_fail`` makes of its code, or of its indicators.
+        """
+        return x
 
     def _check_params(self) -> None:
         """Raise ValueError for a parameter of the subclass that is out of range."""

@@ -31,8 +31,8 @@ class Episodes(Corruption):
         first sample is clean.
 
     growing : bool, default=False
-        Whether the failure grows, linearly from nothing to its full size at the end of the episode.
-        If not, it is abrupt.
+        Whether the failure grows, linearly from nothing to its full size at the end of the episode;
+        that of a categorical column grows in probability. If not, it is abrupt.
 
     n_corrupted : int, default=1
         How many modalities fail in an episode.
@@ -150,13 +150,16 @@ class Episodes(Corruption):
         self, x: Tensor, i: int, reference: Reference, generator: torch.Generator
     ) -> Tensor:
         """Return the values of a modality in an episode."""
-        failed = self.corruption.fail(
-            x, reference.means[i], reference.stds[i], reference.donors[i], generator
-        )
+        mean, std, donors, blocks = reference.of_modality(i)
+        failed = self.corruption.fail(x, mean, std, donors, generator, blocks).expand_as(x)
         if not self.growing:
-            return failed.expand_as(x)
+            return failed
         size = torch.arange(1, len(x) + 1, dtype=x.dtype, device=x.device) / self.length
-        return torch.lerp(x, failed.expand_as(x), size[:, None])
+        grown = torch.lerp(x, failed, size[:, None])
+        for block in blocks:
+            fails = torch.rand(len(x), generator=generator, device=x.device) < size
+            grown[:, block] = torch.where(fails[:, None], failed[:, block], x[:, block])
+        return grown
 
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator

@@ -4,9 +4,59 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils import check_array
 from torch import Tensor
+
+from sklearn_emma.categories import (
+    Levels,
+    as_pandas,
+    decode,
+    encode,
+    find_levels,
+    may_hold_levels,
+    merge_levels,
+)
+from sklearn_emma.tables import refuse_dates
+
+
+def levels_of(X: Any, reference: Any, columns: np.ndarray) -> dict[int, list]:
+    """Find the levels of the categorical columns of a table and of its reference samples.
+
+    Parameters
+    ----------
+    X : ndarray or DataFrame of shape (n_samples, n_features)
+        The table.
+    reference : array-like or DataFrame of shape (n_reference, n_features), or None
+        The reference samples.
+    columns : ndarray of int of shape (n_used,)
+        Positions of the columns to look at.
+
+    Returns
+    -------
+    dict of int to list
+        Levels by position of the column; empty for tables of numbers.
+
+    Raises
+    ------
+    ValueError
+        If a column holds dates, times or durations.
+    """
+    levels: dict[int, list] = {}
+    for table in (X, reference):
+        if table is None or not may_hold_levels(table) or len(np.shape(table)) != 2:
+            continue
+        frame = as_pandas(table)
+        known = [column for column in columns if column < frame.shape[1]]
+        refuse_dates(frame, np.array(known, dtype=np.intp))
+        levels = merge_levels(levels, find_levels(frame, known))
+    return levels
+
+
+def codes_of(X: Any, levels: Levels) -> Any:
+    """Return a table with codes in its categorical columns; as it is if it has none."""
+    return encode(as_pandas(X), levels) if levels else X
 
 
 def is_frame(X: Any) -> bool:
@@ -70,7 +120,9 @@ def check_reference(reference: Any, X: Any) -> None:
         )
 
 
-def replace_columns(X: Any, columns: np.ndarray, values: np.ndarray) -> Any:
+def replace_columns(
+    X: Any, columns: np.ndarray, values: np.ndarray, levels: Levels | None = None
+) -> Any:
     """Copy a table with new values in some columns.
 
     Parameters
@@ -80,24 +132,46 @@ def replace_columns(X: Any, columns: np.ndarray, values: np.ndarray) -> Any:
     columns : ndarray of int of shape (n_used,)
         Positions of the columns to replace.
     values : ndarray of shape (n_samples, n_used)
-        Their values.
+        Their values; codes in categorical columns.
+    levels : dict of int to list, default=None
+        Levels of categorical columns.
 
     Returns
     -------
     ndarray or DataFrame of shape (n_samples, n_features)
-        Of the type of `X`. Columns of a DataFrame in float32 stay so.
+        Of the type of `X`. Columns of a DataFrame in float32 stay so, nullable ones stay nullable,
+        and categorical ones get their levels back.
     """
+    levels = levels or {}
     if not is_frame(X):
-        X = X.copy()
+        X = np.array(X, dtype=object if levels else None)
         X[:, columns] = values
+        for column in levels:
+            codes = X[:, column].astype(float)
+            X[:, column] = decode(codes, levels[column], pd.Series(dtype=object)).to_numpy()
         return X
     if hasattr(X, "isetitem"):
         X = X.copy()
         for column, new in zip(columns, values.T, strict=True):
-            dtype = np.float32 if X.dtypes.iloc[column] == np.float32 else values.dtype
-            X.isetitem(column, new.astype(dtype))
+            if column in levels:
+                X.isetitem(column, decode(new, levels[column], X.iloc[:, column]))
+                continue
+            old = X.dtypes.iloc[column]
+            dtype = np.float32 if old == np.float32 else values.dtype
+            nullable = getattr(old, "na_value", None) is pd.NA
+            new = new.astype(dtype)
+            X.isetitem(column, pd.array(new, dtype="Float64") if nullable else new)
         return X
-    series = [X.to_series(int(column)) for column in columns]
-    return X.with_columns(
-        [type(old)(old.name, new.copy()) for old, new in zip(series, values.T, strict=True)]
-    )
+    series = []
+    for column, new in zip(columns, values.T, strict=True):
+        old = X.to_series(int(column))
+        if column in levels:
+            named = decode(new, levels[column], pd.Series(dtype=object)).tolist()
+            known = [
+                None if missing else level
+                for level, missing in zip(named, np.isnan(new), strict=True)
+            ]
+            series.append(type(old)(old.name, known, dtype=old.dtype))
+        else:
+            series.append(type(old)(old.name, new.copy()))
+    return X.with_columns(series)

@@ -77,7 +77,9 @@ def limit_extreme_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return table.clip(low - reach, high + reach)
 
 
-def column_scale(x: np.ndarray, weight: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
+def column_scale(
+    x: np.ndarray, weight: np.ndarray, scaling: str, least: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Centre and scale of columns, extreme values limited.
 
     "standard" is mean and standard deviation. "robust" is the median and the interquartile range in
@@ -92,12 +94,17 @@ def column_scale(x: np.ndarray, weight: np.ndarray, scaling: str) -> tuple[np.nd
         Their weights, of mean one.
     scaling : {"standard", "robust"}
         Which.
+    least : ndarray of shape (n_features,), default=None
+        The least scale of each column.
 
     Returns
     -------
     centre, scale : ndarray of shape (n_features,)
         The scale of a constant column is one.
     """
+    if least is not None:
+        centre, scale = column_scale(x, weight, scaling)
+        return centre, np.maximum(scale, least)
     mean, scale, constant = mean_and_deviation(limit_extreme_values(x, weight), weight)
     scale = np.where(constant, 1.0, scale)
     if scaling == "standard":

@@ -20,6 +20,7 @@ def fit_energies(
     weight: np.ndarray,
     seed: int,
     *,
+    least_scales: Sequence[np.ndarray | None] | None = None,
     n_jobs: int | None = None,
     memory: joblib.Memory,
 ) -> dict[str, Any]:
@@ -38,6 +39,8 @@ def fit_energies(
         Weights, passed on to scorers whose fit takes them.
     seed : int
         Random state of scorers that have none of their own.
+    least_scales : sequence of ndarray of shape (n_features,), default=None
+        The least scale of each feature, for scorers that train as a stack.
     n_jobs : int or None, default=None
         Processes.
     memory : joblib.Memory
@@ -53,13 +56,16 @@ def fit_energies(
     ValueError
         If fewer than two samples have a value in some modality.
     """
+    least_scales = least_scales or [None] * len(scorers)
     own: dict[str, tuple] = {}
     other: dict[str, tuple] = {}
     for i, ((name, scorer), x) in enumerate(zip(scorers.items(), modalities, strict=True)):
         samples, chosen = _training_samples(name, x)
         unfitted = seeded(scorer, seed + i)
-        group = own if speaks_tensors(unfitted) else other
-        group[name] = unfitted, samples, weight[chosen]
+        if speaks_tensors(unfitted):
+            own[name] = unfitted, samples, weight[chosen], least_scales[i]
+        else:
+            other[name] = unfitted, samples, weight[chosen]
     fit_other = memory.cache(_fit_other)
     fitted = dict(
         zip(
@@ -118,6 +124,7 @@ def _fit_own(
     scorers: list[Any],
     tables: list[np.ndarray],
     weights: list[np.ndarray],
+    least_scales: list[np.ndarray | None],
     names: list[str],
     n_jobs: int | None,
 ) -> list[Any]:
@@ -128,8 +135,8 @@ def _fit_own(
         for scorer, table, weight in zip(scorers, tables, weights, strict=True)
     ]
     tasks = [
-        replace(task, name=name)
-        for fit, name in zip(pending, names, strict=True)
+        replace(task, name=name, least_scale=least)
+        for fit, name, least in zip(pending, names, least_scales, strict=True)
         for task in fit.tasks
     ]
     trained = train_energies(tasks, n_jobs, "stage 1 of 2, ")

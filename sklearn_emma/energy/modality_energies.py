@@ -32,6 +32,10 @@ class ScaledEnergy:
         """Return the energies (n_samples,) of samples (n_samples, n_features)."""
         return (self.module.potential(x) - self.median) / self.iqr
 
+    def gradient(self, x: Tensor) -> Tensor:
+        """Return the gradients (n_samples, n_features) of the energies of samples."""
+        return self.module.gradient(x) / self.iqr
+
 
 @dataclass(frozen=True)
 class _Group:

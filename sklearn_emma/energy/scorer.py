@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
 from sklearn_emma.energy.attribution import attribute, descend
 from sklearn_emma.energy.modality_energies import ScaledEnergy
@@ -31,21 +32,33 @@ from sklearn_emma.engine.batches import auto_batch_size, blocks, evaluation_bloc
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.indicators import (
+    Indicators,
+    feature_columns,
+    indicators_of,
+    least_scales_of,
+)
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.energy import ACTIVATIONS
+from sklearn_emma.nn.evidence_price import potential_of_evidence
 from sklearn_emma.validation import (
     all_or_nothing,
     check_layer_sizes,
     check_table,
     check_weights,
     warn_of_constants,
+    warn_of_infrequent_levels,
 )
 
 Method = Callable[[EnergyEnsemble, Tensor], Tensor]
+# Scale of the energies of a scorer: they are in interquartile ranges.
+_UNIT = 1.0
+Join = Callable[[Indicators, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -114,8 +127,13 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         What to learn the energy from. Each view trains an autoencoder of its own, and a sample is
         unusual when any of them finds it so (a soft maximum). "fine" undoes noise of the size of
         the distance between neighbouring samples, and is sharp near them; "coarse" also undoes much
-        more, in quartiles that outliers stretch less, and rises far away. For others, the plain
-        autoencoder of the thesis among them, see :class:`EnergyView`.
+        more, in quartiles that outliers stretch less, and rises far away. For others see
+        :class:`EnergyView`; :func:`make_thesis_scorer` has that of the thesis.
+
+    scale_energies : bool, default=True
+        Whether energies are in interquartile ranges above the median, as above. If False, they are
+        the potentials :math:`\Psi_i` themselves, as in the thesis; several views are brought to a
+        common scale in either case.
 
     contamination : "auto" or float in (0, 0.5], default="auto"
         Fraction of training samples that :meth:`predict` calls outliers. "auto" takes as outliers
@@ -126,14 +144,17 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Fraction of training samples that are held out to calibrate :meth:`p_values` and
         :meth:`predict_modality`, in [0, 1). 0 trains on all samples, and these methods raise.
 
-    learning_rate : float, default=0.01
-        Largest learning rate of the cycle.
+    learning_rate : float, default=0.02
+        Largest learning rate of the cycle, or the constant one.
+
+    learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
+        Whether the learning rate rises and falls once, or Adam keeps it as it is.
 
     max_epochs : int, default=100
         Passes over the training samples.
 
     batch_size : int or "auto", default="auto"
-        Samples per step. "auto" takes 1/12 of the samples, within 32 and 512, or 1/100 of them up
+        Samples per step. "auto" takes 1/6 of the samples, within 32 and 1024, or 1/100 of them up
         to 4096 when that is more.
 
     early_stopping : bool, default=False
@@ -175,7 +196,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
     energy_weights_ : list of dict of str to ndarray
         Weights of each modality's :class:`~sklearn_emma.nn.EnergyEnsemble`.
     potential_median_, potential_iqr_ : ndarray of shape (n_modalities,)
-        Location and scale of each modality's training potentials.
+        Location and scale of each modality's training potentials; zeros and ones without
+        `scale_energies`.
     offset_ : float
         Samples with a score below are outliers.
     calibration_energies_ : ndarray of shape (n_held_out, n_modalities)
@@ -186,6 +208,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Loss of each modality's held-out samples, None without `early_stopping`.
     n_iter_ : int
         Epochs of the modality trained longest.
+    categories_ : dict of int to list
+        Levels of the categorical columns, by position; empty where there are none.
+    category_counts_ : dict of int to ndarray of int of shape (n_levels,)
+        Training samples of each level; with :meth:`partial_fit`, of the first call.
     n_samples_seen_ : int
         Samples seen, by :meth:`fit` and by all calls of :meth:`partial_fit` after it.
     n_features_in_ : int
@@ -224,9 +250,11 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "views": [str, EnergyView, tuple, list],
+        "scale_energies": ["boolean"],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "calibration_fraction": [Interval(Real, 0, 1, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -248,9 +276,11 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         hidden_layer_sizes: Sequence[int] = (48, 32),
         activation: str = "tanh",
         views: Any = ("fine", "coarse"),
+        scale_energies: bool = True,
         contamination: str | float = "auto",
         calibration_fraction: float = 0.1,
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.02,
+        learning_rate_schedule: str = "one_cycle",
         max_epochs: int = 100,
         batch_size: int | str = "auto",
         early_stopping: bool = False,
@@ -268,9 +298,11 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.views = views
+        self.scale_energies = scale_energies
         self.contamination = contamination
         self.calibration_fraction = calibration_fraction
         self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.early_stopping = early_stopping
@@ -353,6 +385,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         table = table[keep]
         if not quiet:
             warn_of_constants(table, self, np.concatenate(columns))
+        self.category_counts_ = count_levels(table, self.categories_)
+        if not quiet:
+            warn_of_infrequent_levels(self)
+        table = self._features(table)
         self.n_samples_seen_ = len(table)
         seed = draw_seed(self.random_state)
         n_held_out = round(self.calibration_fraction * len(table))
@@ -402,16 +438,19 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
                 names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
                 self.modality_names_, self.modality_columns_ = names, columns
                 warn_of_constants(table, self, np.concatenate(columns))
+                self.category_counts_ = count_levels(table, self.categories_)
+                warn_of_infrequent_levels(self)
                 reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
             else:
                 reservoir = self._reservoir
-            self._reservoir = reservoir.add(table, self.calibration_fraction)
+            new = self._features(table)
+            self._reservoir = reservoir.add(new, self.calibration_fraction)
             reservoir = self._reservoir
             self.n_samples_seen_ = reservoir.n_seen
             samples = reservoir.training_samples()
             self._check_enough(len(samples), len(reservoir.samples))
-            new = min(1.0, len(table) / len(reservoir.samples))
-            n_epochs = max(1, round(self.max_epochs * new))
+            share = min(1.0, len(table) / len(reservoir.samples))
+            n_epochs = max(1, round(self.max_epochs * share))
             start = None if first else self.energy_weights_
             tasks = self._tasks(samples, np.ones(len(samples)), reservoir.seed, n_epochs, start)
             trained = train_energies(tasks, self.n_jobs)
@@ -464,19 +503,23 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             verbose=self.verbose,
+            schedule=self.learning_rate_schedule,
         )
-        config = EnergyConfig(architecture, views, training, resolve_device(self.device))
+        device = resolve_device(self.device)
+        config = EnergyConfig(architecture, views, training, device, self.scale_energies)
+        least_scales = least_scales_of(self)
         return [
             EnergyTask(
                 self.modality_names_[i],
-                samples[:, columns],
+                samples[:, positions],
                 weight / weight.mean(),
-                None if stop is None else stop[:, columns],
+                None if stop is None else stop[:, positions],
                 config,
                 seed + i,
                 None if start is None else start[i],
+                least_scales[i],
             )
-            for i, columns in enumerate(self.modality_columns_)
+            for i, positions in enumerate(feature_columns(self))
         ]
 
     def _store(
@@ -490,7 +533,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         )
         self.n_iter_ = max(len(curve) for curve in self.loss_curve_)
         potentials = self._evaluate(table, EnergyEnsemble.potential, torch.float64)
-        low, self.potential_median_, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
+        low, median, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
+        if not self.scale_energies:
+            low, median, high = np.zeros_like(low), np.zeros_like(low), np.ones_like(low)
+        self.potential_median_ = median
         self.potential_iqr_ = np.where(high - low > 1e-9, high - low, 1.0)
         energies = self._scaled(potentials)
         self.calibration_energies_ = energies[held_out]
@@ -543,8 +589,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         def build() -> list[EnergyEnsemble]:
             # as fitted, whatever the parameters are by now
             architecture, modules = Architecture(*self._architecture), []
-            for columns, weights in zip(self.modality_columns_, self.energy_weights_, strict=True):
-                module = architecture.build(len(columns), make_generator(0)).double()
+            for positions, weights in zip(feature_columns(self), self.energy_weights_, strict=True):
+                module = architecture.build(len(positions), make_generator(0)).double()
                 load_arrays(module, weights)
                 module.to(device=precision.device, dtype=precision.inputs).requires_grad_(False)
                 module.prepare(precision.weights)
@@ -558,6 +604,23 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return check_table(self, X, reset=False, dtype=[np.float64, np.float32])
 
+    def _features(self, table: np.ndarray) -> np.ndarray:
+        """Return samples with indicators for categories, which the energies take."""
+        indicators = indicators_of(self)
+        return table if indicators is None else indicators.expand(table)
+
+    def _energies(self, X: Any, precision: torch.dtype | None = None) -> np.ndarray:
+        """Return the energies of samples, in a precision or else in their own."""
+        table = self._check(X)
+        features = self._features(table)
+        energies = self._scaled(self._evaluate(features, EnergyEnsemble.potential, precision))
+        indicators = indicators_of(self)
+        if indicators is not None:
+            unseen = indicators.unseen(table)
+            sums = [unseen[:, columns].sum(axis=1) for columns in self.modality_columns_]
+            energies += potential_of_evidence(np.column_stack(sums), _UNIT)
+        return energies
+
     def _evaluate(
         self, table: np.ndarray, method: Method, precision: torch.dtype | None = None
     ) -> np.ndarray:
@@ -567,23 +630,28 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         in double precision.
         """
         precision = precision or precision_of(table)
-        modules = self._modules(Precision(weights=precision))
+        modules, where = self._modules(Precision(weights=precision)), feature_columns(self)
         results = []
         with torch.inference_mode():
             for _, block in blocks(table, evaluation_block(precision)):
                 found = []
-                for module, columns in zip(modules, self.modality_columns_, strict=True):
-                    x = np.ascontiguousarray(block[:, columns], dtype=np.float64)
+                for module, positions in zip(modules, where, strict=True):
+                    x = np.ascontiguousarray(block[:, positions], dtype=np.float64)
                     found.append(method(module, torch.from_numpy(x)).numpy())
                 results.append(np.column_stack(found))
         return np.concatenate(results)
 
-    def _run_features(self, X: Any, method: Method) -> np.ndarray:
-        """Apply a method that gives a number per feature; zero for columns of no modality."""
-        found = self._evaluate(self._check(X), method, torch.float64)
-        values = np.zeros((len(found), self.n_features_in_))
-        values[:, np.concatenate(self.modality_columns_)] = found
-        return values
+    def _run_features(self, X: Any, method: Method, join: Join = Indicators.codes) -> np.ndarray:
+        """Apply a method that gives a number per feature; zero for columns of no modality.
+
+        The numbers of the indicators of a category are joined.
+        """
+        features = self._features(self._check(X))
+        found = self._evaluate(features, method, torch.float64)
+        values = np.zeros((len(found), features.shape[1]))
+        values[:, np.concatenate(feature_columns(self))] = found
+        indicators = indicators_of(self)
+        return values if indicators is None else join(indicators, values)
 
     def _scaled(self, potentials: np.ndarray) -> np.ndarray:
         return (potentials - self.potential_median_) / self.potential_iqr_
@@ -613,7 +681,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         """
         if is_lazy(X):
             return map_chunks(self.transform, X)
-        return self._scaled(self._evaluate(self._check(X), EnergyEnsemble.potential))
+        return self._energies(X)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the total energy of each sample: high is normal.
@@ -630,7 +698,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         """
         if is_lazy(X):
             return map_chunks(self.score_samples, X)
-        return -self._scaled(self._evaluate(self._check(X), EnergyEnsemble.potential)).sum(axis=1)
+        return -self._energies(X).sum(axis=1)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score above the threshold: negative for outliers.
@@ -698,13 +766,13 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         if is_lazy(X):
             return map_chunks(self.p_values, X)
         # in the precision of the energies that they are compared with
-        potentials = self._evaluate(self._check(X), EnergyEnsemble.potential, torch.float64)
+        energies = self._energies(X, torch.float64)
         if not len(self.calibration_energies_):
             raise ValueError(
                 "No training sample was held out to calibrate p-values. Set calibration_fraction, "
                 "for instance to 0.1, and fit on at least 20 samples."
             )
-        return conformal_p_values(self.calibration_energies_, self._scaled(potentials))
+        return conformal_p_values(self.calibration_energies_, energies)
 
     def predict_modality(self, X: Any, alpha: float = 0.05) -> np.ndarray:
         """Tell which modalities of a sample are outlying.
@@ -761,7 +829,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Reconstructions; columns of no modality are zero.
+            Reconstructions; columns of no modality are zero. Of a categorical column the code of
+            the nearest level: its place in ``categories_``.
         """
         return self._run_features(X, EnergyEnsemble.reconstruct)
 
@@ -781,7 +850,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_modalities)
             Errors, of columns as the energy sees them.
         """
-        return self._evaluate(self._check(X), EnergyEnsemble.reconstruction_error, torch.float64)
+        features = self._features(self._check(X))
+        return self._evaluate(features, EnergyEnsemble.reconstruction_error, torch.float64)
 
     def energy_gradient(self, X: Any) -> np.ndarray:
         """Gradient of the energies with respect to the columns.
@@ -795,9 +865,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_features)
             Derivative of the energy of a column's modality, as :meth:`transform` gives it, by the
-            column in the units of X; zero for columns of no modality.
+            column in the units of X; zero for columns of no modality and for categorical ones.
         """
-        return self._run_features(X, EnergyEnsemble.gradient) / self._per_feature_scale()
+        gradient = self._run_features(X, EnergyEnsemble.gradient, Indicators.numbers)
+        return gradient / self._per_feature_scale()
 
     def nearest_typical(self, X: Any) -> np.ndarray:
         r"""The typical sample that each sample came from: the fixed point of r reached from it.
@@ -813,7 +884,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Typical samples, in the units of X; columns of no modality are those of X.
+            Typical samples, in the units of X; columns of no modality are those of X. Of a
+            categorical column the code of the nearest level.
         """
         typical = self._run_features(X, descend)
         unused = np.setdiff1d(
@@ -847,7 +919,11 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ----------
         .. [1] Sundararajan, M. et al. (2017). Axiomatic attribution for deep networks. ICML.
         """
-        return self._run_features(X, attribute) / self._per_feature_scale()
+        found = self._run_features(X, attribute, Indicators.sums) / self._per_feature_scale()
+        indicators = indicators_of(self)
+        if indicators is None:
+            return found
+        return found + potential_of_evidence(indicators.unseen(self._check(X)), _UNIT)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of :meth:`transform`.

@@ -69,12 +69,15 @@ class EnergyConfig:
         How.
     device : torch.device
         Where.
+    scaled : bool
+        Whether the potential of a single view is scaled, as those of several are.
     """
 
     architecture: Architecture
     views: tuple[EnergyView, ...]
     training: TrainingConfig
     device: torch.device
+    scaled: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class EnergyTask:
         Determines all that is random.
     start : dict of str to ndarray, or None
         Weights to start from.
+    least_scale : ndarray of shape (n_features,), or None
+        The least scale of each feature.
     """
 
     name: str
@@ -106,6 +111,7 @@ class EnergyTask:
     config: EnergyConfig
     seed: int
     start: dict[str, np.ndarray] | None = None
+    least_scale: np.ndarray | None = None
 
     def shape(self) -> tuple:
         """Return what tasks have in common that can train as one stack."""
@@ -203,7 +209,7 @@ def _prepare(task: EnergyTask) -> tuple[EnergyEnsemble, Denoising]:
         load_arrays(energy, task.start)
     views = []
     for view, see, member in zip(config.views, energy.coordinates, energy.members, strict=True):
-        centre, scale = column_scale(x, task.weight, view.scaling)
+        centre, scale = column_scale(x, task.weight, view.scaling, task.least_scale)
         see.centre, see.scale = torch.from_numpy(centre), torch.from_numpy(scale)
         z = see(torch.from_numpy(x))
         low, high = noise_range(z.numpy(), view, task.seed)
@@ -224,6 +230,8 @@ def _prepare(task: EnergyTask) -> tuple[EnergyEnsemble, Denoising]:
 def _comparable(task: EnergyTask, energy: EnergyEnsemble) -> dict[str, np.ndarray]:
     """Return the weights of a trained energy, with the level and spread of each view."""
     weights = to_arrays(energy)
+    if len(task.config.views) == 1 and not task.config.scaled:
+        return weights
     architecture = task.config.architecture
     energy = architecture.build(task.x.shape[1], make_generator(task.seed)).double()
     load_arrays(energy, weights)

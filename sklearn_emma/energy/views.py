@@ -44,9 +44,13 @@ class EnergyView:
     ValueError
         If a value is not one of these.
 
+    See Also
+    --------
+    make_thesis_scorer : The autoencoder of the thesis, with its training.
+
     Examples
     --------
-    The autoencoder of the thesis:
+    One tied autoencoder of 12 units that undoes little noise, the structure of the thesis:
 
     >>> from sklearn_emma import DAEEnergyScorer, EnergyView
     >>> scorer = DAEEnergyScorer(

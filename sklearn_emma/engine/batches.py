@@ -52,7 +52,7 @@ def auto_batch_size(batch_size: int | str, n_samples: int) -> int:
     Parameters
     ----------
     batch_size : int or "auto"
-        "auto" takes a twelfth of the samples but 32 to 512, and a hundredth of them but no more
+        "auto" takes a sixth of the samples but 32 to 1024, and a hundredth of them but no more
         than 4096 when that is more: small tables get enough steps, large ones not too many.
     n_samples : int
         Number of training samples.
@@ -63,7 +63,7 @@ def auto_batch_size(batch_size: int | str, n_samples: int) -> int:
         The batch size, not above the number of samples.
     """
     if batch_size == "auto":
-        batch_size = max(32, min(512, n_samples // 12), min(4096, n_samples // 100))
+        batch_size = max(32, min(1024, n_samples // 6), min(4096, n_samples // 100))
     return min(int(batch_size), n_samples)
 
 

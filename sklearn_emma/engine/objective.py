@@ -20,7 +20,7 @@ class TrainingConfig:
     batch_size : int
         Samples per step.
     learning_rate : float
-        Largest learning rate of the cycle.
+        Largest learning rate of the cycle, or the constant one.
     max_epochs : int
         Epochs to train.
     weight_decay : float
@@ -34,6 +34,8 @@ class TrainingConfig:
         Smallest relative improvement that counts.
     verbose : int or bool
         Whether to show progress.
+    schedule : {"one_cycle", "constant"}
+        Of the learning rate.
     """
 
     batch_size: int
@@ -44,6 +46,7 @@ class TrainingConfig:
     n_iter_no_change: int = 10
     tol: float = 0.0
     verbose: int | bool = False
+    schedule: str = "one_cycle"
 
 
 class Objective(nn.Module, ABC):
@@ -63,6 +66,9 @@ class Objective(nn.Module, ABC):
     def __init__(self, generator: torch.Generator):
         super().__init__()
         self.generator = generator
+
+    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
+        """Prepare for an epoch, counted from 0."""
 
     @abstractmethod
     def epoch_data(self) -> Sequence[Tensor]:

@@ -1,4 +1,6 @@
-r"""The one-cycle schedule: the learning rate rises and falls once, momentum falls and rises.
+r"""Schedules of the learning rate: one cycle, or none.
+
+In one cycle the learning rate rises and falls once, while momentum falls and rises.
 
 From s to e, at the fraction p of a phase,
 
@@ -17,6 +19,11 @@ _RISE = 0.1
 _START, _END = 1.0 / 25.0, 1.0 / 25.0 / 1e4
 # First-moment decay of Adam, at the largest learning rate and at the ends.
 _LEAST_BETA, _LARGEST_BETA = 0.85, 0.95
+# The same without a cycle: Adam's own.
+_PLAIN_BETA = 0.9
+
+#: Names of the schedules.
+SCHEDULES = ("one_cycle", "constant")
 
 
 class OneCycle:
@@ -58,6 +65,23 @@ class OneCycle:
             )
         share = (step - self.peak) / (self.last - self.peak)
         return _anneal(self.largest, end, share), _anneal(_LEAST_BETA, _LARGEST_BETA, share)
+
+
+class Constant:
+    """The same learning rate and first-moment decay in every step: plain Adam.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Of every step.
+    """
+
+    def __init__(self, learning_rate: float):
+        self.learning_rate = learning_rate
+
+    def at(self, step: int) -> tuple[float, float]:
+        """Return the learning rate and the decay of a step."""
+        return self.learning_rate, _PLAIN_BETA
 
 
 def _anneal(start: float, end: float, share: float) -> float:

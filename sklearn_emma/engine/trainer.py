@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sklearn_emma.engine.batches import slices
 from sklearn_emma.engine.objective import Objective, TrainingConfig
-from sklearn_emma.engine.one_cycle import OneCycle
+from sklearn_emma.engine.one_cycle import Constant, OneCycle
 from sklearn_emma.engine.optimizer import FusedAdam
 
 # A fit is called diverged when it ends this many times worse than a constant prediction.
@@ -22,7 +22,7 @@ class Trainer(NeuralNet):
     """A net of skorch without what is slow for small tables.
 
     Batches are slices of tensors shuffled once per epoch, losses are read from the device once per
-    epoch, and the learning rate follows one cycle.
+    epoch, and the learning rate follows one cycle unless it is constant.
 
     Parameters
     ----------
@@ -116,17 +116,20 @@ class Trainer(NeuralNet):
             objective.load_state_dict(best_state)
         return self
 
-    def cycle(self) -> OneCycle:
+    def cycle(self) -> OneCycle | Constant:
         """Return the schedule of the learning rate."""
+        if self.config.schedule == "constant":
+            return Constant(self.lr)
         batches_per_epoch = math.ceil(self.module_.n_samples / self.batch_size)
         return OneCycle(self.lr, self.max_epochs * batches_per_epoch)
 
     def _run_epoch(
-        self, objective: Objective, cycle: OneCycle, epoch: int
+        self, objective: Objective, cycle: OneCycle | Constant, epoch: int
     ) -> tuple[Tensor, Tensor | None]:
         """Take one step per batch; return the mean loss and the validation loss."""
         optimizer = self.optimizer_
         objective.train()
+        objective.begin_epoch(epoch, self.max_epochs)
         total, n_samples = torch.zeros((), dtype=torch.float32), 0
         batches = list(slices(objective.shuffled_data(), self.batch_size))
         for step, batch in enumerate(batches, start=epoch * len(batches)):

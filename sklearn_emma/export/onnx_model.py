@@ -59,9 +59,9 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     TypeError
         If it is none of the three.
     ValueError
-        If an energy is none of a :class:`~sklearn_emma.DAEEnergyScorer`, if the estimator was
-        fitted with ``column_attention=True``, if torch cannot trace the network, or if `dtype` is
-        not valid.
+        If an energy is none of a :class:`~sklearn_emma.DAEEnergyScorer`, if a column is
+        categorical, if the estimator was fitted with ``column_attention=True``, if torch cannot
+        trace the network, or if `dtype` is not valid.
 
     Notes
     -----
@@ -95,6 +95,14 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
             f"{type(estimator).__name__}.{advice}"
         )
     check_is_fitted(estimator)
+    if estimator.categories_:
+        names = getattr(estimator, "feature_names_in_", np.arange(estimator.n_features_in_))
+        listed = ", ".join(repr(names[column]) for column in estimator.categories_)
+        raise ValueError(
+            f"Only tables of numbers can be exported to ONNX, but column(s) {listed} are "
+            "categorical. Encode them, for instance with sklearn.preprocessing.OneHotEncoder, "
+            "before the estimator, and export the estimator alone."
+        )
     precision = _precision(dtype)
     example = torch.zeros(2, estimator.n_features_in_, dtype=precision)
     if isinstance(estimator, DAEEnergyScorer):

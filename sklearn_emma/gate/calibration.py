@@ -5,10 +5,13 @@ potential say nothing of failures, and would only disturb the comparison of moda
 :math:`s_i` is the median rise of the potential from clean samples to corrupted ones, but at least
 the interquartile range of the clean samples, so that failures that do not show in the energy
 (swapped samples, say) do not inflate differences between clean samples.
+
+The thesis has another rule: :math:`\Psi_{min,i}` is the minimum over the training samples,
+:math:`s_i = 1`, and no potential is too large to act on the other modalities.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -51,7 +54,13 @@ class Calibrated:
     constants: Mapping[str, np.ndarray]
 
 
-def calibrate(samples: Samples, probe: Failures, with_columns: bool = False) -> Calibrated:
+#: Names of the rules that the constants follow.
+CALIBRATIONS = ("failures", "minimum")
+
+
+def calibrate(
+    samples: Samples, probe: Failures, rule: str = "failures", with_columns: bool = False
+) -> Calibrated:
     """Find the constants of the gate, and price the gaps of training samples.
 
     Parameters
@@ -60,6 +69,8 @@ def calibrate(samples: Samples, probe: Failures, with_columns: bool = False) -> 
         Clean training samples.
     probe : Failures
         Corrupts every sample; its energies do not price gaps yet.
+    rule : {"failures", "minimum"}, default="failures"
+        Whether constants are those that failures of the training suggest, or those of the thesis.
     with_columns : bool, default=False
         Whether there is attention to columns.
 
@@ -75,35 +86,56 @@ def calibrate(samples: Samples, probe: Failures, with_columns: bool = False) -> 
     """
     energies = probe.energies
     clean = energies.score(samples)
-    failed, indicator = probe.draw(clean)
-    minima, scales, maxima = [], [], []
-    for i, name in enumerate(energies.names):
-        typical = _finite(clean.potential[:, i])
-        if not len(typical):
+    typical = [_finite(potential) for potential in clean.potential.unbind(1)]
+    for name, potential in zip(energies.names, typical, strict=True):
+        if not len(potential):
             raise ValueError(
                 f"The energy of modality {name!r} is infinite for every training sample. Use an "
                 "energy that is finite where there are samples, such as a wider kernel."
             )
-        failing = _finite(failed.potential[indicator[:, i] < 0, i])
-        scale = quantile(typical, 0.75) - quantile(typical, 0.25)
-        if len(failing):
-            scale = max(scale, quantile(failing, 0.5) - quantile(typical, 0.5))
-        scale = scale if scale > 1e-6 else 1.0
-        minimum = quantile(typical, _CLEAN)
-        # beyond a typical failure of the training, a modality says no more about the others
-        highest = quantile(failing, 0.5) if len(failing) else -math.inf
-        minima.append(minimum)
-        scales.append(scale)
-        maxima.append(max(highest, minimum + scale))
-    constants = GateConstants(np.array(minima), np.array(scales), np.array(maxima))
-    priced = replace(energies, scale=torch.tensor(scales, dtype=torch.float64))
+    if rule == "minimum":
+        constants = _of_minimum(typical)
+    else:
+        failed, indicator = probe.draw(clean)
+        failing = [
+            _finite(potential[broken])
+            for potential, broken in zip(
+                failed.potential.unbind(1), (indicator < 0).unbind(1), strict=True
+            )
+        ]
+        constants = _of_failures(typical, failing)
+    priced = replace(energies, scale=torch.from_numpy(constants.potential_scale))
     if with_columns:
         columns = learn_columns(energies.potentials, clean.filled, samples.weight)
-        priced = replace(priced, columns=columns, minimum=torch.tensor(minima, dtype=torch.float64))
+        minimum = torch.from_numpy(constants.potential_min)
+        priced = replace(priced, columns=columns, minimum=minimum)
         return Calibrated(priced.score(samples), priced, constants._asdict())
     gaps = torch.stack([x.isnan().any(1) for x in samples.modalities], 1)
     scored = priced.rescore(clean, samples.modalities, gaps)
     return Calibrated(scored, priced, constants._asdict())
+
+
+def _of_failures(typical: Sequence[Tensor], failing: Sequence[Tensor]) -> GateConstants:
+    """Return constants from the potentials of clean and of failing modalities."""
+    minima, scales, maxima = [], [], []
+    for clean, failed in zip(typical, failing, strict=True):
+        scale = quantile(clean, 0.75) - quantile(clean, 0.25)
+        if len(failed):
+            scale = max(scale, quantile(failed, 0.5) - quantile(clean, 0.5))
+        scale = scale if scale > 1e-6 else 1.0
+        minimum = quantile(clean, _CLEAN)
+        # beyond a typical failure of the training, a modality says no more about the others
+        highest = quantile(failed, 0.5) if len(failed) else -math.inf
+        minima.append(minimum)
+        scales.append(scale)
+        maxima.append(max(highest, minimum + scale))
+    return GateConstants(np.array(minima), np.array(scales), np.array(maxima))
+
+
+def _of_minimum(typical: Sequence[Tensor]) -> GateConstants:
+    """Return the constants of the thesis."""
+    minima = np.array([float(clean.min()) for clean in typical])
+    return GateConstants(minima, np.ones(len(minima)), np.full(len(minima), np.inf))
 
 
 def quantile(values: Tensor, q: float) -> float:

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_emma.corruption import Corruption
+from sklearn_emma.corruption import Adversarial, Corruption
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.training import train
 from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.gate.adversarial import AdversarialObjective
+from sklearn_emma.gate.annealing import start_as_identity
 from sklearn_emma.gate.calibration import Calibrated, calibrate
 from sklearn_emma.gate.cross_modal import train_cross_modal
 from sklearn_emma.gate.objective import (
@@ -52,6 +55,18 @@ class GateConfig:
         Epochs of the warm-up.
     training : TrainingConfig
         How gate and predictor are trained.
+    potential_calibration : {"failures", "minimum"}
+        Where the constants of the gate come from.
+    initial_gain : float or None
+        Gain of the gate at the start; None stands for twice the number of modalities.
+    importance_floor : float
+        Of the energy alignment.
+    redraw_corruption : bool
+        Whether every epoch draws failures of its own.
+    adversarial : Adversarial or None
+        Attack on training samples.
+    coldness_schedule : {"constant", "annealed"}
+        Whether the gate cools as it learns; not one that is trained further.
     column_attention : bool, default=False
         Whether there is attention to columns.
     """
@@ -64,11 +79,19 @@ class GateConfig:
     corruption: Corruption | None
     pretrain_epochs: int
     training: TrainingConfig
+    potential_calibration: str = "failures"
+    initial_gain: float | None = None
+    importance_floor: float = 0.01
+    redraw_corruption: bool = True
+    adversarial: Adversarial | None = None
+    coldness_schedule: str = "constant"
     column_attention: bool = False
 
     def loss_weights(self) -> LossWeights:
         """Return the weights of the terms of the loss."""
-        return LossWeights(self.lambda_capacity, self.lambda_energy, self.subset_weight)
+        return LossWeights(
+            self.lambda_capacity, self.lambda_energy, self.subset_weight, self.importance_floor
+        )
 
 
 @dataclass(frozen=True)
@@ -157,10 +180,14 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
     reference = training_reference(samples, energies.names)
     if start is None:
         probe = Failures(with_fraction(corruption, 1.0), reference, energies, generators.samples)
-        calibrated = calibrate(samples, probe, config.column_attention)
+        calibrated = calibrate(
+            samples, probe, config.potential_calibration, config.column_attention
+        )
     else:
         calibrated = Calibrated(energies.score(samples), energies, start.gate)
-    gate = EnergyAttention(len(energies.names), config.coldness, generator=generators.weights)
+    gate = EnergyAttention(
+        len(energies.names), config.coldness, config.initial_gain, generator=generators.weights
+    )
     load_arrays(gate, calibrated.constants, strict=False)
     gate.to(samples.target.device)
     if start is not None:
@@ -185,14 +212,21 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         plain = PlainObjective(problem.network, problem.prediction_loss, scored, generators.samples)
         warm_up = replace(config.training, max_epochs=config.pretrain_epochs, early_stopping=False)
         train(plain, "stage 2 of 2, warm start", warm_up)
-    return GatedObjective(
-        GateModel(gate, problem.network, cross_modal, problem.prediction_loss),
-        config.loss_weights(),
-        scored,
-        validation,
-        Failures(corruption, reference, calibrated.energies, generators.samples),
-        generators.samples,
-    )
+    learned: dict[str, Any] = {
+        "model": GateModel(gate, problem.network, cross_modal, problem.prediction_loss),
+        "weights": config.loss_weights(),
+        "samples": scored,
+        "held_out": validation,
+        "failures": Failures(corruption, reference, calibrated.energies, generators.samples),
+        "generator": generators.samples,
+        "redraw": config.redraw_corruption,
+        "annealed": config.coldness_schedule == "annealed" and start is None,
+    }
+    if learned["annealed"]:
+        start_as_identity(gate, problem.network)
+    if config.adversarial is None:
+        return GatedObjective(**learned)
+    return AdversarialObjective(config.adversarial, **learned)
 
 
 def train_gate(objective: GatedObjective, config: GateConfig) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ steps as alone, in the same order, so that the results are the same.
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,15 @@ class Model(nn.Module):
         Gate, predictor and prediction loss; the gate is copied.
     """
 
+    cooled: Tensor
+
     def __init__(self, objective: GatedObjective):
         super().__init__()
         self.gate = copy.deepcopy(objective.gate)
         self.network = objective.network
         self.prediction_loss = objective.prediction_loss
+        self.importance_floor = objective.weights.importance_floor
+        self.register_buffer("cooled", objective.cooled.clone())
 
     def forward(self, method: str, *args: Any) -> Any:
         """Return the loss, or call a method, with the tensors of the functional call.
@@ -58,8 +63,9 @@ class Model(nn.Module):
         if method != "loss":
             return getattr(self, method)(*args)
         values, batch, with_subsets = args
-        self.gate.coldness = values["coldness"]
-        weights = LossWeights(*(values.get(name, 0.0) for name in STACKABLE[1:]))
+        self.gate.coldness = values["coldness"] * self.cooled
+        strengths = {name: values.get(name, 0.0) for name in STACKABLE[1:]}
+        weights = LossWeights(**strengths, importance_floor=self.importance_floor)
         return gated_loss(
             self.gate, self.network, self.prediction_loss, weights, batch, with_subsets
         )
@@ -187,9 +193,11 @@ class StackedObjective(Objective):
         self.baseline_losses = {}
         gate = copy.deepcopy(objective.gate)
         for number, setting in settings.items():
-            gate.coldness, *strengths = (setting[name] for name in STACKABLE)
+            gate.coldness = setting["coldness"]
+            strengths = {name: setting[name] for name in STACKABLE[1:]}
+            weights = replace(objective.weights, **strengths)
             self.baseline_losses[number] = baseline_loss(
-                gate, objective.prediction_loss, LossWeights(*strengths), objective.samples
+                gate, objective.prediction_loss, weights, objective.samples
             )
         per_sample = sum(
             p.numel() // p.shape[-1] for p in objective.network.parameters() if p.ndim > 1
@@ -215,6 +223,12 @@ class StackedObjective(Objective):
                 if name in chunk.learned:
                     groups[kind]["params"].append(chunk.learned[name])
         return groups
+
+    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
+        """Cool the gates."""
+        self.objective.begin_epoch(epoch, n_epochs)
+        for chunk in self.chunks:
+            chunk.others["cooled"].copy_(self.objective.cooled)
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return the samples of one epoch, the same for all settings."""

@@ -174,3 +174,4 @@ def load_state(objective: GatedObjective, state: Mapping[str, Tensor]) -> None:
     for prefix, module in (("gate.", objective.gate), ("network.", objective.network)):
         own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         module.load_state_dict(own, strict=False)
+    objective.cooled.copy_(state["cooled"])

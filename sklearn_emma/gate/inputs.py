@@ -6,13 +6,15 @@ modality is
 .. math:: \Psi_i(x_{filled}) + 3\, s_i\, \bigl(-\log(1 - n_i / D_i)\bigr) + 3\, s_i \max(0, A_i)
 
 with :math:`n_i` of :math:`D_i` values missing and the disagreement :math:`A_i` with the other
-modalities; see :mod:`sklearn_emma.nn.evidence_price` and
+modalities. Categories become indicators (:mod:`sklearn_emma.indicators`), and a level that was
+never seen is further evidence, in :math:`\Psi_i`; see :mod:`sklearn_emma.nn.evidence_price` and
 :class:`~sklearn_emma.nn.CrossModalEnergy`. It is infinite where the modality is missing altogether.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -24,6 +26,7 @@ from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Potential
 from sklearn_emma.engine.batches import evaluation_block
 from sklearn_emma.gate.columns import ColumnReader
+from sklearn_emma.indicators import Indicators
 from sklearn_emma.nn import CrossModalEnergy
 from sklearn_emma.nn.evidence_price import gap_evidence, potential_of_evidence
 from sklearn_emma.validation import standardise
@@ -53,7 +56,13 @@ def add_gap_energy(own: Tensor, gap: Tensor) -> Tensor:
     return torch.where(gap < math.inf, own + gap, math.inf)
 
 
-def read_modality(energy: Potential, x: Tensor, fill: Tensor, scale: Tensor | float) -> Tensor:
+def read_modality(
+    energy: Potential,
+    x: Tensor,
+    fill: Tensor,
+    scale: Tensor | float,
+    shares: Tensor | None = None,
+) -> Tensor:
     """Fill the gaps of a modality, and find its potential.
 
     Parameters
@@ -66,6 +75,8 @@ def read_modality(energy: Potential, x: Tensor, fill: Tensor, scale: Tensor | fl
         What gaps are filled with.
     scale : Tensor of shape () or float
         :math:`s_i`.
+    shares : Tensor of shape (n_features,), default=None
+        Share of each feature in the values of the modality; None where each is one value.
 
     Returns
     -------
@@ -76,7 +87,10 @@ def read_modality(energy: Potential, x: Tensor, fill: Tensor, scale: Tensor | fl
     if not gaps.any():
         return energy.potential(x)
     own = energy.potential(torch.where(gaps, fill, x))
-    return add_gap_energy(own, gap_energy(gaps.to(x.dtype).mean(1), scale))
+    missing = gaps.to(x.dtype)
+    # of a missing modality exactly one, whatever shares add up to
+    share = missing.mean(1) if shares is None else (missing @ shares).masked_fill(gaps.all(1), 1.0)
+    return add_gap_energy(own, gap_energy(share, scale))
 
 
 class Inputs(NamedTuple):
@@ -103,15 +117,39 @@ class Inputs(NamedTuple):
 
 
 @dataclass(frozen=True)
+class CategoryReader:
+    """Reads the categorical columns of a table of codes.
+
+    Attributes
+    ----------
+    indicators : Indicators
+        Of the levels.
+    columns : list of slice or ndarray of int
+        Columns of each modality in the table.
+    """
+
+    indicators: Indicators
+    columns: Sequence[slice | np.ndarray]
+
+    def unseen(self, table: np.ndarray) -> Tensor:
+        """Return the evidence (n_samples, n_modalities) of levels never seen, in nats."""
+        evidence = self.indicators.unseen(table)
+        sums = [evidence[:, positions].sum(axis=1) for positions in self.columns]
+        return torch.from_numpy(np.array(sums)).mT
+
+
+@dataclass(frozen=True)
 class InputReader:
     """Reads tables as a fitted estimator sees them.
 
     Attributes
     ----------
     columns : list of slice or ndarray of int
-        Columns of each modality.
-    mean, scale, median : ndarray of shape (n_columns,)
-        What columns are standardised with, and what gaps are filled with.
+        Features of each modality: its columns, with the indicators of its categories.
+    mean, scale : ndarray of shape (n_columns,)
+        What columns are standardised with.
+    median : ndarray of shape (n_features,)
+        What gaps are filled with.
     energies : ModalityEnergies
         Of samples in double precision.
     potential_min, potential_scale : Tensor of shape (n_modalities,)
@@ -120,6 +158,8 @@ class InputReader:
         Consistency of the modalities.
     precision : torch.dtype
         Of the predictor and the cross-modal energy.
+    categories : CategoryReader or None
+        Reads categorical columns; None where there are none.
     attend : ColumnReader or None
         Attention to columns, if there is any.
     """
@@ -133,7 +173,14 @@ class InputReader:
     potential_scale: Tensor
     cross_modal: CrossModalEnergy | None
     precision: torch.dtype
+    categories: CategoryReader | None = None
     attend: ColumnReader | None = None
+
+    @cached_property
+    def used(self) -> np.ndarray:
+        """Positions in the table of the columns of all modalities, in its order."""
+        columns = self.columns if self.categories is None else self.categories.columns
+        return np.sort(np.concatenate([np.arange(len(self.mean))[c] for c in columns]))
 
     @property
     def block_size(self) -> int:
@@ -155,20 +202,20 @@ class InputReader:
             What the gate and the predictor take.
         """
         standard = standardise(table, self.mean, self.scale)
+        if self.categories is not None:
+            return self._read_categories(standard, self.categories)
         gaps = np.isnan(standard)
-        used = np.sort(np.concatenate([np.arange(len(self.mean))[c] for c in self.columns]))
         if self.attend is not None:
-            return self._read_columns(torch.from_numpy(standard), torch.from_numpy(gaps), used)
+            return self._read_columns(torch.from_numpy(standard), torch.from_numpy(gaps))
         complete = np.where(gaps, self.median, standard) if gaps.any() else standard
         own = self.energies.potential(complete)
         missing = None
         if complete is not standard:
-            shares = [gaps[:, columns].mean(axis=1) for columns in self.columns]
-            missing = torch.from_numpy(np.array(shares)).mT
+            missing = _missing_shares(gaps, self.columns)
         inputs = self.join(torch.from_numpy(complete), own, missing)
-        return inputs._replace(column_attention=torch.from_numpy(1.0 - gaps[:, used]))
+        return inputs._replace(column_attention=torch.from_numpy(1.0 - gaps[:, self.used]))
 
-    def _read_columns(self, standard: Tensor, gaps: Tensor, used: np.ndarray) -> Inputs:
+    def _read_columns(self, standard: Tensor, gaps: Tensor) -> Inputs:
         """Read samples with attention to columns."""
         assert self.attend is not None
         constants = self.potential_min, self.potential_scale
@@ -177,7 +224,18 @@ class InputReader:
         if not bool(attention.all()):
             missing = torch.stack([1.0 - attention[:, c].mean(1) for c in self.columns], 1)
         inputs = self.join(complete, own, missing)
-        return inputs._replace(column_attention=attention[:, used])
+        return inputs._replace(column_attention=attention[:, self.used])
+
+    def _read_categories(self, standard: np.ndarray, categories: CategoryReader) -> Inputs:
+        """Read samples whose categories are codes."""
+        features = categories.indicators.expand(standard)
+        complete = np.where(np.isnan(features), self.median, features)
+        own = self.energies.potential(complete)
+        own = own + potential_of_evidence(categories.unseen(standard), self.potential_scale)
+        gaps = np.isnan(standard)
+        missing = _missing_shares(gaps, categories.columns)
+        inputs = self.join(torch.from_numpy(complete), own, missing)
+        return inputs._replace(column_attention=torch.from_numpy(1.0 - gaps[:, self.used]))
 
     def join(self, complete: Tensor, own: Tensor, missing: Tensor | None) -> Inputs:
         """Add what gaps and the other modalities say to the energies of samples.
@@ -208,6 +266,12 @@ class InputReader:
             cross_modal = self.cross_modal.energy(modalities, potential, minimum, scale)
             potential = potential + cross_modal
         return Inputs(modalities, own, gap, cross_modal, potential)
+
+
+def _missing_shares(gaps: np.ndarray, columns: Sequence[slice | np.ndarray]) -> Tensor:
+    """Return the share (n_samples, n_modalities) of the values of each modality that are gaps."""
+    shares = [gaps[:, positions].mean(axis=1) for positions in columns]
+    return torch.from_numpy(np.array(shares)).mT
 
 
 # Blocks of samples that are remembered at most.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sklearn_emma.engine.batches import pair_block
 from sklearn_emma.engine.objective import Objective
+from sklearn_emma.gate.annealing import cooled_fraction
 from sklearn_emma.gate.cross_modal import add_cross_modal_energy
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.samples import ScoredSamples
@@ -108,11 +109,14 @@ class LossWeights:
     ----------
     lambda_capacity, lambda_energy, subset_weight : float, or Tensor of shape ()
         Of the two regularization terms, and of the subset loss.
+    importance_floor : float
+        Importance below which a corrupted modality earns no more.
     """
 
     lambda_capacity: float | Tensor
     lambda_energy: float | Tensor
     subset_weight: float | Tensor
+    importance_floor: float = 0.01
 
 
 def regularization(
@@ -127,7 +131,9 @@ def regularization(
     if not _is_off(weights.lambda_capacity):
         total = total + weights.lambda_capacity * capacity_penalty(gate)
     if not _is_off(weights.lambda_energy):
-        alignment = energy_alignment(log_importance, indicator, sample_weight)
+        alignment = energy_alignment(
+            log_importance, indicator, sample_weight, weights.importance_floor
+        )
         total = total - weights.lambda_energy * alignment
     return total
 
@@ -243,7 +249,13 @@ class GatedObjective(Objective):
         Draws the corruption.
     generator : torch.Generator
         On the device of the samples.
+    redraw : bool, default=True
+        Whether every epoch draws failures of its own; otherwise there is one corrupted copy.
+    annealed : bool, default=False
+        Whether the gate cools from a coldness of zero; see :mod:`sklearn_emma.gate.annealing`.
     """
+
+    cooled: Tensor
 
     def __init__(
         self,
@@ -253,6 +265,8 @@ class GatedObjective(Objective):
         held_out: ScoredSamples | None,
         failures: Failures,
         generator: torch.Generator,
+        redraw: bool = True,
+        annealed: bool = False,
     ):
         super().__init__(generator)
         self.gate = model.gate
@@ -267,6 +281,11 @@ class GatedObjective(Objective):
         self.weights = weights
         self.baseline_loss = baseline_loss(self.gate, self.prediction_loss, self.weights, samples)
         self.held_out = None if held_out is None else self._with_failures(held_out)
+        self.copy = None if redraw else self._with_failures(samples)
+        self.annealed = annealed
+        self.coldness = self.gate.coldness
+        # fraction of the coldness that is reached; the best epoch of early stopping has its own
+        self.register_buffer("cooled", torch.ones((), device=generator.device))
 
     def parameter_groups(self) -> list[dict]:
         """Return weights, biases and the gate apart: only weights are penalised.
@@ -288,6 +307,12 @@ class GatedObjective(Objective):
             {"params": others, "weight_decay": 0.0},
             {"params": list(self.gate.parameters()), "weight_decay": 0.0},
         ]
+
+    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
+        """Cool the gate."""
+        if self.annealed:
+            self.cooled.fill_(cooled_fraction(epoch, n_epochs))
+            self.gate.coldness = self.coldness * float(self.cooled)
 
     def after_step(self) -> None:
         """Project the gate's parameters."""
@@ -316,7 +341,7 @@ class GatedObjective(Objective):
         return self.draw_epoch(bool(self.weights.subset_weight))
 
     def draw_epoch(self, with_subsets: bool) -> list[Tensor]:
-        """Return the samples of an epoch, with fresh failures.
+        """Return the samples of an epoch, with fresh failures unless there is one corrupted copy.
 
         Parameters
         ----------
@@ -328,7 +353,7 @@ class GatedObjective(Objective):
         list of Tensor of shape (n_samples, ...)
             Subset, potential, indicator, target, weight and the modalities.
         """
-        subset, *rest = self._with_failures(self.samples)
+        subset, *rest = self.copy or self._with_failures(self.samples)
         if with_subsets:
             n_samples, n_modalities = subset.shape
             subset = random_subset(n_samples, n_modalities, self.generator)

@@ -4,6 +4,7 @@ The torch modules are built from the public attributes of a fitted estimator, on
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +17,12 @@ from sklearn_emma.engine.cache import cached, preset
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.columns import ColumnReader, build_columns
-from sklearn_emma.gate.inputs import InputReader, Inputs, RememberingReader
+from sklearn_emma.gate.inputs import CategoryReader, InputReader, Inputs, RememberingReader
 from sklearn_emma.gate.objective import Predictor
+from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.modalities import as_slice
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
+from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.nn.evidence_price import potential_of_evidence
 
 #: Parameters and constants of :class:`~sklearn_emma.nn.EnergyAttention`.
@@ -163,16 +166,22 @@ def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
         weights = Precision(weights=precision)
         scorers = estimator.energy_scorers_.items()
         energies = [tensor_energy(scorer, name, weights) for name, scorer in scorers]
+        columns, indicators = feature_columns(estimator), indicators_of(estimator)
+        fill, categories = estimator.median_, None
+        if indicators is not None:
+            fill = indicators.expand(fill[None])[0]
+            categories = CategoryReader(indicators, estimator.modality_columns_)
         return InputReader(
-            [as_slice(columns) for columns in estimator.modality_columns_],
+            [as_slice(positions) for positions in columns],
             estimator.mean_,
             estimator.scale_,
-            estimator.median_,
-            ModalityEnergies(energies, estimator.modality_columns_),
+            fill,
+            ModalityEnergies(energies, columns),
             torch.from_numpy(estimator.potential_min_.astype(np.float64)),
             torch.from_numpy(estimator.potential_scale_.astype(np.float64)),
             build_cross_modal(estimator, precision),
             precision,
+            categories,
             _column_reader(estimator, energies),
         )
 
@@ -197,6 +206,7 @@ def _read_from(estimator: Any) -> tuple:
         estimator.potential_min_,
         estimator.potential_scale_,
         estimator.cross_modal_weights_,
+        getattr(estimator, "category_counts_", None),
         estimator.column_weights_,
         *estimator.energy_scorers_.values(),
     )
@@ -211,7 +221,8 @@ def share_reader(estimators: Sequence[Any]) -> None:
         Fitted on the same samples.
     """
     for precision in (torch.float64, torch.float32) if estimators else ():
-        shared = RememberingReader(**vars(reader_of(estimators[0], precision)))
+        reader = reader_of(estimators[0], precision)
+        shared = RememberingReader(**{f.name: getattr(reader, f.name) for f in fields(InputReader)})
         for estimator in estimators:
             preset(estimator, ("reader", precision), _read_from(estimator), shared)
 
@@ -237,10 +248,10 @@ def build_cross_modal(
     """
     if estimator.cross_modal_weights_ is None:
         return None
-    widths = [len(columns) for columns in estimator.modality_columns_]
+    widths = [len(columns) for columns in feature_columns(estimator)]
     cross_modal = CrossModalEnergy(widths, generator=make_generator(0))
     load_arrays(cross_modal, estimator.cross_modal_weights_)
-    return cross_modal.to(device=device, dtype=precision).requires_grad_(False)
+    return freeze(cross_modal.to(device=device, dtype=precision))
 
 
 def gate_of(estimator: Any) -> EnergyAttention:

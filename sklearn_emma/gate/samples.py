@@ -43,11 +43,33 @@ class Samples:
         What the prediction loss takes: class indices, or standardised values.
     weight : Tensor of shape (n_samples,)
         Weights.
+    blocks : list of list of Tensor, or None
+        Places of the indicators of each categorical column, by modality; None where no column is
+        categorical.
     """
 
     modalities: list[Tensor]
     target: Tensor
     weight: Tensor
+    blocks: list[list[Tensor]] | None = None
+
+    def value_shares(self) -> list[Tensor] | None:
+        """Return the share of each feature in the values of its modality.
+
+        Returns
+        -------
+        list of Tensor of shape (n_features,), or None
+            All indicators of a category are one value. None where each feature is a value.
+        """
+        if self.blocks is None:
+            return None
+        shares = []
+        for x, blocks in zip(self.modalities, self.blocks, strict=True):
+            share = torch.ones_like(x[0])
+            for block in blocks:
+                share[block] = 1.0 / len(block)
+            shares.append(share / share.sum())
+        return shares
 
 
 @dataclass(frozen=True)
@@ -95,6 +117,8 @@ class Energies:
         What gaps are filled with.
     scale : Tensor of shape (n_modalities,)
         :math:`s_i`, in double precision on the CPU; zeros before it is known.
+    value_shares : list of Tensor of shape (n_features,), or None
+        Share of each feature in the values of its modality; None where all are the same.
     columns : ModuleList of ColumnAttention, default=None
         Attention to the columns of each modality, if there is any.
     minimum : Tensor of shape (n_modalities,), default=None
@@ -105,6 +129,7 @@ class Energies:
     potentials: list[Potential]
     fills: list[Tensor]
     scale: Tensor
+    value_shares: list[Tensor] | None = None
     columns: nn.ModuleList | None = None
     minimum: Tensor | None = None
 
@@ -118,7 +143,8 @@ class Energies:
         return torch.cat(potentials), torch.cat(filled)
 
     def _read(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
-        potential = read_modality(self.potentials[i], x, self.fills[i], self.scale[i])
+        shares = None if self.value_shares is None else self.value_shares[i]
+        potential = read_modality(self.potentials[i], x, self.fills[i], self.scale[i], shares)
         return potential, fill([x], [self.fills[i]])[0]
 
     def _read_columns(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:

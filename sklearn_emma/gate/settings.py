@@ -14,8 +14,8 @@ DEFAULT_GRID = {
     "lambda_capacity": (0.0, 0.01, 0.1),
     "lambda_energy": (0.0, 0.02, 0.1),
 }
-#: The grid of the thesis, whose potentials are not divided by a scale: a search over it takes
-#: ``EMMAClassifierCV(param_grid=THESIS_GRID)``.
+#: The grid of the thesis, whose potentials are not divided by a scale: see the page on the thesis
+#: in the user guide.
 THESIS_GRID = {
     "coldness": (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
     "lambda_capacity": (0.0, 1e-4, 1e-3, 1e-2, 1e-1),

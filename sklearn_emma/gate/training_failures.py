@@ -62,7 +62,8 @@ def training_reference(samples: Samples, names: list[str]) -> Reference:
     """
     reference = Reference.from_tensors(samples.modalities, samples.weight, names)
     means = [torch.zeros_like(mean) for mean in reference.means]
-    return Reference(means, [std.clamp(max=1.0) for std in reference.stds], reference.donors)
+    stds = [std.clamp(max=1.0) for std in reference.stds]
+    return Reference(means, stds, reference.donors, samples.blocks)
 
 
 class Failures:

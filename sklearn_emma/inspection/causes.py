@@ -6,7 +6,8 @@ import numpy as np
 
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.gate.readings import Readings
-from sklearn_emma.nn.evidence_price import relative_potential
+from sklearn_emma.indicators import feature_columns, indicators_of
+from sklearn_emma.nn.evidence_price import potential_of_evidence, relative_potential
 from sklearn_emma.validation import check_table, standardise
 
 #: Columns named for a sample, and the smallest share of the energy with which one is named.
@@ -40,7 +41,8 @@ def find_causes(estimator: Any, X: Any, readings: Readings, chosen: np.ndarray) 
 
     The energy is divided among columns by the attribution of a
     :class:`~sklearn_emma.DAEEnergyScorer`; that of any other energy by the squared distance of the
-    columns from the training mean, in standard deviations.
+    columns from the training mean, in standard deviations. A categorical column has the shares of
+    all indicators of its levels, and of a level that was never seen.
 
     Parameters
     ----------
@@ -78,8 +80,7 @@ def find_causes(estimator: Any, X: Any, readings: Readings, chosen: np.ndarray) 
             (of_others > half) & (half > 0),
         ]
         reasons[here] = np.select(choices, _REASONS[:3], _REASONS[3])
-        filled = _standardise(estimator, table[np.ix_(here, positions)], positions)
-        shares = _shares(estimator.energy_scorers_[estimator.modality_names_[i]], filled)
+        shares = _shares(estimator, i, table[here])
         names = [str(label) for label in labels[positions]]
         for sample, share, missing in zip(here, shares, gaps, strict=True):
             columns[sample] = _write(names, share, missing, reasons[sample])
@@ -87,18 +88,24 @@ def find_causes(estimator: Any, X: Any, readings: Readings, chosen: np.ndarray) 
     return Causes(names, reasons.tolist(), columns.tolist())
 
 
-def _standardise(estimator: Any, x: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return the columns of a modality in standard deviations, gaps filled with the median."""
-    x = standardise(x, estimator.mean_[columns], estimator.scale_[columns])
-    return np.where(np.isnan(x), estimator.median_[columns], x)
-
-
-def _shares(scorer: Any, x: np.ndarray) -> np.ndarray:
-    """Divide the energy of samples (n_samples, n_features) among their columns."""
+def _shares(estimator: Any, i: int, table: np.ndarray) -> np.ndarray:
+    """Divide the energy of modality i of samples (n_samples, n_columns) among its columns."""
+    scorer = estimator.energy_scorers_[estimator.modality_names_[i]]
+    columns = estimator.modality_columns_[i]
+    x = standardise(table, estimator.mean_, estimator.scale_)
+    x = np.where(np.isnan(x), estimator.median_, x)
+    indicators = indicators_of(estimator)
+    features = x if indicators is None else indicators.expand(x)
+    features = features[:, feature_columns(estimator)[i]]
     if isinstance(scorer, DAEEnergyScorer):
-        contribution = np.maximum(scorer.attribution(x), 0.0)
+        contribution = np.maximum(scorer.attribution(features), 0.0)
     else:
-        contribution = np.square(x)
+        contribution = np.square(features)
+    if indicators is not None:
+        found = np.zeros((len(x), indicators.n_features))
+        found[:, feature_columns(estimator)[i]] = contribution
+        unseen = potential_of_evidence(indicators.unseen(x), estimator.potential_scale_[i])
+        contribution = (indicators.sums(found) + unseen)[:, columns]
     total = contribution.sum(axis=1, keepdims=True)
     return np.divide(contribution, total, out=np.zeros_like(contribution), where=total > 0)
 

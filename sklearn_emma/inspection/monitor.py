@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_emma.inspection.checks import check_names
 from sklearn_emma.inspection.drawing import COLORS, Display, despine
+from sklearn_emma.inspection.time_line import intervals
 from sklearn_emma.monitoring import ModalityHealth
 
 
@@ -123,7 +124,7 @@ class MonitorDisplay(Display):
             (line,) = ax.plot(time, base + 0.8 * health.failing[:, i], color=COLORS[0], lw=1.2)
             self.lines_.append(line)
             areas, labels = [], []
-            for first, last in _intervals(health.alarm[:, i]):
+            for first, last in intervals(health.alarm[:, i]):
                 span = [first - 0.5, last + 0.5]
                 areas.append(ax.fill_between(span, base, base + 0.8, color=COLORS[1], alpha=0.25))
                 where = ((first + last) / 2, base + 0.4)
@@ -137,9 +138,3 @@ class MonitorDisplay(Display):
         ax.set_xlabel("sample (line: probability of failing; shaded: alarm)")
         despine(ax)
         return self
-
-
-def _intervals(up: np.ndarray) -> list[tuple[int, int]]:
-    """Return the first and the last sample of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], up, [False]]).astype(int)))
-    return [(int(first), int(last) - 1) for first, last in edges.reshape(-1, 2)]

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sklearn_emma.model_selection.failure_page import write_section
+
 #: Most cells of the overview in one line.
 _CELLS = 150
 
 
-def write_page(report: Any, title: str) -> str:
+def write_page(report: Any, title: str, failures: Any = None) -> str:
     """Return the page of a report.
 
     Parameters
@@ -23,6 +25,8 @@ def write_page(report: Any, title: str) -> str:
         The report.
     title : str
         Title of the page.
+    failures : FailureModeAnalysis, default=None
+        What is shown of failures that did not happen; None shows nothing.
 
     Returns
     -------
@@ -32,7 +36,8 @@ def write_page(report: Any, title: str) -> str:
     template = files("sklearn_emma.inspection").joinpath("report.html").read_text(encoding="utf-8")
     # in a script element only "<" could end the data early
     data = json.dumps(_collect(report), allow_nan=False).replace("<", "\\u003c")
-    parts = {"title": html.escape(title), "data": data}
+    section = "" if failures is None else write_section(failures)
+    parts = {"title": html.escape(title), "data": data, "failures": section}
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
@@ -48,6 +53,8 @@ def _collect(report: Any) -> dict:
         "n_failing": int(failing.any(axis=1).sum()),
         "summary": [[_plain(value) for value in row] for row in report.summary.to_numpy()],
         "overview": _overview(report.index, attention, failing),
+        "table": [[_plain(value) for value in row] for row in report.table.to_numpy()],
+        "alarms": _alarms(report),
         "worst": [
             {
                 "position": int(position),
@@ -91,6 +98,18 @@ def _overview(index: pd.Index, attention: np.ndarray, failing: np.ndarray) -> di
         "attention": means(attention),
         "failing": means(failing),
     }
+
+
+def _alarms(report: Any) -> dict | None:
+    """Return the alarms of samples in the order of time, and when they were up."""
+    if report.alarms is None:
+        return None
+    rows = [
+        [row.modality, row.kind, _text(row.first), _text(row.last), row.n_samples]
+        for row in report.alarms.itertuples()
+    ]
+    shares = _overview(report.index, report.health.alarm, report.health.failing)
+    return {"rows": rows, "up": shares["attention"], "probability": shares["failing"]}
 
 
 def _text(label: Any) -> str:

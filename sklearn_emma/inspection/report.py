@@ -4,17 +4,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.corruption.base import is_number
 from sklearn_emma.gate.readings import Readings
 from sklearn_emma.inspection.causes import find_causes
 from sklearn_emma.inspection.checks import check_gated, unwrap
 from sklearn_emma.inspection.page import write_page
+from sklearn_emma.inspection.time_line import list_alarms, read_stream
+from sklearn_emma.inspection.whole_table import find_in_table
+from sklearn_emma.monitoring import ModalityHealth, ModalityMonitor
 from sklearn_emma.validation import check_table
 
 #: A modality fails if its energy exceeds that of a typical failure in training so many times.
 _FAR = 4
-_FIELDS = ("energy", "percentile", "importance", "attention", "failing")
 
 
 class ModalityReport(pd.DataFrame):
@@ -31,6 +34,10 @@ class ModalityReport(pd.DataFrame):
     gate : dict, default=None
         See the attributes.
     worst_positions : ndarray of int of shape (n_worst,), default=None
+        See the attributes.
+    table, alarms : DataFrame, default=None
+        See the attributes.
+    health : ModalityHealth, default=None
         See the attributes.
 
     Attributes
@@ -51,9 +58,27 @@ class ModalityReport(pd.DataFrame):
         ``coupling_degree``.
     worst_positions : ndarray of int of shape (n_worst,)
         Positions in the report of the samples in ``worst``.
+    table : DataFrame of shape (n_findings, 6)
+        What is wrong with the table as a whole: ``modality``, ``column`` (empty for the modality as
+        a whole), ``finding`` ("constant", "repeated", "unlike clean samples", "unusual energies" or
+        "does not fit the others"), ``n_samples``, ``statistic`` and ``p_value``.
+    alarms : DataFrame of shape (n_alarms, 5)
+        With ``ordered=True``: ``modality`` and ``kind`` of failure, labels of the ``first`` and the
+        ``last`` sample, and ``n_samples``; else None.
+    health : ModalityHealth
+        With ``ordered=True``, what the monitor says of every sample; else None.
     """
 
-    _metadata = ["summary", "worst", "column_summary", "gate", "worst_positions"]
+    _metadata = [
+        "summary",
+        "worst",
+        "column_summary",
+        "gate",
+        "worst_positions",
+        "table",
+        "alarms",
+        "health",
+    ]
 
     def __init__(
         self,
@@ -64,6 +89,9 @@ class ModalityReport(pd.DataFrame):
         column_summary: pd.DataFrame | None = None,
         gate: dict | None = None,
         worst_positions: np.ndarray | None = None,
+        table: pd.DataFrame | None = None,
+        alarms: pd.DataFrame | None = None,
+        health: ModalityHealth | None = None,
     ) -> None:
         super().__init__(data)  # type: ignore[call-arg]
         self.summary = summary
@@ -71,13 +99,17 @@ class ModalityReport(pd.DataFrame):
         self.column_summary = column_summary
         self.gate = gate
         self.worst_positions = worst_positions
+        self.table = table
+        self.alarms = alarms
+        self.health = health
 
     def to_html(  # type: ignore[override]
-        self, buf: Any = None, *, title: str = "State of the modalities"
+        self, buf: Any = None, *, title: str = "State of the modalities", failures: Any = None
     ) -> str | None:
         """Write one HTML page that needs neither network nor other files.
 
-        It shows the state of the modalities over the order of the samples, the worst samples with
+        It shows the state of the modalities over the order of the samples, alarms if they are in
+        the order of time, what is wrong with the table as a whole, the worst samples with
         the columns that their energy comes from, to be sorted and filtered, the coupling, and the
         capacity.
 
@@ -87,13 +119,16 @@ class ModalityReport(pd.DataFrame):
             Where to write. None returns the page.
         title : str, default="State of the modalities"
             Title of the page.
+        failures : FailureModeAnalysis, default=None
+            What :func:`~sklearn_emma.model_selection.failure_mode_analysis` found, to be shown
+            below: which modalities can be lost.
 
         Returns
         -------
         str or None
             The page, if `buf` is None.
         """
-        page = write_page(self, title)
+        page = write_page(self, title, failures)
         if buf is None:
             return page
         if hasattr(buf, "write"):
@@ -105,33 +140,48 @@ class ModalityReport(pd.DataFrame):
 
 
 def modality_report(
-    estimator: Any, X: Any, *, reference: Any = None, threshold: float = 0.5, n_worst: int = 200
+    estimator: Any,
+    X: Any,
+    *,
+    reference: Any = None,
+    threshold: float = 0.5,
+    n_worst: int = 200,
+    ordered: bool = False,
 ) -> ModalityReport:
     r"""Report on the state of every modality of every sample.
 
     A modality is *failing* where its attention is below `threshold`, which includes missing ones,
     or where its energy is more than four times as far above those of clean training samples as that
     of a typical failure in training. The latter detects that all modalities fail together, where
-    attention cannot: it compares the modalities of a sample with each other.
+    attention cannot: it compares the modalities of a sample with each other. With ``ordered=True``
+    a modality is failing also while :class:`~sklearn_emma.monitoring.ModalityMonitor` has an alarm
+    up, which detects sensors that are stuck at ordinary values.
 
     Parameters
     ----------
-    estimator : EMMAClassifier or EMMARegressor
-        Fitted; may be the last step of a Pipeline, or in a search.
+    estimator : EMMAClassifier, EMMARegressor or ModalityMonitor
+        Fitted; may be the last step of a Pipeline, or in a search. Of a monitor, the estimator in
+        it, and X is read as a stream of its own.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples, in the order of time if they have one. The report has the index of a pandas
         DataFrame.
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-        Clean samples, usually the training samples, whose energies give the percentiles. The
-        estimator does not keep them: without `reference` percentiles are NaN.
+        Clean samples, usually the training samples, whose energies give the percentiles, and that
+        the table as a whole is compared with. The estimator does not keep them: without `reference`
+        percentiles are NaN. With ``ordered=True`` they calibrate a monitor, unless one is given;
+        samples that the estimator was not trained on are better for that.
     threshold : float, default=0.5
         Attention, between 0 and 1, below which a modality counts as failing.
     n_worst : int, default=200
         How many samples are explained in ``worst``.
+    ordered : bool, default=False
+        Whether the samples are in the order of time. If so, attention, importance and prediction
+        take the evidence of earlier samples into account, and each modality has the further columns
+        ``alarm``, ``since`` and ``kind`` of :class:`~sklearn_emma.monitoring.ModalityHealth`.
 
     Returns
     -------
-    ModalityReport of shape (n_samples, 5 * n_modalities + 1 + n_outputs)
+    ModalityReport of shape (n_samples, 5 * n_modalities + 1 + n_outputs), 8 if ordered
         A DataFrame. Its columns are a MultiIndex: below the name of each modality ``energy``,
         infinite where the modality is missing; ``percentile``, the percentage of reference samples
         of lower energy; ``importance``; ``attention``; and ``failing``. Then follow
@@ -143,7 +193,7 @@ def modality_report(
     TypeError
         If the estimator has no gate.
     ValueError
-        If `threshold` or `n_worst` is out of range.
+        If `threshold` or `n_worst` is out of range, or `ordered` without `reference` or monitor.
 
     See Also
     --------
@@ -168,6 +218,10 @@ def modality_report(
     ('modality1', 'modality1')
     >>> page = report.to_html()
     """
+    monitor = estimator if isinstance(estimator, ModalityMonitor) else None
+    if monitor is not None:
+        check_is_fitted(monitor)
+        estimator = monitor.estimator_
     whole = estimator
     estimator, samples = unwrap(whole, X)
     check_gated(estimator, "modality_report")
@@ -175,26 +229,35 @@ def modality_report(
         raise ValueError(f"threshold={threshold!r} must be a number from 0 to 1.")
     if not is_number(n_worst) or int(n_worst) != n_worst or n_worst < 0:
         raise ValueError(f"n_worst={n_worst!r} must be an integer that is not negative.")
-    readings = estimator.readings(samples)
+    readings = gated = estimator.readings(samples)
     prediction = np.asarray(whole.predict(X))
-    if reference is None:
+    clean = None if reference is None else unwrap(whole, reference)[1]
+    health = None
+    if ordered:
+        health = read_stream(monitor or estimator, samples, clean)
+        gated = estimator.readings(samples, evidence=health.evidence)
+        prediction = np.asarray(estimator.predict(samples, evidence=health.evidence))
+    if clean is None:
         percentiles = np.full_like(readings.energies, np.nan)
     else:
-        percentiles = _percentiles(
-            readings.energies, estimator.energies(unwrap(whole, reference)[1])
-        )
+        percentiles = _percentiles(readings.energies, estimator.energies(clean))
     usual, typical = estimator.potential_min_, estimator.potential_max_
     far = readings.energies > usual + _FAR * (typical - usual)
     fields = {
         "energy": readings.energies,
         "percentile": percentiles,
-        "importance": readings.importance,
-        "attention": readings.attention,
-        "failing": (readings.attention < threshold) | far,
+        "importance": gated.importance,
+        "attention": gated.attention,
+        "failing": (gated.attention < threshold) | far,
     }
+    if health is not None:
+        fields |= {"alarm": health.alarm, "since": health.since, "kind": health.kind}
+        fields["failing"] = fields["failing"] | health.alarm
     names = estimator.modality_names_
     columns: dict[tuple, np.ndarray] = {
-        (name, field): fields[field][:, i] for i, name in enumerate(names) for field in _FIELDS
+        (name, field): values[:, i]
+        for i, name in enumerate(names)
+        for field, values in fields.items()
     }
     columns["total_energy", ""] = readings.total_energy
     if prediction.ndim == 1:
@@ -213,6 +276,9 @@ def modality_report(
         column_summary=_summarise_columns(estimator, samples, readings.column_attention),
         gate=_describe_gate(estimator),
         worst_positions=worst,
+        table=find_in_table(estimator, samples, clean),
+        alarms=None if health is None else list_alarms(health, names, index),
+        health=health,
     )
 
 

@@ -148,7 +148,12 @@ class _FailureScorer:
                 (share, corrupted)
                 for name in names
                 for corrupted in break_modality(
-                    self.corruption, X, self.modalities, name, self.seeds, reference
+                    self.corruption.against(estimator, y),
+                    X,
+                    self.modalities,
+                    name,
+                    self.seeds,
+                    reference,
                 )
             ]
         return sum(
@@ -172,9 +177,14 @@ class _FailureScorer:
 
 
 def break_modality(
-    corruption: Corruption, X: Any, modalities: Any, name: str, seeds: Iterable[int], reference: Any
+    corruption: Corruption,
+    X: Any,
+    modalities: Any,
+    name: str | Sequence[str],
+    seeds: Iterable[int],
+    reference: Any,
 ) -> Iterator[Any]:
-    """Corrupt one modality of all samples.
+    """Corrupt one modality of all samples, or several together.
 
     Parameters
     ----------
@@ -184,8 +194,8 @@ def break_modality(
         Samples, left as they are.
     modalities : dict, list of (name, columns), callable, "prefix" or None
         The groups of columns.
-    name : str
-        The modality that fails.
+    name : str or sequence of str
+        The modality that fails, or those that fail together.
     seeds : iterable of int
         Determine the failures, one table each.
     reference : array-like or DataFrame of shape (n_reference, n_features)
@@ -196,9 +206,48 @@ def break_modality(
     ndarray or DataFrame of shape (n_samples, n_features)
         The corrupted samples.
     """
-    only = clone(corruption).set_params(only=name, n_corrupted=None)
+    failing = [name] if isinstance(name, str) else list(name)
+    only = clone(corruption).set_params(only=failing, n_corrupted=len(failing))
     for seed in seeds:
         yield only.corrupt(X, modalities, int(seed), reference)[0]
+
+
+def failing_tables(
+    failures: Sequence[Corruption | None],
+    X: Any,
+    modalities: Any,
+    names: Sequence[str],
+    seeds: np.ndarray,
+    reference: Any,
+) -> Iterator[tuple[int, int, Iterator[Any]]]:
+    """Corrupt one modality after the other, in one way after the other.
+
+    Parameters
+    ----------
+    failures : sequence of Corruption or None
+        How a modality fails; None is left out.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples, left as they are.
+    modalities : dict, list of (name, columns), callable, "prefix" or None
+        The groups of columns.
+    names : sequence of str
+        The modalities that fail in turn.
+    seeds : ndarray of int of shape (n_modalities, n_repeats)
+        Determine the failures.
+    reference : array-like or DataFrame of shape (n_reference, n_features)
+        Samples that give means, standard deviations and donors.
+
+    Yields
+    ------
+    i, j : int
+        Positions of the modality and of the failure.
+    tables : iterator of ndarray or DataFrame of shape (n_samples, n_features)
+        The corrupted samples, once for each repeat.
+    """
+    for i, name in enumerate(names):
+        for j, failure in enumerate(failures):
+            if failure is not None:
+                yield i, j, break_modality(failure, X, modalities, name, seeds[i], reference)
 
 
 def score_samples(scorer: Any, estimator: Any, X: Any, y: Any, score_params: dict) -> float:

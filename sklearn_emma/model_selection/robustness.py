@@ -17,11 +17,11 @@ from sklearn_emma.compat import _check_method_params, _safe_split
 from sklearn_emma.corruption import Corruption, Noise, NoiseSNR, Scaling
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failure_scorer import (
-    break_modality,
     check_corruption,
     check_repeats,
     choose_modalities,
     draw_seeds,
+    failing_tables,
     score_samples,
 )
 
@@ -70,8 +70,10 @@ def robustness_curve(
 
     corruption : subclass of Corruption or callable, default=Noise
         Takes a level and returns the :class:`~sklearn_emma.corruption.Corruption` of the one
-        modality: ``Noise``, ``Drift``, ``lambda p: Missing(fraction=p)``, ... It fails in all
-        samples, unless the corruption sets a `fraction`; `only` and `n_corrupted` are ignored.
+        modality: ``Noise``, ``Drift``, ``lambda p: Missing(fraction=p)``, ...
+        :class:`~sklearn_emma.corruption.Adversarial` attacks the estimator of each split. The
+        modality fails in all samples, unless the corruption sets a `fraction`; `only` and
+        `n_corrupted` are ignored.
 
     levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
         Severity of the failure. At level 0 (for ``Scaling`` 1, and for ``NoiseSNR`` inf)
@@ -244,13 +246,10 @@ class _Experiment:
 
         clean = score(X_test) if None in self.failures else np.nan
         scores = np.full((len(self.names), len(self.failures)), clean)
-        for i, name in enumerate(self.names):
-            for j, failure in enumerate(self.failures):
-                if failure is not None:
-                    tables = break_modality(
-                        failure, X_test, self.modalities, name, seeds[i], X_train
-                    )
-                    scores[i, j] = np.mean([score(table) for table in tables])
+        failures = [None if f is None else f.against(estimator, y_test) for f in self.failures]
+        failing = failing_tables(failures, X_test, self.modalities, self.names, seeds, X_train)
+        for i, j, tables in failing:
+            scores[i, j] = np.mean([score(table) for table in tables])
         return scores, fitted - start, time.perf_counter() - fitted
 
 

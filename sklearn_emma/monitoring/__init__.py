@@ -3,6 +3,7 @@
 The samples are in the order of time. See the user guide for the equations.
 """
 
-from sklearn_emma.monitoring.monitor import ModalityHealth, ModalityMonitor
+from sklearn_emma.monitoring.health import ModalityHealth
+from sklearn_emma.monitoring.monitor import ModalityMonitor
 
 __all__ = ["ModalityHealth", "ModalityMonitor"]

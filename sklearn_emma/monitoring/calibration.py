@@ -1,27 +1,36 @@
 """What a monitor learns from clean samples."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption.tables import is_frame
+from sklearn_emma.monitoring.correction import location_and_spread
+from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import FAILURES, KINDS, Failure
-from sklearn_emma.monitoring.filter import forward, transitions
+from sklearn_emma.monitoring.filter import transitions, usual_share
 from sklearn_emma.monitoring.ratios import FailureRatios, gather_examples
 from sklearn_emma.monitoring.simulation import Simulation
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies, read_table
+from sklearn_emma.monitoring.thresholds import (
+    choose_alarm_odds,
+    choose_exponents,
+    combine,
+    out_of_block,
+)
 
 # Samples that are made to fail, for each failure and modality.
 _N_SIMULATED = 500
-_EXPONENTS = 0.5 ** np.arange(8)
+_TINY = np.finfo(float).tiny
 
 #: Kind of each state of failure; the last two are seen in the values themselves.
 STATE_KINDS = (*(failure.kind for failure in FAILURES), "stuck", "missing")
-_N_RATIOS = len(FAILURES)
+#: Which states an intact modality of a process that has changed can be in as well.
+CHANGED = np.array([kind not in ("stuck", "missing") for kind in STATE_KINDS])
 
 
 def state_prior() -> np.ndarray:
@@ -33,6 +42,21 @@ def state_prior() -> np.ndarray:
         Sums to one.
     """
     return np.array([1.0 / STATE_KINDS.count(kind) for kind in STATE_KINDS]) / len(KINDS)
+
+
+class Past(NamedTuple):
+    """What is kept of the values of a stream.
+
+    Attributes
+    ----------
+    runs : ndarray of int of shape (n_modalities,)
+        Repeats up to the last sample.
+    changes : Changes
+        How much the values have changed.
+    """
+
+    runs: np.ndarray
+    changes: Changes
 
 
 @dataclass(frozen=True)
@@ -47,27 +71,38 @@ class Calibration:
         Of repeated samples.
     ratios : FailureRatios
         E-values of the failures.
+    dependence : Dependence
+        Exponents of the e-values where successive samples of the stream have much in common.
     exponents : ndarray of shape (n_modalities,)
-        Of these e-values: below one where successive samples have much in common.
+        Further exponents, of the clean samples in order.
+    start : Past
+        Before the first sample of a stream.
     missing : ndarray of shape (n_modalities,)
         Share of clean samples in which the modality is missing.
     unusable : ndarray of shape (n_modalities, n_failures)
         1 where the predictor does better without the modality, else 0.
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
         Of the filter.
+    alarm_odds : float
+        Odds of failing at which an alarm goes up.
+    location, spread : ndarray of shape (n_features,)
+        Of clean standardised values, by medians.
     """
 
     statistics: SampleStatistics
     run_lengths: RunLengths
     ratios: FailureRatios
+    dependence: Dependence
     exponents: np.ndarray
+    start: Past
     missing: np.ndarray
     unusable: np.ndarray
     transition: np.ndarray
+    alarm_odds: float
+    location: np.ndarray
+    spread: np.ndarray
 
-    def likelihoods(
-        self, estimator: Any, X: Any, last: np.ndarray, runs: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def likelihoods(self, estimator: Any, X: Any, past: Past) -> tuple[np.ndarray, Past]:
         """Likelihoods of the states of the filter, for samples that follow others.
 
         Parameters
@@ -76,77 +111,63 @@ class Calibration:
             Fitted.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples.
-        last : ndarray of shape (n_features,)
-            Standardised values of the sample before; NaN where there is none.
-        runs : ndarray of int of shape (n_modalities,)
-            Repeats up to that sample.
+        past : Past
+            What is kept of those before.
 
         Returns
         -------
         likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
             Relative to clean, unless missing.
-        last : ndarray of shape (n_features,)
-            Of the last sample.
-        runs : ndarray of int of shape (n_modalities,)
-            Repeats up to the last sample.
+        past : Past
+            What is kept after them.
         """
         energies = read_energies(estimator, X)
         table = read_table(estimator, X)
         z = self.statistics.standardise(table)
-        ratios = self.ratios(self.statistics(z, *energies)) ** self.exponents[:, None]
-        stuck, repeats, runs = self.run_lengths(z, last, runs)
+        stuck, repeats, runs = self.run_lengths(z, past.changes.recent[-1], past.runs)
+        exponents, changes = self.dependence(z, past.changes)
+        ratios = self.ratios(self.statistics(z, *energies))
+        ratios = ratios ** (exponents * self.exponents)[..., None]
+        # a process that stands still repeats itself only where there are steps
+        stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
         found = combine(ratios, stuck, repeats)
         absent = self.statistics.over_modalities(np.logical_and, np.isnan(table))
         # a missing modality is missing, unless that is usual
         found[..., -1] = absent
         found[..., :-1][absent] = np.broadcast_to(self.missing, absent.shape)[absent][:, None]
-        return found, z[-1], runs
+        return found, Past(runs, changes)
 
-    def evidence(self, probabilities: np.ndarray) -> np.ndarray:
-        """Evidence against modalities: minus the log probability that values can be used.
+    def evidence(self, probabilities: np.ndarray, changed: np.ndarray) -> np.ndarray:
+        r"""Evidence against modalities: minus the log probability that values can be used.
+
+        .. math:: a_i = \max\Bigl(0, \log(1 - \pi) - \log\bigl(1 - \sum_k u_{ik} p_{ik}\bigr)\Bigr)
+
+        with the share of time :math:`\pi` in which a modality fails: probabilities that it does, up
+        to what is so beforehand, are no evidence.
 
         Parameters
         ----------
         probabilities : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
             Of the states of the filter.
+        changed : ndarray of shape (n_samples,)
+            Probability that the process has changed, and not the sensors.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
             In nats.
         """
-        usable = probabilities[..., 0] + (probabilities[..., 1:] * (1 - self.unusable)).sum(axis=-1)
-        return -np.log(np.clip(usable, np.finfo(float).tiny, 1.0))
-
-
-def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
-    """Likelihoods of all states for modalities that are not missing.
-
-    Parameters
-    ----------
-    ratios : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        E-values of the simulated failures. Those of a repeated sample do not count: it tells
-        nothing that its predecessor did not.
-    stuck : ndarray of shape (n_samples, n_modalities)
-        E-values of being stuck.
-    repeats : ndarray of bool of shape (n_samples, n_modalities)
-        Where a modality repeats the sample before.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-        Relative to clean.
-    """
-    ratios = np.where(repeats[..., None], 1.0, ratios)
-    ones = np.ones((*stuck.shape, 1))
-    return np.concatenate([ones, ratios, stuck[..., None], 0.0 * ones], axis=-1)
+        useless = self.unusable * (1.0 - changed[:, None, None] * CHANGED)
+        usable = probabilities[..., 0] + (probabilities[..., 1:] * (1 - useless)).sum(axis=-1)
+        beforehand = usual_share(self.transition)
+        return np.maximum(np.log1p(-beforehand) - np.log(np.maximum(usable, _TINY)), 0.0)
 
 
 def calibrate(
     estimator: Any,
     X: Any,
     reference: Any,
-    rates: tuple[float, float],
+    rates: tuple[float, float, float],
     ordered: bool,
     rng: np.random.RandomState,
 ) -> Calibration:
@@ -162,7 +183,7 @@ def calibrate(
         Other clean samples, which give means, covariances and regressions. None takes the first
         half of X for that.
     rates : tuple of float
-        Hazard rate and recovery rate.
+        Hazard rate, recovery rate, and rate of false alarms of all modalities together.
     ordered : bool
         Whether the samples are in the order of time.
     rng : RandomState
@@ -172,7 +193,17 @@ def calibrate(
     -------
     Calibration
         What was learned.
+
+    Raises
+    ------
+    ValueError
+        If the estimator has categorical columns.
     """
+    if getattr(estimator, "categories_", None):
+        raise ValueError(
+            "A monitor reads numbers, but the estimator has categorical columns. Encode them "
+            "before the estimator, for instance with sklearn.preprocessing.OneHotEncoder."
+        )
     if not is_frame(X):
         X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
     table = read_table(estimator, X)
@@ -197,68 +228,32 @@ def calibrate(
     clean = simulation.statistics_of(X)
     examples = gather_examples(clean, failing, origin)
     ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1))
-    transition = transitions(*rates, state_prior())
-    exponents = np.ones(len(modalities))
+    transition = transitions(*rates[:2], state_prior())
+    z = statistics.standardise(table)
+    run_lengths = RunLengths(z, statistics)
+    dependence = Dependence(z, statistics, run_lengths, rng)
+    start = Past(np.zeros(len(modalities), dtype=int), dependence.start())
+    further, alarm_odds = np.ones(len(modalities)), rates[0] / rates[2] * len(modalities)
     if ordered:
-        exponents = choose_exponents(out_of_block(ratios, clean), transition)
+        exponents, changes = dependence(z, start.changes)
+        start = Past(start.runs, changes._replace(recent=start.changes.recent, n_samples=0))
+        e_values = out_of_block(ratios, clean) ** exponents[half:, :, None]
+        further = choose_exponents(e_values, transition)
+    else:
+        e_values = out_of_block(ratios, clean)
+        alarm_odds = choose_alarm_odds(e_values, transition, rates[2], alarm_odds, rng)
+    location, spread = location_and_spread(z)
     return Calibration(
         statistics=statistics,
-        run_lengths=RunLengths(statistics.standardise(table), statistics),
+        run_lengths=run_lengths,
         ratios=ratios,
-        exponents=exponents,
+        dependence=dependence,
+        exponents=further,
+        start=start,
         missing=statistics.over_modalities(np.logical_and, np.isnan(table)).mean(axis=0),
         unusable=unusable,
         transition=transition,
+        alarm_odds=alarm_odds,
+        location=location,
+        spread=spread,
     )
-
-
-def out_of_block(ratios: FailureRatios, clean: np.ndarray) -> np.ndarray:
-    """E-values of the clean samples, by the network that was not trained on them.
-
-    Parameters
-    ----------
-    ratios : FailureRatios
-        Learned from these samples.
-    clean : ndarray of shape (n_samples, n_modalities, n_statistics)
-        Statistics of clean samples, in order.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        E-values.
-    """
-    first, second = ratios.by_block(clean)
-    half = len(clean) // 2
-    return np.concatenate([first[:half], second[half:]])
-
-
-def choose_exponents(e_values: np.ndarray, transition: np.ndarray) -> np.ndarray:
-    r"""Exponents of e-values that take the dependence of successive samples into account.
-
-    Of n independent clean samples the odds of failing exceed n times the hazard rate once or less,
-    by expectation (:mod:`sklearn_emma.monitoring.filter`). The exponent is the largest for which
-    those of the clean samples in order do not.
-
-    Parameters
-    ----------
-    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        Of clean samples in order.
-    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        Of the filter.
-
-    Returns
-    -------
-    ndarray of shape (n_modalities,)
-        Exponents, at most one.
-    """
-    n_samples, n_modalities, _ = e_values.shape
-    start = np.tile(np.eye(1, len(transition)), (n_modalities, 1))
-    none = np.zeros((n_samples, n_modalities))
-    chosen = np.zeros(n_modalities)
-    for exponent in _EXPONENTS:
-        likelihoods = combine(e_values**exponent, none, none.astype(bool))
-        p = forward(start, transition, likelihoods)
-        odds = (1.0 - p[..., 0]) / p[..., 0]
-        calm = odds.max(axis=0) <= n_samples * (1.0 - transition[0, 0])
-        chosen = np.where((chosen == 0) & calm, exponent, chosen)
-    return chosen

@@ -88,9 +88,12 @@ class RunLengths:
 
     Attributes
     ----------
-    tolerance_ : ndarray of shape (n_modalities,)
+    tolerance_ : ndarray of shape (n_features,)
         Largest change of a feature, in standard deviations, that is still a repeat: half of the
-        smallest change of a clean sample that changes at all.
+        smallest difference of two clean values, which is half of a step of a quantised sensor.
+    tied_ : ndarray of bool of shape (n_modalities,)
+        Whether there are equal clean samples. Sensors with steps, or with a value at which they
+        rest, repeat themselves for as long as the process stands still; others never do.
     hazards_ : ndarray of shape (n_lengths, n_modalities)
         :math:`h(r)` for r = 0, 1, ...; the last for all longer runs.
     epsilon_ : float
@@ -99,22 +102,31 @@ class RunLengths:
 
     def __init__(self, z: np.ndarray, statistics: SampleStatistics) -> None:
         self._statistics = statistics
-        changes = self._changes(z[:-1], z[1:])
-        moves = [c[(c > 0) & np.isfinite(c)] for c in changes.T]
-        self.tolerance_ = np.array([min(m, default=0.0) / 2 for m in moves])
-        hazards = [_hazard(repeat) for repeat in (changes <= self.tolerance_).T]
+        self.tolerance_ = np.array([_smallest_step(x) / 2 for x in z.T])
+        self.tied_ = np.array([_has_ties(x) for x in statistics.split(z)])
+        hazards = [_hazard(repeat) for repeat in self.repeats(z[1:] - z[:-1]).T]
         longest = max(map(len, hazards))
         self.hazards_ = np.column_stack(
             [np.pad(h, (0, longest - len(h)), mode="edge") for h in hazards]
         )
         self.epsilon_ = 1.0 / (len(z) + 1)
 
-    def _changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Return the largest change of each modality; infinite where all of it is constant."""
-        varies = self._statistics.varies_
-        changes = np.where(varies, np.abs(after - before), -np.inf)
-        largest = self._statistics.over_modalities(np.maximum, changes)
-        return np.where(largest == -np.inf, np.inf, largest)
+    def repeats(self, difference: np.ndarray) -> np.ndarray:
+        """Tell which differences of samples are repeats.
+
+        Parameters
+        ----------
+        difference : ndarray of shape (n_samples, n_features)
+            In standard deviations.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples, n_modalities)
+            True for repeats; never for modalities that are constant.
+        """
+        varies, reduce = self._statistics.varies_, self._statistics.over_modalities
+        same = reduce(np.logical_and, ~varies | (np.abs(difference) <= self.tolerance_))
+        return same & reduce(np.logical_or, varies[None])
 
     def __call__(
         self, z: np.ndarray, last: np.ndarray, runs: np.ndarray
@@ -139,14 +151,28 @@ class RunLengths:
         runs : ndarray of int of shape (n_modalities,)
             Repeats up to the last sample.
         """
-        changes = self._changes(np.vstack([last, z[:-1]]), z)
-        repeats = changes <= self.tolerance_
+        repeats = self.repeats(z - np.vstack([last, z[:-1]]))
         lengths = _lengths(repeats, runs)
         before = np.vstack([runs, lengths[:-1]])
         modality = np.arange(len(runs))
         hazard = self.hazards_[np.minimum(before, len(self.hazards_) - 1), modality]
         e_values = np.where(repeats, (1 - self.epsilon_) / hazard, self.epsilon_ / (1 - hazard))
-        return np.where(np.isnan(changes), 1.0, e_values), repeats, lengths[-1]
+        varies = self._statistics.varies_
+        e_values[:, ~self._statistics.over_modalities(np.logical_or, varies[None])[0]] = 1.0
+        if np.isnan(last).any():
+            e_values[0] = 1.0
+        return e_values, repeats, lengths[-1]
+
+
+def _smallest_step(x: np.ndarray) -> float:
+    """Return the smallest difference of two values; zero if all are equal."""
+    steps = np.diff(np.unique(x))
+    return float(steps.min()) if len(steps) else 0.0
+
+
+def _has_ties(x: np.ndarray) -> bool:
+    """Tell whether there are equal samples."""
+    return len(np.unique(x, axis=0)) < len(x)
 
 
 def _lengths(repeats: np.ndarray, start: np.ndarray) -> np.ndarray:

@@ -42,6 +42,23 @@ def transitions(hazard_rate: float, recovery_rate: float, prior: np.ndarray) -> 
     return matrix
 
 
+def usual_share(transition: np.ndarray) -> float:
+    r"""Share of time in which a modality fails, :math:`\pi = h / (h + r)`.
+
+    Parameters
+    ----------
+    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
+        A.
+
+    Returns
+    -------
+    float
+        The share.
+    """
+    hazard_rate, recovery_rate = 1.0 - transition[0, 0], transition[1, 0]
+    return hazard_rate / (hazard_rate + recovery_rate)
+
+
 def forward(start: np.ndarray, transition: np.ndarray, likelihoods: np.ndarray) -> np.ndarray:
     """Filter samples.
 
@@ -74,3 +91,25 @@ def forward(start: np.ndarray, transition: np.ndarray, likelihoods: np.ndarray) 
         p = p / p.sum(axis=1, keepdims=True)
         found[t] = p
     return found
+
+
+def hysteresis(up: np.ndarray, rise: np.ndarray, hold: np.ndarray) -> np.ndarray:
+    """Alarms that go up where they rise, and stay up as long as they hold.
+
+    Parameters
+    ----------
+    up : ndarray of bool of shape (n_modalities,)
+        Whether an alarm was up before the first sample.
+    rise, hold : ndarray of bool of shape (n_samples, n_modalities)
+        Where alarms go up, and where one that is up may stay.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_samples, n_modalities)
+        Whether an alarm is up.
+    """
+    alarms = np.empty_like(rise)
+    for t in range(len(rise)):
+        up = rise[t] | (up & hold[t])
+        alarms[t] = up
+    return alarms

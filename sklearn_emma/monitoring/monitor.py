@@ -1,8 +1,7 @@
 """ModalityMonitor: the state of every modality over time."""
 
-from dataclasses import dataclass
 from numbers import Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -12,67 +11,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
-from sklearn_emma.monitoring.calibration import STATE_KINDS, Calibration, calibrate
-from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
-from sklearn_emma.monitoring.filter import forward
+from sklearn_emma.monitoring.calibration import Calibration, calibrate
+from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
+from sklearn_emma.monitoring.recalibration import follow_and_correct
 
 # Clean samples to calibrate on.
 _FEWEST = 20
-
-
-class ModalityHealth(NamedTuple):
-    """The health of every modality at every sample.
-
-    Attributes
-    ----------
-    failing : ndarray of shape (n_samples, n_modalities)
-        Probability that the modality is failing now, given the samples so far.
-    alarm : ndarray of bool of shape (n_samples, n_modalities)
-        Whether an alarm is up.
-    since : ndarray of int of shape (n_samples, n_modalities)
-        While an alarm is up, position in the stream of the first sample that failed, by estimate;
-        else -1.
-    kind : ndarray of str of shape (n_samples, n_modalities)
-        While an alarm is up, how the modality fails: "noise", "offset" (or drift), "gain",
-        "mismatch" (plausible values that do not fit the other modalities), "stuck", "missing", or
-        "unknown" if none of them has half of the probability; else "".
-    evidence : ndarray of shape (n_samples, n_modalities)
-        Evidence against the modality from the samples so far, in nats, as the gate takes it.
-    """
-
-    failing: np.ndarray
-    alarm: np.ndarray
-    since: np.ndarray
-    kind: np.ndarray
-    evidence: np.ndarray
-
-
-@dataclass(frozen=True)
-class StreamState:
-    """What a monitor keeps of the samples so far.
-
-    Attributes
-    ----------
-    n_samples : int
-        How many they were.
-    probabilities : ndarray of shape (n_modalities, 1 + n_failures)
-        Of the states of the filter, the first of them clean.
-    last : ndarray of shape (n_features,)
-        Standardised values of the last sample; NaN before the first.
-    runs : ndarray of int of shape (n_modalities,)
-        Repeats up to the last sample.
-    alarm : ndarray of bool of shape (n_modalities,)
-        Whether an alarm is up.
-    quiet : ndarray of int of shape (n_modalities,)
-        Position of the last sample that gave no reason for suspicion.
-    """
-
-    n_samples: int
-    probabilities: np.ndarray
-    last: np.ndarray
-    runs: np.ndarray
-    alarm: np.ndarray
-    quiet: np.ndarray
 
 
 def _predicts(method: str) -> Any:
@@ -84,15 +28,6 @@ def _predicts(method: str) -> Any:
     )
 
 
-def _hysteresis(up: np.ndarray, rise: np.ndarray, hold: np.ndarray) -> np.ndarray:
-    """Return alarms that go up where they rise, and stay up as long as they hold."""
-    alarms = np.empty_like(rise)
-    for t in range(len(rise)):
-        up = rise[t] | (up & hold[t])
-        alarms[t] = up
-    return alarms
-
-
 class ModalityMonitor(BaseEstimator):
     r"""Evidence over time: which modality of a stream fails, since when, and how.
 
@@ -102,9 +37,10 @@ class ModalityMonitor(BaseEstimator):
     it; the :ref:`user guide <monitoring>` has the equations. The probability of values that cannot
     be used enters the gate as evidence in nats,
 
-    .. math:: a_i = -\log\Bigl(1 - \sum_k u_{ik}\, p_{ik}\Bigr),
+    .. math:: a_i = \max\Bigl(0, \log(1 - \pi) - \log\Bigl(1 - \sum_k u_{ik}\, p_{ik}\Bigr)\Bigr),
 
-    like that of missing values. :math:`u_{ik}` is 1 for values that are not those of the sample
+    like that of missing values. :math:`\pi` is the share of time in which a modality fails,
+    whatever is seen. :math:`u_{ik}` is 1 for values that are not those of the sample
     (stuck, mismatch), and wherever, on simulated failures, predictions come closer to those of the
     clean samples with modality i shut than open; else 0. So mild noise that the predictor can use
     does not shut a modality.
@@ -131,6 +67,13 @@ class ModalityMonitor(BaseEstimator):
 
     recovery_rate : float, default=0.01
         Probability, per sample, that a failing modality recovers; at least `hazard_rate`.
+
+    recalibrate : bool, default=False
+        Whether a modality with an alarm of offset or gain is corrected, by robust location and
+        scale of its last 32 samples, instead of shut, when the corrected samples look clean to the
+        monitor, also beside the other modalities. Then the alarm goes down. It helps against slow
+        drift of an important sensor, and assumes that the mixture of what is observed, such as the
+        classes, is that of the clean samples.
 
     calibration_fraction : float, default=0.3
         If the estimator is to be fitted, the fraction of samples, the last ones if ordered, that
@@ -180,6 +123,7 @@ class ModalityMonitor(BaseEstimator):
         "ordered": ["boolean"],
         "hazard_rate": [Interval(Real, 0, 1, closed="neither")],
         "recovery_rate": [Interval(Real, 0, 1, closed="neither")],
+        "recalibrate": ["boolean"],
         "calibration_fraction": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
     }
@@ -192,6 +136,7 @@ class ModalityMonitor(BaseEstimator):
         ordered: bool = False,
         hazard_rate: float = 0.001,
         recovery_rate: float = 0.01,
+        recalibrate: bool = False,
         calibration_fraction: float = 0.3,
         random_state: Any = None,
     ) -> None:
@@ -200,6 +145,7 @@ class ModalityMonitor(BaseEstimator):
         self.ordered = ordered
         self.hazard_rate = hazard_rate
         self.recovery_rate = recovery_rate
+        self.recalibrate = recalibrate
         self.calibration_fraction = calibration_fraction
         self.random_state = random_state
 
@@ -238,11 +184,11 @@ class ModalityMonitor(BaseEstimator):
         rng = check_random_state(self.random_state)
         self.estimator_, X, reference = self._fitted(X, y, reference, rng)
         self.modality_names_ = list(self.estimator_.modality_names_)
-        rate = self.false_alarms / 10_000 / len(self.modality_names_)
-        self.alarm_odds_ = self.hazard_rate / rate
+        rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
         self.calibration_: Calibration = calibrate(
-            self.estimator_, X, reference, (self.hazard_rate, self.recovery_rate), self.ordered, rng
+            self.estimator_, X, reference, rates, self.ordered, rng
         )
+        self.alarm_odds_ = self.calibration_.alarm_odds
         return self.reset()
 
     def _fitted(
@@ -277,15 +223,7 @@ class ModalityMonitor(BaseEstimator):
             The monitor.
         """
         check_is_fitted(self, "calibration_")
-        n = len(self.modality_names_)
-        self.state_ = StreamState(
-            n_samples=0,
-            probabilities=np.tile(np.eye(1, len(self.calibration_.transition)), (n, 1)),
-            last=np.full(len(self.calibration_.statistics.mean_), np.nan),
-            runs=np.zeros(n, dtype=int),
-            alarm=np.zeros(n, dtype=bool),
-            quiet=np.full(n, -1),
-        )
+        self.state_ = start_of_stream(self.calibration_)
         return self
 
     def update(self, X: Any) -> ModalityHealth:
@@ -302,40 +240,15 @@ class ModalityMonitor(BaseEstimator):
         ModalityHealth
             The health of every modality after each of them.
         """
-        health, self.state_ = self._read(X)
+        health, self.state_, _ = self._read(X)
         return health
 
-    def _read(self, X: Any) -> tuple[ModalityHealth, StreamState]:
-        """Return the health of the next samples, and the state after them."""
+    def _read(self, X: Any) -> tuple[ModalityHealth, StreamState, Any]:
+        """Return the health of the next samples, the state after them, and X, corrected."""
         check_is_fitted(self, "calibration_")
-        calibration, state = self.calibration_, self.state_
-        likelihoods, last, runs = calibration.likelihoods(
-            self.estimator_, X, state.last, state.runs
-        )
-        probabilities = forward(state.probabilities, calibration.transition, likelihoods)
-        clean = probabilities[..., 0]
-        failing = probabilities[..., 1:].sum(axis=2)
-        position = state.n_samples + np.arange(len(clean))[:, None]
-        usual = self.hazard_rate / (self.hazard_rate + self.recovery_rate)
-        quiet = np.where(failing <= usual, position, -1)
-        quiet = np.maximum.accumulate(np.vstack([state.quiet, quiet]))[1:]
-        alarm = _hysteresis(state.alarm, failing >= self.alarm_odds_ * clean, failing > clean)
-        health = ModalityHealth(
-            failing=failing,
-            alarm=alarm,
-            since=np.where(alarm, quiet + 1, -1),
-            kind=np.where(alarm, self._kinds(probabilities), ""),
-            evidence=calibration.evidence(probabilities),
-        )
-        n_samples = state.n_samples + len(clean)
-        return health, StreamState(n_samples, probabilities[-1], last, runs, alarm[-1], quiet[-1])
-
-    def _kinds(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return the kind of failure that has most of the probability of failing."""
-        kinds = np.array(STATE_KINDS)
-        shares = np.stack([probabilities[..., 1:][..., kinds == k].sum(-1) for k in KINDS], -1)
-        largest = shares.max(-1)
-        return np.where(largest >= shares.sum(-1) / 2, np.array(KINDS)[shares.argmax(-1)], UNKNOWN)
+        if not self.recalibrate:
+            return *follow(self.calibration_, self.estimator_, X, self.state_), X
+        return follow_and_correct(self.calibration_, self.estimator_, X, self.state_)
 
     @_predicts("predict")
     def predict(self, X: Any) -> np.ndarray:
@@ -375,5 +288,5 @@ class ModalityMonitor(BaseEstimator):
 
     def _with_evidence(self, method: str, X: Any) -> np.ndarray:
         """Return what a method of the estimator returns with the evidence of the stream."""
-        health, _ = self._read(X)
-        return getattr(self.estimator_, method)(X, evidence=health.evidence)
+        health, _, corrected = self._read(X)
+        return getattr(self.estimator_, method)(corrected, evidence=health.evidence)

@@ -14,6 +14,9 @@ from sklearn_emma.monitoring.failures import Failure
 
 # Logarithm of a ratio, within the range of floating point numbers.
 _LARGEST = 500.0
+# Networks whose logits are averaged, with so many units each.
+_N_NETWORKS, _N_HIDDEN = 3, 32
+_BATCH_SIZE, _EPOCHS, _STEPS = 256, 30, 4000
 
 
 class Examples(NamedTuple):
@@ -104,6 +107,8 @@ def append_modality(statistics: np.ndarray, i: np.ndarray, n_modalities: int) ->
 class RatioNetwork:
     """A classifier that tells failures from clean samples, as likelihood ratios.
 
+    The mean of the logits of three networks, which is one with three times as many hidden units.
+
     Parameters
     ----------
     examples : Examples
@@ -119,20 +124,14 @@ class RatioNetwork:
 
     def __init__(self, examples: Examples, random_state: int) -> None:
         scaler = StandardScaler().fit(examples.features)
-        network = MLPClassifier(
-            (32,),
-            batch_size=min(256, len(examples.failure)),
-            learning_rate_init=5e-3,
-            max_iter=30,
-            random_state=random_state,
-        )
-        # the number of epochs is given: that the loss still falls is no reason to warn
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            network.fit(scaler.transform(examples.features), examples.failure)
-        (first, second), (bias, *rest) = network.coefs_, network.intercepts_
+        features = scaler.transform(examples.features)
+        states = np.random.RandomState(random_state).randint(2**31 - 1, size=_N_NETWORKS)
+        networks = [_train(features, examples.failure, int(state)) for state in states]
+        first, bias = (np.concatenate([layers[k] for layers in networks], axis=-1) for k in (0, 1))
+        second = np.concatenate([layers[2] for layers in networks]) / _N_NETWORKS
         first = first / scaler.scale_[:, None]
-        self.layers_ = [(first, bias - scaler.mean_ @ first), (second, *rest)]
+        last_bias = np.mean([layers[3] for layers in networks], axis=0)
+        self.layers_ = [(first, bias - scaler.mean_ @ first), (second, last_bias)]
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return the ratios of each failure to clean.
@@ -150,6 +149,24 @@ class RatioNetwork:
         (first, bias), (second, last_bias) = self.layers_
         logits = np.maximum(features @ first + bias, 0.0) @ second + last_bias
         return np.exp((logits[:, 1:] - logits[:, :1]).clip(-_LARGEST, _LARGEST))
+
+
+def _train(features: np.ndarray, labels: np.ndarray, random_state: int) -> list[np.ndarray]:
+    """Return weights and biases of both layers of a network."""
+    batch_size = min(_BATCH_SIZE, len(labels))
+    epochs = int(np.clip(_STEPS * batch_size / len(labels), 5, _EPOCHS))
+    network = MLPClassifier(
+        (_N_HIDDEN,),
+        batch_size=batch_size,
+        learning_rate_init=5e-3,
+        max_iter=epochs,
+        random_state=random_state,
+    )
+    # the number of epochs is given: that the loss still falls is no reason to warn
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        network.fit(features, labels)
+    return [network.coefs_[0], network.intercepts_[0], network.coefs_[1], network.intercepts_[1]]
 
 
 class FailureRatios:

@@ -1,7 +1,8 @@
 r"""What a single sample tells about each of its modalities: ten statistics.
 
 With :math:`z_i` the standardised values of modality i, :math:`\Sigma_i` their covariance, and
-:math:`\hat z_i` their linear prediction from the other modalities:
+:math:`\hat z_i` their linear prediction from the other modalities,
+:math:`r_i = z_i - \hat z_i` and :math:`S_i` the covariance of :math:`r_i`:
 
 1. own energy, on the scale of the gate, and 2. disagreement with the others, in nats;
 3. 4. the largest of both among the other modalities;
@@ -9,7 +10,7 @@ With :math:`z_i` the standardised values of modality i, :math:`\Sigma_i` their c
    :math:`1^T \Sigma_i^{-1} z_i / \sqrt{1^T \Sigma_i^{-1} 1}`;
 6. scale: :math:`\log \overline{z_i^2}`; 7. :math:`\log z_i^T \Sigma_i^{-1} z_i / D_i`;
 8. to 10. location and scale given the others: :math:`\overline{z_i \hat z_i}`,
-   :math:`\log \overline{(z_i - \hat z_i)^2}`, :math:`\log \overline{\hat z_i^2}`.
+   :math:`\log r_i^T S_i^{-1} r_i / D_i`, :math:`\log \overline{\hat z_i^2}`.
 
 Sources: matched filter, T² and the regression on other sensors are those of multivariate process
 control; Montgomery, D. C. (2009). Introduction to statistical quality control, chapter 11.
@@ -98,6 +99,8 @@ class SampleStatistics:
         Inverse covariances, shrunken, of each modality by itself.
     regression_ : ndarray of shape (n_features, n_features)
         Ridge regressions of each modality on the others.
+    residual_precision_ : ndarray of shape (n_features, n_features)
+        Inverse covariances, shrunken, of what they do not explain of each modality.
     """
 
     def __init__(self, table: np.ndarray, sizes: Sequence[int]) -> None:
@@ -109,7 +112,7 @@ class SampleStatistics:
         self.scale_ = np.where(self.varies_, deviation, 1.0)
         z = self.standardise(table)
         soft = np.clip(z, -_LIMIT, _LIMIT)
-        self.precision_ = block_diag(*(LedoitWolf().fit(x).precision_ for x in self.split(z)))
+        self.precision_ = self._precision(z)
         self.regression_ = np.zeros_like(self.precision_)
         features = np.arange(z.shape[1])
         for own in self.split(features[None]):
@@ -118,8 +121,13 @@ class SampleStatistics:
                 ridge = RidgeCV(np.logspace(-1, 4, 11)).fit(soft[:, others], z[:, own[0]])
                 weights = ridge.coef_.reshape(own.size, -1)
                 self.regression_[np.ix_(others, own[0])] = weights.T
-        direction = self.over_modalities(np.add, self.precision_.sum(0)[None])
-        self._direction = np.sqrt(np.maximum(direction, np.finfo(float).tiny))
+        self.residual_precision_ = self._precision(z - soft @ self.regression_)
+        squares = self.over_modalities(np.add, self.precision_.sum(0)[None])
+        self._norm = np.sqrt(np.maximum(squares, np.finfo(float).tiny))
+
+    def _precision(self, z: np.ndarray) -> np.ndarray:
+        """Return inverse covariances of each modality, as one matrix."""
+        return block_diag(*(LedoitWolf().fit(x).precision_ for x in self.split(z)))
 
     def split(self, values: np.ndarray) -> list[np.ndarray]:
         """Split features by modality.
@@ -185,18 +193,19 @@ class SampleStatistics:
             The statistics.
         """
         energy = np.arcsinh(energy)
-        weighted = z @ self.precision_
         predicted = np.minimum(np.maximum(z, -_LIMIT), _LIMIT) @ self.regression_
+        residual = z - predicted
+        weighted = z @ self.precision_
         statistics = [
             energy,
             disagreement,
             _largest_other(energy),
             _largest_other(disagreement),
-            np.arcsinh(self.over_modalities(np.add, weighted) / self._direction),
+            np.arcsinh(self.over_modalities(np.add, weighted) / self._norm),
             self._log_mean(z * z),
             self._log_mean(weighted * z),
             np.arcsinh(3 * self.over_modalities(np.add, z * predicted) / self.sizes_),
-            self._log_mean((z - predicted) ** 2),
+            self._log_mean(residual @ self.residual_precision_ * residual),
             self._log_mean(predicted * predicted),
         ]
         return np.stack(statistics, axis=-1)

@@ -6,7 +6,7 @@ from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.cross_modal import CrossModalEnergy
 from sklearn_emma.nn.energy import DAEEnergy
 from sklearn_emma.nn.ensemble import EnergyEnsemble
-from sklearn_emma.nn.fusion import FusionNetwork, GatedInputs
+from sklearn_emma.nn.fusion import Concatenated, FusionNetwork, GatedInputs
 from sklearn_emma.nn.losses import (
     capacity_penalty,
     energy_alignment,
@@ -20,6 +20,7 @@ from sklearn_emma.nn.losses import (
 __all__ = [
     "ColumnAttention",
     "ColumnReading",
+    "Concatenated",
     "CrossModalEnergy",
     "DAEEnergy",
     "EnergyAttention",

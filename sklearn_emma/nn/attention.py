@@ -233,15 +233,18 @@ class EnergyAttention(nn.Module):
         Parameters
         ----------
         potential : Tensor of shape (n_samples, n_modalities)
-            Potential energies. A missing modality counts like one at ``potential_max``.
+            Potential energies. A missing modality counts like one at ``potential_max``, or where
+            that is infinite, like one a scale :math:`s_i` above its minimum.
 
         Returns
         -------
         Tensor of shape (n_samples,)
             The total energy.
         """
+        typical = self.potential_min + self.potential_scale
+        failing = torch.where(torch.isfinite(self.potential_max), self.potential_max, typical)
         present = torch.isfinite(potential)
-        return self.modal_energy(torch.where(present, potential, self.potential_max)).sum(-1)
+        return self.modal_energy(torch.where(present, potential, failing)).sum(-1)
 
     def energy_threshold(self, potential: Tensor) -> Tensor:
         r"""Modal energy below which a modality of this sample passes the gate.

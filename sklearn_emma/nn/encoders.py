@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.nn.module_stack import affine, stack, stack_samples, width_class
+from sklearn_emma.nn.module_stack import Module, affine, stack, stack_samples, width_class
 
 
 class Perceptron(nn.Module):
@@ -39,16 +39,51 @@ class Perceptron(nn.Module):
             bias = torch.empty(n_out, dtype=torch.float32)
             self.weights.append(nn.Parameter(weight.uniform_(-bound, bound, generator=generator)))
             self.biases.append(nn.Parameter(bias.uniform_(-bound, bound, generator=generator)))
+        self._frozen: list[tuple[Tensor, Tensor]] | None = None
+
+    def freeze(self) -> None:
+        """Remember the layers; call it when the parameters will not be replaced any more."""
+        self._frozen = list(zip(self.weights, self.biases, strict=True))
+
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Return weight and bias of each layer."""
+        # for a single sample, indexing the parameters takes as long as the products
+        if self._frozen is not None:
+            return self._frozen
+        return list(zip(self.weights, self.biases, strict=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers to ``x`` of shape (..., n_samples, n_in)."""
-        return self.after_first(affine(x, self.weights[0], self.biases[0]))
+        first, *others = self.layers()
+        return self._through(affine(x, *first), others)
 
     def after_first(self, x: Tensor) -> Tensor:
         """Apply all but the affine map of the first layer; what it returned may be overwritten."""
-        for weight, bias in list(zip(self.weights, self.biases, strict=True))[1:]:
+        return self._through(x, self.layers()[1:])
+
+    def _through(self, x: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+        for weight, bias in layers:
             x = affine(x.relu_(), weight, bias)
         return x.relu_() if self.activate_last else x
+
+
+def freeze(module: Module) -> Module:
+    """Get a module ready for evaluation: without gradients, its perceptrons frozen.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        With its final parameters; changed in place.
+
+    Returns
+    -------
+    torch.nn.Module
+        The module.
+    """
+    for part in module.modules():
+        if isinstance(part, Perceptron):
+            part.freeze()
+    return module.requires_grad_(False).eval()
 
 
 class Encoders(nn.Module):

@@ -6,10 +6,12 @@ Evidence against a modality is measured in nats, and becomes potential energy at
 
 for :math:`a_i` nats of evidence and the scale :math:`s_i` of the potential. With a coldness of one
 third a nat divides the Boltzmann weight of the modality by e, like the odds that its values are
-right. Two kinds of evidence enter this way: values that are missing, and values that are not
-consistent with the other modalities (:class:`~sklearn_emma.nn.CrossModalEnergy`).
+right. Three kinds of evidence enter this way: values that are missing, values that are not
+consistent with the other modalities (:class:`~sklearn_emma.nn.CrossModalEnergy`), and levels of
+categorical columns that were never seen.
 """
 
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -22,27 +24,30 @@ __all__ = [
     "gap_evidence",
     "potential_of_evidence",
     "relative_potential",
+    "unseen_level_evidence",
 ]
 
 Values = TypeVar("Values", Tensor, np.ndarray)
 
 #: Scales :math:`s_i` of the potential per nat of evidence.
 NAT = 3.0
+# Samples that every level is thought to have besides those that were seen.
+_PRIOR = 1.0
 
 
-def potential_of_evidence(evidence: Tensor, scale: Tensor | float) -> Tensor:
+def potential_of_evidence(evidence: Values, scale: Values | float) -> Values:
     r"""Price of evidence: :math:`3\, s_i\, a_i`.
 
     Parameters
     ----------
-    evidence : Tensor of shape (..., n_modalities)
+    evidence : Tensor or ndarray of shape (..., n_modalities)
         :math:`a_i`, in nats.
-    scale : Tensor of shape (n_modalities,) or float
+    scale : Tensor or ndarray of shape (n_modalities,), or float
         :math:`s_i`.
 
     Returns
     -------
-    Tensor of shape (..., n_modalities)
+    Tensor or ndarray of shape (..., n_modalities)
         What the evidence adds to the potential.
     """
     return NAT * scale * evidence
@@ -63,6 +68,38 @@ def gap_evidence(missing: Tensor) -> Tensor:
         missing one.
     """
     return -torch.log1p(-missing)
+
+
+def unseen_level_evidence(n_rarest: int, n_once: int) -> float:
+    r"""Evidence of a level that no training sample has.
+
+    The surprisal of a level that n of N training samples have is :math:`-\log\frac{n + 1}{N + K}`
+    with K levels. What a level that was never seen has above the rarest usual one, with
+    :math:`n_{min}` samples, is evidence:
+
+    .. math:: a = \max\Bigl(0, \log\frac{n_{min} + 1}{n_1 + 1}\Bigr)
+
+    for :math:`n_1` levels that were seen once. By Good's estimate [1]_ so many samples in N have a
+    level that was not seen before: where new levels are usual, they are no evidence.
+
+    Parameters
+    ----------
+    n_rarest : int
+        :math:`n_{min}`.
+    n_once : int
+        :math:`n_1`.
+
+    Returns
+    -------
+    float
+        Evidence in nats.
+
+    References
+    ----------
+    .. [1] Good, I. J. (1953). The population frequencies of species and the estimation of
+       population parameters. Biometrika 40.
+    """
+    return max(0.0, math.log((n_rarest + _PRIOR) / (n_once + _PRIOR)))
 
 
 def evidence_of_potential(potential: Values, scale: Values) -> Values:

@@ -31,7 +31,7 @@ from sklearn_emma.nn.coordinates import soft_clip
 from sklearn_emma.nn.encoders import Encoders, Perceptron
 from sklearn_emma.nn.module_stack import affine
 
-__all__ = ["FusionNetwork", "GatedInputs"]
+__all__ = ["Concatenated", "FusionNetwork", "GatedInputs"]
 
 # Standard deviations from the mean beyond which values count logarithmically: extreme ones only.
 _LIMIT = 100.0
@@ -80,6 +80,19 @@ class FusionNetwork(nn.Module):
         n_embedded = len(n_features) * (encoder_sizes[-1] + 1)
         self.head = Perceptron([n_embedded, *head_sizes, n_outputs], generator=generator)
 
+    @torch.no_grad()
+    def divide_first_layer(self, factor: float) -> None:
+        """Divide what is multiplied by the gate: attention times the factor then gives the same.
+
+        Parameters
+        ----------
+        factor : float
+            Positive.
+        """
+        self.head.weights[0].div_(factor)
+        for parameter in self.linear.parameters():
+            parameter.div_(factor)
+
     def encode(self, modalities: Sequence[Tensor]) -> Tensor:
         """Work out what each modality has to say when its gate is open.
 
@@ -98,7 +111,7 @@ class FusionNetwork(nn.Module):
         samples = self.encoders.gather(soft)  # the linear model has the same groups
         embeddings, linear = self.encoders.apply_groups(samples), self.linear.apply_groups(samples)
         m, size = embeddings.shape[-3], embeddings.shape[-1]
-        of_embeddings, of_ones = self.head.weights[0].split([m * size, m], -1)
+        of_embeddings, of_ones = self.head.layers()[0][0].split([m * size, m], -1)
         by_modality = of_embeddings.unflatten(-1, (m, size)).movedim(-2, -3)
         return torch.cat([affine(embeddings, by_modality, of_ones.mT), linear], -1)
 
@@ -118,7 +131,7 @@ class FusionNetwork(nn.Module):
             Unnormalised log probabilities of classes, or values.
         """
         gated = (encoded * attention.mT.unsqueeze(-1)).sum(-3)
-        bias = self.head.biases[0]
+        bias = self.head.layers()[0][1]
         n_units = bias.shape[-1]
         first, linear = gated.split([n_units, gated.shape[-1] - n_units], -1)
         return self.head.after_first(first + bias.unsqueeze(-2)) + linear
@@ -126,6 +139,67 @@ class FusionNetwork(nn.Module):
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
         """Return ``fuse(encode(modalities), attention)``."""
         return self.fuse(self.encode(modalities), attention)
+
+
+class Concatenated(nn.Module):
+    r"""A perceptron on the gated modalities side by side, the predictor of the thesis.
+
+    As `module` of an estimator, or as `network` of :class:`GatedInputs`.
+
+    Parameters
+    ----------
+    n_features : sequence of int
+        Number of columns of each modality.
+    n_outputs : int
+        Number of classes, or of values to predict.
+    hidden_sizes : sequence of int, default=(8, 4)
+        Units of each hidden layer, with ReLU.
+    generator : torch.Generator, optional
+        Source of the initial weights. None takes torch's global generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import Concatenated
+    >>> Concatenated([4, 2], 3)([torch.zeros(5, 4), torch.zeros(5, 2)]).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(
+        self,
+        n_features: Sequence[int],
+        n_outputs: int,
+        hidden_sizes: Sequence[int] = (8, 4),
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        self.layers = Perceptron([sum(n_features), *hidden_sizes, n_outputs], generator=generator)
+
+    @torch.no_grad()
+    def divide_first_layer(self, factor: float) -> None:
+        """Divide the weights of the inputs: inputs times the factor then give the same.
+
+        Parameters
+        ----------
+        factor : float
+            Positive.
+        """
+        self.layers.weights[0].div_(factor)
+
+    def forward(self, modalities: Sequence[Tensor]) -> Tensor:
+        """Predict.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            One tensor per modality.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_outputs)
+            Unnormalised log probabilities of classes, or values.
+        """
+        return self.layers(torch.cat(list(modalities), 1))
 
 
 class GatedInputs(nn.Module):

@@ -5,13 +5,12 @@ r"""What stage 2 minimises: prediction loss and the two regularizers of the gate
     \mathcal{L} = L(y, \hat y) + \lambda_c (g_a - b_a) - \lambda_e \Omega, \qquad
     \Omega = \frac1N \sum_n \sum_k \begin{cases}
         \log \alpha_{nk} & \xi_{nk} = 1 \\
-        -\log \max(\alpha_{nk}, 0.01) & \xi_{nk} = -1 \end{cases}
+        -\log \max(\alpha_{nk}, \alpha_{min}) & \xi_{nk} = -1 \end{cases}
 
 L is a mean over the samples: of the cross entropy of classes, or of a loss of numbers (squared
 error, absolute error, pinball loss of quantiles). :math:`\lambda_c` keeps the capacity of the gate
 low, :math:`\lambda_e` rewards importance on clean modalities (:math:`\xi = 1`) and its absence on
-corrupted ones (:math:`\xi = -1`). The thesis has
-:math:`\Omega` without the floor of 0.01.
+corrupted ones (:math:`\xi = -1`). The floor :math:`\alpha_{min}` is 0.01; the thesis has none.
 """
 
 import math
@@ -22,8 +21,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sklearn_emma.nn.attention import EnergyAttention
-
-_LOG_FLOOR = math.log(0.01)
 
 __all__ = [
     "capacity_penalty",
@@ -186,7 +183,9 @@ def capacity_penalty(gate: EnergyAttention) -> Tensor:
     return gate.gain - gate.bias
 
 
-def energy_alignment(log_importance: Tensor, indicator: Tensor, weight: Tensor) -> Tensor:
+def energy_alignment(
+    log_importance: Tensor, indicator: Tensor, weight: Tensor, floor: float = 0.01
+) -> Tensor:
     r""":math:`\Omega`: how well importance follows the failures that were put in.
 
     Parameters
@@ -194,18 +193,21 @@ def energy_alignment(log_importance: Tensor, indicator: Tensor, weight: Tensor) 
     log_importance : Tensor of shape (n_samples, n_modalities)
         :math:`\log\alpha`. A missing modality (minus infinity) has nothing left to align.
     indicator : Tensor of shape (n_samples, n_modalities)
-        :math:`\xi`: +1 clean, -1 corrupted. A corrupted modality earns nothing by falling below
-        an importance of 0.01: without that floor the reward has no bound, and grows with the scale
-        of the energies alone, at the expense of clean modalities.
+        :math:`\xi`: +1 clean, -1 corrupted.
     weight : Tensor of shape (n_samples,)
         Weight of each sample.
+    floor : float, default=0.01
+        :math:`\alpha_{min}`, the importance below which a corrupted modality earns no more. Without
+        it (0) the reward has no bound, and grows with the scale of the energies alone, at the
+        expense of clean modalities.
 
     Returns
     -------
     Tensor of shape ()
         The alignment, to be rewarded by ``lambda_energy``.
     """
-    earning = torch.where(indicator < 0, log_importance.clamp(min=_LOG_FLOOR), log_importance)
+    lowest = math.log(floor) if floor else -math.inf
+    earning = torch.where(indicator < 0, log_importance.clamp(min=lowest), log_importance)
     earning = earning.masked_fill(log_importance == -math.inf, 0.0)
     return (indicator * weight.unsqueeze(-1) * earning).sum() / len(weight)
 

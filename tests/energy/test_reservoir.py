@@ -36,6 +36,15 @@ def test_every_sample_is_as_likely_to_be_kept(batch_sizes):
     assert (np.abs(pairs - share) < 5 * error).all()
 
 
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_the_first_sample_without_room_is_as_likely_to_be_kept_as_those_before(size):
+    n_seeds = 1500
+    kept = [size in fill(Reservoir(s, size), size + 1, (size, 1)).samples for s in range(n_seeds)]
+    share = size / (size + 1)
+    error = math.sqrt(share * (1 - share) / n_seeds)
+    assert np.mean(kept) == pytest.approx(share, abs=4.5 * error)
+
+
 def test_samples_held_out_are_as_likely_to_stay_as_others():
     held_out = [fill(Reservoir(seed, 50), 200, (40,), 0.2).held_out.mean() for seed in range(200)]
     # a fifth of every batch is held out; how many of these are among the fifty kept varies

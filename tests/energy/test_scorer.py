@@ -577,8 +577,6 @@ def test_representations(fitted):
             "Sparse data was passed.*dense data is required",
         ),
         (make_table() + 1j, ValueError, "Complex data not supported"),
-        (np.full((9, 5), "radar"), ValueError, "could not convert string to float"),
-        (np.array([[1.0, "radar"]] * 9, object), ValueError, "could not convert string to float"),
         (np.array([[1.0, {}]] * 9, object), TypeError, "argument must be .* string.* number"),
     ],
     ids=[
@@ -589,8 +587,6 @@ def test_representations(fitted):
         "three dimensions",
         "sparse",
         "complex",
-        "strings",
-        "object strings",
         "objects",
     ],
 )
@@ -614,10 +610,11 @@ def test_values_that_are_no_numbers(fitted, X, value, message, samples):
             getattr(fitted, method)(table)
 
 
-def test_text_columns_of_frames(X):
+def test_text_columns_of_frames(X, fitted):
     frame = make_pandas(X).assign(right__b="quiet")
+    scorer = make_scorer("prefix").fit(make_pandas(X))
     with pytest.raises(ValueError, match="could not convert string to float: 'quiet'"):
-        make_scorer("prefix").fit(frame)
+        scorer.transform(frame)
 
 
 @pytest.mark.parametrize("value", [0.0, -7.25, 1e12])

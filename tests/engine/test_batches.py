@@ -158,7 +158,7 @@ def test_settings_that_step_together_keep_no_more_than_the_device_has_room_for()
 
 @pytest.mark.parametrize(
     ("n_samples", "expected"),
-    [(10, 10), (380, 32), (2_400, 200), (12_000, 512), (100_000, 1000), (1_000_000, 4096)],
+    [(10, 10), (150, 32), (1_200, 200), (12_000, 1024), (200_000, 2000), (1_000_000, 4096)],
 )
 def test_automatic_batch_sizes(n_samples, expected):
     assert auto_batch_size("auto", n_samples) == expected

@@ -12,7 +12,7 @@ from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Precision, potential_of, tensor_energy
 from sklearn_emma.gate import inputs
-from sklearn_emma.gate.inputs import InputReader, RememberingReader, read_modality
+from sklearn_emma.gate.inputs import InputReader, RememberingReader, gap_energy, read_modality
 from sklearn_emma.nn import CrossModalEnergy
 from sklearn_emma.nn.evidence_price import NAT
 
@@ -71,6 +71,7 @@ def test_gaps_are_filled_and_cost():
 def test_without_a_scale_only_a_missing_modality_has_a_price():
     x = torch.tensor([[math.nan, 0.0], [math.nan, math.nan]])
     assert read_modality(norm_energy(), x, torch.zeros(2), 0.0).tolist() == [0.0, math.inf]
+    assert gap_energy(torch.tensor([0.0, 0.5, 1.0]), 0.0).tolist() == [0.0, 0.0, math.inf]
 
 
 def test_a_missing_modality_is_infinite_whatever_its_energy():

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from sklearn_emma.gate.samples import fill
+from sklearn_emma.gate.samples import Samples, fill
 
 
 def norms(samples):
@@ -95,3 +95,12 @@ def test_potentials_have_no_gradient(make_samples, make_energies):
     for x in samples.modalities:
         x.requires_grad_()
     assert not make_energies(samples).score(samples).potential.requires_grad
+
+
+def test_all_indicators_of_a_category_are_one_value():
+    x = torch.zeros(4, 5)
+    samples = Samples([x, x[:, :2]], torch.zeros(4), torch.ones(4), [[torch.tensor([1, 2, 3])], []])
+    shares = samples.value_shares()
+    torch.testing.assert_close(shares[0], torch.tensor([3.0, 1.0, 1.0, 1.0, 3.0]) / 9)
+    torch.testing.assert_close(shares[1], torch.tensor([0.5, 0.5]))
+    assert Samples([x], torch.zeros(4), torch.ones(4)).value_shares() is None

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Swapped
+from sklearn_emma.gate.samples import Samples
 from sklearn_emma.gate.training_failures import (
     training_corruption,
     training_reference,
@@ -110,3 +111,15 @@ def test_failures_are_drawn_afresh(scored, make_failures):
     assert not torch.equal(first.modalities[0], second.modalities[0])
     again, _ = make_failures(scored, Noise(1.0, fraction=0.5)).draw(scored)
     assert torch.equal(first.modalities[0], again.modalities[0])
+
+
+def test_categories_of_training_samples_fail_as_categories():
+    levels = torch.eye(3).repeat(50, 1)
+    blocks = [[torch.tensor([0, 1, 2])]]
+    samples = Samples([levels], torch.zeros(150), torch.ones(150), blocks)
+    reference = training_reference(samples, ["a"])
+    generator = torch.Generator().manual_seed(0)
+    (noisy,), _ = Noise(2.0).corrupt_tensors([levels], generator=generator, reference=reference)
+    assert ((noisy == 1).sum(1) == 1).all()
+    assert ((noisy == 0).sum(1) == 2).all()
+    assert (noisy != levels).any()

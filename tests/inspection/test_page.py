@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sklearn_emma.inspection import modality_report
+from sklearn_emma.model_selection import failure_mode_analysis
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,14 @@ def test_names_that_look_like_html_stay_names(table, quick):
     page = modality_report(clf, X, n_worst=5).to_html(title=evil)
     assert page.count("<script") == 2
     assert data_of(page)["names"] == [evil, "b"]
+
+
+def test_shows_what_can_be_lost(report, trained, wide):
+    failures = failure_mode_analysis(trained, *wide[2:], failures={}, n_bootstrap=5, random_state=0)
+    page = report.to_html(failures=failures)
+    assert "Which modality can be absent" in page
+    assert "Which modality can be absent" not in report.to_html()
+    assert data_of(page) == data_of(report.to_html())
 
 
 def texts(browser, column):

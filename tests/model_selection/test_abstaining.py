@@ -1,9 +1,12 @@
 """AbstainingClassifier: what it refuses, what it promises, and that it fits scikit-learn."""
 
 import pickle
+import threading
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -29,6 +32,26 @@ def overlapping():
 
 def abstaining(**params):
     return AbstainingClassifier(LogisticRegression(), **params)
+
+
+class Recorder(LogisticRegression):
+    """Keeps the threads that fits ran in."""
+
+    threads: ClassVar[set[int]] = set()
+
+    def fit(self, X, y):
+        self.threads.add(threading.get_ident())
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize(("n_jobs", "aside"), [(2, True), (None, False)])
+def test_folds_are_fitted_side_by_side_with_n_jobs(overlapping, n_jobs, aside):
+    X, y, *_ = overlapping
+    Recorder.threads.clear()
+    with parallel_config("threading"):
+        clf = AbstainingClassifier(Recorder(), n_jobs=n_jobs).fit(X, y)
+    assert bool(Recorder.threads - {threading.get_ident()}) is aside
+    assert clf.threshold_ == abstaining().fit(X, y).threshold_
 
 
 def least_certain(clf, X):

@@ -130,20 +130,73 @@ def test_constant_features_and_slow_sensors_are_not_stuck():
     assert monitor.reset().update(stopped).kind[-1].tolist() == ["", "stuck", ""]
 
 
-def test_clean_samples_in_order_teach_how_much_successive_ones_have_in_common():
+@pytest.fixture(scope="module")
+def slow():
+    """Two modalities that follow a slow process, and a scorer of energies."""
     rng = np.random.RandomState(0)
-    slow = rng.standard_normal((3000, 2))
+    process = rng.standard_normal((3000, 2))
     for t in range(1, 3000):
-        slow[t] = 0.98 * slow[t - 1] + 0.2 * slow[t]
-    X = np.repeat(slow, 3, axis=1) + 0.3 * rng.standard_normal((3000, 6))
+        process[t] = 0.98 * process[t - 1] + 0.2 * process[t]
+    X = np.repeat(process, 3, axis=1) + 0.3 * rng.standard_normal((3000, 6))
     scorer = DAEEnergyScorer({"a": [0, 1, 2], "b": [3, 4, 5]}, max_epochs=5, random_state=0)
-    scorer.fit(X[:800])
-    clean = X[800:1800]
-    ordered = ModalityMonitor(scorer, ordered=True, random_state=0).fit(clean, reference=X[:800])
-    shuffled = ModalityMonitor(scorer, random_state=0).fit(clean, reference=X[:800])
-    assert ordered.calibration_.exponents.min() < 1
-    assert shuffled.calibration_.exponents.min() == 1
-    assert ordered.update(X[1800:]).alarm.sum() < shuffled.update(X[1800:]).alarm.sum()
+    return X, scorer.fit(X[:800])
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_slow_streams_raise_no_alarms_but_stuck_sensors_do(slow, ordered):
+    X, scorer = slow
+    monitor = ModalityMonitor(scorer, ordered=ordered, random_state=0)
+    monitor.fit(X[800:1800], reference=X[:800])
+    assert monitor.update(X[1800:]).alarm.mean() < 0.01
+    independent = np.random.RandomState(0).permutation(X[1800:])
+    assert monitor.reset().update(independent).alarm.sum() == 0
+    stuck = X[1800:2100].copy()
+    stuck[200:, :3] = stuck[200, :3]
+    assert (monitor.reset().update(stuck).kind[210:, 0] == "stuck").all()
+
+
+def test_a_process_that_changes_is_no_failure(monitor, stream):
+    X = stream[0][:200].copy()
+    X.iloc[100:] += 3 * X.std()
+    health = monitor.update(X)
+    assert health.changed[:100].max() < 0.01
+    assert health.changed[150:].mean() > 0.3
+    assert health.evidence[150:].mean() < 0.5
+    one = stream[0][:200].copy()
+    one.iloc[100:, :5] += 2 * one.iloc[:, :5].std()
+    health = monitor.reset().update(one)
+    assert health.changed.max() < 0.01
+    assert health.alarm[150:].all(axis=0).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(("shift", "factor"), [(1.5, 1.0), (0.0, 3.0)], ids=["offset", "gain"])
+def test_an_offset_or_gain_is_corrected_if_that_is_asked_for(monitor, stream, shift, factor):
+    X = stream[0][:300].copy()
+    own = X.iloc[100:250, :5]
+    std, mean = X.iloc[:, :5].std(), X.iloc[:, :5].mean()
+    X.iloc[100:250, :5] = mean + factor * (own - mean) + shift * std
+    shut = monitor.predict_proba(X)
+    assert not monitor.update(X).corrected.any()
+    monitor.reset().set_params(recalibrate=True)
+    corrected = monitor.predict_proba(X)
+    health = monitor.update(X)
+    assert not health.corrected[:130].any()
+    assert health.corrected[180:250, 0].all()
+    assert not health.corrected[:, 1:].any()
+    assert not health.alarm[200:250].any()
+    clean = monitor.estimator_.predict_proba(stream[0][:300])
+    errors = [np.abs(p - clean)[180:250].mean() for p in (corrected, shut)]
+    assert errors[0] < errors[1]
+    monitor.reset()
+    parts = [monitor.update(X[a:b]) for a, b in ((0, 120), (120, 121), (121, 300))]
+    np.testing.assert_array_equal(join(parts)[6], health.corrected)
+
+
+def test_other_failures_are_not_corrected(monitor, stream):
+    monitor.set_params(recalibrate=True)
+    health = monitor.update(fail(Noise(2.0), stream[0][:200], 50, 200))
+    assert not health.corrected.any()
+    assert health.alarm[100:, 0].all()
 
 
 def test_fits_an_estimator_that_is_not_fitted(fitted, table):

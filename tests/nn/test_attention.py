@@ -93,6 +93,7 @@ def test_a_missing_modality_is_as_if_it_did_not_exist():
         smaller.gain.copy_(gate.gain)
     state, expected = gate.state(x), smaller.state(x[:, rest])
     assert (state.modal_energy[:, 2] == INF).all()
+    torch.testing.assert_close(gate.modal_energy(x), state.modal_energy)
     assert (state.importance[:, 2] == 0).all()
     assert (state.attention[:, 2] == 0).all()
     for value, wanted in zip(state, expected, strict=True):
@@ -252,6 +253,15 @@ def test_total_energy_sums_and_counts_a_missing_modality_like_the_worst_seen():
     x = torch.tensor([[1.0, 2.0], [INF, 2.0], [INF, INF]], dtype=torch.float64)
     filled = torch.tensor([[1.0, 2.0], [5.0, 2.0], [5.0, 6.0]], dtype=torch.float64)
     torch.testing.assert_close(gate.total_energy(x), gate.modal_energy(filled).sum(1))
+
+
+def test_total_energy_of_a_missing_modality_is_finite_without_a_largest_potential():
+    scale = torch.tensor([2.0, 3.0], dtype=torch.float64)
+    gate = make_gate(2, potential_scale=scale)
+    x = torch.tensor([[1.0, 2.0], [INF, 2.0], [INF, INF]], dtype=torch.float64)
+    filled = torch.tensor([[1.0, 2.0], [2.0, 2.0], [2.0, 3.0]], dtype=torch.float64)
+    torch.testing.assert_close(gate.total_energy(x), gate.modal_energy(filled).sum(1))
+    assert torch.isfinite(EnergyAttention(3).total_energy(torch.full((1, 3), INF))).all()
 
 
 def test_huge_potentials_stay_finite_in_single_precision():

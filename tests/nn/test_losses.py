@@ -96,6 +96,22 @@ def test_alignment_averages_over_samples_with_their_weights():
     assert float(value) == pytest.approx((1.0 + 3.0 * -3.5) / 2)
 
 
+def test_a_corrupted_modality_that_is_shut_earns_no_more():
+    importance = torch.tensor([[0.2, 0.8], [1e-2, 0.99], [1e-6, 1.0 - 1e-6]], dtype=torch.float64)
+    log_importance = importance.log().requires_grad_()
+    corrupted, one = torch.tensor([[-1.0, 0.0]]), torch.ones(1)
+    earned = [energy_alignment(row[None], corrupted, one) for row in log_importance]
+    assert earned[0] < earned[1] == earned[2]
+    assert float(earned[2].detach()) == pytest.approx(-np.log(0.01))
+    earned[2].backward()
+    assert (log_importance.grad == 0).all()
+    # without a floor the reward goes on growing, as in the thesis
+    assert energy_alignment(log_importance[2:], corrupted, one, floor=0.0) > 2 * earned[2]
+    # a clean modality of no importance is a failure of the gate, however little it has
+    clean = [energy_alignment(row[None], -corrupted, one) for row in log_importance]
+    assert clean[0] > clean[1] > clean[2]
+
+
 def test_a_missing_modality_has_nothing_to_align():
     gate = EnergyAttention(3)
     state = gate.state(torch.tensor([[0.0, torch.inf, 1.0]]))

@@ -1,0 +1,280 @@
+"""Categorical columns: their levels, and tables with codes in place of levels.
+
+A column is categorical if it holds text, categories or booleans. Its *levels* are the values that
+occur among the training samples; the code of a level is its place among them. A level that did not
+occur has the code behind the last one, and a missing value is NaN. So a table with categorical
+columns becomes one of numbers, with the same columns.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+#: Levels of each categorical column, by its position.
+Levels = Mapping[int, list]
+
+
+def may_hold_levels(X: Any) -> bool:
+    """Tell whether a table is of a type that can hold anything but numbers.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table.
+
+    Returns
+    -------
+    bool
+        False for arrays and DataFrames of numbers.
+    """
+    if hasattr(X, "dtypes"):
+        kinds = [getattr(dtype, "kind", "O") for dtype in X.dtypes]
+        return hasattr(X, "with_columns") or not set(kinds) <= set("iuf")
+    if hasattr(X, "dtype"):
+        return getattr(X.dtype, "kind", "f") in "OUSTmM"
+    return isinstance(X, list | tuple)
+
+
+def as_pandas(X: Any) -> pd.DataFrame:
+    """Return a table with columns of any type as a DataFrame of pandas.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_features)
+        The same values.
+    """
+    if isinstance(X, pd.DataFrame):
+        return X
+    if hasattr(X, "with_columns"):
+        return pd.DataFrame({name: X[name].to_numpy() for name in X.columns})
+    dates = getattr(getattr(X, "dtype", None), "kind", "O") in "mM"
+    return pd.DataFrame(X if dates else np.array(X, dtype=object))
+
+
+def find_levels(X: pd.DataFrame, columns: Iterable[int]) -> dict[int, list]:
+    """Find the categorical columns of a table, and their levels.
+
+    Text that reads as numbers is numbers, as everywhere in scikit-learn, unless its type is
+    ``category``.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_samples, n_features)
+        The table.
+    columns : iterable of int
+        Positions of the columns to look at.
+
+    Returns
+    -------
+    dict of int to list
+        Levels by position of the column, in order.
+    """
+    found = {}
+    for column in columns:
+        values = X.iloc[:, column]
+        if is_categorical(values):
+            found[int(column)] = _levels(values)
+    return found
+
+
+def is_categorical(values: pd.Series) -> bool:
+    """Tell whether a column is categorical.
+
+    Parameters
+    ----------
+    values : Series of shape (n_samples,)
+        The column.
+
+    Returns
+    -------
+    bool
+        True for the type ``category``, for booleans, and for text of which at least half does not
+        read as numbers: the rest of a column of numbers would be mistaken for categories.
+    """
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return not is_date(values)
+    kind = getattr(dtype, "kind", "O")
+    if kind == "b":
+        return True
+    if kind in "iufcmM" or is_date(values):
+        return False
+    known = values[values.notna()].astype(object)
+    if not len(known) or not all(isinstance(value, str | bool) for value in known):
+        return False
+    if all(isinstance(value, bool) for value in known):
+        return True
+    return bool(pd.to_numeric(known, errors="coerce").isna().mean() >= 0.5)
+
+
+def is_date(values: pd.Series) -> bool:
+    """Tell whether a column holds dates, times or durations.
+
+    Parameters
+    ----------
+    values : Series of shape (n_samples,)
+        The column.
+
+    Returns
+    -------
+    bool
+        True too for objects of which the first that is not missing is one.
+    """
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype.categories.dtype
+    if getattr(dtype, "kind", "O") in "mM" or isinstance(dtype, pd.PeriodDtype):
+        return True
+    if not pd.api.types.is_object_dtype(dtype) or not values.notna().any():
+        return False
+    first = values[values.notna()].iloc[0]
+    # dates, times and durations of the standard library, of numpy and of pandas
+    return isinstance(first, np.datetime64 | np.timedelta64) or (
+        type(first).__module__.partition(".")[0] in ("datetime", "pandas")
+    )
+
+
+def merge_levels(first: Levels, second: Levels) -> dict[int, list]:
+    """Return the levels of two tables together.
+
+    Parameters
+    ----------
+    first, second : dict of int to list
+        Levels of each; those of the first come first.
+
+    Returns
+    -------
+    dict of int to list
+        Levels by position of the column.
+    """
+    columns = dict.fromkeys([*first, *second])
+    return {j: list(dict.fromkeys([*first.get(j, []), *second.get(j, [])])) for j in columns}
+
+
+def encode(X: pd.DataFrame, levels: Levels) -> pd.DataFrame:
+    """Replace levels by their codes.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_samples, n_features)
+        The table, left as it is.
+    levels : dict of int to list
+        Levels of the categorical columns.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_features)
+        With a code of type float in the categorical columns, NaN where a value is missing.
+    """
+    X = X.copy()
+    for column, known in levels.items():
+        if column < X.shape[1]:
+            X.isetitem(column, _codes(X.iloc[:, column], known))
+    return X
+
+
+def decode(codes: np.ndarray, levels: list, like: pd.Series) -> pd.Series:
+    """Return the levels of codes as a column of a given type.
+
+    Parameters
+    ----------
+    codes : ndarray of float of shape (n_samples,)
+        Codes of levels, NaN where missing. What is the code of no level is missing.
+    levels : list
+        The levels.
+    like : Series
+        A column of the type that is wanted.
+
+    Returns
+    -------
+    Series of shape (n_samples,)
+        Of that type, with further categories where there are other levels; booleans some of which
+        are missing are nullable. It has the index of `like`, if that has as many samples.
+    """
+    missing = ~(codes < len(levels))
+    values = np.empty(len(codes), dtype=object)
+    values[:] = [levels[int(code)] for code in np.where(missing, 0, codes)] if levels else np.nan
+    values[missing] = np.nan
+    dtype: Any = like.dtype
+    index = like.index if len(like) == len(codes) else None
+    if isinstance(dtype, pd.CategoricalDtype):
+        others = [level for level in levels if level not in dtype.categories]
+        if others:
+            dtype = pd.CategoricalDtype([*dtype.categories, *others], dtype.ordered)
+        return pd.Series(pd.Categorical(values, dtype=dtype), index)
+    if dtype == np.dtype(bool) and missing.any():
+        dtype = "boolean"
+    if pd.api.types.is_object_dtype(dtype):
+        return pd.Series(values, index, dtype=object)
+    values[missing] = None
+    return pd.Series(pd.array(values.tolist(), dtype=dtype), index)
+
+
+def decode_table(table: np.ndarray, levels: Levels, names: Any = None) -> pd.DataFrame:
+    """Return a table of numbers and codes with levels in place of codes.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        The table.
+    levels : dict of int to list
+        Levels of the categorical columns.
+    names : sequence of str, default=None
+        Names of the columns; by default their positions.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_features)
+        With columns of the type ``category``.
+    """
+    frame = pd.DataFrame(table, columns=names)
+    for column, known in levels.items():
+        like = pd.Series(dtype=pd.CategoricalDtype(known))
+        frame.isetitem(column, decode(table[:, column], known, like).array)
+    return frame
+
+
+def count_levels(table: np.ndarray, levels: Levels) -> dict[int, np.ndarray]:
+    """Count the samples of each level.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Samples, with codes in the categorical columns.
+    levels : dict of int to list
+        Levels of the categorical columns.
+
+    Returns
+    -------
+    dict of int to ndarray of int of shape (n_levels,)
+        Counts by position of the column.
+    """
+    counts = {}
+    for column, known in levels.items():
+        codes = table[:, column]
+        codes = codes[~np.isnan(codes)].astype(np.intp)
+        counts[column] = np.bincount(codes, minlength=len(known))[: len(known)]
+    return counts
+
+
+def _levels(values: pd.Series) -> list:
+    """Return the levels that occur in a column: categories in their order, others sorted."""
+    occurring = values[values.notna()].unique().tolist()
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return [level for level in values.dtype.categories.tolist() if level in set(occurring)]
+    return sorted(occurring, key=lambda level: (type(level).__name__, level))
+
+
+def _codes(values: pd.Series, levels: list) -> np.ndarray:
+    """Return the code of each value."""
+    places = pd.Index(levels, dtype=object).get_indexer(values.astype(object))
+    codes = np.where(places < 0, len(levels), places).astype(float)
+    codes[values.isna().to_numpy()] = np.nan
+    return codes

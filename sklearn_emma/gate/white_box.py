@@ -1,0 +1,99 @@
+"""The gradient of the prediction loss by the samples, through energies, gate and predictor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sklearn_emma.energy.protocol import Potential
+from sklearn_emma.gate.inputs import add_gap_energy
+from sklearn_emma.gate.objective import GateModel, Predictor
+from sklearn_emma.nn import EnergyAttention
+
+
+@dataclass(frozen=True)
+class WhiteBox:
+    """A model whose gradient is known.
+
+    Attributes
+    ----------
+    model : GateModel
+        Gate, predictor, cross-modal energy and prediction loss.
+    potentials : sequence of Potential
+        One per modality. Those without a method ``gradient``, of other libraries, count as
+        constants.
+    """
+
+    model: GateModel
+    potentials: Sequence[Potential]
+
+    def potential(self, modalities: Sequence[Tensor], own: Tensor, gap: Tensor) -> Tensor:
+        """Return the potentials that the gate takes.
+
+        Parameters
+        ----------
+        modalities : list of Tensor of shape (n_samples, n_features)
+            Standardised samples, gaps filled.
+        own : Tensor of shape (n_samples, n_modalities)
+            Potential of each modality by itself.
+        gap : Tensor of shape (n_samples, n_modalities)
+            What missing values add, infinite where a modality is missing.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_modalities)
+            Potentials.
+        """
+        gate, cross_modal = self.model.gate, self.model.cross_modal
+        total = add_gap_energy(own, gap)
+        if cross_modal is None:
+            return total
+        return cross_modal(modalities, total, gate.potential_min, gate.potential_scale)
+
+    @torch.no_grad()
+    def own_energy(self, modalities: Sequence[Tensor]) -> Tensor:
+        """Return the potential of each modality by itself, of shape (n_samples, n_modalities)."""
+        pairs = zip(self.potentials, modalities, strict=True)
+        return torch.stack([energy.potential(x) for energy, x in pairs], 1)
+
+    def gradient(self, modalities: Sequence[Tensor], gap: Tensor, target: Tensor) -> list[Tensor]:
+        """Return the gradient of the loss of each sample, up to a positive factor.
+
+        Parameters
+        ----------
+        modalities : list of Tensor of shape (n_samples, n_features)
+            Standardised samples, gaps filled.
+        gap : Tensor of shape (n_samples, n_modalities)
+            What missing values add, infinite where a modality is missing.
+        target : Tensor of shape (n_samples,) or (n_samples, n_outputs)
+            What the prediction loss takes.
+
+        Returns
+        -------
+        list of Tensor of shape (n_samples, n_features)
+            Times the number of samples, the gradient of the loss by each modality.
+        """
+        found = []
+        with torch.inference_mode(False), torch.enable_grad():
+            leaves = [x.detach().clone().requires_grad_() for x in modalities]
+            own = self.own_energy(modalities).clone().requires_grad_()
+            potential = self.potential(leaves, own, gap)
+            output = _predict(self.model.gate, self.model.network, leaves, potential)
+            loss = self.model.prediction_loss(output, target, torch.ones_like(own[:, 0]))
+            *direct, by_energy = torch.autograd.grad(loss, [*leaves, own], allow_unused=True)
+        with torch.no_grad():
+            for i, (x, energy) in enumerate(zip(modalities, self.potentials, strict=True)):
+                slope = torch.zeros_like(x) if direct[i] is None else direct[i]
+                if hasattr(energy, "gradient") and by_energy is not None:
+                    slope = slope + by_energy[:, i, None].to(x.dtype) * energy.gradient(x)
+                found.append(slope.nan_to_num())
+        return found
+
+
+def _predict(
+    gate: EnergyAttention, network: Predictor, modalities: Sequence[Tensor], potential: Tensor
+) -> Tensor:
+    encoded: Any = network.encode(modalities)
+    return network.fuse(encoded, gate(potential).to(modalities[0].dtype))

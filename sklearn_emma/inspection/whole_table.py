@@ -1,0 +1,127 @@
+"""What is wrong with a table as a whole, without the order of its samples."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binom, ks_2samp
+
+from sklearn_emma.nn.evidence_price import evidence_of_potential
+from sklearn_emma.validation import check_table
+
+#: The columns of the result.
+FIELDS = ("modality", "column", "finding", "n_samples", "statistic", "p_value")
+# Samples below which nothing is said, level of all tests together, and smallest distance of two
+# distributions that matters.
+_FEWEST, _LEVEL, _DISTANCE = 10, 0.001, 0.15
+
+
+def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame:
+    r"""Find columns and modalities that are constant, repeated, or unlike clean samples.
+
+    A failure that leaves every sample plausible, such as a sensor stuck at an ordinary value, shows
+    in the table as a whole. The tests are for independent samples, at a level of .001 after
+    Bonferroni's correction:
+
+    * *constant*: all values are equal. The p-value is :math:`s^n`, with the share s of that value
+      in the reference, NaN without one. A column that has its constant value of training is none.
+    * *repeated*: one sample of a modality comes more often than the most frequent one of the
+      reference, by a binomial test. The statistic is its share.
+    * *unlike clean samples*: the distribution differs from that of the reference, by the two-sample
+      test of Kolmogorov and Smirnov; only if the largest difference of the distribution functions,
+      the statistic, is at least .15.
+    * *unusual energies*, *does not fit the others*: the same for the energy of a modality by
+      itself, and for its disagreement with the others.
+
+    Parameters
+    ----------
+    estimator : EMMAClassifier or EMMARegressor
+        Fitted.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples.
+    reference : array-like or DataFrame of shape (n_reference, n_features), default=None
+        Clean samples. Without them only constant columns are found.
+
+    Returns
+    -------
+    DataFrame of shape (n_findings, 6)
+        ``modality``, ``column`` (empty for a modality as a whole), ``finding``, ``n_samples`` that
+        it is about, ``statistic`` (NaN for *constant*) and ``p_value``.
+    """
+    table = check_table(estimator, X, ensure_all_finite="allow-nan", reset=False)
+    clean = None
+    if reference is not None:
+        clean = check_table(estimator, reference, ensure_all_finite="allow-nan", reset=False)
+    labels = getattr(estimator, "feature_names_in_", np.arange(table.shape[1]))
+    found: list[tuple] = []
+    n_tests = table.shape[1] + 3 * len(estimator.modality_names_)
+    for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
+        own = None if clean is None else clean[:, columns]
+        # the scale of a column that was constant in training is one
+        known = np.where(estimator.scale_[columns] == 1.0, estimator.mean_[columns], np.nan)
+        for finding in _in_modality(table[:, columns], own, known):
+            column, *rest = finding
+            found.append((name, "" if column is None else str(labels[columns[column]]), *rest))
+    if clean is not None:
+        quantities = zip(_energies(estimator, X), _energies(estimator, reference), strict=True)
+        for what, (here, there) in zip(
+            ("unusual energies", "does not fit the others"), quantities, strict=True
+        ):
+            for i, name in enumerate(estimator.modality_names_):
+                found += [(name, "", what, *r) for r in _compare(here[:, i], there[:, i])]
+    frame = pd.DataFrame(found, columns=list(FIELDS))
+    certain = ~(frame["p_value"].to_numpy(dtype=float) * n_tests > _LEVEL)
+    return frame[certain].reset_index(drop=True)
+
+
+def _in_modality(
+    table: np.ndarray, clean: np.ndarray | None, usual: np.ndarray
+) -> Iterator[tuple[int | None, str, int, float, float]]:
+    """Give findings: column or None, what, samples, statistic, p-value."""
+    constant = np.zeros(table.shape[1], dtype=bool)
+    for j, values in enumerate(table.T):
+        known = values[~np.isnan(values)]
+        constant[j] = len(known) >= _FEWEST and (known == known[0]).all() and known[0] != usual[j]
+        if constant[j]:
+            p_value = np.nan
+            if clean is not None:
+                p_value = float(np.mean(clean[:, j] == known[0]) ** len(known))
+            yield j, "constant", len(known), np.nan, p_value
+        elif clean is not None:
+            yield from ((j, "unlike clean samples", *r) for r in _compare(values, clean[:, j]))
+    if clean is None or constant.all():
+        return
+    varies = np.array([len(np.unique(c[~np.isnan(c)])) > 1 for c in clean.T])
+    count, n_samples = _most_frequent(table[:, varies])
+    expected, n_clean = _most_frequent(clean[:, varies])
+    if count > 1 and n_samples >= _FEWEST:
+        p_value = float(binom.sf(count - 1, n_samples, (expected + 1) / (n_clean + 2)))
+        yield None, "repeated", count, count / n_samples, p_value
+
+
+def _most_frequent(table: np.ndarray) -> tuple[int, int]:
+    """Return how often the most frequent complete sample comes, and how many are complete."""
+    complete = table[~np.isnan(table).any(axis=1)]
+    if complete.size == 0:
+        return 0, 0
+    return int(np.unique(complete, axis=0, return_counts=True)[1].max()), len(complete)
+
+
+def _compare(values: np.ndarray, clean: np.ndarray) -> list[tuple[int, float, float]]:
+    """Return samples, statistic and p-value where two distributions differ by enough to matter."""
+    values, clean = values[np.isfinite(values)], clean[np.isfinite(clean)]
+    if min(len(values), len(clean)) < _FEWEST:
+        return []
+    test = ks_2samp(values, clean, method="asymp")
+    if test.statistic < _DISTANCE:
+        return []
+    return [(len(values), float(test.statistic), float(test.pvalue))]
+
+
+def _energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return own energies, and disagreement with the others."""
+    own, gaps, cross_modal = estimator.energy_parts(X)
+    whole = np.where(np.isfinite(gaps), own, np.nan)
+    disagreement = evidence_of_potential(cross_modal, estimator.potential_scale_)
+    return whole, np.where(np.isfinite(gaps), disagreement, np.nan)

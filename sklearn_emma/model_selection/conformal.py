@@ -1,0 +1,453 @@
+"""Prediction sets and intervals that keep their coverage whichever modalities are shut."""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.isotonic import IsotonicRegression
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_emma.compat import StrOptions
+from sklearn_emma.corruption import Corruption
+from sklearn_emma.model_selection.conformal_base import BasePatternConformal
+from sklearn_emma.model_selection.conformity import aps_scores, interval_scores, lac_scores
+from sklearn_emma.model_selection.patterns import CalibrationScores
+from sklearn_emma.validation import check_labels, check_values
+
+
+class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
+    r"""Prediction sets that keep their coverage whichever modalities are shut.
+
+    A prediction set holds the true label with the probability `confidence_level`. Calibrated on
+    clean samples, it no longer does so when a modality fails; calibrated on clean and failing
+    samples alike, it does so on average only. Here the samples are divided by the pattern of shut
+    modalities, which the gate finds without knowing the label, and each pattern has its own
+    threshold (Mondrian conformal prediction [1]_). So the coverage holds for every pattern.
+
+    Calibration takes clean samples that the estimator was not trained on. They are copied as they
+    are, with each modality failing alone, and with several failing together, such that every
+    pattern has samples. A sample counts once in a pattern, and the copies of it that have this
+    pattern share that [2]_, weighted by `failure_rate`.
+
+    There are two ways to hold samples out: :meth:`fit` does so by cross-validation, and then fits
+    the estimator on all samples. :meth:`conformalize` takes samples of your own, for an estimator
+    that is fitted already.
+
+    Parameters
+    ----------
+    estimator : classifier
+        With ``predict_proba`` and a gate, such as :class:`~sklearn_emma.EMMAClassifier` or
+        :class:`~sklearn_emma.GatedClassifier`; cloned before it is fitted.
+
+    confidence_level : float, default=0.9
+        Probability that a set holds the true label.
+
+    conformity_score : {"lac", "aps"}, default="lac"
+        "lac" makes sets of all labels above a probability, which are the smallest [3]_; "aps" adds
+        labels from the most probable one on, which adapts more to the sample [4]_, with a random
+        number for each sample.
+
+    allow_empty : bool, default=True
+        Whether a set may be empty: no label is probable enough. If not, such a set gets the most
+        probable label, and the coverage is higher than `confidence_level` where the classifier is
+        right more often than that.
+
+    corruption : Corruption or None, default=None
+        How modalities fail in the copies. None stands for the failures that the estimator was
+        trained with.
+
+    n_several : int, default=4
+        Copies in which several modalities fail, from two to all but one.
+
+    failure_rate : float, default=0.1
+        Share of samples with a failure that is expected in use, between 0 and 1: the weight of the
+        failing copies. It matters for patterns that clean samples have too: with a higher one, sets
+        are larger where nothing is shut, since some failures are not detected.
+
+    threshold : float, default=0.5
+        Modalities of at most this attention, from 0 to 1, are shut.
+
+    min_samples : int, default=100
+        Calibration samples that a pattern needs for a threshold of its own. Other patterns are put
+        together by the number of modalities that are shut. Where that is not enough either, and for
+        patterns that no calibration sample has, the threshold is that of all samples.
+
+    cv : int, cross-validation splitter, iterable, "prefit" or None, default=None
+        How :meth:`fit` holds samples out: None stands for five stratified folds. With "prefit" the
+        estimator has to be fitted, and :meth:`fit` does the same as :meth:`conformalize`.
+
+    n_jobs : int, default=None
+        Folds fitted at the same time, as in joblib.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines failures and the random numbers of "aps". Pass an int for the same result in
+        every call.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The fitted classifier.
+    pattern_thresholds_ : PatternThresholds
+        The threshold of each pattern. Its ``table`` is a DataFrame: what is ``shut``, ``n_samples``
+        and ``threshold``.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, when all are strings.
+
+    See Also
+    --------
+    PatternConformalRegressor : Prediction intervals.
+    AbstainingClassifier : Refuses uncertain samples.
+
+    Notes
+    -----
+    The coverage of a pattern is exact for samples whose failures are those of the calibration, and
+    on average over calibration samples: with K of them it varies by about
+    :math:`\sqrt{0.9 \cdot 0.1 / K}` from one calibration to another, which is 0.017 for 300. With
+    the held-out samples of several folds it is approximate, since the estimator that predicts is
+    not the one that was calibrated. Other failures may have another coverage, even with the same
+    pattern: failures that the gate does not detect above all.
+
+    MAPIE has split conformal prediction, and conditional coverage by optimization for every single
+    sample, but no weights of copies; for one pattern and no copies the sets are those of its
+    ``SplitConformalClassifier``.
+
+    References
+    ----------
+    .. [1] Vovk, V., Lindsay, D., Nouretdinov, I., & Gammerman, A. (2003). Mondrian confidence
+       machine. Technical report, Royal Holloway, University of London.
+    .. [2] Lee, Y., Barber, R. F., & Willett, R. (2023). Distribution-free inference with
+       hierarchical data. arXiv:2306.06342.
+    .. [3] Sadinle, M., Lei, J., & Wasserman, L. (2019). Least ambiguous set-valued classifiers with
+       bounded error levels. Journal of the American Statistical Association 114(525), 223-234.
+    .. [4] Romano, Y., Sesia, M., & Candès, E. (2020). Classification with valid and adaptive
+       coverage. Advances in Neural Information Processing Systems 33.
+
+    Examples
+    --------
+    >>> from sklearn_emma import EMMAClassifier
+    >>> from sklearn_emma.corruption import Missing
+    >>> from sklearn_emma.datasets import make_multimodal_classification
+    >>> from sklearn_emma.model_selection import PatternConformalClassifier
+    >>> X, y = make_multimodal_classification(1500, n_classes=3, random_state=0, return_X_y=True)
+    >>> clf = EMMAClassifier("prefix", max_epochs=10, random_state=0).fit(X[:500], y[:500])
+    >>> sets = PatternConformalClassifier(clf, random_state=0)
+    >>> sets = sets.conformalize(X[500:1000], y[500:1000])
+    >>> sets.pattern_thresholds_.table["shut"].tolist()[:4]
+    ['none', 'modality2', 'modality1', 'modality0']
+    >>> X_bad, _ = Missing(only="modality0").corrupt(X[1000:], "prefix")
+    >>> mask = sets.predict_set(X_bad)
+    >>> mask.shape
+    (500, 3)
+    >>> coverage = mask[range(500), y[1000:]].mean()
+    >>> bool(0.85 < coverage < 0.95)
+    True
+    """
+
+    _needed = ("predict_proba",)
+    _parameter_constraints: dict = BasePatternConformal._parameter_constraints | {
+        "conformity_score": [StrOptions({"lac", "aps"})],
+        "allow_empty": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        confidence_level: float = 0.9,
+        conformity_score: str = "lac",
+        allow_empty: bool = True,
+        corruption: Corruption | None = None,
+        n_several: int = 4,
+        failure_rate: float = 0.1,
+        threshold: float = 0.5,
+        min_samples: int = 100,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.confidence_level = confidence_level
+        self.conformity_score = conformity_score
+        self.allow_empty = allow_empty
+        self.corruption = corruption
+        self.n_several = n_several
+        self.failure_rate = failure_rate
+        self.threshold = threshold
+        self.min_samples = min_samples
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def _check_target(self, y: Any) -> np.ndarray:
+        check_labels(y)
+        return y
+
+    def _score(
+        self, estimator: Any, X: Any, y: np.ndarray, random_state: np.random.RandomState
+    ) -> np.ndarray:
+        classes = np.asarray(estimator.classes_)
+        place = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+        scores = self._score_labels(estimator.predict_proba(X), random_state)
+        # the classifier of a fold may not know all labels
+        return np.where(classes[place] == y, scores[np.arange(len(y)), place], np.inf)
+
+    def _check_fitted_on(self, estimator: Any, y: np.ndarray) -> None:
+        unknown = np.setdiff1d(y, estimator.classes_)
+        if unknown.size:
+            raise ValueError(
+                f"y holds {unknown.tolist()}, but the classifier was fitted with the classes "
+                f"{np.asarray(estimator.classes_).tolist()} only."
+            )
+
+    def _score_labels(
+        self, probabilities: np.ndarray, random_state: np.random.RandomState
+    ) -> np.ndarray:
+        """Return the scores of all labels."""
+        if self.conformity_score == "lac":
+            return lac_scores(probabilities)
+        return aps_scores(probabilities, random_state.uniform(size=len(probabilities)))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    def predict_set(self, X: Any) -> np.ndarray:
+        """Predict the set of labels of each sample.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples, n_classes)
+            True where the set holds the label, in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        probabilities = self.estimator_.predict_proba(X)
+        threshold = self.pattern_thresholds_.of(self.shut(X))
+        scores = self._score_labels(probabilities, check_random_state(self.random_state))
+        sets = scores <= threshold[:, None]
+        if not self.allow_empty:
+            empty = ~sets.any(axis=1)
+            sets[empty, probabilities[empty].argmax(axis=1)] = True
+        return sets
+
+
+class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
+    r"""Prediction intervals that keep their coverage whichever modalities are shut.
+
+    As :class:`PatternConformalClassifier`: calibrated by the pattern of shut modalities, on clean
+    and failing copies of held-out samples.
+
+    Parameters
+    ----------
+    estimator : regressor
+        With a gate, such as :class:`~sklearn_emma.EMMARegressor` or
+        :class:`~sklearn_emma.GatedRegressor`; predicts one number. Cloned before it is fitted.
+
+    confidence_level : float, default=0.9
+        Probability that an interval holds the true value.
+
+    conformity_score : {"absolute", "normalized", "quantile"}, default="absolute"
+        "absolute" is the absolute residual [1]_: within a pattern all intervals are equally wide.
+        "normalized" divides it by its mean at the sample's total energy, an increasing function
+        that is fitted to half of the calibration samples; the other half calibrates. "quantile"
+        widens the interval from the lowest to the highest of ``predict_quantiles`` [2]_, as
+        ``EMMARegressor(loss="quantile")`` has it.
+
+    corruption : Corruption or None, default=None
+        How modalities fail in the copies. None stands for the failures that the estimator was
+        trained with.
+
+    n_several : int, default=4
+        Copies in which several modalities fail, from two to all but one.
+
+    failure_rate : float, default=0.1
+        Share of samples with a failure that is expected in use, between 0 and 1: the weight of the
+        failing copies. It matters for patterns that clean samples have too: with a higher one, sets
+        are larger where nothing is shut, since some failures are not detected.
+
+    threshold : float, default=0.5
+        Modalities of at most this attention, from 0 to 1, are shut.
+
+    min_samples : int, default=100
+        Calibration samples that a pattern needs for a threshold of its own, as in
+        :class:`PatternConformalClassifier`.
+
+    cv : int, cross-validation splitter, iterable, "prefit" or None, default=None
+        How :meth:`fit` holds samples out: None stands for five folds. With "prefit" the estimator
+        has to be fitted, and :meth:`fit` does the same as :meth:`conformalize`.
+
+    n_jobs : int, default=None
+        Folds fitted at the same time, as in joblib.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the failures. Pass an int for the same result in every call.
+
+    Attributes
+    ----------
+    estimator_ : regressor
+        The fitted regressor.
+    pattern_thresholds_ : PatternThresholds
+        The threshold of each pattern. Its ``table`` is a DataFrame: what is ``shut``, ``n_samples``
+        and ``threshold``, which is half of the width of the intervals for "absolute".
+    scale_ : IsotonicRegression or None
+        Mean absolute residual against the total energy, for "normalized".
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, when all are strings.
+
+    See Also
+    --------
+    PatternConformalClassifier : Prediction sets; more about calibration.
+
+    References
+    ----------
+    .. [1] Lei, J., G'Sell, M., Rinaldo, A., Tibshirani, R. J., & Wasserman, L. (2018).
+       Distribution-free predictive inference for regression. Journal of the American Statistical
+       Association 113(523), 1094-1111.
+    .. [2] Romano, Y., Patterson, E., & Candès, E. (2019). Conformalized quantile regression.
+       Advances in Neural Information Processing Systems 32.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn_emma import EMMARegressor
+    >>> from sklearn_emma.model_selection import PatternConformalRegressor
+    >>> X, y = make_regression(1200, n_features=6, effective_rank=3, noise=2, random_state=0)
+    >>> modalities = {"radar": [0, 1, 2], "camera": [3, 4, 5]}
+    >>> reg = EMMARegressor(modalities, max_epochs=10, random_state=0).fit(X[:500], y[:500])
+    >>> intervals = PatternConformalRegressor(reg, random_state=0)
+    >>> intervals = intervals.conformalize(X[500:900], y[500:900])
+    >>> lower, upper = intervals.predict_interval(X[900:]).T
+    >>> bool(0.84 < ((lower <= y[900:]) & (y[900:] <= upper)).mean() < 0.96)
+    True
+    """
+
+    _parameter_constraints: dict = BasePatternConformal._parameter_constraints | {
+        "conformity_score": [StrOptions({"absolute", "normalized", "quantile"})],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        confidence_level: float = 0.9,
+        conformity_score: str = "absolute",
+        corruption: Corruption | None = None,
+        n_several: int = 4,
+        failure_rate: float = 0.1,
+        threshold: float = 0.5,
+        min_samples: int = 100,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.confidence_level = confidence_level
+        self.conformity_score = conformity_score
+        self.corruption = corruption
+        self.n_several = n_several
+        self.failure_rate = failure_rate
+        self.threshold = threshold
+        self.min_samples = min_samples
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def _check_target(self, y: Any) -> np.ndarray:
+        return np.asarray(check_values(y), dtype=float)
+
+    def _interval(self, estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is widened: two quantiles, or twice the predicted value."""
+        if self.conformity_score == "quantile":
+            quantiles = np.asarray(estimator.predict_quantiles(X))
+            return quantiles[:, 0], quantiles[:, -1]
+        predicted = np.asarray(estimator.predict(X), dtype=float)
+        if predicted.ndim != 1:
+            raise ValueError(
+                f"PatternConformalRegressor needs a regressor of one output, but predict of "
+                f"{type(estimator).__name__} gives an array of shape {predicted.shape}."
+            )
+        return predicted, predicted
+
+    def _score(
+        self, estimator: Any, X: Any, y: np.ndarray, random_state: np.random.RandomState
+    ) -> np.ndarray:
+        return interval_scores(y, *self._interval(estimator, X))
+
+    def _check_estimator(self, estimator: Any) -> None:
+        super()._check_estimator(estimator)
+        if self.conformity_score == "quantile" and not hasattr(estimator, "predict_quantiles"):
+            raise TypeError(
+                'conformity_score="quantile" needs a regressor with predict_quantiles, such as '
+                f'EMMARegressor(loss="quantile"), got {type(estimator).__name__}.'
+            )
+
+    def _difficulty(self, estimator: Any, X: Any) -> np.ndarray:
+        if self.conformity_score != "normalized":
+            return super()._difficulty(estimator, X)
+        return np.asarray(estimator.total_energy(X), dtype=float)
+
+    def _store(self, calibration: CalibrationScores) -> Self:
+        self.scale_ = None
+        if self.conformity_score == "normalized":
+            # the scale must not be learned from the samples that calibrate
+            samples = np.unique(calibration.sample)
+            chosen = check_random_state(self.random_state).permutation(samples)[: len(samples) // 2]
+            learns = np.isin(calibration.sample, chosen)
+            self.scale_ = IsotonicRegression(out_of_bounds="clip").fit(
+                calibration.energy[learns],
+                calibration.score[learns],
+                calibration.weight[learns],
+            )
+            calibration = CalibrationScores(*(values[~learns] for values in calibration))
+            scale = self._scale(calibration.energy)
+            calibration = calibration._replace(score=calibration.score / scale)
+        return super()._store(calibration)
+
+    def _scale(self, energy: np.ndarray) -> np.ndarray:
+        """Return the expected residual, at least a hundredth of the largest."""
+        assert self.scale_ is not None
+        least = 0.01 * self.scale_.y_thresholds_.max()
+        return np.maximum(self.scale_.predict(energy), least) if least > 0 else np.ones(len(energy))
+
+    def predict_interval(self, X: Any) -> np.ndarray:
+        """Predict the interval of each sample.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+            Lower and upper bounds; infinite where there were too few calibration samples.
+        """
+        check_is_fitted(self)
+        lower, upper = self._interval(self.estimator_, X)
+        margin = self.pattern_thresholds_.of(self.shut(X))
+        if self.scale_ is not None:
+            margin = margin * self._scale(self._difficulty(self.estimator_, X))
+        return np.column_stack([lower - margin, upper + margin])

@@ -1,0 +1,242 @@
+"""What prediction sets and intervals share: held-out samples, and thresholds by pattern."""
+
+from abc import abstractmethod
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.utils import Tags, assert_all_finite, column_or_1d, get_tags, indexable
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_emma.compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    _check_method_params,
+    _fit_context,
+    _num_samples,
+    _safe_split,
+)
+from sklearn_emma.corruption import Corruption
+from sklearn_emma.model_selection.failing_copies import failing_copies
+from sklearn_emma.model_selection.failure_scorer import draw_seeds
+from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThresholds
+
+
+class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
+    """Conformal prediction by patterns of shut modalities; a subclass scores and predicts."""
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
+        "corruption": [Corruption, None],
+        "n_several": [Interval(Integral, 0, None, closed="left")],
+        "failure_rate": [Interval(Real, 0, 1, closed="neither")],
+        "threshold": [Interval(Real, 0, 1, closed="left")],
+        "min_samples": [Interval(Integral, 1, None, closed="left")],
+        "cv": ["cv_object", StrOptions({"prefit"})],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    #: What the estimator needs besides a gate.
+    _needed: tuple[str, ...] = ()
+
+    @abstractmethod
+    def _check_target(self, y: Any) -> np.ndarray:
+        """Return y as it is calibrated with; raise ValueError for what cannot be."""
+
+    @abstractmethod
+    def _score(
+        self, estimator: Any, X: Any, y: np.ndarray, random_state: np.random.RandomState
+    ) -> np.ndarray:
+        """Return the nonconformity of samples with their true values."""
+
+    def _check_fitted_on(self, estimator: Any, y: np.ndarray) -> None:
+        """Raise ValueError if a fitted estimator cannot predict some of these."""
+
+    def _difficulty(self, estimator: Any, X: Any) -> np.ndarray:
+        """Return what scores are normalised by, if at all."""
+        return np.zeros(_num_samples(X))
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
+        """Calibrate on held-out samples of each fold, then fit the estimator on all.
+
+        With ``cv="prefit"`` it is :meth:`conformalize`.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Clean training samples.
+        y : array-like of shape (n_samples,)
+            What is predicted.
+        **fit_params : dict
+            Passed to ``fit`` of the estimator, cut to the samples of each fold where they are as
+            long as X.
+
+        Returns
+        -------
+        PatternConformalClassifier or PatternConformalRegressor
+            The estimator itself.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no gate.
+        ValueError
+            If a parameter or y is not valid.
+        """
+        if isinstance(self.cv, str):
+            return self.conformalize(X, y)
+        X, y = self._check(X, y)
+        fit_params = _check_method_params(X, fit_params)
+        folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y))
+        seeds = draw_seeds(self.random_state, len(folds))
+        parts = Parallel(n_jobs=self.n_jobs)(
+            delayed(self._hold_out)(clone(self.estimator), X, y, fit_params, fold, seed)
+            for fold, seed in zip(folds, seeds, strict=True)
+        )
+        self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
+        joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
+        return self._store(CalibrationScores(*joined))
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def conformalize(self, X: Any, y: Any) -> Self:
+        """Calibrate a fitted estimator on samples that it has not seen.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Clean samples.
+        y : array-like of shape (n_samples,)
+            What is predicted.
+
+        Returns
+        -------
+        PatternConformalClassifier or PatternConformalRegressor
+            The estimator itself.
+
+        Raises
+        ------
+        NotFittedError
+            If neither this estimator nor the one inside is fitted.
+        TypeError
+            If the estimator has no gate.
+        ValueError
+            If a parameter or y is not valid.
+        """
+        X, y = self._check(X, y)
+        estimator = getattr(self, "estimator_", self.estimator)
+        check_is_fitted(estimator)
+        self._check_estimator(estimator)
+        self._check_fitted_on(estimator, y)
+        self.estimator_ = estimator
+        seed = int(draw_seeds(self.random_state, 1)[0])
+        return self._store(self._calibrate(estimator, X, y, np.arange(len(y)), seed))
+
+    def _check(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+        """Return samples of equal number."""
+        X, y = indexable(X, y)
+        if y is None:
+            name = type(self).__name__
+            raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        return X, self._check_target(y)
+
+    def _hold_out(
+        self, estimator: Any, X: Any, y: np.ndarray, fit_params: dict, fold: tuple, seed: int
+    ) -> CalibrationScores:
+        """Fit on some samples, and score the others and their copies."""
+        train, test = fold
+        X_train, y_train = _safe_split(estimator, X, y, train)
+        X_test, y_test = _safe_split(estimator, X, y, test, train)
+        estimator.fit(X_train, y_train, **_check_method_params(X, fit_params, train))
+        return self._calibrate(estimator, X_test, y_test, np.asarray(test), seed)
+
+    def _calibrate(
+        self, estimator: Any, X: Any, y: np.ndarray, sample: np.ndarray, seed: int
+    ) -> CalibrationScores:
+        """Score clean and failing copies of samples."""
+        self._check_estimator(estimator)
+        random_state = np.random.RandomState(seed)
+        copies = failing_copies(
+            estimator,
+            X,
+            corruption=self.corruption,
+            n_several=self.n_several,
+            failure_rate=self.failure_rate,
+            seed=seed,
+        )
+        parts = []
+        for weight, table in copies:
+            score = self._score(estimator, table, y, random_state)
+            shut, weights = self._shut(estimator, table), np.full(len(y), weight)
+            energy = self._difficulty(estimator, table)
+            parts.append(CalibrationScores(score, shut, sample, weights, energy))
+        return CalibrationScores(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _check_estimator(self, estimator: Any) -> None:
+        """Raise TypeError unless the fitted estimator has a gate and what is needed besides."""
+        for needed in ("attention", "modality_names_", "modality_columns_", *self._needed):
+            if not hasattr(estimator, needed):
+                raise TypeError(
+                    f"{type(self).__name__} needs a fitted estimator with a gate, such as "
+                    f"EMMAClassifier or GatedClassifier, but {type(estimator).__name__} has no "
+                    f"{needed}."
+                )
+
+    def _shut(self, estimator: Any, X: Any) -> np.ndarray:
+        return np.asarray(estimator.attention(X)) <= self.threshold
+
+    def _store(self, calibration: CalibrationScores) -> Self:
+        """Find the thresholds."""
+        self.pattern_thresholds_ = PatternThresholds(
+            calibration, self.confidence_level, self.min_samples, self.estimator_.modality_names_
+        )
+        for name in ("n_features_in_", "feature_names_in_", "classes_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        return self
+
+    def shut(self, X: Any) -> np.ndarray:
+        """Tell which modalities are shut: the pattern of each sample.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples, n_modalities)
+            True where the attention is at most `threshold`.
+        """
+        check_is_fitted(self)
+        return self._shut(self.estimator_, X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict with the fitted estimator.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels or values.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        return tags

@@ -1,0 +1,106 @@
+"""Nonconformity scores: how badly a label or a value fits a prediction."""
+
+import numpy as np
+
+
+def lac_scores(probabilities: np.ndarray) -> np.ndarray:
+    r"""Score labels by their probability: least ambiguous set-valued classifiers (LAC).
+
+    .. math:: s(x, y) = 1 - p(y|x)
+
+    Source: Sadinle, M., Lei, J., & Wasserman, L. (2019). Least ambiguous set-valued classifiers
+    with bounded error levels. Journal of the American Statistical Association 114(525).
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Probabilities of the classes.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Scores, from 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.model_selection.conformity import lac_scores
+    >>> lac_scores(np.array([[0.75, 0.25]]))
+    array([[0.25, 0.75]])
+    """
+    return 1.0 - probabilities
+
+
+def aps_scores(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    r"""Score labels by the probability of those before them: adaptive prediction sets (APS).
+
+    With u uniform in [0, 1], one number for each sample,
+
+    .. math:: s(x, y) = \sum_{k: p(k|x) > p(y|x)} p(k|x) + u \, p(y|x)
+
+    Source: Romano, Y., Sesia, M., & Candès, E. (2020). Classification with valid and adaptive
+    coverage. Advances in Neural Information Processing Systems 33.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Probabilities of the classes. Of equal ones the class with the lower position comes first.
+    uniform : ndarray of shape (n_samples,)
+        Random numbers u.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Scores, from 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.model_selection.conformity import aps_scores
+    >>> aps_scores(np.array([[0.25, 0.75]]), np.array([0.5]))
+    array([[0.875, 0.375]])
+    """
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ordered = np.take_along_axis(probabilities, order, axis=1)
+    before = np.cumsum(ordered, axis=1) - ordered
+    scores = np.empty_like(probabilities)
+    np.put_along_axis(scores, order, before + uniform[:, None] * ordered, axis=1)
+    return scores
+
+
+def interval_scores(y: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    r"""Score values by how far they are outside of an interval, below zero inside.
+
+    .. math:: s(x, y) = \max(l(x) - y, y - u(x))
+
+    For a single predicted value l = u it is the absolute residual [1]_, for predicted quantiles the
+    score of conformalized quantile regression [2]_.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Values.
+    lower, upper : ndarray of shape (n_samples,)
+        The interval.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Scores, in units of y.
+
+    References
+    ----------
+    .. [1] Lei, J., G'Sell, M., Rinaldo, A., Tibshirani, R. J., & Wasserman, L. (2018).
+       Distribution-free predictive inference for regression. Journal of the American Statistical
+       Association 113(523), 1094-1111.
+    .. [2] Romano, Y., Patterson, E., & Candès, E. (2019). Conformalized quantile regression.
+       Advances in Neural Information Processing Systems 32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.model_selection.conformity import interval_scores
+    >>> interval_scores(np.array([3.0, 7.0]), np.array([2.0, 2.0]), np.array([6.0, 6.0]))
+    array([-1.,  1.])
+    """
+    return np.maximum(lower - y, y - upper)

@@ -1,0 +1,209 @@
+"""Groups of samples by which modalities are shut, each with a conformal threshold of its own."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+
+class CalibrationScores(NamedTuple):
+    """What is known of calibration samples and of their copies; one row per copy.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_copies,)
+        Nonconformity of the copy with the true value of its sample.
+    shut : ndarray of bool of shape (n_copies, n_modalities)
+        Pattern: the modalities that are shut.
+    sample : ndarray of int of shape (n_copies,)
+        Which sample it is a copy of.
+    weight : ndarray of shape (n_copies,)
+        Share of the copy among those of its sample; any scale.
+    energy : ndarray of shape (n_copies,)
+        Total energy, for scores that are normalised by it.
+    """
+
+    score: np.ndarray
+    shut: np.ndarray
+    sample: np.ndarray
+    weight: np.ndarray
+    energy: np.ndarray
+
+
+def conformal_threshold(
+    score: np.ndarray, sample: np.ndarray, weight: np.ndarray, level: float
+) -> float:
+    r"""Smallest score that a new sample exceeds with a probability of at most one minus the level.
+
+    Copies of one sample are not independent of each other: each of the K samples counts once, and
+    its copies share that by their weights. With :math:`\sum_j w_{kj} = 1` for every sample k,
+
+    .. math::
+        q = \min \{s: \sum_k \sum_j w_{kj} [s_{kj} \le s] \ge \mathrm{level} \cdot (K + 1)\}
+
+    For one copy of each sample this is the threshold of split conformal prediction [1]_. With
+    several it is that for hierarchical data [2]_, and holds for a random copy of a new sample.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_copies,)
+        Nonconformity scores.
+    sample : ndarray of int of shape (n_copies,)
+        The sample that each is of.
+    weight : ndarray of shape (n_copies,)
+        Positive; scaled so that those of a sample sum to one.
+    level : float
+        Probability, between 0 and 1.
+
+    Returns
+    -------
+    float
+        The threshold; infinite where there are too few samples for the level.
+
+    References
+    ----------
+    .. [1] Papadopoulos, H., Proedrou, K., Vovk, V., & Gammerman, A. (2002). Inductive confidence
+       machines for regression. European Conference on Machine Learning, 345-356.
+    .. [2] Lee, Y., Barber, R. F., & Willett, R. (2023). Distribution-free inference with
+       hierarchical data. arXiv:2306.06342.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.model_selection.patterns import conformal_threshold
+    >>> scores = np.arange(9.0)
+    >>> float(conformal_threshold(scores, np.arange(9), np.ones(9), level=0.9))
+    8.0
+    >>> float(conformal_threshold(scores, np.arange(9), np.ones(9), level=0.95))
+    inf
+    """
+    _, place = np.unique(sample, return_inverse=True)
+    total = np.bincount(place, weight)
+    order = np.argsort(score, kind="stable")
+    reached = np.cumsum((weight / total[place])[order])
+    needed = level * (len(total) + 1)
+    first = int(np.searchsorted(reached, needed - 1e-9 * needed))  # sums of fractions are rounded
+    return float(score[order[first]]) if first < len(score) else np.inf
+
+
+class PatternThresholds:
+    """A conformal threshold for each pattern of shut modalities (Mondrian conformal prediction).
+
+    A pattern that enough calibration samples have is a group of its own. Other patterns are put
+    together by the number of modalities that are shut. For those of a number that still has too few
+    samples, and for numbers that no calibration sample has, the threshold is that of all samples.
+
+    Parameters
+    ----------
+    calibration : CalibrationScores
+        The calibration samples and their copies.
+    level : float
+        Coverage, between 0 and 1.
+    min_samples : int
+        Samples that a group has at least.
+    names : list of str of length n_modalities
+        Names of the modalities.
+
+    Attributes
+    ----------
+    table : DataFrame of shape (n_groups, 3)
+        ``shut``: names of the modalities, joined by " + ", "none", a number such as "2 of 5", or
+        "all"; ``n_samples``, and ``threshold``.
+
+    References
+    ----------
+    .. [1] Vovk, V., Lindsay, D., Nouretdinov, I., & Gammerman, A. (2003). Mondrian confidence
+       machine. Technical report, Royal Holloway, University of London.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThresholds
+    >>> shut = np.repeat([[False, False], [True, False]], [40, 20], axis=0)
+    >>> scores = np.where(shut[:, 0], 2.0, 1.0)
+    >>> calibration = CalibrationScores(scores, shut, np.arange(60), np.ones(60), np.zeros(60))
+    >>> thresholds = PatternThresholds(calibration, 0.9, 20, ["radar", "camera"])
+    >>> thresholds.table
+        shut  n_samples  threshold
+    0   none         40        1.0
+    1  radar         20        2.0
+    2    all         60        2.0
+    >>> thresholds.of(np.array([[False, False], [False, True]]))
+    array([1., 2.])
+    """
+
+    def __init__(
+        self, calibration: CalibrationScores, level: float, min_samples: int, names: list[str]
+    ) -> None:
+        shut, sample = calibration.shut, calibration.sample
+        patterns, place = np.unique(shut, axis=0, return_inverse=True)
+        size = np.array([len(np.unique(sample[place == i])) for i in range(len(patterns))])
+        own = size >= min_samples
+        number = patterns.sum(axis=1)
+        # keys of groups, and the copies in them
+        groups: dict[tuple | int | None, np.ndarray] = {
+            tuple(patterns[i].tolist()): place == i for i in np.flatnonzero(own)
+        }
+        for n in np.unique(number[~own]):
+            members = np.isin(place, np.flatnonzero(~own & (number == n)))
+            if len(np.unique(sample[members])) >= min_samples:
+                groups[int(n)] = members
+        groups[None] = np.ones(len(sample), dtype=bool)
+        self._group = {key: i for i, key in enumerate(groups)}
+        self.table = pd.DataFrame(
+            {
+                "shut": [_describe(key, names) for key in groups],
+                "n_samples": [len(np.unique(sample[rows])) for rows in groups.values()],
+                "threshold": [
+                    conformal_threshold(
+                        calibration.score[rows], sample[rows], calibration.weight[rows], level
+                    )
+                    for rows in groups.values()
+                ],
+            }
+        )
+
+    def group(self, shut: np.ndarray) -> np.ndarray:
+        """Find the group of each sample.
+
+        Parameters
+        ----------
+        shut : ndarray of bool of shape (n_samples, n_modalities)
+            The modalities that are shut.
+
+        Returns
+        -------
+        ndarray of int of shape (n_samples,)
+            Rows of `table`.
+        """
+        patterns, place = np.unique(shut, axis=0, return_inverse=True)
+        rest = self._group[None]
+        found = [
+            self._group.get(tuple(pattern), self._group.get(sum(pattern), rest))
+            for pattern in patterns.tolist()
+        ]
+        return np.array(found, dtype=int)[place]
+
+    def of(self, shut: np.ndarray) -> np.ndarray:
+        """Return the threshold of each sample.
+
+        Parameters
+        ----------
+        shut : ndarray of bool of shape (n_samples, n_modalities)
+            The modalities that are shut.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Thresholds.
+        """
+        return self.table["threshold"].to_numpy()[self.group(shut)]
+
+
+def _describe(key: tuple | int | None, names: list[str]) -> str:
+    """Return the name of a group: of a pattern, of a number of modalities, or of all samples."""
+    if key is None:
+        return "all"
+    if isinstance(key, int):
+        return f"{key} of {len(names)}"
+    return " + ".join(name for name, is_shut in zip(names, key, strict=True) if is_shut) or "none"

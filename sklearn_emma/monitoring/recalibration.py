@@ -1,0 +1,141 @@
+r"""Correct a sensor instead of shutting it.
+
+While an alarm of offset or gain is up, robust location :math:`m` and spread :math:`s` of the last
+32 samples of the modality are compared with those of clean samples, :math:`m_0` and :math:`s_0`:
+
+.. math:: z \leftarrow z - m + m_0 \quad\text{(offset)}, \qquad
+    z \leftarrow \frac{s_0}{s}\, (z - m) + m_0 \quad\text{(gain)}.
+
+The correction is kept if the 32 samples, corrected, look clean to the monitor, which judges them
+beside the other modalities; else it is tried again 16 samples later, and the modality stays shut.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_emma.compat import _safe_indexing
+from sklearn_emma.corruption.tables import is_frame, replace_columns
+from sklearn_emma.monitoring.calibration import Calibration
+from sklearn_emma.monitoring.correction import Correction, location_and_spread
+from sklearn_emma.monitoring.filter import forward
+from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow
+from sklearn_emma.monitoring.statistics import read_table
+
+_WINDOW, _AGAIN = 32, 16
+_KINDS = ("offset", "gain")
+
+
+def follow_and_correct(
+    calibration: Calibration, estimator: Any, X: Any, state: StreamState
+) -> tuple[ModalityHealth, StreamState, Any]:
+    """Read the next samples of a stream, and correct modalities with an offset or gain.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        What is known of clean samples.
+    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+        Fitted.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples in the order of time.
+    state : StreamState
+        Of the stream before them.
+
+    Returns
+    -------
+    health : ModalityHealth
+        After each sample.
+    state : StreamState
+        After the last one.
+    X : ndarray or DataFrame of shape (n_samples, n_features)
+        The samples, corrected.
+    """
+    table = read_table(estimator, X)
+    X = X if is_frame(X) else np.array(X, dtype=table.dtype)
+    columns = np.concatenate(estimator.modality_columns_)
+    corrected, parts, first = table.copy(), [], 0
+    while first < len(table):
+        corrected[first:] = _correct(calibration, state.correction, table[first:])
+        rest = _safe_indexing(X, np.arange(first, len(table)))
+        rest = replace_columns(rest, columns, corrected[first:])
+        health, after = follow(calibration, estimator, rest, state)
+        stop = len(table) - first
+        for t, i in _occasions(health, state.n_samples):
+            part = _safe_indexing(rest, np.arange(t + 1))
+            _, at = follow(calibration, estimator, part, state)
+            further = _find_correction(calibration, estimator, at, i, str(health.kind[t, i]))
+            if further is not None:
+                after, stop = _accept(calibration, at, i, further), t + 1
+                break
+        parts.append([np.asarray(values)[:stop] for values in health])
+        state, first = after, first + stop
+    joined = ModalityHealth(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    return joined, state, replace_columns(X, columns, corrected)
+
+
+def _correct(calibration: Calibration, correction: Correction, table: np.ndarray) -> np.ndarray:
+    """Return corrected values in the units of the table; gaps stay."""
+    statistics = calibration.statistics
+    changes = (correction.factor != 1) | (correction.shift != 0)
+    z = correction((table - statistics.mean_) / statistics.scale_)
+    return np.where(changes, statistics.mean_ + statistics.scale_ * z, table)
+
+
+def _occasions(health: ModalityHealth, n_before: int) -> list[tuple[int, int]]:
+    """Return samples and modalities at which a correction is to be tried."""
+    position = n_before + np.arange(len(health.alarm))[:, None]
+    lasted = position - health.since + 1
+    due = (lasted >= _WINDOW) & (lasted % _AGAIN == 0)
+    return [(int(t), int(i)) for t, i in np.argwhere(due & np.isin(health.kind, _KINDS))]
+
+
+def _find_correction(
+    calibration: Calibration, estimator: Any, state: StreamState, i: int, kind: str
+) -> Correction | None:
+    """Return the correction of a modality, None if corrected samples do not look clean."""
+    statistics = calibration.statistics
+    recent = state.past.changes.recent[-_WINDOW:]
+    location, spread = location_and_spread(recent)
+    known, usual = calibration.location, calibration.spread
+    scaled = (kind == "gain") & (spread > 0)
+    factor = np.where(scaled, usual / np.where(scaled, spread, 1.0), 1.0)
+    own = np.repeat(np.arange(len(statistics.sizes_)), statistics.sizes_) == i
+    own &= statistics.varies_
+    found = Correction(np.where(own, factor, 1.0), np.where(own, known - factor * location, 0.0))
+    X = _as_samples(estimator, statistics.mean_ + statistics.scale_ * found(recent))
+    likelihoods, _ = calibration.likelihoods(estimator, X, calibration.start)
+    start = np.tile(np.eye(1, len(calibration.transition)), (len(statistics.sizes_), 1))
+    clean = forward(start, calibration.transition, likelihoods)[-1, i, 0]
+    return found if clean > 0.5 else None
+
+
+def _as_samples(estimator: Any, table: np.ndarray) -> Any:
+    """Return a table as the estimator takes it; columns of no modality are zero."""
+    X = np.zeros((len(table), estimator.n_features_in_))
+    X[:, np.concatenate(estimator.modality_columns_)] = table
+    names = getattr(estimator, "feature_names_in_", None)
+    return X if names is None else pd.DataFrame(X, columns=names)
+
+
+def _accept(
+    calibration: Calibration, state: StreamState, i: int, further: Correction
+) -> StreamState:
+    """Return the state with a modality that counts as clean once it is corrected."""
+    probabilities, alarm, quiet = (
+        values.copy() for values in (state.probabilities, state.alarm, state.quiet)
+    )
+    probabilities[i] = np.eye(1, len(calibration.transition))
+    alarm[i], quiet[i] = False, state.n_samples - 1
+    changes = state.past.changes
+    past = state.past._replace(changes=changes._replace(recent=further(changes.recent)))
+    return replace(
+        state,
+        probabilities=probabilities,
+        alarm=alarm,
+        quiet=quiet,
+        past=past,
+        correction=state.correction.then(further),
+    )

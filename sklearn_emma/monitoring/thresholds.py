@@ -1,0 +1,139 @@
+"""What clean samples say of thresholds: exponents of e-values, and the odds of an alarm."""
+
+import numpy as np
+
+from sklearn_emma.monitoring.filter import forward, hysteresis
+from sklearn_emma.monitoring.ratios import FailureRatios
+
+_EXPONENTS = 0.5 ** np.arange(8)
+# Streams of clean samples, drawn again and again.
+_N_STREAMS, _LENGTH = 100, 2000
+# Share of the allowed false alarms that these streams may have, and the fewest odds of an alarm.
+_SHARE, _FEWEST_ODDS = 0.2, 3.0
+
+
+def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+    """Likelihoods of all states for modalities that are not missing.
+
+    Parameters
+    ----------
+    ratios : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        E-values of the simulated failures. Those of a repeated sample do not count: it tells
+        nothing that its predecessor did not.
+    stuck : ndarray of shape (n_samples, n_modalities)
+        E-values of being stuck.
+    repeats : ndarray of bool of shape (n_samples, n_modalities)
+        Where a modality repeats the sample before.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        Relative to clean.
+    """
+    ratios = np.where(repeats[..., None], 1.0, ratios)
+    ones = np.ones((*stuck.shape, 1))
+    return np.concatenate([ones, ratios, stuck[..., None], 0.0 * ones], axis=-1)
+
+
+def out_of_block(ratios: FailureRatios, clean: np.ndarray) -> np.ndarray:
+    """E-values of the clean samples, by the network that was not trained on them.
+
+    Parameters
+    ----------
+    ratios : FailureRatios
+        Learned from these samples.
+    clean : ndarray of shape (n_samples, n_modalities, n_statistics)
+        Statistics of clean samples, in order.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        E-values.
+    """
+    first, second = ratios.by_block(clean)
+    half = len(clean) // 2
+    return np.concatenate([first[:half], second[half:]])
+
+
+def choose_exponents(e_values: np.ndarray, transition: np.ndarray) -> np.ndarray:
+    r"""Exponents of e-values that take the dependence of successive samples into account.
+
+    Of n independent clean samples the odds of failing exceed n times the hazard rate once or less,
+    by expectation (:mod:`sklearn_emma.monitoring.filter`). The exponent is the largest for which
+    those of the clean samples in order do not.
+
+    Parameters
+    ----------
+    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        Of clean samples in order.
+    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
+        Of the filter.
+
+    Returns
+    -------
+    ndarray of shape (n_modalities,)
+        Exponents, at most one.
+    """
+    n_samples, n_modalities, _ = e_values.shape
+    start = np.tile(np.eye(1, len(transition)), (n_modalities, 1))
+    none = np.zeros((n_samples, n_modalities))
+    chosen = np.zeros(n_modalities)
+    for exponent in _EXPONENTS:
+        likelihoods = combine(e_values**exponent, none, none.astype(bool))
+        p = forward(start, transition, likelihoods)
+        odds = (1.0 - p[..., 0]) / p[..., 0]
+        calm = odds.max(axis=0) <= n_samples * (1.0 - transition[0, 0])
+        chosen = np.where((chosen == 0) & calm, exponent, chosen)
+    return chosen
+
+
+def choose_alarm_odds(
+    e_values: np.ndarray,
+    transition: np.ndarray,
+    rate: float,
+    limit: float,
+    rng: np.random.RandomState,
+) -> float:
+    """Odds of failing at which an alarm goes up, for streams of exchangeable samples.
+
+    At the limit that the theory gives (:mod:`sklearn_emma.monitoring.filter`) false alarms are far
+    rarer than allowed. The odds are lowered, to no less than 3, as long as 100 streams of 2,000
+    clean samples, drawn with replacement, have no more than a fifth of them.
+
+    Parameters
+    ----------
+    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        Of clean samples that they were not learned from.
+    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
+        Of the filter.
+    rate : float
+        Allowed false alarms per sample, over all modalities.
+    limit : float
+        Largest odds.
+    rng : RandomState
+        Draws the streams.
+
+    Returns
+    -------
+    float
+        Odds.
+    """
+    n_samples, n_modalities, _ = e_values.shape
+    if limit <= _FEWEST_ODDS:
+        return limit
+    drawn = rng.randint(n_samples, size=(_LENGTH, _N_STREAMS))
+    start = np.tile(np.eye(1, len(transition)), (_N_STREAMS * n_modalities, 1))
+    odds = np.empty((_LENGTH, len(start)))
+    for t, rows in enumerate(drawn):
+        ones = np.ones((_N_STREAMS, n_modalities))
+        likelihoods = combine(e_values[rows], ones, np.zeros_like(ones, dtype=bool))
+        start = forward(start, transition, likelihoods.reshape(1, len(start), -1))[0]
+        odds[t] = (1.0 - start[:, 0]) / start[:, 0]
+    allowed = _SHARE * rate * _LENGTH * _N_STREAMS
+    chosen = limit
+    for candidate in np.geomspace(limit, _FEWEST_ODDS, 9)[1:]:
+        alarms = hysteresis(np.zeros(len(start), dtype=bool), odds >= candidate, odds > 1.0)
+        if (alarms[1:] & ~alarms[:-1]).sum() > allowed:
+            break
+        chosen = candidate
+    return float(chosen)

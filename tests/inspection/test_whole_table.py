@@ -1,0 +1,115 @@
+"""What modality_report finds in the table as a whole, and over the order of its samples."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from sklearn_emma.corruption import Swapped
+from sklearn_emma.inspection import modality_report
+from sklearn_emma.monitoring import ModalityMonitor
+
+
+@pytest.fixture(scope="module")
+def night(wide):
+    """A stream whose first modality is stuck at the values of an ordinary sample."""
+    X = wide[2]
+    stuck = X.copy()
+    stuck.iloc[60:120, :3] = X.iloc[60, :3].to_numpy()
+    return stuck.set_index(pd.date_range("2030-01-01", periods=len(X), freq="min"))
+
+
+@pytest.fixture(scope="module")
+def report(trained, wide, night):
+    return modality_report(trained, night, reference=wide[0][:300], n_worst=5, ordered=True)
+
+
+def findings(estimator, X, reference):
+    table = modality_report(estimator, X, reference=reference, n_worst=0).table
+    return set(zip(table["modality"], table["finding"], strict=True)), table
+
+
+def test_nothing_is_found_in_clean_samples(trained, wide):
+    found, _ = findings(trained, wide[2], wide[0])
+    assert found == set()
+
+
+def test_constant_columns_are_found_with_or_without_reference(trained, wide):
+    X = wide[2].copy()
+    X.iloc[:, :3] = X.iloc[0, :3].to_numpy()
+    for reference in (wide[0], None):
+        found, table = findings(trained, X, reference)
+        assert ("modality0", "constant") in found
+        constant = table[table["finding"] == "constant"]
+        assert constant["column"].tolist() == X.columns[:3].tolist()
+        assert (constant["n_samples"] == len(X)).all()
+        assert set(constant["modality"]) == {"modality0"}
+
+
+def test_a_sample_that_comes_too_often_is_found_in_any_order(trained, wide, night):
+    order = np.random.RandomState(0).permutation(len(night))
+    _, table = findings(trained, night.iloc[order], wide[0])
+    repeated = table[table["finding"] == "repeated"]
+    assert repeated["modality"].tolist() == ["modality0"]
+    assert repeated["n_samples"].tolist() == [60]
+
+
+def test_shifted_columns_and_swapped_samples_are_found(trained, wide):
+    X = wide[2].copy()
+    X.iloc[:, 0] += 2 * wide[0].iloc[:, 0].std()
+    _, table = findings(trained, X, wide[0])
+    row = table[(table["finding"] == "unlike clean samples")].iloc[0]
+    assert (row["modality"], row["column"], row["n_samples"]) == ("modality0", X.columns[0], len(X))
+    swapped, _ = Swapped(only="modality1").corrupt(wide[2], "prefix", 0, reference=wide[2])
+    found, _ = findings(trained, swapped, wide[0])
+    assert ("modality1", "does not fit the others") in found
+    assert "unlike clean samples" not in {finding for _, finding in found}
+
+
+def test_what_was_constant_in_training_is_not_reported(wide, trained):
+    X, y = wide[0].copy(), wide[1]
+    X["modality0__0"] = 7.0
+    with pytest.warns(UserWarning, match="onstant"):
+        other = clone(trained).set_params(max_epochs=1).fit(X, y)
+    new = wide[2].copy()
+    new["modality0__0"] = 7.0
+    for reference in (X, None):
+        assert "constant" not in {finding for _, finding in findings(other, new, reference)[0]}
+
+
+def test_a_report_in_order_sees_a_stuck_sensor(report, trained, night):
+    plain = modality_report(trained, night, n_worst=0)
+    assert plain.alarms is None
+    assert plain["modality0", "failing"].iloc[70:120].mean() < 0.5
+    assert report["modality0", "failing"].iloc[70:120].all()
+    assert (report["modality0", "kind"].iloc[70:120] == "stuck").all()
+    assert report["modality0", "attention"].iloc[70:120].max() < 0.1
+    alarm = report.alarms[report.alarms["modality"] == "modality0"].iloc[0]
+    assert alarm["kind"] == "stuck"
+    assert abs((alarm["first"] - night.index[60]).total_seconds()) <= 180
+    assert report.health.alarm.shape == (len(night), 3)
+
+
+def test_a_monitor_reads_the_table_as_a_stream_of_its_own(trained, wide, night):
+    monitor = ModalityMonitor(trained, random_state=0).fit(wide[0][:100])
+    monitor.update(wide[2][:10])
+    report = modality_report(monitor, night, n_worst=0, ordered=True)
+    assert monitor.state_.n_samples == 10
+    assert report["modality0", "alarm"].iloc[119]
+    with pytest.raises(ValueError, match="ordered=True needs clean samples"):
+        modality_report(trained, night, ordered=True)
+
+
+def data_of(report):
+    return json.loads(re.search(r'id="data">(.*?)</script>', report.to_html(), re.DOTALL).group(1))
+
+
+def test_the_page_shows_alarms_and_findings(report, trained, night):
+    data = data_of(report)
+    assert data["alarms"]["rows"][0][:2] == ["modality0", "stuck"]
+    assert np.shape(data["alarms"]["up"]) == np.shape(data["alarms"]["probability"])
+    assert ["modality0", "", "repeated"] in [row[:3] for row in data["table"]]
+    assert data_of(modality_report(trained, night, n_worst=0))["alarms"] is None

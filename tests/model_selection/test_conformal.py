@@ -1,0 +1,353 @@
+"""Prediction sets and intervals: their coverage, and that they fit scikit-learn."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import check_array
+
+from sklearn_emma import GatedClassifier
+from sklearn_emma.corruption import Missing, Noise
+from sklearn_emma.model_selection import PatternConformalClassifier, PatternConformalRegressor
+from sklearn_emma.model_selection.failing_copies import failing_copies
+from sklearn_emma.model_selection.patterns import (
+    CalibrationScores,
+    PatternThresholds,
+    conformal_threshold,
+)
+
+
+class WithGate:
+    """Adds a gate that shuts what is missing, or far from zero."""
+
+    limit = 5.0
+
+    def _tell(self, X):
+        self.modality_columns_ = [np.array([i]) for i in range(np.shape(X)[1])]
+        self.modality_names_ = [f"m{i}" for i in range(np.shape(X)[1])]
+
+    def fit(self, X, y, sample_weight=None):
+        super().fit(X, y, sample_weight)
+        self._tell(X)
+        return self
+
+    def attention(self, X):
+        X = check_array(X, ensure_all_finite="allow-nan")
+        return (np.abs(np.nan_to_num(X, nan=np.inf)) < self.limit).astype(float)
+
+
+class GatedLogistic(WithGate, LogisticRegression):
+    """A classifier with a gate, fitted in no time; missing values count as zero."""
+
+    def predict_proba(self, X):
+        # scikit-learn's checks want their own errors for NaN
+        return super().predict_proba(self._filled(X))
+
+    def predict(self, X):
+        return super().predict(self._filled(X))
+
+    def _filled(self, X):
+        if isinstance(X, np.ndarray) and X.dtype.kind == "f" and getattr(self, "fills", False):
+            return np.nan_to_num(X)
+        return X
+
+
+class GatedLinear(WithGate, LinearRegression):
+    """A regressor with a gate, fitted in no time."""
+
+    def total_energy(self, X):
+        return np.abs(check_array(X)).sum(axis=1)
+
+
+# without failing copies: there are no modalities to fail where a check has one column
+CHECKED = [
+    PatternConformalClassifier(GatedLogistic(), corruption=Noise(1), cv=2, random_state=0),
+    PatternConformalRegressor(GatedLinear(), corruption=Noise(1), cv=2, random_state=0),
+]
+
+
+@parametrize_with_checks(CHECKED)
+def test_estimator_check(estimator, check):
+    check(estimator)
+
+
+def missing_samples(seed, n=2000):
+    """Three columns, of which the first tells most about three classes."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(3, size=n)
+    return rng.normal(size=(n, 3)) + np.outer(y, [1.5, 0.8, 0.3]), y
+
+
+@pytest.fixture(scope="module")
+def filling():
+    """A classifier of `missing_samples` that fills what is missing."""
+    clf = GatedLogistic()
+    clf.fills = True
+    clf.limit = np.inf
+    return clf.fit(*missing_samples(0))
+
+
+def lose(X, *columns):
+    X = X.copy()
+    X[:, columns] = np.nan
+    return X
+
+
+@pytest.mark.parametrize("score", ["lac", "aps"])
+def test_every_pattern_has_its_coverage(filling, score):
+    sets = PatternConformalClassifier(
+        filling, conformity_score=score, corruption=Missing(), random_state=0
+    )
+    sets.conformalize(*missing_samples(1))
+    X, y = missing_samples(2, 5000)
+    sizes = []
+    for lost in ((), (0,), (1,), (2,)):
+        mask = sets.predict_set(lose(X, *lost))
+        assert mask.shape == (5000, 3)
+        assert mask.dtype == bool
+        assert mask[np.arange(5000), y].mean() == pytest.approx(0.9, abs=0.03)
+        sizes.append(mask.sum(axis=1).mean())
+    assert sizes[1] > sizes[0] + 0.3  # honest sets without the best column are larger
+
+
+def test_one_threshold_for_all_patterns_does_not_have_the_coverage_of_each(filling):
+    """What the patterns are for."""
+    together = PatternConformalClassifier(
+        filling, corruption=Missing(), min_samples=10**6, random_state=0
+    ).conformalize(*missing_samples(1))
+    X, y = missing_samples(2, 5000)
+    lost = together.predict_set(lose(X, 0))[np.arange(5000), y].mean()
+    assert lost < 0.85
+    assert together.pattern_thresholds_.table["shut"].tolist() == ["all"]
+
+
+def test_aps_gives_the_same_sets_in_every_call(filling):
+    X, y = missing_samples(1)
+    sets = PatternConformalClassifier(filling, conformity_score="aps", random_state=0)
+    sets.conformalize(X, y)
+    assert_array_equal(sets.predict_set(X), sets.predict_set(X))
+
+
+def test_sets_are_never_empty_unless_allowed(filling):
+    X, y = missing_samples(1)
+    params = {"confidence_level": 0.3, "corruption": Missing(), "random_state": 0}
+    allowed = PatternConformalClassifier(filling, **params).conformalize(X, y)
+    sets = PatternConformalClassifier(filling, **params, allow_empty=False).conformalize(X, y)
+    empty = ~allowed.predict_set(X).any(axis=1)
+    assert empty.any()
+    assert_array_equal(sets.predict_set(X)[~empty], allowed.predict_set(X)[~empty])
+    assert_array_equal(sets.predict_set(X)[empty].argmax(axis=1), sets.predict(X[empty]))
+    assert (sets.predict_set(X)[empty].sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("score", ["lac", "aps"])
+def test_without_failures_it_is_the_split_conformal_prediction_of_mapie(filling, score):
+    classification = pytest.importorskip("mapie.classification", reason="needs MAPIE")
+    X, y = missing_samples(1, 500)
+    X_new, y_new = missing_samples(2)
+    threshold = np.sort(1 - filling.predict_proba(X)[np.arange(500), y])[450]  # 451 of 501
+    clean = CalibrationScores(
+        1 - filling.predict_proba(X)[np.arange(500), y],
+        np.zeros((500, 3), dtype=bool),
+        np.arange(500),
+        np.ones(500),
+        np.zeros(500),
+    )
+    assert PatternThresholds(clean, 0.9, 1, list("abc")).table["threshold"][0] == threshold
+    if score == "lac":
+        theirs = classification.SplitConformalClassifier(filling, confidence_level=0.9)
+        theirs = theirs.conformalize(X, y).predict_set(X_new)[1][:, :, 0]
+        assert_array_equal(1 - filling.predict_proba(X_new) <= threshold, theirs)
+
+
+def test_fit_calibrates_on_samples_that_were_held_out():
+    """A classifier that learns by heart is right in all training samples."""
+    X, y = missing_samples(0, 600)
+
+    class ByHeart(GatedLogistic):
+        def fit(self, X, y, sample_weight=None):
+            super().fit(X, y, sample_weight)
+            self.known = {tuple(row): label for row, label in zip(X, y, strict=True)}
+            return self
+
+        def predict_proba(self, X):
+            sure = [self.known.get(tuple(row), (hash(tuple(row)) % 3)) for row in X]
+            return np.eye(3)[sure]
+
+    by_fit = PatternConformalClassifier(ByHeart(), corruption=Noise(0.1), random_state=0).fit(X, y)
+    assert by_fit.predict_set(X).all()  # right by chance in a third of the others
+    assert by_fit.estimator_.known.keys() == {tuple(row) for row in X}
+
+
+def test_fit_alone_gives_every_pattern_its_coverage():
+    class Filling(GatedLogistic):
+        fills, limit = True, np.inf
+
+    sets = PatternConformalClassifier(Filling(), corruption=Missing(), random_state=0)
+    sets.fit(*missing_samples(1))
+    X, y = missing_samples(2, 5000)
+    for lost in ((), (0,), (1,), (0, 1)):
+        mask = sets.predict_set(lose(X, *lost))
+        assert mask[np.arange(5000), y].mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_conformalize_takes_a_fitted_estimator_and_leaves_it_alone(filling):
+    X, y = missing_samples(1, 400)
+    before = filling.coef_.copy()
+    sets = PatternConformalClassifier(filling, random_state=0).conformalize(X, y)
+    assert sets.estimator_ is filling
+    prefit = PatternConformalClassifier(filling, cv="prefit", random_state=0).fit(X, y)
+    assert_array_equal(prefit.predict_set(X), sets.predict_set(X))
+    assert_array_equal(filling.coef_, before)
+    frozen = PatternConformalClassifier(FrozenEstimator(filling), random_state=0).conformalize(X, y)
+    assert_array_equal(frozen.predict_set(X), sets.predict_set(X))
+
+
+def test_conformalize_after_fit_replaces_the_thresholds(filling):
+    X, y = missing_samples(1, 900)
+    sets = PatternConformalClassifier(GatedLogistic(), corruption=Noise(1), random_state=0)
+    sets.fit(X[:300], y[:300])
+    inside = sets.estimator_
+    sets.conformalize(X[300:], y[300:])
+    assert sets.estimator_ is inside
+    assert sets.pattern_thresholds_.table["n_samples"].iloc[-1] == 600
+
+
+def test_works_around_the_estimators_of_the_package(fitted, table, quick):
+    X, y = table
+    sets = PatternConformalClassifier(fitted, min_samples=20, random_state=0).conformalize(X, y)
+    assert_array_equal(sets.shut(X), fitted.attention(X) <= 0.5)
+    assert_array_equal(sets.predict(X), fitted.predict(X))
+    assert_array_equal(sets.predict_proba(X), fitted.predict_proba(X))
+    assert sets.pattern_thresholds_.table["shut"].iloc[0] == "none"
+    assert sets.feature_names_in_.tolist() == X.columns.tolist()
+    gated = GatedClassifier(LogisticRegression(), "prefix", gate=quick(modalities=None))
+    gated = gated.set_params(random_state=0).fit(X, y)
+    sets = PatternConformalClassifier(gated, random_state=0).conformalize(X, y)
+    assert sets.predict_set(X)[np.arange(len(y)), y].mean() > 0.8
+
+
+def test_intervals_have_their_coverage_by_pattern():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(9000, 3))
+    y = X @ [1.0, 1.0, 0.2] + rng.normal(scale=0.3, size=9000)
+    reg = GatedLinear().fit(X[:1000], y[:1000])
+    X_new = np.vstack([X[5000:], X[5000:]])
+    y_new = np.tile(y[5000:], 2)
+    X_new[4000:, 0] += 10 * rng.normal(size=4000)
+    fails = np.arange(8000) >= 4000
+    for score in ("absolute", "normalized"):
+        intervals = PatternConformalRegressor(
+            reg, conformity_score=score, corruption=Noise(10), random_state=0
+        )
+        intervals.conformalize(X[1000:5000], y[1000:5000])
+        lower, upper = intervals.predict_interval(X_new).T
+        inside, width = (lower <= y_new) & (y_new <= upper), upper - lower
+        shut = intervals.shut(X_new)[:, 0]
+        assert inside[~fails].mean() == pytest.approx(0.91, abs=0.04)
+        assert inside[shut].mean() == pytest.approx(0.9, abs=0.04)
+        assert width[shut].mean() > 3 * width[~fails].mean()
+        assert (np.ptp(width[shut]) > 1e-9) == (score == "normalized")
+
+
+def test_quantiles_are_widened_until_they_cover():
+    class Quantiles(GatedLinear):
+        def predict_quantiles(self, X):
+            return np.column_stack([self.predict(X) - 0.1, self.predict(X) + 0.1])
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 2))
+    y = X.sum(axis=1) + rng.normal(size=4000)
+    reg = Quantiles().fit(X[:1000], y[:1000])
+    intervals = PatternConformalRegressor(
+        reg, conformity_score="quantile", corruption=Noise(1), random_state=0
+    )
+    intervals.conformalize(X[1000:2000], y[1000:2000])
+    lower, upper = intervals.predict_interval(X[2000:]).T
+    clean = ~intervals.shut(X[2000:]).any(axis=1)
+    inside = (lower <= y[2000:]) & (y[2000:] <= upper)
+    assert inside[clean].mean() == pytest.approx(0.9, abs=0.04)
+    without = clone(intervals).set_params(estimator=GatedLinear())
+    with pytest.raises(TypeError, match="needs a regressor with predict_quantiles"):
+        without.fit(X, y)
+
+
+def test_too_few_samples_give_all_labels_and_endless_intervals(filling):
+    X, y = missing_samples(1, 6)
+    sets = PatternConformalClassifier(filling, random_state=0).conformalize(X, y)
+    assert sets.predict_set(X).all()
+    reg = GatedLinear().fit(X, y)
+    intervals = PatternConformalRegressor(reg, corruption=Noise(1)).conformalize(X, y)
+    assert_array_equal(intervals.predict_interval(X), np.tile([-np.inf, np.inf], (6, 1)))
+
+
+def test_errors_say_what_to_do(filling):
+    X, y = missing_samples(1, 100)
+    with pytest.raises(TypeError, match="needs a fitted estimator with a gate, .* no attention"):
+        PatternConformalClassifier(LogisticRegression()).fit(X, y)
+    with pytest.raises(ValueError, match=r"y holds \[3\], but the classifier was fitted with .*"):
+        PatternConformalClassifier(filling).conformalize(X, np.where(y == 0, 3, y))
+    with pytest.raises(ValueError, match="not fitted"):
+        PatternConformalClassifier(GatedLogistic()).conformalize(X, y)
+
+
+# --- the parts ---
+
+
+def test_each_sample_counts_once_however_many_copies_it_has():
+    score = np.arange(10.0)
+    once = conformal_threshold(score, np.arange(10), np.ones(10), 0.8)
+    assert once == 8.0  # the ninth of ten: 0.8 * 11 = 8.8
+    copies = np.repeat(score, np.arange(1, 11))
+    sample = np.repeat(np.arange(10), np.arange(1, 11))
+    assert conformal_threshold(copies, sample, np.ones(len(copies)), 0.8) == once
+    assert conformal_threshold(score[:4], np.arange(4), np.ones(4), 0.8) == 3.0
+    assert conformal_threshold(score[:3], np.arange(3), np.ones(3), 0.8) == np.inf
+
+
+def test_coverage_is_exact_for_random_copies():
+    """The mean over calibrations, against the promise of hierarchical conformal prediction."""
+    rng = np.random.default_rng(0)
+    hits = []
+    for _ in range(4000):
+        centre = rng.normal(size=25)
+        scores = centre[:, None] + rng.normal(size=(25, 3))
+        q = conformal_threshold(
+            scores[:24].ravel(), np.repeat(np.arange(24), 3), np.ones(72), level=0.8
+        )
+        hits.append(scores[24, 0] <= q)
+    assert 0.79 < np.mean(hits) < 0.80 + 1 / 25 + 0.02
+
+
+def test_patterns_with_few_samples_are_put_together():
+    patterns = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1]]
+    shut = np.repeat(np.array(patterns, dtype=bool), [50, 30, 12, 9, 15, 3], axis=0)
+    n = len(shut)
+    calibration = CalibrationScores(
+        np.arange(float(n)), shut, np.arange(n), np.ones(n), np.zeros(n)
+    )
+    thresholds = PatternThresholds(calibration, 0.5, 20, list("abc"))
+    assert thresholds.table["shut"].tolist() == ["none", "a", "1 of 3", "all"]
+    assert thresholds.table["n_samples"].tolist() == [50, 30, 21, n]
+    new = np.array(patterns + [[0, 1, 1]], dtype=bool)
+    assert thresholds.group(new).tolist() == [0, 1, 2, 2, 3, 3, 3]
+    assert_allclose(
+        thresholds.of(new), thresholds.table["threshold"].to_numpy()[[0, 1, 2, 2, 3, 3, 3]]
+    )
+
+
+def test_every_number_of_modalities_but_all_fails_in_some_copy(filling):
+    X, _ = missing_samples(0, 50)
+    copies = list(
+        failing_copies(filling, X, corruption=Missing(), n_several=4, failure_rate=0.2, seed=0)
+    )
+    assert_array_equal(copies[0][1], X)
+    assert copies[0][0] == 0.8
+    assert sum(weight for weight, _ in copies) == pytest.approx(1)
+    lost = [np.isnan(table).sum(axis=1) for _, table in copies]
+    assert [set(number) for number in lost] == [{0}, {1}, {1}, {1}, {2}]
+    for i in range(3):
+        assert np.isnan(copies[i + 1][1][:, i]).all()

@@ -1,0 +1,232 @@
+"""failure_mode_analysis: what failures cost, what is redundant, and the page."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from sklearn_emma.corruption import Missing, Noise
+from sklearn_emma.metrics import expected_calibration_error
+from sklearn_emma.model_selection import (
+    PatternConformalClassifier,
+    failure_mode_analysis,
+)
+
+MODALITIES = {"main": [0], "copy": [1], "twin": [2], "nothing": [3]}
+
+
+@pytest.fixture(scope="module")
+def data():
+    """The class is in "main"; "copy" and "twin" hold the same half of the rest."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=3000)
+    X = rng.normal(size=(3000, 4))
+    X[:, 0] += 2.0 * y
+    X[:, 1] += 2.5 * y
+    X[:, 2] = X[:, 1] + rng.normal(scale=0.01, size=3000)
+    return X[:1500], y[:1500], X[1500:], y[1500:]
+
+
+class Naive:
+    """Means of the columns that are present, over a threshold."""
+
+    _estimator_type = "classifier"
+    classes_ = np.array([0, 1])
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        pull = 2 * np.nansum(np.column_stack([X[:, 0] - 1, np.nanmean(X[:, 1:3] - 1.25, 1)]), 1)
+        return np.column_stack([1 / (1 + np.exp(pull)), 1 / (1 + np.exp(-pull))])
+
+    def predict(self, X):
+        return self.predict_proba(X).argmax(axis=1)
+
+    def __sklearn_tags__(self):
+        return LogisticRegression().__sklearn_tags__()
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+@pytest.fixture(scope="module")
+def analysis(data):
+    with pytest.warns(RuntimeWarning, match="Mean of empty slice"):  # of Naive, without both
+        return failure_mode_analysis(
+            Naive(),
+            *data[2:],
+            modalities=MODALITIES,
+            failures={"noise": Noise(3.0)},
+            random_state=0,
+        )
+
+
+def test_importance_is_the_drop_without_the_modality(analysis, data):
+    X, y = data[2:]
+    clean = (Naive().predict(X) == y).mean()
+    assert analysis.clean["score"] == clean
+    assert analysis.clean["n_samples"] == 1500
+    lost = X.copy()
+    lost[:, 0] = np.nan
+    drop = clean - (Naive().predict(lost) == y).mean()
+    row = analysis.importance.loc["main"]
+    assert row["drop"] == pytest.approx(drop)
+    assert row["low"] < drop < row["high"]
+    assert analysis.importance.index[0] == "main"
+    assert analysis.importance["drop"].is_monotonic_decreasing
+
+
+def test_two_that_hold_the_same_are_redundant_singly_but_not_together(analysis):
+    redundant = analysis.importance["redundant"]
+    assert redundant.to_dict() == {"main": False, "copy": True, "twin": True, "nothing": True}
+    pairs = analysis.pairs["redundant"].to_dict()
+    assert pairs == {("copy", "twin"): False, ("copy", "nothing"): True, ("twin", "nothing"): True}
+    assert analysis.importance.loc["nothing", ["drop", "low", "high"]].tolist() == [0, 0, 0]
+
+
+def test_effects_have_a_row_for_each_failure_of_each_modality(analysis, data):
+    effects = analysis.effects
+    assert effects[["modality", "failure"]].to_numpy().tolist() == [
+        [name, failure] for name in MODALITIES for failure in ("absent", "noise")
+    ]
+    np.testing.assert_allclose(effects["drop"], analysis.clean["score"] - effects["score"])
+    X, y = data[2:]
+    lost = X.copy()
+    lost[:, 0] = np.nan
+    ece = expected_calibration_error(y, Naive().predict_proba(lost))
+    assert effects["calibration_error"][0] == pytest.approx(ece)
+    assert "coverage" not in effects
+    assert "shut" not in effects
+
+
+def test_interval_is_that_of_a_paired_bootstrap(data):
+    """Of a modality that changes few predictions the interval is narrow, unlike that of scores."""
+    X, y = data[2:]
+    found = failure_mode_analysis(
+        Naive(), X, y, modalities=MODALITIES, failures={}, only=["copy"], random_state=0
+    )
+    width = found.importance.loc["copy", "high"] - found.importance.loc["copy", "low"]
+    lost = X.copy()
+    lost[:, 1] = np.nan
+    change = (Naive().predict(X) == y).astype(float) - (Naive().predict(lost) == y)
+    assert width == pytest.approx(2 * 1.96 * change.std() / np.sqrt(1500), abs=2e-3)
+    wider = failure_mode_analysis(
+        Naive(),
+        X[:200],
+        y[:200],
+        modalities=MODALITIES,
+        failures={},
+        only="main",
+        confidence_level=0.99,
+        random_state=0,
+    )
+    assert np.ptp(wider.importance.loc["main", ["low", "high"]].astype(float)) > 0.05
+
+
+def test_any_metric_and_method(data):
+    X, y = data[2:]
+    boosting = HistGradientBoostingClassifier(max_iter=5, random_state=0).fit(*data[:2])
+    params = {"modalities": MODALITIES, "failures": {}, "n_bootstrap": 5, "random_state": 0}
+    found = failure_mode_analysis(boosting, X, y, metric=balanced_accuracy_score, **params)
+    assert found.score_name == "balanced accuracy"
+    assert found.clean["score"] == balanced_accuracy_score(y, boosting.predict(X))
+
+    def auc(y_true, y_pred):
+        return roc_auc_score(y_true, y_pred[:, 1])
+
+    found = failure_mode_analysis(boosting, X, y, metric=auc, method="predict_proba", **params)
+    assert found.clean["score"] == roc_auc_score(y, boosting.predict_proba(X)[:, 1])
+
+
+def test_regressors_have_r2_and_no_calibration_error(data):
+    X, _, X_test, _ = data
+    reg = HistGradientBoostingRegressor(max_iter=20, random_state=0).fit(X, X[:, 0] + X[:, 3])
+    y = X_test[:, 0] + X_test[:, 3]
+    found = failure_mode_analysis(reg, X_test, y, modalities=MODALITIES, failures={})
+    assert found.clean["score"] == pytest.approx(reg.score(X_test, y))
+    assert found.score_name == "r2"
+    assert "calibration_error" not in found.effects
+    assert found.importance["redundant"].to_dict()["twin"]
+    assert not found.importance["redundant"]["main"]
+
+
+def test_gate_and_prediction_sets_are_measured_too(fitted, table):
+    X, y = table
+    sets = PatternConformalClassifier(fitted, min_samples=20, random_state=0).conformalize(X, y)
+    found = failure_mode_analysis(sets, X, y, failures={}, n_bootstrap=5, random_state=0)
+    effects = found.effects.set_index("modality")
+    assert effects["shut"].tolist() == [1.0, 1.0, 1.0]
+    X_lost, _ = Missing(only="modality1").corrupt(X, "prefix")
+    mask = sets.predict_set(X_lost)
+    assert effects["coverage"]["modality1"] == mask[np.arange(len(y)), y].mean()
+    assert effects["set_size"]["modality1"] == mask.sum(axis=1).mean()
+    assert found.clean["coverage"] == sets.predict_set(X)[np.arange(len(y)), y].mean()
+
+
+def test_the_same_random_state_gives_the_same_analysis(data):
+    X, y = data[2:]
+    params = {"modalities": MODALITIES, "only": "main", "n_repeats": 2, "n_bootstrap": 10}
+    one, two = (failure_mode_analysis(Naive(), X, y, **params, random_state=3) for _ in range(2))
+    pd.testing.assert_frame_equal(one.effects, two.effects)
+
+
+def test_redundant_is_what_costs_less_than_the_tolerance_with_confidence(data):
+    X, y = data[2][:300], data[3][:300]
+    params = {"modalities": MODALITIES, "failures": {}, "only": "main", "random_state": 0}
+    row = failure_mode_analysis(Naive(), X, y, **params).importance.loc["main"]
+    for tolerance, redundant in (
+        ((row["drop"] + row["high"]) / 2, False),
+        (row["high"] + 1e-9, True),
+    ):
+        found = failure_mode_analysis(Naive(), X, y, tolerance=tolerance, **params)
+        assert found.importance.loc["main", "redundant"] == redundant
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"tolerance": -1}, "tolerance=-1 must be a number that is not negative"),
+        ({"confidence_level": 1.0}, "confidence_level=1.0 must be between 0 and 1"),
+        ({"n_bootstrap": 0}, "n_bootstrap=0 must be a positive integer"),
+        ({"only": "radar"}, "only='radar' must name at least one modality"),
+        ({"modalities": None}, "has no modalities of its own. Pass modalities"),
+    ],
+)
+def test_bad_parameters(data, params, message):
+    with pytest.raises(ValueError, match=message):
+        failure_mode_analysis(Naive(), *data[2:], **{"modalities": MODALITIES, **params})
+
+
+# --- the page ---
+
+
+def test_page_says_what_can_be_lost(analysis, tmp_path):
+    page = analysis.to_html(title="Pump <3>")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<title>Pump &lt;3&gt;</title>" in page
+    assert "by itself: <b>copy</b>, <b>twin</b>, <b>nothing</b>." in page
+    assert "that they are not: <b>main</b>." in page
+    assert "absent together: <b>copy and nothing</b>, <b>twin and nothing</b>." in page
+    assert "<h2>Calibration error, by failure</h2>" in page
+    assert "prediction sets" not in page
+    assert "<script" not in page
+    assert analysis.to_html(tmp_path / "page.html", title="Pump <3>") is None
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
+    buffer = io.StringIO()
+    analysis.to_html(buffer, title="Pump <3>")
+    assert buffer.getvalue() == page
+
+
+def test_names_that_look_like_html_stay_names(data):
+    evil = "</table><script>document.title='evil'</script>{{data}}"
+    found = failure_mode_analysis(
+        Naive(), *data[2:], modalities={evil: [3]}, failures={evil: Noise(1)}, n_bootstrap=2
+    )
+    page = found.to_html(title=evil)
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 4
