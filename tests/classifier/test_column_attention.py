@@ -181,3 +181,10 @@ def test_the_report_names_the_columns_that_are_not_read(attentive, broken):
     assert summary.loc["b__1", "ignored"] < 0.05
     assert summary.loc["a__2", "ignored"] > 0.95
     assert summary.loc["a__0", "ignored"] < 0.05
+
+
+def test_categories_have_no_attention_of_their_own(table):
+    X, y = table
+    X = X.assign(a__0=np.where(X["a__0"] > 0, "high", "low"))
+    with pytest.raises(ValueError, match="column_attention=True needs columns of numbers, and 1"):
+        EMMAClassifier(**QUICK, column_attention=True).fit(X, y)
