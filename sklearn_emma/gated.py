@@ -17,6 +17,7 @@ from sklearn.base import (
 )
 from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.base import BaseEMMA, predictor_of
 from sklearn_emma.blending import Loss, best_blend, judging_samples, log_loss_of, squared_error_of
@@ -561,6 +562,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         """
         if is_lazy(X):
             return map_chunks(self.predict, X, evidence)
+        check_is_fitted(self)
         if isinstance(self.threshold, str) or self.blend_ > 0:
             output = self._run(X, "output", evidence=evidence)["output"]
             return self.classes_[output.argmax(axis=1)]

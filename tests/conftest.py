@@ -56,6 +56,7 @@ def trained(wide, quick):
         pretrain_epochs=5,
         max_epochs=30,
         learning_rate=0.003,
+        batch_size=50,
     ).fit(*wide[:2])
 
 

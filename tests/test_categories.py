@@ -80,7 +80,7 @@ def classifier(mixed):
 @pytest.fixture(scope="module")
 def scorer(mixed):
     X = mixed[0].dropna()
-    return DAEEnergyScorer("prefix", max_epochs=20, random_state=0).fit(X)
+    return DAEEnergyScorer("prefix", max_epochs=40, random_state=0).fit(X)
 
 
 # --- columns ---

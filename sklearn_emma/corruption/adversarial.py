@@ -291,8 +291,8 @@ class RandomSigns(Corruption):
     --------
     >>> from sklearn_emma.corruption import RandomSigns
     >>> RandomSigns(0.5).corrupt([[1.0, 5.0], [3.0, 9.0]], random_state=0)[0]
-    array([[0.5, 4. ],
-           [2.5, 8. ]])
+    array([[ 1.5,  6. ],
+           [ 2.5, 10. ]])
     """
 
     def __init__(

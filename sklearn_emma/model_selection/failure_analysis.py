@@ -221,7 +221,7 @@ def failure_mode_analysis(
     ... )
     >>> clf = EMMAClassifier("prefix", max_epochs=10, random_state=0).fit(X[:600], y[:600])
     >>> analysis = failure_mode_analysis(clf, X[600:], y[600:], tolerance=0.02, random_state=0)
-    >>> analysis.importance["redundant"].to_dict()
+    >>> analysis.importance["redundant"].sort_index().to_dict()
     {'modality0': False, 'modality1': False, 'modality2': True}
     >>> analysis.effects["failure"].unique().tolist()[:3]
     ['absent', 'noise 0.5', 'noise 1']

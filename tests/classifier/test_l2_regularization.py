@@ -79,7 +79,7 @@ def test_a_search_chooses_once_for_all_settings_of_a_fold(table, quick, monkeypa
 
     monkeypatch.setattr("sklearn_emma.base.select_l2", count)
     params = quick(l2_regularization="auto", max_epochs=2).get_params(deep=False)
-    del params["warm_start"]
+    del params["warm_start"], params["adversarial"]
     grid = {"coldness": [0.1, 1.0]}
     search = EMMAClassifierCV(param_grid=grid, cv=2, **params).fit(X, y)
     assert len(chosen) == 3  # two folds, and the last fit

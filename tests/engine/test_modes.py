@@ -62,7 +62,7 @@ def test_search_and_warm_start(table, quick, mode):
     X, y = table
     params = quick().get_params(deep=False) | {"max_epochs": 2}
     params |= {"param_grid": {"coldness": [0.1, 1.0]}, "cv": 2}
-    del params["warm_start"]
+    del params["warm_start"], params["adversarial"]
     with mode():
         search = EMMAClassifierCV(**params).fit(X, y)
         warm = quick(warm_start=True, max_epochs=2).fit(X, y).fit(X, y)

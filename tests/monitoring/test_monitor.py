@@ -138,7 +138,7 @@ def slow():
     for t in range(1, 3000):
         process[t] = 0.98 * process[t - 1] + 0.2 * process[t]
     X = np.repeat(process, 3, axis=1) + 0.3 * rng.standard_normal((3000, 6))
-    scorer = DAEEnergyScorer({"a": [0, 1, 2], "b": [3, 4, 5]}, max_epochs=5, random_state=0)
+    scorer = DAEEnergyScorer({"a": [0, 1, 2], "b": [3, 4, 5]}, max_epochs=20, random_state=0)
     return X, scorer.fit(X[:800])
 
 
