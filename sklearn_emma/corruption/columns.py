@@ -33,8 +33,8 @@ class SomeColumns(Corruption):
     >>> from sklearn_emma.corruption import Missing, SomeColumns
     >>> X = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
     >>> SomeColumns(Missing()).corrupt(X, random_state=0)[0]
-    array([[ 1., nan,  3.],
-           [nan,  5.,  6.]])
+    array([[ 1.,  2., nan],
+           [ 4., nan,  6.]])
     """
 
     def __init__(
