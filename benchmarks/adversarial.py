@@ -24,7 +24,6 @@ FAILURES = {
     "FGSM": Adversarial,
     "projected gradient": lambda eps: Adversarial(eps, steps=10),
 }
-FILES = {"htru2": "htru2.csv", "mfeat": "mfeat.csv.gz"}
 
 
 def measure(task, seed, epochs):
@@ -69,8 +68,7 @@ def main():
     args = parser.parse_args()
     lines = []
     for name in args.tasks:
-        path = args.data and name in FILES and os.path.join(args.data, FILES[name])
-        task = load_task(name, path or None)
+        task = load_task(name, args.data)
         runs = [measure(task, seed, args.epochs) for seed in range(args.seeds)]
         for training in TRAININGS:
             columns = list(runs[0][training])

@@ -18,7 +18,6 @@ from sklearn_emma import EMMAClassifier
 
 GAINS = {"2 M": None, "1": 1.0}
 SCHEDULES = ("constant", "annealed")
-FILES = {"htru2": "htru2.csv", "mfeat": "mfeat.csv.gz"}
 
 
 def measure(task, seed, gain, params):
@@ -44,8 +43,7 @@ def main():
     args = parser.parse_args()
     lines = []
     for name in args.tasks:
-        path = args.data and name in FILES and os.path.join(args.data, FILES[name])
-        task = load_task(name, path or None)
+        task = load_task(name, args.data)
         for (gain, value), schedule in product(GAINS.items(), SCHEDULES):
             params = {"coldness_schedule": schedule, "max_epochs": args.epochs}
             runs = [measure(task, seed, value, params) for seed in range(args.seeds)]

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from sklearn_emma.validation import hold_out
+
 #: Fraction of the samples that are held out to choose, and how many at most.
 _FRACTION, _MOST = 0.2, 1000
 #: Below so many samples, or so many of a class, there is nothing to choose on.
@@ -20,8 +22,8 @@ def judging_samples(strata: np.ndarray | None, n_samples: int, seed: int) -> np.
 
     Parameters
     ----------
-    strata : ndarray of shape (n_samples,) or None
-        Classes.
+    strata : ndarray of int of shape (n_samples,) or None
+        Positions of the classes.
     n_samples : int
         Number of samples.
     seed : int
@@ -32,20 +34,9 @@ def judging_samples(strata: np.ndarray | None, n_samples: int, seed: int) -> np.
     ndarray of int of shape (n_judging,)
         Positions; none where there are too few samples, or too few of some class.
     """
-    if n_samples < _FEWEST:
+    if n_samples < _FEWEST or (strata is not None and np.bincount(strata).min() < _FEWEST_OF_CLASS):
         return np.zeros(0, dtype=np.intp)
-    share = min(_FRACTION, _MOST / n_samples)
-    order = np.random.RandomState(seed).permutation(n_samples)
-    if strata is not None:
-        counts = np.unique(strata, return_counts=True)[1]
-        if counts.min() < _FEWEST_OF_CLASS:
-            return np.zeros(0, dtype=np.intp)
-        order = order[np.argsort(strata[order], kind="stable")]
-    # every k-th sample, class by class
-    places = np.floor((np.arange(n_samples) + 0.5) * share) > np.floor(
-        (np.arange(n_samples) - 0.5) * share
-    )
-    return np.sort(order[places])
+    return np.sort(hold_out(n_samples, strata, min(_FRACTION, _MOST / n_samples), seed))
 
 
 def best_blend(first: np.ndarray, second: np.ndarray, loss: Loss) -> float:
@@ -67,14 +58,14 @@ def best_blend(first: np.ndarray, second: np.ndarray, loss: Loss) -> float:
     float
         The weight b.
     """
-    found = minimize_scalar(
-        lambda b: loss((1.0 - b) * first + b * second),
-        bounds=(0.0, 1.0),
-        method="bounded",
-        options={"xatol": 0.01},
-    )
+
+    def loss_at(b: float) -> float:
+        """Return the loss of the average."""
+        return loss((1.0 - b) * first + b * second)
+
+    found = minimize_scalar(loss_at, bounds=(0.0, 1.0), method="bounded", options={"xatol": 0.01})
     # the search never quite arrives at the ends
-    return float(min((0.0, 1.0, found.x), key=lambda b: loss((1.0 - b) * first + b * second)))
+    return float(min((0.0, 1.0, found.x), key=loss_at))
 
 
 def log_loss_of(codes: np.ndarray, weight: np.ndarray) -> Loss:

@@ -249,9 +249,10 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     ) -> float:
         """Choose the blend on clean and corrupted samples that nothing was trained on."""
         tables = self._training_tables(table, _JUDGING_COPIES, seed)
-        found = super()._read(np.vstack(tables), ("attention", "output"), None)
+        samples = np.vstack(tables)
+        found = super()._read(samples, ("attention", "output"), None)
         return best_blend(
-            self._mean_over_masks(np.vstack(tables), found["attention"]),
+            self._mean_over_masks(samples, found["attention"]),
             self._of_network(found["output"]),
             self._loss(np.concatenate([y] * len(tables)), np.tile(weight, len(tables))),
         )
@@ -513,7 +514,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         return hasattr(self.estimator, "predict_proba")
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        return y
+        return np.unique(y, return_inverse=True)[1]
 
     def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
         return log_loss_of(np.searchsorted(self.classes_, y), weight)
