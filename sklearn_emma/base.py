@@ -278,13 +278,18 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.modality_names_, self.modality_columns_ = resolve_modalities(
             self.modalities, X, remainder=self.remainder
         )
-        if self.column_attention and self.categories_:
-            raise ValueError(
-                f"column_attention=True needs columns of numbers, and {len(self.categories_)} "
-                "column(s) of X are categorical. Set column_attention=False, or encode them, for "
-                "instance with OneHotEncoder."
-            )
+        for parameter in ("column_attention", "adversarial"):
+            if getattr(self, parameter):
+                self._refuse_categories(f"{parameter}={getattr(self, parameter)!r}")
         return TrainingTable(table[keep], y[keep], weight)
+
+    def _refuse_categories(self, what: str) -> None:
+        """Raise ValueError if a column is categorical."""
+        if self.categories_:
+            raise ValueError(
+                f"{what} needs columns of numbers, and {len(self.categories_)} column(s) of X are "
+                "categorical. Leave it out, or encode them, for instance with OneHotEncoder."
+            )
 
     def _start(self, previous: Mapping[str, Any]) -> Mapping[str, np.ndarray] | None:
         """Return the gate to start from, or None; check that it fits."""
@@ -537,9 +542,11 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or y are not valid, or y holds a label that was not there at fit.
+            If X or y are not valid, if y holds a label that was not there at fit, or if a column is
+            categorical.
         """
         check_is_fitted(self)
+        self._refuse_categories("The gradient of the loss")
         table, y = check_table(
             self, X, y, ensure_all_finite="allow-nan", reset=False, **self._target_checks
         )

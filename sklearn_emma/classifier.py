@@ -123,6 +123,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     adversarial : Adversarial, default=None
         Attack on training samples. Every step adds the loss of the intact samples of its batch with
         modalities changed to mislead the model as it is, such as ``Adversarial((0.0, 1.0))``.
+        It needs columns of numbers.
 
     subset_weight : float, default=2.0
         Weight of the subset loss: a second prediction loss, for which every sample keeps a random

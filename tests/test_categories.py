@@ -13,6 +13,7 @@ from sklearn_emma import (
     EMMARegressor,
 )
 from sklearn_emma.categories import decode, encode, find_levels, is_date
+from sklearn_emma.corruption import Adversarial
 from sklearn_emma.inspection import modality_report
 
 BRIEF = {
@@ -354,3 +355,14 @@ def test_export_and_monitor_say_that_they_take_numbers(classifier, mixed):
 
     with pytest.raises(ValueError, match=r"column\(s\) 'shop__city'.*OneHotEncoder"):
         to_onnx(classifier)
+
+
+def test_gradients_and_attacks_refuse_categories(mixed):
+    X, y = mixed[:2]
+    params = {"energy": DAEEnergyScorer(max_epochs=1), "pretrain_epochs": 1, "max_epochs": 1}
+    classifier = EMMAClassifier("prefix", l2_regularization=1.0, **params)
+    with pytest.raises(ValueError, match=r"adversarial=Adversarial\(\) needs columns of numbers"):
+        classifier.set_params(adversarial=Adversarial()).fit(X, y)
+    classifier.set_params(adversarial=None).fit(X, y)
+    with pytest.raises(ValueError, match="The gradient of the loss needs columns of numbers"):
+        classifier.loss_gradient(X, y)
