@@ -11,7 +11,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import QuantileTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma import EMMAClassifier, GatedClassifier
 from sklearn_emma.corruption import Missing
@@ -67,13 +67,6 @@ def fit_emma(X, y, modalities, seed):
     return EMMAClassifier(modalities, random_state=seed).fit(X, y)
 
 
-def fit_emma_on_quantiles(X, y, modalities, seed):
-    """EMMA on columns that are transformed to a normal distribution by their quantiles."""
-    transform = QuantileTransformer(output_distribution="normal", random_state=seed)
-    transform.set_params(n_quantiles=min(1000, len(X)))
-    return make_pipeline(transform, EMMAClassifier(modalities, random_state=seed)).fit(X, y)
-
-
 def fit_gated(X, y, modalities, seed):
     """Boosting behind the gate."""
     return GatedClassifier(boosting(seed), modalities, random_state=seed).fit(X, y)
@@ -126,7 +119,6 @@ def fit_mask_then_boost(X, y, modalities, seed):
 
 MODELS = {
     "EMMA": fit_emma,
-    "EMMA, quantiles of columns": fit_emma_on_quantiles,
     "boosting behind the gate": fit_gated,
     "boosting": fit_boosting,
     "boosting, corrupted copies": fit_copies,

@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one c
 
 import numpy as np
 from _protocol import Rows, Task, default_data, load_task
+from _real_tables import SPLITS, load_cases
 from _robustness_failures import CLEAN, FAILURES
 from _tables import spread, table
 from joblib import Parallel, delayed
@@ -22,11 +23,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from sklearn_emma import EMMAClassifier, GatedClassifier
 
-FROM_FILES = ("htru2", "mfeat")
-TASKS = ("htru2", "digits", "breast_cancer", "simulated", "mfeat")
+FROM_FILES = ("htru2", "mfeat", *SPLITS)
+TASKS = ("htru2", "digits", "breast_cancer", "simulated", "mfeat", *SPLITS)
 DEFAULT_TASKS = TASKS[:4]
+N_REAL = 3000
 LEVELS = [level for levels in FAILURES.values() for level in levels]
-BARE, FEW, MANY = "boosting", "boosting, clean and {} copies", "boosting, ten copies"
+BARE, COPIES = "boosting", "boosting, ten copies"
 GATED, ALONE, EMMA = "GatedClassifier", "GatedClassifier, blend=0", "EMMAClassifier"
 
 
@@ -45,22 +47,32 @@ def digits_in_quadrants():
     return Task("digits", X[:, varies], y, modalities)
 
 
+def real_table(name, data):
+    """Load a table of ``real_failures.py``, at most 3,000 samples of it, whatever its splits."""
+    case = load_cases(name, data)[-1]
+    everything = np.concatenate([case.train, *case.tests.values()])
+    some = np.random.RandomState(0).permutation(everything)[:N_REAL]
+    used = np.concatenate(list(case.modalities.values()))
+    place = {column: i for i, column in enumerate(used)}
+    modalities = {k: [place[c] for c in columns] for k, columns in case.modalities.items()}
+    return Task(name, case.X[some][:, used], case.y[some], modalities)
+
+
+def load(name, data):
+    """Load one of `TASKS`."""
+    if name == "digits":
+        return digits_in_quadrants()
+    return real_table(name, data) if name in SPLITS else load_task(name, data)
+
+
 def boosting(rows):
     """Give the model: histogram gradient boosting with its defaults."""
     return HistGradientBoostingClassifier(random_state=rows.seed)
 
 
-def fit_few(rows, n_copies):
-    """Boosting on what GatedClassifier learns from, but for the gate."""
-    X, y = rows.copies(n_copies)
-    return boosting(rows).fit(np.vstack([rows.X, X]), np.concatenate([rows.y, y]))
-
-
-def fit_gated(rows, n_copies, **params):
+def fit_gated(rows, **params):
     """Boosting behind the gate."""
-    model = GatedClassifier(
-        boosting(rows), rows.modalities, n_copies=n_copies, random_state=rows.seed, **params
-    )
+    model = GatedClassifier(boosting(rows), rows.modalities, random_state=rows.seed, **params)
     return model.fit(rows.X, rows.y)
 
 
@@ -69,22 +81,21 @@ def fit_emma(rows):
     return EMMAClassifier(rows.modalities, random_state=rows.seed).fit(rows.X, rows.y)
 
 
-def models(n_copies, with_emma):
+def models(with_emma):
     """Give what fits each model."""
     found = {
         BARE: lambda rows: boosting(rows).fit(rows.X, rows.y),
-        FEW.format(n_copies): lambda rows: fit_few(rows, n_copies),
-        MANY: lambda rows: boosting(rows).fit(*rows.copies(10)),
-        GATED: lambda rows: fit_gated(rows, n_copies),
-        ALONE: lambda rows: fit_gated(rows, n_copies, blend=0.0),
+        COPIES: lambda rows: boosting(rows).fit(*rows.copies(10)),
+        GATED: fit_gated,
+        ALONE: lambda rows: fit_gated(rows, blend=0.0),
     }
     return found | ({EMMA: fit_emma} if with_emma else {})
 
 
-def run_seed(task, seed, n_copies, with_emma):
+def run_seed(task, seed, with_emma):
     """Fit all models on one split; give a record for each."""
     rows, records = Rows(task, seed, "default"), []
-    for name, fit in models(n_copies, with_emma).items():
+    for name, fit in models(with_emma).items():
         start = time.process_time()
         model = fit(rows)
         seconds = time.process_time() - start
@@ -129,7 +140,6 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=DEFAULT_TASKS, metavar="TASK")
     parser.add_argument("--seeds", type=int, default=5, help="number of splits (default 5)")
-    parser.add_argument("--copies", type=int, default=4, help="corrupted copies (default 4)")
     parser.add_argument("--emma", action="store_true", help="fit EMMAClassifier too")
     parser.add_argument("--jobs", type=int, default=1, help="processes, over seeds (default 1)")
     parser.add_argument("--data", default=default_data(), help="folder with the csv files")
@@ -142,9 +152,9 @@ def main(argv=None):
         if name in FROM_FILES and args.data is None:
             print(f"{name} skipped: set SKLEARN_EMMA_DATA to the folder of its file")
             continue
-        task = digits_in_quadrants() if name == "digits" else load_task(name, args.data)
+        task = load(name, args.data)
         for found in Parallel(n_jobs=args.jobs, return_as="generator")(
-            delayed(run_seed)(task, seed, args.copies, args.emma) for seed in range(args.seeds)
+            delayed(run_seed)(task, seed, args.emma) for seed in range(args.seeds)
         ):
             records += found
             if args.json:

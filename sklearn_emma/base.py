@@ -36,6 +36,7 @@ from sklearn_emma.gate.fit import (
     train_gate,
 )
 from sklearn_emma.gate.l2_selection import select_l2
+from sklearn_emma.gate.normal_scores import learn_normal_scores
 from sklearn_emma.gate.objective import GatedObjective, GateModel, Predictor
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.readings import (
@@ -419,6 +420,9 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         with seeded_layers(self.module, seed, device):
             few = fill([x[:2] for x in samples.modalities], fills)
             check_predictor(network, few, self._n_outputs, self._returns)
+        scores = getattr(network, "normal_scores", None)
+        if scores is not None:
+            learn_normal_scores(scores, samples, seed)
         return network
 
     def _build_network(self, seed: int = 0) -> Predictor:

@@ -112,7 +112,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         gate: Any = None,
         threshold: float | str = 0.5,
         blend: float | str = "auto",
-        n_copies: int = 4,
+        n_copies: int = 10,
         shut_value: str = "auto",
         random_state: Any = None,
     ) -> None:
@@ -442,7 +442,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         held-out samples are more than a tenth, gate and classifier are then fitted
         again on all samples. 0 leaves the classifier alone, and fits in half of the time or less.
 
-    n_copies : int, default=4
+    n_copies : int, default=10
         Corrupted copies of the training samples that the classifier learns from besides.
 
     shut_value : {"auto", "nan", "median"}, default="auto"
@@ -612,7 +612,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
         held-out samples are more than a tenth, gate and regressor are then fitted
         again on all samples. 0 leaves the regressor alone, and fits in half of the time or less.
 
-    n_copies : int, default=4
+    n_copies : int, default=10
         Corrupted copies of the training samples that the regressor learns from besides.
 
     shut_value : {"auto", "nan", "median"}, default="auto"

@@ -67,7 +67,8 @@ def limit_extreme_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
     ndarray of shape (n_samples, n_features)
         The same values, none further from the middle samples than five times their range.
     """
-    lows, highs = np.split(_quantiles(table, weight, sum(zip(*_MIDDLES, strict=True), ())), 2)
+    levels = sum(zip(*_MIDDLES, strict=True), ())
+    lows, highs = np.split(quantiles_of_columns(table, weight, levels), 2)
     spread = highs - lows
     # narrowest first; quartiles apart by rounding only are the same
     varies = spread > 1e-9 * np.maximum(np.abs(lows), np.abs(highs))
@@ -109,7 +110,7 @@ def column_scale(
     scale = np.where(constant, 1.0, scale)
     if scaling == "standard":
         return mean, scale
-    low, median, high = _quantiles(x, weight, (0.25, 0.5, 0.75))
+    low, median, high = quantiles_of_columns(x, weight, (0.25, 0.5, 0.75))
     return median, np.where(constant, 1.0, np.maximum((high - low) / 1.349, 0.5 * scale))
 
 
@@ -139,14 +140,31 @@ def target_scale(y: np.ndarray, weight: np.ndarray, loss: str) -> tuple[np.ndarr
     deviation = np.where(constant, 1.0, deviation)
     if loss == "squared_error":
         return mean, deviation
-    low, median, high = _quantiles(y, weight, (0.25, 0.5, 0.75))
+    low, median, high = quantiles_of_columns(y, weight, (0.25, 0.5, 0.75))
     spread = (high - low) / 1.349
     # quartiles apart by rounding only are the same
     return median, np.where(constant | (spread <= 1e-10 * deviation), deviation, spread)
 
 
-def _quantiles(x: np.ndarray, weight: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
-    """Weighted quantiles of columns, NaN ignored, as numpy's where the weights are equal."""
+def quantiles_of_columns(
+    x: np.ndarray, weight: np.ndarray, levels: tuple[float, ...]
+) -> np.ndarray:
+    """Weighted quantiles of columns, NaN ignored, as numpy's where the weights are equal.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_features)
+        Samples.
+    weight : ndarray of shape (n_samples,)
+        Their weights.
+    levels : tuple of float of length n_levels
+        Between zero and one, in order.
+
+    Returns
+    -------
+    ndarray of shape (n_levels, n_features)
+        The quantiles; NaN for a column without values.
+    """
     if (weight == weight[0]).all() and not np.isnan(x).any():
         return np.quantile(x, levels, axis=0)
     quantiles = np.full((len(levels), x.shape[1]), np.nan)

@@ -73,6 +73,7 @@ def _translations() -> Iterator[None]:
         "aten::mT": _transpose_matrices,
         "aten::movedim": _move_dimension,
         "aten::prod": _product,
+        "aten::searchsorted": _search_sorted,
     }
     for name, function in translations.items():
         register_custom_op_symbolic(name, function, OPSET)
@@ -119,6 +120,14 @@ def _product(g: Any, x: Any, *how: Any) -> Any:
     n_negative = total(g.op("CastLike", g.op("Less", x, _number(g, 0.0, x)), x))
     odd = g.op("Mod", n_negative, _number(g, 2.0, x), fmod_i=1)
     return g.op("Mul", size, g.op("Sub", _number(g, 1.0, x), g.op("Mul", _number(g, 2.0, x), odd)))
+
+
+def _search_sorted(g: Any, ordered: Any, x: Any, *how: Any) -> Any:
+    """Count the numbers of each row of a matrix that are lower than those of the same row."""
+    column, row = (g.op("Constant", value_t=torch.tensor([axis])) for axis in (2, 1))
+    lower = g.op("Less", g.op("Unsqueeze", ordered, row), g.op("Unsqueeze", x, column))
+    count = g.op("Cast", lower, to_i=torch.onnx.TensorProtoDataType.INT64)
+    return g.op("ReduceSum", count, column, keepdims_i=0)
 
 
 def _rank(x: Any) -> int:

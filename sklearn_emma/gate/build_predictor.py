@@ -77,6 +77,7 @@ def build_predictor(
             encoder_sizes=tuple(hidden_layer_sizes),
             head_sizes=(hidden_layer_sizes[-1],),
             generator=make_generator(seed),
+            normal_scores=True,
         )
     if isinstance(module, nn.Module):
         return GatedInputs(copy.deepcopy(module).float().cpu())

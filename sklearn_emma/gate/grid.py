@@ -24,6 +24,8 @@ from sklearn_emma.gate.objective import GatedObjective, LossWeights, baseline_lo
 
 #: The hyperparameters that settings may differ in.
 STACKABLE = ("coldness", "lambda_capacity", "lambda_energy", "subset_weight")
+# Buffers that all settings share.
+_CONSTANTS = "gate.", "network.normal_scores."
 
 
 class Model(nn.Module):
@@ -110,9 +112,9 @@ class Chunk:
         named = list(model.named_parameters())
         self.learned = {name: stack(p) for name, p in named if p.requires_grad}
         self.others = {name: stack(p) for name, p in named if not p.requires_grad}
-        # the buffers of the gate are constants, those of a network may change as it learns
+        # the buffers of a network of the user's may change as it learns
         for name, buffer in model.named_buffers():
-            if not name.startswith("gate."):
+            if not name.startswith(_CONSTANTS):
                 self.others[name] = stack(buffer)
 
     def backward(self, batch: Sequence[Tensor]) -> Tensor:

@@ -16,6 +16,7 @@ from sklearn_emma.nn.losses import (
     weighted_pinball_loss,
     weighted_squared_error,
 )
+from sklearn_emma.nn.normal_scores import NormalScores
 
 __all__ = [
     "ColumnAttention",
@@ -28,6 +29,7 @@ __all__ = [
     "FusionNetwork",
     "GateState",
     "GatedInputs",
+    "NormalScores",
     "SoftClip",
     "capacity_penalty",
     "energy_alignment",

@@ -11,9 +11,10 @@ The first layer of the head is linear too, so that it can go before the gate:
 
 .. math:: W (\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1]) = \sum_i \beta_i (W_i h_i + w_i)
 
-and is computed once for several gates. Standardised values more than a hundred standard deviations
-from the mean are softened by :math:`\phi` of :class:`~sklearn_emma.nn.SoftClip`, so that extreme
-values among the training samples cannot dominate the loss.
+and is computed once for several gates. :math:`\phi` softens standardised values more than a hundred
+standard deviations from the mean, as :class:`~sklearn_emma.nn.SoftClip` does: extreme values among
+the training samples cannot dominate the loss. With ``normal_scores`` the network takes every column
+twice, :math:`\phi(x_i)` and :math:`\phi(q(x_i))`, see :class:`~sklearn_emma.nn.NormalScores`.
 
 A predictor takes two steps, so that what was computed once can be fused under several gates:
 ``encode(modalities)`` and ``fuse(encoded, attention)``. :class:`FusionNetwork` gates embeddings,
@@ -30,6 +31,7 @@ from torch import Tensor, nn
 from sklearn_emma.nn.coordinates import soft_clip
 from sklearn_emma.nn.encoders import Encoders, Perceptron
 from sklearn_emma.nn.module_stack import affine
+from sklearn_emma.nn.normal_scores import NormalScores
 
 __all__ = ["Concatenated", "FusionNetwork", "GatedInputs"]
 
@@ -52,6 +54,9 @@ class FusionNetwork(nn.Module):
         Units of each hidden layer of the head.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
+    normal_scores : bool, default=False
+        Whether each column is read twice: as it is, and by the module ``normal_scores``, whose
+        points are to be set.
 
     Examples
     --------
@@ -70,11 +75,13 @@ class FusionNetwork(nn.Module):
         encoder_sizes: Sequence[int] = (64, 64, 32),
         head_sizes: Sequence[int] = (32,),
         generator: torch.Generator | None = None,
+        normal_scores: bool = False,
     ):
         super().__init__()
-        self.n_features = list(n_features)
-        self.encoders = Encoders(n_features, encoder_sizes, True, generator)
-        self.linear = Encoders(n_features, (n_outputs,), False, generator)
+        self.normal_scores = NormalScores(sum(n_features)) if normal_scores else None
+        self.widths = [d * (1 + normal_scores) for d in n_features]
+        self.encoders = Encoders(self.widths, encoder_sizes, True, generator)
+        self.linear = Encoders(self.widths, (n_outputs,), False, generator)
         for parameter in self.linear.parameters():
             nn.init.zeros_(parameter)
         n_embedded = len(n_features) * (encoder_sizes[-1] + 1)
@@ -106,14 +113,23 @@ class FusionNetwork(nn.Module):
         Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
             Terms of the first layer of the head, and of the linear model.
         """
-        # all columns at once: many modalities are many small tensors
-        soft = soft_clip(torch.cat(list(modalities), 1), _LIMIT).split(self.n_features, 1)
-        samples = self.encoders.gather(soft)  # the linear model has the same groups
+        samples = self.encoders.gather(self._read(modalities))  # the linear model's groups too
         embeddings, linear = self.encoders.apply_groups(samples), self.linear.apply_groups(samples)
         m, size = embeddings.shape[-3], embeddings.shape[-1]
         of_embeddings, of_ones = self.head.layers()[0][0].split([m * size, m], -1)
         by_modality = of_embeddings.unflatten(-1, (m, size)).movedim(-2, -3)
         return torch.cat([affine(embeddings, by_modality, of_ones.mT), linear], -1)
+
+    def _read(self, modalities: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return what encoders and linear model take of each modality."""
+        # all columns at once: many modalities are many small tensors
+        columns = torch.cat(list(modalities), 1)
+        read = soft_clip(columns, _LIMIT)
+        if self.normal_scores is not None:
+            scores = soft_clip(self.normal_scores(columns), _LIMIT)
+            # side by side, value and score of one column after the other
+            read = torch.stack([read, scores], 2).flatten(1)
+        return read.split(self.widths, 1)
 
     def fuse(self, encoded: Tensor, attention: Tensor) -> Tensor:
         """Gate what the modalities say, and predict.

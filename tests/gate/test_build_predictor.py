@@ -140,7 +140,8 @@ def test_the_default_predictor():
     encoded = predictor.encode([torch.zeros(6, 4), torch.zeros(6, 2)])
     assert encoded.shape == (2, 6, 5 + 3)
     (stack,) = predictor.encoders.stacks
-    assert [tuple(weight.shape) for weight in stack.weights] == [(2, 7, 4), (2, 5, 7)]
+    # each column as it is, and as its normal score
+    assert [tuple(weight.shape) for weight in stack.weights] == [(2, 7, 8), (2, 5, 7)]
     assert [tuple(weight.shape) for weight in predictor.head.weights] == [(5, 12), (3, 5)]
 
 

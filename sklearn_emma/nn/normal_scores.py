@@ -1,0 +1,93 @@
+r"""Normal scores of columns: their quantiles as a network sees them best.
+
+.. math::
+
+    q(x) = s_k + (x - t_k) \frac{s_{k+1} - s_k}{t_{k+1} - t_k}, \quad t_k \le x < t_{k+1}, \qquad
+    s_k = \Phi^{-1}\!\left(\frac{k - 1/2}{K}\right)
+
+with the quantiles :math:`t_1 < \dots < t_K` of the training samples at the levels
+:math:`(k - 1/2)/K` and the quantile function :math:`\Phi^{-1}` of the normal distribution (van der
+Waerden, 1952). Where many values lie close together the score spreads them, so that a network can
+tell them apart. Below :math:`t_1` and above :math:`t_K` the slope is one: other than by
+scikit-learn's ``QuantileTransformer``, values that no training sample had are not clipped, and keep
+their order.
+"""
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["NormalScores"]
+
+#: Quantiles K of a column.
+N_QUANTILES = 32
+
+
+class NormalScores(nn.Module):
+    """Piecewise linear functions, one per column, with a slope of one at both ends.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns D.
+
+    Notes
+    -----
+    The buffers ``quantile`` and ``score``, of shape (n_features, 32), hold where the pieces of each
+    function meet, and its values there; ``slope``, of shape (n_features, 33), the slopes of the
+    pieces. Each function is the identity until :meth:`set_points` is called.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import NormalScores
+    >>> scores = NormalScores(1)
+    >>> points = torch.linspace(0, 1, 32)[None]
+    >>> scores.set_points(points, 3 * points)
+    >>> scores(torch.tensor([[-1.0], [0.5], [2.0]])).flatten()
+    tensor([-1.0000,  1.5000,  4.0000])
+    """
+
+    quantile: Tensor
+    score: Tensor
+    slope: Tensor
+
+    def __init__(self, n_features: int):
+        super().__init__()
+        points = torch.linspace(-1.0, 1.0, N_QUANTILES, dtype=torch.float32).repeat(n_features, 1)
+        self.register_buffer("quantile", points)
+        self.register_buffer("score", points.clone())
+        slope = torch.ones(n_features, N_QUANTILES + 1, dtype=torch.float32)
+        self.register_buffer("slope", slope)
+
+    def set_points(self, quantile: Tensor, score: Tensor) -> None:
+        """Set where the pieces meet.
+
+        Parameters
+        ----------
+        quantile : Tensor of shape (n_features, 32)
+            Strictly increasing in each row.
+        score : Tensor of shape (n_features, 32)
+            The values there.
+        """
+        self.quantile.copy_(quantile)
+        self.score.copy_(score)
+        self.slope[:, 1:-1] = score.diff(dim=1) / quantile.diff(dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores of samples.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            Their scores.
+        """
+        columns = x.mT.contiguous()
+        piece = torch.searchsorted(self.quantile, columns)
+        start = (piece - 1).clamp(min=0)
+        beyond = columns - self.quantile.gather(1, start)
+        return (self.score.gather(1, start) + beyond * self.slope.gather(1, piece)).mT
