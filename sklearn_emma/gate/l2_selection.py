@@ -23,7 +23,7 @@ from sklearn_emma.nn import FusionNetwork
 from sklearn_emma.nn.module_stack import stack
 
 # Strengths to choose from, for a loss averaged over samples.
-_STRENGTHS = (0.0003, 0.002, 0.01)
+_STRENGTHS = (0.001, 0.003, 0.01)
 # With fewer samples nothing is chosen, and this strength is taken.
 _MIN_SAMPLES, _OF_FEW_SAMPLES = 30, 0.003
 # Of more samples so many decide.
@@ -211,4 +211,4 @@ def select_l2(
         strength = min(max(math.exp(math.fsum(logs)), _STRENGTHS[0]), _STRENGTHS[-1])
     # the more samples there are, the less regularization the network needs
     n_samples = len(samples.target)
-    return strength * n_samples * min(1.0, _MAX_SAMPLES / n_samples) ** 1.5
+    return strength * n_samples * min(1.0, _MAX_SAMPLES / n_samples) ** 2

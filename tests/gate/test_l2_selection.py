@@ -197,7 +197,7 @@ def test_no_more_samples_than_needed_decide_and_many_get_a_weaker_penalty(monkey
     monkeypatch.setattr(PenaltyObjective, "__init__", spy)
     strength = choose(samples, (2,), max_epochs=1)
     assert used == [most]
-    least, greatest = (s * n * (most / n) ** 1.5 for s in (0.0003, 0.01))
+    least, greatest = (s * n * (most / n) ** 2 for s in (0.001, 0.01))
     assert least <= strength <= greatest
 
 
