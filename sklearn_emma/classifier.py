@@ -79,6 +79,17 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Whether the coldness rises from 0 to `coldness` in the first half of the training, in which
         the gate starts as the identity. With `early_stopping` it ends where the best epoch was.
 
+    attention_score : str or callable, default="energy"
+        What decides on the importance of a modality: "energy", the energies alone; or a score of
+        the modalities' embeddings, which is what is called attention elsewhere: "additive",
+        "bilinear", "dot", "scaled_dot", "multi_head" or "key_value"; or both,
+        "additive+energy" and so on. See :class:`~sklearn_emma.nn.SoftmaxAttention`. A score of your
+        own is a :class:`torch.nn.Module`, of which an instance is copied, or a class or callable,
+        called with the numbers of modalities and of units of an embedding. Without energies
+        nothing tells the gate of failures but the embeddings: it ignores evidence, gaps included,
+        other than missing modalities. Scores need the default network and a constant coldness. The
+        two regularizers below act on every gate alike.
+
     potential_calibration : {"failures", "minimum"}, default="failures"
         Where the constants of the gate come from: potentials of clean and of failing training
         samples, or, as in the thesis, the minimum over the training samples, with :math:`s_i = 1`
@@ -218,6 +229,12 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         the training corruption, but at least the interquartile range of the training samples; and
         the potential of a typical failure of the training, beyond which a modality says no more
         about the others.
+    attention_score_ : str or callable
+        What the gate was fitted with.
+    score_weights_ : dict of str to ndarray, or None
+        Weights of the score; None with ``attention_score="energy"``.
+    n_units_ : int
+        Numbers of an embedding, as a score reads them; 0 with a `module` of your own.
     l2_regularization_ : float
         Strength of the penalty that the predictor was trained with.
     cross_modal_weights_ : dict of str to ndarray, or None
@@ -286,6 +303,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
         coldness: float = 0.3,
         coldness_schedule: str = "constant",
+        attention_score: Any = "energy",
         potential_calibration: str = "failures",
         initial_gain: float | None = None,
         lambda_capacity: float = 0.0,
@@ -324,6 +342,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             hidden_layer_sizes=hidden_layer_sizes,
             coldness=coldness,
             coldness_schedule=coldness_schedule,
+            attention_score=attention_score,
             potential_calibration=potential_calibration,
             initial_gain=initial_gain,
             lambda_capacity=lambda_capacity,

@@ -57,7 +57,13 @@ class GateReadOuts(TransformerMixin, ABC):
         """Read a validated table, block by block."""
         precision = precision_of(table)
         reader, gate = reader_of(self, precision), gate_of(self)
-        predictor = self._network(precision) if "output" in wanted else None
+        if evidence is not None and not gate.reads_energies:
+            raise ValueError(
+                "Evidence enters the gate through its energies, and this gate goes by scores "
+                'alone. Fit with attention_score="energy", or with "+energy" behind the score.'
+            )
+        reads_network = "output" in wanted or gate.reads_embeddings
+        predictor = self._network(precision) if reads_network else None
         found: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
         with torch.inference_mode():
             for where, block in blocks(table, reader.block_size):

@@ -1,6 +1,15 @@
 """The torch modules behind the estimators, usable by themselves in any torch loop."""
 
 from sklearn_emma.nn.attention import EnergyAttention, GateState
+from sklearn_emma.nn.attention_scores import (
+    AdditiveScore,
+    AttentionScore,
+    BilinearScore,
+    DotScore,
+    KeyValueScore,
+    MultiHeadScore,
+    ScaledDotScore,
+)
 from sklearn_emma.nn.column_attention import ColumnAttention, ColumnReading
 from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.cross_modal import CrossModalEnergy
@@ -17,20 +26,29 @@ from sklearn_emma.nn.losses import (
     weighted_squared_error,
 )
 from sklearn_emma.nn.normal_scores import NormalScores
+from sklearn_emma.nn.softmax_attention import SoftmaxAttention
 
 __all__ = [
+    "AdditiveScore",
+    "AttentionScore",
+    "BilinearScore",
     "ColumnAttention",
     "ColumnReading",
     "Concatenated",
     "CrossModalEnergy",
     "DAEEnergy",
+    "DotScore",
     "EnergyAttention",
     "EnergyEnsemble",
     "FusionNetwork",
     "GateState",
     "GatedInputs",
+    "KeyValueScore",
+    "MultiHeadScore",
     "NormalScores",
+    "ScaledDotScore",
     "SoftClip",
+    "SoftmaxAttention",
     "capacity_penalty",
     "energy_alignment",
     "noise_contrastive_loss",
