@@ -92,6 +92,11 @@ class GateReadOuts(TransformerMixin, ABC):
         -------
         Readings
             A named tuple of arrays with one row per sample.
+
+        Raises
+        ------
+        ValueError
+            If there is evidence, and the gate goes by scores alone (`attention_score`).
         """
         return Readings(**self._run(X, *Readings._fields, evidence=evidence))
 
@@ -206,7 +211,8 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Thresholds; infinite when everything passes.
+            Thresholds; infinite when everything passes. NaN where scores of embeddings decide too
+            (`attention_score`): then every modality has a threshold of its own.
         """
         return self._run(X, "energy_threshold")["energy_threshold"]
 

@@ -64,7 +64,7 @@ class Readings(NamedTuple):
     total_energy : ndarray of shape (n_samples,)
         :math:`\sum_i E_i`.
     energy_threshold : ndarray of shape (n_samples,)
-        Modal energy below which a modality passes the gate.
+        Modal energy below which a modality passes the gate; NaN for a gate of scores.
     column_attention : ndarray of shape (n_samples, n_used_features)
         :math:`a_{ij}`, of each column of a modality.
     output : ndarray of shape (n_samples, n_outputs)
