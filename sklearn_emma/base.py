@@ -24,7 +24,7 @@ from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays, to_arrays
 from sklearn_emma.gate.annealing import COLDNESS_SCHEDULES
-from sklearn_emma.gate.build_gate import ATTENTION_SCORES, check_attention_score, count_units
+from sklearn_emma.gate.build_gate import ATTENTION_SCORES, check_gate, count_units, modality_costs
 from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
 from sklearn_emma.gate.calibration import CALIBRATIONS
 from sklearn_emma.gate.columns import build_columns
@@ -102,6 +102,8 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         "initial_gain": [Interval(Real, 0, None, closed="neither"), None],
         "coldness_schedule": [StrOptions(set(COLDNESS_SCHEDULES))],
         "attention_score": [StrOptions(set(ATTENTION_SCORES)), callable],
+        "max_modalities": [Interval(Integral, 1, None, closed="left"), None],
+        "modality_costs": [dict, None],
         "lambda_capacity": [Interval(Real, 0, None, closed="left")],
         "lambda_energy": [Interval(Real, 0, None, closed="left")],
         "importance_floor": [Interval(Real, 0, 1, closed="left")],
@@ -142,6 +144,8 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         coldness: float,
         coldness_schedule: str,
         attention_score: Any,
+        max_modalities: int | None,
+        modality_costs: dict[str, float] | None,
         potential_calibration: str,
         initial_gain: float | None,
         lambda_capacity: float,
@@ -179,6 +183,8 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.coldness = coldness
         self.coldness_schedule = coldness_schedule
         self.attention_score = attention_score
+        self.max_modalities = max_modalities
+        self.modality_costs = modality_costs
         self.potential_calibration = potential_calibration
         self.initial_gain = initial_gain
         self.lambda_capacity = lambda_capacity
@@ -281,7 +287,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
     def _check(self, X: Any, y: Any, sample_weight: Any) -> TrainingTable:
         """Validate the data; find modalities and outputs."""
         check_layer_sizes(self.hidden_layer_sizes)
-        check_attention_score(self.attention_score, self.module, self.coldness_schedule)
+        check_gate(self.attention_score, self.module, self.coldness_schedule, self.max_modalities)
         resolve_device(self.device)
         table, y = check_table(
             self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2, **self._target_checks
@@ -292,6 +298,12 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.modality_names_, self.modality_columns_ = resolve_modalities(
             self.modalities, X, remainder=self.remainder
         )
+        self.modality_costs_ = modality_costs(self.modality_costs, self.modality_names_)
+        if self.max_modalities is None and self.modality_costs_.any():
+            raise ValueError(
+                "modality_costs decides on the modalities that max_modalities keeps, which is "
+                "None. Set max_modalities to how many may be used for a sample."
+            )
         for parameter in ("column_attention", "adversarial"):
             if getattr(self, parameter):
                 self._refuse_categories(f"{parameter}={getattr(self, parameter)!r}")
@@ -512,6 +524,8 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             adversarial=self.adversarial,
             coldness_schedule=self.coldness_schedule,
             attention_score=self.attention_score,
+            max_modalities=self.max_modalities,
+            modality_costs=self.modality_costs_,
         )
 
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:
@@ -523,6 +537,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             value = arrays.pop(name)
             setattr(self, f"{name}_", value if value.ndim else float(value))
         self.attention_score_ = self.attention_score
+        self.max_modalities_ = self.max_modalities
         self.n_units_ = count_units(objective.network, objective.samples.filled)
         # what is left are the weights of a score
         of_score = {name.removeprefix(OF_SCORE): value for name, value in arrays.items()}

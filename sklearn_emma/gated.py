@@ -64,8 +64,10 @@ _OF_GATE = (
     "column_weights_",
     "energy_scorers_",
     "mean_",
+    "max_modalities_",
     "median_",
     "modality_columns_",
+    "modality_costs_",
     "modality_names_",
     "n_units_",
     "scale_",
@@ -476,7 +478,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         As in :class:`EMMAClassifier`.
     coupling_weight_, coupling_degree_, cross_modal_weights_, column_weights_ : objects
         As in :class:`EMMAClassifier`.
-    attention_score_, score_weights_, n_units_ : objects
+    attention_score_, score_weights_, n_units_, max_modalities_, modality_costs_ : objects
         As in :class:`EMMAClassifier`.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         As in :class:`EMMAClassifier`.
@@ -646,7 +648,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
         As in :class:`EMMARegressor`.
     coupling_weight_, coupling_degree_, cross_modal_weights_, column_weights_ : objects
         As in :class:`EMMARegressor`.
-    attention_score_, score_weights_, n_units_ : objects
+    attention_score_, score_weights_, n_units_, max_modalities_, modality_costs_ : objects
         As in :class:`EMMARegressor`.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         As in :class:`EMMARegressor`.

@@ -108,6 +108,16 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         other than missing modalities. Scores need the default network and a constant coldness. The
         two regularizers below act on every gate alike.
 
+    max_modalities : int, default=None
+        Largest number of modalities that pass the gate for a sample, those of highest importance;
+        see :class:`~sklearn_emma.nn.HardAttention`. None lets all pass. Energies say how reliable a
+        modality is and not how relevant; a score such as "additive+energy" learns both.
+
+    modality_costs : dict of str to float, default=None
+        Costs that `max_modalities` takes into account, in nats: a modality of cost c is kept
+        before one without if its importance is more than :math:`e^c` times as large. Those not
+        named cost nothing.
+
     potential_calibration : {"failures", "minimum"}, default="failures"
         Where the constants of the gate come from: potentials of clean and of failing training
         samples, or, as in the thesis, the minimum over the training samples, with :math:`s_i = 1`
@@ -255,6 +265,10 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Weights of the score; None with ``attention_score="energy"``.
     n_units_ : int
         Numbers of an embedding, as a score reads them; 0 with a `module` of your own.
+    max_modalities_ : int or None
+        Largest number of modalities that pass the gate.
+    modality_costs_ : ndarray of shape (n_modalities,)
+        Costs of the modalities, zero where none was given.
     l2_regularization_ : float
         Strength of the penalty that the predictor was trained with.
     cross_modal_weights_ : dict of str to ndarray, or None
@@ -331,6 +345,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         coldness: float = 0.3,
         coldness_schedule: str = "constant",
         attention_score: Any = "energy",
+        max_modalities: int | None = None,
+        modality_costs: dict[str, float] | None = None,
         potential_calibration: str = "failures",
         initial_gain: float | None = None,
         lambda_capacity: float = 0.0,
@@ -369,6 +385,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
             coldness=coldness,
             coldness_schedule=coldness_schedule,
             attention_score=attention_score,
+            max_modalities=max_modalities,
+            modality_costs=modality_costs,
             potential_calibration=potential_calibration,
             initial_gain=initial_gain,
             lambda_capacity=lambda_capacity,

@@ -78,7 +78,10 @@ class EMMAClassifierCV(EMMAClassifier):
     coldness : float
         As for :class:`EMMAClassifier`, where `param_grid` does not say.
 
-    coldness_schedule, attention_score, potential_calibration, initial_gain : objects
+    coldness_schedule, attention_score, max_modalities, modality_costs : objects
+        As for :class:`EMMAClassifier`.
+
+    potential_calibration, initial_gain : objects
         As for :class:`EMMAClassifier`.
 
     lambda_capacity, lambda_energy : float
@@ -195,6 +198,8 @@ class EMMAClassifierCV(EMMAClassifier):
         coldness: float = 0.3,
         coldness_schedule: str = "constant",
         attention_score: Any = "energy",
+        max_modalities: int | None = None,
+        modality_costs: dict[str, float] | None = None,
         potential_calibration: str = "failures",
         initial_gain: float | None = None,
         lambda_capacity: float = 0.0,
@@ -235,6 +240,8 @@ class EMMAClassifierCV(EMMAClassifier):
         self.coldness = coldness
         self.coldness_schedule = coldness_schedule
         self.attention_score = attention_score
+        self.max_modalities = max_modalities
+        self.modality_costs = modality_costs
         self.potential_calibration = potential_calibration
         self.initial_gain = initial_gain
         self.lambda_capacity = lambda_capacity

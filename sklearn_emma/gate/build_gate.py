@@ -1,9 +1,12 @@
 """The gate that `attention_score` names: that of the energies, or one that scores embeddings."""
 
 import copy
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +20,7 @@ from sklearn_emma.nn import (
     EnergyAttention,
     FusionNetwork,
     GatedInputs,
+    HardAttention,
     KeyValueScore,
     MultiHeadScore,
     ScaledDotScore,
@@ -133,8 +137,63 @@ def _own_score(attention_score: Any, n_modalities: int, n_units: int) -> nn.Modu
     return score
 
 
-def check_attention_score(
-    attention_score: Any, module: Any, coldness_schedule: str = "constant"
+def hard_attention(max_modalities: int | None, costs: np.ndarray) -> HardAttention | None:
+    """Make what lets only some modalities of a sample pass a gate.
+
+    Parameters
+    ----------
+    max_modalities : int or None
+        How many.
+    costs : ndarray of shape (n_modalities,)
+        Cost of each, in nats.
+
+    Returns
+    -------
+    HardAttention or None
+        None where all may pass.
+    """
+    if max_modalities is None:
+        return None
+    return HardAttention(max_modalities, torch.tensor(costs, dtype=torch.float32))
+
+
+def modality_costs(costs: Mapping[str, Any] | None, names: Sequence[str]) -> np.ndarray:
+    """Return the cost of each modality.
+
+    Parameters
+    ----------
+    costs : mapping of str to float or None
+        What the user passed.
+    names : sequence of str
+        Names of the modalities.
+
+    Returns
+    -------
+    ndarray of shape (n_modalities,)
+        Zero for those that are not named.
+
+    Raises
+    ------
+    ValueError
+        If there is no modality of a name, or a cost is negative or not finite.
+    """
+    given = {} if costs is None else dict(costs)
+    unknown = sorted(set(given) - set(names), key=str)
+    if unknown:
+        raise ValueError(
+            f"modality_costs names {unknown}, but the modalities are {list(names)}. Give a cost of "
+            "zero or more for each of these, or leave it out."
+        )
+    wrong = {
+        k: v for k, v in given.items() if not isinstance(v, Real) or not 0 <= float(v) < math.inf
+    }
+    if wrong:
+        raise ValueError(f"modality_costs must be finite numbers of zero or more, got {wrong}.")
+    return np.array([float(given.get(name, 0.0)) for name in names])
+
+
+def check_gate(
+    attention_score: Any, module: Any, coldness_schedule: str, max_modalities: int | None
 ) -> None:
     """Raise ValueError unless a gate goes with the other parameters of an estimator.
 
@@ -144,22 +203,26 @@ def check_attention_score(
         What the user passed.
     module : torch.nn.Module instance, class, callable or None
         The predictor.
-    coldness_schedule : str, default="constant"
+    coldness_schedule : str
         How the gate cools.
+    max_modalities : int or None
+        How many modalities of a sample pass.
     """
-    if is_energy(attention_score):
-        return
     what = f"attention_score={attention_score!r}"
-    if module is not None:
+    if not is_energy(attention_score) and module is not None:
         raise ValueError(
             f"{what} scores the embeddings of the default network, and a module of your own has "
             'none. Use attention_score="energy", or module=None.'
         )
+    if max_modalities is not None:
+        what = f"max_modalities={max_modalities}"
+    elif is_energy(attention_score):
+        return
     if coldness_schedule != "constant":
         raise ValueError(
             f"coldness_schedule={coldness_schedule!r} starts with a gate without coldness as the "
-            f'identity, which {what} is not. Use attention_score="energy", or '
-            'coldness_schedule="constant".'
+            f"identity, which a gate with {what} is not. Use "
+            'coldness_schedule="constant", or leave the other out.'
         )
 
 

@@ -1,7 +1,7 @@
 """Stage 2 of a fit (`BaseEMMA._fit` has the whole order): calibrate, warm up, train the gate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn_emma.engine.training import train
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.adversarial import AdversarialObjective
 from sklearn_emma.gate.annealing import start_as_identity
-from sklearn_emma.gate.build_gate import build_gate, count_units
+from sklearn_emma.gate.build_gate import build_gate, count_units, hard_attention
 from sklearn_emma.gate.calibration import Calibrated, calibrate
 from sklearn_emma.gate.cross_modal import train_cross_modal
 from sklearn_emma.gate.objective import (
@@ -72,6 +72,10 @@ class GateConfig:
         Whether there is attention to columns.
     attention_score : str, torch.nn.Module instance, class or callable, default="energy"
         What decides on the importance of modalities.
+    max_modalities : int or None, default=None
+        How many modalities of a sample pass the gate.
+    modality_costs : ndarray of shape (n_modalities,)
+        Costs of modalities, in nats.
     """
 
     coldness: float
@@ -90,6 +94,8 @@ class GateConfig:
     coldness_schedule: str = "constant"
     column_attention: bool = False
     attention_score: Any = "energy"
+    max_modalities: int | None = None
+    modality_costs: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def loss_weights(self) -> LossWeights:
         """Return the weights of the terms of the loss."""
@@ -197,6 +203,7 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         config.initial_gain,
         generators.weights,
     )
+    gate.select = hard_attention(config.max_modalities, config.modality_costs)
     load_arrays(gate, calibrated.constants, strict=False)
     gate.to(samples.target.device)
     if start is not None:

@@ -16,7 +16,7 @@ from sklearn_emma.energy.protocol import Potential, Precision, tensor_energy
 from sklearn_emma.engine.cache import cached, preset
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.weights import load_arrays
-from sklearn_emma.gate.build_gate import build_gate
+from sklearn_emma.gate.build_gate import build_gate, hard_attention
 from sklearn_emma.gate.columns import ColumnReader, build_columns
 from sklearn_emma.gate.inputs import CategoryReader, InputReader, Inputs, RememberingReader
 from sklearn_emma.gate.objective import Predictor
@@ -275,14 +275,16 @@ def gate_of(estimator: Any) -> EnergyAttention:
     """
     arrays = {name: getattr(estimator, f"{name}_") for name in GATE}
     architecture = estimator.attention_score_, estimator.n_units_, estimator.coldness_
+    choice = estimator.max_modalities_, estimator.modality_costs_
 
     def build() -> EnergyAttention:
         """Build the gate."""
         gate = build_gate(*architecture, n_modalities=len(estimator.modality_names_))
+        gate.select = hard_attention(*choice)
         load_arrays(gate, arrays | score_arrays(estimator.score_weights_))
         return freeze(gate.double())
 
-    attributes = *architecture, estimator.score_weights_, *arrays.values()
+    attributes = *architecture, *choice, estimator.score_weights_, *arrays.values()
     return cached(estimator, "gate", attributes, build)
 
 

@@ -16,6 +16,7 @@ from sklearn_emma.nn.cross_modal import CrossModalEnergy
 from sklearn_emma.nn.energy import DAEEnergy
 from sklearn_emma.nn.ensemble import EnergyEnsemble
 from sklearn_emma.nn.fusion import Concatenated, FusionNetwork, GatedInputs
+from sklearn_emma.nn.hard_attention import HardAttention
 from sklearn_emma.nn.losses import (
     capacity_penalty,
     energy_alignment,
@@ -43,6 +44,7 @@ __all__ = [
     "FusionNetwork",
     "GateState",
     "GatedInputs",
+    "HardAttention",
     "KeyValueScore",
     "MultiHeadScore",
     "NormalScores",

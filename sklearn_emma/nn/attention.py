@@ -112,6 +112,8 @@ class EnergyAttention(nn.Module):
         super().__init__()
         m = n_modalities
         self.coldness = coldness
+        #: Lets only some modalities of a sample pass; None lets all.
+        self.select: nn.Module | None = None
         constants = {
             "potential_min": (potential_min, 0.0),
             "potential_scale": (potential_scale, 1.0),
@@ -250,6 +252,8 @@ class EnergyAttention(nn.Module):
         log_importance = F.log_softmax(logits, -2)
         importance = log_importance.exp() * present
         attention = torch.tanh(self.gain * importance - self.bias).clamp(min=0.0)
+        if self.select is not None:
+            attention = self.select(log_importance.mT, attention.mT).mT
         modal_energy = energy.masked_fill(absent, math.inf)
         return GateState(*(x.mT for x in (modal_energy, log_importance, importance, attention)))
 

@@ -8,8 +8,9 @@ from sklearn_emma.gate.build_gate import (
     ATTENTION_SCORES,
     SCORES,
     build_gate,
-    check_attention_score,
+    check_gate,
     count_units,
+    modality_costs,
 )
 from sklearn_emma.nn import (
     AdditiveScore,
@@ -91,12 +92,25 @@ def test_own_scores_that_are_none_say_what_was_expected(score, error, message):
 
 
 def test_scores_need_the_default_network_and_a_constant_coldness():
-    check_attention_score("energy", Concatenated, "annealed")
-    check_attention_score("dot", None, "constant")
+    check_gate("energy", Concatenated, "annealed", None)
+    check_gate("dot", None, "constant", 2)
     with pytest.raises(ValueError, match=r"attention_score='dot'.*module=None"):
-        check_attention_score("dot", Concatenated)
+        check_gate("dot", Concatenated, "constant", None)
     with pytest.raises(ValueError, match="coldness_schedule='annealed'"):
-        check_attention_score("dot+energy", None, "annealed")
+        check_gate("dot+energy", None, "annealed", None)
+    with pytest.raises(ValueError, match="max_modalities=2"):
+        check_gate("energy", None, "annealed", 2)
+
+
+def test_costs_are_in_the_order_of_the_modalities():
+    names = ["radar", "camera", "lidar"]
+    assert modality_costs({"lidar": 2, "camera": 0.5}, names).tolist() == [0.0, 0.5, 2.0]
+    assert modality_costs(None, names).tolist() == [0.0, 0.0, 0.0]
+    with pytest.raises(ValueError, match=r"names \['sonar'\], but the modalities are \['radar'"):
+        modality_costs({"sonar": 1.0}, names)
+    for wrong in (-1.0, float("nan"), float("inf"), "much"):
+        with pytest.raises(ValueError, match="zero or more"):
+            modality_costs({"radar": wrong}, names)
 
 
 def test_units_are_counted_as_the_network_encodes_them():
