@@ -24,6 +24,7 @@ from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays, to_arrays
 from sklearn_emma.gate.annealing import COLDNESS_SCHEDULES
+from sklearn_emma.gate.build_gate import ATTENTION_SCORES, check_gate, count_units, modality_costs
 from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
 from sklearn_emma.gate.calibration import CALIBRATIONS
 from sklearn_emma.gate.columns import build_columns
@@ -41,9 +42,11 @@ from sklearn_emma.gate.objective import GatedObjective, GateModel, Predictor
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.readings import (
     GATE,
+    OF_SCORE,
     build_cross_modal,
     gate_of,
     reader_of,
+    score_arrays,
     share_reader,
 )
 from sklearn_emma.gate.samples import Energies, Samples, fill
@@ -98,6 +101,9 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         "potential_calibration": [StrOptions(set(CALIBRATIONS))],
         "initial_gain": [Interval(Real, 0, None, closed="neither"), None],
         "coldness_schedule": [StrOptions(set(COLDNESS_SCHEDULES))],
+        "attention_score": [StrOptions(set(ATTENTION_SCORES)), callable],
+        "max_modalities": [Interval(Integral, 1, None, closed="left"), None],
+        "modality_costs": [dict, None],
         "lambda_capacity": [Interval(Real, 0, None, closed="left")],
         "lambda_energy": [Interval(Real, 0, None, closed="left")],
         "importance_floor": [Interval(Real, 0, 1, closed="left")],
@@ -137,6 +143,9 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         hidden_layer_sizes: Sequence[int],
         coldness: float,
         coldness_schedule: str,
+        attention_score: Any,
+        max_modalities: int | None,
+        modality_costs: dict[str, float] | None,
         potential_calibration: str,
         initial_gain: float | None,
         lambda_capacity: float,
@@ -173,6 +182,9 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.coldness = coldness
         self.coldness_schedule = coldness_schedule
+        self.attention_score = attention_score
+        self.max_modalities = max_modalities
+        self.modality_costs = modality_costs
         self.potential_calibration = potential_calibration
         self.initial_gain = initial_gain
         self.lambda_capacity = lambda_capacity
@@ -261,14 +273,21 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         start = self._start(previous)
         seed = draw_seed(self.random_state)
         problem = self._learn_inputs(data, seed, start)
-        with seeded_layers(self.module, seed, problem.samples.target.device):
+        with seeded_layers(self._own_layers, seed, problem.samples.target.device):
             objective = prepare_gate(problem)
             history = train_gate(objective, problem.config)
         return self._store(objective, history)
 
+    @property
+    def _own_layers(self) -> Any:
+        """What has layers of the user's own, or None."""
+        own_score = None if isinstance(self.attention_score, str) else self.attention_score
+        return own_score if self.module is None else self.module
+
     def _check(self, X: Any, y: Any, sample_weight: Any) -> TrainingTable:
         """Validate the data; find modalities and outputs."""
         check_layer_sizes(self.hidden_layer_sizes)
+        check_gate(self.attention_score, self.module, self.coldness_schedule, self.max_modalities)
         resolve_device(self.device)
         table, y = check_table(
             self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2, **self._target_checks
@@ -279,6 +298,12 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.modality_names_, self.modality_columns_ = resolve_modalities(
             self.modalities, X, remainder=self.remainder
         )
+        self.modality_costs_ = modality_costs(self.modality_costs, self.modality_names_)
+        if self.max_modalities is None and self.modality_costs_.any():
+            raise ValueError(
+                "modality_costs decides on the modalities that max_modalities keeps, which is "
+                "None. Set max_modalities to how many may be used for a sample."
+            )
         for parameter in ("column_attention", "adversarial"):
             if getattr(self, parameter):
                 self._refuse_categories(f"{parameter}={getattr(self, parameter)!r}")
@@ -305,7 +330,14 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
                     f"{attribute} was {before} and now is {now}. "
                     "Set warm_start=False to start anew."
                 )
-        return {name: previous[f"{name}_"] for name in GATE}
+        if previous["attention_score_"] != self.attention_score:
+            raise ValueError(
+                f"warm_start=True needs the gate of the previous fit: attention_score was "
+                f"{previous['attention_score_']!r} and now is {self.attention_score!r}. "
+                "Set warm_start=False to start anew."
+            )
+        gate = {name: previous[f"{name}_"] for name in GATE}
+        return gate | score_arrays(previous["score_weights_"])
 
     def _learn_inputs(
         self, data: TrainingTable, seed: int, start: Mapping[str, np.ndarray] | None
@@ -491,14 +523,25 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             redraw_corruption=self.redraw_corruption,
             adversarial=self.adversarial,
             coldness_schedule=self.coldness_schedule,
+            attention_score=self.attention_score,
+            max_modalities=self.max_modalities,
+            modality_costs=self.modality_costs_,
         )
 
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:
         """Keep what was trained."""
         gate, cross_modal = objective.gate, objective.cross_modal
         columns = objective.failures.energies.columns
-        for name, value in to_arrays(gate).items():
+        arrays = to_arrays(gate)
+        for name in GATE:
+            value = arrays.pop(name)
             setattr(self, f"{name}_", value if value.ndim else float(value))
+        self.attention_score_ = self.attention_score
+        self.max_modalities_ = self.max_modalities
+        self.n_units_ = count_units(objective.network, objective.samples.filled)
+        # what is left are the weights of a score
+        of_score = {name.removeprefix(OF_SCORE): value for name, value in arrays.items()}
+        self.score_weights_ = of_score if gate.reads_embeddings else None
         self.capacity_ = float(gate.capacity().detach())
         self.coldness_ = float(self.coldness) * float(objective.cooled)
         self.network_weights_ = to_arrays(objective.network)
@@ -629,7 +672,7 @@ def fit_settings(
     data = shared._check(X, y, sample_weight)
     seed = draw_seed(shared.random_state)
     problem = shared._learn_inputs(data, seed, None)
-    with seeded_layers(shared.module, seed, problem.samples.target.device):
+    with seeded_layers(shared._own_layers, seed, problem.samples.target.device):
         objective = prepare_gate(problem)
         outcomes = train_settings(objective, problem.config, settings)
     attributes = {name: value for name, value in vars(shared).items() if name not in params}

@@ -79,6 +79,28 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Whether the coldness rises from 0 to `coldness` in the first half of the training, in which
         the gate starts as the identity. With `early_stopping` it ends where the best epoch was.
 
+    attention_score : str or callable, default="energy"
+        What decides on the importance of a modality: "energy", the energies alone; or a score of
+        the modalities' embeddings, which is what is called attention elsewhere: "additive",
+        "bilinear", "dot", "scaled_dot", "multi_head" or "key_value"; or both,
+        "additive+energy" and so on. See :class:`~sklearn_emma.nn.SoftmaxAttention`. A score of your
+        own is a :class:`torch.nn.Module`, of which an instance is copied, or a class or callable,
+        called with the numbers of modalities and of units of an embedding. Without energies only
+        missing modalities are certain to be shut: gaps, inconsistency and levels never seen do not
+        count, and further evidence (:meth:`readings`) is refused. Scores need the default network
+        and a constant coldness, and their weights have no penalty. The two regularizers below act
+        on every gate alike.
+
+    max_modalities : int, default=None
+        Largest number of modalities that pass the gate for a sample, those of highest importance;
+        see :class:`~sklearn_emma.nn.HardAttention`. None lets all pass. Energies say how reliable a
+        modality is and not how relevant; a score such as "additive+energy" learns both.
+
+    modality_costs : dict of str to float, default=None
+        Costs that `max_modalities` takes into account, in nats: a modality of cost c is kept
+        before one without if its importance is more than :math:`e^c` times as large. Those not
+        named cost nothing.
+
     potential_calibration : {"failures", "minimum"}, default="failures"
         Where the constants of the gate come from: potentials of clean and of failing training
         samples, or, as in the thesis, the minimum over the training samples, with :math:`s_i = 1`
@@ -218,6 +240,16 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         the training corruption, but at least the interquartile range of the training samples; and
         the potential of a typical failure of the training, beyond which a modality says no more
         about the others.
+    attention_score_ : str or callable
+        What the gate was fitted with.
+    score_weights_ : dict of str to ndarray, or None
+        Weights of the score; None with ``attention_score="energy"``.
+    n_units_ : int
+        Numbers of an embedding, as a score reads them; 0 with a `module` of your own.
+    max_modalities_ : int or None
+        Largest number of modalities that pass the gate.
+    modality_costs_ : ndarray of shape (n_modalities,)
+        Costs of the modalities, zero where none was given.
     l2_regularization_ : float
         Strength of the penalty that the predictor was trained with.
     cross_modal_weights_ : dict of str to ndarray, or None
@@ -286,6 +318,9 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
         coldness: float = 0.3,
         coldness_schedule: str = "constant",
+        attention_score: Any = "energy",
+        max_modalities: int | None = None,
+        modality_costs: dict[str, float] | None = None,
         potential_calibration: str = "failures",
         initial_gain: float | None = None,
         lambda_capacity: float = 0.0,
@@ -324,6 +359,9 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             hidden_layer_sizes=hidden_layer_sizes,
             coldness=coldness,
             coldness_schedule=coldness_schedule,
+            attention_score=attention_score,
+            max_modalities=max_modalities,
+            modality_costs=modality_costs,
             potential_calibration=potential_calibration,
             initial_gain=initial_gain,
             lambda_capacity=lambda_capacity,

@@ -55,6 +55,7 @@ from sklearn_emma.validation import (
 # What the read-outs need of a fitted gate.
 _OF_GATE = (
     *(f"{name}_" for name in GATE),
+    "attention_score_",
     "capacity_",
     "categories_",
     "category_counts_",
@@ -63,10 +64,14 @@ _OF_GATE = (
     "column_weights_",
     "energy_scorers_",
     "mean_",
+    "max_modalities_",
     "median_",
     "modality_columns_",
+    "modality_costs_",
     "modality_names_",
+    "n_units_",
     "scale_",
+    "score_weights_",
 )
 # Corrupted copies of the samples that the blend is chosen on.
 _JUDGING_COPIES = 4
@@ -473,6 +478,8 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         As in :class:`EMMAClassifier`.
     coupling_weight_, coupling_degree_, cross_modal_weights_, column_weights_ : objects
         As in :class:`EMMAClassifier`.
+    attention_score_, score_weights_, n_units_, max_modalities_, modality_costs_ : objects
+        As in :class:`EMMAClassifier`.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         As in :class:`EMMAClassifier`.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
@@ -640,6 +647,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
     gain_, bias_, capacity_, coldness_, self_weight_, self_bias_ : objects
         As in :class:`EMMARegressor`.
     coupling_weight_, coupling_degree_, cross_modal_weights_, column_weights_ : objects
+        As in :class:`EMMARegressor`.
+    attention_score_, score_weights_, n_units_, max_modalities_, modality_costs_ : objects
         As in :class:`EMMARegressor`.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         As in :class:`EMMARegressor`.

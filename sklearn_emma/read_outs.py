@@ -57,7 +57,13 @@ class GateReadOuts(TransformerMixin, ABC):
         """Read a validated table, block by block."""
         precision = precision_of(table)
         reader, gate = reader_of(self, precision), gate_of(self)
-        predictor = self._network(precision) if "output" in wanted else None
+        if evidence is not None and not gate.reads_energies:
+            raise ValueError(
+                "Evidence enters the gate through its energies, and this gate goes by scores "
+                'alone. Fit with attention_score="energy", or with "+energy" behind the score.'
+            )
+        reads_network = "output" in wanted or gate.reads_embeddings
+        predictor = self._network(precision) if reads_network else None
         found: dict[str, list[torch.Tensor]] = {name: [] for name in wanted}
         with torch.inference_mode():
             for where, block in blocks(table, reader.block_size):
@@ -86,6 +92,11 @@ class GateReadOuts(TransformerMixin, ABC):
         -------
         Readings
             A named tuple of arrays with one row per sample.
+
+        Raises
+        ------
+        ValueError
+            If there is evidence, and the gate goes by scores alone (`attention_score`).
         """
         return Readings(**self._run(X, *Readings._fields, evidence=evidence))
 
@@ -200,7 +211,8 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Thresholds; infinite when everything passes.
+            Thresholds; infinite when everything passes. NaN where scores of embeddings decide too
+            (`attention_score`): then every modality has a threshold of its own.
         """
         return self._run(X, "energy_threshold")["energy_threshold"]
 

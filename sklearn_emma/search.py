@@ -78,7 +78,10 @@ class EMMAClassifierCV(EMMAClassifier):
     coldness : float
         As for :class:`EMMAClassifier`, where `param_grid` does not say.
 
-    coldness_schedule, potential_calibration, initial_gain : objects
+    coldness_schedule, attention_score, max_modalities, modality_costs : objects
+        As for :class:`EMMAClassifier`.
+
+    potential_calibration, initial_gain : objects
         As for :class:`EMMAClassifier`.
 
     lambda_capacity, lambda_energy : float
@@ -194,6 +197,9 @@ class EMMAClassifierCV(EMMAClassifier):
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
         coldness: float = 0.3,
         coldness_schedule: str = "constant",
+        attention_score: Any = "energy",
+        max_modalities: int | None = None,
+        modality_costs: dict[str, float] | None = None,
         potential_calibration: str = "failures",
         initial_gain: float | None = None,
         lambda_capacity: float = 0.0,
@@ -233,6 +239,9 @@ class EMMAClassifierCV(EMMAClassifier):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.coldness = coldness
         self.coldness_schedule = coldness_schedule
+        self.attention_score = attention_score
+        self.max_modalities = max_modalities
+        self.modality_costs = modality_costs
         self.potential_calibration = potential_calibration
         self.initial_gain = initial_gain
         self.lambda_capacity = lambda_capacity

@@ -1,7 +1,7 @@
 """Stage 2 of a fit (`BaseEMMA._fit` has the whole order): calibrate, warm up, train the gate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn_emma.engine.training import train
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.adversarial import AdversarialObjective
 from sklearn_emma.gate.annealing import start_as_identity
+from sklearn_emma.gate.build_gate import build_gate, count_units, hard_attention
 from sklearn_emma.gate.calibration import Calibrated, calibrate
 from sklearn_emma.gate.cross_modal import train_cross_modal
 from sklearn_emma.gate.objective import (
@@ -31,7 +32,7 @@ from sklearn_emma.gate.training_failures import (
     training_reference,
     with_fraction,
 )
-from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
+from sklearn_emma.nn import CrossModalEnergy
 
 #: Name of the training of gate and predictor in the display of progress.
 GATE_AND_PREDICTOR = "stage 2 of 2, gate and predictor"
@@ -69,6 +70,12 @@ class GateConfig:
         Whether the gate cools as it learns; not one that is trained further.
     column_attention : bool, default=False
         Whether there is attention to columns.
+    attention_score : str, torch.nn.Module instance, class or callable, default="energy"
+        What decides on the importance of modalities.
+    max_modalities : int or None, default=None
+        How many modalities of a sample pass the gate.
+    modality_costs : ndarray of shape (n_modalities,)
+        Costs of modalities, in nats.
     """
 
     coldness: float
@@ -86,6 +93,9 @@ class GateConfig:
     adversarial: Adversarial | None = None
     coldness_schedule: str = "constant"
     column_attention: bool = False
+    attention_score: Any = "energy"
+    max_modalities: int | None = None
+    modality_costs: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def loss_weights(self) -> LossWeights:
         """Return the weights of the terms of the loss."""
@@ -101,7 +111,7 @@ class GateStart:
     Attributes
     ----------
     gate : mapping of str to ndarray
-        Parameters and constants of the gate.
+        Parameters and constants of the gate and, with a prefix, of its score.
     cross_modal : CrossModalEnergy or None
         What it was trained with.
     """
@@ -185,9 +195,15 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         )
     else:
         calibrated = Calibrated(energies.score(samples), energies, start.gate)
-    gate = EnergyAttention(
-        len(energies.names), config.coldness, config.initial_gain, generator=generators.weights
+    gate = build_gate(
+        config.attention_score,
+        count_units(problem.network, calibrated.samples.filled),
+        config.coldness,
+        len(energies.names),
+        config.initial_gain,
+        generators.weights,
     )
+    gate.select = hard_attention(config.max_modalities, config.modality_costs)
     load_arrays(gate, calibrated.constants, strict=False)
     gate.to(samples.target.device)
     if start is not None:

@@ -199,7 +199,7 @@ class StackedObjective(Objective):
             strengths = {name: setting[name] for name in STACKABLE[1:]}
             weights = replace(objective.weights, **strengths)
             self.baseline_losses[number] = baseline_loss(
-                gate, objective.prediction_loss, weights, objective.samples
+                gate, objective.network, objective.prediction_loss, weights, objective.samples
             )
         per_sample = sum(
             p.numel() // p.shape[-1] for p in objective.network.parameters() if p.ndim > 1

@@ -175,15 +175,16 @@ def gated_loss(
     """
     subset, potential, indicator, target, sample_weight, *modalities = batch
     encoded: Any = network.encode(modalities)
+    embeddings = encoded if gate.reads_embeddings else None
     if with_subsets:
         # samples with all modalities and with some of them in one call
-        both = gate.state(potential, torch.stack([torch.ones_like(subset), subset]))
+        both = gate.state(potential, torch.stack([torch.ones_like(subset), subset]), embeddings)
         output = network.fuse(encoded, both.attention).flatten(0, 1)
         both_weights = torch.cat([sample_weight, weights.subset_weight * sample_weight])
         loss = 2.0 * prediction_loss(output, torch.cat([target, target]), both_weights)
         log_importance = both.log_importance[0]
     else:
-        state = gate.state(potential)
+        state = gate.state(potential, encoded=embeddings)
         loss = prediction_loss(network.fuse(encoded, state.attention), target, sample_weight)
         log_importance = state.log_importance
     return loss + regularization(gate, log_importance, weights, indicator, sample_weight)
@@ -192,6 +193,7 @@ def gated_loss(
 @torch.no_grad()
 def baseline_loss(
     gate: EnergyAttention,
+    network: Predictor,
     prediction_loss: PredictionLoss,
     weights: LossWeights,
     samples: ScoredSamples,
@@ -199,9 +201,12 @@ def baseline_loss(
     """Return the loss of the initial gate and a constant prediction."""
     # the regularization terms are no measure of success: they may be large in a good fit
     cost, size = 0.0, pair_block(samples.potential.shape[1])
-    blocks = zip(samples.potential.split(size), samples.weight.split(size), strict=True)
-    for potential, sample_weight in blocks:
-        log_importance, clean = gate.state(potential).log_importance, torch.ones_like(potential)
+    tensors = samples.potential, samples.weight, *samples.filled
+    blocks = zip(*(tensor.split(size) for tensor in tensors), strict=True)
+    for potential, sample_weight, *modalities in blocks:
+        embeddings: Any = network.encode(modalities) if gate.reads_embeddings else None
+        log_importance = gate.state(potential, encoded=embeddings).log_importance
+        clean = torch.ones_like(potential)
         mean = float(regularization(gate, log_importance, weights, clean, sample_weight))
         cost += mean * len(potential) / len(samples.potential)
     loss = prediction_loss.baseline_loss(samples.target, samples.weight)
@@ -279,7 +284,9 @@ class GatedObjective(Objective):
         if samples.potential.shape[1] == 1:  # there is no subset of one modality
             weights = replace(weights, subset_weight=0.0)
         self.weights = weights
-        self.baseline_loss = baseline_loss(self.gate, self.prediction_loss, self.weights, samples)
+        self.baseline_loss = baseline_loss(
+            self.gate, self.network, self.prediction_loss, self.weights, samples
+        )
         self.held_out = None if held_out is None else self._with_failures(held_out)
         self.copy = None if redraw else self._with_failures(samples)
         self.annealed = annealed

@@ -3,7 +3,7 @@
 The torch modules are built from the public attributes of a fitted estimator, once.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from sklearn_emma.energy.protocol import Potential, Precision, tensor_energy
 from sklearn_emma.engine.cache import cached, preset
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.gate.build_gate import build_gate, hard_attention
 from sklearn_emma.gate.columns import ColumnReader, build_columns
 from sklearn_emma.gate.inputs import CategoryReader, InputReader, Inputs, RememberingReader
 from sklearn_emma.gate.objective import Predictor
@@ -25,6 +26,8 @@ from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
 from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.nn.evidence_price import potential_of_evidence
 
+#: What names of the parameters of a gate's score begin with.
+OF_SCORE = "score."
 #: Parameters and constants of :class:`~sklearn_emma.nn.EnergyAttention`.
 GATE = (
     "potential_min",
@@ -61,7 +64,7 @@ class Readings(NamedTuple):
     total_energy : ndarray of shape (n_samples,)
         :math:`\sum_i E_i`.
     energy_threshold : ndarray of shape (n_samples,)
-        Modal energy below which a modality passes the gate.
+        Modal energy below which a modality passes the gate; NaN for a gate of scores.
     column_attention : ndarray of shape (n_samples, n_used_features)
         :math:`a_{ij}`, of each column of a modality.
     output : ndarray of shape (n_samples, n_outputs)
@@ -103,7 +106,8 @@ def read_out(
     gate : EnergyAttention
         In double precision.
     predictor : FusionNetwork or GatedInputs or None
-        In the precision of the inputs; None where no output is wanted.
+        In the precision of the inputs; None where no output is wanted and the gate scores no
+        embeddings.
     wanted : collection of str
         Fields of :class:`Readings`, and "gated" for the gated features.
     evidence : Tensor of shape (n_samples, n_modalities), default=None
@@ -127,7 +131,10 @@ def read_out(
         found["column_attention"] = inputs.column_attention
     if _ENERGIES.issuperset(wanted):
         return found
-    state = gate.state(potential)
+    encoded: Any = None
+    if predictor is not None and ("output" in wanted or gate.reads_embeddings):
+        encoded = predictor.encode(inputs.modalities)
+    state = gate.state(potential, encoded=encoded if gate.reads_embeddings else None)
     found["modal_energy"] = state.modal_energy
     found["importance"] = state.importance
     found["attention"] = state.attention
@@ -139,8 +146,7 @@ def read_out(
     if "gated" in wanted:
         pairs = zip(inputs.modalities, attention.unbind(1), strict=True)
         found["gated"] = torch.cat([x * beta.unsqueeze(1) for x, beta in pairs], 1)
-    if predictor is not None:
-        encoded: Any = predictor.encode(inputs.modalities)
+    if predictor is not None and "output" in wanted:
         found["output"] = predictor.fuse(encoded, attention)
     return found
 
@@ -268,13 +274,31 @@ def gate_of(estimator: Any) -> EnergyAttention:
         The gate.
     """
     arrays = {name: getattr(estimator, f"{name}_") for name in GATE}
+    architecture = estimator.attention_score_, estimator.n_units_, estimator.coldness_
+    choice = estimator.max_modalities_, estimator.modality_costs_
 
     def build() -> EnergyAttention:
         """Build the gate."""
-        gate = EnergyAttention(
-            len(estimator.modality_names_), estimator.coldness_, generator=make_generator(0)
-        )
-        load_arrays(gate, arrays)
-        return gate.double().requires_grad_(False)
+        gate = build_gate(*architecture, n_modalities=len(estimator.modality_names_))
+        gate.select = hard_attention(*choice)
+        load_arrays(gate, arrays | score_arrays(estimator.score_weights_))
+        return freeze(gate.double())
 
-    return cached(estimator, "gate", (estimator.coldness_, *arrays.values()), build)
+    attributes = *architecture, *choice, estimator.score_weights_, *arrays.values()
+    return cached(estimator, "gate", attributes, build)
+
+
+def score_arrays(weights: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    """Return the weights of a score by their names in the gate.
+
+    Parameters
+    ----------
+    weights : mapping of str to ndarray or None
+        Fitted; None where there is no score.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The same arrays.
+    """
+    return {f"{OF_SCORE}{name}": values for name, values in (weights or {}).items()}

@@ -96,4 +96,5 @@ def _predict(
     gate: EnergyAttention, network: Predictor, modalities: Sequence[Tensor], potential: Tensor
 ) -> Tensor:
     encoded: Any = network.encode(modalities)
-    return network.fuse(encoded, gate(potential).to(modalities[0].dtype))
+    attention = gate(potential, encoded if gate.reads_embeddings else None)
+    return network.fuse(encoded, attention.to(modalities[0].dtype))

@@ -1,12 +1,22 @@
 """The torch modules behind the estimators, usable by themselves in any torch loop."""
 
 from sklearn_emma.nn.attention import EnergyAttention, GateState
+from sklearn_emma.nn.attention_scores import (
+    AdditiveScore,
+    AttentionScore,
+    BilinearScore,
+    DotScore,
+    KeyValueScore,
+    MultiHeadScore,
+    ScaledDotScore,
+)
 from sklearn_emma.nn.column_attention import ColumnAttention, ColumnReading
 from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.cross_modal import CrossModalEnergy
 from sklearn_emma.nn.energy import DAEEnergy
 from sklearn_emma.nn.ensemble import EnergyEnsemble
 from sklearn_emma.nn.fusion import Concatenated, FusionNetwork, GatedInputs
+from sklearn_emma.nn.hard_attention import HardAttention
 from sklearn_emma.nn.losses import (
     capacity_penalty,
     energy_alignment,
@@ -17,20 +27,30 @@ from sklearn_emma.nn.losses import (
     weighted_squared_error,
 )
 from sklearn_emma.nn.normal_scores import NormalScores
+from sklearn_emma.nn.softmax_attention import SoftmaxAttention
 
 __all__ = [
+    "AdditiveScore",
+    "AttentionScore",
+    "BilinearScore",
     "ColumnAttention",
     "ColumnReading",
     "Concatenated",
     "CrossModalEnergy",
     "DAEEnergy",
+    "DotScore",
     "EnergyAttention",
     "EnergyEnsemble",
     "FusionNetwork",
     "GateState",
     "GatedInputs",
+    "HardAttention",
+    "KeyValueScore",
+    "MultiHeadScore",
     "NormalScores",
+    "ScaledDotScore",
     "SoftClip",
+    "SoftmaxAttention",
     "capacity_penalty",
     "energy_alignment",
     "noise_contrastive_loss",

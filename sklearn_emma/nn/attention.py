@@ -90,6 +90,11 @@ class EnergyAttention(nn.Module):
     True
     """
 
+    #: Whether :meth:`state` reads `encoded`.
+    reads_embeddings = False
+    #: Whether the energies decide on the importance.
+    reads_energies = True
+
     potential_min: Tensor
     potential_scale: Tensor
     potential_max: Tensor
@@ -107,6 +112,8 @@ class EnergyAttention(nn.Module):
         super().__init__()
         m = n_modalities
         self.coldness = coldness
+        #: Lets only some modalities of a sample pass; None lets all.
+        self.select: nn.Module | None = None
         constants = {
             "potential_min": (potential_min, 0.0),
             "potential_scale": (potential_scale, 1.0),
@@ -196,7 +203,28 @@ class EnergyAttention(nn.Module):
         # overflowing ones are as good as missing
         return energy, present & torch.isfinite(energy)
 
-    def state(self, potential: Tensor, kept: Tensor | None = None) -> GateState:
+    def logits(self, energy: Tensor, present: Tensor, encoded: Tensor | None) -> Tensor:
+        r"""Log importance up to a constant per sample: :math:`-\rho E_i`.
+
+        Parameters
+        ----------
+        energy : Tensor of shape (..., n_modalities, n_samples)
+            Modal energies :math:`E_i`; any number where the modality is not there.
+        present : Tensor of bool of shape (..., n_modalities, n_samples)
+            Whether it is there.
+        encoded : Tensor of shape (n_modalities, n_samples, n_units) or None
+            Embeddings of the modalities.
+
+        Returns
+        -------
+        Tensor of shape (..., n_modalities, n_samples)
+            The logits; any where the modality is not there.
+        """
+        return -self.coldness * energy
+
+    def state(
+        self, potential: Tensor, kept: Tensor | None = None, encoded: Tensor | None = None
+    ) -> GateState:
         """Modal energies, importance and attention.
 
         Parameters
@@ -206,6 +234,9 @@ class EnergyAttention(nn.Module):
         kept : Tensor of shape (..., n_samples, n_modalities), optional
             False where a modality is to be taken for missing. What does not depend on it is
             computed once for all leading dimensions.
+        encoded : Tensor of shape (n_modalities, n_samples, n_units), optional
+            What the predictor's ``encode`` returned. This gate does without;
+            :class:`SoftmaxAttention` needs it.
 
         Returns
         -------
@@ -216,16 +247,19 @@ class EnergyAttention(nn.Module):
         absent = ~present
         # a sample without any modality needs finite logits; it loses its importance below
         shut = absent & present.any(-2, keepdim=True)
-        logits = (-self.coldness * energy).masked_fill(absent, 0.0).masked_fill(shut, -math.inf)
+        logits = self.logits(energy, present, encoded)
+        logits = logits.masked_fill(absent, 0.0).masked_fill(shut, -math.inf)
         log_importance = F.log_softmax(logits, -2)
         importance = log_importance.exp() * present
         attention = torch.tanh(self.gain * importance - self.bias).clamp(min=0.0)
+        if self.select is not None:
+            attention = self.select(log_importance.mT, attention.mT).mT
         modal_energy = energy.masked_fill(absent, math.inf)
         return GateState(*(x.mT for x in (modal_energy, log_importance, importance, attention)))
 
-    def forward(self, potential: Tensor) -> Tensor:
+    def forward(self, potential: Tensor, encoded: Tensor | None = None) -> Tensor:
         """Attention :math:`\\beta`, of the shape of ``potential`` (n_samples, n_modalities)."""
-        return self.state(potential).attention
+        return self.state(potential, encoded=encoded).attention
 
     def total_energy(self, potential: Tensor) -> Tensor:
         """:math:`\\sum_i E_i`, a proxy for the uncertainty of the prediction.

@@ -250,9 +250,9 @@ def test_the_baseline_is_computed_of_so_many_samples_at_a_time(scored, make_obje
     whole = make_objective(scored, **strengths).baseline_loss
     seen, state = [], EnergyAttention.state
 
-    def watched(gate, potential):
+    def watched(gate, potential, kept=None, encoded=None):
         seen.append(len(potential))
-        return state(gate, potential)
+        return state(gate, potential, kept, encoded)
 
     monkeypatch.setattr(EnergyAttention, "state", watched)
     # 63 numbers are seven samples of nine pairs

@@ -1,0 +1,323 @@
+r"""Scores of the modalities of a sample, from their embeddings: the attention of the literature.
+
+A key :math:`k_i`, of d numbers, stands for modality i of a sample: the terms that the predictor
+multiplies by the gate, which are the values of this attention. Where a score needs a query, it is
+the mean over the modalities P that are there, :math:`q = \frac{1}{|P|} \sum_{i \in P} k_i`. A score
+raises the logit of the importance; see :class:`~sklearn_emma.nn.SoftmaxAttention`.
+
+=================  ======================================================  =======================
+class              score :math:`s_i`                                       source
+=================  ======================================================  =======================
+AdditiveScore      :math:`v^T \tanh(W k_i + U q)`                          Bahdanau et al. [1]_
+BilinearScore      :math:`q^T W k_i`                                       "general", Luong [2]_
+DotScore           :math:`q^T k_i`                                         "dot", Luong [2]_
+ScaledDotScore     :math:`q^T k_i / \sqrt d`                               Vaswani et al. [3]_
+MultiHeadScore     :math:`\log \frac{1}{H |P|} \sum_{h, j} A^h_{ji}`       Vaswani et al. [3]_
+KeyValueScore      :math:`(W q)^T (W_i k_i + b_i) / \sqrt{d'}`             Daniluk et al. [4]_
+=================  ======================================================  =======================
+
+with :math:`A^h_{ji} = \mathrm{softmax}_{i \in P}((Q_h k_j)^T (K_h k_i) / \sqrt{d_h})`, the
+attention that modality j pays to modality i in head h.
+
+References
+----------
+.. [1] Bahdanau, D., Cho, K. and Bengio, Y. (2015). Neural machine translation by jointly learning
+   to align and translate. ICLR.
+.. [2] Luong, M.-T., Pham, H. and Manning, C. (2015). Effective approaches to attention-based neural
+   machine translation. EMNLP.
+.. [3] Vaswani, A. et al. (2017). Attention is all you need. NeurIPS.
+.. [4] Daniluk, M., Rocktäschel, T., Welbl, J. and Riedel, S. (2017). Frustratingly short attention
+   spans in neural language modeling. ICLR.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "AdditiveScore",
+    "AttentionScore",
+    "BilinearScore",
+    "DotScore",
+    "KeyValueScore",
+    "MultiHeadScore",
+    "ScaledDotScore",
+]
+
+
+class AttentionScore(nn.Module):
+    """A score of each modality of a sample; a subclass computes it in ``forward``.
+
+    Parameters
+    ----------
+    n_modalities : int
+        Number of modalities M.
+    n_units : int
+        Numbers d of an embedding.
+    with_energy : bool, default=True
+        Whether the gate adds the score to its energies, or goes by the score alone.
+    generator : torch.Generator, optional
+        Source of the initial weights. None takes torch's global generator.
+    """
+
+    def __init__(
+        self,
+        n_modalities: int,
+        n_units: int,
+        with_energy: bool = True,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        self.n_modalities = n_modalities
+        self.n_units = n_units
+        self.with_energy = with_energy
+
+    def forward(self, keys: Tensor, present: Tensor) -> Tensor:
+        """Score the modalities.
+
+        Parameters
+        ----------
+        keys : Tensor of shape (n_modalities, n_samples, n_units)
+            Embeddings of the modalities.
+        present : Tensor of bool of shape (..., n_samples, n_modalities)
+            Which are there; several patterns may share the keys.
+
+        Returns
+        -------
+        Tensor of shape (..., n_samples, n_modalities)
+            The scores; any finite numbers where a modality is not there. A score does not depend on
+            the keys of modalities that are not there.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no method forward.")
+
+
+def mean_query(keys: Tensor, present: Tensor) -> Tensor:
+    """Average the keys of the modalities that are there.
+
+    Parameters
+    ----------
+    keys : Tensor of shape (n_modalities, n_samples, n_units)
+        Embeddings of the modalities.
+    present : Tensor of bool of shape (..., n_samples, n_modalities)
+        Which are there.
+
+    Returns
+    -------
+    Tensor of shape (..., n_samples, n_units)
+        The queries; zero where nothing is there.
+    """
+    there = present.to(keys.dtype)
+    total = torch.einsum("...nm,mnd->...nd", there, keys)
+    return total / there.sum(-1, keepdim=True).clamp(min=1.0)
+
+
+def _weights(*shape: int, generator: torch.Generator | None) -> nn.Parameter:
+    """Return weights as torch draws those of a linear layer: uniform within 1 / sqrt(n_in)."""
+    bound = 1.0 / math.sqrt(shape[-1])
+    weight = torch.empty(*shape, dtype=torch.float32)
+    return nn.Parameter(weight.uniform_(-bound, bound, generator=generator))
+
+
+class AdditiveScore(AttentionScore):
+    r"""Additive attention: :math:`v^T \tanh(W k_i + U q)`; v is zero at the start.
+
+    Parameters
+    ----------
+    n_modalities, n_units : int
+        Number of modalities, and d.
+    with_energy : bool, default=True
+        Whether the gate adds the score to its energies.
+    n_hidden : int, default=32
+        Rows of W and U.
+    generator : torch.Generator, optional
+        Source of the initial weights. None takes torch's global generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import AdditiveScore
+    >>> score = AdditiveScore(3, 4)
+    >>> score(torch.ones(3, 5, 4), torch.ones(5, 3, dtype=torch.bool)).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(
+        self,
+        n_modalities: int,
+        n_units: int,
+        with_energy: bool = True,
+        n_hidden: int = 32,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__(n_modalities, n_units, with_energy)
+        self.of_key = _weights(n_hidden, n_units, generator=generator)
+        self.of_query = _weights(n_hidden, n_units, generator=generator)
+        self.direction = nn.Parameter(torch.zeros(n_hidden, dtype=torch.float32))
+
+    def forward(self, keys: Tensor, present: Tensor) -> Tensor:
+        """Score the modalities; see :class:`AttentionScore`."""
+        query = mean_query(keys, present) @ self.of_query.mT
+        of_key = (keys @ self.of_key.mT).movedim(0, 1)
+        return torch.tanh(of_key + query.unsqueeze(-2)) @ self.direction
+
+
+class DotScore(AttentionScore):
+    """Dot-product attention: :math:`q^T k_i`, without weights of its own.
+
+    Parameters
+    ----------
+    n_modalities, n_units : int
+        Number of modalities, and d.
+    with_energy : bool, default=True
+        Whether the gate adds the score to its energies.
+    generator : torch.Generator, optional
+        Not used.
+    """
+
+    def forward(self, keys: Tensor, present: Tensor) -> Tensor:
+        """Score the modalities; see :class:`AttentionScore`."""
+        return torch.einsum("...nd,mnd->...nm", mean_query(keys, present), keys)
+
+
+class ScaledDotScore(DotScore):
+    r"""Scaled dot-product attention: :math:`q^T k_i / \sqrt d`, without weights of its own.
+
+    Parameters
+    ----------
+    n_modalities, n_units : int
+        Number of modalities, and d.
+    with_energy : bool, default=True
+        Whether the gate adds the score to its energies.
+    generator : torch.Generator, optional
+        Not used.
+    """
+
+    def forward(self, keys: Tensor, present: Tensor) -> Tensor:
+        """Score the modalities; see :class:`AttentionScore`."""
+        return super().forward(keys, present) / math.sqrt(self.n_units)
+
+
+class BilinearScore(AttentionScore):
+    """Bilinear attention: :math:`q^T W k_i`; W is zero at the start.
+
+    Parameters
+    ----------
+    n_modalities, n_units : int
+        Number of modalities, and d.
+    with_energy : bool, default=True
+        Whether the gate adds the score to its energies.
+    generator : torch.Generator, optional
+        Not used.
+    """
+
+    def __init__(
+        self,
+        n_modalities: int,
+        n_units: int,
+        with_energy: bool = True,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__(n_modalities, n_units, with_energy)
+        self.weight = nn.Parameter(torch.zeros(n_units, n_units, dtype=torch.float32))
+
+    def forward(self, keys: Tensor, present: Tensor) -> Tensor:
+        """Score the modalities; see :class:`AttentionScore`."""
+        query = mean_query(keys, present) @ self.weight
+        return torch.einsum("...nd,mnd->...nm", query, keys)
+
+
+class KeyValueScore(AttentionScore):
+    r"""Key-value attention: every modality has a key apart from the values that are gated.
+
+    The score is :math:`(W q)^T (W_i k_i + b_i) / \sqrt{d'}` with :math:`d'` rows of W.
+
+    Parameters
+    ----------
+    n_modalities, n_units : int
+        Number of modalities, and d.
+    with_energy : bool, default=True
+        Whether the gate adds the score to its energies.
+    n_hidden : int, default=16
+        Size of a key, d'.
+    generator : torch.Generator, optional
+        Source of the initial weights. None takes torch's global generator.
+    """
+
+    def __init__(
+        self,
+        n_modalities: int,
+        n_units: int,
+        with_energy: bool = True,
+        n_hidden: int = 16,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__(n_modalities, n_units, with_energy)
+        self.of_query = _weights(n_hidden, n_units, generator=generator)
+        self.of_key = _weights(n_modalities, n_hidden, n_units, generator=generator)
+        self.bias = nn.Parameter(torch.zeros(n_modalities, 1, n_hidden, dtype=torch.float32))
+
+    def forward(self, keys: Tensor, present: Tensor) -> Tensor:
+        """Score the modalities; see :class:`AttentionScore`."""
+        query = mean_query(keys, present) @ self.of_query.mT
+        own = keys @ self.of_key.mT + self.bias
+        return torch.einsum("...nd,mnd->...nm", query, own) / math.sqrt(own.shape[-1])
+
+
+class MultiHeadScore(AttentionScore):
+    r"""Self-attention over the modalities: the log of the attention that each one receives.
+
+    Averaged over heads and over the modalities that pay it; so the softmax of the scores is the
+    average itself.
+
+    Parameters
+    ----------
+    n_modalities, n_units : int
+        Number of modalities, and d.
+    with_energy : bool, default=True
+        Whether the gate adds the score to its energies.
+    n_heads : int, default=4
+        Number of heads H.
+    n_hidden : int, default=8
+        Size of the keys and queries of a head.
+    generator : torch.Generator, optional
+        Source of the initial weights. None takes torch's global generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import MultiHeadScore
+    >>> score = MultiHeadScore(3, 4, generator=torch.Generator().manual_seed(0))
+    >>> received = score(torch.randn(3, 5, 4), torch.ones(5, 3, dtype=torch.bool)).exp()
+    >>> bool(torch.allclose(received.sum(1), torch.ones(5)))
+    True
+    """
+
+    def __init__(
+        self,
+        n_modalities: int,
+        n_units: int,
+        with_energy: bool = True,
+        n_heads: int = 4,
+        n_hidden: int = 8,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__(n_modalities, n_units, with_energy)
+        self.of_query = _weights(n_heads, 1, n_hidden, n_units, generator=generator)
+        self.of_key = _weights(n_heads, 1, n_hidden, n_units, generator=generator)
+
+    def forward(self, keys: Tensor, present: Tensor) -> Tensor:
+        """Score the modalities; see :class:`AttentionScore`."""
+        n_hidden = self.of_key.shape[-2]
+        queries, own = keys @ self.of_query.mT, keys @ self.of_key.mT  # (H, M, N, d_h)
+        logits = torch.einsum("hjnd,hind->hnji", queries, own) / math.sqrt(n_hidden)
+        # heads, then patterns of what is there, samples, and pairs
+        logits = logits.unflatten(1, (*[1] * (present.ndim - 2), -1))
+        absent = ~present
+        # of a sample without any modality, all are read; the gate takes their importance away
+        hidden = (absent & present.any(-1, keepdim=True)).unsqueeze(-2)
+        paid = logits.masked_fill(hidden, -math.inf).softmax(-1)
+        payers = present.to(keys.dtype).unsqueeze(-1)
+        received = (paid * payers).sum(-2).mean(0)
+        received = received / payers.sum(-2).clamp(min=1.0)
+        return received.clamp(min=torch.finfo(keys.dtype).tiny).log()
