@@ -81,6 +81,13 @@ def _case(name, X, y, modalities, train, tests):
     return Case(name, X, y, {k: v for k, v in kept.items() if v}, train, tests)
 
 
+def used_columns(case):
+    """Give the samples with the columns of modalities only, and where these are then."""
+    used = np.sort(np.concatenate(list(case.modalities.values())))
+    place = {column: i for i, column in enumerate(used)}
+    return case.X[:, used], {k: [place[c] for c in v] for k, v in case.modalities.items()}
+
+
 def random_case(case, seed):
     """Divide the same samples at random, with as many for training."""
     everything = np.concatenate([case.train, *case.tests.values()])

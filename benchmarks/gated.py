@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one c
 
 import numpy as np
 from _protocol import Rows, Task, default_data, load_task
-from _real_tables import SPLITS, load_cases
+from _real_tables import SPLITS, load_cases, used_columns
 from _robustness_failures import CLEAN, FAILURES
 from _tables import spread, table
 from joblib import Parallel, delayed
@@ -52,10 +52,8 @@ def real_table(name, data):
     case = load_cases(name, data)[-1]
     everything = np.concatenate([case.train, *case.tests.values()])
     some = np.random.RandomState(0).permutation(everything)[:N_REAL]
-    used = np.concatenate(list(case.modalities.values()))
-    place = {column: i for i, column in enumerate(used)}
-    modalities = {k: [place[c] for c in columns] for k, columns in case.modalities.items()}
-    return Task(name, case.X[some][:, used], case.y[some], modalities)
+    X, modalities = used_columns(case)
+    return Task(name, X[some], case.y[some], modalities)
 
 
 def load(name, data):

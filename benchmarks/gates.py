@@ -14,10 +14,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one core
 
 import numpy as np
-from _protocol import Rows, default_data, load_task
+from _protocol import Rows, default_data
 from _robustness_failures import CLEAN
 from _tables import spread, table
-from gated import digits_in_quadrants
+from gated import load
 from sklearn.model_selection import train_test_split
 
 from sklearn_emma import EMMAClassifier
@@ -133,7 +133,7 @@ def main(argv=None):
         if name in FROM_FILES and args.data is None:
             print(f"{name} skipped: set SKLEARN_EMMA_DATA to the folder of its file")
             continue
-        task = digits_in_quadrants() if name == "digits" else load_task(name, args.data)
+        task = load(name, args.data)
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             records += run_seed(task, seed, gates)
             if args.json:

@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one c
 import numpy as np
 from _protocol import default_data
 from _real_models import MODELS
-from _real_tables import SPLITS, load_cases, random_case
+from _real_tables import SPLITS, load_cases, random_case, used_columns
 from _tables import table
 
 from sklearn_emma.metrics import expected_calibration_error
@@ -83,10 +83,7 @@ def run(case, names, seed, most):
     train = case.train
     if len(train) > most:
         train = np.random.RandomState(seed).permutation(train)[:most]
-    used = np.sort(np.concatenate(list(case.modalities.values())))
-    place = {column: i for i, column in enumerate(used)}
-    modalities = {k: [place[c] for c in v] for k, v in case.modalities.items()}
-    X, y = case.X[:, used], case.y
+    (X, modalities), y = used_columns(case), case.y
     _, y_train = np.unique(y[train], return_inverse=True)
     for name in names:
         start = time.process_time()

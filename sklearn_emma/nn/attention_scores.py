@@ -35,6 +35,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from sklearn_emma.nn.encoders import initial_weights
+
 __all__ = [
     "AdditiveScore",
     "AttentionScore",
@@ -112,13 +114,6 @@ def mean_query(keys: Tensor, present: Tensor) -> Tensor:
     return total / there.sum(-1, keepdim=True).clamp(min=1.0)
 
 
-def _weights(*shape: int, generator: torch.Generator | None) -> nn.Parameter:
-    """Return weights as torch draws those of a linear layer: uniform within 1 / sqrt(n_in)."""
-    bound = 1.0 / math.sqrt(shape[-1])
-    weight = torch.empty(*shape, dtype=torch.float32)
-    return nn.Parameter(weight.uniform_(-bound, bound, generator=generator))
-
-
 class AdditiveScore(AttentionScore):
     r"""Additive attention: :math:`v^T \tanh(W k_i + U q)`; v is zero at the start.
 
@@ -151,8 +146,8 @@ class AdditiveScore(AttentionScore):
         generator: torch.Generator | None = None,
     ):
         super().__init__(n_modalities, n_units, with_energy)
-        self.of_key = _weights(n_hidden, n_units, generator=generator)
-        self.of_query = _weights(n_hidden, n_units, generator=generator)
+        self.of_key = initial_weights((n_hidden, n_units), n_units, generator)
+        self.of_query = initial_weights((n_hidden, n_units), n_units, generator)
         self.direction = nn.Parameter(torch.zeros(n_hidden, dtype=torch.float32))
 
     def forward(self, keys: Tensor, present: Tensor) -> Tensor:
@@ -253,8 +248,8 @@ class KeyValueScore(AttentionScore):
         generator: torch.Generator | None = None,
     ):
         super().__init__(n_modalities, n_units, with_energy)
-        self.of_query = _weights(n_hidden, n_units, generator=generator)
-        self.of_key = _weights(n_modalities, n_hidden, n_units, generator=generator)
+        self.of_query = initial_weights((n_hidden, n_units), n_units, generator)
+        self.of_key = initial_weights((n_modalities, n_hidden, n_units), n_units, generator)
         self.bias = nn.Parameter(torch.zeros(n_modalities, 1, n_hidden, dtype=torch.float32))
 
     def forward(self, keys: Tensor, present: Tensor) -> Tensor:
@@ -303,8 +298,8 @@ class MultiHeadScore(AttentionScore):
         generator: torch.Generator | None = None,
     ):
         super().__init__(n_modalities, n_units, with_energy)
-        self.of_query = _weights(n_heads, 1, n_hidden, n_units, generator=generator)
-        self.of_key = _weights(n_heads, 1, n_hidden, n_units, generator=generator)
+        self.of_query = initial_weights((n_heads, 1, n_hidden, n_units), n_units, generator)
+        self.of_key = initial_weights((n_heads, 1, n_hidden, n_units), n_units, generator)
 
     def forward(self, keys: Tensor, present: Tensor) -> Tensor:
         """Score the modalities; see :class:`AttentionScore`."""

@@ -9,6 +9,30 @@ from torch import Tensor, nn
 from sklearn_emma.nn.module_stack import Module, affine, stack, stack_samples, width_class
 
 
+def initial_weights(
+    shape: Sequence[int], n_in: int, generator: torch.Generator | None
+) -> nn.Parameter:
+    """Draw weights as torch does for linear layers: uniform within 1 / sqrt(n_in).
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of the weights.
+    n_in : int
+        Inputs of the layer.
+    generator : torch.Generator or None
+        Source of random numbers. None takes torch's global generator.
+
+    Returns
+    -------
+    Parameter
+        In float32.
+    """
+    bound = 1.0 / math.sqrt(n_in)
+    weights = torch.empty(*shape, dtype=torch.float32)
+    return nn.Parameter(weights.uniform_(-bound, bound, generator=generator))
+
+
 class Perceptron(nn.Module):
     """Fully connected layers with ReLU between them, initialised from one generator.
 
@@ -33,12 +57,8 @@ class Perceptron(nn.Module):
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
-            # torch's default for linear layers: uniform within 1 / sqrt(n_in)
-            bound = 1.0 / math.sqrt(n_in)
-            weight = torch.empty(n_out, n_in, dtype=torch.float32)
-            bias = torch.empty(n_out, dtype=torch.float32)
-            self.weights.append(nn.Parameter(weight.uniform_(-bound, bound, generator=generator)))
-            self.biases.append(nn.Parameter(bias.uniform_(-bound, bound, generator=generator)))
+            self.weights.append(initial_weights((n_out, n_in), n_in, generator))
+            self.biases.append(initial_weights((n_out,), n_in, generator))
         self._frozen: list[tuple[Tensor, Tensor]] | None = None
 
     def freeze(self) -> None:
