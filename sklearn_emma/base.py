@@ -38,7 +38,7 @@ from sklearn_emma.gate.fit import (
 )
 from sklearn_emma.gate.l2_selection import select_l2
 from sklearn_emma.gate.normal_scores import learn_normal_scores
-from sklearn_emma.gate.objective import GatedObjective, GateModel, Predictor
+from sklearn_emma.gate.objective import GatedObjective, GateModel
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.readings import (
     GATE,
@@ -53,6 +53,7 @@ from sklearn_emma.gate.samples import Energies, Samples, fill
 from sklearn_emma.gate.white_box import WhiteBox
 from sklearn_emma.indicators import Indicators, feature_columns, indicators_of, least_scales_of
 from sklearn_emma.modalities import resolve_modalities, split_columns
+from sklearn_emma.nn import FusionEnsemble, GatedPredictor
 from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.validation import (
@@ -97,6 +98,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         "energy": "no_validation",  # check_energy says more
         "module": [callable, None],
         "hidden_layer_sizes": ["array-like"],
+        "n_networks": [Interval(Integral, 1, None, closed="left")],
         "coldness": [Interval(Real, 0, None, closed="left")],
         "potential_calibration": [StrOptions(set(CALIBRATIONS))],
         "initial_gain": [Interval(Real, 0, None, closed="neither"), None],
@@ -141,6 +143,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         energy: Any,
         module: Any,
         hidden_layer_sizes: Sequence[int],
+        n_networks: int,
         coldness: float,
         coldness_schedule: str,
         attention_score: Any,
@@ -180,6 +183,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.energy = energy
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_networks = n_networks
         self.coldness = coldness
         self.coldness_schedule = coldness_schedule
         self.attention_score = attention_score
@@ -444,38 +448,40 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             minimum,
         )
 
-    def _initial_network(self, samples: Samples, fills: list[torch.Tensor], seed: int) -> Predictor:
+    def _initial_network(
+        self, samples: Samples, fills: list[torch.Tensor], seed: int
+    ) -> GatedPredictor:
         """Make the predictor, and check that it returns what it has to."""
         device = samples.target.device
-        self._architecture = self.module, tuple(self.hidden_layer_sizes)
+        self._architecture = self.module, tuple(self.hidden_layer_sizes), self.n_networks
         network = self._build_network(seed).to(device)
         with seeded_layers(self.module, seed, device):
             few = fill([x[:2] for x in samples.modalities], fills)
             check_predictor(network, few, self._n_outputs, self._returns)
-        scores = getattr(network, "normal_scores", None)
-        if scores is not None:
-            learn_normal_scores(scores, samples, seed)
+        if isinstance(network, FusionEnsemble) and network.networks.normal_scores is not None:
+            learn_normal_scores(network.networks.normal_scores, samples, seed)
         return network
 
-    def _build_network(self, seed: int = 0) -> Predictor:
+    def _build_network(self, seed: int = 0) -> GatedPredictor:
         """Make the network as it was fitted, whatever the parameters are by now."""
         widths = [len(columns) for columns in feature_columns(self)]
-        return build_predictor(*self._architecture, widths, self._n_outputs, seed)
+        module, sizes, n_networks = self._architecture
+        return build_predictor(module, sizes, widths, self._n_outputs, n_networks, seed)
 
-    def _warm(self, network: Predictor) -> Predictor:
+    def _warm(self, network: GatedPredictor) -> GatedPredictor:
         """Return the network with the weights of the previous fit."""
         try:
             load_arrays(network, self.network_weights_)
         except RuntimeError as error:
             raise ValueError(
-                "warm_start=True needs the network of the previous fit, but module or "
-                "hidden_layer_sizes changed. Set warm_start=False to start anew."
+                "warm_start=True needs the network of the previous fit, but module, "
+                "hidden_layer_sizes or n_networks changed. Set warm_start=False to start anew."
             ) from error
         return network
 
     def _set_l2_regularization(
         self,
-        network: Predictor,
+        network: GatedPredictor,
         data: tuple[Samples, torch.Tensor | None],
         fills: list[torch.Tensor],
         seed: int,
@@ -483,13 +489,14 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         """Set the strength of the L2 regularization, chosen by cross-validation if "auto"."""
         if self.l2_regularization != "auto":
             self.l2_regularization_ = float(self.l2_regularization)
-        elif self.module is not None:
+        elif not isinstance(network, FusionEnsemble):
             self.l2_regularization_ = 0.0
         else:
             generator = make_generator(seed, data[0].target.device, stream=3)
             training = self._training_config(len(data[0].target), 0.0)
+            loss, first = self._prediction_loss(), network.first()
             self.l2_regularization_ = select_l2(
-                network, self._prediction_loss(), data, fills, self.batch_size, training, generator
+                first, loss, data, fills, self.batch_size, training, generator
             )
 
     def _training_config(self, n_samples: int, weight_decay: float) -> TrainingConfig:
@@ -507,6 +514,9 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
 
     def _config(self, n_samples: int) -> GateConfig:
         """Return the hyperparameters of gate and predictor."""
+        # the loss is a mean over networks, and so is the penalty
+        n_networks = self.n_networks if self.module is None else 1
+        weight_decay = self.l2_regularization_ / (n_samples * n_networks)
         return GateConfig(
             coldness=self.coldness,
             lambda_capacity=self.lambda_capacity,
@@ -516,7 +526,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             column_attention=self.column_attention,
             corruption=self.corruption,
             pretrain_epochs=self.pretrain_epochs,
-            training=self._training_config(n_samples, self.l2_regularization_ / n_samples),
+            training=self._training_config(n_samples, weight_decay),
             potential_calibration=self.potential_calibration,
             initial_gain=self.initial_gain,
             importance_floor=self.importance_floor,
@@ -621,10 +631,10 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             )
         return output
 
-    def _network(self, precision: torch.dtype) -> Predictor:
+    def _network(self, precision: torch.dtype) -> GatedPredictor:
         """Return the predictor, built once."""
 
-        def build() -> Predictor:
+        def build() -> GatedPredictor:
             network = self._build_network()
             load_arrays(network, self.network_weights_)
             return freeze(network.to(precision))
@@ -690,7 +700,7 @@ def fit_settings(
     return fits
 
 
-def predictor_of(estimator: BaseEMMA, precision: torch.dtype) -> Predictor:
+def predictor_of(estimator: BaseEMMA, precision: torch.dtype) -> GatedPredictor:
     """Return the predictor of a fitted estimator, built once.
 
     Parameters
@@ -702,7 +712,7 @@ def predictor_of(estimator: BaseEMMA, precision: torch.dtype) -> Predictor:
 
     Returns
     -------
-    FusionNetwork or GatedInputs
+    GatedPredictor
         The predictor, on the CPU.
     """
     return estimator._network(precision)

@@ -65,11 +65,15 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         shape (n_samples, :math:`D_i`) and standardised, and returns unnormalised log probabilities
         of shape (n_samples, n_classes). An instance is copied; a class is called with the list of
         the :math:`D_i` and the number of classes. None takes
-        :class:`~sklearn_emma.nn.FusionNetwork`.
+        `n_networks` times :class:`~sklearn_emma.nn.FusionNetwork`.
 
     hidden_layer_sizes : tuple of int, default=(64, 48, 32)
         Units of each layer of the encoder that a modality has in the default predictor. The last is
         also the width of the head.
+
+    n_networks : int, default=4
+        Networks that the default predictor averages; see :class:`~sklearn_emma.nn.FusionEnsemble`.
+        With one, a fit is faster and predictions vary more with the seed.
 
     coldness : float, default=0.3
         Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
@@ -316,6 +320,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         energy: Any = None,
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
+        n_networks: int = 4,
         coldness: float = 0.3,
         coldness_schedule: str = "constant",
         attention_score: Any = "energy",
@@ -357,6 +362,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             energy=energy,
             module=module,
             hidden_layer_sizes=hidden_layer_sizes,
+            n_networks=n_networks,
             coldness=coldness,
             coldness_schedule=coldness_schedule,
             attention_score=attention_score,

@@ -28,11 +28,11 @@ from sklearn_emma.corruption import SomeColumns
 from sklearn_emma.energy.fit import seeded
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.columns import FAILING_COLUMNS
-from sklearn_emma.gate.objective import Predictor
 from sklearn_emma.gate.readings import GATE
 from sklearn_emma.gate.training_failures import training_corruption
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks
+from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.shutting import (
@@ -369,7 +369,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             found["prediction"] = np.asarray(self.estimator_.predict(self._as_input(gated)))
         return found
 
-    def _network(self, precision: torch.dtype) -> Predictor:
+    def _network(self, precision: torch.dtype) -> GatedPredictor:
         return predictor_of(self.gate_, precision)
 
     def _network_prediction(self, output: np.ndarray, method: str) -> np.ndarray:

@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import _check_feature_names_in
 from sklearn_emma.engine.batches import blocks, precision_of
-from sklearn_emma.gate.objective import Predictor
 from sklearn_emma.gate.readings import Readings, gate_of, read_out, reader_of
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks
+from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.validation import check_evidence, check_table
 
 
@@ -32,7 +32,7 @@ class GateReadOuts(TransformerMixin, ABC):
 
     # --- evaluation ---
 
-    def _network(self, precision: torch.dtype) -> Predictor | None:
+    def _network(self, precision: torch.dtype) -> GatedPredictor | None:
         """Return the predictor; None where it does not take tensors."""
         return None
 

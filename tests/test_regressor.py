@@ -400,7 +400,7 @@ def test_warm_start_goes_on_in_the_units_it_began_with(small, quick):
     [
         ({}, 2, "n_outputs_ was 1 and now is 2"),
         ({"loss": "quantile"}, 1, "quantiles_ was None and now is .0.05 0.5  0.95"),
-        ({"hidden_layer_sizes": (9,)}, 1, "hidden_layer_sizes changed"),
+        ({"hidden_layer_sizes": (9,)}, 1, "n_networks changed"),
     ],
     ids=["outputs", "quantiles", "network"],
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sklearn_emma.nn import EnergyAttention, FusionNetwork, GatedInputs
+from sklearn_emma.nn import EnergyAttention, GatedInputs, GatedPredictor
 
 #: Names of the schedules.
 COLDNESS_SCHEDULES = ("constant", "annealed")
@@ -38,14 +38,14 @@ def cooled_fraction(epoch: int, n_epochs: int) -> float:
 
 
 @torch.no_grad()
-def start_as_identity(gate: EnergyAttention, predictor: FusionNetwork | GatedInputs) -> None:
+def start_as_identity(gate: EnergyAttention, predictor: GatedPredictor) -> None:
     """Let a predictor behind a gate without coldness predict as it does behind open gates.
 
     Parameters
     ----------
     gate : EnergyAttention
         As it starts.
-    predictor : FusionNetwork or GatedInputs
+    predictor : GatedPredictor
         Its first layer behind the gate is changed in place.
 
     Raises

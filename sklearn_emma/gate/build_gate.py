@@ -18,8 +18,8 @@ from sklearn_emma.nn import (
     BilinearScore,
     DotScore,
     EnergyAttention,
-    FusionNetwork,
     GatedInputs,
+    GatedPredictor,
     HardAttention,
     KeyValueScore,
     MultiHeadScore,
@@ -227,12 +227,12 @@ def check_gate(
 
 
 @torch.no_grad()
-def count_units(predictor: FusionNetwork | GatedInputs, modalities: Sequence[Tensor]) -> int:
+def count_units(predictor: GatedPredictor, modalities: Sequence[Tensor]) -> int:
     """Count the numbers of an embedding.
 
     Parameters
     ----------
-    predictor : FusionNetwork or GatedInputs
+    predictor : GatedPredictor
         The predictor.
     modalities : sequence of Tensor of shape (n_samples, n_features)
         At least one sample.
@@ -242,6 +242,6 @@ def count_units(predictor: FusionNetwork | GatedInputs, modalities: Sequence[Ten
     int
         The last dimension of what the predictor encodes; 0 where there are no embeddings.
     """
-    if not isinstance(predictor, FusionNetwork):
+    if isinstance(predictor, GatedInputs):
         return 0
     return int(predictor.encode([x[:1] for x in modalities]).shape[-1])

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sklearn_emma.engine.seeding import make_generator
-from sklearn_emma.nn import FusionNetwork, GatedInputs
+from sklearn_emma.nn import FusionEnsemble, FusionNetwork, GatedInputs, GatedPredictor
 
 # torch initialises layers from its global generator only, which all threads share
 _GLOBAL_GENERATOR = threading.RLock()
@@ -48,8 +48,9 @@ def build_predictor(
     hidden_layer_sizes: Sequence[int],
     n_features: Sequence[int],
     n_outputs: int,
+    n_networks: int = 1,
     seed: int = 0,
-) -> FusionNetwork | GatedInputs:
+) -> GatedPredictor:
     """Make a predictor with ``encode`` and ``fuse``.
 
     Parameters
@@ -62,6 +63,8 @@ def build_predictor(
         Number of features of each modality.
     n_outputs : int
         Numbers to return for a sample.
+    n_networks : int, default=1
+        Networks that the default predictor averages.
     seed : int, default=0
         Determines initial weights.
 
@@ -71,13 +74,13 @@ def build_predictor(
         On the CPU, in float32.
     """
     if module is None:
-        return FusionNetwork(
-            n_features,
-            n_outputs,
-            encoder_sizes=tuple(hidden_layer_sizes),
-            head_sizes=(hidden_layer_sizes[-1],),
-            generator=make_generator(seed),
-            normal_scores=True,
+        generator = make_generator(seed)
+        sizes = tuple(hidden_layer_sizes)
+        return FusionEnsemble(
+            [
+                FusionNetwork(n_features, n_outputs, sizes, sizes[-1:], generator, True)
+                for _ in range(n_networks)
+            ]
         )
     if isinstance(module, nn.Module):
         return GatedInputs(copy.deepcopy(module).float().cpu())
@@ -93,7 +96,7 @@ def build_predictor(
 
 
 def check_predictor(
-    predictor: FusionNetwork | GatedInputs,
+    predictor: GatedPredictor,
     modalities: Sequence[torch.Tensor],
     n_outputs: int,
     returns: str,

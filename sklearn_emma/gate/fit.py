@@ -22,7 +22,6 @@ from sklearn_emma.gate.objective import (
     GateModel,
     LossWeights,
     PlainObjective,
-    Predictor,
 )
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.samples import Energies, Samples
@@ -32,7 +31,7 @@ from sklearn_emma.gate.training_failures import (
     training_reference,
     with_fraction,
 )
-from sklearn_emma.nn import CrossModalEnergy
+from sklearn_emma.nn import CrossModalEnergy, GatedPredictor
 
 #: Name of the training of gate and predictor in the display of progress.
 GATE_AND_PREDICTOR = "stage 2 of 2, gate and predictor"
@@ -142,7 +141,7 @@ class GateProblem:
 
     Attributes
     ----------
-    network : FusionNetwork or GatedInputs
+    network : GatedPredictor
         The predictor.
     prediction_loss : PredictionLoss
         The prediction loss.
@@ -161,7 +160,7 @@ class GateProblem:
         up.
     """
 
-    network: Predictor
+    network: GatedPredictor
     prediction_loss: PredictionLoss
     samples: Samples
     held_out: Tensor | None

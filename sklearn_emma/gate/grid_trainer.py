@@ -15,7 +15,7 @@ from sklearn_emma.engine.training import make_trainer
 from sklearn_emma.gate.fit import GATE_AND_PREDICTOR, GateConfig
 from sklearn_emma.gate.grid import STACKABLE, Chunk, StackedObjective
 from sklearn_emma.gate.objective import GatedObjective
-from sklearn_emma.nn import FusionNetwork
+from sklearn_emma.nn import GatedInputs
 
 #: Parameters and buffers of a trained setting and its history, or why its training failed.
 Outcome = tuple[dict[str, Tensor], dict[str, np.ndarray]] | ValueError
@@ -147,7 +147,7 @@ def train_settings(
     for group in filter(None, groups):
         objective.generator.set_state(start)
         # layers of the user may draw from the global generators
-        alone = isinstance(objective.network, FusionNetwork) or len(group) == len(complete)
+        alone = not isinstance(objective.network, GatedInputs) or len(group) == len(complete)
         with nullcontext() if alone else _forked(objective.generator.device):
             stacked = StackedObjective(objective, group, config.training.batch_size)
             trainer = make_trainer(stacked, GATE_AND_PREDICTOR, config.training, StackedTrainer)

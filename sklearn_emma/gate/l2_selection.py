@@ -91,14 +91,10 @@ class PenaltyObjective(Objective):
             attention = torch.stack([present, present & self._subset(present)])
             weights = torch.stack([seen, self.subset_weight * seen])
         encoded = self.network.encode(modalities)
-        output = self.network.fuse(encoded, attention.to(weight.dtype).unsqueeze(1))
+        outputs = self.network.fuse(encoded, attention.to(weight.dtype).unsqueeze(1))
         # of every copy, samples with all modalities and with some of them
-        n_means = len(output) * len(self.strength)
-        targets = target.expand(n_means, *target.shape).flatten(0, 1)
-        return (
-            n_means * self.prediction_loss(output.flatten(0, 2), targets, weights.flatten())
-            + self._penalty()
-        )
+        n_means = len(outputs) * len(self.strength)
+        return n_means * self.prediction_loss.of_several(outputs, target, weights) + self._penalty()
 
     def _penalty(self) -> Tensor:
         """Return the sum of the penalties of all copies."""

@@ -17,13 +17,10 @@ from sklearn_emma.gate.training_failures import Failures
 from sklearn_emma.nn import (
     CrossModalEnergy,
     EnergyAttention,
-    FusionNetwork,
-    GatedInputs,
+    GatedPredictor,
     capacity_penalty,
     energy_alignment,
 )
-
-Predictor = FusionNetwork | GatedInputs
 
 #: Fraction of samples that lose all modalities in the subset loss: these teach the class priors.
 NOTHING_LEFT = 0.05
@@ -63,7 +60,7 @@ class PlainObjective(Objective):
 
     Parameters
     ----------
-    network : FusionNetwork or GatedInputs
+    network : GatedPredictor
         The predictor.
     prediction_loss : PredictionLoss
         The prediction loss.
@@ -75,7 +72,7 @@ class PlainObjective(Objective):
 
     def __init__(
         self,
-        network: Predictor,
+        network: GatedPredictor,
         prediction_loss: PredictionLoss,
         samples: ScoredSamples,
         generator: torch.Generator,
@@ -97,8 +94,8 @@ class PlainObjective(Objective):
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the prediction loss."""
         attention, target, weight, *modalities = batch
-        output = self.network(modalities, attention)
-        return self.prediction_loss(output, target, weight)
+        outputs = self.network.fuse_each(self.network.encode(modalities), attention)
+        return self.prediction_loss.of_several(outputs, target, weight)
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ def _is_off(weight: float | Tensor) -> bool:
 
 def gated_loss(
     gate: EnergyAttention,
-    network: Predictor,
+    network: GatedPredictor,
     prediction_loss: PredictionLoss,
     weights: LossWeights,
     batch: Sequence[Tensor],
@@ -157,7 +154,7 @@ def gated_loss(
     ----------
     gate : EnergyAttention
         The gate.
-    network : FusionNetwork or GatedInputs
+    network : GatedPredictor
         The predictor.
     prediction_loss : PredictionLoss
         The prediction loss.
@@ -175,17 +172,18 @@ def gated_loss(
     """
     subset, potential, indicator, target, sample_weight, *modalities = batch
     encoded: Any = network.encode(modalities)
-    embeddings = encoded if gate.reads_embeddings else None
+    embeddings = network.embeddings(encoded) if gate.reads_embeddings else None
     if with_subsets:
         # samples with all modalities and with some of them in one call
         both = gate.state(potential, torch.stack([torch.ones_like(subset), subset]), embeddings)
-        output = network.fuse(encoded, both.attention).flatten(0, 1)
-        both_weights = torch.cat([sample_weight, weights.subset_weight * sample_weight])
-        loss = 2.0 * prediction_loss(output, torch.cat([target, target]), both_weights)
+        outputs = network.fuse_each(encoded, both.attention)
+        both_weights = torch.stack([sample_weight, weights.subset_weight * sample_weight])
+        loss = 2.0 * prediction_loss.of_several(outputs, target, both_weights.unsqueeze(1))
         log_importance = both.log_importance[0]
     else:
         state = gate.state(potential, encoded=embeddings)
-        loss = prediction_loss(network.fuse(encoded, state.attention), target, sample_weight)
+        outputs = network.fuse_each(encoded, state.attention)
+        loss = prediction_loss.of_several(outputs, target, sample_weight)
         log_importance = state.log_importance
     return loss + regularization(gate, log_importance, weights, indicator, sample_weight)
 
@@ -193,7 +191,7 @@ def gated_loss(
 @torch.no_grad()
 def baseline_loss(
     gate: EnergyAttention,
-    network: Predictor,
+    network: GatedPredictor,
     prediction_loss: PredictionLoss,
     weights: LossWeights,
     samples: ScoredSamples,
@@ -204,7 +202,9 @@ def baseline_loss(
     tensors = samples.potential, samples.weight, *samples.filled
     blocks = zip(*(tensor.split(size) for tensor in tensors), strict=True)
     for potential, sample_weight, *modalities in blocks:
-        embeddings: Any = network.encode(modalities) if gate.reads_embeddings else None
+        embeddings: Any = None
+        if gate.reads_embeddings:
+            embeddings = network.embeddings(network.encode(modalities))
         log_importance = gate.state(potential, encoded=embeddings).log_importance
         clean = torch.ones_like(potential)
         mean = float(regularization(gate, log_importance, weights, clean, sample_weight))
@@ -221,7 +221,7 @@ class GateModel:
     ----------
     gate : EnergyAttention
         The gate.
-    network : FusionNetwork or GatedInputs
+    network : GatedPredictor
         The predictor.
     cross_modal : CrossModalEnergy or None
         Consistency of the modalities; it is trained already.
@@ -230,7 +230,7 @@ class GateModel:
     """
 
     gate: EnergyAttention
-    network: Predictor
+    network: GatedPredictor
     cross_modal: CrossModalEnergy | None
     prediction_loss: PredictionLoss
 

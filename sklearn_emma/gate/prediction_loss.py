@@ -24,6 +24,28 @@ class PredictionLoss(ABC):
     def __call__(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the loss of what a network returned, averaged over samples with their weights."""
 
+    def of_several(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Return the mean loss of several outputs for the same targets.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (..., n_samples, n_outputs)
+            What networks returned.
+        target : Tensor of shape (n_samples, ...)
+            The targets.
+        weight : Tensor of shape (..., n_samples)
+            The weights, with leading dimensions that go with those of the outputs.
+
+        Returns
+        -------
+        Tensor of shape ()
+            The loss.
+        """
+        leading = outputs.shape[:-2]
+        targets = target.expand(*leading, *target.shape).flatten(0, len(leading))
+        weights = weight.expand(*leading, weight.shape[-1]).flatten()
+        return self(outputs.flatten(0, -2), targets, weights)
+
     @abstractmethod
     def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
         """Return the loss of a constant prediction, to recognise divergence."""

@@ -19,10 +19,9 @@ from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.build_gate import build_gate, hard_attention
 from sklearn_emma.gate.columns import ColumnReader, build_columns
 from sklearn_emma.gate.inputs import CategoryReader, InputReader, Inputs, RememberingReader
-from sklearn_emma.gate.objective import Predictor
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.modalities import as_slice
-from sklearn_emma.nn import CrossModalEnergy, EnergyAttention
+from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, GatedPredictor
 from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.nn.evidence_price import potential_of_evidence
 
@@ -93,7 +92,7 @@ _ENERGIES = frozenset(
 def read_out(
     inputs: Inputs,
     gate: EnergyAttention,
-    predictor: Predictor | None,
+    predictor: GatedPredictor | None,
     wanted: Collection[str],
     evidence: Tensor | None = None,
 ) -> dict[str, Tensor]:
@@ -105,7 +104,7 @@ def read_out(
         The samples.
     gate : EnergyAttention
         In double precision.
-    predictor : FusionNetwork or GatedInputs or None
+    predictor : GatedPredictor or None
         In the precision of the inputs; None where no output is wanted and the gate scores no
         embeddings.
     wanted : collection of str
@@ -132,9 +131,11 @@ def read_out(
     if _ENERGIES.issuperset(wanted):
         return found
     encoded: Any = None
+    embeddings: Any = None
     if predictor is not None and ("output" in wanted or gate.reads_embeddings):
         encoded = predictor.encode(inputs.modalities)
-    state = gate.state(potential, encoded=encoded if gate.reads_embeddings else None)
+        embeddings = predictor.embeddings(encoded) if gate.reads_embeddings else None
+    state = gate.state(potential, encoded=embeddings)
     found["modal_energy"] = state.modal_energy
     found["importance"] = state.importance
     found["attention"] = state.attention

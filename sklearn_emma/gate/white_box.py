@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sklearn_emma.energy.protocol import Potential
 from sklearn_emma.gate.inputs import add_gap_energy
-from sklearn_emma.gate.objective import GateModel, Predictor
-from sklearn_emma.nn import EnergyAttention
+from sklearn_emma.gate.objective import GateModel
+from sklearn_emma.nn import EnergyAttention, GatedPredictor
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class WhiteBox:
 
 
 def _predict(
-    gate: EnergyAttention, network: Predictor, modalities: Sequence[Tensor], potential: Tensor
+    gate: EnergyAttention, network: GatedPredictor, modalities: Sequence[Tensor], potential: Tensor
 ) -> Tensor:
     encoded: Any = network.encode(modalities)
-    attention = gate(potential, encoded if gate.reads_embeddings else None)
+    attention = gate(potential, network.embeddings(encoded) if gate.reads_embeddings else None)
     return network.fuse(encoded, attention.to(modalities[0].dtype))

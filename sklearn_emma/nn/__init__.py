@@ -15,7 +15,8 @@ from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.cross_modal import CrossModalEnergy
 from sklearn_emma.nn.energy import DAEEnergy
 from sklearn_emma.nn.ensemble import EnergyEnsemble
-from sklearn_emma.nn.fusion import Concatenated, FusionNetwork, GatedInputs
+from sklearn_emma.nn.fusion import Concatenated, FusionNetwork, GatedInputs, GatedPredictor
+from sklearn_emma.nn.fusion_ensemble import FusionEnsemble
 from sklearn_emma.nn.hard_attention import HardAttention
 from sklearn_emma.nn.losses import (
     capacity_penalty,
@@ -41,9 +42,11 @@ __all__ = [
     "DotScore",
     "EnergyAttention",
     "EnergyEnsemble",
+    "FusionEnsemble",
     "FusionNetwork",
     "GateState",
     "GatedInputs",
+    "GatedPredictor",
     "HardAttention",
     "KeyValueScore",
     "MultiHeadScore",

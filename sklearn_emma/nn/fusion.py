@@ -23,7 +23,9 @@ gates the modalities themselves, :math:`x'_i = \beta_i x_i`, and hands the list 
 network.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +35,85 @@ from sklearn_emma.nn.encoders import Encoders, Perceptron
 from sklearn_emma.nn.module_stack import affine
 from sklearn_emma.nn.normal_scores import NormalScores
 
-__all__ = ["Concatenated", "FusionNetwork", "GatedInputs"]
+__all__ = ["Concatenated", "FusionNetwork", "GatedInputs", "GatedPredictor"]
 
 # Standard deviations from the mean beyond which values count logarithmically: extreme ones only.
 _LIMIT = 100.0
 
 
-class FusionNetwork(nn.Module):
+class GatedPredictor(nn.Module, ABC):
+    """What predicts behind a gate, in two steps."""
+
+    @abstractmethod
+    def encode(self, modalities: Sequence[Tensor]) -> Any:
+        """Compute what does not depend on the gate.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            One tensor per modality.
+
+        Returns
+        -------
+        object
+            What :meth:`fuse` takes.
+        """
+
+    @abstractmethod
+    def fuse(self, encoded: Any, attention: Tensor) -> Tensor:
+        """Gate the modalities and predict.
+
+        Parameters
+        ----------
+        encoded : object
+            What :meth:`encode` returned.
+        attention : Tensor of shape (..., n_samples, n_modalities)
+            The gate, or several.
+
+        Returns
+        -------
+        Tensor of shape (..., n_samples, n_outputs)
+            Unnormalised log probabilities of classes, or values.
+        """
+
+    def fuse_each(self, encoded: Any, attention: Tensor) -> Tensor:
+        """Return the prediction of each network that the prediction is a mean of.
+
+        Parameters
+        ----------
+        encoded : object
+            What :meth:`encode` returned.
+        attention : Tensor of shape (..., n_samples, n_modalities)
+            The gate, or several.
+
+        Returns
+        -------
+        Tensor of shape (..., n_networks, n_samples, n_outputs)
+            Unnormalised log probabilities of classes, or values.
+        """
+        return self.fuse(encoded, attention).unsqueeze(-3)
+
+    def embeddings(self, encoded: Any) -> Any:
+        """Return what a gate may score, of shape (n_modalities, n_samples, n_units).
+
+        Parameters
+        ----------
+        encoded : object
+            What :meth:`encode` returned.
+
+        Returns
+        -------
+        Tensor
+            The embeddings; only a predictor that has some is asked for them.
+        """
+        return encoded
+
+    def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
+        """Return ``fuse(encode(modalities), attention)``."""
+        return self.fuse(self.encode(modalities), attention)
+
+
+class FusionNetwork(GatedPredictor):
     r"""A linear model of gated modalities, plus encoders, gated embeddings and a head on them.
 
     Parameters
@@ -152,10 +226,6 @@ class FusionNetwork(nn.Module):
         first, linear = gated.split([n_units, gated.shape[-1] - n_units], -1)
         return self.head.after_first(first + bias.unsqueeze(-2)) + linear
 
-    def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
-        """Return ``fuse(encode(modalities), attention)``."""
-        return self.fuse(self.encode(modalities), attention)
-
 
 class Concatenated(nn.Module):
     r"""A perceptron on the gated modalities side by side, the predictor of the thesis.
@@ -218,7 +288,7 @@ class Concatenated(nn.Module):
         return self.layers(torch.cat(list(modalities), 1))
 
 
-class GatedInputs(nn.Module):
+class GatedInputs(GatedPredictor):
     r"""Any network on the gated modalities :math:`x'_i = \beta_i x_i`.
 
     Parameters
@@ -266,7 +336,3 @@ class GatedInputs(nn.Module):
         gated = [(x * beta.unsqueeze(-1)).flatten(0, -2) for x, beta in pairs]
         output = self.network(gated)
         return output if attention.ndim == 2 else output.unflatten(0, attention.shape[:-1])
-
-    def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
-        """Return ``fuse(encode(modalities), attention)``."""
-        return self.fuse(self.encode(modalities), attention)

@@ -38,6 +38,10 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.linear(x, weight, bias)
     if weight.ndim == x.ndim == 3:
         return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
+    if weight.ndim == x.ndim == 4:
+        return affine(x.flatten(0, 1), weight.flatten(0, 1), bias.flatten(0, 1)).unflatten(
+            0, weight.shape[:2]
+        )
     return x @ weight.mT + bias.unsqueeze(-2)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from sklearn_emma.nn import EnergyAttention, FusionNetwork
+from sklearn_emma.nn import EnergyAttention, FusionEnsemble
 
 
 @pytest.fixture
@@ -100,14 +100,14 @@ def test_modules_are_built_once(classifier, table, monkeypatch):
         monkeypatch.setattr(kind, "__init__", counted)
 
     copied = pickle.loads(pickle.dumps(classifier))
-    for kind in (EnergyAttention, FusionNetwork):
+    for kind in (EnergyAttention, FusionEnsemble):
         count(kind)
     for _ in range(3):
         classifier.readings(table[0])
     assert built == []
     for _ in range(3):
         copied.readings(table[0])
-    assert sorted(built, key=str) == [EnergyAttention, FusionNetwork]
+    assert sorted(built, key=str) == [EnergyAttention, FusionEnsemble]
 
 
 def test_pickles_hold_no_modules_and_predict_the_same(fitted, classifier, table):

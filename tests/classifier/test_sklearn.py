@@ -275,7 +275,7 @@ def test_pickle_of_two_modalities_of_four_columns_is_small():
     )
     classifier = EMMAClassifier("prefix", random_state=0).fit(X, y)
     assert classifier.n_iter_ == 100
-    assert len(pickle.dumps(classifier)) < 100_000
+    assert len(pickle.dumps(classifier)) < 300_000  # four networks
 
 
 @pytest.mark.parametrize("params", [{}, {"corruption": Mixture([Noise(0.5), Missing()])}])

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
-from sklearn_emma.nn import FusionNetwork, GatedInputs
+from sklearn_emma.nn import FusionEnsemble, GatedInputs
 
 
 class Concat(nn.Module):
@@ -135,20 +135,25 @@ def test_warm_start_goes_on_with_any_torch_network(table, quick):
 
 
 def test_the_default_predictor():
-    predictor = build_predictor(None, (7, 5), [4, 2], 3)
-    assert isinstance(predictor, FusionNetwork)
-    encoded = predictor.encode([torch.zeros(6, 4), torch.zeros(6, 2)])
-    assert encoded.shape == (2, 6, 5 + 3)
-    (stack,) = predictor.encoders.stacks
+    predictor = build_predictor(None, (7, 5), [4, 2], 3, n_networks=6)
+    assert isinstance(predictor, FusionEnsemble)
+    encoded = predictor.encode([torch.zeros(9, 4), torch.zeros(9, 2)])
+    assert encoded.shape == (6, 2, 9, 5 + 3)
+    (stack,) = predictor.networks.encoders.stacks
     # each column as it is, and as its normal score
-    assert [tuple(weight.shape) for weight in stack.weights] == [(2, 7, 8), (2, 5, 7)]
-    assert [tuple(weight.shape) for weight in predictor.head.weights] == [(5, 12), (3, 5)]
+    assert [tuple(weight.shape) for weight in stack.weights] == [(6, 2, 7, 8), (6, 2, 5, 7)]
+    assert [tuple(weight.shape) for weight in predictor.networks.head.weights] == [
+        (6, 5, 12),
+        (6, 3, 5),
+    ]
+    first, second = stack.weights[0][:2]
+    assert not torch.equal(first, second)
 
 
 @pytest.mark.parametrize("module", [None, Concat])
 def test_the_seed_determines_initial_weights(module):
     def weights(seed):
-        return build_predictor(module, (4,), [2, 2], 2, seed).state_dict()
+        return build_predictor(module, (4,), [2, 2], 2, 2, seed).state_dict()
 
     a, b, other = weights(0), weights(0), weights(1)
     assert all(torch.equal(a[name], b[name]) for name in a)
