@@ -136,7 +136,8 @@ class MonitorDisplay(Display):
             self.lines_.append(line)
             self.alarms_.append(areas)
             self.labels_.append(labels)
-        self.process_line_, self.changes_ = None, []
+        self.process_line_: Any = None
+        self.changes_: list = []
         if changed is not None:
             no_kind = np.full(n_samples, "")
             self.process_line_, self.changes_, _ = _draw_row(

@@ -11,9 +11,10 @@ from sklearn_emma.corruption.tables import is_frame
 from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.failures import FAILURES, KINDS, Failure
+from sklearn_emma.monitoring.failures import FAILURES, KINDS, SATURATION, Failure
 from sklearn_emma.monitoring.filter import transitions, usual_share
 from sklearn_emma.monitoring.ratios import FailureRatios, gather_examples
+from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.simulation import Simulation
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies, read_table
 from sklearn_emma.monitoring.thresholds import (
@@ -27,8 +28,8 @@ from sklearn_emma.monitoring.thresholds import (
 _N_SIMULATED = 500
 _TINY = np.finfo(float).tiny
 
-#: Kind of each state of failure; the last two are seen in the values themselves.
-STATE_KINDS = (*(failure.kind for failure in FAILURES), "stuck", "missing")
+#: Kind of each state of failure; the last three are seen in the values themselves.
+STATE_KINDS = (*(failure.kind for failure in (*FAILURES, SATURATION)), "stuck", "missing")
 #: Which states an intact modality of a process that has changed can be in as well.
 CHANGED = np.array([kind not in ("stuck", "missing") for kind in STATE_KINDS])
 
@@ -69,6 +70,8 @@ class Calibration:
         Of single samples.
     run_lengths : RunLengths
         Of repeated samples.
+    recurrence : Recurrence
+        Of values that come again.
     ratios : FailureRatios
         E-values of the failures.
     dependence : Dependence
@@ -91,6 +94,7 @@ class Calibration:
 
     statistics: SampleStatistics
     run_lengths: RunLengths
+    recurrence: Recurrence
     ratios: FailureRatios
     dependence: Dependence
     exponents: np.ndarray
@@ -126,7 +130,13 @@ class Calibration:
         z = self.statistics.standardise(table)
         stuck, repeats, runs = self.run_lengths(z, past.changes.recent[-1], past.runs)
         exponents, changes = self.dependence(z, past.changes)
-        ratios = self.ratios(self.statistics(z, *energies))
+        ratios = np.concatenate(
+            [
+                self.ratios(self.statistics(z, *energies)),
+                self.recurrence(z, past.changes.recent)[..., None],
+            ],
+            axis=-1,
+        )
         ratios = ratios ** (exponents * self.exponents)[..., None]
         # a process that stands still repeats itself only where there are steps
         stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
@@ -225,27 +235,31 @@ def calibrate(
         # values of another sample, like those of a stuck sensor, are of no use at all
         if failure.kind != "mismatch":
             unusable[:, k] = [simulation.harms(failed, i) for i, failed in enumerate(tables)]
+    saturated = (simulation.fail(i, SATURATION) for i in modalities)
+    unusable[:, len(FAILURES)] = [simulation.harms(failed, i) for i, failed in enumerate(saturated)]
     clean = simulation.statistics_of(X)
     examples = gather_examples(clean, failing, origin)
     ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1))
     transition = transitions(*rates[:2], state_prior())
     z = statistics.standardise(table)
     run_lengths = RunLengths(z, statistics)
+    recurrence = Recurrence(z, statistics, run_lengths.tolerance_)
     dependence = Dependence(z, statistics, run_lengths, rng)
     start = Past(np.zeros(len(modalities), dtype=int), dependence.start())
+    recurring = recurrence(z, start.changes.recent)[half:, :, None]
+    e_values = np.concatenate([out_of_block(ratios, clean), recurring], axis=-1)
     further, alarm_odds = np.ones(len(modalities)), rates[0] / rates[2] * len(modalities)
     if ordered:
         exponents, changes = dependence(z, start.changes)
         start = Past(start.runs, changes._replace(recent=start.changes.recent, n_samples=0))
-        e_values = out_of_block(ratios, clean) ** exponents[half:, :, None]
-        further = choose_exponents(e_values, transition)
+        further = choose_exponents(e_values ** exponents[half:, :, None], transition)
     else:
-        e_values = out_of_block(ratios, clean)
         alarm_odds = choose_alarm_odds(e_values, transition, rates[2], alarm_odds, rng)
     location, spread = location_and_spread(z)
     return Calibration(
         statistics=statistics,
         run_lengths=run_lengths,
+        recurrence=recurrence,
         ratios=ratios,
         dependence=dependence,
         exponents=further,

@@ -130,7 +130,9 @@ class RatioNetwork:
         first, bias = (np.concatenate([layers[k] for layers in networks], axis=-1) for k in (0, 1))
         second = np.concatenate([layers[2] for layers in networks]) / _N_NETWORKS
         first = first / scaler.scale_[:, None]
-        last_bias = np.mean([layers[3] for layers in networks], axis=0)
+        # posterior odds are likelihood ratios times how often the classes come in training
+        frequency = np.bincount(examples.failure)
+        last_bias = np.mean([layers[3] for layers in networks], axis=0) - np.log(frequency)
         self.layers_ = [(first, bias - scaler.mean_ @ first), (second, last_bias)]
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
@@ -144,7 +146,7 @@ class RatioNetwork:
         Returns
         -------
         ndarray of shape (n_examples, n_failures)
-            Likelihood ratios, up to a factor for each failure.
+            Likelihood ratios.
         """
         (first, bias), (second, last_bias) = self.layers_
         logits = np.maximum(features @ first + bias, 0.0) @ second + last_bias
