@@ -216,7 +216,10 @@ def calibrate(
         )
     if not is_frame(X):
         X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-    table = read_table(estimator, X)
+    table = in_rows = read_table(estimator, X)
+    if not ordered:
+        shuffled = rng.permutation(len(table))
+        X, table = _safe_indexing(X, shuffled), table[shuffled]
     half = 0 if reference is not None else len(table) // 2
     statistics = SampleStatistics(
         table[:half] if reference is None else read_table(estimator, reference),
@@ -254,6 +257,7 @@ def calibrate(
         start = Past(start.runs, changes._replace(recent=start.changes.recent, n_samples=0))
         further = choose_exponents(e_values ** exponents[half:, :, None], transition)
     else:
+        start = Past(start.runs, dependence.suspect(statistics.standardise(in_rows)))
         alarm_odds = choose_alarm_odds(e_values, transition, rates[2], alarm_odds, rng)
     location, spread = location_and_spread(z)
     return Calibration(

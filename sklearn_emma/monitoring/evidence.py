@@ -13,9 +13,9 @@ testify to ratios beyond N, whence
     \frac{(N + 1)\, s'_k}{N \max(1, \overline{s'_k}) + \max_j s'_j}
 
 with the mean over clean samples. Without the first factor it is a conformal e-value (Vovk, V.
-(2025). Conformal e-prediction. Pattern Recognition 166). With :math:`\varepsilon = 0.5` its mean is at most
-one also if some clean samples of the stream are up to half again as frequent as among those of the
-calibration, the density ratio of the two being at most 1.5.
+(2025). Conformal e-prediction. Pattern Recognition 166). With :math:`\varepsilon = 0.5` its mean is
+at most one also if some clean samples of the stream are up to half again as frequent as among those
+of the calibration, the density ratio of the two being at most 1.5.
 
 **Repeats.** A sensor that is stuck repeats itself. With :math:`h(r)` the probability, on clean
 samples, that a run of r repeats goes on,

@@ -176,7 +176,8 @@ def test_a_process_that_changes_is_no_failure(monitor, stream):
     one.iloc[100:, :5] += 2 * one.iloc[:, :5].std()
     health = monitor.reset().update(one)
     assert health.changed.max() < 0.01
-    assert health.alarm[150:].all(axis=0).tolist() == [True, False, False]
+    assert health.alarm[150:, 0].mean() > 0.9
+    assert not health.alarm[:, 1:].any()
 
 
 @pytest.mark.parametrize(("shift", "factor"), [(1.5, 1.0), (0.0, 3.0)], ids=["offset", "gain"])
