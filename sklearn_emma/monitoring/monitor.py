@@ -163,8 +163,8 @@ class ModalityMonitor(BaseEstimator):
             What is predicted; only needed if the estimator is to be fitted.
         reference : array-like or DataFrame of shape (n_reference, n_features), default=None
             Other clean samples, usually those that the estimator was trained on, which give means,
-            covariances and regressions. By default those that the estimator is trained on here, or,
-            if it is fitted, the first half of X.
+            covariances, regressions, and the likelihood ratios of failures. By default those that
+            the estimator is trained on here, or, if it is fitted, half of X.
 
         Returns
         -------
