@@ -1,14 +1,16 @@
 """Other ways to watch a stream: charts of energies, and a rule for flat lines.
 
 All of them have the interface of :class:`~sklearn_emma.monitoring.ModalityMonitor`, and shut a
-modality while their alarm is up. Their limits are set so that a resampled stream of clean
-calibration samples gives the same number of false alarms. An alarm stays up for as long as the
-statistic stays beyond the limit.
+modality while their alarm is up. They learn from the calibration samples, but their limits are set
+on a resampled stream of clean test samples, so that it gives the allowed number of false alarms: in
+use nobody could do that, but only so are delays compared at equal false alarms. An alarm stays up
+for as long as the statistic stays beyond the limit.
 """
 
 import copy
 
 import numpy as np
+from _stream_failures import resample
 from sklearn.base import BaseEstimator
 
 from sklearn_emma.energy.p_values import conformal_p_values
@@ -21,17 +23,16 @@ _N_CLEAN = 100_000
 class Peer(BaseEstimator):
     """Base class: a statistic per modality of the energies so far, and a limit."""
 
-    def __init__(self, estimator, X, false_alarms=1.0, seed=0):
+    def __init__(self, estimator, X, X_limits, seed, false_alarms=1.0):
         self.estimator_, self.modality_names_ = estimator, estimator.modality_names_
         self.clean = np.minimum(estimator.energies(X), 1e6)
         self.n = len(self.modality_names_)
         self.learn(self.clean)
-        rng = np.random.RandomState(seed)
-        order = np.concatenate([rng.permutation(len(X)) for _ in range(-(-_N_CLEAN // len(X)))])
+        order = resample(np.arange(len(X_limits)), np.arange(len(X_limits)), _N_CLEAN, seed)[0]
         allowed = max(1, round(false_alarms * len(order) / 1e4 / self.n))
         self.limits = np.full(self.n, np.inf)
         self.reset()
-        statistic = self.statistic(self.clean[order])
+        statistic = self.statistic(np.minimum(estimator.energies(X_limits), 1e6)[order])
         self.limits = np.array([_limit(s, allowed) for s in statistic.T])
         self.reset()
 

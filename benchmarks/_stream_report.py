@@ -38,7 +38,7 @@ def report(records):
             others = [s for s in systems if not part[part["system"] == s]["missed"].eq(1).all()]
             others = [s for s in others if s not in ("monitor", "specialist")]
             if others:
-                columns = [(s, value) for s in others for value in DIAGNOSIS[:2]]
+                columns = [(s, value) for value in DIAGNOSIS[:2] for s in ("monitor", *others)]
                 _print(f"{title}: other monitors", part, failures, columns)
         part = task[task["length"] == 0]
         columns = [(s, v) for s in systems for v in ("score", "false_alarms") if s != "specialist"]

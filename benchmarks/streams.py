@@ -120,7 +120,7 @@ def run(name, seed, args):
             systems[label] = NoMonitor(model, rows.modalities)
             metrics[label] = make_metric(rows, rows.decide(model))
         for label, make in PEERS.items():
-            systems[label] = make(emma, rows._clean_val, seed=seed)
+            systems[label] = make(emma, rows._clean_val, rows.X_test, seed=[seed, 1])
             metrics[label] = make_metric(rows, decide)
     stream = resample(rows.X_test, rows.y_test, max(4000, 8 * max(args.lengths)), seed)
     records = []

@@ -13,6 +13,10 @@ from sklearn_emma.monitoring import ModalityHealth
 class MonitorDisplay(Display):
     """Time line of every modality: the probability that it fails, and the alarms.
 
+    Below the modalities is the process: the probability that it has changed as a whole, with all
+    sensors intact, shaded where that is more likely than not. It is left out where the monitor does
+    not know it: of one or two modalities, none is outvoted.
+
     Make one with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
@@ -30,6 +34,10 @@ class MonitorDisplay(Display):
         A shaded area for each alarm, by modality, from its first sample to its last.
     labels_ : list of list of Text
         The kind of failure at the end of each alarm.
+    process_line_ : Line2D or None
+        Probability that the process has changed.
+    changes_ : list of PolyCollection
+        A shaded area for each time in which that is more likely than not.
     ax_, figure_ : Axes, Figure
         Where it is drawn.
 
@@ -115,26 +123,45 @@ class MonitorDisplay(Display):
         """
         health = self.health
         n_samples, n_modalities = health.failing.shape
-        names = check_names(self.modality_names, n_modalities)
-        ax = self._prepare(ax, figsize=(9.0, 1.0 + 0.7 * n_modalities))
-        time = np.arange(n_samples)
+        names = list(check_names(self.modality_names, n_modalities))
+        changed = health.changed if n_modalities > 2 else None
+        rows = names if changed is None else [*names, "process"]
+        ax = self._prepare(ax, figsize=(9.0, 1.0 + 0.7 * len(rows)))
+        bases = np.arange(len(rows))[::-1]
         self.lines_, self.alarms_, self.labels_ = [], [], []
-        for i in range(n_modalities):
-            base = n_modalities - 1 - i
-            (line,) = ax.plot(time, base + 0.8 * health.failing[:, i], color=COLORS[0], lw=1.2)
+        for base, failing, alarm, kind in zip(
+            bases, health.failing.T, health.alarm.T, health.kind.T, strict=False
+        ):
+            line, areas, labels = _draw_row(ax, base, failing, alarm, kind, COLORS[1])
             self.lines_.append(line)
-            areas, labels = [], []
-            for first, last in intervals(health.alarm[:, i]):
-                span = [first - 0.5, last + 0.5]
-                areas.append(ax.fill_between(span, base, base + 0.8, color=COLORS[1], alpha=0.25))
-                where = ((first + last) / 2, base + 0.4)
-                kind = str(health.kind[last, i])
-                labels.append(ax.annotate(kind, where, ha="center", va="center", fontsize=8))
             self.alarms_.append(areas)
             self.labels_.append(labels)
-        ax.set_yticks(np.arange(n_modalities)[::-1], names)
-        ax.set_ylim(-0.1, n_modalities)
+        self.process_line_: Any = None
+        self.changes_: list = []
+        if changed is not None:
+            no_kind = np.full(n_samples, "")
+            self.process_line_, self.changes_, _ = _draw_row(
+                ax, 0, changed, changed > 0.5, no_kind, COLORS[2]
+            )
+        ax.set_yticks(bases, rows)
+        ax.set_ylim(-0.1, len(rows))
         ax.set_xlim(-0.5, n_samples - 0.5)
-        ax.set_xlabel("sample (line: probability of failing; shaded: alarm)")
+        ax.set_xlabel(
+            "sample (line: probability of failing or of a change; shaded: alarm or change)"
+        )
         despine(ax)
         return self
+
+
+def _draw_row(
+    ax: Any, base: int, probability: np.ndarray, up: np.ndarray, kind: np.ndarray, color: str
+) -> tuple[Any, list, list]:
+    """Draw a probability as a line, and shaded areas with labels; return line, areas, labels."""
+    (line,) = ax.plot(np.arange(len(up)), base + 0.8 * probability, color=COLORS[0], lw=1.2)
+    areas, labels = [], []
+    for first, last in intervals(up):
+        span = [first - 0.5, last + 0.5]
+        areas.append(ax.fill_between(span, base, base + 0.8, color=color, alpha=0.25))
+        where = ((first + last) / 2, base + 0.4)
+        labels.append(ax.annotate(str(kind[last]), where, ha="center", va="center", fontsize=8))
+    return line, areas, labels

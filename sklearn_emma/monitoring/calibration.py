@@ -11,24 +11,24 @@ from sklearn_emma.corruption.tables import is_frame
 from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.failures import FAILURES, KINDS, Failure
+from sklearn_emma.monitoring.failures import FAILURES, KINDS, SATURATION
 from sklearn_emma.monitoring.filter import transitions, usual_share
-from sklearn_emma.monitoring.ratios import FailureRatios, gather_examples
+from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
+from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.simulation import Simulation
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies, read_table
 from sklearn_emma.monitoring.thresholds import (
     choose_alarm_odds,
     choose_exponents,
     combine,
-    out_of_block,
 )
 
-# Samples that are made to fail, for each failure and modality.
-_N_SIMULATED = 500
+# Samples that are made to fail, for each failure and modality: to see harm, and to learn ratios.
+_N_HARMED, _N_EXAMPLES = 500, 1000
 _TINY = np.finfo(float).tiny
 
-#: Kind of each state of failure; the last two are seen in the values themselves.
-STATE_KINDS = (*(failure.kind for failure in FAILURES), "stuck", "missing")
+#: Kind of each state of failure; the last three are seen in the values themselves.
+STATE_KINDS = (*(failure.kind for failure in (*FAILURES, SATURATION)), "stuck", "missing")
 #: Which states an intact modality of a process that has changed can be in as well.
 CHANGED = np.array([kind not in ("stuck", "missing") for kind in STATE_KINDS])
 
@@ -69,6 +69,8 @@ class Calibration:
         Of single samples.
     run_lengths : RunLengths
         Of repeated samples.
+    recurrence : Recurrence
+        Of values that come again.
     ratios : FailureRatios
         E-values of the failures.
     dependence : Dependence
@@ -91,6 +93,7 @@ class Calibration:
 
     statistics: SampleStatistics
     run_lengths: RunLengths
+    recurrence: Recurrence
     ratios: FailureRatios
     dependence: Dependence
     exponents: np.ndarray
@@ -126,7 +129,13 @@ class Calibration:
         z = self.statistics.standardise(table)
         stuck, repeats, runs = self.run_lengths(z, past.changes.recent[-1], past.runs)
         exponents, changes = self.dependence(z, past.changes)
-        ratios = self.ratios(self.statistics(z, *energies))
+        ratios = np.concatenate(
+            [
+                self.ratios(self.statistics(z, *energies)),
+                self.recurrence(z, past.changes.recent)[..., None],
+            ],
+            axis=-1,
+        )
         ratios = ratios ** (exponents * self.exponents)[..., None]
         # a process that stands still repeats itself only where there are steps
         stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
@@ -180,8 +189,8 @@ def calibrate(
     X : array-like or DataFrame of shape (n_samples, n_features)
         Clean samples.
     reference : array-like or DataFrame of shape (n_reference, n_features) or None
-        Other clean samples, which give means, covariances and regressions. None takes the first
-        half of X for that.
+        Other clean samples, which give means, covariances, regressions and the likelihood ratios of
+        failures. None takes the first half of X, or a random half, for that.
     rates : tuple of float
         Hazard rate, recovery rate, and rate of false alarms of all modalities together.
     ordered : bool
@@ -204,48 +213,45 @@ def calibrate(
             "A monitor reads numbers, but the estimator has categorical columns. Encode them "
             "before the estimator, for instance with sklearn.preprocessing.OneHotEncoder."
         )
-    if not is_frame(X):
-        X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-    table = read_table(estimator, X)
-    half = 0 if reference is not None else len(table) // 2
-    statistics = SampleStatistics(
-        table[:half] if reference is None else read_table(estimator, reference),
-        [len(columns) for columns in estimator.modality_columns_],
-    )
+    X, reference = _as_table(X), None if reference is None else _as_table(reference)
+    table = in_rows = read_table(estimator, X)
+    if not ordered:
+        shuffled = rng.permutation(len(table))
+        X, table = _safe_indexing(X, shuffled), table[shuffled]
+    half = 0
+    if reference is None:
+        half = len(table) // 2
+        reference = _safe_indexing(X, np.arange(half))
     X = _safe_indexing(X, np.arange(half, len(table)))
-    n_samples = len(table) - half
-    origin = np.linspace(0, n_samples - 1, min(n_samples, _N_SIMULATED)).astype(int)
-    simulation = Simulation(estimator, _safe_indexing(X, origin), statistics, rng)
-    modalities = range(len(statistics.sizes_))
-    unusable = np.ones((len(modalities), len(STATE_KINDS)))
-    failing: dict[Failure, list[np.ndarray]] = {}
-    for k, failure in enumerate(FAILURES):
-        tables = [simulation.fail(i, failure) for i in modalities]
-        failing[failure] = [simulation.statistics_of(failed) for failed in tables]
-        # values of another sample, like those of a stuck sensor, are of no use at all
-        if failure.kind != "mismatch":
-            unusable[:, k] = [simulation.harms(failed, i) for i, failed in enumerate(tables)]
+    sizes = [len(columns) for columns in estimator.modality_columns_]
+    statistics = SampleStatistics(read_table(estimator, reference), sizes)
+    modalities = range(len(sizes))
+    examples = _examples(Simulation(estimator, _some(reference, _N_EXAMPLES), statistics, rng))
+    simulation = Simulation(estimator, _some(X, _N_HARMED), statistics, rng)
+    unusable = _unusable(simulation)
     clean = simulation.statistics_of(X)
-    examples = gather_examples(clean, failing, origin)
     ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1))
     transition = transitions(*rates[:2], state_prior())
     z = statistics.standardise(table)
     run_lengths = RunLengths(z, statistics)
+    recurrence = Recurrence(z, statistics, run_lengths.tolerance_)
     dependence = Dependence(z, statistics, run_lengths, rng)
     start = Past(np.zeros(len(modalities), dtype=int), dependence.start())
+    recurring = recurrence(z, start.changes.recent)[half:, :, None]
+    e_values = np.concatenate([ratios(clean), recurring], axis=-1)
     further, alarm_odds = np.ones(len(modalities)), rates[0] / rates[2] * len(modalities)
     if ordered:
         exponents, changes = dependence(z, start.changes)
         start = Past(start.runs, changes._replace(recent=start.changes.recent, n_samples=0))
-        e_values = out_of_block(ratios, clean) ** exponents[half:, :, None]
-        further = choose_exponents(e_values, transition)
+        further = choose_exponents(e_values ** exponents[half:, :, None], transition)
     else:
-        e_values = out_of_block(ratios, clean)
+        start = Past(start.runs, dependence.suspect(statistics.standardise(in_rows)))
         alarm_odds = choose_alarm_odds(e_values, transition, rates[2], alarm_odds, rng)
     location, spread = location_and_spread(z)
     return Calibration(
         statistics=statistics,
         run_lengths=run_lengths,
+        recurrence=recurrence,
         ratios=ratios,
         dependence=dependence,
         exponents=further,
@@ -257,3 +263,37 @@ def calibrate(
         location=location,
         spread=spread,
     )
+
+
+def _as_table(X: Any) -> Any:
+    """Return a DataFrame as it is, and anything else as an array of floats."""
+    if is_frame(X):
+        return X
+    return check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+
+
+def _some(X: Any, n_samples: int) -> Any:
+    """Return at most so many samples, from all parts of a table."""
+    chosen = np.linspace(0, len(X) - 1, min(len(X), n_samples)).astype(int)
+    return _safe_indexing(X, chosen)
+
+
+def _examples(simulation: Simulation) -> Examples:
+    """Return clean and failing modalities to learn ratios from."""
+    modalities = range(len(simulation.values))
+    failing = {
+        failure: [simulation.statistics_of(simulation.fail(i, failure)) for i in modalities]
+        for failure in FAILURES
+    }
+    return gather_examples(simulation.statistics_of(simulation.X), failing)
+
+
+def _unusable(simulation: Simulation) -> np.ndarray:
+    """Return 1 for modalities and failures with which the predictor does better without, else 0."""
+    modalities = range(len(simulation.values))
+    found = np.ones((len(modalities), len(STATE_KINDS)))
+    for k, failure in enumerate((*FAILURES, SATURATION)):
+        # values of another sample, like those of a stuck sensor, are of no use at all
+        if failure.kind != "mismatch":
+            found[:, k] = [simulation.harms(simulation.fail(i, failure), i) for i in modalities]
+    return found

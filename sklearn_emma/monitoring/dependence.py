@@ -14,8 +14,8 @@ modality change within L samples, relative to two clean samples drawn at random,
 
 :math:`\mu` and :math:`\sigma` being median and standard deviation of :math:`\log \Delta^2` over
 random pairs, and 1.25 the standard error of a median relative to that of a mean. So samples count
-as independent until the stream shows that they are not; ten independent changes stand for the
-calibration, if that was not in order. The median is that of the last thousand changes: a change of
+as independent until the stream shows that they are not; ten changes stand for the calibration, if
+that is not known to be in order. The median is that of the last thousand changes: a change of
 level, or a failure with smaller changes, does not look like dependence before it has lasted as long
 as what was before. Repeats do not count, so that a sensor that is stuck does not either. Lags are
 powers of two; between them :math:`\rho` is constant, and beyond the last it decays as it did until
@@ -113,16 +113,37 @@ class Dependence:
                 self.histogram_[i] = np.bincount(bins, minlength=len(_EDGES) - 1) / len(known)
 
     def start(self) -> Changes:
-        """Return what is known before the first sample.
+        """Return what is known of independent samples.
 
         Returns
         -------
         Changes
-            That clean samples are independent.
+            Before the first sample.
         """
         recent = np.full((LAGS[-1], len(self._statistics.mean_)), np.nan)
         counts = _BEFORE * np.stack([self.histogram_] * len(LAGS))
         return Changes(recent, counts, np.ones(len(self.level_)), 0)
+
+    def suspect(self, z: np.ndarray) -> Changes:
+        """Return what is known before the first sample, if clean samples may have been in order.
+
+        What the last thousand of them show stands for the first ten changes only: rows may be
+        sorted in a way that says nothing of a stream.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n_samples, n_features)
+            Standardised clean samples, in the order of their table.
+
+        Returns
+        -------
+        Changes
+            Before the first sample.
+        """
+        start = self.start()
+        _, found = self(z[-_MEMORY:], start)
+        counts = found.counts / found.counts.sum(axis=2, keepdims=True)
+        return start._replace(counts=_BEFORE * counts)
 
     def __call__(self, z: np.ndarray, before: Changes) -> tuple[np.ndarray, Changes]:
         """Advance.

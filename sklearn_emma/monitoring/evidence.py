@@ -8,11 +8,14 @@ statistics :math:`\varphi` of a sample, estimates :math:`s_k = p_k(\varphi) / p_
 (Sugiyama, M. et al. (2012). Density ratio estimation in machine learning). N clean samples cannot
 testify to ratios beyond N, whence
 
-.. math:: e_k = \frac{(N + 1)\, s_k / N}{c_k\, (1 + \max_j s_j / N) + \max_j s_j / N}, \qquad
-    c_k = \max(1, \overline{e'_k})
+.. math:: s'_k = \frac{s_k}{1 + \max_j s_j / N}, \qquad
+    e_k = \frac{1}{1 + \varepsilon}\,
+    \frac{(N + 1)\, s'_k}{N \max(1, \overline{s'_k}) + \max_j s'_j}
 
-with the mean over clean samples of the same quantity before calibration: a conformal e-value
-(Vovk, V. (2025). Conformal e-prediction. Pattern Recognition 166).
+with the mean over clean samples. Without the first factor it is a conformal e-value (Vovk, V.
+(2025). Conformal e-prediction. Pattern Recognition 166). With :math:`\varepsilon = 0.5` its mean is
+at most one also if some clean samples of the stream are up to half again as frequent as among those
+of the calibration, the density ratio of the two being at most 1.5.
 
 **Repeats.** A sensor that is stuck repeats itself. With :math:`h(r)` the probability, on clean
 samples, that a run of r repeats goes on,
@@ -28,6 +31,9 @@ import numpy as np
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
 __all__ = ["RunLengths", "bound_ratios", "conformal_e_values"]
+
+# How much more frequent clean samples of a stream may be than among those of the calibration.
+_ALLOWANCE = 0.5
 
 
 def bound_ratios(ratios: np.ndarray, n_clean: int) -> np.ndarray:
@@ -49,7 +55,7 @@ def bound_ratios(ratios: np.ndarray, n_clean: int) -> np.ndarray:
 
 
 def conformal_e_values(clean_mean: np.ndarray, n_clean: int, bounded: np.ndarray) -> np.ndarray:
-    r"""Conformal e-values of bounded likelihood ratios.
+    r"""Conformal e-values of bounded likelihood ratios, with an allowance of a half.
 
     Parameters
     ----------
@@ -63,17 +69,18 @@ def conformal_e_values(clean_mean: np.ndarray, n_clean: int, bounded: np.ndarray
     Returns
     -------
     ndarray of shape (..., n_modalities, n_failures)
-        E-values, at most N + 1.
+        E-values, at most (N + 1) / 1.5.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_emma.monitoring.evidence import conformal_e_values
     >>> conformal_e_values(np.array([[2.0]]), 99, np.array([[2.0]])).round(2)
-    array([[1.]])
+    array([[0.67]])
     """
     largest = bounded.max(axis=-1, keepdims=True)
-    return (n_clean + 1) * bounded / (n_clean * np.maximum(clean_mean, 1.0) + largest)
+    e_values = (n_clean + 1) * bounded / (n_clean * np.maximum(clean_mean, 1.0) + largest)
+    return e_values / (1.0 + _ALLOWANCE)
 
 
 class RunLengths:

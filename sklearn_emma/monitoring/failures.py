@@ -45,6 +45,10 @@ def _gain(factor: float, z: np.ndarray, rng: np.random.RandomState) -> np.ndarra
     return z * factor
 
 
+def _clip(limit: float, z: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    return z.clip(-limit, limit)
+
+
 def _mismatch(z: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     return z[rng.permutation(len(z))]
 
@@ -56,3 +60,5 @@ FAILURES = (
     *(Failure("gain", partial(_gain, factor)) for factor in (0.25, 0.5, 2.0, 4.0)),
     Failure("mismatch", _mismatch),
 )
+#: A failure that shows in successive samples.
+SATURATION = Failure("gain", partial(_clip, 1.0))

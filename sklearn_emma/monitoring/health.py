@@ -25,9 +25,9 @@ class ModalityHealth(NamedTuple):
         While an alarm is up, position in the stream of the first sample that failed, by estimate;
         else -1.
     kind : ndarray of str of shape (n_samples, n_modalities)
-        While an alarm is up, how the modality fails: "noise", "offset" (or drift), "gain",
-        "mismatch" (plausible values that do not fit the other modalities), "stuck", "missing", or
-        "unknown" if none of them has half of the probability; else "".
+        While an alarm is up, how the modality fails: "noise", "offset" (or drift), "gain" (or
+        saturation), "mismatch" (plausible values that do not fit the other modalities), "stuck",
+        "missing", or "unknown" if none of them has half of the probability; else "".
     evidence : ndarray of shape (n_samples, n_modalities)
         Evidence against the modality from the samples so far, in nats, as the gate takes it.
     changed : ndarray of shape (n_samples,)

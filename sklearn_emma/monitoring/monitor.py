@@ -60,7 +60,8 @@ class ModalityMonitor(BaseEstimator):
         Whether the samples given to :meth:`fit` are in the order of time. If so, the evidence of a
         sample is divided by what successive samples have in common: the exponent of the e-values is
         the largest that keeps the clean samples free of alarms, as often as that number of
-        independent samples is. If not, they are shuffled.
+        independent samples is. If not, they are shuffled, and their order only says how much the
+        first samples of a stream may have in common.
 
     hazard_rate : float, default=0.001
         Probability, per sample, that a clean modality starts to fail.
@@ -162,8 +163,8 @@ class ModalityMonitor(BaseEstimator):
             What is predicted; only needed if the estimator is to be fitted.
         reference : array-like or DataFrame of shape (n_reference, n_features), default=None
             Other clean samples, usually those that the estimator was trained on, which give means,
-            covariances and regressions. By default those that the estimator is trained on here, or,
-            if it is fitted, the first half of X.
+            covariances, regressions, and the likelihood ratios of failures. By default those that
+            the estimator is trained on here, or, if it is fitted, half of X.
 
         Returns
         -------
@@ -212,7 +213,8 @@ class ModalityMonitor(BaseEstimator):
                 f"A monitor needs at least {_FEWEST} clean samples to calibrate on, got "
                 f"{n_samples - n_training}."
             )
-        return estimator, _safe_split(estimator, X, None, order[n_training:])[0], reference
+        rest = np.sort(order[n_training:])
+        return estimator, _safe_split(estimator, X, None, rest)[0], reference
 
     def reset(self) -> Self:
         """Forget the samples so far: the next one is the first of a stream.

@@ -28,22 +28,13 @@ class Examples(NamedTuple):
         Statistics, and which modality it is.
     failure : ndarray of int of shape (n_examples,)
         0 for clean, 1 + k for failure k.
-    sample : ndarray of int of shape (n_examples,)
-        The clean sample that the example was made of.
     """
 
     features: np.ndarray
     failure: np.ndarray
-    sample: np.ndarray
-
-    def take(self, keep: np.ndarray) -> "Examples":
-        """Return some of the examples."""
-        return Examples(*(values[keep] for values in self))
 
 
-def gather_examples(
-    clean: np.ndarray, failing: Mapping[Failure, Sequence[np.ndarray]], origin: np.ndarray
-) -> Examples:
+def gather_examples(clean: np.ndarray, failing: Mapping[Failure, Sequence[np.ndarray]]) -> Examples:
     """Gather clean and failing modalities.
 
     While one modality fails the others are clean, and examples of it: otherwise what a failing
@@ -56,8 +47,6 @@ def gather_examples(
         Statistics of clean samples.
     failing : dict of Failure to list of ndarray
         Statistics (n_simulated, n_modalities, n_statistics), by failure and failing modality.
-    origin : ndarray of int of shape (n_simulated,)
-        The clean samples that failed.
 
     Returns
     -------
@@ -65,22 +54,17 @@ def gather_examples(
         For all modalities together.
     """
     modalities = range(clean.shape[1])
-    parts = [(clean[:, i], i, 0, np.arange(len(clean))) for i in modalities]
+    parts = [(clean[:, i], i, 0) for i in modalities]
     for k, (failure, by_modality) in enumerate(failing.items()):
         suspect = len(modalities) == 2 and failure.kind == "mismatch"
         for i, statistics in enumerate(by_modality):
-            parts.append((statistics[:, i], i, k + 1, origin))
+            parts.append((statistics[:, i], i, k + 1))
             some = slice(k, None, len(failing))
-            parts += [
-                (statistics[some, j], j, 0, origin[some])
-                for j in modalities
-                if j != i and not suspect
-            ]
-    features = [append_modality(x, np.full(len(x), i), len(modalities)) for x, i, _, _ in parts]
+            parts += [(statistics[some, j], j, 0) for j in modalities if j != i and not suspect]
+    features = [append_modality(x, np.full(len(x), i), len(modalities)) for x, i, _ in parts]
     return Examples(
         np.concatenate(features),
-        np.concatenate([np.full(len(x), label) for x, _, label, _ in parts]),
-        np.concatenate([sample for _, _, _, sample in parts]),
+        np.concatenate([np.full(len(x), label) for x, _, label in parts]),
     )
 
 
@@ -130,7 +114,9 @@ class RatioNetwork:
         first, bias = (np.concatenate([layers[k] for layers in networks], axis=-1) for k in (0, 1))
         second = np.concatenate([layers[2] for layers in networks]) / _N_NETWORKS
         first = first / scaler.scale_[:, None]
-        last_bias = np.mean([layers[3] for layers in networks], axis=0)
+        # posterior odds are likelihood ratios times how often the classes come in training
+        frequency = np.bincount(examples.failure)
+        last_bias = np.mean([layers[3] for layers in networks], axis=0) - np.log(frequency)
         self.layers_ = [(first, bias - scaler.mean_ @ first), (second, last_bias)]
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
@@ -144,7 +130,7 @@ class RatioNetwork:
         Returns
         -------
         ndarray of shape (n_examples, n_failures)
-            Likelihood ratios, up to a factor for each failure.
+            Likelihood ratios.
         """
         (first, bias), (second, last_bias) = self.layers_
         logits = np.maximum(features @ first + bias, 0.0) @ second + last_bias
@@ -172,58 +158,29 @@ def _train(features: np.ndarray, labels: np.ndarray, random_state: int) -> list[
 class FailureRatios:
     """E-values of every failure, for every modality, from the statistics of a sample.
 
-    Clean samples are split into two blocks. Ratios learned on one of them are calibrated on the
-    other, and the other way round; the mean of two e-values is an e-value.
-
     Parameters
     ----------
     clean : ndarray of shape (n_samples, n_modalities, n_statistics)
-        Statistics of clean samples, in order.
+        Statistics of clean samples to calibrate on.
     examples : Examples
-        Clean and failing modalities.
+        Clean and failing modalities of other samples, to learn ratios from.
     random_state : int
         For the training.
 
     Attributes
     ----------
-    networks_ : list of RatioNetwork
-        One for each block, trained on the other.
-    clean_means_ : list of ndarray of shape (n_modalities, n_failures)
-        Mean of the bounded ratios over the clean samples of each block.
-    n_clean_ : list of int
-        Number of clean samples in each block.
+    network_ : RatioNetwork
+        Trained on the examples.
+    n_clean_ : int
+        Number of clean samples.
+    clean_mean_ : ndarray of shape (n_modalities, n_failures)
+        Mean of the bounded ratios over them.
     """
 
     def __init__(self, clean: np.ndarray, examples: Examples, random_state: int) -> None:
-        half = len(clean) // 2
-        first = examples.sample < half
-        self.networks_ = [
-            RatioNetwork(examples.take(keep), random_state) for keep in (~first, first)
-        ]
-        self.n_clean_ = [half, len(clean) - half]
-        self.clean_means_ = [
-            self._bounded(network, block, len(block)).mean(axis=0)
-            for network, block in zip(self.networks_, (clean[:half], clean[half:]), strict=True)
-        ]
-
-    def by_block(self, statistics: np.ndarray) -> list[np.ndarray]:
-        """E-values of samples, by each network.
-
-        Parameters
-        ----------
-        statistics : ndarray of shape (n_samples, n_modalities, n_statistics)
-            Of the samples.
-
-        Returns
-        -------
-        list of ndarray of shape (n_samples, n_modalities, n_failures)
-            E-values.
-        """
-        triples = zip(self.networks_, self.clean_means_, self.n_clean_, strict=True)
-        return [
-            conformal_e_values(mean, n, self._bounded(network, statistics, n))
-            for network, mean, n in triples
-        ]
+        self.network_ = RatioNetwork(examples, random_state)
+        self.n_clean_ = len(clean)
+        self.clean_mean_ = self._bounded(clean).mean(axis=0)
 
     def __call__(self, statistics: np.ndarray) -> np.ndarray:
         """E-values of samples.
@@ -238,12 +195,12 @@ class FailureRatios:
         ndarray of shape (n_samples, n_modalities, n_failures)
             E-values.
         """
-        return np.mean(self.by_block(statistics), axis=0)
+        return conformal_e_values(self.clean_mean_, self.n_clean_, self._bounded(statistics))
 
-    @staticmethod
-    def _bounded(network: RatioNetwork, statistics: np.ndarray, n_clean: int) -> np.ndarray:
+    def _bounded(self, statistics: np.ndarray) -> np.ndarray:
         """Return bounded ratios of samples."""
         n_samples, n_modalities, _ = statistics.shape
         modality = np.tile(np.arange(n_modalities), n_samples)
         features = append_modality(np.concatenate(statistics), modality, n_modalities)
-        return bound_ratios(network(features), n_clean).reshape(n_samples, n_modalities, -1)
+        ratios = self.network_(features)
+        return bound_ratios(ratios, self.n_clean_).reshape(n_samples, n_modalities, -1)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from sklearn_emma.monitoring.filter import forward, hysteresis
-from sklearn_emma.monitoring.ratios import FailureRatios
 
 _EXPONENTS = 0.5 ** np.arange(8)
 # Streams of clean samples, drawn again and again.
@@ -33,26 +32,6 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.nd
     ratios = np.where(repeats[..., None], 1.0, ratios)
     ones = np.ones((*stuck.shape, 1))
     return np.concatenate([ones, ratios, stuck[..., None], 0.0 * ones], axis=-1)
-
-
-def out_of_block(ratios: FailureRatios, clean: np.ndarray) -> np.ndarray:
-    """E-values of the clean samples, by the network that was not trained on them.
-
-    Parameters
-    ----------
-    ratios : FailureRatios
-        Learned from these samples.
-    clean : ndarray of shape (n_samples, n_modalities, n_statistics)
-        Statistics of clean samples, in order.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        E-values.
-    """
-    first, second = ratios.by_block(clean)
-    half = len(clean) // 2
-    return np.concatenate([first[:half], second[half:]])
 
 
 def choose_exponents(e_values: np.ndarray, transition: np.ndarray) -> np.ndarray:

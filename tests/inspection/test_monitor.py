@@ -37,6 +37,29 @@ def test_reads_on_the_stream_of_a_monitor(legible):
     assert len(display.lines_) == 2
 
 
+def test_a_change_of_the_process_is_drawn_below_the_modalities(legible):
+    changed = np.zeros(60)
+    changed[40:] = 0.9
+    three = ModalityHealth(*(np.hstack([v, v[:, :1]]) for v in HEALTH[:5]), changed=changed)
+    names = ["radar", "camera", "lidar"]
+    display = legible(MonitorDisplay.from_predictions(three, modality_names=names))
+    shown = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert shown == [*names, "process"]
+    np.testing.assert_allclose(display.process_line_.get_ydata() / 0.8, changed)
+    (area,) = display.changes_
+    box = area.get_paths()[0].get_extents()
+    assert (box.x0, box.x1) == (39.5, 59.5)
+    assert box.y1 < display.lines_[-1].get_ydata().min()
+    assert len(display.lines_) == len(display.alarms_) == 3
+
+
+def test_of_two_modalities_a_change_of_the_process_is_unknown():
+    health = HEALTH._replace(changed=np.zeros(60))
+    display = MonitorDisplay.from_predictions(health)
+    assert display.process_line_ is None
+    assert len(display.ax_.get_yticks()) == 2
+
+
 def test_wrong_names_are_explained():
     with pytest.raises(ValueError, match="2 name"):
         MonitorDisplay.from_predictions(HEALTH, modality_names=["radar"])

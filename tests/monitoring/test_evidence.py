@@ -15,13 +15,14 @@ def test_bounded_ratios_keep_their_proportions():
 
 @pytest.mark.parametrize("n_clean", [20, 200])
 def test_e_values_of_clean_samples_have_a_mean_of_one_at_most(n_clean):
+    # also if samples are half again as frequent as in the calibration
     rng = np.random.RandomState(0)
     means = []
     for _ in range(300):
         ratios = bound_ratios(rng.pareto(1.1, size=(n_clean + 100, 1, 2)), n_clean)
         clean_mean = ratios[:n_clean].mean(axis=0)
         means.append(conformal_e_values(clean_mean, n_clean, ratios[n_clean:]).mean(axis=(0, 1)))
-    assert (np.mean(means, axis=0) <= 1.05).all()
+    assert (1.5 * np.mean(means, axis=0) <= 1.05).all()
 
 
 def lengths(columns, sizes):

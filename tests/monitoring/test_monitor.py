@@ -91,6 +91,16 @@ def test_a_failure_is_found_named_and_gets_over(monitor, stream, corruption, kin
     assert (health.failing[230:, 0] < 0.5).all()
 
 
+def test_a_sensor_whose_range_is_too_small_is_found(monitor, stream):
+    X = stream[0][:200].copy()
+    own = X.columns[:5]
+    X.loc[100:, own] = X.loc[100:, own].clip(X[own].mean() - X[own].std(), None, axis=1)
+    health = monitor.update(X)
+    first = int(health.alarm.any(axis=1).argmax())
+    assert 100 <= first < 120
+    assert health.kind[-1].tolist() == ["gain", "", ""]
+
+
 def test_a_stuck_sensor_is_shut(monitor, stream):
     X, y = stream
     stuck = fail(Stuck(), X, 50, len(X), seed=3)
@@ -148,7 +158,7 @@ def test_slow_streams_raise_no_alarms_but_stuck_sensors_do(slow, ordered):
     monitor = ModalityMonitor(scorer, ordered=ordered, random_state=0)
     monitor.fit(X[800:1800], reference=X[:800])
     assert monitor.update(X[1800:]).alarm.mean() < 0.01
-    independent = np.random.RandomState(0).permutation(X[1800:])
+    independent = np.random.RandomState(0).permutation(X[800:])
     assert monitor.reset().update(independent).alarm.sum() == 0
     stuck = X[1800:2100].copy()
     stuck[200:, :3] = stuck[200, :3]
@@ -166,7 +176,8 @@ def test_a_process_that_changes_is_no_failure(monitor, stream):
     one.iloc[100:, :5] += 2 * one.iloc[:, :5].std()
     health = monitor.reset().update(one)
     assert health.changed.max() < 0.01
-    assert health.alarm[150:].all(axis=0).tolist() == [True, False, False]
+    assert health.alarm[150:, 0].mean() > 0.9
+    assert not health.alarm[:, 1:].any()
 
 
 @pytest.mark.parametrize(("shift", "factor"), [(1.5, 1.0), (0.0, 3.0)], ids=["offset", "gain"])

@@ -1,0 +1,67 @@
+"""Values that come again: evidence of saturation, of nothing else."""
+
+import numpy as np
+import pytest
+
+from sklearn_emma.monitoring.recurrence import Recurrence
+from sklearn_emma.monitoring.statistics import SampleStatistics
+
+NOTHING = np.full((8, 3), np.nan)
+
+
+def judge(clean, sizes, tolerance=0.0):
+    statistics = SampleStatistics(clean, sizes)
+    z = statistics.standardise(clean)
+    found = Recurrence(z, statistics, np.full(clean.shape[1], tolerance))
+    return found, lambda X, recent=NOTHING: found(statistics.standardise(X), recent)
+
+
+def test_saturation_is_evidence_and_clean_samples_are_none():
+    rng = np.random.RandomState(0)
+    _, e_values = judge(rng.standard_normal((500, 3)), [2, 1])
+    X = rng.standard_normal((60, 3))
+    clean = e_values(X)
+    assert (clean < 1).all()
+    X[30:, :2] = X[30:, :2].clip(-1, 1)
+    found = np.log(e_values(X))
+    assert found[30:60, 0].sum() > 20
+    np.testing.assert_array_equal(found[:, 1], np.log(clean[:, 1]))
+
+
+def test_e_values_of_clean_samples_have_a_mean_of_one_at_most():
+    rng = np.random.RandomState(0)
+    # a value at which the sensor rests, but seldom
+    X = np.where(rng.rand(20_000, 3) < 0.003, 2.0, rng.standard_normal((20_000, 3)))
+    found, e_values = judge(X[:10_000], [2, 1])
+    assert found.features_.all()
+    assert (e_values(X[10_000:]).mean(axis=0) < 1).all()
+
+
+def test_features_with_steps_tell_nothing():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((500, 3))
+    X[:, 0] = X[:, 0].round(1)
+    found, e_values = judge(X, [2, 1], tolerance=1e-9)
+    assert found.features_.tolist() == [False, True, True]
+    X[:, 0] = X[0, 0]
+    assert (e_values(X) < 1).all()
+
+
+def test_missing_values_do_not_recur():
+    rng = np.random.RandomState(0)
+    _, e_values = judge(rng.standard_normal((500, 3)), [2, 1])
+    X = rng.standard_normal((20, 3))
+    X[:, 1] = np.nan
+    assert (e_values(X) < 1).all()
+
+
+@pytest.mark.parametrize("cut", [1, 7, 15])
+def test_the_split_of_a_stream_does_not_matter(cut):
+    rng = np.random.RandomState(0)
+    clean = rng.standard_normal((500, 3))
+    statistics = SampleStatistics(clean, [2, 1])
+    z = statistics.standardise(clean)
+    e_values = Recurrence(z, statistics, np.zeros(3))
+    z = z[:20].clip(-0.5, 0.5)
+    parts = [e_values(z[:cut], NOTHING), e_values(z[cut:], np.vstack([NOTHING, z[:cut]]))]
+    np.testing.assert_array_equal(np.vstack(parts), e_values(z, NOTHING))
