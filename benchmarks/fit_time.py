@@ -1,4 +1,4 @@
-"""How long does a fit take, against plain torch and scikit-learn's MLPClassifier? See README.md.
+"""How long does a fit take, against plain torch, MLPClassifier and boosting? See README.md.
 
 python benchmarks/fit_time.py --data ../shared/data
 """
@@ -16,6 +16,7 @@ from _plain_loops import fit_classifier, fit_energies
 from _protocol import TASKS, default_data, load_task
 from _tables import table
 from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
@@ -44,6 +45,7 @@ def peers(task, epochs):
         task.modalities,
         energy=DAEEnergyScorer(max_epochs=epochs, calibration_fraction=0.0),
         hidden_layer_sizes=ENCODERS,
+        n_networks=1,  # as in plain torch
         cross_modal=False,
         l2_regularization=1.0,  # given, as that of MLPClassifier is
         pretrain_epochs=WARM_EPOCHS,
@@ -59,6 +61,10 @@ def peers(task, epochs):
             tensors, target, batch_size, epochs, n_prototypes, WARM_EPOCHS, ENCODERS
         ),
         "MLPClassifier": lambda: mlp.fit(X, y),
+        "EMMA, defaults": lambda: EMMAClassifier(task.modalities).fit(X, y),
+        "boosting": lambda: HistGradientBoostingClassifier(max_iter=200, early_stopping=False).fit(
+            X, y
+        ),
     }
 
 
@@ -90,11 +96,12 @@ def main(argv=None):
     for name in args.tasks:
         task = load_task(name, args.data)
         seconds = measure(peers(task, args.epochs), args.repeats)
-        scorer, plain_scorer, emma, _, plain_emma, mlp = seconds.values()
-        ratios = (scorer / plain_scorer, emma / plain_emma, emma / mlp)
+        scorer, plain_scorer, emma, _, plain_emma, mlp, default, boosting = seconds.values()
+        ratios = (scorer / plain_scorer, emma / plain_emma, emma / mlp, default / boosting)
         lines.append([name, *(f"{s:.2f}" for s in seconds.values()), *(f"{r:.2f}" for r in ratios)])
         print(lines[-1], flush=True)
     header = ["data", *seconds, "scorer / plain", "EMMA / plain", "EMMA / MLP"]
+    header.append("defaults / boosting")
     print("\n" + table(header, lines))
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 
 from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import HasMethods, Interval, StrOptions
-from sklearn_emma.corruption import Adversarial, Corruption
+from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.energy.fit import fit_energies
 from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
@@ -113,7 +113,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         "column_attention": ["boolean"],
         "corruption": [Corruption, None],
         "redraw_corruption": ["boolean"],
-        "adversarial": [Adversarial, None],
+        "adversarial": [Adversarial, VirtualAdversarial, None],
         "subset_weight": [Interval(Real, 0, None, closed="left")],
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -158,7 +158,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         column_attention: bool,
         corruption: Corruption | None,
         redraw_corruption: bool,
-        adversarial: Adversarial | None,
+        adversarial: Adversarial | VirtualAdversarial | None,
         subset_weight: float,
         pretrain_epochs: int,
         learning_rate: float,

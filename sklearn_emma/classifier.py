@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import StrOptions, _fit_context
-from sklearn_emma.corruption import Adversarial, Corruption
+from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.validation import all_or_nothing, check_labels, warn_of_one_modality
@@ -146,10 +146,12 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Whether every epoch draws other failures. If False, training sees one corrupted copy of the
         samples.
 
-    adversarial : Adversarial, default=None
+    adversarial : Adversarial or VirtualAdversarial, default=None
         Attack on training samples. Every step adds the loss of the intact samples of its batch with
-        modalities changed to mislead the model as it is, such as ``Adversarial((0.0, 1.0))``.
-        It needs columns of numbers.
+        modalities changed to mislead the model as it is, such as ``Adversarial((0.0, 1.0))``. With
+        :class:`~sklearn_emma.corruption.VirtualAdversarial` it adds the divergence of predictions
+        for samples and their worst neighbours, for which no label is needed: class -1 marks
+        unlabelled samples. Both need columns of numbers.
 
     subset_weight : float, default=2.0
         Weight of the subset loss: a second prediction loss, for which every sample keeps a random
@@ -335,7 +337,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         column_attention: bool = False,
         corruption: Corruption | None = None,
         redraw_corruption: bool = True,
-        adversarial: Adversarial | None = None,
+        adversarial: Adversarial | VirtualAdversarial | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
         learning_rate: float = 0.006,
@@ -433,23 +435,34 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         return y
 
     def _learn_outputs(self, y: np.ndarray) -> None:
-        self.classes_ = np.unique(y)
+        known = ~self._unlabelled(y)
+        self.classes_ = np.unique(y[known])
         if len(self.classes_) < 2:
+            rest = "" if known.all() else " Samples of class -1 count as unlabelled."
             raise ValueError(
                 "EMMAClassifier needs samples of at least two classes, but all samples of positive "
-                f"weight are of one class, {self.classes_.tolist()[0]!r}."
+                f"weight are of one class, {self.classes_.tolist()}.{rest}"
             )
+
+    def _unlabelled(self, y: np.ndarray) -> np.ndarray:
+        """Tell which samples have no label: those of class -1, where training can use them."""
+        if isinstance(self.adversarial, VirtualAdversarial) and y.dtype.kind in "if":
+            return y == -1
+        return np.zeros(len(y), dtype=bool)
 
     def _encode(
         self, y: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        weight = weight * compute_sample_weight(self.class_weight, y)
+        known = ~self._unlabelled(y)
+        weight = weight * known
+        weight[known] *= compute_sample_weight(self.class_weight, y[known])
         if (weight < 0).any() or not weight.any():
             raise ValueError(
                 "class_weight must hold weights that are not negative, and not zero for all "
                 f"classes, got {self.class_weight!r}."
             )
-        return self._as_target(y), weight
+        # unlabelled samples weigh nothing in the loss, whatever their class
+        return self._as_target(np.where(known, y, self.classes_[0])), weight
 
     def _as_target(self, y: np.ndarray) -> np.ndarray:
         unknown = np.setdiff1d(y, self.classes_)

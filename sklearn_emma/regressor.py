@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import Interval, StrOptions, _fit_context
-from sklearn_emma.corruption import Adversarial, Corruption
+from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.energy.column_scale import target_scale
 from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
@@ -164,10 +164,12 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Whether every epoch draws other failures. If False, training sees one corrupted copy of the
         samples.
 
-    adversarial : Adversarial, default=None
+    adversarial : Adversarial or VirtualAdversarial, default=None
         Attack on training samples. Every step adds the loss of the intact samples of its batch with
-        modalities changed to mislead the model as it is, such as ``Adversarial((0.0, 1.0))``.
-        It needs columns of numbers.
+        modalities changed to mislead the model as it is, such as ``Adversarial((0.0, 1.0))``. With
+        :class:`~sklearn_emma.corruption.VirtualAdversarial` it adds the divergence of predictions
+        for samples and their worst neighbours, for which no label is needed. Both need columns of
+        numbers.
 
     subset_weight : float, default=2.0
         Weight of the subset loss: a second prediction loss, for which every sample keeps a random
@@ -362,7 +364,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         column_attention: bool = False,
         corruption: Corruption | None = None,
         redraw_corruption: bool = True,
-        adversarial: Adversarial | None = None,
+        adversarial: Adversarial | VirtualAdversarial | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
         learning_rate: float = 0.006,

@@ -14,6 +14,7 @@ from sklearn_emma.corruption.failures import (
     Stuck,
     Swapped,
 )
+from sklearn_emma.corruption.virtual_adversarial import VirtualAdversarial
 
 __all__ = [
     "Adversarial",
@@ -30,4 +31,5 @@ __all__ = [
     "SomeColumns",
     "Stuck",
     "Swapped",
+    "VirtualAdversarial",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_emma.corruption import Adversarial, Corruption
+from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.training import train
 from sklearn_emma.engine.weights import load_arrays
@@ -31,6 +31,7 @@ from sklearn_emma.gate.training_failures import (
     training_reference,
     with_fraction,
 )
+from sklearn_emma.gate.virtual_adversarial import VirtualAdversarialObjective
 from sklearn_emma.nn import CrossModalEnergy, GatedPredictor
 
 #: Name of the training of gate and predictor in the display of progress.
@@ -63,7 +64,7 @@ class GateConfig:
         Of the energy alignment.
     redraw_corruption : bool
         Whether every epoch draws failures of its own.
-    adversarial : Adversarial or None
+    adversarial : Adversarial or VirtualAdversarial or None
         Attack on training samples.
     coldness_schedule : {"constant", "annealed"}
         Whether the gate cools as it learns; not one that is trained further.
@@ -89,7 +90,7 @@ class GateConfig:
     initial_gain: float | None = None
     importance_floor: float = 0.01
     redraw_corruption: bool = True
-    adversarial: Adversarial | None = None
+    adversarial: Adversarial | VirtualAdversarial | None = None
     coldness_schedule: str = "constant"
     column_attention: bool = False
     attention_score: Any = "energy"
@@ -241,6 +242,8 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         start_as_identity(gate, problem.network)
     if config.adversarial is None:
         return GatedObjective(**learned)
+    if isinstance(config.adversarial, VirtualAdversarial):
+        return VirtualAdversarialObjective(config.adversarial, **learned)
     return AdversarialObjective(config.adversarial, **learned)
 
 

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from sklearn_emma.nn import (
     weighted_absolute_error,
@@ -47,6 +48,10 @@ class PredictionLoss(ABC):
         return self(outputs.flatten(0, -2), targets, weights)
 
     @abstractmethod
+    def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
+        """Return how much predictions differ from expected ones, on the mean."""
+
+    @abstractmethod
     def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
         """Return the loss of a constant prediction, to recognise divergence."""
 
@@ -61,6 +66,11 @@ class ClassLoss(PredictionLoss):
     def __call__(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the weighted cross entropy of unnormalised log probabilities."""
         return weighted_cross_entropy(output, target, weight)
+
+    def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
+        """Return the Kullback-Leibler divergence of the probabilities from expected ones."""
+        log_p, log_q = expected.log_softmax(-1), outputs.log_softmax(-1)
+        return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1).mean()
 
     def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
         """Return the cross entropy of equal probabilities for the classes that occur."""
@@ -96,6 +106,10 @@ class ValueLoss(PredictionLoss):
             "absolute_error": weighted_absolute_error,
         }[self.loss]
         return error(output, target, weight)
+
+    def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
+        """Return half the squared distance: the divergence of normal laws of unit variance."""
+        return 0.5 * (outputs - expected).square().mean()
 
     def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
         """Return the loss of the centre of all targets, but no less than of an error of one."""
