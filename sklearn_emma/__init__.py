@@ -2,6 +2,7 @@
 
 from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.energy.scorer import DAEEnergyScorer
+from sklearn_emma.energy.signal_scorer import SignalEnergyScorer
 from sklearn_emma.energy.views import EnergyView
 from sklearn_emma.gated import GatedClassifier, GatedRegressor
 from sklearn_emma.regressor import EMMARegressor
@@ -16,6 +17,7 @@ __all__ = [
     "EnergyView",
     "GatedClassifier",
     "GatedRegressor",
+    "SignalEnergyScorer",
     "make_thesis_classifier",
     "make_thesis_scorer",
 ]

@@ -17,6 +17,7 @@ from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
 from sklearn_emma.energy.attribution import attribute, descend
 from sklearn_emma.energy.modality_energies import ScaledEnergy
+from sklearn_emma.energy.outliers import outlier_threshold
 from sklearn_emma.energy.p_values import conformal_p_values
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.reservoir import Reservoir
@@ -540,14 +541,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         self.potential_iqr_ = np.where(high - low > 1e-9, high - low, 1.0)
         energies = self._scaled(potentials)
         self.calibration_energies_ = energies[held_out]
-        self.offset_ = self._find_offset(-energies.sum(axis=1))
+        self.offset_ = outlier_threshold(-energies.sum(axis=1), self.contamination)
         return self
-
-    def _find_offset(self, scores: np.ndarray) -> float:
-        if isinstance(self.contamination, str):
-            low, high = np.quantile(scores, [0.25, 0.75])
-            return float(max(low - 1.5 * (high - low), np.quantile(scores, 0.01)))
-        return float(np.percentile(scores, 100.0 * self.contamination))
 
     # --- evaluation ---
 
