@@ -20,6 +20,7 @@ from sklearn_emma.energy.signal_training import (
     channel_scale,
     check_shape,
     joined_weights,
+    scale_of_signals,
     signal_tasks,
 )
 from sklearn_emma.energy.training import EnergyTask, TrainedEnergy, train_energies
@@ -284,7 +285,7 @@ class SignalEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             schedule=self.learning_rate_schedule,
         )
         self._channels = channel_scale(table, weight, self.shape_[0])
-        centre, scale = (np.repeat(v, table.shape[1] // len(v)) for v in self._channels)
+        centre, scale = scale_of_signals(table, weight, self.shape_[0])
         seed = draw_seed(self.random_state)
         standard = (table - centre) / scale
         tasks = signal_tasks(standard, weight, architecture, training, (device, seed))

@@ -142,6 +142,26 @@ def channel_scale(
     return column_scale(values.reshape(-1, n_channels), weight, "standard")
 
 
+def scale_of_signals(
+    table: np.ndarray, weight: np.ndarray, n_channels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return :func:`channel_scale` for each column.
+
+    Parameters
+    ----------
+    table, weight, n_channels : objects
+        As for :func:`channel_scale`.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,)
+        The same for all columns of a channel.
+    """
+    n_positions = table.shape[1] // n_channels
+    mean, scale = channel_scale(table, weight, n_channels)
+    return np.repeat(mean, n_positions), np.repeat(scale, n_positions)
+
+
 def signal_tasks(
     table: np.ndarray,
     weight: np.ndarray,
