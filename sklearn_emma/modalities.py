@@ -26,7 +26,7 @@ class Modality:
     """Columns of a modality that are a signal or an image.
 
     In a dict or list of modalities, in the place of the columns. Then the default energy of the
-    modality is :class:`SignalEnergyScorer`, the default predictor also reads features of signals
+    modality is :class:`SignalEnergyScorer`, the default predictor reads features of the signal
     (:class:`~sklearn_emma.nn.SignalEncoder`), and columns are standardised channel by channel.
 
     Parameters

@@ -75,7 +75,7 @@ def build_predictor(
     seed : int, default=0
         Determines initial weights.
     shapes : sequence of tuple of int or None, default=()
-        Shape of each modality that is a signal, whose features the default predictor reads too.
+        Shape of each modality that is a signal, whose features the default predictor reads.
 
     Returns
     -------

@@ -34,8 +34,7 @@ def learn_signals(network: Any, samples: Samples) -> Samples:
     modalities = list(samples.modalities)
     for place, encoder in network.signals.items():
         assert isinstance(encoder, SignalEncoder)
-        x = modalities[int(place)]
-        modalities[int(place)] = torch.cat([x, _learn(encoder, x, weight)], 1)
+        modalities[int(place)] = _learn(encoder, modalities[int(place)], weight)
     return replace(samples, modalities=modalities)
 
 

@@ -88,6 +88,7 @@ class ContinuousAttention(nn.Module):
     widths: Tensor
     least: Tensor
     regression: Tensor
+    resampling: Tensor
 
     def __init__(
         self,
@@ -118,6 +119,8 @@ class ContinuousAttention(nn.Module):
         penalty = ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
         regression = torch.linalg.solve(gram + penalty, basis.mT).mT
         self.register_buffer("regression", regression, persistent=False)
+        resampling = regression @ self._basis(self.centres, self.widths).mT
+        self.register_buffer("resampling", resampling, persistent=False)
         self.float()
 
     def _basis(self, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -197,6 +200,21 @@ class ContinuousAttention(nn.Module):
         mixed = (density.weight.unsqueeze(2) * expected).sum(1)
         coefficients = values @ self.regression
         return (coefficients @ mixed.unsqueeze(2)).squeeze(2)
+
+    def smooth(self, values: Tensor) -> Tensor:
+        """Return the smooth function V at the centres of the basis functions.
+
+        Parameters
+        ----------
+        values : Tensor of shape (n_samples, n_values, n_positions)
+            Values at each position.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_values, n_basis)
+            Values at fewer positions, for images row after row.
+        """
+        return values @ self.resampling
 
 
 def _grid(sizes: Sequence[int]) -> Tensor:

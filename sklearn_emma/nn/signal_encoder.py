@@ -1,4 +1,4 @@
-r"""Features of a signal or an image that do not depend on where in the window something happens.
+r"""Features of a signal or an image: when, what and how often something happens in the window.
 
 .. math::
 
@@ -8,9 +8,15 @@ r"""Features of a signal or an image that do not depend on where in the window s
 
 The filters :math:`g_k` are derivatives of Gaussians, of several orders and widths [1]_, applied to
 each channel. Attention goes to where they respond, as a density p over continuous time or space
-(:class:`~sklearn_emma.nn.ContinuousAttention`), and the context is what is expected there. The
-features are the context, mean and standard deviation of the density, and the logarithmic spectrum
-(:mod:`sklearn_emma.nn.signal_features`).
+(:class:`~sklearn_emma.nn.ContinuousAttention`), and the context is what is expected there, wherever
+that is. The features are
+
+* the values of each channel, as a smooth function V at few positions,
+* mean and standard deviation of the density, and the context,
+* the logarithmic spectrum (:mod:`sklearn_emma.nn.signal_features`).
+
+They take the place of the columns in the default predictor: of few samples with many columns it
+would learn by heart what is in each of them.
 
 References
 ----------
@@ -37,7 +43,7 @@ __all__ = ["SignalEncoder", "SignalFusionNetwork"]
 _WIDTHS = {1: (1.0, 2.0, 4.0), 2: (1.0, 2.0)}
 _HIGHEST_ORDER = 2
 # Basis functions along each axis.
-_N_BASIS = {1: 16, 2: 6}
+_N_BASIS = {1: 16, 2: 8}
 # Power of the responses that counts as none.
 _FLOOR = 1e-4
 
@@ -123,8 +129,9 @@ class SignalEncoder(nn.Module):
         density = self.attention.density(power / power.sum(1, keepdim=True))
         context = self.attention.expect(responses.abs(), density)
         deviation = density.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
-        found = log_spectrum(signal), context, density.mean.flatten(1), deviation.flatten(1)
-        return torch.cat(found, 1)
+        values = self.attention.smooth(signal.flatten(2)).flatten(1)
+        attended = density.mean.flatten(1), deviation.flatten(1), context
+        return torch.cat([values, *attended, log_spectrum(signal)], 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features, centred and scaled.
@@ -143,7 +150,7 @@ class SignalEncoder(nn.Module):
 
 
 class SignalFusionNetwork(FusionNetwork):
-    """The default predictor where modalities are signals: their features are further columns.
+    """The default predictor where modalities are signals: it reads their features.
 
     Parameters
     ----------
@@ -177,12 +184,12 @@ class SignalFusionNetwork(FusionNetwork):
         }
         widths = list(n_features)
         for i, encoder in encoders.items():
-            widths[int(i)] += encoder.n_outputs
+            widths[int(i)] = encoder.n_outputs
         super().__init__(widths, n_outputs, **params)  # type: ignore[arg-type]
         self.signals = nn.ModuleDict(encoders)
 
-    def widen(self, modalities: Sequence[Tensor]) -> list[Tensor]:
-        """Return modalities with the features of their signals beside their columns.
+    def read_signals(self, modalities: Sequence[Tensor]) -> list[Tensor]:
+        """Return modalities with features of signals in the place of their columns.
 
         Parameters
         ----------
@@ -191,13 +198,12 @@ class SignalFusionNetwork(FusionNetwork):
 
         Returns
         -------
-        list of Tensor of shape (n_samples, n_features + n_outputs)
+        list of Tensor of shape (n_samples, n_columns)
             Those of modalities that are no signals are the same.
         """
         found = list(modalities)
         for i, encode in self.signals.items():
-            x = found[int(i)]
-            found[int(i)] = torch.cat([x, encode(x)], 1)
+            found[int(i)] = encode(found[int(i)])
         return found
 
     def encode(self, modalities: Sequence[Tensor]) -> Tensor:
@@ -213,7 +219,7 @@ class SignalFusionNetwork(FusionNetwork):
         Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
             As :meth:`FusionNetwork.encode`.
         """
-        return super().encode(self.widen(modalities))
+        return super().encode(self.read_signals(modalities))
 
 
 def _gaussian_derivatives(n_axes: int) -> Tensor:

@@ -71,6 +71,14 @@ def test_the_context_follows_smooth_values():
         assert context.item() == pytest.approx(math.sin(4 * centre), abs=0.01)
 
 
+def test_smooth_values_are_those_at_fewer_positions():
+    attention = ContinuousAttention((100,)).double()
+    values = torch.sin(4 * positions(100)).reshape(1, 1, -1)
+    smooth = attention.smooth(values)[0, 0]
+    expected = torch.sin(4 * positions(16))
+    torch.testing.assert_close(smooth, expected, atol=0.02, rtol=0.0)
+
+
 def test_a_mixture_finds_two_events():
     attention = ContinuousAttention((100,), n_components=2).double()
     weights = 0.3 * bump(0.2, 0.03) + 0.7 * bump(0.8, 0.06)

@@ -27,13 +27,15 @@ def test_every_shape_has_features(shape):
 
 def test_the_context_does_not_depend_on_where_a_pulse_is():
     encoder = SignalEncoder((1, 100)).double()
-    near, far = encoder.features(pulses([30.0, 65.0]))
-    n_bands, n_filters = 32, len(encoder.filters)
-    context = slice(n_bands, n_bands + n_filters)
-    assert bool((near[context] - far[context]).abs().max() < 0.03)
-    assert (far[-2] - near[-2]).item() == pytest.approx(0.35, abs=0.01)
     raw = pulses([30.0, 65.0])
-    assert bool((raw[0] - raw[1]).abs().max() > 0.9)
+    near, far = encoder.features(raw)
+    n_filters = len(encoder.filters)
+    assert (far[16] - near[16]).item() == pytest.approx(0.35, abs=0.01)
+    context = slice(18, 18 + n_filters)
+    assert bool((near[context] - far[context]).abs().max() < 0.05)
+    assert bool(near[context].max() > 0.5)
+    # the values say where it is
+    assert [int(values[:16].argmax()) for values in (near, far)] == [4, 10]
 
 
 def test_filters_answer_to_the_form_of_an_event():
@@ -54,19 +56,15 @@ def test_features_are_in_units_of_the_training_samples():
     torch.testing.assert_close(encoder(x), (encoder.features(x) - 1.0) / 2.0)
 
 
-def test_the_network_reads_features_beside_the_columns():
+def test_the_network_reads_features_in_the_place_of_columns():
     network = SignalFusionNetwork([60, 2], 3, [(2, 30), None])
     x = torch.randn(4, 60), torch.randn(4, 2)
-    wide = network.widen(x)
-    torch.testing.assert_close(wide[0][:, :60], x[0])
-    assert wide[0].shape[1] == 60 + network.signals["0"].n_outputs
-    assert wide[1] is x[1]
+    read = network.read_signals(x)
+    torch.testing.assert_close(read[0], network.signals["0"](x[0]))
+    assert read[1] is x[1]
     attention = torch.rand(4, 2)
-    expected = FusionNetwork.forward(network, x, attention)
+    expected = network.fuse(FusionNetwork.encode(network, read), attention)
     torch.testing.assert_close(network(x, attention), expected)
-    torch.testing.assert_close(
-        network.fuse(FusionNetwork.encode(network, wide), attention), network(x, attention)
-    )
 
 
 def test_gradients_reach_the_signal():
