@@ -10,7 +10,8 @@ The values at the given positions become a smooth function V of continuous posit
 Gaussian basis functions :math:`\psi_j(t) = N(t; m_j, s^2 I)`, whose coefficients B are those of a
 ridge regression. Weights of positions, such as a softmax, become a density p: the Gaussian of their
 mean and covariance, or a mixture of Gaussians, fitted by expectation maximisation of weighted
-positions [2]_. The context c is a closed form.
+positions [2]_. Of several numbers of Gaussians, that of the least description length is best. The
+context c is a closed form.
 
 References
 ----------
@@ -200,6 +201,33 @@ class ContinuousAttention(nn.Module):
         mixed = (density.weight.unsqueeze(2) * expected).sum(1)
         coefficients = values @ self.regression
         return (coefficients @ mixed.unsqueeze(2)).squeeze(2)
+
+    def description_length(
+        self, weights: Tensor, density: Density, strength: float = 0.1
+    ) -> Tensor:
+        r"""Return :math:`-2 \sum_l w_l \log p(t_l) + \lambda |K|`, least for the best K.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (n_samples, n_positions)
+            What the density was fitted to.
+        density : Density
+            Of each sample.
+        strength : float, default=0.1
+            :math:`\lambda`, the price of each parameter of the mixture.
+
+        Returns
+        -------
+        Tensor of shape (n_samples,)
+            With the number :math:`|K|` of free parameters of weights, means and covariances.
+        """
+        distance = self.positions - density.mean.unsqueeze(2)
+        each = _normal_density(distance, density.covariance.unsqueeze(2))
+        mixed = (density.weight.unsqueeze(2) * each).sum(1)
+        log_likelihood = (weights * mixed.clamp(min=torch.finfo(mixed.dtype).tiny).log()).sum(1)
+        n_components, n_axes = density.mean.shape[1:]
+        n_parameters = n_components * (1 + n_axes + n_axes * (n_axes + 1) // 2) - 1
+        return strength * n_parameters - 2.0 * log_likelihood
 
     def smooth(self, values: Tensor) -> Tensor:
         """Return the smooth function V at the centres of the basis functions.
