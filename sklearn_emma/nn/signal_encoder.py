@@ -27,6 +27,7 @@ References
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -160,7 +161,7 @@ class SignalFusionNetwork(FusionNetwork):
         Number of classes, or of values to predict.
     shapes : sequence of tuple of int or None
         Shape of the signals of each modality; None where it is none.
-    **params : dict
+    *args, **params : objects
         Other parameters of :class:`FusionNetwork`.
 
     Examples
@@ -177,7 +178,8 @@ class SignalFusionNetwork(FusionNetwork):
         n_features: Sequence[int],
         n_outputs: int,
         shapes: Sequence[tuple[int, ...] | None],
-        **params: object,
+        *args: Any,
+        **params: Any,
     ):
         encoders = {
             str(i): SignalEncoder(shape) for i, shape in enumerate(shapes) if shape is not None
@@ -185,7 +187,7 @@ class SignalFusionNetwork(FusionNetwork):
         widths = list(n_features)
         for i, encoder in encoders.items():
             widths[int(i)] = encoder.n_outputs
-        super().__init__(widths, n_outputs, **params)  # type: ignore[arg-type]
+        super().__init__(widths, n_outputs, *args, **params)
         self.signals = nn.ModuleDict(encoders)
 
     def read_signals(self, modalities: Sequence[Tensor]) -> list[Tensor]:
