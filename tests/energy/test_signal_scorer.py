@@ -84,6 +84,12 @@ def test_views_tell_how_a_signal_is_unusual(trained):
     assert late.argmax() == 0
 
 
+def test_views_are_on_the_scale_of_the_training_samples(X, fitted):
+    low, median, high = np.quantile(fitted.transform(X), [0.25, 0.5, 0.75], axis=0)
+    np.testing.assert_allclose(median, 0.0, atol=1e-9)
+    np.testing.assert_allclose(high - low, 1.0)
+
+
 def test_a_silent_sensor_is_an_outlier_whatever_the_offset(trained):
     assert trained[False].predict(np.zeros((1, 96)))[0] == -1
     assert (trained[False].predict(make_signals(300, seed=1)) == 1).mean() > 0.9
@@ -226,6 +232,24 @@ def test_it_is_the_energy_of_a_modality_beside_others(table):
     assert (attention[:, 0] < clf.attention(table[0])[:, 0]).mean() > 0.9
     again = pickle.loads(pickle.dumps(clf))
     np.testing.assert_array_equal(again.predict_proba(stuck), clf.predict_proba(stuck))
+
+
+def test_it_is_the_same_energy_beside_others_of_its_shape_and_beside_categories(X):
+    scorer = SignalEnergyScorer(SHAPE, **QUICK)
+    second = make_signals(80, seed=5)
+    frame = pd.DataFrame(np.c_[X, second]).add_prefix("t").assign(kind=["a", "b"] * 40)
+    clf = EMMAClassifier(
+        {"first": slice("t0", "t95"), "second": slice("t96", "t191"), "kind": ["kind"]},
+        energy={"first": scorer, "second": scorer},
+        max_epochs=1,
+        l2_regularization=1.0,
+        random_state=0,
+    ).fit(frame, np.arange(80) // 40)
+    for name, columns, x in ("first", slice(96), X), ("second", slice(96, 192), second):
+        standard = (x - clf.mean_[columns]) / clf.scale_[columns]
+        alone = clone(scorer).fit(standard).score_samples(standard)
+        together = clf.energy_scorers_[name].score_samples(standard)
+        np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
 def test_gaps_of_a_signal_are_filled_and_priced(table):
