@@ -41,7 +41,7 @@ class SignalTask:
         return {name: Modality(self.columns[name], shape) for name, shape in self.shapes.items()}
 
 
-def make_waves(n=1200, seed=0):
+def make_waves(n=800, seed=0):
     """Three sensors of waves whose frequency tells the class, of random phase."""
     rng = np.random.RandomState(seed)
     y = rng.randint(0, 3, n)
@@ -58,7 +58,7 @@ def make_waves(n=1200, seed=0):
     return SignalTask("waves", np.hstack(blocks), y, shapes, False)
 
 
-def make_beats(n=1200, seed=0):
+def make_beats(n=800, seed=0):
     """Two sensors of a beat that begins at a trigger; the class tells the form of its end."""
     rng = np.random.RandomState(seed)
     y = rng.randint(0, 3, n)
@@ -106,6 +106,10 @@ def load_motions():
 TASKS = {"waves": make_waves, "beats": make_beats, "digits": load_halves, "motions": load_motions}
 
 
+# Frequency of the hum, in cycles per reading: above those of the signals.
+HUM = 0.4
+
+
 def _stuck(signal, _strength, _scale, rng):
     """Keep the value of one position."""
     flat = signal.reshape(*signal.shape[:2], -1)
@@ -117,7 +121,7 @@ def _stuck(signal, _strength, _scale, rng):
 def _hum(signal, strength, scale, rng):
     """Add a wave of random phase, of a root mean square in standard deviations of the channel."""
     phase = rng.uniform(0, 2 * np.pi, (len(signal), *[1] * (signal.ndim - 1)))
-    wave = np.sqrt(2) * np.sin(2 * np.pi * 0.22 * np.arange(signal.shape[-1]) + phase)
+    wave = np.sqrt(2) * np.sin(2 * np.pi * HUM * np.arange(signal.shape[-1]) + phase)
     return signal + strength * scale * wave
 
 

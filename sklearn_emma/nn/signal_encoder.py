@@ -45,6 +45,8 @@ _WIDTHS = {1: (1.0, 2.0, 4.0), 2: (1.0, 2.0)}
 _HIGHEST_ORDER = 2
 # Basis functions along each axis.
 _N_BASIS = {1: 16, 2: 8}
+# Bands of frequencies along each axis: classes differ in less than what fails.
+_N_BANDS = {1: 32, 2: 8}
 # Power of the responses that counts as none.
 _FLOOR = 1e-4
 
@@ -132,7 +134,10 @@ class SignalEncoder(nn.Module):
         deviation = density.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
         values = self.attention.smooth(signal.flatten(2)).flatten(1)
         attended = density.mean.flatten(1), deviation.flatten(1), context
-        return torch.cat([values, *attended, log_spectrum(signal)], 1)
+        return torch.cat([values, *attended, self._spectrum(signal)], 1)
+
+    def _spectrum(self, signal: Tensor) -> Tensor:
+        return log_spectrum(signal, _N_BANDS[signal.ndim - 2])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features, centred and scaled.

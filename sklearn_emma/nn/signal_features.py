@@ -31,24 +31,28 @@ __all__ = ["local_power", "log_spectrum"]
 
 # Power, in variances of the channel, below which a signal counts as silent.
 _FLOOR = 1e-4
-# Bands along each axis, for signals and for images.
-_MOST_BANDS = {1: 32, 2: 8}
+# Bands along each axis, for signals and for images. The power of noise at one frequency is an
+# exponential variable: in a band of several it spreads less, and a tone is seen all the same.
+_MOST_BANDS = {1: 16, 2: 8}
 # Half as many windows along an axis, before they overlap.
 _N_WINDOWS = 16
 
 
-def log_spectrum(signal: Tensor) -> Tensor:
+def log_spectrum(signal: Tensor, n_bands: int | None = None) -> Tensor:
     """Logarithm of the power in bands of frequencies.
 
     Parameters
     ----------
     signal : Tensor of shape (n_samples, channels, length) or (n_samples, channels, height, width)
         Signals of standardised channels, or images.
+    n_bands : int, default=None
+        Bands along each axis, at most as many as frequencies. None takes 16 of signals, 8 of
+        images.
 
     Returns
     -------
     Tensor of shape (n_samples, n_features)
-        At most 32 bands for each channel of a signal, 64 for each of an image.
+        Bands of one channel after another.
 
     Examples
     --------
@@ -58,7 +62,7 @@ def log_spectrum(signal: Tensor) -> Tensor:
     >>> slow, fast = torch.sin(0.2 * t), torch.sin(1.5 * t)
     >>> bands = log_spectrum(torch.stack([slow, fast]).unsqueeze(1))
     >>> bands.shape, bool(bands[0].argmax() < bands[1].argmax())
-    (torch.Size([2, 32]), True)
+    (torch.Size([2, 16]), True)
     """
     axes = tuple(range(2, signal.ndim))
     tapered = signal - signal.mean(axes, keepdim=True)
@@ -68,11 +72,11 @@ def log_spectrum(signal: Tensor) -> Tensor:
     if len(axes) == 2:
         # bands gather neighbours, of negative frequencies along the first axis too
         power = torch.fft.fftshift(power, dim=2)
-    most = _MOST_BANDS[len(axes)]
-    n_bands = [min(most, size) for size in power.shape[2:]]
+    most = n_bands or _MOST_BANDS[len(axes)]
+    counts = [min(most, size) for size in power.shape[2:]]
     if len(axes) == 1:
-        return _log(F.adaptive_avg_pool1d(power, n_bands[0]))
-    return _log(F.adaptive_avg_pool2d(power, (n_bands[0], n_bands[1])))
+        return _log(F.adaptive_avg_pool1d(power, counts[0]))
+    return _log(F.adaptive_avg_pool2d(power, (counts[0], counts[1])))
 
 
 def local_power(signal: Tensor) -> Tensor:
