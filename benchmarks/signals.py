@@ -11,6 +11,7 @@ import warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
 
+import _signal_tasks
 import numpy as np
 from _robustness_failures import TRAININGS
 from _signal_tasks import KINDS, TASKS, fail, import_aeon
@@ -157,9 +158,11 @@ def main():
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=MODELS)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--hum", type=float, default=_signal_tasks.HUM, help="cycles per reading")
     args = parser.parse_args()
+    _signal_tasks.HUM = args.hum
     # pixels that never vary
     warnings.filterwarnings("ignore", message="Constant in the training samples")
     areas, scores = [], []
@@ -176,8 +179,9 @@ def main():
         print(table(["task", "energy", *KINDS], areas), file=sys.stderr, flush=True)
     print("Area under the ROC curve of the energy of the modality that fails:\n")
     print(table(["task", "energy", *KINDS], areas))
-    print("\nAccuracy while one modality fails:\n")
-    print(table(["task", "model", "clean", *KINDS, "all failures"], scores))
+    if scores:
+        print("\nAccuracy while one modality fails:\n")
+        print(table(["task", "model", "clean", *KINDS, "all failures"], scores))
 
 
 if __name__ == "__main__":
