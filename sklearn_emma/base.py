@@ -16,6 +16,8 @@ from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.energy.fit import fit_energies
 from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
+from sklearn_emma.energy.signal_scorer import SignalEnergyScorer
+from sklearn_emma.energy.signal_training import scale_of_signals
 from sklearn_emma.engine.batches import auto_batch_size, blocks
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
@@ -50,9 +52,10 @@ from sklearn_emma.gate.readings import (
     share_reader,
 )
 from sklearn_emma.gate.samples import Energies, Samples, fill
+from sklearn_emma.gate.signals import learn_signals
 from sklearn_emma.gate.white_box import WhiteBox
 from sklearn_emma.indicators import Indicators, feature_columns, indicators_of, least_scales_of
-from sklearn_emma.modalities import resolve_modalities, split_columns
+from sklearn_emma.modalities import modality_shapes, resolve_modalities, split_columns
 from sklearn_emma.nn import FusionEnsemble, GatedPredictor
 from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.read_outs import GateReadOuts
@@ -302,6 +305,15 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.modality_names_, self.modality_columns_ = resolve_modalities(
             self.modalities, X, remainder=self.remainder
         )
+        self.modality_shapes_ = modality_shapes(
+            self.modalities, self.modality_names_, self.modality_columns_
+        )
+        for name, positions, shape in self._signals():
+            if not set(self.categories_).isdisjoint(positions.tolist()):
+                raise ValueError(
+                    f"Modality {name!r} has the shape {shape} of a signal, which consists of "
+                    "numbers, but some of its columns are categorical."
+                )
         self.modality_costs_ = modality_costs(self.modality_costs, self.modality_names_)
         if self.max_modalities is None and self.modality_costs_.any():
             raise ValueError(
@@ -312,6 +324,11 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             if getattr(self, parameter):
                 self._refuse_categories(f"{parameter}={getattr(self, parameter)!r}")
         return TrainingTable(table[keep], y[keep], weight)
+
+    def _signals(self) -> list[tuple[str, np.ndarray, tuple[int, ...]]]:
+        """Return name, columns and shape of each modality that is a signal."""
+        each = zip(self.modality_names_, self.modality_columns_, self.modality_shapes_, strict=True)
+        return [(name, columns, shape) for name, columns, shape in each if shape is not None]
 
     def _refuse_categories(self, what: str) -> None:
         """Raise ValueError if a column is categorical."""
@@ -351,9 +368,13 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         fresh, device = start is None, resolve_device(self.device)
         if fresh:
             used = np.concatenate(self.modality_columns_)
-            self.mean_, self.scale_ = column_statistics(table, weight, self, used)
+            in_order = [places for _, places, _ in self._signals()]
+            self.mean_, self.scale_ = column_statistics(table, weight, self, used, in_order)
             self.category_counts_ = count_levels(table, self.categories_)
             warn_of_infrequent_levels(self)
+            for _, places, shape in self._signals():
+                channels = scale_of_signals(table[:, places], weight, shape[0])
+                self.mean_[places], self.scale_[places] = channels
             for column in self.categories_:  # codes stay as they are
                 self.mean_[column], self.scale_[column] = 0.0, 1.0
         standardised = standardise(table, self.mean_, self.scale_)
@@ -422,12 +443,15 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         default = DAEEnergyScorer(
             calibration_fraction=0.0, device=str(device), verbose=self.verbose
         )
-        energy = default if self.energy is None else self.energy
+        defaults = dict.fromkeys(names, default)
+        for name, _, shape in self._signals():
+            defaults[name] = SignalEnergyScorer(shape, device=str(device), verbose=self.verbose)
+        energy = {} if self.energy is None else self.energy
         if isinstance(energy, dict):
             energy = {name: scorer for name, scorer in energy.items() if scorer is not None}
         check_energy(energy, names)
         if isinstance(energy, dict):
-            return {name: energy.get(name, default) for name in names}
+            return defaults | energy
         return dict.fromkeys(names, energy)
 
     def _training_energies(
@@ -458,15 +482,18 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         with seeded_layers(self.module, seed, device):
             few = fill([x[:2] for x in samples.modalities], fills)
             check_predictor(network, few, self._n_outputs, self._returns)
-        if isinstance(network, FusionEnsemble) and network.networks.normal_scores is not None:
-            learn_normal_scores(network.networks.normal_scores, samples, seed)
+        if isinstance(network, FusionEnsemble):
+            samples = learn_signals(network.networks, samples)
+            if network.networks.normal_scores is not None:
+                learn_normal_scores(network.networks.normal_scores, samples, seed)
         return network
 
     def _build_network(self, seed: int = 0) -> GatedPredictor:
         """Make the network as it was fitted, whatever the parameters are by now."""
         widths = [len(columns) for columns in feature_columns(self)]
         module, sizes, n_networks = self._architecture
-        return build_predictor(module, sizes, widths, self._n_outputs, n_networks, seed)
+        shapes = self.modality_shapes_
+        return build_predictor(module, sizes, widths, self._n_outputs, n_networks, seed, shapes)
 
     def _warm(self, network: GatedPredictor) -> GatedPredictor:
         """Return the network with the weights of the previous fit."""

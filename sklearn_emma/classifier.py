@@ -41,7 +41,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         The groups of columns. Columns are given as to
         :class:`~sklearn.compose.ColumnTransformer`; a callable maps a column's name to its
         modality's; "prefix" takes the part of a column's name before ``__``. None makes one
-        modality, "all", of all columns.
+        modality, "all", of all columns. Of a signal or an image, :class:`Modality` declares the
+        shape.
 
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality: raise, leave them out, or gather them in
@@ -225,6 +226,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Class labels.
     modality_names_ : list of str
         Names of the modalities.
+    modality_shapes_ : list of tuple of int or None
+        Shape of each modality that is a signal or an image.
     modality_columns_ : list of ndarray of int
         Positions of each modality's columns.
     energy_scorers_ : dict of str to estimator

@@ -6,16 +6,97 @@ result.
 """
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from sklearn_emma.compat import _get_column_indices
+from sklearn_emma.nn.convolutional_energy import signal_shape
 
 SEPARATOR = "__"
 DEFAULT_NAME = "all"
+
+
+@dataclass(frozen=True, eq=False)
+class Modality:
+    """Columns of a modality that are a signal or an image.
+
+    In a dict or list of modalities, in the place of the columns. Then the default energy of the
+    modality is :class:`SignalEnergyScorer`, the default predictor reads features of the signal
+    (:class:`~sklearn_emma.nn.SignalEncoder`), and columns are standardised channel by channel.
+
+    Parameters
+    ----------
+    columns : str, int, slice, list or callable
+        The columns, as to :class:`~sklearn.compose.ColumnTransformer`, in C order: channel after
+        channel, and row after row of an image.
+    shape : tuple of int, default=None
+        (channels, length) of a signal, or (channels, height, width) of an image. None for columns
+        without an order.
+
+    Raises
+    ------
+    ValueError
+        If the shape is none of these.
+
+    Examples
+    --------
+    >>> from sklearn_emma import EMMAClassifier, Modality
+    >>> clf = EMMAClassifier(
+    ...     {"acceleration": Modality(slice(0, 300), shape=(3, 100)), "place": ["x", "y"]}
+    ... )
+    """
+
+    columns: Any
+    shape: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.shape is not None:
+            signal_shape(self.shape)
+
+
+def modality_shapes(
+    modalities: Any, names: Sequence[str], columns: Sequence[np.ndarray]
+) -> list[tuple[int, ...] | None]:
+    """Return the shapes that modalities were declared with.
+
+    Parameters
+    ----------
+    modalities : None, dict, list of (str, columns), callable or "prefix"
+        What the user wrote.
+    names : list of str of length n_modalities
+        Names of the modalities.
+    columns : list of ndarray of int
+        Columns of each.
+
+    Returns
+    -------
+    list of tuple of int or None
+        The shape of each modality that is a signal or an image.
+
+    Raises
+    ------
+    ValueError
+        If a shape needs another number of columns.
+    """
+    if modalities is None or callable(modalities) or isinstance(modalities, str):
+        return [None] * len(names)
+    written = dict(_as_pairs(modalities))
+    shapes: list[tuple[int, ...] | None] = []
+    for name, positions in zip(names, columns, strict=True):
+        given = written.get(name)
+        shape = given.shape if isinstance(given, Modality) else None
+        shapes.append(None if shape is None else signal_shape(shape))
+        if shape is not None and math.prod(shape) != len(positions):
+            raise ValueError(
+                f"Modality {name!r}: shape={tuple(shape)} needs {' x '.join(map(str, shape))} = "
+                f"{math.prod(shape)} columns, but it has {len(positions)}."
+            )
+    return shapes
 
 
 def resolve_modalities(
@@ -31,7 +112,7 @@ def resolve_modalities(
           whatever :class:`~sklearn.compose.ColumnTransformer` takes: a name or names, a
           position or positions, a slice of either (one of names includes its end), a boolean
           mask, or a callable that is given `X` and returns any of these, such as
-          :func:`~sklearn.compose.make_column_selector`;
+          :func:`~sklearn.compose.make_column_selector`, or a :class:`Modality` of them;
         - a callable: takes a column's name and returns the name of its modality, or None if
           it belongs to none;
         - ``"prefix"``: the part of a column's name before the first ``"__"``, which is what
@@ -270,6 +351,8 @@ def _group_by_columns(
     """Find the positions of each pair's columns."""
     groups = {}
     for name, columns in pairs:
+        if isinstance(columns, Modality):
+            columns = columns.columns
         if callable(columns):
             columns = columns(X)
         positions = _find_columns(name, _as_plain(columns), X, n_columns, column_names)

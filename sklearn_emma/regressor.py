@@ -49,7 +49,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         The groups of columns. Columns are given as to
         :class:`~sklearn.compose.ColumnTransformer`; a callable maps a column's name to its
         modality's; "prefix" takes the part of a column's name before ``__``. None makes one
-        modality, "all", of all columns.
+        modality, "all", of all columns. Of a signal or an image, :class:`Modality` declares the
+        shape.
 
     loss : {"squared_error", "absolute_error", "quantile"}, default="squared_error"
         What is predicted: the mean, the median, which a few extreme values of y do not move, or the
@@ -245,6 +246,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         interquartile range over 1.349 for the others.
     modality_names_ : list of str
         Names of the modalities.
+    modality_shapes_ : list of tuple of int or None
+        Shape of each modality that is a signal or an image.
     modality_columns_ : list of ndarray of int
         Positions of each modality's columns.
     energy_scorers_ : dict of str to estimator

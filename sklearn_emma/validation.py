@@ -314,7 +314,11 @@ def check_layer_sizes(sizes: Sequence[int]) -> None:
 
 
 def column_statistics(
-    table: np.ndarray, weight: np.ndarray, estimator: Any, used: np.ndarray
+    table: np.ndarray,
+    weight: np.ndarray,
+    estimator: Any,
+    used: np.ndarray,
+    in_order: Sequence[np.ndarray] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each column, and warn of constant ones.
 
@@ -330,6 +334,8 @@ def column_statistics(
         For the names of the columns.
     used : ndarray of int of shape (n_used,)
         Positions of the columns that belong to a modality.
+    in_order : sequence of ndarray of int, default=()
+        Positions of signals and images: that one of these is constant is nothing to warn of.
 
     Returns
     -------
@@ -351,7 +357,8 @@ def column_statistics(
             "positive weight). Leave them out."
         )
     constant &= ~unused
-    _warn_of_constants(constant, estimator)
+    places = np.concatenate([*in_order, np.zeros(0, dtype=np.intp)])
+    _warn_of_constants(constant & ~np.isin(np.arange(table.shape[1]), places), estimator)
     return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
 
 

@@ -14,6 +14,7 @@ from sklearn_emma import (
     EMMARegressor,
     GatedClassifier,
     GatedRegressor,
+    SignalEnergyScorer,
 )
 
 SAMPLE_WEIGHT_REASON = (
@@ -33,6 +34,7 @@ QUICK = {
 QUICK_GATE = QUICK | {"hidden_layer_sizes": (4,), "l2_regularization": 1.0, "max_epochs": 2}
 ESTIMATORS = [
     DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5),
+    SignalEnergyScorer(n_filters=2, max_epochs=2),
     EMMAClassifier(**QUICK),
     EMMAClassifierCV(**QUICK, param_grid={"coldness": [0.1, 0.3]}, cv=2),
     EMMARegressor(**QUICK),

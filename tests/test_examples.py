@@ -1,5 +1,6 @@
 """Every example runs by itself, without a display."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -76,6 +77,16 @@ def test_refusing_by_probability_and_energy_leaves_fewer_errors():
     errors = {line[:26].strip(): float(line.split()[-2].rstrip("%")) for line in table}
     assert errors["boosting, both"] < errors["boosting, probability"]
     assert max(errors.values()) < 7
+
+
+@pytest.mark.slow
+def test_signals_example_finds_more_failures_by_order_than_by_columns():
+    columns, signal = (
+        ast.literal_eval(line[line.index("{") :])
+        for line in run("plot_8_signals.py").splitlines()[-2:]
+    )
+    assert min(signal[kind] for kind in ("stuck", "late", "hum", "dropout")) > 0.95
+    assert all(signal[kind] > columns[kind] + 0.05 for kind in ("hum", "dropout", "noisy"))
 
 
 @pytest.mark.slow

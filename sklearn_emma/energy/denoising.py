@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_emma.engine.objective import Objective
-from sklearn_emma.nn import DAEEnergy
+from sklearn_emma.nn import ConvolutionalEnergy, DAEEnergy
 from sklearn_emma.nn.module_stack import stack, stack_samples, unstack
 
 # Replaced samples are uniform within this many scales of the centre, well beyond the training data.
@@ -76,13 +76,15 @@ class TrainingNoise:
 
 
 def denoising_loss(
-    energies: Iterable[DAEEnergy], robust: Sequence[bool], batch: Sequence[Tensor]
+    energies: Iterable[DAEEnergy | ConvolutionalEnergy],
+    robust: Sequence[bool],
+    batch: Sequence[Tensor],
 ) -> Tensor:
     """Return the sum of the losses of some energies.
 
     Parameters
     ----------
-    energies : sequence of DAEEnergy
+    energies : sequence of DAEEnergy or ConvolutionalEnergy
         One for each view, or stacked ones.
     robust : sequence of bool
         Which loss each takes.
@@ -108,7 +110,7 @@ class View:
 
     Attributes
     ----------
-    energy : DAEEnergy
+    energy : DAEEnergy or ConvolutionalEnergy
         What to train.
     samples : Tensor of shape (n_samples, n_features)
         Training samples, in the coordinates of the view.
@@ -120,7 +122,7 @@ class View:
         Whether the loss is the distance, not its square.
     """
 
-    energy: DAEEnergy
+    energy: DAEEnergy | ConvolutionalEnergy
     samples: Tensor
     held_out: Tensor | None
     noise: TrainingNoise

@@ -134,8 +134,10 @@ def _fit_own(
         scorer.begin_fit(table, weight, quiet=True)
         for scorer, table, weight in zip(scorers, tables, weights, strict=True)
     ]
+    # where there are no categories, a task keeps the scale of its own
+    least_scales = [None if least is None or not least.any() else least for least in least_scales]
     tasks = [
-        replace(task, name=name, least_scale=least)
+        replace(task, name=name, least_scale=task.least_scale if least is None else least)
         for fit, name, least in zip(pending, names, least_scales, strict=True)
         for task in fit.tasks
     ]

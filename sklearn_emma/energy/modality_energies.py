@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sklearn_emma.energy.protocol import Potential
-from sklearn_emma.nn import EnergyEnsemble
+from sklearn_emma.nn import EnergyEnsemble, SignalEnergy
 from sklearn_emma.nn.ensemble import stack_ensembles
 
 
@@ -18,13 +18,13 @@ class ScaledEnergy:
 
     Attributes
     ----------
-    module : EnergyEnsemble
+    module : EnergyEnsemble or SignalEnergy
         The potential.
     median, iqr : float
         Of the potentials of the training samples.
     """
 
-    module: EnergyEnsemble
+    module: EnergyEnsemble | SignalEnergy
     median: float
     iqr: float
 
@@ -76,7 +76,7 @@ class ModalityEnergies:
         self.others: dict[int, tuple[Potential, np.ndarray]] = {}
         alike: dict[tuple, list[int]] = {}
         for i, energy in enumerate(energies):
-            if isinstance(energy, ScaledEnergy):
+            if isinstance(energy, ScaledEnergy) and isinstance(energy.module, EnergyEnsemble):
                 alike.setdefault(energy.module.stack_key(), []).append(i)
             else:
                 self.others[i] = energy, columns[i]
@@ -112,6 +112,7 @@ class ModalityEnergies:
 def _stack(energies: dict[int, tuple[Potential, np.ndarray]]) -> _Group:
     """Stack energies of one architecture."""
     own = [energy for energy, _ in energies.values() if isinstance(energy, ScaledEnergy)]
+    modules = [energy.module for energy in own if isinstance(energy.module, EnergyEnsemble)]
     width = max(len(columns) for _, columns in energies.values())
     columns = np.zeros((len(energies), width), dtype=np.intp)
     for row, (_, positions) in zip(columns, energies.values(), strict=True):
@@ -119,7 +120,7 @@ def _stack(energies: dict[int, tuple[Potential, np.ndarray]]) -> _Group:
     return _Group(
         list(energies),
         columns,
-        stack_ensembles([energy.module for energy in own]),
+        stack_ensembles(modules),
         torch.tensor([[energy.median] for energy in own], dtype=torch.float64),
         torch.tensor([[energy.iqr] for energy in own], dtype=torch.float64),
     )

@@ -17,6 +17,7 @@ from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
 from sklearn_emma.energy.attribution import attribute, descend
 from sklearn_emma.energy.modality_energies import ScaledEnergy
+from sklearn_emma.energy.outliers import outlier_threshold
 from sklearn_emma.energy.p_values import conformal_p_values
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.reservoir import Reservoir
@@ -42,7 +43,7 @@ from sklearn_emma.indicators import (
     least_scales_of,
 )
 from sklearn_emma.lazy import is_lazy, map_chunks
-from sklearn_emma.modalities import resolve_modalities
+from sklearn_emma.modalities import modality_shapes, resolve_modalities
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.energy import ACTIVATIONS
 from sklearn_emma.nn.evidence_price import potential_of_evidence
@@ -381,6 +382,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         table = check_table(self, X, ensure_min_samples=2)
         weight, keep = check_weights(sample_weight, table)
         names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
+        self._refuse_shapes(names, columns)
         self.modality_names_, self.modality_columns_ = names, columns
         table = table[keep]
         if not quiet:
@@ -436,6 +438,7 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             table = check_table(self, X, reset=first, ensure_min_samples=2 if first else 1)
             if first:
                 names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
+                self._refuse_shapes(names, columns)
                 self.modality_names_, self.modality_columns_ = names, columns
                 warn_of_constants(table, self, np.concatenate(columns))
                 self.category_counts_ = count_levels(table, self.categories_)
@@ -460,6 +463,16 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         check_layer_sizes(self.hidden_layer_sizes)
         resolve_views(self.views)
         resolve_device(self.device)
+
+    def _refuse_shapes(self, names: Sequence[str], columns: Sequence[np.ndarray]) -> None:
+        """Raise ValueError if a modality has been declared a signal."""
+        shapes = modality_shapes(self.modalities, names, columns)
+        signals = [name for name, shape in zip(names, shapes, strict=True) if shape is not None]
+        if signals:
+            raise ValueError(
+                f"Modalities {signals} have a shape, but a {type(self).__name__} knows no order of "
+                "columns. Use a SignalEnergyScorer for each, or leave the shape out."
+            )
 
     def _check_enough(self, n_training: int, n_samples: int) -> None:
         """Raise ValueError if too few samples are left to learn from."""
@@ -540,14 +553,8 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         self.potential_iqr_ = np.where(high - low > 1e-9, high - low, 1.0)
         energies = self._scaled(potentials)
         self.calibration_energies_ = energies[held_out]
-        self.offset_ = self._find_offset(-energies.sum(axis=1))
+        self.offset_ = outlier_threshold(-energies.sum(axis=1), self.contamination)
         return self
-
-    def _find_offset(self, scores: np.ndarray) -> float:
-        if isinstance(self.contamination, str):
-            low, high = np.quantile(scores, [0.25, 0.75])
-            return float(max(low - 1.5 * (high - low), np.quantile(scores, 0.01)))
-        return float(np.percentile(scores, 100.0 * self.contamination))
 
     # --- evaluation ---
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,17 @@ from sklearn_emma.nn import DAEEnergy, EnergyEnsemble, SoftClip
 from sklearn_emma.nn.module_stack import width_class
 
 
+class AnyArchitecture(Protocol):
+    """Structure of an energy."""
+
+    @property
+    def stackable(self) -> bool:
+        """Whether energies of this structure can train as one stack."""
+
+    def build(self, n_features: int, generator: torch.Generator) -> EnergyEnsemble:
+        """Make an energy with initial weights."""
+
+
 class Architecture(NamedTuple):
     """Structure of an energy: hidden layers, and for each view its clip and prototypes."""
 
@@ -28,6 +39,11 @@ class Architecture(NamedTuple):
     activation: str
     clips: tuple[float, ...]
     n_prototypes: tuple[int, ...]
+
+    @property
+    def stackable(self) -> bool:
+        """Products of several are one batched product."""
+        return True
 
     def build(self, n_features: int, generator: torch.Generator) -> EnergyEnsemble:
         """Make an energy with initial weights.
@@ -61,7 +77,7 @@ class EnergyConfig:
 
     Attributes
     ----------
-    architecture : Architecture
+    architecture : AnyArchitecture
         Of the energies.
     views : tuple of EnergyView
         What they learn from.
@@ -73,7 +89,7 @@ class EnergyConfig:
         Whether the potential of a single view is scaled, as those of several are.
     """
 
-    architecture: Architecture
+    architecture: AnyArchitecture
     views: tuple[EnergyView, ...]
     training: TrainingConfig
     device: torch.device
@@ -165,7 +181,9 @@ def _groups(tasks: Sequence[EnergyTask]) -> Iterator[list[int]]:
     alike: list[tuple[tuple, list[int]]] = []
     for i, task in enumerate(tasks):
         group = next((group for shape, group in alike if shape == task.shape()), None)
-        if group is None or task.config.training.early_stopping:  # each has its own end
+        # with early stopping each has its own end
+        alone = task.config.training.early_stopping or not task.config.architecture.stackable
+        if group is None or alone:
             alike.append((task.shape(), group := []))
         group.append(i)
     for (n_samples, width, *_), group in alike:

@@ -29,7 +29,8 @@ class PredictorModule(nn.Module):
     Raises
     ------
     ValueError
-        If an energy is not a :class:`DAEEnergyScorer`, or if there is attention to columns.
+        If an energy is not a :class:`DAEEnergyScorer`, if a modality is a signal, or if there is
+        attention to columns.
     """
 
     def __init__(self, estimator: BaseEMMA, precision: torch.dtype):
@@ -38,6 +39,18 @@ class PredictorModule(nn.Module):
             raise ValueError(
                 "Attention to columns, which searches columns sample by sample, cannot be exported "
                 "to ONNX. Fit the estimator with column_attention=False."
+            )
+        signals = [
+            name
+            for name, shape in zip(
+                estimator.modality_names_, estimator.modality_shapes_, strict=True
+            )
+            if shape is not None
+        ]
+        if signals:
+            raise ValueError(
+                "Spectra of signals and images cannot be exported to ONNX, but modalities "
+                f"{signals} have a shape. Fit the estimator with their columns alone."
             )
         self.reader = reader_of(estimator, precision)
         others = [estimator.modality_names_[i] for i in self.reader.energies.others]

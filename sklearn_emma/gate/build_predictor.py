@@ -10,7 +10,13 @@ import torch
 from torch import nn
 
 from sklearn_emma.engine.seeding import make_generator
-from sklearn_emma.nn import FusionEnsemble, FusionNetwork, GatedInputs, GatedPredictor
+from sklearn_emma.nn import (
+    FusionEnsemble,
+    FusionNetwork,
+    GatedInputs,
+    GatedPredictor,
+    SignalFusionNetwork,
+)
 
 # torch initialises layers from its global generator only, which all threads share
 _GLOBAL_GENERATOR = threading.RLock()
@@ -50,6 +56,7 @@ def build_predictor(
     n_outputs: int,
     n_networks: int = 1,
     seed: int = 0,
+    shapes: Sequence[tuple[int, ...] | None] = (),
 ) -> GatedPredictor:
     """Make a predictor with ``encode`` and ``fuse``.
 
@@ -67,6 +74,8 @@ def build_predictor(
         Networks that the default predictor averages.
     seed : int, default=0
         Determines initial weights.
+    shapes : sequence of tuple of int or None, default=()
+        Shape of each modality that is a signal, whose features the default predictor reads.
 
     Returns
     -------
@@ -76,12 +85,14 @@ def build_predictor(
     if module is None:
         generator = make_generator(seed)
         sizes = tuple(hidden_layer_sizes)
-        return FusionEnsemble(
-            [
-                FusionNetwork(n_features, n_outputs, sizes, sizes[-1:], generator, True)
-                for _ in range(n_networks)
-            ]
-        )
+        params: tuple[Any, ...] = sizes, sizes[-1:], generator, True
+
+        def network() -> FusionNetwork:
+            if any(shapes):
+                return SignalFusionNetwork(n_features, n_outputs, shapes, *params)
+            return FusionNetwork(n_features, n_outputs, *params)
+
+        return FusionEnsemble([network() for _ in range(n_networks)])
     if isinstance(module, nn.Module):
         return GatedInputs(copy.deepcopy(module).float().cpu())
     with seeded_layers(module, seed, torch.device("cpu")):

@@ -11,6 +11,8 @@ from sklearn_emma.nn.attention_scores import (
     ScaledDotScore,
 )
 from sklearn_emma.nn.column_attention import ColumnAttention, ColumnReading
+from sklearn_emma.nn.continuous_attention import ContinuousAttention, Density
+from sklearn_emma.nn.convolutional_energy import ConvolutionalEnergy
 from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.cross_modal import CrossModalEnergy
 from sklearn_emma.nn.energy import DAEEnergy
@@ -28,6 +30,8 @@ from sklearn_emma.nn.losses import (
     weighted_squared_error,
 )
 from sklearn_emma.nn.normal_scores import NormalScores
+from sklearn_emma.nn.signal_encoder import SignalEncoder, SignalFusionNetwork
+from sklearn_emma.nn.signal_energy import SignalEnergy
 from sklearn_emma.nn.softmax_attention import SoftmaxAttention
 
 __all__ = [
@@ -37,8 +41,11 @@ __all__ = [
     "ColumnAttention",
     "ColumnReading",
     "Concatenated",
+    "ContinuousAttention",
+    "ConvolutionalEnergy",
     "CrossModalEnergy",
     "DAEEnergy",
+    "Density",
     "DotScore",
     "EnergyAttention",
     "EnergyEnsemble",
@@ -52,6 +59,9 @@ __all__ = [
     "MultiHeadScore",
     "NormalScores",
     "ScaledDotScore",
+    "SignalEncoder",
+    "SignalEnergy",
+    "SignalFusionNetwork",
     "SoftClip",
     "SoftmaxAttention",
     "capacity_penalty",

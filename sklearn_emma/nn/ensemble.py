@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sklearn_emma.nn.convolutional_energy import ConvolutionalEnergy
 from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.energy import DAEEnergy
 from sklearn_emma.nn.module_stack import stack, width_class
@@ -29,7 +30,7 @@ class EnergyEnsemble(nn.Module):
 
     Parameters
     ----------
-    members : sequence of DAEEnergy
+    members : sequence of DAEEnergy or ConvolutionalEnergy
         The potentials.
     coordinates : sequence of SoftClip
         What each of them sees the columns through.
@@ -54,7 +55,9 @@ class EnergyEnsemble(nn.Module):
     level: Tensor
     spread: Tensor
 
-    def __init__(self, members: Sequence[DAEEnergy], coordinates: Sequence[SoftClip]):
+    def __init__(
+        self, members: Sequence[DAEEnergy | ConvolutionalEnergy], coordinates: Sequence[SoftClip]
+    ):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.coordinates = nn.ModuleList(coordinates)

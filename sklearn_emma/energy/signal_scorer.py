@@ -1,0 +1,475 @@
+"""SignalEnergyScorer: the energy of a signal or an image as a scikit-learn estimator."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
+from sklearn_emma.energy.modality_energies import ScaledEnergy
+from sklearn_emma.energy.outliers import outlier_threshold
+from sklearn_emma.energy.protocol import Precision
+from sklearn_emma.energy.signal_training import (
+    SignalArchitecture,
+    channel_scale,
+    check_shape,
+    joined_weights,
+    scale_of_signals,
+    signal_tasks,
+)
+from sklearn_emma.energy.training import EnergyTask, TrainedEnergy, train_energies
+from sklearn_emma.energy.views import VIEWS
+from sklearn_emma.engine.batches import auto_batch_size, blocks, evaluation_block
+from sklearn_emma.engine.cache import cached
+from sklearn_emma.engine.device import resolve_device
+from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.engine.one_cycle import SCHEDULES
+from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.nn import SignalEnergy
+from sklearn_emma.nn.signal_energy import SIGNAL_VIEWS
+from sklearn_emma.validation import all_or_nothing, check_table, check_weights
+
+
+@dataclass(frozen=True)
+class SignalFit:
+    """A fit that waits for the energies of its views to be trained.
+
+    Attributes
+    ----------
+    scorer : SignalEnergyScorer
+        What is fitted.
+    tasks : list of EnergyTask
+        What is to be trained, one for each view.
+    table : ndarray of shape (n_samples, n_features)
+        All samples.
+    """
+
+    scorer: "SignalEnergyScorer"
+    tasks: list[EnergyTask]
+    table: np.ndarray
+
+    def finish(self, trained: Sequence[TrainedEnergy]) -> "SignalEnergyScorer":
+        """Store what was trained, and return the fitted scorer."""
+        return self.scorer._store(self.table, trained)
+
+
+class SignalEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
+    r"""Energy of a signal or an image: how unlike the training samples a sample is.
+
+    A signal fails in ways that its single values do not show: it stops, it loses a part, it comes
+    late, mains hum adds to it. So three views of it have an energy each, and a sample is unusual
+    when any of them finds it so:
+
+    * "signal": a convolutional denoising autoencoder
+      (:class:`~sklearn_emma.nn.ConvolutionalEnergy`) knows what follows what within a channel, what
+      belongs together across channels, and where in the window;
+    * "spectrum": an autoencoder of the logarithmic power in bands of frequencies;
+    * "power": an autoencoder of mean and logarithmic power in short windows.
+
+    Energies are in interquartile ranges above the median of the training samples, as those of
+    :class:`DAEEnergyScorer`, whose place this takes for a modality that is a signal. A delay of the
+    whole window can be seen only where training windows are aligned, such as heartbeats, and a
+    delay of one channel only where it goes with the others.
+
+    Parameters
+    ----------
+    shape : tuple of int, default=None
+        (channels, length) of a signal, or (channels, height, width) of an image. The columns are
+        its values in C order: channel after channel, and row after row of an image. None takes all
+        columns as one channel.
+
+    views : tuple of {"signal", "spectrum", "power"}, default=("signal", "spectrum", "power")
+        What to learn energies of.
+
+    n_filters : int, default=8
+        Filters of the convolutional energy.
+
+    kernel_size : int, default=7
+        Positions that a filter covers along each axis, an odd number.
+
+    contamination : "auto" or float in (0, 0.5], default="auto"
+        Fraction of training samples that :meth:`predict` calls outliers. "auto" takes as outliers
+        what exceeds the third quartile of the training samples' energies by more than 1.5
+        interquartile ranges, but at least the most unusual sample in a hundred.
+
+    learning_rate : float, default=0.02
+        Largest learning rate of the cycle, or the constant one.
+
+    learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
+        Whether the learning rate rises and falls once, or Adam keeps it as it is.
+
+    max_epochs : int, default=100
+        Passes over the training samples.
+
+    batch_size : int or "auto", default="auto"
+        Samples per step. "auto" takes 1/6 of the samples, within 32 and 1024, or 1/100 of them up
+        to 4096 when that is more.
+
+    n_jobs : int, default=None
+        Processes that train the views, as in joblib.
+
+    device : str or torch.device, default="auto"
+        Where to train. "auto" takes CUDA when present, else the CPU.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, shuffling and noise.
+
+    verbose : bool, default=False
+        Whether to show progress.
+
+    Attributes
+    ----------
+    shape_ : tuple of int
+        Shape of a sample.
+    energy_weights_ : dict of str to ndarray
+        Weights of the :class:`~sklearn_emma.nn.SignalEnergy`.
+    potential_median_, potential_iqr_ : float
+        Location and scale of the training potentials.
+    offset_ : float
+        Samples with a score below are outliers.
+    loss_curve_ : dict of str to ndarray of shape (n_epochs,)
+        Training loss of each view.
+    n_iter_ : int
+        Epochs.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, when all are strings.
+
+    See Also
+    --------
+    DAEEnergyScorer : Energies of columns without an order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma import SignalEnergyScorer
+    >>> rng = np.random.default_rng(0)
+    >>> phase = rng.uniform(0, 2 * np.pi, (300, 1))
+    >>> X = np.sin(0.4 * np.arange(50) + phase) + 0.1 * rng.normal(size=(300, 50))
+    >>> scorer = SignalEnergyScorer(shape=(1, 50), max_epochs=20, random_state=0).fit(X)
+    >>> stuck = np.repeat(X[:5, :1], 50, axis=1)
+    >>> scorer.predict(stuck)
+    array([-1, -1, -1, -1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        "shape": [tuple, list, None],
+        "views": [tuple, list],
+        "n_filters": [Interval(Integral, 1, None, closed="left")],
+        "kernel_size": [Interval(Integral, 1, None, closed="left")],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [None, Integral],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        shape: Sequence[int] | None = None,
+        *,
+        views: Sequence[str] = ("signal", "spectrum", "power"),
+        n_filters: int = 8,
+        kernel_size: int = 7,
+        contamination: str | float = "auto",
+        learning_rate: float = 0.02,
+        learning_rate_schedule: str = "one_cycle",
+        max_epochs: int = 100,
+        batch_size: int | str = "auto",
+        n_jobs: int | None = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int | bool = False,
+    ) -> None:
+        self.shape = shape
+        self.views = views
+        self.n_filters = n_filters
+        self.kernel_size = kernel_size
+        self.contamination = contamination
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # --- fit ---
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "SignalEnergyScorer":
+        """Learn the energy.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Training samples: flattened signals, finite numbers.
+        y : None
+            Ignored, here for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in the training loss; a sample of weight zero is left out.
+
+        Returns
+        -------
+        SignalEnergyScorer
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid, the shape is not that of the columns, or training
+            diverges.
+        """
+        with all_or_nothing(self):
+            pending = self.begin_fit(X, sample_weight)
+            return pending.finish(train_energies(pending.tasks, self.n_jobs))
+
+    def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> SignalFit:
+        """Validate the data of a fit, and return what it has to train.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Training samples, finite numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        quiet : bool, default=False
+            Whether not to warn of constant channels.
+
+        Returns
+        -------
+        SignalFit
+            Its ``tasks`` are to be trained, and its ``finish`` completes the fit.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid.
+        """
+        self._validate_params()
+        views = self._check_views()
+        device = resolve_device(self.device)
+        table = self._check(X, reset=True)
+        weight, keep = check_weights(sample_weight, table)
+        table = table[keep]
+        self.shape_ = check_shape(self.shape, table.shape[1])
+        if not quiet:
+            self._warn_of_constants(table)
+        architecture = SignalArchitecture(
+            self.shape_,
+            self.n_filters,
+            self.kernel_size,
+            VIEWS["fine"].count_prototypes(len(table)),
+            views,
+        )
+        # plain, so that it can be saved anywhere
+        self._architecture: Any = tuple(architecture)
+        training = TrainingConfig(
+            batch_size=auto_batch_size(self.batch_size, len(table)),
+            learning_rate=float(self.learning_rate),
+            max_epochs=self.max_epochs,
+            verbose=self.verbose,
+            schedule=self.learning_rate_schedule,
+        )
+        self._channels = channel_scale(table, weight, self.shape_[0])
+        centre, scale = scale_of_signals(table, weight, self.shape_[0])
+        seed = draw_seed(self.random_state)
+        standard = (table - centre) / scale
+        tasks = signal_tasks(standard, weight, architecture, training, (device, seed))
+        return SignalFit(self, tasks, table)
+
+    def _warn_of_constants(self, table: np.ndarray) -> None:
+        # that a position never varies is usual in images
+        channels = table.reshape(len(table), self.shape_[0], -1)
+        constant = np.ptp(channels, axis=(0, 2)) == 0
+        if constant.any():
+            warnings.warn(
+                "Constant in the training samples and so without information: channel(s) "
+                f"{', '.join(map(str, np.flatnonzero(constant)))}.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _check_views(self) -> tuple[str, ...]:
+        views = tuple(self.views)
+        if not views or len(set(views)) < len(views) or not set(views) <= set(SIGNAL_VIEWS):
+            raise ValueError(
+                f"views must hold one or more of {', '.join(map(repr, SIGNAL_VIEWS))}, each once, "
+                f"got {self.views!r}."
+            )
+        return views
+
+    def _check(self, X: Any, reset: bool = False) -> np.ndarray:
+        """Return samples as an array."""
+        if not reset:
+            check_is_fitted(self)
+        table = check_table(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
+        if self.categories_:
+            raise ValueError(
+                f"A signal consists of numbers, but {len(self.categories_)} column(s) of X are "
+                "categorical. Leave them out, or give them to a modality of their own."
+            )
+        return np.asarray(table)
+
+    def _store(self, table: np.ndarray, trained: Sequence[TrainedEnergy]) -> "SignalEnergyScorer":
+        """Store the trained energies, and find their scales."""
+        views = SignalArchitecture(*self._architecture).views
+        pairs = dict(zip(views, trained, strict=True))
+        self.loss_curve_ = {view: energy.history["train_loss"] for view, energy in pairs.items()}
+        self.n_iter_ = max(map(len, self.loss_curve_.values()))
+        by_view = {view: energy.weights for view, energy in pairs.items()}
+        weights = joined_weights(by_view, self.__dict__.pop("_channels"))
+        self.energy_weights_ = weights
+        potentials = self._views(table)
+        weights["level"] = np.median(potentials, axis=0)
+        weights["spread"] = _range_of(potentials)
+        self.energy_weights_ = dict(weights)  # another one: the modules are built again
+        potentials = self._potentials(table)
+        self.potential_median_ = float(np.median(potentials))
+        self.potential_iqr_ = float(_range_of(potentials))
+        scores = (self.potential_median_ - potentials) / self.potential_iqr_
+        self.offset_ = outlier_threshold(scores, self.contamination)
+        return self
+
+    # --- evaluation ---
+
+    def tensor_energy(self, precision: Precision) -> ScaledEnergy:
+        """Return the fitted energy as a function of tensors.
+
+        Parameters
+        ----------
+        precision : Precision
+            Where and how precisely it is evaluated.
+
+        Returns
+        -------
+        ScaledEnergy
+            Its method ``potential`` takes complete samples.
+        """
+        return ScaledEnergy(self._module(precision), self.potential_median_, self.potential_iqr_)
+
+    def _module(self, precision: Precision) -> SignalEnergy:
+        """Return the energy, built once."""
+
+        def build() -> SignalEnergy:
+            # as fitted, whatever the parameters are by now
+            module = SignalArchitecture(*self._architecture).build()
+            load_arrays(module, self.energy_weights_)
+            module.to(device=precision.device, dtype=precision.inputs).requires_grad_(False)
+            module.prepare(precision.weights)
+            return module
+
+        return cached(self, precision, (self.energy_weights_,), build)
+
+    def _potentials(self, table: np.ndarray) -> np.ndarray:
+        """Return the potentials (n_samples,) of samples."""
+        views = self._views(table)
+        return np.logaddexp.reduce(views, axis=1) - np.log(views.shape[1])
+
+    def _views(self, table: np.ndarray) -> np.ndarray:
+        """Return the energies (n_samples, n_views) of the views of samples."""
+        module = self._module(Precision())
+        with torch.inference_mode():
+            found = [
+                module.unusual(torch.tensor(block)).numpy()
+                for _, block in blocks(table, evaluation_block(torch.float64))
+            ]
+        return np.concatenate(found)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Energies of each view, which tell in what way a sample is unusual.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_views)
+            In interquartile ranges above the median training sample.
+        """
+        return self._views(self._check(X))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus the energy of each sample: high is normal.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Scores.
+        """
+        potentials = self._potentials(self._check(X))
+        return (self.potential_median_ - potentials) / self.potential_iqr_
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Score above the threshold: negative for outliers.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            ``score_samples(X) - offset_``.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Tell outliers.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            +1 for inliers, -1 for outliers.
+        """
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of :meth:`transform`.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns seen at fit: checked, and not needed.
+
+        Returns
+        -------
+        ndarray of str of shape (n_views,)
+            ``energy_<view>``.
+        """
+        check_is_fitted(self)
+        _check_feature_names_in(self, input_features)
+        views = SignalArchitecture(*self._architecture).views
+        return np.array([f"energy_{view}" for view in views], dtype=object)
+
+
+def _range_of(potentials: np.ndarray) -> np.ndarray:
+    """Return the interquartile range of potentials, one where they are equal."""
+    low, high = np.quantile(potentials, [0.25, 0.75], axis=0)
+    return np.where(high - low > 1e-9, high - low, 1.0)

@@ -1,0 +1,258 @@
+"""The training tasks of the energy of a signal: one energy per view, trained like any other."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from sklearn_emma.energy.column_scale import column_scale
+from sklearn_emma.energy.training import (
+    AnyArchitecture,
+    Architecture,
+    EnergyConfig,
+    EnergyTask,
+)
+from sklearn_emma.energy.views import VIEWS
+from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.engine.seeding import make_generator
+from sklearn_emma.nn import ConvolutionalEnergy, EnergyEnsemble, SignalEnergy, SoftClip
+from sklearn_emma.nn.convolutional_energy import signal_shape
+from sklearn_emma.nn.signal_energy import SIGNAL_VIEWS
+
+# What the convolutional energy learns from; the filters take the place of prototypes.
+_CONVOLUTIONAL_VIEW = replace(VIEWS["fine"], n_prototypes=0)
+# The least scale of a position, in standard deviations of its channel.
+_LEAST_SCALE = 0.1
+# Of the energies of spectrum and power, those of a DAEEnergyScorer.
+_HIDDEN_LAYER_SIZES = (48, 32)
+
+
+class ConvolutionalArchitecture(NamedTuple):
+    """Structure of the convolutional energy: the shape of its signals, and its filters."""
+
+    shape: tuple[int, ...]
+    n_filters: int
+    kernel_size: int
+
+    @property
+    def stackable(self) -> bool:
+        """Convolutions cannot be stacked."""
+        return False
+
+    def build(self, n_features: int, generator: torch.Generator) -> EnergyEnsemble:
+        """Make an energy with initial weights.
+
+        Parameters
+        ----------
+        n_features : int
+            Number of values of a signal.
+        generator : torch.Generator
+            Source of the weights, on the CPU.
+
+        Returns
+        -------
+        EnergyEnsemble
+            Of one member.
+        """
+        energy = ConvolutionalEnergy(*self, generator=generator)
+        return EnergyEnsemble([energy], [SoftClip(n_features, _CONVOLUTIONAL_VIEW.clip)])
+
+
+class SignalArchitecture(NamedTuple):
+    """Structure of the energy of a signal.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (channels, length) or (channels, height, width).
+    n_filters, kernel_size : int
+        Of the convolutional energy.
+    n_prototypes : int
+        Of the energies of spectrum and power.
+    views : tuple of str
+        Names of :data:`~sklearn_emma.nn.signal_energy.SIGNAL_VIEWS`.
+    """
+
+    shape: tuple[int, ...]
+    n_filters: int
+    kernel_size: int
+    n_prototypes: int
+    views: tuple[str, ...]
+
+    def of_view(self, view: str) -> AnyArchitecture:
+        """Return the architecture of the energy of a view.
+
+        Parameters
+        ----------
+        view : str
+            Its name.
+
+        Returns
+        -------
+        ConvolutionalArchitecture or Architecture
+            Convolutional where positions matter, an autoencoder of columns otherwise.
+        """
+        if view == "signal":
+            return ConvolutionalArchitecture(self.shape, self.n_filters, self.kernel_size)
+        views = VIEWS.values()
+        prototypes = tuple(self.n_prototypes if v.n_prototypes else 0 for v in views)
+        clips = tuple(float(v.clip) for v in views)
+        return Architecture(_HIDDEN_LAYER_SIZES, "tanh", clips, prototypes)
+
+    def build(self) -> SignalEnergy:
+        """Make an energy, whose weights are to be set.
+
+        Returns
+        -------
+        SignalEnergy
+            In float64.
+        """
+        generator, empty = make_generator(0), torch.zeros(1, *self.shape)
+        energies = {
+            view: self.of_view(view).build(SIGNAL_VIEWS[view](empty).shape[1], generator)
+            for view in self.views
+        }
+        return SignalEnergy(self.shape, energies).double()
+
+
+def channel_scale(
+    table: np.ndarray, weight: np.ndarray, n_channels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the channels of signals, extreme values limited.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Flattened signals, channel after channel; NaN is ignored.
+    weight : ndarray of shape (n_samples,)
+        Weights of the samples.
+    n_channels : int
+        Number of channels.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_channels,)
+        The scale of a constant channel is one.
+    """
+    values = table.reshape(len(table), n_channels, -1).transpose(0, 2, 1)
+    weight = np.repeat(weight, values.shape[1])
+    return column_scale(values.reshape(-1, n_channels), weight, "standard")
+
+
+def scale_of_signals(
+    table: np.ndarray, weight: np.ndarray, n_channels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return :func:`channel_scale` for each column.
+
+    Parameters
+    ----------
+    table, weight, n_channels : objects
+        As for :func:`channel_scale`.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,)
+        The same for all columns of a channel.
+    """
+    n_positions = table.shape[1] // n_channels
+    mean, scale = channel_scale(table, weight, n_channels)
+    return np.repeat(mean, n_positions), np.repeat(scale, n_positions)
+
+
+def signal_tasks(
+    table: np.ndarray,
+    weight: np.ndarray,
+    architecture: SignalArchitecture,
+    training: TrainingConfig,
+    place: tuple[torch.device, int],
+) -> list[EnergyTask]:
+    """Return one training per view of a signal.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Flattened signals of standardised channels.
+    weight : ndarray of shape (n_samples,)
+        Their weights, of mean one.
+    architecture : SignalArchitecture
+        Structure of the energy.
+    training : TrainingConfig
+        How the energies are trained.
+    place : (torch.device, int)
+        Where, and the seed.
+
+    Returns
+    -------
+    list of EnergyTask
+        In the order of the views.
+    """
+    device, seed = place
+    signal = torch.from_numpy(table.reshape(-1, *architecture.shape))
+    tasks = []
+    for i, view in enumerate(architecture.views):
+        x = SIGNAL_VIEWS[view](signal).numpy()
+        learned = (_CONVOLUTIONAL_VIEW,) if view == "signal" else tuple(VIEWS.values())
+        config = EnergyConfig(architecture.of_view(view), learned, training, device)
+        least = np.full(x.shape[1], _LEAST_SCALE) if view == "signal" else None
+        tasks.append(EnergyTask(view, x, weight, None, config, seed + i, least_scale=least))
+    return tasks
+
+
+def joined_weights(
+    trained: Mapping[str, Mapping[str, np.ndarray]], scales: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return the weights of the energies of views as those of one energy, its views uncalibrated.
+
+    Parameters
+    ----------
+    trained : mapping of str to dict of str to ndarray
+        Weights of each view's energy.
+    scales : (ndarray, ndarray)
+        Mean and standard deviation of the channels.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Weights of a :class:`~sklearn_emma.nn.SignalEnergy`.
+    """
+    centre, scale = scales
+    weights = {"centre": centre, "scale": scale}
+    weights |= {"level": np.zeros(len(trained)), "spread": np.ones(len(trained))}
+    for view, arrays in trained.items():
+        weights |= {f"energies.{view}.{name}": value for name, value in arrays.items()}
+    return weights
+
+
+def check_shape(shape: Sequence[int] | None, n_features: int) -> tuple[int, ...]:
+    """Return the shape of the signals in rows of a table.
+
+    Parameters
+    ----------
+    shape : sequence of int or None
+        (channels, length) or (channels, height, width); None for one channel.
+    n_features : int
+        Number of columns.
+
+    Returns
+    -------
+    tuple of int
+        The shape.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or not that of the columns.
+    """
+    if shape is None:
+        return (1, n_features)
+    sizes = signal_shape(shape)
+    if math.prod(sizes) != n_features:
+        product = " x ".join(map(str, sizes))
+        raise ValueError(
+            f"shape={sizes} needs {product} = {math.prod(sizes)} columns, one channel after the "
+            f"other, but there are {n_features}."
+        )
+    return sizes

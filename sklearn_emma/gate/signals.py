@@ -1,0 +1,54 @@
+"""Features of signals in the default predictor: in units of the training samples."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_emma.energy.column_scale import column_scale
+from sklearn_emma.engine.batches import evaluation_block
+from sklearn_emma.gate.samples import Samples
+from sklearn_emma.nn import SignalEncoder, SignalFusionNetwork
+
+
+def learn_signals(network: Any, samples: Samples) -> Samples:
+    """Set the scales of the features of signals, and return the samples with these features.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The predictor; one that is no :class:`SignalFusionNetwork` has no such features.
+    samples : Samples
+        Training samples.
+
+    Returns
+    -------
+    Samples
+        Modalities as the network reads them; features of samples with gaps are missing.
+    """
+    if not isinstance(network, SignalFusionNetwork):
+        return samples
+    weight = samples.weight.cpu().double().numpy()
+    modalities = list(samples.modalities)
+    for place, encoder in network.signals.items():
+        assert isinstance(encoder, SignalEncoder)
+        modalities[int(place)] = _learn(encoder, modalities[int(place)], weight)
+    return replace(samples, modalities=modalities)
+
+
+@torch.no_grad()
+def _learn(encoder: SignalEncoder, x: Tensor, weight: np.ndarray) -> Tensor:
+    """Set the scales of an encoder, and return its features."""
+    complete = ~x.isnan().any(1)
+    features = x.new_full((len(x), encoder.n_outputs), torch.nan)
+    if not complete.any():
+        return features
+    parts = x[complete].split(evaluation_block(torch.float32))
+    found = torch.cat([encoder.features(part) for part in parts])
+    scales = column_scale(found.cpu().double().numpy(), weight[complete.cpu().numpy()], "standard")
+    for buffer, values in zip((encoder.centre, encoder.scale), scales, strict=True):
+        buffer.copy_(torch.from_numpy(values))
+    features[complete] = encoder(x[complete])
+    return features

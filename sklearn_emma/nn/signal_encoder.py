@@ -1,0 +1,248 @@
+r"""Features of a signal or an image: when, what and how often something happens in the window.
+
+.. math::
+
+    u_{k}(t) = (g_k * s)(t), \qquad
+    w_t = \frac{\epsilon + \sum_k u_k(t)^2}{\sum_{t'} (\epsilon + \sum_k u_k(t')^2)}, \qquad
+    c_k = \mathbb{E}_{t \sim p_w} |u_k(t)|
+
+The filters :math:`g_k` are derivatives of Gaussians, of several orders and widths [1]_, applied to
+each channel. Attention goes to where they respond, as a density p over continuous time or space
+(:class:`~sklearn_emma.nn.ContinuousAttention`), and the context is what is expected there, wherever
+that is. The features are
+
+* the values of each channel, as a smooth function V at few positions,
+* mean and standard deviation of the density, and the context,
+* the logarithmic spectrum (:mod:`sklearn_emma.nn.signal_features`).
+
+They take the place of the columns in the default predictor: of few samples with many columns it
+would learn by heart what is in each of them.
+
+References
+----------
+.. [1] Lindeberg, T. (1994). Scale-space theory: a basic tool for analysing structures at different
+   scales. Journal of Applied Statistics 21.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sklearn_emma.nn.continuous_attention import ContinuousAttention
+from sklearn_emma.nn.convolutional_energy import signal_shape
+from sklearn_emma.nn.fusion import FusionNetwork
+from sklearn_emma.nn.signal_features import log_spectrum
+
+__all__ = ["SignalEncoder", "SignalFusionNetwork"]
+
+# Standard deviations of the Gaussians, in positions, for signals and for images.
+_WIDTHS = {1: (1.0, 2.0, 4.0), 2: (1.0, 2.0)}
+_HIGHEST_ORDER = 2
+# Basis functions along each axis.
+_N_BASIS = {1: 16, 2: 8}
+# Bands of frequencies along each axis: classes differ in less than what fails.
+_N_BANDS = {1: 32, 2: 8}
+# Power of the responses that counts as none.
+_FLOOR = 1e-4
+
+
+class SignalEncoder(nn.Module):
+    """Fixed convolutional features of signals, pooled by continuous attention.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (channels, length) of a signal, or (channels, height, width) of an image.
+
+    Notes
+    -----
+    Nothing in it is trained. The buffers ``centre`` and ``scale``, of shape (n_outputs,), are zeros
+    and ones until they are set to those of the features of training samples.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import SignalEncoder
+    >>> encoder = SignalEncoder((3, 50))
+    >>> encoder(torch.zeros(4, 150)).shape[1] == encoder.n_outputs
+    True
+    """
+
+    filters: Tensor
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: Sequence[int]):
+        super().__init__()
+        self.shape = signal_shape(shape)
+        n_axes = len(self.shape) - 1
+        self.register_buffer("filters", _gaussian_derivatives(n_axes), persistent=False)
+        self.attention = ContinuousAttention(self.shape[1:], _N_BASIS[n_axes])
+        n_outputs = self.features(torch.zeros(1, math.prod(self.shape))).shape[1]
+        self.register_buffer("centre", torch.zeros(n_outputs, dtype=torch.float32))
+        self.register_buffer("scale", torch.ones(n_outputs, dtype=torch.float32))
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of features."""
+        return len(self.centre)
+
+    def responses(self, signal: Tensor) -> Tensor:
+        """Return the responses of the filters.
+
+        Parameters
+        ----------
+        signal : Tensor of shape (n_samples, channels, ...)
+            Signals or images.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, channels * n_filters, n_positions)
+            Responses.
+        """
+        each = signal.flatten(0, 1).unsqueeze(1)
+        reach = self.filters.shape[-1] // 2
+        convolve = F.conv1d if signal.ndim == 3 else F.conv2d
+        padded = F.pad(each, [reach] * 2 * (signal.ndim - 2), mode="replicate")
+        return (
+            convolve(padded, self.filters).flatten(2).unflatten(0, signal.shape[:2]).flatten(1, 2)
+        )
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the features in units of their own.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Flattened signals of standardised channels, finite.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_outputs)
+            Features.
+        """
+        signal = x.unflatten(1, self.shape)
+        responses = self.responses(signal)
+        power = responses.square().sum(1) + _FLOOR
+        density = self.attention.density(power / power.sum(1, keepdim=True))
+        context = self.attention.expect(responses.abs(), density)
+        deviation = density.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+        values = self.attention.smooth(signal.flatten(2)).flatten(1)
+        attended = density.mean.flatten(1), deviation.flatten(1), context
+        return torch.cat([values, *attended, self._spectrum(signal)], 1)
+
+    def _spectrum(self, signal: Tensor) -> Tensor:
+        return log_spectrum(signal, _N_BANDS[signal.ndim - 2])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features, centred and scaled.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Flattened signals of standardised channels, finite.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_outputs)
+            Features.
+        """
+        return (self.features(x) - self.centre) / self.scale
+
+
+class SignalFusionNetwork(FusionNetwork):
+    """The default predictor where modalities are signals: it reads their features.
+
+    Parameters
+    ----------
+    n_features : sequence of int
+        Number of columns of each modality.
+    n_outputs : int
+        Number of classes, or of values to predict.
+    shapes : sequence of tuple of int or None
+        Shape of the signals of each modality; None where it is none.
+    *args, **params : objects
+        Other parameters of :class:`FusionNetwork`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import SignalFusionNetwork
+    >>> network = SignalFusionNetwork([60, 2], 3, [(2, 30), None])
+    >>> network([torch.zeros(5, 60), torch.zeros(5, 2)], torch.ones(5, 2)).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(
+        self,
+        n_features: Sequence[int],
+        n_outputs: int,
+        shapes: Sequence[tuple[int, ...] | None],
+        *args: Any,
+        **params: Any,
+    ):
+        encoders = {
+            str(i): SignalEncoder(shape) for i, shape in enumerate(shapes) if shape is not None
+        }
+        widths = list(n_features)
+        for i, encoder in encoders.items():
+            widths[int(i)] = encoder.n_outputs
+        super().__init__(widths, n_outputs, *args, **params)
+        self.signals = nn.ModuleDict(encoders)
+
+    def read_signals(self, modalities: Sequence[Tensor]) -> list[Tensor]:
+        """Return modalities with features of signals in the place of their columns.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            One tensor per modality.
+
+        Returns
+        -------
+        list of Tensor of shape (n_samples, n_columns)
+            Those of modalities that are no signals are the same.
+        """
+        found = list(modalities)
+        for i, encode in self.signals.items():
+            found[int(i)] = encode(found[int(i)])
+        return found
+
+    def encode(self, modalities: Sequence[Tensor]) -> Tensor:
+        """Work out what each modality has to say when its gate is open.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            One tensor per modality.
+
+        Returns
+        -------
+        Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
+            As :meth:`FusionNetwork.encode`.
+        """
+        return super().encode(self.read_signals(modalities))
+
+
+def _gaussian_derivatives(n_axes: int) -> Tensor:
+    """Return filters of shape (n_filters, 1, size, ...), each of squares that add up to one."""
+    reach = math.ceil(3 * max(_WIDTHS[n_axes]))
+    t = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    filters = []
+    for width in _WIDTHS[n_axes]:
+        u = t / width
+        bell = torch.exp(-0.5 * u.square())
+        orders = [bell, -u * bell, (u.square() - 1.0) * bell]
+        for chosen in itertools.product(range(_HIGHEST_ORDER + 1), repeat=n_axes):
+            if sum(chosen) > _HIGHEST_ORDER:
+                continue
+            kernel = orders[chosen[0]]
+            for order in chosen[1:]:
+                kernel = kernel.unsqueeze(-1) * orders[order]
+            filters.append(kernel / kernel.square().sum().sqrt())
+    return torch.stack(filters).unsqueeze(1).float()
