@@ -441,15 +441,18 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         known = ~self._unlabelled(y)
         self.classes_ = np.unique(y[known])
         if len(self.classes_) < 2:
+            found = ", ".join(map(repr, self.classes_.tolist())) or -1
             rest = "" if known.all() else " Samples of class -1 count as unlabelled."
             raise ValueError(
                 "EMMAClassifier needs samples of at least two classes, but all samples of positive "
-                f"weight are of one class, {self.classes_.tolist()}.{rest}"
+                f"weight are of one class, {found}.{rest}"
             )
 
     def _unlabelled(self, y: np.ndarray) -> np.ndarray:
         """Tell which samples have no label: those of class -1, where training can use them."""
-        if isinstance(self.adversarial, VirtualAdversarial) and y.dtype.kind in "if":
+        # a search over settings has no such parameter
+        training = getattr(self, "adversarial", None)
+        if isinstance(training, VirtualAdversarial) and y.dtype.kind in "if":
             return y == -1
         return np.zeros(len(y), dtype=bool)
 
