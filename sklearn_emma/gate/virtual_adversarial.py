@@ -66,6 +66,7 @@ class VirtualAdversarialObjective(GatedObjective):
             expected = self.network.fuse_each(encoded, attention)
 
         def divergence(change: Tensor) -> Tensor:
+            """Return the divergence of the predictions for changed samples."""
             moved = [x + r for x, r in zip(modalities, change.split(widths, dim=1), strict=True)]
             outputs = self.network.fuse_each(self.network.encode(moved), attention)
             return self.prediction_loss.divergence(expected, outputs)
