@@ -314,12 +314,9 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
                     f"Modality {name!r} has the shape {shape} of a signal, which consists of "
                     "numbers, but some of its columns are categorical."
                 )
-        self.modality_costs_ = modality_costs(self.modality_costs, self.modality_names_)
-        if self.max_modalities is None and self.modality_costs_.any():
-            raise ValueError(
-                "modality_costs decides on the modalities that max_modalities keeps, which is "
-                "None. Set max_modalities to how many may be used for a sample."
-            )
+        self.modality_costs_ = modality_costs(
+            self.modality_costs, self.modality_names_, self.max_modalities
+        )
         for parameter in ("column_attention", "adversarial"):
             if getattr(self, parameter):
                 self._refuse_categories(f"{parameter}={getattr(self, parameter)!r}")

@@ -157,7 +157,9 @@ def hard_attention(max_modalities: int | None, costs: np.ndarray) -> HardAttenti
     return HardAttention(max_modalities, torch.tensor(costs, dtype=torch.float32))
 
 
-def modality_costs(costs: Mapping[str, Any] | None, names: Sequence[str]) -> np.ndarray:
+def modality_costs(
+    costs: Mapping[str, Any] | None, names: Sequence[str], max_modalities: int | None
+) -> np.ndarray:
     """Return the cost of each modality.
 
     Parameters
@@ -166,6 +168,8 @@ def modality_costs(costs: Mapping[str, Any] | None, names: Sequence[str]) -> np.
         What the user passed.
     names : sequence of str
         Names of the modalities.
+    max_modalities : int or None
+        How many modalities of a sample pass.
 
     Returns
     -------
@@ -175,7 +179,8 @@ def modality_costs(costs: Mapping[str, Any] | None, names: Sequence[str]) -> np.
     Raises
     ------
     ValueError
-        If there is no modality of a name, or a cost is negative or not finite.
+        If there is no modality of a name, a cost is negative or not finite, or all modalities pass
+        whatever they cost.
     """
     given = {} if costs is None else dict(costs)
     unknown = sorted(set(given) - set(names), key=str)
@@ -189,7 +194,13 @@ def modality_costs(costs: Mapping[str, Any] | None, names: Sequence[str]) -> np.
     }
     if wrong:
         raise ValueError(f"modality_costs must be finite numbers of zero or more, got {wrong}.")
-    return np.array([float(given.get(name, 0.0)) for name in names])
+    found = np.array([float(given.get(name, 0.0)) for name in names])
+    if max_modalities is None and found.any():
+        raise ValueError(
+            "modality_costs decides on the modalities that max_modalities keeps, which is None. "
+            "Set max_modalities to how many may be used for a sample."
+        )
+    return found
 
 
 def check_gate(

@@ -104,13 +104,13 @@ def test_scores_need_the_default_network_and_a_constant_coldness():
 
 def test_costs_are_in_the_order_of_the_modalities():
     names = ["radar", "camera", "lidar"]
-    assert modality_costs({"lidar": 2, "camera": 0.5}, names).tolist() == [0.0, 0.5, 2.0]
-    assert modality_costs(None, names).tolist() == [0.0, 0.0, 0.0]
+    assert modality_costs({"lidar": 2, "camera": 0.5}, names, 2).tolist() == [0.0, 0.5, 2.0]
+    assert modality_costs(None, names, 2).tolist() == [0.0, 0.0, 0.0]
     with pytest.raises(ValueError, match=r"names \['sonar'\], but the modalities are \['radar'"):
-        modality_costs({"sonar": 1.0}, names)
+        modality_costs({"sonar": 1.0}, names, 2)
     for wrong in (-1.0, float("nan"), float("inf"), "much"):
         with pytest.raises(ValueError, match="zero or more"):
-            modality_costs({"radar": wrong}, names)
+            modality_costs({"radar": wrong}, names, 2)
 
 
 def test_units_are_counted_as_the_network_encodes_them():
