@@ -422,7 +422,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             samples,
             held_out,
             self._training_energies(samples, fills, fresh),
-            self._config(len(target)),
+            self._config(len(target), network.n_networks),
             Generators(make_generator(seed, device, stream=1), make_generator(seed, stream=2)),
             GateStart(start, build_cross_modal(self, torch.float32, device)) if start else None,
         )
@@ -536,10 +536,9 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             schedule=self.learning_rate_schedule,
         )
 
-    def _config(self, n_samples: int) -> GateConfig:
+    def _config(self, n_samples: int, n_networks: int) -> GateConfig:
         """Return the hyperparameters of gate and predictor."""
         # the loss is a mean over networks, and so is the penalty
-        n_networks = self.n_networks if self.module is None else 1
         weight_decay = self.l2_regularization_ / (n_samples * n_networks)
         return GateConfig(
             coldness=self.coldness,

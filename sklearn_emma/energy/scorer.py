@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -16,8 +16,9 @@ from torch import Tensor
 from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
 from sklearn_emma.energy.attribution import attribute, descend
+from sklearn_emma.energy.energy_scale import interquartile_range
 from sklearn_emma.energy.modality_energies import ScaledEnergy
-from sklearn_emma.energy.outliers import outlier_threshold
+from sklearn_emma.energy.outliers import ThresholdMixin, outlier_threshold
 from sklearn_emma.energy.p_values import conformal_p_values
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.reservoir import Reservoir
@@ -91,7 +92,7 @@ class EnergyFit:
         return self.scorer._store(self.table, self.held_out, trained)
 
 
-class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
+class DAEEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
     r"""Energy of each modality: how unlike the training samples a sample is.
 
     Denoising autoencoders with tied weights learn, modality by modality, to undo noise; their
@@ -546,11 +547,10 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         )
         self.n_iter_ = max(len(curve) for curve in self.loss_curve_)
         potentials = self._evaluate(table, EnergyEnsemble.potential, torch.float64)
-        low, median, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
-        if not self.scale_energies:
-            low, median, high = np.zeros_like(low), np.zeros_like(low), np.ones_like(low)
-        self.potential_median_ = median
-        self.potential_iqr_ = np.where(high - low > 1e-9, high - low, 1.0)
+        median = np.quantile(potentials, 0.5, axis=0)
+        self.potential_median_ = median if self.scale_energies else np.zeros_like(median)
+        iqr = interquartile_range(potentials)
+        self.potential_iqr_ = iqr if self.scale_energies else np.ones_like(iqr)
         energies = self._scaled(potentials)
         self.calibration_energies_ = energies[held_out]
         self.offset_ = outlier_threshold(-energies.sum(axis=1), self.contamination)
@@ -706,38 +706,6 @@ class DAEEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         if is_lazy(X):
             return map_chunks(self.score_samples, X)
         return -self._energies(X).sum(axis=1)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Score above the threshold: negative for outliers.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            ``score_samples(X) - offset_``.
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Tell outliers.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            +1 for inliers, -1 for outliers.
-        """
-        if is_lazy(X):
-            return map_chunks(self.predict, X)
-        return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def p_values(self, X: Any) -> np.ndarray:
         r"""How unusual each modality is, as conformal p-values.

@@ -1,26 +1,27 @@
 """SignalEnergyScorer: the energy of a signal or an image as a scikit-learn estimator."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
+from sklearn_emma.energy.energy_scale import interquartile_range
 from sklearn_emma.energy.modality_energies import ScaledEnergy
-from sklearn_emma.energy.outliers import outlier_threshold
+from sklearn_emma.energy.outliers import ThresholdMixin, outlier_threshold
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.signal_training import (
     SignalArchitecture,
     channel_scale,
     check_shape,
+    for_columns,
     joined_weights,
-    scale_of_signals,
     signal_tasks,
 )
 from sklearn_emma.energy.training import EnergyTask, TrainedEnergy, train_energies
@@ -36,6 +37,8 @@ from sklearn_emma.nn import SignalEnergy
 from sklearn_emma.nn.signal_energy import SIGNAL_VIEWS
 from sklearn_emma.validation import all_or_nothing, check_table, check_weights
 
+Method = Callable[[SignalEnergy, torch.Tensor], torch.Tensor]
+
 
 @dataclass(frozen=True)
 class SignalFit:
@@ -49,18 +52,21 @@ class SignalFit:
         What is to be trained, one for each view.
     table : ndarray of shape (n_samples, n_features)
         All samples.
+    channels : (ndarray, ndarray)
+        Mean and scale of the channels.
     """
 
     scorer: "SignalEnergyScorer"
     tasks: list[EnergyTask]
     table: np.ndarray
+    channels: tuple[np.ndarray, np.ndarray]
 
     def finish(self, trained: Sequence[TrainedEnergy]) -> "SignalEnergyScorer":
         """Store what was trained, and return the fitted scorer."""
-        return self.scorer._store(self.table, trained)
+        return self.scorer._store(self.table, self.channels, trained)
 
 
-class SignalEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
+class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
     r"""Energy of a signal or an image: how unlike the training samples a sample is.
 
     A signal fails in ways that its single values do not show: it stops, it loses a part, it comes
@@ -284,12 +290,12 @@ class SignalEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             verbose=self.verbose,
             schedule=self.learning_rate_schedule,
         )
-        self._channels = channel_scale(table, weight, self.shape_[0])
-        centre, scale = scale_of_signals(table, weight, self.shape_[0])
+        channels = channel_scale(table, weight, self.shape_[0])
+        centre, scale = for_columns(channels, table.shape[1])
         seed = draw_seed(self.random_state)
         standard = (table - centre) / scale
         tasks = signal_tasks(standard, weight, architecture, training, (device, seed))
-        return SignalFit(self, tasks, table)
+        return SignalFit(self, tasks, table, channels)
 
     def _warn_of_constants(self, table: np.ndarray) -> None:
         # that a position never varies is usual in images
@@ -324,24 +330,28 @@ class SignalEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
             )
         return np.asarray(table)
 
-    def _store(self, table: np.ndarray, trained: Sequence[TrainedEnergy]) -> "SignalEnergyScorer":
+    def _store(
+        self,
+        table: np.ndarray,
+        channels: tuple[np.ndarray, np.ndarray],
+        trained: Sequence[TrainedEnergy],
+    ) -> "SignalEnergyScorer":
         """Store the trained energies, and find their scales."""
         views = SignalArchitecture(*self._architecture).views
         pairs = dict(zip(views, trained, strict=True))
         self.loss_curve_ = {view: energy.history["train_loss"] for view, energy in pairs.items()}
         self.n_iter_ = max(map(len, self.loss_curve_.values()))
         by_view = {view: energy.weights for view, energy in pairs.items()}
-        weights = joined_weights(by_view, self.__dict__.pop("_channels"))
+        weights = joined_weights(by_view, channels)
         self.energy_weights_ = weights
-        potentials = self._views(table)
+        potentials = self._evaluate(table, SignalEnergy.unusual)
         weights["level"] = np.median(potentials, axis=0)
-        weights["spread"] = _range_of(potentials)
+        weights["spread"] = interquartile_range(potentials)
         self.energy_weights_ = dict(weights)  # another one: the modules are built again
-        potentials = self._potentials(table)
+        potentials = self._evaluate(table, SignalEnergy.potential)
         self.potential_median_ = float(np.median(potentials))
-        self.potential_iqr_ = float(_range_of(potentials))
-        scores = (self.potential_median_ - potentials) / self.potential_iqr_
-        self.offset_ = outlier_threshold(scores, self.contamination)
+        self.potential_iqr_ = float(interquartile_range(potentials))
+        self.offset_ = outlier_threshold(self._scores(potentials), self.contamination)
         return self
 
     # --- evaluation ---
@@ -374,17 +384,16 @@ class SignalEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
 
         return cached(self, precision, (self.energy_weights_,), build)
 
-    def _potentials(self, table: np.ndarray) -> np.ndarray:
-        """Return the potentials (n_samples,) of samples."""
-        views = self._views(table)
-        return np.logaddexp.reduce(views, axis=1) - np.log(views.shape[1])
+    def _scores(self, potentials: np.ndarray) -> np.ndarray:
+        """Return scores of potentials."""
+        return (self.potential_median_ - potentials) / self.potential_iqr_
 
-    def _views(self, table: np.ndarray) -> np.ndarray:
-        """Return the energies (n_samples, n_views) of the views of samples."""
+    def _evaluate(self, table: np.ndarray, method: Method) -> np.ndarray:
+        """Return what a method of the energy gives for samples."""
         module = self._module(Precision())
         with torch.inference_mode():
             found = [
-                module.unusual(torch.tensor(block)).numpy()
+                method(module, torch.tensor(block)).numpy()
                 for _, block in blocks(table, evaluation_block(torch.float64))
             ]
         return np.concatenate(found)
@@ -402,7 +411,7 @@ class SignalEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_views)
             In interquartile ranges above the median training sample.
         """
-        return self._views(self._check(X))
+        return self._evaluate(self._check(X), SignalEnergy.unusual)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the energy of each sample: high is normal.
@@ -417,38 +426,7 @@ class SignalEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             Scores.
         """
-        potentials = self._potentials(self._check(X))
-        return (self.potential_median_ - potentials) / self.potential_iqr_
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Score above the threshold: negative for outliers.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            ``score_samples(X) - offset_``.
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Tell outliers.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            +1 for inliers, -1 for outliers.
-        """
-        return np.where(self.decision_function(X) >= 0, 1, -1)
+        return self._scores(self._evaluate(self._check(X), SignalEnergy.potential))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of :meth:`transform`.
@@ -467,9 +445,3 @@ class SignalEnergyScorer(OutlierMixin, TransformerMixin, BaseEstimator):
         _check_feature_names_in(self, input_features)
         views = SignalArchitecture(*self._architecture).views
         return np.array([f"energy_{view}" for view in views], dtype=object)
-
-
-def _range_of(potentials: np.ndarray) -> np.ndarray:
-    """Return the interquartile range of potentials, one where they are equal."""
-    low, high = np.quantile(potentials, [0.25, 0.75], axis=0)
-    return np.where(high - low > 1e-9, high - low, 1.0)

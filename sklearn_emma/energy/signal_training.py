@@ -157,9 +157,28 @@ def scale_of_signals(
     mean, scale : ndarray of shape (n_features,)
         The same for all columns of a channel.
     """
-    n_positions = table.shape[1] // n_channels
-    mean, scale = channel_scale(table, weight, n_channels)
-    return np.repeat(mean, n_positions), np.repeat(scale, n_positions)
+    return for_columns(channel_scale(table, weight, n_channels), table.shape[1])
+
+
+def for_columns(
+    channels: tuple[np.ndarray, np.ndarray], n_features: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Repeat mean and scale of each channel for its columns.
+
+    Parameters
+    ----------
+    channels : (ndarray, ndarray)
+        What :func:`channel_scale` returned.
+    n_features : int
+        Number of columns.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,)
+        The same for all columns of a channel.
+    """
+    mean, scale = (np.repeat(values, n_features // len(values)) for values in channels)
+    return mean, scale
 
 
 def signal_tasks(

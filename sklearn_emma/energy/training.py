@@ -11,6 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_emma.energy.column_scale import column_scale, noise_range
 from sklearn_emma.energy.denoising import Denoising, StackedDenoising, TrainingNoise, View
+from sklearn_emma.energy.energy_scale import interquartile_range
 from sklearn_emma.energy.views import EnergyView
 from sklearn_emma.engine.batches import evaluation_block, stacked_modalities
 from sklearn_emma.engine.objective import TrainingConfig
@@ -257,6 +258,5 @@ def _comparable(task: EnergyTask, energy: EnergyEnsemble) -> dict[str, np.ndarra
     with torch.inference_mode():
         potentials = torch.cat([energy.potentials(block) for block in blocks]).numpy()
     weights["level"] = np.median(potentials, axis=0)
-    spread = np.subtract(*np.quantile(potentials, [0.75, 0.25], axis=0))
-    weights["spread"] = np.where(spread > 1e-9, spread, 1.0)
+    weights["spread"] = interquartile_range(potentials)
     return weights

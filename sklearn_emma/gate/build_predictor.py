@@ -87,12 +87,12 @@ def build_predictor(
         sizes = tuple(hidden_layer_sizes)
         params: tuple[Any, ...] = sizes, sizes[-1:], generator, True
 
-        def network() -> FusionNetwork:
+        def make() -> FusionNetwork:
             if any(shapes):
                 return SignalFusionNetwork(n_features, n_outputs, shapes, *params)
             return FusionNetwork(n_features, n_outputs, *params)
 
-        return FusionEnsemble([network() for _ in range(n_networks)])
+        return FusionEnsemble([make() for _ in range(n_networks)])
     if isinstance(module, nn.Module):
         return GatedInputs(copy.deepcopy(module).float().cpu())
     with seeded_layers(module, seed, torch.device("cpu")):

@@ -172,7 +172,7 @@ def gated_loss(
     """
     subset, potential, indicator, target, sample_weight, *modalities = batch
     encoded: Any = network.encode(modalities)
-    embeddings = network.embeddings(encoded) if gate.reads_embeddings else None
+    embeddings = network.embeddings_for(gate, encoded)
     if with_subsets:
         # samples with all modalities and with some of them in one call
         both = gate.state(potential, torch.stack([torch.ones_like(subset), subset]), embeddings)

@@ -134,7 +134,7 @@ def read_out(
     embeddings: Any = None
     if predictor is not None and ("output" in wanted or gate.reads_embeddings):
         encoded = predictor.encode(inputs.modalities)
-        embeddings = predictor.embeddings(encoded) if gate.reads_embeddings else None
+        embeddings = predictor.embeddings_for(gate, encoded)
     state = gate.state(potential, encoded=embeddings)
     found["modal_energy"] = state.modal_energy
     found["importance"] = state.importance

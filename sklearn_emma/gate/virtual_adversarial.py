@@ -61,7 +61,7 @@ class VirtualAdversarialObjective(GatedObjective):
         """
         with torch.no_grad():
             encoded: Any = self.network.encode(modalities)
-            embeddings = self.network.embeddings(encoded) if self.gate.reads_embeddings else None
+            embeddings = self.network.embeddings_for(self.gate, encoded)
             attention = self.gate.state(potential, encoded=embeddings).attention
             expected = self.network.fuse_each(encoded, attention)
 
@@ -72,8 +72,7 @@ class VirtualAdversarialObjective(GatedObjective):
             return self.prediction_loss.divergence(expected, outputs)
 
         widths = [x.shape[1] for x in modalities]
-        random = torch.empty(len(potential), sum(widths), dtype=expected.dtype)
-        random = random.to(expected.device).normal_(generator=self.generator)
+        random = expected.new_empty(len(potential), sum(widths)).normal_(generator=self.generator)
         start = _START * self._of_length_eps(random).requires_grad_()
         (gradient,) = torch.autograd.grad(divergence(start), start)
         return divergence(self._of_length_eps(gradient))

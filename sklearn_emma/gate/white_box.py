@@ -96,5 +96,5 @@ def _predict(
     gate: EnergyAttention, network: GatedPredictor, modalities: Sequence[Tensor], potential: Tensor
 ) -> Tensor:
     encoded: Any = network.encode(modalities)
-    attention = gate(potential, network.embeddings(encoded) if gate.reads_embeddings else None)
+    attention = gate(potential, network.embeddings_for(gate, encoded))
     return network.fuse(encoded, attention.to(modalities[0].dtype))

@@ -42,7 +42,15 @@ _LIMIT = 100.0
 
 
 class GatedPredictor(nn.Module, ABC):
-    """What predicts behind a gate, in two steps."""
+    """What predicts behind a gate, in two steps.
+
+    Attributes
+    ----------
+    n_networks : int
+        Networks that the prediction is a mean of.
+    """
+
+    n_networks: int = 1
 
     @abstractmethod
     def encode(self, modalities: Sequence[Tensor]) -> Any:
@@ -107,6 +115,23 @@ class GatedPredictor(nn.Module, ABC):
             The embeddings; only a predictor that has some is asked for them.
         """
         return encoded
+
+    def embeddings_for(self, gate: nn.Module, encoded: Any) -> Any:
+        """Return what a gate scores, or None if it goes by energies alone.
+
+        Parameters
+        ----------
+        gate : EnergyAttention
+            The gate.
+        encoded : object
+            What :meth:`encode` returned.
+
+        Returns
+        -------
+        Tensor of shape (n_modalities, n_samples, n_units) or None
+            The embeddings.
+        """
+        return self.embeddings(encoded) if gate.reads_embeddings else None
 
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
         """Return ``fuse(encode(modalities), attention)``."""
