@@ -91,7 +91,7 @@ class PenaltyObjective(Objective):
             attention = torch.stack([present, present & self._subset(present)])
             weights = torch.stack([seen, self.subset_weight * seen])
         encoded = self.network.encode(modalities)
-        outputs = self.network.fuse(encoded, attention.to(weight.dtype).unsqueeze(1))
+        outputs = self.network.fuse(encoded, attention.to(weight.dtype))
         # of every copy, samples with all modalities and with some of them
         n_means = len(outputs) * len(self.strength)
         return n_means * self.prediction_loss.of_several(outputs, target, weights) + self._penalty()

@@ -75,7 +75,13 @@ class Perceptron(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers to ``x`` of shape (..., n_samples, n_in)."""
         first, *others = self.layers()
-        return self._through(affine(x, *first), others)
+        if first[0].ndim != 4:
+            return self._through(affine(x, *first), others)
+        # several stacks as one: a ReLU in place is slow to differentiate in a tensor of other shape
+        batch = first[0].shape[:2]
+        x = x.expand(*batch, -1, -1).flatten(0, 1)
+        first, *others = [(w.flatten(0, 1), b.flatten(0, 1)) for w, b in [first, *others]]
+        return self._through(affine(x, *first), others).unflatten(0, batch)
 
     def after_first(self, x: Tensor) -> Tensor:
         """Apply all but the affine map of the first layer; what it returned may be overwritten."""

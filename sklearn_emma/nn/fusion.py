@@ -235,21 +235,49 @@ class FusionNetwork(GatedPredictor):
 
         Parameters
         ----------
-        encoded : Tensor of shape (..., n_modalities, n_samples, n_units + n_outputs)
-            What :meth:`encode` returned.
+        encoded : Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
+            What :meth:`encode` returned; a stack of networks has one more dimension in front.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            The gate, or several.
+            The gate, or several, each for all networks of a stack.
 
         Returns
         -------
         Tensor of shape (..., n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or values.
+            Unnormalised log probabilities of classes, or values; those of a stack have one more
+            dimension before the samples.
         """
-        gated = (encoded * attention.mT.unsqueeze(-1)).sum(-3)
+        gated = weighted_sum(encoded, attention)
         bias = self.head.layers()[0][1]
         n_units = bias.shape[-1]
         first, linear = gated.split([n_units, gated.shape[-1] - n_units], -1)
         return self.head.after_first(first + bias.unsqueeze(-2)) + linear
+
+
+def weighted_sum(encoded: Tensor, attention: Tensor) -> Tensor:
+    r"""Sum over modalities: :math:`\sum_i \beta_i e_i`.
+
+    Parameters
+    ----------
+    encoded : Tensor of shape (*stack, n_modalities, n_samples, n_units)
+        The terms e.
+    attention : Tensor of shape (*gates, n_samples, n_modalities)
+        The weights.
+
+    Returns
+    -------
+    Tensor of shape (*gates, *stack, n_samples, n_units)
+        The sums.
+    """
+    gates, stack = attention.shape[:-2], encoded.shape[:-3]
+    if torch.is_grad_enabled():
+        # a product per sample, differentiated three times as fast as the sum below
+        terms = encoded.movedim((-2, -3), (0, 1)).flatten(2)
+        weights = attention.movedim(-2, 0).flatten(1, -2) if gates else attention.unsqueeze(1)
+        sums = weights.contiguous() @ terms
+        by_gate = sums.view(len(terms), *gates, *stack, encoded.shape[-1])
+        return by_gate.movedim(0, -2).contiguous()
+    weights = attention.mT.unsqueeze(-1)
+    return (encoded * weights.reshape(*gates, *[1] * len(stack), *weights.shape[-3:])).sum(-3)
 
 
 class Concatenated(nn.Module):

@@ -89,7 +89,7 @@ class FusionEnsemble(GatedPredictor):
         Tensor of shape (..., n_networks, n_samples, n_outputs)
             Unnormalised log probabilities of classes, or values.
         """
-        return self.networks.fuse(encoded, attention.unsqueeze(-3))
+        return self.networks.fuse(encoded, attention)
 
     def fuse(self, encoded: Tensor, attention: Tensor) -> Tensor:
         """Return the mean of what the networks predict, of shape (..., n_samples, n_outputs)."""

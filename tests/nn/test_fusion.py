@@ -68,9 +68,11 @@ def test_a_stack_of_networks_is_each_of_them():
     torch.testing.assert_close(together, torch.stack([n(modalities, beta) for n in networks]))
     gates = torch.rand(4, 6, 2, generator=generator(8))
     network = stack(networks)
-    several = network.fuse(network.encode(modalities), gates.unsqueeze(1))
+    several = network.fuse(network.encode(modalities), gates)
     expected = torch.stack([network(modalities, gate) for gate in gates])
     torch.testing.assert_close(several, expected)
+    with torch.no_grad():  # adds up in another way
+        torch.testing.assert_close(network.fuse(network.encode(modalities), gates), expected)
 
 
 def test_a_stack_of_networks_of_unlike_modalities_keeps_their_order():
