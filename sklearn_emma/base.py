@@ -27,7 +27,13 @@ from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays, to_arrays
 from sklearn_emma.gate.annealing import COLDNESS_SCHEDULES
 from sklearn_emma.gate.build_gate import ATTENTION_SCORES, check_gate, count_units, modality_costs
-from sklearn_emma.gate.build_predictor import build_predictor, check_predictor, seeded_layers
+from sklearn_emma.gate.build_predictor import (
+    TRANSFORMER,
+    build_predictor,
+    check_predictor,
+    is_built_in,
+    seeded_layers,
+)
 from sklearn_emma.gate.calibration import CALIBRATIONS
 from sklearn_emma.gate.columns import build_columns
 from sklearn_emma.gate.fit import (
@@ -99,7 +105,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         "remainder": [str],
         "missing_modalities": [StrOptions({"error", "allow"})],
         "energy": "no_validation",  # check_energy says more
-        "module": [callable, None],
+        "module": [callable, StrOptions({TRANSFORMER}), None],
         "hidden_layer_sizes": ["array-like"],
         "n_networks": [Interval(Integral, 1, None, closed="left")],
         "coldness": [Interval(Real, 0, None, closed="left")],
@@ -289,7 +295,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
     def _own_layers(self) -> Any:
         """What has layers of the user's own, or None."""
         own_score = None if isinstance(self.attention_score, str) else self.attention_score
-        return own_score if self.module is None else self.module
+        return own_score if is_built_in(self.module) else self.module
 
     def _check(self, X: Any, y: Any, sample_weight: Any) -> TrainingTable:
         """Validate the data; find modalities and outputs."""
@@ -309,6 +315,12 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             self.modalities, self.modality_names_, self.modality_columns_
         )
         for name, positions, shape in self._signals():
+            if self.module == TRANSFORMER:
+                raise ValueError(
+                    f"Modality {name!r} has the shape {shape} of a signal, which "
+                    f"module={self.module!r} does not read. Use module=None, or declare its "
+                    "columns without a shape."
+                )
             if not set(self.categories_).isdisjoint(positions.tolist()):
                 raise ValueError(
                     f"Modality {name!r} has the shape {shape} of a signal, which consists of "

@@ -61,19 +61,23 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         train (``calibration_fraction=0``). Any other scorer scores the failing samples of every
         epoch, so that its speed matters.
 
-    module : torch.nn.Module instance, class or callable, default=None
-        A predictor of your own: takes the list of gated modalities :math:`\beta_i x_i`, each of
-        shape (n_samples, :math:`D_i`) and standardised, and returns unnormalised log probabilities
-        of shape (n_samples, n_classes). An instance is copied; a class is called with the list of
-        the :math:`D_i` and the number of classes. None takes
-        `n_networks` times :class:`~sklearn_emma.nn.FusionNetwork`.
+    module : torch.nn.Module instance, class or callable, "transformer" or None, default=None
+        What predicts behind the gate. None takes `n_networks` times
+        :class:`~sklearn_emma.nn.FusionNetwork`, and "transformer" as many times
+        :class:`~sklearn_emma.nn.FusionTransformer`, which has self-attention among the columns of
+        each modality and attention across modalities; see :doc:`/guide/unified`. A predictor of
+        your own takes the list of gated modalities :math:`\beta_i x_i`, each of shape (n_samples,
+        :math:`D_i`) and standardised, and returns unnormalised log probabilities of shape
+        (n_samples, n_classes). An instance is copied; a class is called with the list of the
+        :math:`D_i` and the number of classes.
 
     hidden_layer_sizes : tuple of int, default=(64, 48, 32)
-        Units of each layer of the encoder that a modality has in the default predictor. The last is
-        also the width of the head.
+        Units of each layer of the encoder that a modality has in the default predictor, or behind
+        its self-attention. The last is also the width of the head. A `module` of your own has no
+        use for them, nor for `n_networks`.
 
     n_networks : int, default=4
-        Networks that the default predictor averages; see :class:`~sklearn_emma.nn.FusionEnsemble`.
+        Networks that the predictor averages; see :class:`~sklearn_emma.nn.FusionEnsemble`.
         With one, a fit is faster and predictions vary more with the seed.
 
     coldness : float, default=0.3
@@ -92,9 +96,9 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         own is a :class:`torch.nn.Module`, of which an instance is copied, or a class or callable,
         called with the numbers of modalities and of units of an embedding. Without energies only
         missing modalities are certain to be shut: gaps, inconsistency and levels never seen do not
-        count, and further evidence (:meth:`readings`) is refused. Scores need the default network
-        and a constant coldness, and their weights have no penalty. The two regularizers below act
-        on every gate alike.
+        count, and further evidence (:meth:`readings`) is refused. Scores need no `module` of your
+        own and a constant coldness, and their weights have no penalty. The two regularizers below
+        act on every gate alike.
 
     max_modalities : int, default=None
         Largest number of modalities that pass the gate for a sample, those of highest importance;

@@ -11,6 +11,7 @@ from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.export.modules import PredictorModule, ScorerModule
 from sklearn_emma.export.tracing import trace
+from sklearn_emma.gate.build_predictor import is_built_in
 from sklearn_emma.regressor import EMMARegressor
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _precision(dtype: Any) -> torch.dtype:
 def _trace_predictor(estimator: EMMAClassifier | EMMARegressor, example: torch.Tensor) -> bytes:
     """Translate a classifier or regressor."""
     module = PredictorModule(estimator, example.dtype)
-    if estimator.module is None:
+    if is_built_in(estimator.module):
         return trace(module, example)
     try:
         return trace(module, example)

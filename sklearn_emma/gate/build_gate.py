@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_emma.engine.seeding import make_generator
-from sklearn_emma.gate.build_predictor import seeded_layers
+from sklearn_emma.gate.build_predictor import is_built_in, seeded_layers
 from sklearn_emma.nn import (
     AdditiveScore,
     AttentionScore,
@@ -212,7 +212,7 @@ def check_gate(
     ----------
     attention_score : str, torch.nn.Module instance, class or callable
         What the user passed.
-    module : torch.nn.Module instance, class, callable or None
+    module : torch.nn.Module instance, class, callable, str or None
         The predictor.
     coldness_schedule : str
         How the gate cools.
@@ -220,10 +220,10 @@ def check_gate(
         How many modalities of a sample pass.
     """
     what = f"attention_score={attention_score!r}"
-    if not is_energy(attention_score) and module is not None:
+    if not is_energy(attention_score) and not is_built_in(module):
         raise ValueError(
-            f"{what} scores the embeddings of the default network, and a module of your own has "
-            'none. Use attention_score="energy", or module=None.'
+            f"{what} scores the embeddings of a network of this library, and a module of your own "
+            'has none. Use attention_score="energy", or module=None.'
         )
     if max_modalities is not None:
         what = f"max_modalities={max_modalities}"

@@ -13,13 +13,32 @@ from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.nn import (
     FusionEnsemble,
     FusionNetwork,
+    FusionTransformer,
     GatedInputs,
     GatedPredictor,
     SignalFusionNetwork,
 )
 
+#: The name of :class:`~sklearn_emma.nn.FusionTransformer`.
+TRANSFORMER = "transformer"
 # torch initialises layers from its global generator only, which all threads share
 _GLOBAL_GENERATOR = threading.RLock()
+
+
+def is_built_in(module: Any) -> bool:
+    """Tell whether a predictor is one of the library.
+
+    Parameters
+    ----------
+    module : torch.nn.Module instance, class, callable, str or None
+        What the user passed.
+
+    Returns
+    -------
+    bool
+        False where it is the user's own.
+    """
+    return module is None or isinstance(module, str)
 
 
 @contextmanager
@@ -30,14 +49,14 @@ def seeded_layers(module: Any, seed: int, device: torch.device) -> Iterator[None
 
     Parameters
     ----------
-    module : torch.nn.Module instance, class, callable or None
-        What the user passed. None draws nothing, and waits for nobody.
+    module : torch.nn.Module instance, class, callable, str or None
+        What the user passed. A name or None draws nothing, and waits for nobody.
     seed : int
         Determines what is drawn.
     device : torch.device
         Where the layers are.
     """
-    if module is None:
+    if is_built_in(module):
         yield
         return
     cuda = [device] if device.type == "cuda" else []
@@ -62,7 +81,7 @@ def build_predictor(
 
     Parameters
     ----------
-    module : torch.nn.Module instance, class, callable or None
+    module : torch.nn.Module instance, class, callable, "transformer" or None
         What the user passed.
     hidden_layer_sizes : sequence of int
         Units of the default predictor's encoders.
@@ -82,12 +101,14 @@ def build_predictor(
     torch.nn.Module
         On the CPU, in float32.
     """
-    if module is None:
+    if is_built_in(module):
         generator = make_generator(seed)
         sizes = tuple(hidden_layer_sizes)
         params: tuple[Any, ...] = sizes, sizes[-1:], generator, True
 
         def make() -> FusionNetwork:
+            if module == TRANSFORMER:
+                return FusionTransformer(n_features, n_outputs, *params)
             if any(shapes):
                 return SignalFusionNetwork(n_features, n_outputs, shapes, *params)
             return FusionNetwork(n_features, n_outputs, *params)

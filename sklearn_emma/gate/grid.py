@@ -201,9 +201,7 @@ class StackedObjective(Objective):
             self.baseline_losses[number] = baseline_loss(
                 gate, objective.network, objective.prediction_loss, weights, objective.samples
             )
-        per_sample = sum(
-            p.numel() // p.shape[-1] for p in objective.network.parameters() if p.ndim > 1
-        )
+        per_sample = objective.network.numbers_per_sample()
         per_sample += 16 * objective.samples.potential.shape[1] ** 2
         size = stacked_settings(objective.generator.device.type, per_sample * batch_size)
         n_chunks = math.ceil(len(settings) / size)

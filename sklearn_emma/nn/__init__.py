@@ -19,6 +19,7 @@ from sklearn_emma.nn.energy import DAEEnergy
 from sklearn_emma.nn.ensemble import EnergyEnsemble
 from sklearn_emma.nn.fusion import Concatenated, FusionNetwork, GatedInputs, GatedPredictor
 from sklearn_emma.nn.fusion_ensemble import FusionEnsemble
+from sklearn_emma.nn.fusion_transformer import FusionTransformer
 from sklearn_emma.nn.hard_attention import HardAttention
 from sklearn_emma.nn.losses import (
     capacity_penalty,
@@ -29,7 +30,9 @@ from sklearn_emma.nn.losses import (
     weighted_pinball_loss,
     weighted_squared_error,
 )
+from sklearn_emma.nn.modality_attention import ModalityAttention
 from sklearn_emma.nn.normal_scores import NormalScores
+from sklearn_emma.nn.self_attention import ColumnSelfAttention
 from sklearn_emma.nn.signal_encoder import SignalEncoder, SignalFusionNetwork
 from sklearn_emma.nn.signal_energy import SignalEnergy
 from sklearn_emma.nn.softmax_attention import SoftmaxAttention
@@ -40,6 +43,7 @@ __all__ = [
     "BilinearScore",
     "ColumnAttention",
     "ColumnReading",
+    "ColumnSelfAttention",
     "Concatenated",
     "ContinuousAttention",
     "ConvolutionalEnergy",
@@ -51,11 +55,13 @@ __all__ = [
     "EnergyEnsemble",
     "FusionEnsemble",
     "FusionNetwork",
+    "FusionTransformer",
     "GateState",
     "GatedInputs",
     "GatedPredictor",
     "HardAttention",
     "KeyValueScore",
+    "ModalityAttention",
     "MultiHeadScore",
     "NormalScores",
     "ScaledDotScore",

@@ -133,6 +133,10 @@ class GatedPredictor(nn.Module, ABC):
         """
         return self.embeddings(encoded) if gate.reads_embeddings else None
 
+    def numbers_per_sample(self) -> int:
+        """Return how many numbers all layers together have for a sample, roughly."""
+        return sum(p.numel() // p.shape[-1] for p in self.parameters() if p.ndim > 1)
+
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
         """Return ``fuse(encode(modalities), attention)``."""
         return self.fuse(self.encode(modalities), attention)
@@ -179,12 +183,33 @@ class FusionNetwork(GatedPredictor):
         super().__init__()
         self.normal_scores = NormalScores(sum(n_features)) if normal_scores else None
         self.widths = [d * (1 + normal_scores) for d in n_features]
-        self.encoders = Encoders(self.widths, encoder_sizes, True, generator)
+        self.encoders: Any = self.make_encoders(n_features, encoder_sizes, generator)
         self.linear = Encoders(self.widths, (n_outputs,), False, generator)
         for parameter in self.linear.parameters():
             nn.init.zeros_(parameter)
         n_embedded = len(n_features) * (encoder_sizes[-1] + 1)
         self.head = Perceptron([n_embedded, *head_sizes, n_outputs], generator=generator)
+
+    def make_encoders(
+        self, n_features: Sequence[int], sizes: Sequence[int], generator: torch.Generator | None
+    ) -> nn.Module:
+        """Make what embeds each modality, of which ``widths`` has the numbers read.
+
+        Parameters
+        ----------
+        n_features : sequence of int
+            Number of columns of each modality.
+        sizes : sequence of int
+            The encoder sizes.
+        generator : torch.Generator or None
+            Source of the initial weights.
+
+        Returns
+        -------
+        torch.nn.Module
+            The encoders.
+        """
+        return Encoders(self.widths, sizes, True, generator)
 
     @torch.no_grad()
     def divide_first_layer(self, factor: float) -> None:
@@ -212,15 +237,26 @@ class FusionNetwork(GatedPredictor):
         Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
             Terms of the first layer of the head, and of the linear model.
         """
-        samples = self.encoders.gather(self._read(modalities))  # the linear model's groups too
+        samples = self.encoders.gather(self.read(modalities))  # the linear model's groups too
         embeddings, linear = self.encoders.apply_groups(samples), self.linear.apply_groups(samples)
         m, size = embeddings.shape[-3], embeddings.shape[-1]
         of_embeddings, of_ones = self.head.layers()[0][0].split([m * size, m], -1)
         by_modality = of_embeddings.unflatten(-1, (m, size)).movedim(-2, -3)
         return torch.cat([affine(embeddings, by_modality, of_ones.mT), linear], -1)
 
-    def _read(self, modalities: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return what encoders and linear model take of each modality."""
+    def read(self, modalities: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return what encoders and linear model take of each modality.
+
+        Parameters
+        ----------
+        modalities : sequence of Tensor of shape (n_samples, n_features)
+            One tensor per modality.
+
+        Returns
+        -------
+        sequence of Tensor of shape (n_samples, n_features or 2 * n_features)
+            Values and, with normal scores, the score of each column after its value.
+        """
         # all columns at once: many modalities are many small tensors
         columns = torch.cat(list(modalities), 1)
         read = soft_clip(columns, _LIMIT)

@@ -1,0 +1,114 @@
+r"""Multi-head self-attention among a few things of a sample, its tokens [1]_.
+
+.. math::
+
+    t' = t + W_O\, [\, A^1 V^1, \dots, A^H V^H ], \qquad
+        A^h = \mathrm{softmax}\bigl(Q^h {K^h}^T / \sqrt{d_h}\bigr)
+
+with queries, keys and values Q, K, V, linear maps of the normalised tokens :math:`\bar t`.
+
+References
+----------
+.. [1] Vaswani, A. et al. (2017). Attention is all you need. NeurIPS.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sklearn_emma.nn.encoders import Perceptron
+
+# Heads, where they divide the units of a token.
+_N_HEADS = 2
+
+
+def normalise(tokens: Tensor) -> Tensor:
+    r"""Normalise each token to mean 0 and variance 1: :math:`\bar t`, layer normalisation.
+
+    Parameters
+    ----------
+    tokens : Tensor of shape (..., n_units)
+        Tokens.
+
+    Returns
+    -------
+    Tensor of shape (..., n_units)
+        Without a scale, as a linear map follows.
+    """
+    return F.layer_norm(tokens, tokens.shape[-1:])
+
+
+class MultiHeadAttention(nn.Module):
+    """Lets the tokens of a sample read each other, with a residual connection.
+
+    Parameters
+    ----------
+    n_units : int
+        Size of a token. There are two heads, or one if it is odd.
+    generator : torch.Generator, optional
+        Source of the initial weights. None takes torch's global generator.
+    """
+
+    def __init__(self, n_units: int, generator: torch.Generator | None = None):
+        super().__init__()
+        self.n_heads = math.gcd(_N_HEADS, n_units)
+        self.project = Perceptron([n_units, 3 * n_units], generator=generator)
+        self.mix = Perceptron([n_units, n_units], generator=generator)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Let tokens read each other.
+
+        Parameters
+        ----------
+        tokens : Tensor of shape (..., n_tokens, n_samples, n_units)
+            Tokens.
+
+        Returns
+        -------
+        Tensor of shape (..., n_tokens, n_samples, n_units)
+            With what they have read.
+        """
+        scores, value = self.scores_and_values(tokens)
+        return tokens + self.mix_heads(scores.softmax(-1) @ value)
+
+    def scores_and_values(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Return :math:`Q^h {K^h}^T / \sqrt{d_h}` and :math:`V^h`.
+
+        Parameters
+        ----------
+        tokens : Tensor of shape (..., n_tokens, n_samples, n_units)
+            Tokens.
+
+        Returns
+        -------
+        scores : Tensor of shape (..., n_samples, n_heads, n_tokens, n_tokens)
+            Of each token (row) for each (column).
+        values : Tensor of shape (..., n_samples, n_heads, n_tokens, n_units / n_heads)
+            What is read.
+        """
+        heads = _of_tokens(self.project, normalise(tokens)).unflatten(-1, (3, self.n_heads, -1))
+        query, key, value = (part.movedim(-4, -2) for part in heads.unbind(-3))
+        return (query / math.sqrt(query.shape[-1])) @ key.mT, value
+
+    def mix_heads(self, context: Tensor) -> Tensor:
+        """Return a linear map of what all heads have read.
+
+        Parameters
+        ----------
+        context : Tensor of shape (..., n_samples, n_heads, n_tokens, n_units / n_heads)
+            What each has read.
+
+        Returns
+        -------
+        Tensor of shape (..., n_tokens, n_samples, n_units)
+            The map.
+        """
+        return _of_tokens(self.mix, context.movedim(-2, -4).flatten(-2))
+
+
+def _of_tokens(layer: Perceptron, tokens: Tensor) -> Tensor:
+    """Apply a layer, or a stack of them, to tokens of shape (..., n_tokens, n_samples, n_units)."""
+    # a single product for all tokens; the number of samples is open in an export
+    return layer(tokens.flatten(-3, -2)).unflatten(-2, (tokens.shape[-3], -1))
