@@ -119,16 +119,19 @@ class FusionTransformer(FusionNetwork):
 
         Parameters
         ----------
-        encoded : Tensor of shape (..., n_modalities, n_samples, n_units + n_outputs)
-            What :meth:`encode` returned.
+        encoded : Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
+            What :meth:`encode` returned; a stack of networks has one more dimension in front.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            The gate, or several.
+            The gate, or several, each for all networks of a stack.
 
         Returns
         -------
         Tensor of shape (..., n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or values.
+            Unnormalised log probabilities of classes, or values; those of a stack have one more
+            dimension before the samples.
         """
+        if encoded.ndim > 3:
+            attention = attention.unsqueeze(-3)
         n_outputs = self.head.layers()[-1][1].shape[-1]
         embeddings, linear = encoded.split([encoded.shape[-1] - n_outputs, n_outputs], -1)
         beta = attention.mT.unsqueeze(-1)
