@@ -1,5 +1,7 @@
 """The models of the benchmark of real failures: from training samples to ``predict_proba``."""
 
+from functools import partial
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,7 +79,19 @@ def fit_boosting(X, y, modalities, seed):
     return boosting(seed).fit(X, y)
 
 
-def fit_copies(X, y, modalities, seed):
+def lightgbm(seed):
+    """Give LightGBM with its defaults."""
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(random_state=seed, n_jobs=1, verbose=-1)
+
+
+def fit_lightgbm(X, y, modalities, seed):
+    """LightGBM on the samples as they are."""
+    return lightgbm(seed).fit(X, y)
+
+
+def fit_copies(X, y, modalities, seed, make=boosting):
     """Boosting on the samples and on copies with the library's corruption."""
     rows = RealRows(X, y, modalities, seed)
     corruption = rows.corruption()
@@ -85,7 +99,7 @@ def fit_copies(X, y, modalities, seed):
         corruption.corrupt(X, modalities, np.random.RandomState([seed, i]), reference=X)[0]
         for i in range(N_COPIES)
     ]
-    return boosting(seed).fit(np.vstack([X, *copies]), np.tile(y, 1 + N_COPIES))
+    return make(seed).fit(np.vstack([X, *copies]), np.tile(y, 1 + N_COPIES))
 
 
 def fit_logistic(X, y, modalities, seed):
@@ -122,8 +136,18 @@ MODELS = {
     "boosting behind the gate": fit_gated,
     "boosting": fit_boosting,
     "boosting, corrupted copies": fit_copies,
+    "LightGBM": fit_lightgbm,
+    "LightGBM, corrupted copies": partial(fit_copies, make=lightgbm),
     "logistic regression": fit_logistic,
     "random forest": fit_forest,
     "late fusion": fit_late_fusion,
     "mask, then boost": fit_mask_then_boost,
 }
+
+
+def installed(names):
+    """Give the names of the models whose package is installed; say which are skipped."""
+    skipped = [name for name in names if name.startswith("LightGBM") and not find_spec("lightgbm")]
+    if skipped:
+        print(f"{', '.join(skipped)} skipped: pip install lightgbm")
+    return [name for name in names if name not in skipped]

@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one c
 
 import numpy as np
 from _protocol import default_data
-from _real_models import MODELS
+from _real_models import MODELS, installed
 from _real_tables import SPLITS, load_cases, random_case, used_columns
 from _tables import table
 
@@ -184,6 +184,7 @@ def main(argv=None):
     parser.add_argument("--load", type=Path, nargs="+", help="files of --json: print their tables")
     args = parser.parse_args(argv)
 
+    models = [] if args.load else installed(args.models)
     records = [record for path in args.load or () for record in json.loads(path.read_text())]
     for name in () if args.load else args.tasks:
         if args.data is None or not (Path(args.data) / "real" / f"{name}.npz").exists():
@@ -193,7 +194,7 @@ def main(argv=None):
             for seed in range(args.first_seed, args.first_seed + args.seeds):
                 for kind in args.splits:
                     split = case if kind == "natural" else random_case(case, seed)
-                    records += run(split, args.models, seed, args.most)
+                    records += run(split, models, seed, args.most)
                     if args.json:
                         args.json.write_text(json.dumps(records))
     report(records)
