@@ -15,8 +15,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
 import numpy as np
 from _protocol import TASKS, default_data, load_task
 from _robustness_failures import FAILURES
+from _studies import digits_in_quadrants
 from _tables import spread, table
-from gated import digits_in_quadrants
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import train_test_split
 

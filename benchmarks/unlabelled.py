@@ -11,8 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one c
 
 import numpy as np
 from _protocol import default_data
+from _studies import load
 from _tables import spread, table
-from gated import load
 from sklearn.model_selection import train_test_split
 
 from sklearn_emma import EMMAClassifier
