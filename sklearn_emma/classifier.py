@@ -69,7 +69,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         your own takes the list of gated modalities :math:`\beta_i x_i`, each of shape (n_samples,
         :math:`D_i`) and standardised, and returns unnormalised log probabilities of shape
         (n_samples, n_classes). An instance is copied; a class is called with the list of the
-        :math:`D_i` and the number of classes.
+        :math:`D_i` and the number of classes. A :class:`~sklearn_emma.nn.GatedPredictor` gets the
+        modalities and their attention as they are.
 
     hidden_layer_sizes : tuple of int, default=(64, 48, 32)
         Units of each layer of the encoder that a modality has in the default predictor, or behind

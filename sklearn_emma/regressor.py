@@ -87,7 +87,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         :math:`D_i`) and standardised, and returns predictions of shape (n_samples, n_outputs), or
         quantiles of shape (n_samples, n_quantiles), in units of ``target_scale_`` from
         ``target_center_``. An instance is copied; a class is called with the list of the
-        :math:`D_i` and the number of outputs.
+        :math:`D_i` and the number of outputs. A :class:`~sklearn_emma.nn.GatedPredictor` gets the
+        modalities and their attention as they are.
 
     hidden_layer_sizes : tuple of int, default=(64, 48, 32)
         Units of each layer of the encoder that a modality has in the default predictor, or behind

@@ -115,7 +115,7 @@ def build_predictor(
 
         return FusionEnsemble([make() for _ in range(n_networks)])
     if isinstance(module, nn.Module):
-        return GatedInputs(copy.deepcopy(module).float().cpu())
+        return _behind_gate(copy.deepcopy(module))
     with seeded_layers(module, seed, torch.device("cpu")):
         network = module(list(n_features), n_outputs)
     if not isinstance(network, nn.Module):
@@ -124,7 +124,13 @@ def build_predictor(
             "columns and the number of outputs and returns one; it returned "
             f"{type(network).__name__}."
         )
-    return GatedInputs(network.float().cpu())
+    return _behind_gate(network)
+
+
+def _behind_gate(network: nn.Module) -> GatedPredictor:
+    """Return what predicts under a gate: a network that knows of none gets its inputs gated."""
+    network = network.float().cpu()
+    return network if isinstance(network, GatedPredictor) else GatedInputs(network)
 
 
 def check_predictor(

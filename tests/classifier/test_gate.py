@@ -4,10 +4,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from scipy.special import softmax
 from sklearn.mixture import GaussianMixture
+from torch import nn
 
 from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.corruption import Missing, Mixture, Noise
+from sklearn_emma.nn import FusionNetwork, GatedPredictor
 
 NAMES = ["modality0", "modality1", "modality2"]
 
@@ -162,3 +166,34 @@ def test_energies_are_those_of_the_scorers(apart, fitted, table):
     # the cross-modal energy only adds to them
     assert (fitted.energies(X) >= energies).all()
     assert (fitted.energies(X) == energies).mean() > 0.8
+
+
+class Votes(GatedPredictor):
+    """Each modality votes by itself, as loud as its gate is open."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.voters = nn.ModuleList(nn.Linear(d, n_classes) for d in n_features)
+
+    def encode(self, modalities):
+        return torch.stack([vote(x) for vote, x in zip(self.voters, modalities, strict=True)])
+
+    def fuse(self, encoded, attention):
+        return (encoded * attention.mT.unsqueeze(-1)).sum(-3)
+
+
+def test_a_predictor_that_takes_the_attention_itself_gets_it(wide, quick, add_noise):
+    classifier = quick(module=Votes).fit(*wide[:2])
+    X = add_noise(wide[2], "modality0", 4)
+    weights = classifier.network_weights_
+    standardised = (X.to_numpy() - classifier.mean_) / classifier.scale_
+    votes = [
+        standardised[:, columns] @ weights[f"voters.{i}.weight"].T + weights[f"voters.{i}.bias"]
+        for i, columns in enumerate(classifier.modality_columns_)
+    ]
+    expected = softmax(np.einsum("inc,ni->nc", votes, classifier.attention(X)), axis=1)
+    np.testing.assert_allclose(classifier.predict_proba(X), expected, atol=1e-5)
+
+
+def test_a_fusion_network_may_be_passed_as_module(wide, quick):
+    assert quick(module=FusionNetwork).fit(*wide[:2]).score(*wide[2:]) > 0.95
