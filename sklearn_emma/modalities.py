@@ -112,13 +112,9 @@ def signals_of(estimator: Any) -> list[tuple[str, np.ndarray, tuple[int, ...]]]:
     list of tuple of str, ndarray of int and tuple of int
         Name, columns and shape of each.
     """
-    each = zip(
-        estimator.modality_names_,
-        estimator.modality_columns_,
-        estimator.modality_shapes_,
-        strict=True,
-    )
-    return [(name, columns, shape) for name, columns, shape in each if shape is not None]
+    names, columns = estimator.modality_names_, estimator.modality_columns_
+    each = zip(names, columns, estimator.modality_shapes_, strict=True)
+    return [(name, places, shape) for name, places, shape in each if shape is not None]
 
 
 def resolve_modalities(
