@@ -14,19 +14,15 @@ from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import HasMethods, Interval, StrOptions
 from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.energy.fit import fit_energies
-from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
-from sklearn_emma.energy.scorer import DAEEnergyScorer
-from sklearn_emma.energy.signal_scorer import SignalEnergyScorer
-from sklearn_emma.energy.signal_training import scale_of_signals
-from sklearn_emma.engine.batches import auto_batch_size, blocks
+from sklearn_emma.energy.protocol import Precision, tensor_energy
+from sklearn_emma.engine.batches import blocks
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
-from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed, make_generator
-from sklearn_emma.engine.weights import load_arrays, to_arrays
+from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.annealing import COLDNESS_SCHEDULES
-from sklearn_emma.gate.build_gate import ATTENTION_SCORES, check_gate, count_units, modality_costs
+from sklearn_emma.gate.build_gate import ATTENTION_SCORES, check_gate, modality_costs
 from sklearn_emma.gate.build_predictor import (
     TRANSFORMER,
     build_predictor,
@@ -35,41 +31,45 @@ from sklearn_emma.gate.build_predictor import (
     seeded_layers,
 )
 from sklearn_emma.gate.calibration import CALIBRATIONS
-from sklearn_emma.gate.columns import build_columns
 from sklearn_emma.gate.fit import (
-    GateConfig,
     GateProblem,
     GateStart,
     Generators,
     prepare_gate,
     train_gate,
 )
+from sklearn_emma.gate.fitted import fitted_attributes, gate_arrays
 from sklearn_emma.gate.l2_selection import select_l2
 from sklearn_emma.gate.normal_scores import learn_normal_scores
 from sklearn_emma.gate.objective import GatedObjective, GateModel
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.readings import (
-    GATE,
-    OF_SCORE,
     build_cross_modal,
     gate_of,
     reader_of,
-    score_arrays,
     share_reader,
 )
-from sklearn_emma.gate.samples import Energies, Samples, fill
+from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.gate.signals import learn_signals
 from sklearn_emma.gate.white_box import WhiteBox
-from sklearn_emma.indicators import Indicators, feature_columns, indicators_of, least_scales_of
-from sklearn_emma.modalities import modality_shapes, resolve_modalities, split_columns
+from sklearn_emma.hyperparameters import gate_config, training_config
+from sklearn_emma.indicators import feature_columns, least_scales_of
+from sklearn_emma.modalities import modality_shapes, resolve_modalities, signals_of
 from sklearn_emma.nn import FusionEnsemble, GatedPredictor
 from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.read_outs import GateReadOuts
+from sklearn_emma.training_data import (
+    learn_medians,
+    learn_scales,
+    split_features,
+    training_energies,
+    training_samples,
+    unfitted_energies,
+)
 from sklearn_emma.validation import (
     check_layer_sizes,
     check_table,
     check_weights,
-    column_statistics,
     hold_out,
     standardise,
     warn_of_infrequent_levels,
@@ -314,7 +314,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.modality_shapes_ = modality_shapes(
             self.modalities, self.modality_names_, self.modality_columns_
         )
-        for name, positions, shape in self._signals():
+        for name, positions, shape in signals_of(self):
             if self.module == TRANSFORMER:
                 raise ValueError(
                     f"Modality {name!r} has the shape {shape} of a signal, which "
@@ -333,11 +333,6 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             if getattr(self, parameter):
                 self._refuse_categories(f"{parameter}={getattr(self, parameter)!r}")
         return TrainingTable(table[keep], y[keep], weight)
-
-    def _signals(self) -> list[tuple[str, np.ndarray, tuple[int, ...]]]:
-        """Return name, columns and shape of each modality that is a signal."""
-        each = zip(self.modality_names_, self.modality_columns_, self.modality_shapes_, strict=True)
-        return [(name, columns, shape) for name, columns, shape in each if shape is not None]
 
     def _refuse_categories(self, what: str) -> None:
         """Raise ValueError if a column is categorical."""
@@ -366,8 +361,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
                 f"{previous['attention_score_']!r} and now is {self.attention_score!r}. "
                 "Set warm_start=False to start anew."
             )
-        gate = {name: previous[f"{name}_"] for name in GATE}
-        return gate | score_arrays(previous["score_weights_"])
+        return gate_arrays(previous)
 
     def _learn_inputs(
         self, data: TrainingTable, seed: int, start: Mapping[str, np.ndarray] | None
@@ -376,33 +370,17 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         table, y, weight = data
         fresh, device = start is None, resolve_device(self.device)
         if fresh:
-            used = np.concatenate(self.modality_columns_)
-            in_order = [places for _, places, _ in self._signals()]
-            self.mean_, self.scale_ = column_statistics(table, weight, self, used, in_order)
+            self.mean_, self.scale_ = learn_scales(self, table, weight)
             self.category_counts_ = count_levels(table, self.categories_)
             warn_of_infrequent_levels(self)
-            for _, places, shape in self._signals():
-                channels = scale_of_signals(table[:, places], weight, shape[0])
-                self.mean_[places], self.scale_[places] = channels
-            for column in self.categories_:  # codes stay as they are
-                self.mean_[column], self.scale_[column] = 0.0, 1.0
         standardised = standardise(table, self.mean_, self.scale_)
-        indicators, columns = indicators_of(self), feature_columns(self)
         if fresh:
-            self.median_ = np.zeros(self.n_features_in_)
-            for used in self.modality_columns_:
-                self.median_[used] = np.nanmedian(standardised[:, used], axis=0)
-            for column, counts in self.category_counts_.items():
-                self.median_[column] = counts.argmax()
-        fill = self.median_
-        if indicators is not None:
-            standardised = indicators.expand(standardised)
-            fill = indicators.expand(fill[None])[0]
-        standard = split_columns(standardised, columns)
+            self.median_ = learn_medians(self, standardised)
+        modalities = split_features(self, standardised)
         if fresh:
             self.energy_scorers_ = fit_energies(
-                self._scorers(device),
-                standard,
+                unfitted_energies(self, device),
+                modalities,
                 weight,
                 seed,
                 least_scales=least_scales_of(self),
@@ -410,75 +388,24 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
                 memory=check_memory(self.memory),
             )
         target, weight = self._encode(y, weight, fresh)
-
-        def tensor(array: np.ndarray) -> torch.Tensor:
-            return torch.tensor(array, dtype=torch.float32, device=device)
-
-        samples = Samples(
-            [tensor(x) for x in standard],
-            torch.tensor(target, device=device),
-            tensor(weight / weight.mean()),
-            None if indicators is None else self._blocks(indicators, device),
-        )
+        samples = training_samples(self, modalities, target, weight, device)
         held_out = None
         if self.early_stopping:
             held_out = torch.from_numpy(
                 hold_out(len(target), self._strata(target), self.validation_fraction, seed)
             )
-        fills = [tensor(fill[positions]) for positions in columns]
-        network = self._initial_network(samples, fills, seed)
-        self._set_l2_regularization(network, (samples, held_out), fills, seed)
+        energies = training_energies(self, samples, fresh)
+        network = self._initial_network(samples, energies.fills, seed)
+        self._set_l2_regularization(network, (samples, held_out), energies.fills, seed)
         return GateProblem(
             self._warm(network) if start else network,
             self._prediction_loss(),
             samples,
             held_out,
-            self._training_energies(samples, fills, fresh),
-            self._config(len(target), network.n_networks),
+            energies,
+            gate_config(self, len(target), network.n_networks),
             Generators(make_generator(seed, device, stream=1), make_generator(seed, stream=2)),
             GateStart(start, build_cross_modal(self, torch.float32, device)) if start else None,
-        )
-
-    def _blocks(self, indicators: Indicators, device: torch.device) -> list[list[torch.Tensor]]:
-        """Return the places of each category's indicators, by modality."""
-        return [
-            [torch.from_numpy(block).to(device) for block in indicators.blocks(columns)]
-            for columns in self.modality_columns_
-        ]
-
-    def _scorers(self, device: torch.device) -> dict[str, Any]:
-        """Return the unfitted energy of each modality."""
-        names = self.modality_names_
-        default = DAEEnergyScorer(
-            calibration_fraction=0.0, device=str(device), verbose=self.verbose
-        )
-        defaults = dict.fromkeys(names, default)
-        for name, _, shape in self._signals():
-            defaults[name] = SignalEnergyScorer(shape, device=str(device), verbose=self.verbose)
-        energy = {} if self.energy is None else self.energy
-        if isinstance(energy, dict):
-            energy = {name: scorer for name, scorer in energy.items() if scorer is not None}
-        check_energy(energy, names)
-        if isinstance(energy, dict):
-            return defaults | energy
-        return dict.fromkeys(names, energy)
-
-    def _training_energies(
-        self, samples: Samples, fills: list[torch.Tensor], fresh: bool
-    ) -> Energies:
-        """Return the fitted energies on the device of the samples."""
-        device = samples.target.device
-        single = Precision(device, torch.float32, torch.float32)
-        scale = np.zeros(len(fills)) if fresh else self.potential_scale_.astype(np.float64)
-        minimum = None if fresh else torch.from_numpy(self.potential_min_.astype(np.float64))
-        return Energies(
-            self.modality_names_,
-            [tensor_energy(self.energy_scorers_[n], n, single) for n in self.modality_names_],
-            fills,
-            torch.from_numpy(scale),
-            samples.value_shares(),
-            None if fresh else build_columns(self, torch.float32, device),
-            minimum,
         )
 
     def _initial_network(
@@ -529,69 +456,18 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
             self.l2_regularization_ = 0.0
         else:
             generator = make_generator(seed, data[0].target.device, stream=3)
-            training = self._training_config(len(data[0].target), 0.0)
+            training = training_config(self, len(data[0].target), 0.0)
             loss, first = self._prediction_loss(), network.first()
             self.l2_regularization_ = select_l2(
                 first, loss, data, fills, self.batch_size, training, generator
             )
 
-    def _training_config(self, n_samples: int, weight_decay: float) -> TrainingConfig:
-        return TrainingConfig(
-            batch_size=auto_batch_size(self.batch_size, n_samples),
-            learning_rate=self.learning_rate,
-            max_epochs=self.max_epochs,
-            weight_decay=weight_decay,
-            early_stopping=self.early_stopping,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            verbose=self.verbose,
-            schedule=self.learning_rate_schedule,
-        )
-
-    def _config(self, n_samples: int, n_networks: int) -> GateConfig:
-        """Return the hyperparameters of gate and predictor."""
-        # the loss is a mean over networks, and so is the penalty
-        weight_decay = self.l2_regularization_ / (n_samples * n_networks)
-        return GateConfig(
-            coldness=self.coldness,
-            lambda_capacity=self.lambda_capacity,
-            lambda_energy=self.lambda_energy,
-            subset_weight=self.subset_weight,
-            cross_modal=self.cross_modal,
-            column_attention=self.column_attention,
-            corruption=self.corruption,
-            pretrain_epochs=self.pretrain_epochs,
-            training=self._training_config(n_samples, weight_decay),
-            potential_calibration=self.potential_calibration,
-            initial_gain=self.initial_gain,
-            importance_floor=self.importance_floor,
-            redraw_corruption=self.redraw_corruption,
-            adversarial=self.adversarial,
-            coldness_schedule=self.coldness_schedule,
-            attention_score=self.attention_score,
-            max_modalities=self.max_modalities,
-            modality_costs=self.modality_costs_,
-        )
-
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:
         """Keep what was trained."""
-        gate, cross_modal = objective.gate, objective.cross_modal
-        columns = objective.failures.energies.columns
-        arrays = to_arrays(gate)
-        for name in GATE:
-            value = arrays.pop(name)
-            setattr(self, f"{name}_", value if value.ndim else float(value))
+        for name, value in fitted_attributes(objective, self.coldness).items():
+            setattr(self, name, value)
         self.attention_score_ = self.attention_score
         self.max_modalities_ = self.max_modalities
-        self.n_units_ = count_units(objective.network, objective.samples.filled)
-        # what is left are the weights of a score
-        of_score = {name.removeprefix(OF_SCORE): value for name, value in arrays.items()}
-        self.score_weights_ = of_score if gate.reads_embeddings else None
-        self.capacity_ = float(gate.capacity().detach())
-        self.coldness_ = float(self.coldness) * float(objective.cooled)
-        self.network_weights_ = to_arrays(objective.network)
-        self.cross_modal_weights_ = None if cross_modal is None else to_arrays(cross_modal)
-        self.column_weights_ = None if columns is None else to_arrays(columns)
         self.history_ = history
         self.n_iter_ = len(history["train_loss"])
         return self

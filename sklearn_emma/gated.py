@@ -28,7 +28,7 @@ from sklearn_emma.corruption import SomeColumns
 from sklearn_emma.energy.fit import seeded
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.columns import FAILING_COLUMNS
-from sklearn_emma.gate.readings import GATE
+from sklearn_emma.gate.fitted import GATE
 from sklearn_emma.gate.training_failures import training_corruption
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks

@@ -332,3 +332,21 @@ def feature_columns(estimator: Any) -> list[np.ndarray]:
     if indicators is None:
         return list(columns)
     return [indicators.of_modality(positions) for positions in columns]
+
+
+def fill_values(estimator: Any) -> np.ndarray:
+    """Return what gaps of each feature of a fitted estimator are filled with.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        Its ``median_`` where no column is categorical.
+    """
+    indicators = indicators_of(estimator)
+    median: np.ndarray = estimator.median_
+    return median if indicators is None else indicators.expand(median[None])[0]

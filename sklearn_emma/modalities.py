@@ -99,6 +99,24 @@ def modality_shapes(
     return shapes
 
 
+def signals_of(estimator: Any) -> list[tuple[str, np.ndarray, tuple[int, ...]]]:
+    """Return the modalities of an estimator that are signals or images.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        With ``modality_names_``, ``modality_columns_`` and ``modality_shapes_``.
+
+    Returns
+    -------
+    list of tuple of str, ndarray of int and tuple of int
+        Name, columns and shape of each.
+    """
+    names, columns = estimator.modality_names_, estimator.modality_columns_
+    each = zip(names, columns, estimator.modality_shapes_, strict=True)
+    return [(name, places, shape) for name, places, shape in each if shape is not None]
+
+
 def resolve_modalities(
     modalities: Any, X: Any, *, remainder: Any = "error"
 ) -> tuple[list[str], list[np.ndarray]]:

@@ -13,7 +13,7 @@ LAYERS = [
     {"categories", "indicators", "lazy", "modalities", "tables", "validation"}
     | {"corruption", "energy"},
     {"gate"},
-    {"base", "read_outs", "shutting"},
+    {"base", "hyperparameters", "read_outs", "shutting", "training_data"},
     {"classifier", "regressor", "gated", "blending"},
     {"folds", "search", "metrics", "thesis"},
     {"datasets", "model_selection", "monitoring"},

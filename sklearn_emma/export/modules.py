@@ -13,6 +13,7 @@ from sklearn_emma.energy.p_values import p_value_of_rank
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.gate.readings import gate_of, read_out, reader_of
+from sklearn_emma.modalities import signals_of
 from sklearn_emma.validation import standardise
 
 
@@ -40,13 +41,7 @@ class PredictorModule(nn.Module):
                 "Attention to columns, which searches columns sample by sample, cannot be exported "
                 "to ONNX. Fit the estimator with column_attention=False."
             )
-        signals = [
-            name
-            for name, shape in zip(
-                estimator.modality_names_, estimator.modality_shapes_, strict=True
-            )
-            if shape is not None
-        ]
+        signals = [name for name, _, _ in signals_of(estimator)]
         if signals:
             raise ValueError(
                 "Spectra of signals and images cannot be exported to ONNX, but modalities "

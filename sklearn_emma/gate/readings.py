@@ -3,7 +3,7 @@
 The torch modules are built from the public attributes of a fitted estimator, once.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -18,27 +18,13 @@ from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.build_gate import build_gate, hard_attention
 from sklearn_emma.gate.columns import ColumnReader, build_columns
+from sklearn_emma.gate.fitted import GATE, gate_arrays
 from sklearn_emma.gate.inputs import CategoryReader, InputReader, Inputs, RememberingReader
-from sklearn_emma.indicators import feature_columns, indicators_of
+from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import as_slice
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, GatedPredictor
 from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.nn.evidence_price import potential_of_evidence
-
-#: What names of the parameters of a gate's score begin with.
-OF_SCORE = "score."
-#: Parameters and constants of :class:`~sklearn_emma.nn.EnergyAttention`.
-GATE = (
-    "potential_min",
-    "potential_scale",
-    "potential_max",
-    "self_weight",
-    "self_bias",
-    "coupling_weight",
-    "coupling_degree",
-    "gain",
-    "bias",
-)
 
 
 class Readings(NamedTuple):
@@ -174,15 +160,14 @@ def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
         scorers = estimator.energy_scorers_.items()
         energies = [tensor_energy(scorer, name, weights) for name, scorer in scorers]
         columns, indicators = feature_columns(estimator), indicators_of(estimator)
-        fill, categories = estimator.median_, None
+        categories = None
         if indicators is not None:
-            fill = indicators.expand(fill[None])[0]
             categories = CategoryReader(indicators, estimator.modality_columns_)
         return InputReader(
             [as_slice(positions) for positions in columns],
             estimator.mean_,
             estimator.scale_,
-            fill,
+            fill_values(estimator),
             ModalityEnergies(energies, columns),
             torch.from_numpy(estimator.potential_min_.astype(np.float64)),
             torch.from_numpy(estimator.potential_scale_.astype(np.float64)),
@@ -274,7 +259,8 @@ def gate_of(estimator: Any) -> EnergyAttention:
     EnergyAttention
         The gate.
     """
-    arrays = {name: getattr(estimator, f"{name}_") for name in GATE}
+    names = "score_weights_", *(f"{name}_" for name in GATE)
+    attributes = {name: getattr(estimator, name) for name in names}
     architecture = estimator.attention_score_, estimator.n_units_, estimator.coldness_
     choice = estimator.max_modalities_, estimator.modality_costs_
 
@@ -282,24 +268,7 @@ def gate_of(estimator: Any) -> EnergyAttention:
         """Build the gate."""
         gate = build_gate(*architecture, n_modalities=len(estimator.modality_names_))
         gate.select = hard_attention(*choice)
-        load_arrays(gate, arrays | score_arrays(estimator.score_weights_))
+        load_arrays(gate, gate_arrays(attributes))
         return freeze(gate.double())
 
-    attributes = *architecture, *choice, estimator.score_weights_, *arrays.values()
-    return cached(estimator, "gate", attributes, build)
-
-
-def score_arrays(weights: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-    """Return the weights of a score by their names in the gate.
-
-    Parameters
-    ----------
-    weights : mapping of str to ndarray or None
-        Fitted; None where there is no score.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The same arrays.
-    """
-    return {f"{OF_SCORE}{name}": values for name, values in (weights or {}).items()}
+    return cached(estimator, "gate", (*architecture, *choice, *attributes.values()), build)

@@ -1,0 +1,199 @@
+"""From a checked table to the samples and energies that gate and predictor learn from.
+
+Functions take an estimator, read its public attributes, and return what they learn.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
+from sklearn_emma.energy.scorer import DAEEnergyScorer
+from sklearn_emma.energy.signal_scorer import SignalEnergyScorer
+from sklearn_emma.energy.signal_training import scale_of_signals
+from sklearn_emma.gate.columns import build_columns
+from sklearn_emma.gate.samples import Energies, Samples
+from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
+from sklearn_emma.modalities import signals_of, split_columns
+from sklearn_emma.validation import column_statistics
+
+
+def learn_scales(
+    estimator: Any, table: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Learn what standardises columns.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        With modalities and categories.
+    table : ndarray of shape (n_samples, n_columns)
+        Training samples.
+    weight : ndarray of shape (n_samples,)
+        Their weights.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_columns,)
+        Of each column, or of each channel of a signal; 0 and 1 of categories, whose codes stay as
+        they are.
+    """
+    used = np.concatenate(estimator.modality_columns_)
+    signals = signals_of(estimator)
+    in_order = [places for _, places, _ in signals]
+    mean, scale = column_statistics(table, weight, estimator, used, in_order)
+    for _, places, shape in signals:
+        mean[places], scale[places] = scale_of_signals(table[:, places], weight, shape[0])
+    for column in estimator.categories_:
+        mean[column], scale[column] = 0.0, 1.0
+    return mean, scale
+
+
+def learn_medians(estimator: Any, standardised: np.ndarray) -> np.ndarray:
+    """Learn what fills gaps.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        With modalities and the numbers of samples of each category.
+    standardised : ndarray of shape (n_samples, n_columns)
+        Training samples.
+
+    Returns
+    -------
+    ndarray of shape (n_columns,)
+        Median of each column, the most frequent code of a category; 0 of columns of no modality.
+    """
+    median = np.zeros(standardised.shape[1])
+    for used in estimator.modality_columns_:
+        median[used] = np.nanmedian(standardised[:, used], axis=0)
+    for column, counts in estimator.category_counts_.items():
+        median[column] = counts.argmax()
+    return median
+
+
+def split_features(estimator: Any, standardised: np.ndarray) -> list[np.ndarray]:
+    """Return the features of each modality.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        With modalities and categories.
+    standardised : ndarray of shape (n_samples, n_columns)
+        Samples.
+
+    Returns
+    -------
+    list of ndarray of shape (n_samples, n_features)
+        Columns, and indicators instead of categories.
+    """
+    indicators = indicators_of(estimator)
+    if indicators is not None:
+        standardised = indicators.expand(standardised)
+    return split_columns(standardised, feature_columns(estimator))
+
+
+def unfitted_energies(estimator: Any, device: torch.device) -> dict[str, Any]:
+    """Return the unfitted energy of each modality.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        With modalities; its parameter `energy` may say which energy.
+    device : torch.device
+        Where the energies of this library are trained.
+
+    Returns
+    -------
+    dict of str to estimator
+        By modality.
+    """
+    names, verbose = estimator.modality_names_, estimator.verbose
+    default = DAEEnergyScorer(calibration_fraction=0.0, device=str(device), verbose=verbose)
+    defaults = dict.fromkeys(names, default)
+    for name, _, shape in signals_of(estimator):
+        defaults[name] = SignalEnergyScorer(shape, device=str(device), verbose=verbose)
+    energy = {} if estimator.energy is None else estimator.energy
+    if isinstance(energy, dict):
+        energy = {name: scorer for name, scorer in energy.items() if scorer is not None}
+    check_energy(energy, names)
+    if isinstance(energy, dict):
+        return defaults | energy
+    return dict.fromkeys(names, energy)
+
+
+def training_samples(
+    estimator: Any,
+    modalities: list[np.ndarray],
+    target: np.ndarray,
+    weight: np.ndarray,
+    device: torch.device,
+) -> Samples:
+    """Return training samples as tensors.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        With modalities and categories.
+    modalities : list of ndarray of shape (n_samples, n_features)
+        Features of each modality.
+    target : ndarray of shape (n_samples, ...)
+        What the network learns.
+    weight : ndarray of shape (n_samples,)
+        Weights of any mean.
+    device : torch.device
+        Where the samples are.
+
+    Returns
+    -------
+    Samples
+        With weights of mean 1.
+    """
+    indicators, blocks = indicators_of(estimator), None
+    if indicators is not None:
+        blocks = [
+            [torch.from_numpy(block).to(device) for block in indicators.blocks(columns)]
+            for columns in estimator.modality_columns_
+        ]
+    return Samples(
+        [torch.tensor(x, dtype=torch.float32, device=device) for x in modalities],
+        torch.tensor(target, device=device),
+        torch.tensor(weight / weight.mean(), dtype=torch.float32, device=device),
+        blocks,
+    )
+
+
+def training_energies(estimator: Any, samples: Samples, fresh: bool) -> Energies:
+    """Return the fitted energies on the device of the samples.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        With fitted energies.
+    samples : Samples
+        Training samples.
+    fresh : bool
+        Whether the gate is learned anew; otherwise constants of the previous fit are kept.
+
+    Returns
+    -------
+    Energies
+        In single precision.
+    """
+    device = samples.target.device
+    single = Precision(device, torch.float32, torch.float32)
+    names, columns = estimator.modality_names_, feature_columns(estimator)
+    values = fill_values(estimator)
+    fills = [torch.tensor(values[c], dtype=torch.float32, device=device) for c in columns]
+    minimum = None if fresh else estimator.potential_min_.astype(np.float64)
+    scale = np.zeros(len(names)) if fresh else estimator.potential_scale_.astype(np.float64)
+    return Energies(
+        names,
+        [tensor_energy(estimator.energy_scorers_[name], name, single) for name in names],
+        fills,
+        torch.from_numpy(scale),
+        samples.value_shares(),
+        None if fresh else build_columns(estimator, torch.float32, device),
+        None if minimum is None else torch.from_numpy(minimum),
+    )
