@@ -5,6 +5,7 @@ A record holds the task, its metric, the seed, the model and its scores.
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,15 @@ def scores_by(rows, model, name_of):
 def group_names(names):
     """Give the function from a cell to "clean" or the name of its group."""
     return lambda cell: "clean" if cell.level == CLEAN else names[cell.group]
+
+
+def fit_and_score(rows, name, fit, measure):
+    """Fit a model by ``fit(rows)``, score it by ``measure(rows, model)``; give both."""
+    start = time.process_time()
+    model = fit(rows)
+    seconds = time.process_time() - start
+    record = {"task": rows.task.name, "metric": rows.task.metric, "seed": rows.seed, "model": name}
+    return model, record | {"seconds": seconds, "scores": measure(rows, model)}
 
 
 def command_line(description, names, seeds, default=None):

@@ -5,7 +5,6 @@ python benchmarks/gated.py --seeds 5
 
 import os
 import sys
-import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one core
 
@@ -13,7 +12,7 @@ import numpy as np
 from _protocol import Rows
 from _real_tables import SPLITS
 from _robustness_failures import CLEAN, FAILURES
-from _studies import collect, command_line, scores_by, select
+from _studies import collect, command_line, fit_and_score, scores_by, select
 from _tables import spread, table
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -58,18 +57,19 @@ def level_of(cell):
     return cell.level if cell.level in LEVELS and cell.group != "several" else None
 
 
+def measure(rows, model):
+    """Score a model at each level, in the mean over the modalities."""
+    levels = scores_by(rows, model, level_of)
+    return {level: float(np.mean(values)) for level, values in levels.items()}
+
+
 def run_seed(task, seed, with_emma):
     """Fit all models on one split; give a record for each."""
     rows, records = Rows(task, seed, "default"), []
     for name, fit in models(with_emma).items():
-        start = time.process_time()
-        model = fit(rows)
-        seconds = time.process_time() - start
-        levels = scores_by(rows, model, level_of)
-        scores = {level: float(np.mean(values)) for level, values in levels.items()}
-        record = {"task": task.name, "metric": task.metric, "seed": seed, "model": name}
-        records.append(record | {"seconds": seconds, "scores": scores})
-        mean = np.mean(list(scores.values()))
+        _, record = fit_and_score(rows, name, fit, measure)
+        records.append(record)
+        mean, seconds = np.mean(list(record["scores"].values())), record["seconds"]
         print(task.name, seed, name, f"{mean:.3f}", f"{seconds:.1f} s", file=sys.stderr, flush=True)
     return records
 

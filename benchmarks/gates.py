@@ -6,7 +6,7 @@ python benchmarks/gates.py --seeds 2
 import os
 import sys
 import tempfile
-import time
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one core
 
@@ -15,6 +15,7 @@ from _studies import (
     collect,
     command_line,
     few_rows,
+    fit_and_score,
     group_names,
     print_differences,
     print_scores,
@@ -62,12 +63,11 @@ def run_seed(task, seed, gates):
     rows, records, l2 = few_rows(task, seed, "default"), [], "auto"
     with tempfile.TemporaryDirectory() as memory:
         for name in gates:
-            start = time.process_time()
-            model = fit(rows, GATES[name], l2, memory)
-            seconds, l2 = time.process_time() - start, model.l2_regularization_
-            record = {"task": task.name, "metric": task.metric, "seed": seed, "model": name}
-            records.append(record | {"seconds": seconds, "scores": measure(rows, model)})
-            mean = records[-1]["scores"][MEAN]
+            fit_gate = partial(fit, params=GATES[name], l2=l2, memory=memory)
+            model, record = fit_and_score(rows, name, fit_gate, measure)
+            records.append(record)
+            l2 = model.l2_regularization_
+            mean, seconds = record["scores"][MEAN], record["seconds"]
             print(task.name, seed, name, f"{mean:.3f}", f"{seconds:.1f} s", file=sys.stderr)
     return records
 

@@ -5,7 +5,6 @@ python benchmarks/sensor_selection.py --seeds 2
 
 import os
 import sys
-import time
 from functools import partial
 from itertools import combinations
 
@@ -14,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one c
 import numpy as np
 from _protocol import Rows
 from _robustness_failures import CLEAN
-from _studies import collect, command_line, print_scores, scores_by
+from _studies import collect, command_line, fit_and_score, print_scores, scores_by
 
 from sklearn_emma import EMMAClassifier
 
@@ -57,20 +56,17 @@ def run_seed(task, seed, numbers):
 
     def keep(name, fit_model):
         """Fit and score a model."""
-        start = time.process_time()
-        model = fit_model()
-        seconds = time.process_time() - start
-        record = {"task": task.name, "metric": task.metric, "seed": seed, "model": name}
-        records.append(record | {"seconds": seconds, "scores": measure(rows, model)})
-        print(task.name, seed, name, f"{seconds:.0f} s", file=sys.stderr)
+        model, record = fit_and_score(rows, name, fit_model, measure)
+        records.append(record)
+        print(task.name, seed, name, f"{record['seconds']:.0f} s", file=sys.stderr)
         return model
 
-    everything = keep(ALL, partial(fit, rows))
+    everything = keep(ALL, fit)
     l2 = {"l2_regularization": everything.l2_regularization_}
     for k in numbers:
-        keep(STATIC.format(k), partial(fit, rows, best_subset(rows, everything, k)))
+        keep(STATIC.format(k), partial(fit, modalities=best_subset(rows, everything, k)))
         for name in SCORES:
-            hard = partial(fit, rows, attention_score=name, max_modalities=k, **l2)
+            hard = partial(fit, attention_score=name, max_modalities=k, **l2)
             keep(HARD.format(k, name), hard)
     return records
 

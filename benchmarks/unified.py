@@ -5,7 +5,6 @@ python benchmarks/unified.py --seeds 3
 
 import os
 import sys
-import time
 from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one core
@@ -16,6 +15,7 @@ from _studies import (
     collect,
     command_line,
     few_rows,
+    fit_and_score,
     group_names,
     print_differences,
     print_scores,
@@ -55,12 +55,9 @@ def run_seed(task, seed, models):
     """Fit all models on one split; give a record for each."""
     rows, records = few_rows(task, seed, "columns"), []
     for name in models:
-        start = time.process_time()
-        model = MODELS[name](rows)
-        seconds = time.process_time() - start
-        record = {"task": task.name, "metric": task.metric, "seed": seed, "model": name}
-        records.append(record | {"seconds": seconds, "scores": measure(rows, model)})
-        both = records[-1]["scores"][BOTH]
+        _, record = fit_and_score(rows, name, MODELS[name], measure)
+        records.append(record)
+        both, seconds = record["scores"][BOTH], record["seconds"]
         print(task.name, seed, name, f"{both:.3f}", f"{seconds:.1f} s", file=sys.stderr)
     return records
 

@@ -186,7 +186,7 @@ def training_energies(estimator: Any, samples: Samples, fresh: bool) -> Energies
     names, columns = estimator.modality_names_, feature_columns(estimator)
     values = fill_values(estimator)
     fills = [torch.tensor(values[c], dtype=torch.float32, device=device) for c in columns]
-    minimum = None if fresh else estimator.potential_min_.astype(np.float64)
+    minimum = None if fresh else torch.from_numpy(estimator.potential_min_.astype(np.float64))
     scale = np.zeros(len(names)) if fresh else estimator.potential_scale_.astype(np.float64)
     return Energies(
         names,
@@ -195,5 +195,5 @@ def training_energies(estimator: Any, samples: Samples, fresh: bool) -> Energies
         torch.from_numpy(scale),
         samples.value_shares(),
         None if fresh else build_columns(estimator, torch.float32, device),
-        None if minimum is None else torch.from_numpy(minimum),
+        minimum,
     )

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.nn.module_stack import Module, affine, stack, stack_samples, width_class
+from sklearn_emma.nn.module_stack import (
+    ModalityStacks,
+    Module,
+    affine,
+    merge_stacks,
+    stack_samples,
+    width_class,
+)
 
 
 def initial_weights(
@@ -78,10 +85,9 @@ class Perceptron(nn.Module):
         if first[0].ndim != 4:
             return self._through(affine(x, *first), others)
         # several stacks as one: a ReLU in place is slow to differentiate in a tensor of other shape
-        batch = first[0].shape[:2]
-        x = x.expand(*batch, -1, -1).flatten(0, 1)
-        first, *others = [(w.flatten(0, 1), b.flatten(0, 1)) for w, b in [first, *others]]
-        return self._through(affine(x, *first), others).unflatten(0, batch)
+        shape = first[0].shape[:2]
+        x, (first, *others) = merge_stacks(x, [first, *others])
+        return self._through(affine(x, *first), others).unflatten(0, shape)
 
     def after_first(self, x: Tensor) -> Tensor:
         """Apply all but the affine map of the first layer; what it returned may be overwritten."""
@@ -112,7 +118,7 @@ def freeze(module: Module) -> Module:
     return module.requires_grad_(False).eval()
 
 
-class Encoders(nn.Module):
+class Encoders(ModalityStacks):
     """A perceptron for each modality, all of the same layers.
 
     Parameters
@@ -134,15 +140,8 @@ class Encoders(nn.Module):
         activate_last: bool = False,
         generator: torch.Generator | None = None,
     ):
-        super().__init__()
         each = [Perceptron([d, *sizes], activate_last, generator) for d in n_features]
-        groups: dict[int, list[int]] = {}
-        for i, d in enumerate(n_features):
-            groups.setdefault(width_class(d), []).append(i)
-        self.groups = list(groups.values())
-        self.stacks = nn.ModuleList(stack([each[i] for i in group]) for group in self.groups)
-        order = [i for group in self.groups for i in group]
-        self.places = None if order == sorted(order) else [order.index(i) for i in range(len(each))]
+        super().__init__(each, [width_class(d) for d in n_features])
 
     def forward(self, modalities: Sequence[Tensor]) -> Tensor:
         """Apply each to its modality.
@@ -165,6 +164,4 @@ class Encoders(nn.Module):
 
     def apply_groups(self, samples: Sequence[Tensor]) -> Tensor:
         """Apply each to its modality, given what :meth:`gather` returned."""
-        outputs = [encode(x) for encode, x in zip(self.stacks, samples, strict=True)]
-        joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -3)
-        return joined if self.places is None else joined[..., self.places, :, :]
+        return self.join([encode(x) for encode, x in zip(self.stacks, samples, strict=True)])

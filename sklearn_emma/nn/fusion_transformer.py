@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.nn.fusion import FusionNetwork
+from sklearn_emma.nn.fusion import FusionNetwork, weighted_sum
 from sklearn_emma.nn.modality_attention import ModalityAttention
 from sklearn_emma.nn.self_attention import SelfAttentionEncoders
 
@@ -130,13 +130,12 @@ class FusionTransformer(FusionNetwork):
             Unnormalised log probabilities of classes, or values; those of a stack have one more
             dimension before the samples.
         """
-        if encoded.ndim > 3:
-            attention = attention.unsqueeze(-3)
         n_outputs = self.head.layers()[-1][1].shape[-1]
         embeddings, linear = encoded.split([encoded.shape[-1] - n_outputs, n_outputs], -1)
-        beta = attention.mT.unsqueeze(-1)
-        gated = beta * self.cross(embeddings, attention)
+        linear = weighted_sum(linear, attention)
+        if encoded.ndim > 3:
+            attention = attention.unsqueeze(-3)
+        gated = attention.mT.unsqueeze(-1) * self.cross(embeddings, attention)
         side_by_side = gated.movedim(-3, -2).flatten(-2)
         open_gates = attention.expand(*side_by_side.shape[:-1], attention.shape[-1])
-        linear = (beta * linear).sum(-3)
         return self.head(torch.cat([side_by_side, open_gates], -1)) + linear

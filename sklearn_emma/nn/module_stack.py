@@ -8,8 +8,9 @@ which get no gradient, and so stay zero, as the padding of their samples is zero
 import copy
 import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,10 +41,33 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
     if weight.ndim == 4 and x.ndim in (3, 4):
         # one product with the bias, and not a sum afterwards: as fast again on many samples
-        batch = weight.shape[:2]
-        x = x.expand(*batch, -1, -1).flatten(0, 1)
-        return affine(x, weight.flatten(0, 1), bias.flatten(0, 1)).unflatten(0, batch)
+        x, [(flat_weight, flat_bias)] = merge_stacks(x, [(weight, bias)])
+        return affine(x, flat_weight, flat_bias).unflatten(0, weight.shape[:2])
     return x @ weight.mT + bias.unsqueeze(-2)
+
+
+def merge_stacks(
+    x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """Make one stack of a stack of stacks.
+
+    Parameters
+    ----------
+    x : Tensor of shape (..., n_samples, n_in)
+        Samples of all, or those that all have in common.
+    layers : sequence of tuple of Tensor of shape (n_stacks, n_modules, ...)
+        Weights and biases.
+
+    Returns
+    -------
+    x : Tensor of shape (n_stacks * n_modules, n_samples, n_in)
+        The samples of each module.
+    layers : list of tuple of Tensor of shape (n_stacks * n_modules, ...)
+        Its weights and biases.
+    """
+    shape = layers[0][0].shape[:2]
+    flat = [(weight.flatten(0, 1), bias.flatten(0, 1)) for weight, bias in layers]
+    return x.expand(*shape, -1, -1).flatten(0, 1), flat
 
 
 def stack(modules: Sequence[Module]) -> Module:
@@ -127,3 +151,43 @@ def width_class(n_features: int) -> int:
         The next power of two, and at least 8: so small, a product costs less than its call.
     """
     return max(8, 2 ** math.ceil(math.log2(n_features)))
+
+
+class ModalityStacks(nn.Module):
+    """A module for each modality, those that are alike as one stack.
+
+    Parameters
+    ----------
+    modules : sequence of torch.nn.Module
+        One per modality.
+    kinds : sequence of int
+        Modules of the same kind are stacked.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], kinds: Sequence[int]):
+        super().__init__()
+        alike: dict[int, list[int]] = {}
+        for i, kind in enumerate(kinds):
+            alike.setdefault(kind, []).append(i)
+        #: Places of the modalities of each stack.
+        self.groups = list(alike.values())
+        stacks = [stack([modules[i] for i in group]) for group in self.groups]
+        self.stacks: Any = nn.ModuleList(stacks)
+        order = [i for group in self.groups for i in group]
+        self._places = None if order == sorted(order) else np.argsort(order).tolist()
+
+    def join(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Put what the stacks return together.
+
+        Parameters
+        ----------
+        outputs : sequence of Tensor of shape (..., n_modules, n_samples, n_units)
+            What each stack returned.
+
+        Returns
+        -------
+        Tensor of shape (..., n_modalities, n_samples, n_units)
+            In the order of the modalities.
+        """
+        joined = outputs[0] if len(outputs) == 1 else torch.cat(list(outputs), -3)
+        return joined if self._places is None else joined[..., self._places, :, :]

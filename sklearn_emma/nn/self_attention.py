@@ -20,14 +20,13 @@ References
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sklearn_emma.nn.encoders import Perceptron, initial_weights
-from sklearn_emma.nn.module_stack import stack
+from sklearn_emma.nn.module_stack import ModalityStacks
 from sklearn_emma.nn.multi_head import MultiHeadAttention, normalise
 
 __all__ = ["ColumnSelfAttention", "SelfAttentionEncoders"]
@@ -127,7 +126,7 @@ class ColumnSelfAttention(nn.Module):
         return math.prod(stacked) * n_tokens * of_token
 
 
-class SelfAttentionEncoders(nn.Module):
+class SelfAttentionEncoders(ModalityStacks):
     """Self-attention among the columns of each modality: those of equal width at once.
 
     Parameters
@@ -149,15 +148,8 @@ class SelfAttentionEncoders(nn.Module):
         sizes: Sequence[int] = (64, 32),
         generator: torch.Generator | None = None,
     ):
-        super().__init__()
         each = [ColumnSelfAttention(d, n_values, sizes, generator) for d in n_features]
-        groups: dict[int, list[int]] = {}
-        for i, d in enumerate(n_features):
-            groups.setdefault(d, []).append(i)
-        self.groups = list(groups.values())
-        self.stacks: Any = nn.ModuleList(stack([each[i] for i in group]) for group in self.groups)
-        order = [i for group in self.groups for i in group]
-        self.places = None if order == sorted(order) else [order.index(i) for i in range(len(each))]
+        super().__init__(each, n_features)
 
     def forward(self, modalities: Sequence[Tensor]) -> Tensor:
         """Embed each modality.
@@ -179,8 +171,7 @@ class SelfAttentionEncoders(nn.Module):
             # an export, which traces a few samples, must not split them
             parts = [samples] if samples.shape[1] <= size else samples.split(size, 1)
             found.append(torch.cat([encode(x) for x in parts], -2))
-        joined = found[0] if len(found) == 1 else torch.cat(found, -3)
-        return joined if self.places is None else joined[..., self.places, :, :]
+        return self.join(found)
 
     def numbers_per_sample(self) -> int:
         """Return how many numbers the tokens of a sample and their pairs are."""

@@ -33,6 +33,25 @@ def assert_constraints():
 
 
 @pytest.fixture(scope="session")
+def assert_gradient():
+    """Check that the gradient of the loss is its slope, up to one positive factor."""
+
+    def check(classifier, X, y):
+        codes, step = np.searchsorted(classifier.classes_, y), 1e-5
+
+        def loss(X):
+            return -np.log(classifier.predict_proba(X)[np.arange(len(y)), codes])
+
+        slopes = classifier.loss_gradient(X, y)
+        shifts = step * np.eye(X.shape[1])
+        expected = np.transpose([(loss(X + s) - loss(X - s)) / (2 * step) for s in shifts])
+        factor = (slopes * expected).sum() / (expected**2).sum()
+        np.testing.assert_allclose(slopes / factor, expected, atol=1e-3 * np.abs(expected).max())
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def variant(trained, wide):
     """Fit variants of the trained classifier, each once."""
     cache = {}
