@@ -3,10 +3,13 @@
 from typing import Any
 
 import numpy as np
+import torch
 
 from sklearn_emma.categories import decode_table, encode
-from sklearn_emma.corruption import SomeColumns
-from sklearn_emma.gate.columns import FAILING_COLUMNS
+from sklearn_emma.corruption import Corruption, Reference
+from sklearn_emma.corruption.tables import read_modalities, replace_columns
+from sklearn_emma.engine.seeding import draw_seed, make_generator
+from sklearn_emma.gate.columns import fail_columns
 from sklearn_emma.gate.training_failures import training_corruption
 from sklearn_emma.gated.shutting import random_shut, shut_modalities
 
@@ -16,8 +19,8 @@ def training_tables(
 ) -> list[np.ndarray]:
     """Return clean samples and corrupted copies of them.
 
-    In a copy modalities fail as in the training of the gate. Samples that nothing happens to lose
-    random modalities, or, if the gate reads columns, have failing columns.
+    In a copy modalities fail as in the training of the gate, and columns do if the gate reads
+    columns. The samples that nothing happens to lose random modalities.
 
     Parameters
     ----------
@@ -45,12 +48,32 @@ def training_tables(
         if categories:
             corrupted = encode(corrupted, categories).to_numpy(dtype=float)
         intact = indicator.min(axis=1) > 0
-        shut = random_shut(len(table), len(modalities), random_state)
-        corrupted = shut_modalities(corrupted, columns, shut & intact[:, None])
         if gate.column_weights_ is not None:
-            some = SomeColumns(corruption, None, fraction=FAILING_COLUMNS)
-            failed, where = some.corrupt(table, modalities, random_state, reference=table)
-            rows = intact & (where < 0).any(axis=1)
+            failed, rows = _fail_columns(table, intact, gate, corruption, random_state)
             corrupted[rows] = failed[rows]
-        tables.append(corrupted)
+            intact &= ~rows
+        shut = random_shut(len(table), len(modalities), random_state)
+        tables.append(shut_modalities(corrupted, columns, shut & intact[:, None]))
     return tables
+
+
+def _fail_columns(
+    table: np.ndarray,
+    intact: np.ndarray,
+    gate: Any,
+    corruption: Corruption,
+    random_state: np.random.RandomState,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Let columns fail as in the training of the gate; return the table, and where they did."""
+    names, columns = gate.modality_names_, gate.modality_columns_
+    modalities = read_modalities(table, columns)
+    failed, changed = fail_columns(
+        modalities,
+        torch.from_numpy(intact),
+        corruption,
+        Reference.from_tensors(modalities, names=names),
+        names,
+        make_generator(draw_seed(random_state)),
+    )
+    values = torch.cat(failed, dim=1).numpy()
+    return replace_columns(table, np.concatenate(columns), values), changed.any(1).numpy()
