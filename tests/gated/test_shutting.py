@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_emma.gated.shutting import masks, random_shut, shut_modalities
+from sklearn_emma.gated.shutting import masks, mean_over_masks, random_shut, shut_modalities
 
 COLUMNS = [np.array([0, 3]), np.array([1])]
 
@@ -40,6 +40,21 @@ def test_negligible_attention_is_none():
     assert ((weights == 0) | (weights > 0.99)).all()  # every sample has one mask
     shut = np.array([s for _, s in found])[weights.argmax(axis=0), np.arange(3)]
     np.testing.assert_array_equal(shut, [[False, True], [True, True], [False, False]])
+
+
+def test_the_mean_over_masks_weighs_what_is_predicted_behind_each():
+    table = np.ones((3, 4))
+    attention = np.array([[1.0, 0.25], [0.5, 1.0], [0.0, 0.0]])
+
+    def count(gated):
+        return (~np.isnan(gated)).sum(axis=1)[:, None]
+
+    def mean(threshold):
+        return mean_over_masks(count, table, COLUMNS, attention, threshold)
+
+    # of four columns one belongs to no modality
+    np.testing.assert_allclose(mean(0.5), [[3], [2], [1]])
+    np.testing.assert_allclose(mean("mean"), [[1 + 2 + 0.25], [1 + 2 * 0.5 + 1], [1]])
 
 
 def test_random_sets_of_modalities():
