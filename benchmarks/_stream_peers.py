@@ -10,6 +10,7 @@ for as long as the statistic stays beyond the limit.
 import copy
 
 import numpy as np
+from _packages import available
 from _stream_failures import resample
 from sklearn.base import BaseEstimator
 
@@ -194,10 +195,11 @@ class NoMonitor(Peer):
         return self.model.predict_proba(X)
 
 
-PEERS = {"EWMA": EWMA, "Page-Hinkley": PageHinkley, "martingale": Martingale, "flat line": FlatLine}
-try:
-    import river  # noqa: F401
-
-    PEERS["ADWIN"] = Adwin
-except ImportError:
-    print("river is not installed: ADWIN is skipped (pip install river)")
+_ALL = {
+    "EWMA": EWMA,
+    "Page-Hinkley": PageHinkley,
+    "martingale": Martingale,
+    "flat line": FlatLine,
+    "ADWIN": Adwin,
+}
+PEERS = {name: _ALL[name] for name in available(_ALL, {"ADWIN": "river"})}

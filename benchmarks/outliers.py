@@ -10,7 +10,6 @@ what another run has saved.
 import argparse
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: parallel over fits, not inside
@@ -31,6 +30,7 @@ from _outlier_rows import (
     odds_rows,
     published_roc,
 )
+from _packages import require
 from _protocol import default_data
 from _tables import spread, table
 from joblib import Parallel, delayed
@@ -301,8 +301,8 @@ def main(argv=None):
     results = load([*args.load, *([args.save] if args.save else [])], args.max_train)
     done = set() if args.again else set(results[KEY].itertuples(index=False, name=None))
     jobs = plan(args, sets, done)
-    if any(job[3] in PYOD for job in jobs) and find_spec("pyod") is None:
-        sys.exit('PyOD is missing: pip install ".[bench]", or --detectors DAEEnergyScorer.')
+    if any(job[3] in PYOD for job in jobs):
+        require("pyod", 'pip install ".[bench]", or --detectors DAEEnergyScorer')
     frames = [frame for frame in (results, *compute(jobs, args.jobs, args.save)) if len(frame)]
     if not frames:
         sys.exit("None of these detectors is run in these sections.")

@@ -14,8 +14,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one core
 
 import numpy as np
+from _packages import available
 from _protocol import default_data
-from _real_models import MODELS, installed
+from _real_models import MODELS, PACKAGES
 from _real_tables import SPLITS, load_cases, random_case, used_columns
 from _tables import table
 
@@ -184,7 +185,7 @@ def main(argv=None):
     parser.add_argument("--load", type=Path, nargs="+", help="files of --json: print their tables")
     args = parser.parse_args(argv)
 
-    models = [] if args.load else installed(args.models)
+    models = [] if args.load else available(args.models, PACKAGES)
     records = [record for path in args.load or () for record in json.loads(path.read_text())]
     for name in () if args.load else args.tasks:
         if args.data is None or not (Path(args.data) / "real" / f"{name}.npz").exists():

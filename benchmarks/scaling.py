@@ -9,9 +9,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
+from _packages import require
 from _scaling_report import draw, report
 
 CASES = Path(__file__).with_name("_scaling_cases.py")
@@ -137,8 +137,8 @@ def parse(argv):
     parser.add_argument("--plot", type=Path, help="folder for the figure, scaling.png")
     args = parser.parse_args(argv)
     args.max_rows = int(args.max_rows)
-    if args.plot and find_spec("matplotlib") is None:
-        parser.error("--plot draws with matplotlib, which is not installed: pip install '.[plot]'")
+    if args.plot:
+        require("matplotlib", 'pip install ".[plot]", or leave out --plot')
     return args
 
 

@@ -16,7 +16,7 @@ BENCHMARKS = ROOT / "benchmarks"
 @pytest.fixture
 def scaling(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = "scaling", "_scaling_report", "_tables"
+    names = "scaling", "_scaling_report", "_tables", "_packages"
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield importlib.import_module("scaling")
@@ -81,11 +81,17 @@ def test_results_are_printed_and_drawn_from_files(scaling, tmp_path, capsys):
     assert (tmp_path / "figures" / "scaling.png").stat().st_size > 1000
 
 
-def test_a_figure_without_matplotlib_is_refused_before_anything_runs(scaling, monkeypatch, capsys):
-    monkeypatch.setattr(scaling, "find_spec", lambda name: None)
-    with pytest.raises(SystemExit):
+def test_a_figure_without_matplotlib_is_refused_before_anything_runs(scaling, monkeypatch):
+    monkeypatch.setattr(sys.modules["_packages"], "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r'matplotlib is missing: pip install "\.\[plot\]"'):
         scaling.main(["--plot", "figures"])
-    assert "pip install '.[plot]'" in capsys.readouterr().err
+
+
+def test_entries_without_their_package_are_skipped_visibly(scaling, capsys):
+    available = sys.modules["_packages"].available
+    needed = {"a": "numpy", "b": "no_such_package", "c": "no_such_package"}
+    assert available(["a", "b", "c", "d"], needed) == ["a", "d"]
+    assert capsys.readouterr().err == "b, c skipped: pip install no_such_package\n"
 
 
 @pytest.mark.slow

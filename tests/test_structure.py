@@ -13,8 +13,9 @@ LAYERS = [
     {"categories", "indicators", "lazy", "modalities", "tables", "validation"}
     | {"corruption", "energy"},
     {"gate"},
-    {"base", "hyperparameters", "read_outs", "shutting", "training_data"},
-    {"classifier", "regressor", "gated", "blending"},
+    {"base", "hyperparameters", "read_outs", "training_data"},
+    {"classifier", "regressor"},
+    {"gated"},
     {"folds", "search", "metrics", "thesis"},
     {"datasets", "model_selection", "monitoring"},
     {"inspection", "export"},

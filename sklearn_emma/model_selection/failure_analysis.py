@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,16 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.corruption import Corruption, Drift, Missing, Noise, Scaling, Stuck, Swapped
 from sklearn_emma.corruption.base import is_number
-from sklearn_emma.metrics import expected_calibration_error
 from sklearn_emma.modalities import resolve_modalities
+from sklearn_emma.model_selection.failure_costs import Bootstrap, FailureCosts, gated_inside
 from sklearn_emma.model_selection.failure_page import write_page
 from sklearn_emma.model_selection.failure_scorer import (
-    break_modality,
     check_corruption,
     check_repeats,
     choose_modalities,
     draw_seeds,
-    failing_tables,
 )
 
 #: What a modality that is not there is called.
@@ -232,128 +230,41 @@ def failure_mode_analysis(
     check_consistent_length(X, y)
     _check_numbers(tolerance, confidence_level, n_bootstrap)
     failures = FAILURES if failures is None else failures
-    all_failures = {ABSENT: Missing(), **{k: check_corruption(f) for k, f in failures.items()}}
+    ways = {ABSENT: Missing(), **{k: check_corruption(f) for k, f in failures.items()}}
     modalities = _groups(estimator, modalities)
     names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)
+    reference = X if reference is None else reference
     random = check_random_state(random_state)
     seeds = draw_seeds(random, (len(names), check_repeats(n_repeats)))
     draws = random.randint(len(y), size=(n_bootstrap, len(y)))
-    metric_of = metric or (_accuracy if is_classifier(estimator) else _r2)
-    judge = _Judge(estimator, y, metric_of, method, draws, confidence_level)
-    reference = X if reference is None else reference
-    clean = judge.judge([X])
-    ways, corruptions = list(all_failures), list(all_failures.values())
+    metric = metric or (_accuracy if is_classifier(estimator) else _r2)
+    bootstrap = Bootstrap(draws, float(confidence_level))
+    costs = FailureCosts(estimator, X, y, modalities, metric, method, bootstrap)
     effects = pd.DataFrame(
-        {"modality": names[i], "failure": ways[j]}
-        | judge.compare(clean, judge.judge(tables, names[i]))
-        for i, j, tables in failing_tables(corruptions, X, modalities, names, seeds, reference)
+        {"modality": name, "failure": way} | costs.of(corruption, name, seeds_of_name, reference)
+        for name, seeds_of_name in zip(names, seeds, strict=True)
+        for way, corruption in ways.items()
     )
     absent = effects[effects["failure"] == ABSENT].set_index("modality")
     importance = _importance(absent, tolerance)
     spare = [name for name in names if importance.loc[name, "redundant"]]
-    pairs = list(combinations(spare, 2))
-    without = [
-        judge.compare(clean, judge.judge(break_modality(Missing(), X, modalities, pair, [0], X)))
-        for pair in pairs
-    ]
-    index = pd.MultiIndex.from_tuples(pairs, names=["first", "second"]) if pairs else None
     return FailureModeAnalysis(
-        clean=pd.Series({"n_samples": len(y), "score": clean.score, **clean.measures}),
+        clean=pd.Series({"n_samples": len(y), "score": costs.clean.score, **costs.clean.measures}),
         effects=effects,
         importance=importance,
-        pairs=_importance(pd.DataFrame(without, index, ["drop", "low", "high"]), tolerance),
+        pairs=_importance(_absent_pairs(costs, spare), tolerance),
         tolerance=float(tolerance),
-        confidence_level=float(confidence_level),
-        score_name=metric_of.__name__.strip("_").removesuffix("_score").replace("_", " "),
+        confidence_level=bootstrap.confidence_level,
+        score_name=metric.__name__.strip("_").removesuffix("_score").replace("_", " "),
     )
 
 
-class _Judged(NamedTuple):
-    """What is measured with one failure.
-
-    Parameters
-    ----------
-    score : float
-        Mean score over the draws of the failure.
-    by_draw : ndarray of shape (n_bootstrap,)
-        The same for each bootstrap sample.
-    measures : dict of str to float
-        Calibration error, coverage, and so on.
-    """
-
-    score: float
-    by_draw: np.ndarray
-    measures: dict[str, float]
-
-
-@dataclass(frozen=True)
-class _Judge:
-    """Measures an estimator on test samples.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted.
-    y : ndarray of shape (n_samples,)
-        Targets.
-    metric : callable
-        The score.
-    method : str
-        What gives predictions.
-    draws : ndarray of int of shape (n_bootstrap, n_samples)
-        Positions in each bootstrap sample.
-    confidence_level : float
-        Of the intervals.
-    """
-
-    estimator: Any
-    y: np.ndarray
-    metric: Callable[..., float]
-    method: str
-    draws: np.ndarray
-    confidence_level: float
-
-    def judge(self, tables: Any, failing: str | None = None) -> _Judged:
-        """Measure the mean over tables."""
-        scores, by_draw, measures = [], [], []
-        for table in tables:
-            predicted = np.asarray(getattr(self.estimator, self.method)(table))
-            scores.append(float(self.metric(self.y, predicted)))
-            by_draw.append([self.metric(self.y[d], predicted[d]) for d in self.draws])
-            measures.append(self._measure(table, failing))
-        mean = {k: float(np.mean([m[k] for m in measures])) for k in measures[0]}
-        return _Judged(float(np.mean(scores)), np.mean(by_draw, axis=0), mean)
-
-    def _measure(self, table: Any, failing: str | None) -> dict[str, float]:
-        """Measure all but the score."""
-        found, estimator = {}, self.estimator
-        if is_classifier(estimator) and hasattr(estimator, "predict_proba"):
-            probabilities = np.clip(estimator.predict_proba(table), 0, 1)
-            found["calibration_error"] = expected_calibration_error(
-                self.y, probabilities, labels=estimator.classes_
-            )
-        if hasattr(estimator, "predict_set"):
-            sets = estimator.predict_set(table)
-            place = np.searchsorted(estimator.classes_, self.y)
-            found["coverage"] = float(sets[np.arange(len(place)), place].mean())
-            found["set_size"] = float(sets.sum(axis=1).mean())
-        elif hasattr(estimator, "predict_interval"):
-            lower, upper = np.asarray(estimator.predict_interval(table)).T
-            found["coverage"] = float(((lower <= self.y) & (self.y <= upper)).mean())
-            found["set_size"] = float((upper - lower).mean())
-        gated = _gated(estimator)
-        if failing is not None and gated is not None:
-            attention = gated.attention(table)[:, gated.modality_names_.index(failing)]
-            found["shut"] = float((attention <= 0.5).mean())
-        return found
-
-    def compare(self, clean: _Judged, failed: _Judged) -> dict[str, float]:
-        """Return the measures with a failure, and the drop of the score."""
-        tail = (1 - self.confidence_level) / 2
-        low, high = np.quantile(clean.by_draw - failed.by_draw, [tail, 1 - tail])
-        drop = clean.score - failed.score
-        change = {"score": failed.score, "drop": drop, "low": float(low), "high": float(high)}
-        return change | failed.measures
+def _absent_pairs(costs: FailureCosts, names: Sequence[str]) -> pd.DataFrame:
+    """Return what it costs when both modalities of a pair are absent."""
+    pairs = list(combinations(names, 2))
+    found = [costs.of(Missing(), pair, [0], costs.X) for pair in pairs]
+    index = pd.MultiIndex.from_tuples(pairs, names=["first", "second"]) if pairs else None
+    return pd.DataFrame(found, index, ["drop", "low", "high"])
 
 
 def _importance(absent: pd.DataFrame, tolerance: float) -> pd.DataFrame:
@@ -363,17 +274,11 @@ def _importance(absent: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     return found.sort_values("drop", ascending=False, kind="stable")
 
 
-def _gated(estimator: Any) -> Any:
-    """Return the estimator that has the gate, None if there is none."""
-    inside = (estimator, getattr(estimator, "estimator_", None))
-    return next((gated for gated in inside if hasattr(gated, "attention")), None)
-
-
 def _groups(estimator: Any, modalities: Any) -> Any:
     """Return the modalities that are given, or those of the estimator."""
     if modalities is not None:
         return modalities
-    gated = _gated(estimator)
+    gated = gated_inside(estimator)
     if gated is not None:
         columns = map(list, gated.modality_columns_)
         return dict(zip(gated.modality_names_, columns, strict=True))

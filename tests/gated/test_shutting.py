@@ -1,15 +1,8 @@
 """Masks of a gate, and tables behind them."""
 
 import numpy as np
-import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from sklearn_emma.shutting import masks, random_shut, shut_modalities, takes_nan, weight_params
+from sklearn_emma.gated.shutting import masks, mean_over_masks, random_shut, shut_modalities
 
 COLUMNS = [np.array([0, 3]), np.array([1])]
 
@@ -49,36 +42,24 @@ def test_negligible_attention_is_none():
     np.testing.assert_array_equal(shut, [[False, True], [True, True], [False, False]])
 
 
+def test_the_mean_over_masks_weighs_what_is_predicted_behind_each():
+    table = np.ones((3, 4))
+    attention = np.array([[1.0, 0.25], [0.5, 1.0], [0.0, 0.0]])
+
+    def count(gated):
+        return (~np.isnan(gated)).sum(axis=1)[:, None]
+
+    def mean(threshold):
+        return mean_over_masks(count, table, COLUMNS, attention, threshold)
+
+    # of four columns one belongs to no modality
+    np.testing.assert_allclose(mean(0.5), [[3], [2], [1]])
+    np.testing.assert_allclose(mean("mean"), [[1 + 2 + 0.25], [1 + 2 * 0.5 + 1], [1]])
+
+
 def test_random_sets_of_modalities():
     shut = random_shut(4000, 3, np.random.RandomState(0))
     share = np.bincount(shut.sum(axis=1), minlength=4) / 4000
     np.testing.assert_allclose(share, [0, 0.475, 0.475, 0.05], atol=0.03)
     np.testing.assert_allclose(shut.mean(axis=0), shut.mean(), atol=0.03)
     assert not random_shut(100, 1, np.random.RandomState(0)).any()
-
-
-@pytest.mark.parametrize(
-    ("estimator", "expected"),
-    [
-        (HistGradientBoostingClassifier(), True),
-        (RandomForestClassifier(), True),
-        (LogisticRegression(), False),
-        (make_pipeline(StandardScaler(), HistGradientBoostingClassifier()), True),
-        (make_pipeline("passthrough", HistGradientBoostingClassifier()), True),
-        (make_pipeline(StandardScaler(), LogisticRegression()), False),
-        (make_pipeline(SimpleImputer(), LogisticRegression()), False),
-    ],
-)
-def test_estimators_that_take_nan(estimator, expected):
-    assert takes_nan(estimator) is expected
-
-
-def test_weights_are_passed_to_what_takes_them():
-    weight = np.array([1.0, 3.0])
-    assert list(weight_params(LogisticRegression(), weight)) == ["sample_weight"]
-    pipeline = make_pipeline(StandardScaler(), make_pipeline(LogisticRegression()))
-    (name,) = weight_params(pipeline, weight)
-    assert name == "pipeline__logisticregression__sample_weight"
-    assert weight_params(KNeighborsClassifier(), np.ones(3)) == {}
-    with pytest.raises(ValueError, match="KNeighborsClassifier does not take it"):
-        weight_params(KNeighborsClassifier(), weight)

@@ -1,13 +1,9 @@
-"""Tables with modalities shut, for estimators behind a gate."""
+"""Tables with modalities shut, and predictions behind such masks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
-from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_emma.gate.objective import NOTHING_LEFT
 
@@ -99,6 +95,45 @@ def masks(attention: np.ndarray, threshold: float | str) -> Iterator[tuple[np.nd
     yield nothing.astype(float), np.ones(attention.shape, dtype=bool)
 
 
+def mean_over_masks(
+    predict: Callable[[np.ndarray], np.ndarray],
+    table: np.ndarray,
+    columns: Sequence[np.ndarray],
+    attention: np.ndarray,
+    threshold: float | str,
+) -> np.ndarray:
+    """Return the mean of the predictions behind each mask.
+
+    Parameters
+    ----------
+    predict : callable
+        Gives predictions (n_rows, ...) for a table with NaN in what is shut.
+    table : ndarray of float of shape (n_samples, n_features)
+        The table.
+    columns : sequence of ndarray of int
+        Positions of the columns of each modality.
+    attention : ndarray of shape (n_samples, n_modalities)
+        From 0 to 1.
+    threshold : float or "mean"
+        As for :func:`masks`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, ...)
+        Mean predictions.
+    """
+    total: Any = None
+    for weight, shut in masks(attention, threshold):
+        rows = weight > 0
+        if not rows.any():
+            continue
+        output = predict(shut_modalities(table[rows], columns, shut[rows]))
+        if total is None:
+            total = np.zeros((len(table), *output.shape[1:]))
+        total[rows] += weight[rows].reshape(-1, *[1] * (output.ndim - 1)) * output
+    return total
+
+
 def random_shut(
     n_samples: int, n_modalities: int, random_state: np.random.RandomState
 ) -> np.ndarray:
@@ -122,85 +157,3 @@ def random_shut(
         n_shut[:] = 0
     rank = random_state.uniform(size=(n_samples, n_modalities)).argsort(axis=1).argsort(axis=1)
     return rank < n_shut[:, None]
-
-
-def takes_nan(estimator: Any) -> bool:
-    """Tell whether an estimator says that it takes missing values; of a Pipeline, every step.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The estimator.
-
-    Returns
-    -------
-    bool
-        By its tag ``input_tags.allow_nan``.
-    """
-    if isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
-        return all(map(takes_nan, steps))
-    return bool(get_tags(estimator).input_tags.allow_nan)
-
-
-def takes_categories(estimator: Any) -> bool:
-    """Tell whether an estimator takes columns of the type ``category`` of pandas.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The estimator; of a Pipeline, the first step counts.
-
-    Returns
-    -------
-    bool
-        True for encoders and ColumnTransformers; for estimators that take categories by the type of
-        a column, as histogram gradient boosting does by ``categorical_features="from_dtype"``.
-    """
-    while isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
-        if not steps:
-            return False
-        estimator = steps[0]
-    if isinstance(estimator, ColumnTransformer):
-        return True
-    tags, params = get_tags(estimator).input_tags, estimator.get_params(deep=False)
-    by_type = isinstance(params.get("categorical_features"), str)
-    by_library = type(estimator).__module__.startswith("lightgbm")
-    return bool(tags.categorical or tags.string or by_type or by_library) or bool(
-        params.get("enable_categorical")
-    )
-
-
-def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what passes sample weights to ``fit`` of an estimator.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Takes `sample_weight`, or is a Pipeline whose last step does.
-    weight : ndarray of shape (n_samples,)
-        The weights.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Empty where all weights are equal.
-
-    Raises
-    ------
-    ValueError
-        If the estimator takes no weights.
-    """
-    if np.ptp(weight) == 0:
-        return {}
-    prefix = ""
-    while isinstance(estimator, Pipeline):
-        step, estimator = estimator.steps[-1]
-        prefix += f"{step}__"
-    if not has_fit_parameter(estimator, "sample_weight"):
-        raise ValueError(
-            f"sample_weight was given, but {type(estimator).__name__} does not take it. Leave it "
-            "out, or choose another estimator."
-        )
-    return {f"{prefix}sample_weight": weight}

@@ -1,0 +1,412 @@
+"""EnergyReadOuts: everything that the fitted energies of modalities have to say of samples."""
+
+import warnings
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from sklearn_emma.compat import _check_feature_names_in
+from sklearn_emma.energy.attribution import attribute, descend
+from sklearn_emma.energy.modality_energies import ScaledEnergy
+from sklearn_emma.energy.outliers import ThresholdMixin
+from sklearn_emma.energy.p_values import conformal_p_values
+from sklearn_emma.energy.protocol import Precision
+from sklearn_emma.energy.training import Architecture
+from sklearn_emma.engine.batches import blocks, evaluation_block, precision_of
+from sklearn_emma.engine.cache import cached
+from sklearn_emma.engine.seeding import make_generator
+from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.indicators import Indicators, feature_columns, indicators_of
+from sklearn_emma.lazy import is_lazy, map_chunks
+from sklearn_emma.nn import EnergyEnsemble
+from sklearn_emma.nn.evidence_price import potential_of_evidence
+from sklearn_emma.validation import check_table
+
+Method = Callable[[EnergyEnsemble, Tensor], Tensor]
+Join = Callable[[Indicators, np.ndarray], np.ndarray]
+# Scale of the energies of a scorer: they are in interquartile ranges.
+_UNIT = 1.0
+
+
+class EnergyReadOuts(ThresholdMixin, TransformerMixin):
+    """Read-outs of an estimator with fitted energies of modalities.
+
+    The fitted attributes are those of :class:`~sklearn_emma.DAEEnergyScorer`, from
+    ``modality_names_`` to ``calibration_energies_``.
+    """
+
+    n_features_in_: int
+    modality_names_: list[str]
+    modality_columns_: list[np.ndarray]
+    energy_weights_: list[dict[str, np.ndarray]]
+    potential_median_: np.ndarray
+    potential_iqr_: np.ndarray
+    calibration_energies_: np.ndarray
+    # of the energies, as fitted; plain, so that it can be saved anywhere
+    _architecture: tuple
+
+    # --- evaluation ---
+
+    def tensor_energy(self, precision: Precision) -> ScaledEnergy:
+        """Return the energy of a scorer of one modality, as a function of tensors.
+
+        Parameters
+        ----------
+        precision : Precision
+            Where and how precisely it is evaluated.
+
+        Returns
+        -------
+        ScaledEnergy
+            Its method ``potential`` takes complete samples.
+        """
+        return self.tensor_energies(precision)[0]
+
+    def tensor_energies(self, precision: Precision) -> list[ScaledEnergy]:
+        """Return the energy of each modality, as a function of tensors.
+
+        Parameters
+        ----------
+        precision : Precision
+            Where and how precisely they are evaluated.
+
+        Returns
+        -------
+        list of ScaledEnergy
+            In the order of ``modality_names_``.
+        """
+        scales = zip(self.potential_median_.tolist(), self.potential_iqr_.tolist(), strict=True)
+        modules = self._modules(precision)
+        return [ScaledEnergy(m, *scale) for m, scale in zip(modules, scales, strict=True)]
+
+    def _modules(self, precision: Precision) -> list[EnergyEnsemble]:
+        """Return the energies of the modalities, built once."""
+
+        def build() -> list[EnergyEnsemble]:
+            architecture, modules = Architecture(*self._architecture), []
+            for positions, weights in zip(feature_columns(self), self.energy_weights_, strict=True):
+                module = architecture.build(len(positions), make_generator(0)).double()
+                load_arrays(module, weights)
+                module.to(device=precision.device, dtype=precision.inputs).requires_grad_(False)
+                module.prepare(precision.weights)
+                modules.append(module)
+            return modules
+
+        return cached(self, precision, (self.energy_weights_,), build)
+
+    def _check(self, X: Any) -> np.ndarray:
+        """Return samples as an array, in their own precision."""
+        check_is_fitted(self)
+        return check_table(self, X, reset=False, dtype=[np.float64, np.float32])
+
+    def _features(self, table: np.ndarray) -> np.ndarray:
+        """Return samples with indicators for categories, which the energies take."""
+        indicators = indicators_of(self)
+        return table if indicators is None else indicators.expand(table)
+
+    def _energies(self, X: Any, precision: torch.dtype | None = None) -> np.ndarray:
+        """Return the energies of samples, in a precision or else in their own."""
+        table = self._check(X)
+        features = self._features(table)
+        energies = self._scaled(self._evaluate(features, EnergyEnsemble.potential, precision))
+        indicators = indicators_of(self)
+        if indicators is not None:
+            unseen = indicators.unseen(table)
+            sums = [unseen[:, columns].sum(axis=1) for columns in self.modality_columns_]
+            energies += potential_of_evidence(np.column_stack(sums), _UNIT)
+        return energies
+
+    def _evaluate(
+        self, table: np.ndarray, method: Method, precision: torch.dtype | None = None
+    ) -> np.ndarray:
+        """Return a number per modality or per feature, modality by modality.
+
+        Samples are evaluated in their own precision unless in another; they are centred and scaled
+        in double precision.
+        """
+        precision = precision or precision_of(table)
+        modules, where = self._modules(Precision(weights=precision)), feature_columns(self)
+        results = []
+        with torch.inference_mode():
+            for _, block in blocks(table, evaluation_block(precision)):
+                found = []
+                for module, positions in zip(modules, where, strict=True):
+                    x = np.ascontiguousarray(block[:, positions], dtype=np.float64)
+                    found.append(method(module, torch.from_numpy(x)).numpy())
+                results.append(np.column_stack(found))
+        return np.concatenate(results)
+
+    def _run_features(self, X: Any, method: Method, join: Join = Indicators.codes) -> np.ndarray:
+        """Apply a method that gives a number per feature; zero for columns of no modality.
+
+        The numbers of the indicators of a category are joined.
+        """
+        features = self._features(self._check(X))
+        found = self._evaluate(features, method, torch.float64)
+        values = np.zeros((len(found), features.shape[1]))
+        values[:, np.concatenate(feature_columns(self))] = found
+        indicators = indicators_of(self)
+        return values if indicators is None else join(indicators, values)
+
+    def _scaled(self, potentials: np.ndarray) -> np.ndarray:
+        return (potentials - self.potential_median_) / self.potential_iqr_
+
+    def _per_feature_scale(self) -> np.ndarray:
+        """Return the scale of each column's modality."""
+        scale = np.ones(self.n_features_in_)
+        for columns, iqr in zip(self.modality_columns_, self.potential_iqr_, strict=True):
+            scale[columns] = iqr
+        return scale
+
+    # --- read-outs ---
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Energies of each modality.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            Energies, in interquartile ranges above the median training sample; always float64. Of
+            samples in float32 they are evaluated in single precision, which is twice as fast.
+        """
+        if is_lazy(X):
+            return map_chunks(self.transform, X)
+        return self._energies(X)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus the total energy of each sample: high is normal.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Scores.
+        """
+        if is_lazy(X):
+            return map_chunks(self.score_samples, X)
+        return -self._energies(X).sum(axis=1)
+
+    def p_values(self, X: Any) -> np.ndarray:
+        r"""How unusual each modality is, as conformal p-values.
+
+        With n training samples that were held out of training for this,
+
+        .. math:: p_i(x) = \frac{1 + \#\{k: E_i(x_k) \ge E_i(x)\}}{n + 1},
+
+        which for a sample drawn like the training samples is at most alpha with probability at most
+        alpha, whatever the data and however good the energy [1]_.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            In (0, 1], small for modalities that are unlike the training samples.
+
+        Raises
+        ------
+        ValueError
+            If no sample was held out, because of `calibration_fraction` or too few training
+            samples.
+
+        References
+        ----------
+        .. [1] Bates, S. et al. (2023). Testing for outliers with conformal p-values. Annals of
+           Statistics 51.
+        """
+        if is_lazy(X):
+            return map_chunks(self.p_values, X)
+        # in the precision of the energies that they are compared with
+        energies = self._energies(X, torch.float64)
+        if not len(self.calibration_energies_):
+            raise ValueError(
+                "No training sample was held out to calibrate p-values. Set calibration_fraction, "
+                "for instance to 0.1, and fit on at least 20 samples."
+            )
+        return conformal_p_values(self.calibration_energies_, energies)
+
+    def predict_modality(self, X: Any, alpha: float = 0.05) -> np.ndarray:
+        """Tell which modalities of a sample are outlying.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+        alpha : float, default=0.05
+            False-alarm rate: the largest share of clean samples in which a modality is flagged.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples, n_modalities)
+            True where the p-value is at most `alpha`.
+
+        Raises
+        ------
+        ValueError
+            If alpha is not between 0 and 1, or no sample was held out to calibrate.
+
+        Warns
+        -----
+        UserWarning
+            If so few samples were held out that nothing can be flagged at this rate.
+        """
+        if not (isinstance(alpha, Real) and 0 < alpha < 1):
+            raise ValueError(
+                f"alpha must be a false-alarm rate between 0 and 1, such as 0.05, got {alpha!r}."
+            )
+        p_values = self.p_values(X)
+        n_held_out = len(self.calibration_energies_)
+        if alpha * (n_held_out + 1) < 1:
+            warnings.warn(
+                f"With {n_held_out} samples held out to calibrate, no p-value is below "
+                f"{1 / (n_held_out + 1):.2g}, so that alpha={alpha:g} flags nothing. Raise alpha "
+                "or calibration_fraction, or fit on more samples.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return p_values <= alpha
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        r"""Denoised samples :math:`r(x)`, in the units of X.
+
+        For an energy of one member :math:`r = x - \nabla\Psi(x)` in the member's coordinates; of
+        several members the mean.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Reconstructions; columns of no modality are zero. Of a categorical column the code of
+            the nearest level: its place in ``categories_``.
+        """
+        return self._run_features(X, EnergyEnsemble.reconstruct)
+
+    def reconstruction_error(self, X: Any) -> np.ndarray:
+        r"""Squared reconstruction norm :math:`\lVert r(x) - x \rVert^2` of each modality.
+
+        The other measure of how unusual a sample is, for comparison: it has false minima where the
+        field vanishes off the data.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            Errors, of columns as the energy sees them.
+        """
+        features = self._features(self._check(X))
+        return self._evaluate(features, EnergyEnsemble.reconstruction_error, torch.float64)
+
+    def energy_gradient(self, X: Any) -> np.ndarray:
+        """Gradient of the energies with respect to the columns.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Derivative of the energy of a column's modality, as :meth:`transform` gives it, by the
+            column in the units of X; zero for columns of no modality and for categorical ones.
+        """
+        gradient = self._run_features(X, EnergyEnsemble.gradient, Indicators.numbers)
+        return gradient / self._per_feature_scale()
+
+    def nearest_typical(self, X: Any) -> np.ndarray:
+        r"""The typical sample that each sample came from: the fixed point of r reached from it.
+
+        Denoising a sample again and again, :math:`x \leftarrow r(x)`, leads down the energy into
+        the valley that the sample belongs to.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Typical samples, in the units of X; columns of no modality are those of X. Of a
+            categorical column the code of the nearest level.
+        """
+        typical = self._run_features(X, descend)
+        unused = np.setdiff1d(
+            np.arange(self.n_features_in_), np.concatenate(self.modality_columns_)
+        )
+        if len(unused):
+            typical[:, unused] = check_table(self, X, reset=False)[:, unused]
+        return typical
+
+    def attribution(self, X: Any) -> np.ndarray:
+        r"""Which columns a sample's energy comes from.
+
+        The energy that a modality has above that of its nearest typical sample :math:`x^*`, see
+        :meth:`nearest_typical`, divided among its columns: integrated gradients [1]_ along the
+        straight line from there,
+
+        .. math:: a_j = (x_j - x^*_j) \int_0^1 \frac{\partial E}{\partial x_j}
+            \bigl(x^* + t (x - x^*)\bigr)\, dt, \qquad \sum_j a_j = E(x) - E(x^*).
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Contributions to the energies of :meth:`transform`; zero for columns of no modality.
+
+        References
+        ----------
+        .. [1] Sundararajan, M. et al. (2017). Axiomatic attribution for deep networks. ICML.
+        """
+        found = self._run_features(X, attribute, Indicators.sums) / self._per_feature_scale()
+        indicators = indicators_of(self)
+        if indicators is None:
+            return found
+        return found + potential_of_evidence(indicators.unseen(self._check(X)), _UNIT)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of :meth:`transform`.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns seen at fit: checked, and not needed.
+
+        Returns
+        -------
+        ndarray of str of shape (n_modalities,)
+            ``energy_<modality>``.
+        """
+        check_is_fitted(self)
+        _check_feature_names_in(self, input_features)
+        return np.array([f"energy_{name}" for name in self.modality_names_], dtype=object)

@@ -1,0 +1,324 @@
+"""What GatedClassifier and GatedRegressor share: the steps of a fit, and what is read."""
+
+from abc import abstractmethod
+from collections.abc import Collection
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+
+from sklearn_emma.base import BaseEMMA, predictor_of
+from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
+from sklearn_emma.energy.fit import seeded
+from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.gate.fitted import GATE
+from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
+from sklearn_emma.gated.estimator_input import estimator_input, takes_nan, weight_params
+from sklearn_emma.gated.shutting import leave_out_columns, mean_over_masks, shut_modalities
+from sklearn_emma.gated.training_tables import training_tables
+from sklearn_emma.nn import GatedPredictor
+from sklearn_emma.read_outs import GateReadOuts
+from sklearn_emma.validation import all_or_nothing, check_table, check_weights
+
+# What the read-outs need of a fitted gate.
+_OF_GATE = (
+    *(f"{name}_" for name in GATE),
+    "attention_score_",
+    "capacity_",
+    "categories_",
+    "category_counts_",
+    "coldness_",
+    "cross_modal_weights_",
+    "column_weights_",
+    "energy_scorers_",
+    "mean_",
+    "max_modalities_",
+    "median_",
+    "modality_columns_",
+    "modality_costs_",
+    "modality_names_",
+    "n_units_",
+    "scale_",
+    "score_weights_",
+)
+# Corrupted copies of the samples that the blend is chosen on.
+_JUDGING_COPIES = 4
+# Where these are at most this fraction of all samples, nothing is fitted again with them.
+_LITTLE = 0.1
+# Without a blend, the gate needs a predictor to be trained with, and not the best one.
+_QUICK_GATE: dict[str, Any] = {
+    "hidden_layer_sizes": (16,),
+    "l2_regularization": 3.0,
+    "pretrain_epochs": 3,
+    "max_epochs": 10,
+}
+
+
+class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
+    """Gate and an estimator behind it; a subclass says what is predicted, and documents it."""
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
+        "remainder": [str],
+        "missing_modalities": [StrOptions({"error", "allow"})],
+        "gate": "no_validation",  # _unfitted_gate says more
+        "threshold": [Interval(Real, 0, 1, closed="left"), StrOptions({"mean"})],
+        "blend": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
+        "n_copies": [Interval(Integral, 0, None, closed="left")],
+        "shut_value": [StrOptions({"auto", "nan", "median"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        modalities: Any = None,
+        *,
+        remainder: str = "error",
+        missing_modalities: str = "error",
+        gate: Any = None,
+        threshold: float | str = 0.5,
+        blend: float | str = "auto",
+        n_copies: int = 10,
+        shut_value: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.modalities = modalities
+        self.remainder = remainder
+        self.missing_modalities = missing_modalities
+        self.gate = gate
+        self.threshold = threshold
+        self.blend = blend
+        self.n_copies = n_copies
+        self.shut_value = shut_value
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    # --- what a subclass defines ---
+
+    #: The kind of gate that the default one is.
+    _gate_type: type[BaseEMMA]
+    #: Further fitted attributes of the gate that are also those of this estimator.
+    _of_gate: tuple[str, ...] = ()
+    _target_checks: dict = {}
+
+    @abstractmethod
+    def _check_target(self, y: np.ndarray) -> np.ndarray:
+        """Return y as it is learned from; raise ValueError for what cannot be."""
+
+    @abstractmethod
+    def _call(self, X: Any) -> np.ndarray:
+        """Return what the estimator predicts, as numbers of shape (n_samples, ...)."""
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Return the classes, if there are some."""
+        return None
+
+    @abstractmethod
+    def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
+        """Return the loss that the blend minimises."""
+
+    @abstractmethod
+    def _of_network(self, output: np.ndarray) -> np.ndarray:
+        """Return what the gate's network predicts, of the shape of what :meth:`_call` returns."""
+
+    @property
+    def _can_blend(self) -> bool:
+        """Whether the estimator predicts what can be averaged."""
+        return True
+
+    # --- fit ---
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn energies and gate, and fit the estimator behind them.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Training samples; NaN marks missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            What is predicted; several outputs only if the estimator takes them.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples; a sample of weight zero is left out.
+
+        Returns
+        -------
+        GatedClassifier or GatedRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a parameter or the modalities are not valid, if training diverges, or if there
+            are weights that the estimator does not take.
+        """
+        with all_or_nothing(self):
+            table, y = check_table(
+                self,
+                X,
+                y,
+                ensure_all_finite="allow-nan",
+                ensure_min_samples=2,
+                **self._target_checks,
+            )
+            y = self._check_target(y)
+            weight, keep = check_weights(sample_weight, table)
+            seed = draw_seed(self.random_state)
+            judging = self._judging_positions(y, keep, seed)
+            self.blend_ = self._given_blend()
+            if len(judging):
+                learning = np.zeros(len(table))
+                learning[keep] = weight
+                judging_weight = learning[judging]
+                learning[judging] = 0.0
+                self._fit_both(X, y, table, learning, seed)
+                self.blend_ = self._choose_blend(table[judging], y[judging], judging_weight, seed)
+            if not 0 < len(judging) <= _LITTLE * len(weight):
+                self._fit_both(X, y, table, sample_weight, seed)
+        return self
+
+    def _judging_positions(self, y: np.ndarray, keep: np.ndarray, seed: int) -> np.ndarray:
+        """Return positions of the samples that the blend is chosen on."""
+        if self.blend != "auto" or not self._can_blend:
+            return np.zeros(0, dtype=np.intp)
+        return np.flatnonzero(keep)[judging_samples(self._strata(y[keep]), keep.sum(), seed)]
+
+    def _given_blend(self) -> float:
+        """Return the blend unless it is chosen on samples."""
+        if not self._can_blend:
+            return 0.0
+        # with too few samples to choose on, both count
+        return 0.5 if self.blend == "auto" else float(self.blend)
+
+    def _fit_both(
+        self, X: Any, y: np.ndarray, table: np.ndarray, sample_weight: Any, seed: int
+    ) -> None:
+        """Fit the gate, and the estimator on samples behind it."""
+        weight, keep = check_weights(sample_weight, table)
+        self.gate_ = self._unfitted_gate(seed).fit(X, y, sample_weight)
+        for name in (*_OF_GATE, *self._of_gate):
+            setattr(self, name, getattr(self.gate_, name))
+        estimator = seeded(self.estimator, seed)
+        takes_gaps = takes_nan(estimator) if self.shut_value == "auto" else self.shut_value == "nan"
+        self.fills_nan_ = not takes_gaps
+        tables = self._training_tables(table[keep], self.n_copies, seed)
+        random = np.random.RandomState(seed)
+        samples = np.vstack([self._behind_gate(samples, random) for samples in tables])
+        params = weight_params(estimator, np.tile(weight, len(tables)))
+        target = np.concatenate([y[keep]] * len(tables))
+        inputs = estimator_input(samples, self, estimator)
+        self.estimator_ = estimator.fit(inputs, target, **params)
+
+    def _unfitted_gate(self, seed: int) -> BaseEMMA:
+        """Return the gate, with the modalities of this estimator."""
+        if self.gate is None:
+            alone = self.blend == 0 or not self._can_blend
+            gate = self._gate_type(**(_QUICK_GATE if alone else {}))
+        elif isinstance(self.gate, self._gate_type):
+            gate = clone(self.gate)
+        else:
+            kind = self._gate_type.__name__
+            raise TypeError(
+                f"gate must be an unfitted {kind}, such as {kind}(coldness=0.3), or None, got "
+                f"{self.gate!r}."
+            )
+        if gate.modalities is not None:
+            raise ValueError(
+                f"gate has modalities of its own, {gate.modalities!r}. Give them to "
+                f"{type(self).__name__}, and set those of the gate to None."
+            )
+        gate.set_params(modalities=self.modalities, remainder=self.remainder)
+        return gate if gate.random_state is not None else gate.set_params(random_state=seed)
+
+    def _training_tables(self, table: np.ndarray, n_copies: int, seed: int) -> list[np.ndarray]:
+        """Return clean samples and corrupted copies of them, a table each."""
+        return training_tables(self.gate_, table, n_copies, np.random.RandomState(seed))
+
+    def _behind_gate(self, table: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+        """Shut modalities of training samples; a random threshold stands for the mean over them."""
+        found = self._read_gate(table, ("attention", "column_attention"))
+        attention, threshold = found["attention"], self.threshold
+        if isinstance(threshold, str):
+            threshold = random.uniform(size=(len(table), 1)) * attention.max(axis=1, keepdims=True)
+        table = self._without_columns(table, found)
+        return shut_modalities(table, self.modality_columns_, attention <= threshold)
+
+    def _choose_blend(
+        self, table: np.ndarray, y: np.ndarray, weight: np.ndarray, seed: int
+    ) -> float:
+        """Choose the blend on clean and corrupted samples that nothing was trained on."""
+        tables = self._training_tables(table, _JUDGING_COPIES, seed)
+        samples = np.vstack(tables)
+        found = self._read_gate(samples, ("attention", "output"))
+        return best_blend(
+            self._predict_behind(samples, found["attention"]),
+            self._of_network(found["output"]),
+            self._loss(np.concatenate([y] * len(tables)), np.tile(weight, len(tables))),
+        )
+
+    # --- evaluation ---
+
+    def _read(
+        self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        of_gate = {"attention", "column_attention", *wanted} - {"prediction"}
+        if self.blend_ == 0:
+            of_gate -= {"output"}
+        found = self._read_gate(table, of_gate, evidence)
+        table = self._without_columns(table, found)
+        if "output" in wanted:
+            output = self._predict_behind(table, found["attention"])
+            if self.blend_ > 0:
+                network = self._of_network(found["output"])
+                output = (1.0 - self.blend_) * output + self.blend_ * network
+            found["output"] = output
+        if "prediction" in wanted:
+            shut = found["attention"] <= self.threshold
+            table = shut_modalities(table, self.modality_columns_, shut)
+            inputs = estimator_input(table, self, self.estimator_)
+            found["prediction"] = np.asarray(self.estimator_.predict(inputs))
+        return found
+
+    def _read_gate(
+        self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Read a validated table with the gate and its own network."""
+        return super()._read(table, wanted, evidence)
+
+    def _network(self, precision: torch.dtype) -> GatedPredictor:
+        return predictor_of(self.gate_, precision)
+
+    def _network_prediction(self, output: np.ndarray, method: str) -> np.ndarray:
+        """Return what a method of the gate returns for the output of its network."""
+        if not np.isfinite(output).all():
+            raise ValueError(
+                "The network of the gate returned values that are not finite for "
+                f"{int((~np.isfinite(output)).any(axis=1).sum())} of {len(output)} samples. Check "
+                "the module of the gate, or set blend=0."
+            )
+        return self.gate_.tensor_predictions(torch.from_numpy(output))[method].numpy()
+
+    def _predict_behind(self, table: np.ndarray, attention: np.ndarray) -> np.ndarray:
+        """Return what the estimator predicts behind the gate, the mean over its masks."""
+
+        def predict(gated: np.ndarray) -> np.ndarray:
+            """Return what the estimator predicts for samples with gaps."""
+            return np.asarray(self._call(estimator_input(gated, self, self.estimator_)))
+
+        return mean_over_masks(predict, table, self.modality_columns_, attention, self.threshold)
+
+    def _without_columns(self, table: np.ndarray, found: dict[str, np.ndarray]) -> np.ndarray:
+        """Leave out the columns that the gate does not read."""
+        if self.column_weights_ is None:
+            return table
+        return leave_out_columns(table, self.modality_columns_, found["column_attention"])

@@ -1,0 +1,79 @@
+"""What the estimator behind a gate learns from: clean samples and copies with failures."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from sklearn_emma.categories import decode_table, encode
+from sklearn_emma.corruption import Corruption, Reference
+from sklearn_emma.corruption.tables import read_modalities, replace_columns
+from sklearn_emma.engine.seeding import draw_seed, make_generator
+from sklearn_emma.gate.columns import fail_columns
+from sklearn_emma.gate.training_failures import training_corruption
+from sklearn_emma.gated.shutting import random_shut, shut_modalities
+
+
+def training_tables(
+    gate: Any, table: np.ndarray, n_copies: int, random_state: np.random.RandomState
+) -> list[np.ndarray]:
+    """Return clean samples and corrupted copies of them.
+
+    In a copy modalities fail as in the training of the gate, and columns do if the gate reads
+    columns. The samples that nothing happens to lose random modalities.
+
+    Parameters
+    ----------
+    gate : EMMAClassifier or EMMARegressor
+        Fitted.
+    table : ndarray of shape (n_samples, n_features)
+        Clean samples, with codes of categories.
+    n_copies : int
+        Number of copies.
+    random_state : RandomState
+        Source of random numbers.
+
+    Returns
+    -------
+    list of ndarray of shape (n_samples, n_features)
+        The table itself, and the copies.
+    """
+    columns, categories = gate.modality_columns_, gate.categories_
+    modalities = dict(zip(gate.modality_names_, columns, strict=True))
+    corruption = training_corruption(gate.corruption)
+    clean = decode_table(table, categories) if categories else table
+    tables = [table]
+    for _ in range(n_copies):
+        corrupted, indicator = corruption.corrupt(clean, modalities, random_state, reference=clean)
+        if categories:
+            corrupted = encode(corrupted, categories).to_numpy(dtype=float)
+        intact = indicator.min(axis=1) > 0
+        if gate.column_weights_ is not None:
+            failed, rows = _fail_columns(table, intact, gate, corruption, random_state)
+            corrupted[rows] = failed[rows]
+            intact &= ~rows
+        shut = random_shut(len(table), len(modalities), random_state)
+        tables.append(shut_modalities(corrupted, columns, shut & intact[:, None]))
+    return tables
+
+
+def _fail_columns(
+    table: np.ndarray,
+    intact: np.ndarray,
+    gate: Any,
+    corruption: Corruption,
+    random_state: np.random.RandomState,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Let columns fail as in the training of the gate; return the table, and where they did."""
+    names, columns = gate.modality_names_, gate.modality_columns_
+    modalities = read_modalities(table, columns)
+    failed, changed = fail_columns(
+        modalities,
+        torch.from_numpy(intact),
+        corruption,
+        Reference.from_tensors(modalities, names=names),
+        names,
+        make_generator(draw_seed(random_state)),
+    )
+    values = torch.cat(failed, dim=1).numpy()
+    return replace_columns(table, np.concatenate(columns), values), changed.any(1).numpy()

@@ -1,0 +1,169 @@
+"""What failures cost: measures of an estimator on clean and on failing test samples."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import is_classifier
+
+from sklearn_emma.corruption import Corruption
+from sklearn_emma.metrics import expected_calibration_error
+from sklearn_emma.model_selection.failure_scorer import break_modality
+
+
+class Bootstrap(NamedTuple):
+    """Bootstrap samples of the test samples, the same ones for all that is measured.
+
+    Parameters
+    ----------
+    draws : ndarray of int of shape (n_bootstrap, n_samples)
+        Positions in each bootstrap sample.
+    confidence_level : float
+        Of the intervals.
+    """
+
+    draws: np.ndarray
+    confidence_level: float
+
+    def interval(self, by_draw: np.ndarray) -> tuple[float, float]:
+        """Return the percentile interval of a statistic (n_bootstrap,)."""
+        tail = (1 - self.confidence_level) / 2
+        low, high = np.quantile(by_draw, [tail, 1 - tail])
+        return float(low), float(high)
+
+
+class Measured(NamedTuple):
+    """What is measured with one failure.
+
+    Parameters
+    ----------
+    score : float
+        Mean score over the draws of the failure.
+    by_draw : ndarray of shape (n_bootstrap,)
+        The same for each bootstrap sample.
+    measures : dict of str to float
+        Calibration error, coverage, and so on.
+    """
+
+    score: float
+    by_draw: np.ndarray
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class FailureCosts:
+    """Measures an estimator on clean samples, and on the same with failures.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Clean samples.
+    y : ndarray of shape (n_samples,)
+        Targets.
+    modalities : dict, list of (name, columns), callable or "prefix"
+        The groups of columns.
+    metric : callable
+        The score.
+    method : str
+        What gives predictions.
+    bootstrap : Bootstrap
+        Bootstrap samples.
+    """
+
+    estimator: Any
+    X: Any
+    y: np.ndarray
+    modalities: Any
+    metric: Callable[..., float]
+    method: str
+    bootstrap: Bootstrap
+
+    @cached_property
+    def clean(self) -> Measured:
+        """What is measured without a failure."""
+        return self._measure([self.X])
+
+    def of(
+        self,
+        corruption: Corruption,
+        failing: str | tuple[str, ...],
+        seeds: Iterable[int],
+        reference: Any,
+    ) -> dict[str, float]:
+        """Measure what a failure costs.
+
+        Parameters
+        ----------
+        corruption : Corruption
+            How modalities fail.
+        failing : str or tuple of str
+            The modality that fails, or those that fail together.
+        seeds : iterable of int
+            Determine the failures, one draw each.
+        reference : array-like or DataFrame of shape (n_reference, n_features)
+            Samples that give means, standard deviations and donors.
+
+        Returns
+        -------
+        dict of str to float
+            The score, its drop with the interval from low to high, and other measures.
+        """
+        tables = break_modality(corruption, self.X, self.modalities, failing, seeds, reference)
+        failed = self._measure(tables, failing if isinstance(failing, str) else None)
+        low, high = self.bootstrap.interval(self.clean.by_draw - failed.by_draw)
+        drop = self.clean.score - failed.score
+        return {"score": failed.score, "drop": drop, "low": low, "high": high} | failed.measures
+
+    def _measure(self, tables: Iterable[Any], failing: str | None = None) -> Measured:
+        """Return means over tables."""
+        y, scores, by_draw, measures = self.y, [], [], []
+        for table in tables:
+            predicted = np.asarray(getattr(self.estimator, self.method)(table))
+            scores.append(float(self.metric(y, predicted)))
+            by_draw.append([self.metric(y[d], predicted[d]) for d in self.bootstrap.draws])
+            found = _calibration(self.estimator, table, y) | _sets(self.estimator, table, y)
+            measures.append(found | _shut(self.estimator, table, failing))
+        mean = {k: float(np.mean([m[k] for m in measures])) for k in measures[0]}
+        return Measured(float(np.mean(scores)), np.mean(by_draw, axis=0), mean)
+
+
+def _calibration(estimator: Any, X: Any, y: np.ndarray) -> dict[str, float]:
+    """Measure the calibration of probabilities, if there are some."""
+    if not (is_classifier(estimator) and hasattr(estimator, "predict_proba")):
+        return {}
+    probabilities = np.clip(estimator.predict_proba(X), 0, 1)
+    error = expected_calibration_error(y, probabilities, labels=estimator.classes_)
+    return {"calibration_error": error}
+
+
+def _sets(estimator: Any, X: Any, y: np.ndarray) -> dict[str, float]:
+    """Measure coverage and mean size of prediction sets or intervals, if there are some."""
+    if hasattr(estimator, "predict_set"):
+        sets = estimator.predict_set(X)
+        covered = sets[np.arange(len(y)), np.searchsorted(estimator.classes_, y)]
+        sizes = sets.sum(axis=1)
+    elif hasattr(estimator, "predict_interval"):
+        lower, upper = np.asarray(estimator.predict_interval(X)).T
+        covered, sizes = (lower <= y) & (y <= upper), upper - lower
+    else:
+        return {}
+    return {"coverage": float(covered.mean()), "set_size": float(sizes.mean())}
+
+
+def _shut(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
+    """Measure in what share of the samples the gate shuts the modality that fails."""
+    gated = gated_inside(estimator)
+    if failing is None or gated is None:
+        return {}
+    attention = gated.attention(X)[:, gated.modality_names_.index(failing)]
+    return {"shut": float((attention <= 0.5).mean())}
+
+
+def gated_inside(estimator: Any) -> Any:
+    """Return the estimator that has the gate, None if there is none."""
+    inside = (estimator, getattr(estimator, "estimator_", None))
+    return next((gated for gated in inside if hasattr(gated, "attention")), None)
