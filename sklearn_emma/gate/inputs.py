@@ -62,7 +62,7 @@ def read_modality(
     fill: Tensor,
     scale: Tensor | float,
     shares: Tensor | None = None,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Fill the gaps of a modality, and find its potential.
 
     Parameters
@@ -80,17 +80,20 @@ def read_modality(
 
     Returns
     -------
-    Tensor of shape (n_samples,)
+    potential : Tensor of shape (n_samples,)
         Potentials of the modality by itself.
+    filled : Tensor of shape (n_samples, n_features)
+        Complete values; `x` itself where there are no gaps.
     """
     gaps = x.isnan()
     if not gaps.any():
-        return energy.potential(x)
-    own = energy.potential(torch.where(gaps, fill, x))
+        return energy.potential(x), x
+    filled = torch.where(gaps, fill, x)
     missing = gaps.to(x.dtype)
     # of a missing modality exactly one, whatever shares add up to
     share = missing.mean(1) if shares is None else (missing @ shares).masked_fill(gaps.all(1), 1.0)
-    return add_gap_energy(own, gap_energy(share, scale))
+    own = energy.potential(filled)
+    return add_gap_energy(own, gap_energy(share, scale)), filled
 
 
 class Inputs(NamedTuple):

@@ -144,8 +144,7 @@ class Energies:
 
     def _read(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
         shares = None if self.value_shares is None else self.value_shares[i]
-        potential = read_modality(self.potentials[i], x, self.fills[i], self.scale[i], shares)
-        return potential, fill([x], [self.fills[i]])[0]
+        return read_modality(self.potentials[i], x, self.fills[i], self.scale[i], shares)
 
     def _read_columns(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
         assert self.columns is not None

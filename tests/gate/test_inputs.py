@@ -51,7 +51,9 @@ def make_samples(n_samples=60, n_features=3, seed=0):
 
 def test_the_potential_of_complete_samples_is_that_of_the_energy():
     x, fill = torch.tensor(make_samples()), torch.full((3,), 9.0).double()
-    torch.testing.assert_close(read_modality(norm_energy(), x, fill, 5.0), x.square().sum(1))
+    potential, filled = read_modality(norm_energy(), x, fill, 5.0)
+    torch.testing.assert_close(potential, x.square().sum(1))
+    assert filled is x
 
 
 def test_gaps_are_filled_and_cost():
@@ -59,25 +61,26 @@ def test_gaps_are_filled_and_cost():
     x = torch.tensor([[0, 0, 0], [nan, 0, 0], [0, nan, nan], [nan, nan, nan]]).double()
     fill = torch.tensor([1.0, 2.0, 3.0]).double()
     energy = norm_energy()
-    potential = read_modality(energy, x, fill, 5 / NAT)
-    assert energy.asked[0].tolist() == [[0, 0, 0], [1, 0, 0], [0, 2, 3], [1, 2, 3]]
+    potential, filled = read_modality(energy, x, fill, 5 / NAT)
+    assert filled.tolist() == [[0, 0, 0], [1, 0, 0], [0, 2, 3], [1, 2, 3]]
+    assert energy.asked[0] is filled
     price = [0, -5 * math.log(2 / 3), -5 * math.log(1 / 3), math.inf]
     np.testing.assert_allclose(potential, np.add([0, 1, 4 + 9, 1 + 4 + 9], price))
     # the samples themselves stay as they were
     assert x[1, 0].isnan()
-    assert read_modality(energy, x[3:], fill, 5 / NAT).tolist() == [math.inf]
+    assert read_modality(energy, x[3:], fill, 5 / NAT)[0].tolist() == [math.inf]
 
 
 def test_without_a_scale_only_a_missing_modality_has_a_price():
     x = torch.tensor([[math.nan, 0.0], [math.nan, math.nan]])
-    assert read_modality(norm_energy(), x, torch.zeros(2), 0.0).tolist() == [0.0, math.inf]
+    assert read_modality(norm_energy(), x, torch.zeros(2), 0.0)[0].tolist() == [0.0, math.inf]
     assert gap_energy(torch.tensor([0.0, 0.5, 1.0]), 0.0).tolist() == [0.0, 0.0, math.inf]
 
 
 def test_a_missing_modality_is_infinite_whatever_its_energy():
     energy = SimpleNamespace(potential=lambda x: torch.full((len(x),), -math.inf))
     x = torch.tensor([[math.nan], [0.0]])
-    assert read_modality(energy, x, torch.zeros(1), 1.0).tolist() == [math.inf, -math.inf]
+    assert read_modality(energy, x, torch.zeros(1), 1.0)[0].tolist() == [math.inf, -math.inf]
 
 
 @pytest.mark.parametrize("scorer", [Norm(), dae()], ids=["any", "autoencoder"])
@@ -92,7 +95,7 @@ def test_tensors_of_either_precision_get_the_same_energies(scorer):
     for dtype, rounding in ((torch.float32, 1e-4), (torch.float64, 1e-9)):
         energy = tensor_energy(scorer, "radar", Precision("cpu", dtype, dtype))
         samples = torch.tensor(x, dtype=dtype)
-        read = read_modality(energy, samples, torch.tensor(fill, dtype=dtype), 2.0)
+        read, _ = read_modality(energy, samples, torch.tensor(fill, dtype=dtype), 2.0)
         assert read.dtype == dtype
         assert read[0] == math.inf
         np.testing.assert_allclose(read, expected, rtol=rounding, atol=rounding)
