@@ -19,6 +19,7 @@ from sklearn_emma.engine.batches import blocks
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.one_cycle import SCHEDULES
+from sklearn_emma.engine.optimizer import SOLVERS
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.annealing import COLDNESS_SCHEDULES
@@ -127,6 +128,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+        "solver": [StrOptions(set(SOLVERS))],
         "l2_regularization": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -172,6 +174,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         pretrain_epochs: int,
         learning_rate: float,
         learning_rate_schedule: str,
+        solver: str,
         l2_regularization: float | str,
         max_epochs: int,
         batch_size: int | str,
@@ -212,6 +215,7 @@ class BaseEMMA(GateReadOuts, BaseEstimator):
         self.pretrain_epochs = pretrain_epochs
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
+        self.solver = solver
         self.l2_regularization = l2_regularization
         self.max_epochs = max_epochs
         self.batch_size = batch_size

@@ -58,8 +58,9 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         the standardised columns of each modality, on the samples that have all of its values (where
         these are less than half of the samples that have any: on those, gaps filled). None, and
         modalities that a dict leaves out, stand for :class:`DAEEnergyScorer`, all of whose samples
-        train (``calibration_fraction=0``). Any other scorer scores the failing samples of every
-        epoch, so that its speed matters.
+        train (``calibration_fraction=0``), in 50 epochs: what more of them find matters to outlier
+        detection only. Any other scorer scores the failing samples of every epoch, so that its
+        speed matters.
 
     module : torch.nn.Module instance, class or callable, "transformer" or None, default=None
         What predicts behind the gate. None takes `n_networks` times
@@ -166,11 +167,15 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     pretrain_epochs : int, default=10
         Passes over the clean samples with the gate open, before the gate is trained.
 
-    learning_rate : float, default=0.006
+    learning_rate : float, default=0.004
         Largest learning rate of the cycle, or the constant one.
 
     learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
-        Whether the learning rate rises and falls once, or Adam keeps it as it is.
+        Whether the learning rate rises and falls once, or stays as it is.
+
+    solver : {"muon", "adam"}, default="muon"
+        Optimizer of the hidden layers of the default predictor. Muon [2]_ needs fewer epochs than
+        Adam, which trains all else, and a `module` of your own.
 
     l2_regularization : float or "auto", default="auto"
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
@@ -180,8 +185,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         classes need more of it than separable ones. A `module` of your own has none unless you give
         a number.
 
-    max_epochs : int, default=100
-        Passes over the training samples.
+    max_epochs : int, default=50
+        Passes over the training samples. Adam needs about 100, at a learning rate of 0.006.
 
     batch_size : int or "auto", default="auto"
         Samples per step. "auto" takes 1/6 of the samples, within 32 and 1024, or 1/100 of them up
@@ -298,6 +303,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     References
     ----------
     .. [1] Werenne, A. (2019). Energy-based multi-modal attention. University of Liege.
+    .. [2] Jordan, K. et al. (2024). Muon: an optimizer for hidden layers in neural networks.
 
     Examples
     --------
@@ -348,10 +354,11 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         adversarial: Adversarial | VirtualAdversarial | None = None,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
-        learning_rate: float = 0.006,
+        learning_rate: float = 0.004,
         learning_rate_schedule: str = "one_cycle",
+        solver: str = "muon",
         l2_regularization: float | str = "auto",
-        max_epochs: int = 100,
+        max_epochs: int = 50,
         batch_size: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -392,6 +399,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             pretrain_epochs=pretrain_epochs,
             learning_rate=learning_rate,
             learning_rate_schedule=learning_rate_schedule,
+            solver=solver,
             l2_regularization=l2_regularization,
             max_epochs=max_epochs,
             batch_size=batch_size,

@@ -34,6 +34,7 @@ def training_config(estimator: Any, n_samples: int, weight_decay: float) -> Trai
         tol=estimator.tol,
         verbose=estimator.verbose,
         schedule=estimator.learning_rate_schedule,
+        solver=estimator.solver,
     )
 
 

@@ -96,7 +96,7 @@ class EMMAClassifierCV(EMMAClassifier):
     subset_weight : float, default=2.0
         As for :class:`EMMAClassifier`, where `param_grid` does not say.
 
-    pretrain_epochs, learning_rate, learning_rate_schedule, l2_regularization : objects
+    pretrain_epochs, learning_rate, learning_rate_schedule, solver, l2_regularization : objects
         As for :class:`EMMAClassifier`.
 
     max_epochs, batch_size : objects
@@ -212,10 +212,11 @@ class EMMAClassifierCV(EMMAClassifier):
         redraw_corruption: bool = True,
         subset_weight: float = 2.0,
         pretrain_epochs: int = 10,
-        learning_rate: float = 0.006,
+        learning_rate: float = 0.004,
         learning_rate_schedule: str = "one_cycle",
+        solver: str = "muon",
         l2_regularization: float | str = "auto",
-        max_epochs: int = 100,
+        max_epochs: int = 50,
         batch_size: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -257,6 +258,7 @@ class EMMAClassifierCV(EMMAClassifier):
         self.pretrain_epochs = pretrain_epochs
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
+        self.solver = solver
         self.l2_regularization = l2_regularization
         self.max_epochs = max_epochs
         self.batch_size = batch_size

@@ -137,6 +137,7 @@ def make_thesis_classifier(modalities: Any = None, **params: Any) -> EMMAClassif
         "subset_weight": 0.0,
         "pretrain_epochs": 30,
         "l2_regularization": 0.0,
+        "solver": "adam",
         **_TRAINING,
     }
     return EMMAClassifier(modalities, **settings | params)

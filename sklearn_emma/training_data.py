@@ -18,6 +18,9 @@ from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import signals_of, split_columns
 from sklearn_emma.validation import column_statistics
 
+# Predictions hardly depend on what more epochs find; outlier detection does, see the scorer.
+_ENERGY_EPOCHS = 50
+
 
 def learn_scales(
     estimator: Any, table: np.ndarray, weight: np.ndarray
@@ -110,7 +113,9 @@ def unfitted_energies(estimator: Any, device: torch.device) -> dict[str, Any]:
         By modality.
     """
     names, verbose = estimator.modality_names_, estimator.verbose
-    default = DAEEnergyScorer(calibration_fraction=0.0, device=str(device), verbose=verbose)
+    default = DAEEnergyScorer(
+        max_epochs=_ENERGY_EPOCHS, calibration_fraction=0.0, device=str(device), verbose=verbose
+    )
     defaults = dict.fromkeys(names, default)
     for name, _, shape in signals_of(estimator):
         defaults[name] = SignalEnergyScorer(shape, device=str(device), verbose=verbose)

@@ -24,7 +24,7 @@ class TrainingConfig:
     max_epochs : int
         Epochs to train.
     weight_decay : float
-        Of Adam: strength of an L2 penalty on the parameters.
+        Strength of an L2 penalty on the parameters, whose gradient is added to that of the loss.
     early_stopping : bool
         Whether to stop when the validation loss has not improved for `n_iter_no_change` epochs, and
         go back to the best epoch.
@@ -36,6 +36,9 @@ class TrainingConfig:
         Whether to show progress.
     schedule : {"one_cycle", "constant"}
         Of the learning rate.
+    solver : {"muon", "adam"}
+        Optimizer of the weights of hidden layers, where the objective tells them apart; all else
+        is trained by Adam.
     """
 
     batch_size: int
@@ -47,6 +50,7 @@ class TrainingConfig:
     tol: float = 0.0
     verbose: int | bool = False
     schedule: str = "one_cycle"
+    solver: str = "adam"
 
 
 class Objective(nn.Module, ABC):
@@ -93,7 +97,10 @@ class Objective(nn.Module, ABC):
         return None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the parameters with optimizer settings of their own, as torch takes them."""
+        """Return the parameters with optimizer settings of their own, as torch takes them.
+
+        Groups with a true value of "hidden" are weights of hidden layers.
+        """
         return [{"params": list(self.parameters())}]
 
     def after_step(self) -> None:

@@ -1,6 +1,7 @@
-"""Adam by torch's fused kernel, for one model or for a stack of them, with little around it.
+"""Muon for weights of hidden layers, Adam by torch's fused kernel for all else.
 
-A step of a small model takes so little arithmetic that what ``torch.optim.Adam`` does around its
+For one model or for a stack of them, with little around it:
+a step of a small model takes so little arithmetic that what ``torch.optim.Adam`` does around its
 kernel would be a tenth of the time.
 """
 
@@ -10,30 +11,48 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sklearn_emma.engine.muon import muon_step
+
+#: Names of the optimizers.
+SOLVERS = ("muon", "adam")
 # The fused kernel takes so many numbers at a time on some CPU, and the rest of a tensor one by
 # one, which rounds them otherwise.
 _REGISTER = 16
 
 
-class FusedAdam(torch.optim.Optimizer):
-    """Adam, as ``torch.optim.Adam(fused=True)``.
+class FusedOptimizer(torch.optim.Optimizer):
+    """Adam, as ``torch.optim.Adam(fused=True)``, or Muon and Adam.
 
     Parameters
     ----------
     groups : list of dict
-        Groups of parameters.
+        Groups of parameters; those with a true value of "hidden" are weights of hidden layers.
     lr, weight_decay : float
         As for :class:`torch.optim.Adam`.
+    solver : {"muon", "adam"}, default="adam"
+        Whether the weights of hidden layers are trained by :mod:`~sklearn_emma.engine.muon`.
     stacked : bool, default=False
         Whether parameters are those of several models, of shape (n_models, ...); then every model
         is rounded as it would be alone.
     """
 
     def __init__(
-        self, groups: list[dict[str, Any]], lr: float, weight_decay: float, stacked: bool = False
+        self,
+        groups: list[dict[str, Any]],
+        lr: float,
+        weight_decay: float,
+        solver: str = "adam",
+        stacked: bool = False,
     ):
-        defaults = {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": weight_decay}
+        defaults = {
+            "hidden": False,
+            "lr": lr,
+            "betas": (0.9, 0.999),
+            "eps": 1e-8,
+            "weight_decay": weight_decay,
+        }
         super().__init__(groups, defaults)
+        self.solver = solver
         self.stacked = stacked
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -58,46 +77,63 @@ class FusedAdam(torch.optim.Optimizer):
             Decay of the first moment; None takes that of each group.
         """
         for group in self.param_groups:
-            parameters: list[Tensor] = []
-            gradients: list[Tensor] = []
-            means: list[Tensor] = []
-            squares: list[Tensor] = []
-            counts: list[Tensor] = []
-            of_pieces: list[Tensor] = []
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                if gradient is None:
-                    continue
-                if parameter not in self.state:
-                    n_steps = torch.zeros((), dtype=torch.float32, device=parameter.device)
-                    zeros = (torch.zeros_like(parameter) for _ in range(2))
-                    self._see(parameter, n_steps, *zeros)
-                state = self.state[parameter]
-                parameters += state["parameters"]
-                gradients += self._pieces(gradient.contiguous()) if self.stacked else [gradient]
-                means += state["means"]
-                squares += state["squares"]
-                counts.append(state["n_steps"])
-                of_pieces += [state["n_steps"]] * len(state["means"])
-            if not parameters:
-                continue
-            # what torch.optim.Adam(fused=True) calls
-            torch._foreach_add_(counts, 1)
-            torch._fused_adam_(
-                parameters,
-                gradients,
-                means,
-                squares,
-                [],
-                of_pieces,
-                lr=group["lr"] if lr is None else lr,
-                beta1=group["betas"][0] if beta is None else beta,
-                beta2=group["betas"][1],
-                weight_decay=group["weight_decay"],
-                eps=group["eps"],
-                amsgrad=False,
-                maximize=False,
-            )
+            rate = group["lr"] if lr is None else lr
+            decay = group["betas"][0] if beta is None else beta
+            pairs = [(p, p.grad) for p in group["params"] if p.grad is not None]
+            if self.solver == "muon" and group["hidden"]:
+                self._update_hidden(pairs, rate, decay, group["weight_decay"])
+            elif pairs:
+                self._update_others(pairs, rate, decay, group)
+
+    def _update_hidden(
+        self, pairs: list[tuple[Tensor, Tensor]], lr: float, beta: float, weight_decay: float
+    ) -> None:
+        """Take a step of Muon for parameters and their gradients."""
+        for parameter, gradient in pairs:
+            if parameter not in self.state:
+                self.state[parameter] = {"mean": torch.zeros_like(parameter)}
+            mean = self.state[parameter]["mean"]
+            muon_step(parameter, gradient, mean, lr=lr, beta=beta, weight_decay=weight_decay)
+
+    def _update_others(
+        self, pairs: list[tuple[Tensor, Tensor]], lr: float, beta: float, group: dict[str, Any]
+    ) -> None:
+        """Take a step of Adam for parameters and their gradients."""
+        parameters: list[Tensor] = []
+        gradients: list[Tensor] = []
+        means: list[Tensor] = []
+        squares: list[Tensor] = []
+        counts: list[Tensor] = []
+        of_pieces: list[Tensor] = []
+        for parameter, gradient in pairs:
+            if parameter not in self.state:
+                n_steps = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                zeros = (torch.zeros_like(parameter) for _ in range(2))
+                self._see(parameter, n_steps, *zeros)
+            state = self.state[parameter]
+            parameters += state["parameters"]
+            gradients += self._pieces(gradient.contiguous()) if self.stacked else [gradient]
+            means += state["means"]
+            squares += state["squares"]
+            counts.append(state["n_steps"])
+            of_pieces += [state["n_steps"]] * len(state["means"])
+        # what torch.optim.Adam(fused=True) calls
+        torch._foreach_add_(counts, 1)
+        torch._fused_adam_(
+            parameters,
+            gradients,
+            means,
+            squares,
+            [],
+            of_pieces,
+            lr=lr,
+            beta1=beta,
+            beta2=group["betas"][1],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
 
     def _see(self, parameter: Tensor, n_steps: Tensor, mean: Tensor, square: Tensor) -> None:
         self.state[parameter] = {
@@ -112,7 +148,11 @@ class FusedAdam(torch.optim.Optimizer):
     def replace(self, old: Tensor, new: Tensor, places: list[int]) -> None:
         """Go on with some of the models of a stacked parameter."""
         state = self.state.pop(old)
-        self._see(new, state["n_steps"], state["mean"][places], state["square"][places])
+        mean = state["mean"][places]
+        if "square" in state:
+            self._see(new, state["n_steps"], mean, state["square"][places])
+        else:
+            self.state[new] = {"mean": mean}
 
     def _pieces(self, tensor: Tensor) -> Sequence[Tensor]:
         """Cut a stack into what the kernel rounds as it does for a model alone."""

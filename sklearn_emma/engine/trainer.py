@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sklearn_emma.engine.batches import slices
 from sklearn_emma.engine.objective import Objective, TrainingConfig
 from sklearn_emma.engine.one_cycle import Constant, OneCycle
-from sklearn_emma.engine.optimizer import FusedAdam
+from sklearn_emma.engine.optimizer import FusedOptimizer
 
 # A fit is called diverged when it ends this many times worse than a constant prediction.
 _DIVERGED = 10.0
@@ -40,7 +40,7 @@ class Trainer(NeuralNet):
         super().__init__(
             module,
             criterion=nn.Identity,
-            optimizer=FusedAdam,
+            optimizer=FusedOptimizer,
             batch_size=config.batch_size,
             lr=config.learning_rate,
             max_epochs=config.max_epochs,
@@ -55,9 +55,11 @@ class Trainer(NeuralNet):
         return []
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "Trainer":
-        """Make the fused optimizer."""
+        """Make the optimizer."""
         groups = self.module_.parameter_groups()
-        self.optimizer_ = FusedAdam(groups, self.lr, self.config.weight_decay)
+        self.optimizer_ = FusedOptimizer(
+            groups, self.lr, self.config.weight_decay, self.config.solver
+        )
         return self
 
     def train(self) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from sklearn_emma.engine.batches import stacked_settings
 from sklearn_emma.engine.objective import Objective
-from sklearn_emma.engine.optimizer import FusedAdam
+from sklearn_emma.engine.optimizer import FusedOptimizer
 from sklearn_emma.gate.objective import GatedObjective, LossWeights, baseline_loss, gated_loss
 
 #: The hyperparameters that settings may differ in.
@@ -157,7 +157,7 @@ class Chunk:
         """Return parameters and buffers of the setting in a place."""
         return {name: x[place].clone() for name, x in (self.learned | self.others).items()}
 
-    def keep(self, places: list[int], optimizer: FusedAdam) -> None:
+    def keep(self, places: list[int], optimizer: FusedOptimizer) -> None:
         """Keep some of the settings; the optimizer's groups are to be made anew."""
         self.numbers = [self.numbers[place] for place in places]
         self.values = {name: x[places] for name, x in self.values.items()}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_emma.engine.optimizer import FusedAdam
+from sklearn_emma.engine.optimizer import FusedOptimizer
 from sklearn_emma.engine.trainer import Trainer
 from sklearn_emma.engine.training import make_trainer
 from sklearn_emma.gate.fit import GATE_AND_PREDICTOR, GateConfig
@@ -29,7 +29,9 @@ class StackedTrainer(Trainer):
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "StackedTrainer":
         """Make the optimizer."""
         groups = self.module_.parameter_groups()
-        self.optimizer_ = FusedAdam(groups, self.lr, self.config.weight_decay, stacked=True)
+        self.optimizer_ = FusedOptimizer(
+            groups, self.lr, self.config.weight_decay, self.config.solver, stacked=True
+        )
         return self
 
     def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> Trainer:

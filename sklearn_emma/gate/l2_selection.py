@@ -16,7 +16,11 @@ from torch import Tensor
 from sklearn_emma.engine.batches import auto_batch_size, slices
 from sklearn_emma.engine.objective import Objective, TrainingConfig
 from sklearn_emma.engine.training import train
-from sklearn_emma.gate.objective import penalised_parameters, random_subset
+from sklearn_emma.gate.objective import (
+    penalised_parameters,
+    predictor_groups,
+    random_subset,
+)
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.nn import FusionNetwork
@@ -77,6 +81,10 @@ class PenaltyObjective(Objective):
         loss = prediction_loss.baseline_loss(target, weight)
         self.baseline_loss = (1.0 + self.subset_weight) * loss * len(self.strength)
         self.baseline_loss += float(self._penalty().detach())
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return weights of hidden layers, other weights, and biases apart."""
+        return predictor_groups(self.network)
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return fold, presence, target, weight and the modalities."""

@@ -55,6 +55,33 @@ def penalised_parameters(network: torch.nn.Module) -> set[str]:
     return {name for name, p in named if p.ndim > 1 and "bias" not in name}
 
 
+def predictor_groups(network: GatedPredictor) -> list[dict[str, Any]]:
+    """Return weights of hidden layers, other weights, and biases apart: only weights are penalised.
+
+    Parameters
+    ----------
+    network : GatedPredictor
+        The predictor.
+
+    Returns
+    -------
+    list of dict
+        As torch's optimizers take them.
+    """
+    hidden = network.hidden_weights()
+    penalised = penalised_parameters(network)
+    weights: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, parameter in network.named_parameters():
+        if not any(parameter is known for known in hidden):
+            (weights if name in penalised else others).append(parameter)
+    return [
+        {"params": hidden, "hidden": True},
+        {"params": weights},
+        {"params": others, "weight_decay": 0.0},
+    ]
+
+
 class PlainObjective(Objective):
     """The predictor alone, on clean samples, with every modality fully open.
 
@@ -86,6 +113,10 @@ class PlainObjective(Objective):
         # a missing modality is shut here too
         self.attention = torch.isfinite(samples.potential).to(samples.weight.dtype)
         self.baseline_loss = prediction_loss.baseline_loss(samples.target, samples.weight)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return weights of hidden layers, other weights, and biases apart."""
+        return predictor_groups(self.network)
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return attention, target, weight and the modalities."""
@@ -294,26 +325,19 @@ class GatedObjective(Objective):
         # fraction of the coldness that is reached; the best epoch of early stopping has its own
         self.register_buffer("cooled", torch.ones((), device=generator.device))
 
-    def parameter_groups(self) -> list[dict]:
-        """Return weights, biases and the gate apart: only weights are penalised.
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the groups of the predictor, and the gate.
 
-        Biases hold the mean of the target, and the gate's parameters have constraints of their own.
+        Biases hold the mean of the target, and the gate's parameters have constraints of their own:
+        only weights are penalised.
 
         Returns
         -------
         list of dict
             As torch's optimizers take them.
         """
-        penalised = penalised_parameters(self.network)
-        weights: list[Tensor] = []
-        others: list[Tensor] = []
-        for name, parameter in self.network.named_parameters():
-            (weights if name in penalised else others).append(parameter)
-        return [
-            {"params": weights},
-            {"params": others, "weight_decay": 0.0},
-            {"params": list(self.gate.parameters()), "weight_decay": 0.0},
-        ]
+        gate = {"params": list(self.gate.parameters()), "weight_decay": 0.0}
+        return [*predictor_groups(self.network), gate]
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
         """Cool the gate."""

@@ -133,6 +133,16 @@ class GatedPredictor(nn.Module, ABC):
         """
         return self.embeddings(encoded) if gate.reads_embeddings else None
 
+    def hidden_weights(self) -> list[Tensor]:
+        """Return the weight matrices of hidden layers, which Muon may train; here none are known.
+
+        Returns
+        -------
+        list of Tensor of shape (..., n_out, n_in)
+            Some of the parameters; leading dimensions are those of a stack of layers.
+        """
+        return []
+
     def numbers_per_sample(self) -> int:
         """Return how many numbers all layers together have for a sample, roughly."""
         return sum(p.numel() // p.shape[-1] for p in self.parameters() if p.ndim > 1)
@@ -210,6 +220,11 @@ class FusionNetwork(GatedPredictor):
             The encoders.
         """
         return Encoders(self.widths, sizes, True, generator)
+
+    def hidden_weights(self) -> list[Tensor]:
+        """Return the weights of the encoders, and of the hidden layers of the head."""
+        named = self.encoders.named_parameters()
+        return [*(p for name, p in named if "weights" in name), *self.head.weights[:-1]]
 
     @torch.no_grad()
     def divide_first_layer(self, factor: float) -> None:

@@ -95,6 +95,10 @@ class FusionEnsemble(GatedPredictor):
         """Return the mean of what the networks predict, of shape (..., n_samples, n_outputs)."""
         return self.fuse_each(encoded, attention).mean(-3)
 
+    def hidden_weights(self) -> list[Tensor]:
+        """Return the weights of hidden layers of all networks."""
+        return self.networks.hidden_weights()
+
     def numbers_per_sample(self) -> int:
         """Return how many numbers all layers of all networks together have for a sample."""
         return self.networks.numbers_per_sample()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_emma.engine.optimizer import FusedAdam
+from sklearn_emma.engine.optimizer import FusedOptimizer
 
 
 def parameters(n_models=None):
@@ -30,7 +30,7 @@ def set_gradients(params, step):
 @pytest.mark.parametrize("n_models", [None, 3])
 def test_steps_are_those_of_adam(n_models):
     own, reference = parameters(n_models), parameters(n_models)
-    optimizer = FusedAdam(groups(own), lr=0.1, weight_decay=0.2, stacked=n_models is not None)
+    optimizer = FusedOptimizer(groups(own), lr=0.1, weight_decay=0.2, stacked=n_models is not None)
     adam = torch.optim.Adam(groups(reference), lr=0.1, weight_decay=0.2, fused=True)
     for step in range(5):
         set_gradients(own, step)
@@ -47,8 +47,8 @@ def test_steps_are_those_of_adam(n_models):
 def test_a_model_of_a_stack_is_rounded_as_it_would_be_alone():
     together = parameters(3)
     alone = [nn.Parameter(p.detach()[1].clone()) for p in together]
-    of_all = FusedAdam(groups(together), lr=0.1, weight_decay=0.2, stacked=True)
-    of_one = FusedAdam(groups(alone), lr=0.1, weight_decay=0.2)
+    of_all = FusedOptimizer(groups(together), lr=0.1, weight_decay=0.2, stacked=True)
+    of_one = FusedOptimizer(groups(alone), lr=0.1, weight_decay=0.2)
     for step in range(5):
         set_gradients(together, step)
         for p, q in zip(together, alone, strict=True):
@@ -62,7 +62,7 @@ def test_a_model_of_a_stack_is_rounded_as_it_would_be_alone():
 def test_parameters_whose_gradient_comes_late_start_then():
     own, reference = parameters(), parameters()
     optimizer, adam = (
-        FusedAdam(groups(own), 0.1, 0.2),
+        FusedOptimizer(groups(own), 0.1, 0.2),
         torch.optim.Adam(groups(reference), lr=0.1, weight_decay=0.2, fused=True),
     )
     for step in range(30):
@@ -79,7 +79,7 @@ def test_parameters_whose_gradient_comes_late_start_then():
 def test_parameters_without_a_gradient_stay():
     params = parameters()
     before = params[0].detach().clone()
-    optimizer = FusedAdam(groups(params), lr=0.1, weight_decay=0.2)
+    optimizer = FusedOptimizer(groups(params), lr=0.1, weight_decay=0.2)
     set_gradients(params[1:], 0)
     optimizer.step()
     assert torch.equal(params[0], before)

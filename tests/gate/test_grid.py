@@ -7,7 +7,7 @@ import torch
 
 from sklearn_emma.corruption import Noise
 from sklearn_emma.engine import batches
-from sklearn_emma.engine.optimizer import FusedAdam
+from sklearn_emma.engine.optimizer import FusedOptimizer
 from sklearn_emma.gate.grid import STACKABLE, Chunk, Model, StackedObjective
 from sklearn_emma.gate.objective import GatedObjective, GateModel, LossWeights, gated_loss
 from sklearn_emma.gate.prediction_loss import ClassLoss
@@ -86,7 +86,7 @@ def optimizer_of(chunk):
     groups = [{"params": []}, {"params": [], "weight_decay": 0.0}]
     for name, parameter in chunk.learned.items():
         groups[name.startswith("gate.")]["params"].append(parameter)
-    return FusedAdam(groups, lr=0.05, weight_decay=0.1, stacked=True)
+    return FusedOptimizer(groups, lr=0.05, weight_decay=0.1, stacked=True)
 
 
 @pytest.mark.parametrize("with_subsets", [True, False])
@@ -173,8 +173,9 @@ def test_chunks_hold_what_fits_in_memory(objective, monkeypatch, limit, n_chunks
     learned = [p for chunk in together.chunks for p in chunk.learned.values()]
     assert sum(len(group["params"]) for group in groups) == len(learned)
     # weights decay, biases and gates do not
-    assert all(p.ndim > 2 for p in groups[0]["params"])
-    assert all(group["weight_decay"] == 0.0 for group in groups[1:])
+    hidden, weights, *others = groups
+    assert all(p.ndim > 2 for p in hidden["params"] + weights["params"])
+    assert all(group["weight_decay"] == 0.0 for group in others)
 
 
 @pytest.mark.parametrize("limit", [1, 2**40])
@@ -206,7 +207,7 @@ def test_the_objective_is_left_as_it_was(objective):
     before = {name: value.clone() for name, value in objective.state_dict().items()}
     together = StackedObjective(objective, SETTINGS, batch_size=N)
     together.backward(*together.epoch_data())
-    optimizer = FusedAdam(together.parameter_groups(), lr=1.0, weight_decay=0.0, stacked=True)
+    optimizer = FusedOptimizer(together.parameter_groups(), lr=1.0, weight_decay=0.0, stacked=True)
     optimizer.step()
     assert not torch.equal(together.chunks[0].state(0)["gate.gain"], before["gate.gain"])
     for name, value in objective.state_dict().items():

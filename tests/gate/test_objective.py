@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from sklearn_emma.corruption import Missing, Noise
 from sklearn_emma.gate.objective import (
@@ -12,6 +13,7 @@ from sklearn_emma.gate.objective import (
     GateModel,
     LossWeights,
     PlainObjective,
+    predictor_groups,
     random_subset,
 )
 from sklearn_emma.gate.prediction_loss import ClassLoss, ValueLoss
@@ -19,7 +21,9 @@ from sklearn_emma.gate.samples import ScoredSamples
 from sklearn_emma.nn import (
     CrossModalEnergy,
     EnergyAttention,
+    FusionEnsemble,
     FusionNetwork,
+    GatedInputs,
     capacity_penalty,
     energy_alignment,
     weighted_cross_entropy,
@@ -213,14 +217,31 @@ def test_the_gate_is_kept_within_its_constraints(scored, make_objective):
 
 def test_only_the_weights_of_the_network_decay(scored, make_objective):
     whole = make_objective(scored)
-    weights, biases, gate = whole.parameter_groups()
+    hidden, weights, biases, gate = whole.parameter_groups()
+    assert "weight_decay" not in hidden
     assert "weight_decay" not in weights
     assert biases["weight_decay"] == gate["weight_decay"] == 0
     assert {id(p) for p in gate["params"]} == {id(p) for p in whole.gate.parameters()}
     named = {id(p): name for name, p in whole.network.named_parameters()}
-    assert {named[id(p)].split(".")[-2] for p in weights["params"]} == {"weights"}
+    both = hidden["params"] + weights["params"]
+    assert {named[id(p)].split(".")[-2] for p in both} == {"weights"}
     assert {named[id(p)].split(".")[-2] for p in biases["params"]} == {"biases"}
-    assert len(weights["params"]) + len(biases["params"]) == len(named)
+    assert len(both) + len(biases["params"]) == len(named)
+
+
+def test_hidden_layers_are_those_of_encoders_and_head(scored, make_objective):
+    network = FusionNetwork([2, 3], 4, (6, 5), (7,))
+    for predictor in (network, FusionEnsemble([network, network])):
+        hidden, weights, biases = predictor_groups(predictor)
+        assert hidden["hidden"]
+        assert not weights.get("hidden")
+        assert not biases.get("hidden")
+        shapes = sorted(tuple(p.shape[-2:]) for p in hidden["params"])
+        assert shapes == [(5, 6), (6, 3), (7, 12)]
+    # of a network that nobody knows, none is
+    hidden, weights, _ = predictor_groups(GatedInputs(nn.Linear(2, 3)))
+    assert not hidden["params"]
+    assert len(weights["params"]) == 1
 
 
 def test_the_gate_is_monitored(scored, make_objective):
