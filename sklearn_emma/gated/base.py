@@ -182,7 +182,9 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
                 judging_weight = learning[judging]
                 learning[judging] = 0.0
                 self._fit_both(X, y, table, learning, seed)
-                self.blend_ = self._choose_blend(table[judging], y[judging], judging_weight, seed)
+                self.blend_ = self._choose_blend(
+                    table[judging], y[judging], judging_weight, table[learning > 0], seed
+                )
             if not 0 < len(judging) <= _LITTLE * len(weight):
                 self._fit_both(X, y, table, sample_weight, seed)
         return self
@@ -211,7 +213,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         estimator = seeded(self.estimator, seed)
         takes_gaps = takes_nan(estimator) if self.shut_value == "auto" else self.shut_value == "nan"
         self.fills_nan_ = not takes_gaps
-        tables = self._training_tables(table[keep], self.n_copies, seed)
+        tables = self._training_tables(table[keep], self.n_copies, table[keep], seed)
         random = np.random.RandomState(seed)
         samples = np.vstack([self._behind_gate(samples, random) for samples in tables])
         params = weight_params(estimator, np.tile(weight, len(tables)))
@@ -240,9 +242,12 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         gate.set_params(modalities=self.modalities, remainder=self.remainder)
         return gate if gate.random_state is not None else gate.set_params(random_state=seed)
 
-    def _training_tables(self, table: np.ndarray, n_copies: int, seed: int) -> list[np.ndarray]:
+    def _training_tables(
+        self, table: np.ndarray, n_copies: int, reference: np.ndarray, seed: int
+    ) -> list[np.ndarray]:
         """Return clean samples and corrupted copies of them, a table each."""
-        return training_tables(self.gate_, table, n_copies, np.random.RandomState(seed))
+        random_state = np.random.RandomState(seed)
+        return training_tables(self.gate_, table, n_copies, random_state, reference)
 
     def _behind_gate(self, table: np.ndarray, random: np.random.RandomState) -> np.ndarray:
         """Shut modalities of training samples; a random threshold stands for the mean over them."""
@@ -254,10 +259,15 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         return shut_modalities(table, self.modality_columns_, attention <= threshold)
 
     def _choose_blend(
-        self, table: np.ndarray, y: np.ndarray, weight: np.ndarray, seed: int
+        self,
+        table: np.ndarray,
+        y: np.ndarray,
+        weight: np.ndarray,
+        reference: np.ndarray,
+        seed: int,
     ) -> float:
         """Choose the blend on clean and corrupted samples that nothing was trained on."""
-        tables = self._training_tables(table, _JUDGING_COPIES, seed)
+        tables = self._training_tables(table, _JUDGING_COPIES, reference, seed)
         samples = np.vstack(tables)
         found = self._read_gate(samples, ("attention", "output"))
         return best_blend(

@@ -15,7 +15,11 @@ from sklearn_emma.gated.shutting import random_shut, shut_modalities
 
 
 def training_tables(
-    gate: Any, table: np.ndarray, n_copies: int, random_state: np.random.RandomState
+    gate: Any,
+    table: np.ndarray,
+    n_copies: int,
+    random_state: np.random.RandomState,
+    reference: np.ndarray,
 ) -> list[np.ndarray]:
     """Return clean samples and corrupted copies of them.
 
@@ -32,6 +36,8 @@ def training_tables(
         Number of copies.
     random_state : RandomState
         Source of random numbers.
+    reference : ndarray of shape (n_reference, n_features)
+        Clean samples that say how large failures are, and what values look like.
 
     Returns
     -------
@@ -41,15 +47,20 @@ def training_tables(
     columns, categories = gate.modality_columns_, gate.categories_
     modalities = dict(zip(gate.modality_names_, columns, strict=True))
     corruption = training_corruption(gate.corruption)
-    clean = decode_table(table, categories) if categories else table
+    clean, typical = (
+        decode_table(samples, categories) if categories else samples
+        for samples in (table, reference)
+    )
     tables = [table]
     for _ in range(n_copies):
-        corrupted, indicator = corruption.corrupt(clean, modalities, random_state, reference=clean)
+        corrupted, indicator = corruption.corrupt(
+            clean, modalities, random_state, reference=typical
+        )
         if categories:
             corrupted = encode(corrupted, categories).to_numpy(dtype=float)
         intact = indicator.min(axis=1) > 0
         if gate.column_weights_ is not None:
-            failed, rows = _fail_columns(table, intact, gate, corruption, random_state)
+            failed, rows = _fail_columns(table, reference, intact, gate, corruption, random_state)
             corrupted[rows] = failed[rows]
             intact &= ~rows
         shut = random_shut(len(table), len(modalities), random_state)
@@ -59,6 +70,7 @@ def training_tables(
 
 def _fail_columns(
     table: np.ndarray,
+    reference: np.ndarray,
     intact: np.ndarray,
     gate: Any,
     corruption: Corruption,
@@ -66,12 +78,12 @@ def _fail_columns(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Let columns fail as in the training of the gate; return the table, and where they did."""
     names, columns = gate.modality_names_, gate.modality_columns_
-    modalities = read_modalities(table, columns)
+    modalities, typical = read_modalities(table, columns), read_modalities(reference, columns)
     failed, changed = fail_columns(
         modalities,
         torch.from_numpy(intact),
         corruption,
-        Reference.from_tensors(modalities, names=names),
+        Reference.from_tensors(typical, names=names),
         names,
         make_generator(draw_seed(random_state)),
     )

@@ -255,8 +255,14 @@ def failure_mode_analysis(
         pairs=_importance(_absent_pairs(costs, spare), tolerance),
         tolerance=float(tolerance),
         confidence_level=bootstrap.confidence_level,
-        score_name=metric.__name__.strip("_").removesuffix("_score").replace("_", " "),
+        score_name=_name_of(metric).strip("_").removesuffix("_score").replace("_", " "),
     )
+
+
+def _name_of(metric: Any) -> str:
+    """Return the name of a function, or of the one in a ``functools.partial``, or "score"."""
+    name = getattr(metric, "__name__", None) or getattr(metric, "func", None)
+    return name if isinstance(name, str) else getattr(name, "__name__", "score")
 
 
 def _absent_pairs(costs: FailureCosts, names: Sequence[str]) -> pd.DataFrame:

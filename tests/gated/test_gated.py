@@ -284,6 +284,15 @@ def test_too_few_samples_to_choose_on(table):
     assert gated(blend="auto").fit(X[:30], y[:30]).blend_ == 0.5
 
 
+def test_the_blend_is_chosen_where_held_out_samples_lack_a_column(table, monkeypatch):
+    X, y = table[0].copy(), table[1]
+    held_out = np.r_[np.flatnonzero(y == 0)[:40], np.flatnonzero(y == 1)[:40]]
+    monkeypatch.setattr("sklearn_emma.gated.base.judging_samples", lambda *_: held_out)
+    X.iloc[held_out, 0] = np.nan
+    clf = gated(blend="auto").fit(X, y)
+    assert 0 <= clf.blend_ <= 1
+
+
 def test_values_are_blended_too(table):
     X = table[0]
     y = X.iloc[:, :3].sum(axis=1).to_numpy()

@@ -1,13 +1,14 @@
 """failure_mode_analysis: what failures cost, what is redundant, and the page."""
 
 import io
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, fbeta_score, roc_auc_score
 
 from sklearn_emma.corruption import Missing, Noise
 from sklearn_emma.metrics import expected_calibration_error
@@ -135,6 +136,11 @@ def test_any_metric_and_method(data):
     found = failure_mode_analysis(boosting, X, y, metric=balanced_accuracy_score, **params)
     assert found.score_name == "balanced accuracy"
     assert found.clean["score"] == balanced_accuracy_score(y, boosting.predict(X))
+
+    beta = partial(fbeta_score, beta=2.0)
+    found = failure_mode_analysis(boosting, X, y, metric=beta, **params)
+    assert found.score_name == "fbeta"
+    assert found.clean["score"] == beta(y, boosting.predict(X))
 
     def auc(y_true, y_pred):
         return roc_auc_score(y_true, y_pred[:, 1])
