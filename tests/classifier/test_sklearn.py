@@ -274,7 +274,7 @@ def test_pickle_of_two_modalities_of_four_columns_is_small():
         64, n_modalities=2, n_features=4, random_state=0, return_X_y=True
     )
     classifier = EMMAClassifier("prefix", random_state=0).fit(X, y)
-    assert classifier.n_iter_ == 100
+    assert classifier.n_iter_ == 50
     assert len(pickle.dumps(classifier)) < 300_000  # four networks
 
 
