@@ -84,7 +84,9 @@ def main(argv=None):
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK")
-    parser.add_argument("--epochs", type=int, default=50, help="of all but MLPClassifier (default 50)")
+    parser.add_argument(
+        "--epochs", type=int, default=50, help="of all but MLPClassifier (default 50)"
+    )
     parser.add_argument("--repeats", type=int, default=1, help="rounds, least counts (default 1)")
     parser.add_argument("--data", default=default_data(), help="folder with the csv files")
     args = parser.parse_args(argv)

@@ -1,6 +1,7 @@
-"""How fast is the thesis' grid, trained together? See README.md of this folder.
+"""How fast is a grid, trained together? See README.md of this folder.
 
 python benchmarks/grid.py --settings 4 --jobs 2
+python benchmarks/grid.py --grid nine --settings 0 --memory --jobs 2
 """
 
 import argparse
@@ -14,41 +15,46 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: parallel over fit
 
 import joblib
 import numpy as np
-from _protocol import default_data
+from _protocol import default_data, load_task
 from _tables import table
 from sklearn.model_selection import GridSearchCV, ParameterGrid, StratifiedKFold
 
 from sklearn_emma import EMMAClassifier, EMMAClassifierCV
-from sklearn_emma.datasets import fetch_htru2
 
 VALUES = (1e-4, 1e-3, 1e-2, 1e-1)
-GRID = {
-    "coldness": [*VALUES, 1.0],
-    "lambda_capacity": [0.0, *VALUES],
-    "lambda_energy": [0.0, *VALUES],
+# The grid of the thesis, and a small one.
+GRIDS = {
+    "thesis": {
+        "coldness": [*VALUES, 1.0],
+        "lambda_capacity": [0.0, *VALUES],
+        "lambda_energy": [0.0, *VALUES],
+    },
+    "nine": {"coldness": [0.1, 0.3, 1.0], "lambda_energy": [0.0, 0.02, 0.1]},
 }
+TASK_OF = {"thesis": "htru2", "nine": "simulated"}
 
 
 class Keeper:
     """Accuracy, and a file with the probabilities that it is made of."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, names):
+        self.folder, self.names = Path(folder), names
 
     def __call__(self, estimator, X, y):
         proba = estimator.predict_proba(X)
-        setting = [getattr(estimator, name) for name in GRID]
+        setting = [getattr(estimator, name) for name in self.names]
         np.save(self.folder / f"{joblib.hash((setting, np.asarray(X)))}.npy", proba)
         return np.mean(estimator.classes_[proba.argmax(axis=1)] == y)
 
 
 def load(args):
-    """Give samples, classes and splits."""
-    X, y = fetch_htru2(path=args.data and Path(args.data) / "htru2.csv", return_X_y=True)
+    """Give samples, classes, modalities and splits."""
+    task = load_task(TASK_OF[args.grid], args.data)
+    X, y = task.data, task.target
     if args.rows:
         rows = np.random.RandomState(0).permutation(len(X))[: args.rows]
-        X, y = X.iloc[rows].reset_index(drop=True), np.asarray(y)[rows]
-    return X, np.asarray(y), list(StratifiedKFold(5).split(X, y))[: args.splits]
+        X, y = X[rows], y[rows]
+    return X, y, task.modalities, list(StratifiedKFold(5).split(X, y))[: args.splits]
 
 
 def measure(search, X, y):
@@ -60,8 +66,8 @@ def measure(search, X, y):
 
 def run(args, folder):
     """Run both searches: seconds of each, and how their probabilities and scores differ."""
-    X, y, splits = load(args)
-    params = {"modalities": "prefix", "random_state": 0}
+    X, y, modalities, splits = load(args)
+    grid, params = GRIDS[args.grid], {"modalities": modalities, "random_state": 0}
     if args.epochs:
         params["max_epochs"] = args.epochs
     if args.hidden:
@@ -73,18 +79,22 @@ def run(args, folder):
     for each in folders:
         each.mkdir()
 
-    together = EMMAClassifierCV(**params, param_grid=GRID, scoring=Keeper(folders[0]), **common)
+    together = EMMAClassifierCV(
+        **params, param_grid=grid, scoring=Keeper(folders[0], grid), **common
+    )
     seconds = measure(together, X, y)
     print(f"EMMAClassifierCV: {seconds:.0f} s", file=sys.stderr, flush=True)
 
-    settings = list(ParameterGrid(GRID))
+    settings = list(ParameterGrid(grid))
     if args.memory:
         params["memory"] = str(folder / "memory")
     chosen = np.arange(len(settings))
     if args.settings:
         chosen = np.sort(np.random.RandomState(0).permutation(len(settings))[: args.settings])
     sample = [{name: [value] for name, value in settings[i].items()} for i in chosen]
-    apart = GridSearchCV(EMMAClassifier(**params), sample, scoring=Keeper(folders[1]), **common)
+    apart = GridSearchCV(
+        EMMAClassifier(**params), sample, scoring=Keeper(folders[1], grid), **common
+    )
     apart_seconds = measure(apart, X, y)
     print(f"GridSearchCV: {apart_seconds:.0f} s", file=sys.stderr, flush=True)
 
@@ -125,6 +135,7 @@ def report(seconds, apart_seconds, n_chosen, n_settings, differences, same_ranki
 def main(argv=None):
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--grid", choices=GRIDS, default="thesis", help="which (default thesis)")
     parser.add_argument(
         "--settings",
         type=int,
