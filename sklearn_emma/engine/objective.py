@@ -97,9 +97,13 @@ class Objective(nn.Module, ABC):
         return None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the parameters with optimizer settings of their own, as torch takes them.
+        """Return the parameters with optimizer settings of their own.
 
-        Groups with a true value of "hidden" are weights of hidden layers.
+        Returns
+        -------
+        list of dict
+            As torch's optimizers take them. Where "hidden" is true, "params" are weights of hidden
+            layers.
         """
         return [{"params": list(self.parameters())}]
 
