@@ -46,7 +46,7 @@ class UpperTail:
     >>> from sklearn_emma.monitoring.tails import UpperTail
     >>> tail = UpperTail(np.random.RandomState(0).exponential(size=(99, 1)))
     >>> np.exp(tail.log_probability(np.array([[2.3], [6.9], [20.0]]))).round(5).tolist()
-    [[0.1], [0.00137], [0.0]]
+    [[0.09338], [0.003], [1e-05]]
     """
 
     def __init__(self, clean: np.ndarray) -> None:
