@@ -8,6 +8,7 @@ for as long as the statistic stays beyond the limit.
 """
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 from _packages import available
@@ -86,6 +87,21 @@ def _limit(statistic, allowed):
         if (above[1:] & ~above[:-1]).sum() <= allowed:
             return level
     return statistic.max()
+
+
+def at_equal_alarms(monitor, X_limits, seed, false_alarms=1.0):
+    """Give a copy of a monitor whose odds of an alarm are set as the limits of the others are."""
+    copied = copy.deepcopy(monitor).reset()
+    order = resample(np.arange(len(X_limits)), np.arange(len(X_limits)), _N_CLEAN, seed)[0]
+    failing = [copied.update(X_limits[part]).failing for part in np.array_split(order, 20)]
+    failing = np.concatenate(failing)
+    odds = failing / np.maximum(1.0 - failing, 1e-12)
+    for level in np.geomspace(1e-3, 1e3, 121):
+        above = odds > level
+        if (above[1:] & ~above[:-1]).sum() <= false_alarms * len(order) / 1e4:
+            break
+    copied.calibration_ = replace(copied.calibration_, alarm_odds=level)
+    return copied.reset()
 
 
 class EWMA(Peer):

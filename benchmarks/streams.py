@@ -17,7 +17,7 @@ from _baselines import SPECIALIST, _fit_specialist, fit_boosting, fit_emma, fit_
 from _protocol import TASKS, Rows, default_data, load_task
 from _robustness_masks import MahalanobisDistance
 from _stream_failures import FAILURES, resample
-from _stream_peers import PEERS, NoMonitor
+from _stream_peers import PEERS, NoMonitor, at_equal_alarms
 from _stream_report import report
 from sklearn.metrics import accuracy_score, f1_score
 
@@ -27,6 +27,7 @@ from sklearn_emma.model_selection import stream_curve
 from sklearn_emma.monitoring import ModalityMonitor
 
 MONITOR, ROW, BOOSTING, MASKED = "monitor", "sample by sample", "boosting", "mask-then-boost"
+EQUAL = "monitor at equal alarms"
 EDGES = (0, 10, 50, 100, 1000)
 # the part of the real sets to train on
 TRAINING_SPLITS = {
@@ -112,6 +113,8 @@ def run(name, seed, args):
     decide = rows.decide(emma)
     metrics = {MONITOR: make_metric(rows, decide), ROW: make_metric(rows, decide)}
     systems = {MONITOR: monitor, ROW: NoMonitor(emma, rows.modalities)}
+    systems[EQUAL] = at_equal_alarms(monitor, rows.X_test, seed=[seed, 1])
+    metrics[EQUAL] = make_metric(rows, decide)
     if not args.quick:
         for label, model in {
             BOOSTING: fit_boosting(rows),
@@ -146,7 +149,7 @@ def run(name, seed, args):
                 "length": 0,
                 "score": float(metric(y, system.predict_proba(X))),
                 "false_alarms": count_false_alarms(system, *clean)
-                if label == MONITOR or label in PEERS
+                if label in (MONITOR, EQUAL, *PEERS)
                 else 0.0,
             }
         )

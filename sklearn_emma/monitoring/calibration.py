@@ -230,7 +230,8 @@ def calibrate(
     simulation = Simulation(estimator, _some(X, _N_HARMED), statistics, rng)
     unusable = _unusable(simulation)
     clean = simulation.statistics_of(X)
-    ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1))
+    # of dependent samples, large values come together: what they say of larger ones is unknown
+    ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1), extrapolate=not ordered)
     transition = transitions(*rates[:2], state_prior())
     z = statistics.standardise(table)
     run_lengths = RunLengths(z, statistics)
@@ -238,15 +239,18 @@ def calibrate(
     dependence = Dependence(z, statistics, run_lengths, rng)
     start = Past(np.zeros(len(modalities), dtype=int), dependence.start())
     recurring = recurrence(z, start.changes.recent)[half:, :, None]
-    e_values = np.concatenate([ratios(clean), recurring], axis=-1)
     further, alarm_odds = np.ones(len(modalities)), rates[0] / rates[2] * len(modalities)
     if ordered:
         exponents, changes = dependence(z, start.changes)
         start = Past(start.runs, changes._replace(recent=start.changes.recent, n_samples=0))
+        e_values = np.concatenate([ratios(clean), recurring], axis=-1)
         further = choose_exponents(e_values ** exponents[half:, :, None], transition)
     else:
         start = Past(start.runs, dependence.suspect(statistics.standardise(in_rows)))
-        alarm_odds = choose_alarm_odds(e_values, transition, rates[2], alarm_odds, rng)
+        possible = ratios.possible(clean, rng)
+        recurring = np.broadcast_to(recurring, (*possible.shape[:3], 1))
+        possible = np.concatenate([possible, recurring], axis=-1)
+        alarm_odds = choose_alarm_odds(possible, transition, rates[2], alarm_odds, rng)
     location, spread = location_and_spread(z)
     return Calibration(
         statistics=statistics,

@@ -5,17 +5,20 @@ are as rare as they are large.
 
 **Likelihood ratios.** A classifier that tells the simulated failures k from clean samples, by the
 statistics :math:`\varphi` of a sample, estimates :math:`s_k = p_k(\varphi) / p_{clean}(\varphi)`
-(Sugiyama, M. et al. (2012). Density ratio estimation in machine learning). N clean samples cannot
-testify to ratios beyond N, whence
+(Sugiyama, M. et al. (2012). Density ratio estimation in machine learning). N clean samples by
+themselves cannot testify to ratios beyond N. How rare larger ones are is extrapolated: with the
+probability :math:`\hat p` that the largest ratio of a clean sample is larger still
+(:mod:`sklearn_emma.monitoring.tails`),
 
-.. math:: s'_k = \frac{s_k}{1 + \max_j s_j / N}, \qquad
+.. math:: s'_k = \frac{s_k}{1 + \max_j s_j \min(1 / N, \hat p)}, \qquad
     e_k = \frac{1}{1 + \varepsilon}\,
-    \frac{(N + 1)\, s'_k}{N \max(1, \overline{s'_k}) + \max_j s'_j}
+    \frac{(N + 1)\, s'_k}{N \max(1, \overline{s'_k}) + \min(N, \max_j s'_j)}
 
-with the mean over clean samples. Without the first factor it is a conformal e-value (Vovk, V.
-(2025). Conformal e-prediction. Pattern Recognition 166). With :math:`\varepsilon = 0.5` its mean is
-at most one also if some clean samples of the stream are up to half again as frequent as among those
-of the calibration, the density ratio of the two being at most 1.5.
+with the mean over clean samples. Without the first factor, and up to N, it is a conformal e-value
+(Vovk, V. (2025). Conformal e-prediction. Pattern Recognition 166); beyond, it is as good as the
+extrapolation. With :math:`\varepsilon = 0.5` its mean is at most one also if some clean samples of
+the stream are up to half again as frequent as among those of the calibration, the density ratio of
+the two being at most 1.5.
 
 **Repeats.** A sensor that is stuck repeats itself. With :math:`h(r)` the probability, on clean
 samples, that a run of r repeats goes on,
@@ -36,22 +39,31 @@ __all__ = ["RunLengths", "bound_ratios", "conformal_e_values"]
 _ALLOWANCE = 0.5
 
 
-def bound_ratios(ratios: np.ndarray, n_clean: int) -> np.ndarray:
-    r"""Bound likelihood ratios by the number of clean samples: :math:`s_k / (1 + \max_j s_j / N)`.
+def bound_ratios(log_ratios: np.ndarray, log_bound: np.ndarray | float) -> np.ndarray:
+    r"""Bound likelihood ratios: :math:`s_k / (1 + \max_j s_j / b)`.
 
     Parameters
     ----------
-    ratios : ndarray of shape (..., n_failures)
-        :math:`s_k`.
-    n_clean : int
-        N.
+    log_ratios : ndarray of shape (..., n_failures)
+        :math:`\log s_k`.
+    log_bound : float or ndarray of shape (...,)
+        :math:`\log b`.
 
     Returns
     -------
     ndarray of shape (..., n_failures)
         Bounded ratios, in the proportions of the given ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.monitoring.evidence import bound_ratios
+    >>> bound_ratios(np.log([[1.0, 4.0], [1e6, 1e3]]), np.log(100)).round(2)
+    array([[ 0.96,  3.85],
+           [99.99,  0.1 ]])
     """
-    return ratios / (1.0 + ratios.max(axis=-1, keepdims=True) / n_clean)
+    beyond = log_ratios.max(axis=-1, keepdims=True) - np.expand_dims(log_bound, -1)
+    return np.exp(log_ratios - np.logaddexp(0.0, beyond))
 
 
 def conformal_e_values(clean_mean: np.ndarray, n_clean: int, bounded: np.ndarray) -> np.ndarray:
@@ -69,7 +81,7 @@ def conformal_e_values(clean_mean: np.ndarray, n_clean: int, bounded: np.ndarray
     Returns
     -------
     ndarray of shape (..., n_modalities, n_failures)
-        E-values, at most (N + 1) / 1.5.
+        E-values; where no bounded ratio is beyond N, at most (N + 1) / 3.
 
     Examples
     --------
@@ -78,7 +90,7 @@ def conformal_e_values(clean_mean: np.ndarray, n_clean: int, bounded: np.ndarray
     >>> conformal_e_values(np.array([[2.0]]), 99, np.array([[2.0]])).round(2)
     array([[0.67]])
     """
-    largest = bounded.max(axis=-1, keepdims=True)
+    largest = np.minimum(bounded.max(axis=-1, keepdims=True), n_clean)
     e_values = (n_clean + 1) * bounded / (n_clean * np.maximum(clean_mean, 1.0) + largest)
     return e_values / (1.0 + _ALLOWANCE)
 

@@ -11,9 +11,12 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma.monitoring.evidence import bound_ratios, conformal_e_values
 from sklearn_emma.monitoring.failures import Failure
+from sklearn_emma.monitoring.tails import UpperTail
 
 # Logarithm of a ratio, within the range of floating point numbers.
 _LARGEST = 500.0
+# Clean samples that stand for what a stream may bring, and the fewest draws of each.
+_N_POSSIBLE, _FEWEST_DRAWS = 10_000, 5
 # Networks whose logits are averaged, with so many units each.
 _N_NETWORKS, _N_HIDDEN = 3, 32
 _BATCH_SIZE, _EPOCHS, _STEPS = 256, 30, 4000
@@ -120,7 +123,7 @@ class RatioNetwork:
         self.layers_ = [(first, bias - scaler.mean_ @ first), (second, last_bias)]
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Return the ratios of each failure to clean.
+        """Return the log ratios of each failure to clean.
 
         Parameters
         ----------
@@ -130,11 +133,11 @@ class RatioNetwork:
         Returns
         -------
         ndarray of shape (n_examples, n_failures)
-            Likelihood ratios.
+            Logarithms of likelihood ratios.
         """
         (first, bias), (second, last_bias) = self.layers_
         logits = np.maximum(features @ first + bias, 0.0) @ second + last_bias
-        return np.exp((logits[:, 1:] - logits[:, :1]).clip(-_LARGEST, _LARGEST))
+        return (logits[:, 1:] - logits[:, :1]).clip(-_LARGEST, _LARGEST)
 
 
 def _train(features: np.ndarray, labels: np.ndarray, random_state: int) -> list[np.ndarray]:
@@ -166,6 +169,9 @@ class FailureRatios:
         Clean and failing modalities of other samples, to learn ratios from.
     random_state : int
         For the training.
+    extrapolate : bool, default=True
+        Whether ratios beyond the number of clean samples are believed as far as they are rare. That
+        takes clean samples that are independent.
 
     Attributes
     ----------
@@ -173,14 +179,25 @@ class FailureRatios:
         Trained on the examples.
     n_clean_ : int
         Number of clean samples.
+    tail_ : UpperTail
+        Of the largest log ratios of clean samples.
     clean_mean_ : ndarray of shape (n_modalities, n_failures)
-        Mean of the bounded ratios over them.
+        Mean of the bounded ratios over clean samples.
     """
 
-    def __init__(self, clean: np.ndarray, examples: Examples, random_state: int) -> None:
+    def __init__(
+        self,
+        clean: np.ndarray,
+        examples: Examples,
+        random_state: int,
+        extrapolate: bool = True,
+    ) -> None:
+        self._extrapolate = extrapolate
         self.network_ = RatioNetwork(examples, random_state)
         self.n_clean_ = len(clean)
-        self.clean_mean_ = self._bounded(clean).mean(axis=0)
+        log_ratios = self._log_ratios(clean)
+        self.tail_ = UpperTail(log_ratios.max(axis=-1))
+        self.clean_mean_ = self._bounded(log_ratios).mean(axis=0)
 
     def __call__(self, statistics: np.ndarray) -> np.ndarray:
         """E-values of samples.
@@ -195,12 +212,46 @@ class FailureRatios:
         ndarray of shape (n_samples, n_modalities, n_failures)
             E-values.
         """
-        return conformal_e_values(self.clean_mean_, self.n_clean_, self._bounded(statistics))
+        return self._e_values(self._log_ratios(statistics))
 
-    def _bounded(self, statistics: np.ndarray) -> np.ndarray:
-        """Return bounded ratios of samples."""
+    def possible(self, clean: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+        """E-values of clean samples as a stream may bring them, some beyond all that are known.
+
+        Where the largest ratio of a modality is in the tail it is drawn anew from there, and the
+        others keep their proportions to it.
+
+        Parameters
+        ----------
+        clean : ndarray of shape (n_samples, n_modalities, n_statistics)
+            Statistics of clean samples.
+        rng : RandomState
+            Draws.
+
+        Returns
+        -------
+        ndarray of shape (n_draws, n_samples, n_modalities, n_failures)
+            E-values, so often that they are ten thousand in all, but at least five times.
+        """
+        log_ratios = self._log_ratios(clean)
+        largest = log_ratios.max(axis=-1)
+        n_draws = max(_FEWEST_DRAWS, _N_POSSIBLE // len(clean))
+        drawn = [self.tail_.draw(largest, rng) - largest for _ in range(n_draws)]
+        return np.stack([self._e_values(log_ratios + shift[..., None]) for shift in drawn])
+
+    def _log_ratios(self, statistics: np.ndarray) -> np.ndarray:
+        """Return log ratios of samples."""
         n_samples, n_modalities, _ = statistics.shape
         modality = np.tile(np.arange(n_modalities), n_samples)
         features = append_modality(np.concatenate(statistics), modality, n_modalities)
-        ratios = self.network_(features)
-        return bound_ratios(ratios, self.n_clean_).reshape(n_samples, n_modalities, -1)
+        return self.network_(features).reshape(n_samples, n_modalities, -1)
+
+    def _bounded(self, log_ratios: np.ndarray) -> np.ndarray:
+        """Return bounded ratios of samples: up to N, or as large as they are rare."""
+        bound = np.log(self.n_clean_)
+        if self._extrapolate:
+            bound = np.maximum(bound, -self.tail_.log_probability(log_ratios.max(axis=-1)))
+        return bound_ratios(log_ratios, bound)
+
+    def _e_values(self, log_ratios: np.ndarray) -> np.ndarray:
+        """Return e-values of samples."""
+        return conformal_e_values(self.clean_mean_, self.n_clean_, self._bounded(log_ratios))

@@ -7,8 +7,11 @@ from sklearn_emma.monitoring.filter import forward, hysteresis
 _EXPONENTS = 0.5 ** np.arange(8)
 # Streams of clean samples, drawn again and again.
 _N_STREAMS, _LENGTH = 100, 2000
-# Share of the allowed false alarms that these streams may have, and the fewest odds of an alarm.
-_SHARE, _FEWEST_ODDS = 0.2, 3.0
+# Share of the allowed false alarms that these streams may have.
+_SHARE = 0.5
+# Odds of an alarm: the fewest, the most relative to those of the theory, and how many are tried.
+_FEWEST_ODDS, _MOST_ODDS, _N_CANDIDATES = 1.0, 10.0, 24
+_TINY = np.finfo(float).tiny
 
 
 def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
@@ -76,19 +79,23 @@ def choose_alarm_odds(
     """Odds of failing at which an alarm goes up, for streams of exchangeable samples.
 
     At the limit that the theory gives (:mod:`sklearn_emma.monitoring.filter`) false alarms are far
-    rarer than allowed. The odds are lowered, to no less than 3, as long as 100 streams of 2,000
-    clean samples, drawn with replacement, have no more than a fifth of them.
+    rarer than allowed. The odds are the lowest, but no less than even, at which 100 streams of
+    2,000 clean samples have at most half of the allowed ones. What is usual is not known better
+    than from the clean samples: every stream has its own probabilities of them, drawn from what
+    they leave possible (the Bayesian bootstrap; Rubin, D. B. (1981). Annals of Statistics 9), and
+    values beyond them.
 
     Parameters
     ----------
-    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        Of clean samples that they were not learned from.
+    e_values : ndarray of shape (n_draws, n_samples, n_modalities, n_simulated_failures)
+        Of clean samples that they were not learned from, as :meth:`FailureRatios.possible` draws
+        them.
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
         Of the filter.
     rate : float
         Allowed false alarms per sample, over all modalities.
     limit : float
-        Largest odds.
+        Odds of the theory. The chosen ones are at most ten times as large.
     rng : RandomState
         Draws the streams.
 
@@ -97,22 +104,29 @@ def choose_alarm_odds(
     float
         Odds.
     """
-    n_samples, n_modalities, _ = e_values.shape
+    n_draws, n_samples, n_modalities, _ = e_values.shape
     if limit <= _FEWEST_ODDS:
         return limit
-    drawn = rng.randint(n_samples, size=(_LENGTH, _N_STREAMS))
+    rows, draws = _draw_rows(n_samples, rng), rng.randint(n_draws, size=(_LENGTH, _N_STREAMS))
     start = np.tile(np.eye(1, len(transition)), (_N_STREAMS * n_modalities, 1))
+    ones = np.ones((_N_STREAMS, n_modalities))
     odds = np.empty((_LENGTH, len(start)))
-    for t, rows in enumerate(drawn):
-        ones = np.ones((_N_STREAMS, n_modalities))
-        likelihoods = combine(e_values[rows], ones, np.zeros_like(ones, dtype=bool))
+    for t in range(_LENGTH):
+        likelihoods = combine(e_values[draws[t], rows[t]], ones, np.zeros_like(ones, dtype=bool))
         start = forward(start, transition, likelihoods.reshape(1, len(start), -1))[0]
-        odds[t] = (1.0 - start[:, 0]) / start[:, 0]
+        odds[t] = (1.0 - start[:, 0]) / np.maximum(start[:, 0], _TINY)
     allowed = _SHARE * rate * _LENGTH * _N_STREAMS
-    chosen = limit
-    for candidate in np.geomspace(limit, _FEWEST_ODDS, 9)[1:]:
+    chosen = _MOST_ODDS * limit
+    for candidate in np.geomspace(chosen, _FEWEST_ODDS, _N_CANDIDATES)[1:]:
         alarms = hysteresis(np.zeros(len(start), dtype=bool), odds >= candidate, odds > 1.0)
         if (alarms[1:] & ~alarms[:-1]).sum() > allowed:
             break
         chosen = candidate
     return float(chosen)
+
+
+def _draw_rows(n_samples: int, rng: np.random.RandomState) -> np.ndarray:
+    """Draw which samples the streams consist of, from probabilities of their own each."""
+    weights = rng.dirichlet(np.ones(n_samples), size=_N_STREAMS).cumsum(axis=1)
+    drawn = rng.uniform(size=(_N_STREAMS, _LENGTH)) * weights[:, -1:]
+    return np.stack([np.searchsorted(*both) for both in zip(weights, drawn, strict=True)], axis=1)

@@ -74,6 +74,7 @@ def test_clean_streams_raise_no_alarm_and_keep_their_predictions(monitor, stream
         (Stuck(0.0), "stuck", 8),
         (Missing(), "missing", 1),
         (Noise(2.0), "noise", 20),
+        (Noise(8.0), "noise", 2),
         (Swapped(), "mismatch", 60),
     ],
     ids=str,

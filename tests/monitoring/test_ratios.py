@@ -13,4 +13,4 @@ def test_ratios_do_not_depend_on_how_many_examples_there_are():
         labels = np.repeat([0, 1, 2], numbers)
         values = rng.standard_normal(len(labels)) + np.array([0, 1, -1])[labels]
         network = RatioNetwork(Examples(values[:, None], labels), 0)
-        np.testing.assert_allclose(np.log(network(x[:, None])[:, 0]), x - 0.5, atol=0.5)
+        np.testing.assert_allclose(network(x[:, None])[:, 0], x - 0.5, atol=0.5)

@@ -1,0 +1,37 @@
+"""Probabilities beyond all clean samples."""
+
+import numpy as np
+import pytest
+
+from sklearn_emma.monitoring.tails import UpperTail
+
+
+@pytest.mark.parametrize("n_clean", [60, 300])
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_values_are_as_rare_as_the_tail_says_or_rarer(n_clean, scale):
+    rng = np.random.RandomState(0)
+    shares = []
+    for _ in range(200):
+        clean = scale * rng.exponential(size=(n_clean + 2000, 1))
+        p = UpperTail(clean[:n_clean]).log_probability(clean[n_clean:])
+        shares.append([(p < np.log(level)).mean() for level in (0.01, 0.001)])
+    assert (np.mean(shares, axis=0) <= [0.012, 0.0012]).all()
+    assert np.mean(shares, axis=0)[0] > 0.003
+
+
+def test_fewer_samples_have_heavier_tails_and_equal_ones_are_no_error():
+    rng = np.random.RandomState(0)
+    p = [
+        UpperTail(rng.exponential(size=(n, 1))).log_probability(np.full((1, 1), 30.0))
+        for n in (60, 2000)
+    ]
+    assert p[1][0, 0] < p[0][0, 0] - 3
+    assert np.isfinite(UpperTail(np.zeros((20, 1))).log_probability(np.full((1, 1), 500.0))).all()
+
+
+def test_only_values_in_the_tail_are_drawn_anew():
+    values = np.random.RandomState(0).exponential(size=(100, 2))
+    tail = UpperTail(values)
+    drawn = tail.draw(values, np.random.RandomState(1))
+    assert ((drawn != values) == (values > tail.threshold_)).all()
+    assert (drawn[drawn != values] > tail.threshold_.min()).all()
