@@ -1,8 +1,7 @@
 """Muon for weights of hidden layers, Adam by torch's fused kernel for all else.
 
-For one model or for a stack of them, with little around it:
-a step of a small model takes so little arithmetic that what ``torch.optim.Adam`` does around its
-kernel would be a tenth of the time.
+For one model or for a stack of them, with little around it: a step of a small model takes so little
+arithmetic that what ``torch.optim.Adam`` does around its kernel would be a tenth of the time.
 """
 
 from collections.abc import Sequence
