@@ -79,7 +79,8 @@ def muon_step(
     weight_decay : float
         Strength of an L2 penalty, whose gradient is added to that of the loss.
     """
-    gradient = gradient.add(parameter, alpha=weight_decay)
+    # products are rounded by the layout of their factors, which in a stack is another
+    gradient = gradient.contiguous().add(parameter, alpha=weight_decay)
     mean.lerp_(gradient, 1.0 - beta)
     m, n = parameter.shape[-2:]
     step = orthogonal(gradient.lerp_(mean, beta).reshape(-1, m, n)).reshape(parameter.shape)

@@ -107,3 +107,18 @@ def test_a_model_of_a_stack_goes_on_alone_with_its_momentum():
     of_all.step()
     of_one.step()
     torch.testing.assert_close(left[0], alone)
+
+
+@pytest.mark.parametrize("shape", [(64, 10), (10, 64)])
+def test_the_layout_of_the_gradient_changes_no_bit(shape):
+    # gradients of stacked models lie otherwise in memory than those of a model alone
+    m, n = shape
+    gradient = matrices(3, m, n)
+    transposed = gradient.mT.contiguous().mT
+    assert not transposed.is_contiguous()
+    steps = []
+    for each in (gradient, transposed):
+        weights, mean = torch.zeros(3, m, n), torch.zeros(3, m, n)
+        muon_step(weights, each, mean, lr=0.1, beta=0.9, weight_decay=0.1)
+        steps.append(weights)
+    assert torch.equal(*steps)
