@@ -30,7 +30,7 @@ class Peer(BaseEstimator):
         self.clean = np.minimum(estimator.energies(X), 1e6)
         self.n = len(self.modality_names_)
         self.learn(self.clean)
-        order = resample(np.arange(len(X_limits)), np.arange(len(X_limits)), _N_CLEAN, seed)[0]
+        order = _clean_order(len(X_limits), seed)
         allowed = max(1, round(false_alarms * len(order) / 1e4 / self.n))
         self.limits = np.full(self.n, np.inf)
         self.reset()
@@ -79,28 +79,36 @@ class Peer(BaseEstimator):
         return self.estimator_.predict_proba(X, evidence=health.evidence)
 
 
+def _clean_order(n_samples, seed):
+    """Draw the stream of clean samples that limits are set on."""
+    return resample(np.arange(n_samples), np.arange(n_samples), _N_CLEAN, seed)[0]
+
+
 def _limit(statistic, allowed):
     """Give the lowest limit that is crossed no more often than allowed."""
     levels = np.unique(np.quantile(statistic, 1 - np.geomspace(1e-5, 0.1, 60)))
+    return _lowest(levels, statistic, allowed, statistic.max())
+
+
+def _lowest(levels, statistic, allowed, otherwise):
+    """Give the lowest of rising levels that is crossed no more often than allowed."""
     for level in levels:
         above = statistic > level
         if (above[1:] & ~above[:-1]).sum() <= allowed:
             return level
-    return statistic.max()
+    return otherwise
 
 
 def at_equal_alarms(monitor, X_limits, seed, false_alarms=1.0):
     """Give a copy of a monitor whose odds of an alarm are set as the limits of the others are."""
     copied = copy.deepcopy(monitor).reset()
-    order = resample(np.arange(len(X_limits)), np.arange(len(X_limits)), _N_CLEAN, seed)[0]
+    order = _clean_order(len(X_limits), seed)
     failing = [copied.update(X_limits[part]).failing for part in np.array_split(order, 20)]
     failing = np.concatenate(failing)
     odds = failing / np.maximum(1.0 - failing, 1e-12)
-    for level in np.geomspace(1e-3, 1e3, 121):
-        above = odds > level
-        if (above[1:] & ~above[:-1]).sum() <= false_alarms * len(order) / 1e4:
-            break
-    copied.calibration_ = replace(copied.calibration_, alarm_odds=level)
+    levels = np.geomspace(1e-3, 1e3, 121)
+    alarm_odds = _lowest(levels, odds, false_alarms * len(order) / 1e4, levels[-1])
+    copied.calibration_ = replace(copied.calibration_, alarm_odds=alarm_odds)
     return copied.reset()
 
 

@@ -7,7 +7,7 @@ PyOD detector, for ``decision_function``; :class:`ArrayEnergy` evaluates it on t
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sklearn_emma.energy.training import EnergyTask, TrainedEnergy
+from sklearn_emma.engine.weights import load_arrays
 
 
 class Potential(Protocol):
@@ -51,6 +52,29 @@ class Precision(NamedTuple):
     device: torch.device | str = "cpu"
     inputs: torch.dtype = torch.float64
     weights: torch.dtype = torch.float64
+
+
+def load_energy(module: Any, weights: Mapping[str, np.ndarray], precision: Precision) -> Any:
+    """Get an energy ready to score samples.
+
+    Parameters
+    ----------
+    module : EnergyEnsemble or SignalEnergy
+        As built; changed in place.
+    weights : mapping of str to ndarray
+        What was fitted.
+    precision : Precision
+        Where and how precisely it is to be evaluated.
+
+    Returns
+    -------
+    torch.nn.Module
+        The module.
+    """
+    load_arrays(module, weights)
+    module.to(device=precision.device, dtype=precision.inputs).requires_grad_(False)
+    module.prepare(precision.weights)
+    return module
 
 
 class TensorEnergy(Protocol):

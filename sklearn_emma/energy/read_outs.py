@@ -16,12 +16,11 @@ from sklearn_emma.energy.attribution import attribute, descend
 from sklearn_emma.energy.modality_energies import ScaledEnergy
 from sklearn_emma.energy.outliers import ThresholdMixin
 from sklearn_emma.energy.p_values import conformal_p_values
-from sklearn_emma.energy.protocol import Precision
+from sklearn_emma.energy.protocol import Precision, load_energy
 from sklearn_emma.energy.training import Architecture
 from sklearn_emma.engine.batches import blocks, evaluation_block, precision_of
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.seeding import make_generator
-from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.indicators import Indicators, feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.nn import EnergyEnsemble
@@ -92,10 +91,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
             architecture, modules = Architecture(*self._architecture), []
             for positions, weights in zip(feature_columns(self), self.energy_weights_, strict=True):
                 module = architecture.build(len(positions), make_generator(0)).double()
-                load_arrays(module, weights)
-                module.to(device=precision.device, dtype=precision.inputs).requires_grad_(False)
-                module.prepare(precision.weights)
-                modules.append(module)
+                modules.append(load_energy(module, weights, precision))
             return modules
 
         return cached(self, precision, (self.energy_weights_,), build)

@@ -15,7 +15,7 @@ from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _
 from sklearn_emma.energy.energy_scale import interquartile_range
 from sklearn_emma.energy.modality_energies import ScaledEnergy
 from sklearn_emma.energy.outliers import ThresholdMixin, outlier_threshold
-from sklearn_emma.energy.protocol import Precision
+from sklearn_emma.energy.protocol import Precision, load_energy
 from sklearn_emma.energy.signal_training import (
     SignalArchitecture,
     channel_scale,
@@ -32,7 +32,6 @@ from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed
-from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.nn import SignalEnergy
 from sklearn_emma.nn.signal_energy import SIGNAL_VIEWS
 from sklearn_emma.validation import all_or_nothing, check_table, check_weights
@@ -377,10 +376,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         def build() -> SignalEnergy:
             # as fitted, whatever the parameters are by now
             module = SignalArchitecture(*self._architecture).build()
-            load_arrays(module, self.energy_weights_)
-            module.to(device=precision.device, dtype=precision.inputs).requires_grad_(False)
-            module.prepare(precision.weights)
-            return module
+            return load_energy(module, self.energy_weights_, precision)
 
         return cached(self, precision, (self.energy_weights_,), build)
 

@@ -69,11 +69,11 @@ def predictor_groups(network: GatedPredictor) -> list[dict[str, Any]]:
         As torch's optimizers take them.
     """
     hidden = network.hidden_weights()
-    penalised = penalised_parameters(network)
+    known, penalised = set(map(id, hidden)), penalised_parameters(network)
     weights: list[Tensor] = []
     others: list[Tensor] = []
     for name, parameter in network.named_parameters():
-        if not any(parameter is known for known in hidden):
+        if id(parameter) not in known:
             (weights if name in penalised else others).append(parameter)
     return [
         {"params": hidden, "hidden": True},

@@ -213,8 +213,8 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         estimator = seeded(self.estimator, seed)
         takes_gaps = takes_nan(estimator) if self.shut_value == "auto" else self.shut_value == "nan"
         self.fills_nan_ = not takes_gaps
-        tables = self._training_tables(table[keep], self.n_copies, table[keep], seed)
-        random = np.random.RandomState(seed)
+        learned, random = table[keep], np.random.RandomState(seed)
+        tables = training_tables(self.gate_, learned, self.n_copies, seed, learned)
         samples = np.vstack([self._behind_gate(samples, random) for samples in tables])
         params = weight_params(estimator, np.tile(weight, len(tables)))
         target = np.concatenate([y[keep]] * len(tables))
@@ -242,13 +242,6 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         gate.set_params(modalities=self.modalities, remainder=self.remainder)
         return gate if gate.random_state is not None else gate.set_params(random_state=seed)
 
-    def _training_tables(
-        self, table: np.ndarray, n_copies: int, reference: np.ndarray, seed: int
-    ) -> list[np.ndarray]:
-        """Return clean samples and corrupted copies of them, a table each."""
-        random_state = np.random.RandomState(seed)
-        return training_tables(self.gate_, table, n_copies, random_state, reference)
-
     def _behind_gate(self, table: np.ndarray, random: np.random.RandomState) -> np.ndarray:
         """Shut modalities of training samples; a random threshold stands for the mean over them."""
         found = self._read_gate(table, ("attention", "column_attention"))
@@ -267,7 +260,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         seed: int,
     ) -> float:
         """Choose the blend on clean and corrupted samples that nothing was trained on."""
-        tables = self._training_tables(table, _JUDGING_COPIES, reference, seed)
+        tables = training_tables(self.gate_, table, _JUDGING_COPIES, seed, reference)
         samples = np.vstack(tables)
         found = self._read_gate(samples, ("attention", "output"))
         return best_blend(

@@ -18,7 +18,7 @@ def training_tables(
     gate: Any,
     table: np.ndarray,
     n_copies: int,
-    random_state: np.random.RandomState,
+    seed: int,
     reference: np.ndarray,
 ) -> list[np.ndarray]:
     """Return clean samples and corrupted copies of them.
@@ -34,8 +34,8 @@ def training_tables(
         Clean samples, with codes of categories.
     n_copies : int
         Number of copies.
-    random_state : RandomState
-        Source of random numbers.
+    seed : int
+        Determines all that is random.
     reference : ndarray of shape (n_reference, n_features)
         Clean samples that say how large failures are, and what values look like.
 
@@ -51,7 +51,7 @@ def training_tables(
         decode_table(samples, categories) if categories else samples
         for samples in (table, reference)
     )
-    tables = [table]
+    random_state, tables = np.random.RandomState(seed), [table]
     for _ in range(n_copies):
         corrupted, indicator = corruption.corrupt(
             clean, modalities, random_state, reference=typical

@@ -223,8 +223,8 @@ class FusionNetwork(GatedPredictor):
 
     def hidden_weights(self) -> list[Tensor]:
         """Return the weights of the encoders, and of the hidden layers of the head."""
-        named = self.encoders.named_parameters()
-        return [*(p for name, p in named if "weights" in name), *self.head.weights[:-1]]
+        perceptrons = [part for part in self.encoders.modules() if isinstance(part, Perceptron)]
+        return [*(w for part in perceptrons for w in part.weights), *self.head.weights[:-1]]
 
     @torch.no_grad()
     def divide_first_layer(self, factor: float) -> None:
