@@ -39,6 +39,8 @@ class TrainingConfig:
     solver : {"muon", "adam"}
         Optimizer of the weights of hidden layers, where the objective tells them apart; all else
         is trained by Adam.
+    memory : joblib.Memory or None
+        Where :func:`~sklearn_emma.engine.training_memory.train_once` keeps the outcome.
     """
 
     batch_size: int
@@ -51,6 +53,7 @@ class TrainingConfig:
     verbose: int | bool = False
     schedule: str = "one_cycle"
     solver: str = "adam"
+    memory: Any = None
 
 
 class Objective(nn.Module, ABC):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sklearn_emma.engine.batches import pair_block
 from sklearn_emma.engine.objective import Objective, TrainingConfig
-from sklearn_emma.engine.training import train
+from sklearn_emma.engine.training_memory import train_once
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, noise_contrastive_loss
 
 # Training samples get noise of up to so many standard deviations, so that the log ratios are smooth
@@ -80,10 +80,9 @@ class Contrast(Objective):
 def train_cross_modal(
     modalities: list[Tensor],
     weight: Tensor,
-    batch_size: int,
+    config: TrainingConfig,
     generator: torch.Generator,
     weights_generator: torch.Generator,
-    verbose: int | bool = False,
 ) -> CrossModalEnergy:
     """Learn how consistent modalities are.
 
@@ -93,14 +92,12 @@ def train_cross_modal(
         Standardised samples without gaps.
     weight : Tensor of shape (n_samples,)
         Weights of the samples.
-    batch_size : int
-        Samples per step.
+    config : TrainingConfig
+        Batches, display of progress and cache, as for gate and predictor.
     generator : torch.Generator
         Source of shuffling and noise, on the device of the samples.
     weights_generator : torch.Generator
         Source of initial weights, on the CPU.
-    verbose : int or bool, default=False
-        Whether to show progress.
 
     Returns
     -------
@@ -110,11 +107,11 @@ def train_cross_modal(
     cross_modal = CrossModalEnergy(
         [x.shape[1] for x in modalities], bound=math.log(len(weight)), generator=weights_generator
     ).to(weight.device)
-    train(
-        Contrast(cross_modal, modalities, weight, generator),
-        "stage 2 of 2, cross-modal energy",
-        TrainingConfig(batch_size, _LEARNING_RATE, _EPOCHS, verbose=verbose),
+    own = TrainingConfig(
+        config.batch_size, _LEARNING_RATE, _EPOCHS, verbose=config.verbose, memory=config.memory
     )
+    contrast = Contrast(cross_modal, modalities, weight, generator)
+    train_once(contrast, "stage 2 of 2, cross-modal energy", own)
     return cross_modal.requires_grad_(False)
 
 

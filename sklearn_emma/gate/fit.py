@@ -11,6 +11,7 @@ from torch import Tensor
 from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.training import train
+from sklearn_emma.engine.training_memory import train_once
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.adversarial import AdversarialObjective
 from sklearn_emma.gate.annealing import start_as_identity
@@ -32,7 +33,7 @@ from sklearn_emma.gate.training_failures import (
     with_fraction,
 )
 from sklearn_emma.gate.virtual_adversarial import VirtualAdversarialObjective
-from sklearn_emma.nn import CrossModalEnergy, GatedPredictor
+from sklearn_emma.nn import CrossModalEnergy, FusionEnsemble, GatedPredictor
 
 #: Name of the training of gate and predictor in the display of progress.
 GATE_AND_PREDICTOR = "stage 2 of 2, gate and predictor"
@@ -212,10 +213,9 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         cross_modal = train_cross_modal(
             calibrated.samples.filled,
             samples.weight,
-            config.training.batch_size,
+            config.training,
             generators.samples,
             generators.weights,
-            config.training.verbose,
         )
     else:
         cross_modal = None
@@ -227,7 +227,10 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
     if start is None and config.pretrain_epochs:
         plain = PlainObjective(problem.network, problem.prediction_loss, scored, generators.samples)
         warm_up = replace(config.training, max_epochs=config.pretrain_epochs, early_stopping=False)
-        train(plain, "stage 2 of 2, warm start", warm_up)
+        if not isinstance(problem.network, FusionEnsemble):
+            # layers of the user's may draw random numbers of their own
+            warm_up = replace(warm_up, memory=None)
+        train_once(plain, "stage 2 of 2, warm start", warm_up)
     learned: dict[str, Any] = {
         "model": GateModel(gate, problem.network, cross_modal, problem.prediction_loss),
         "weights": config.loss_weights(),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sklearn_emma.engine.batches import auto_batch_size, slices
 from sklearn_emma.engine.objective import Objective, TrainingConfig
-from sklearn_emma.engine.training import train
+from sklearn_emma.engine.training_memory import train_once
 from sklearn_emma.gate.objective import (
     penalised_parameters,
     predictor_groups,
@@ -208,7 +208,7 @@ def select_l2(
             early_stopping=False,
         )
         objective = PenaltyObjective(network, prediction_loss, table, generator)
-        train(objective, "stage 2 of 2, L2 regularization", short)
+        train_once(objective, "stage 2 of 2, L2 regularization", short)
         # the mean over what is likely, so that chance does not decide between equals
         likelihood = objective.log_likelihoods(short.batch_size).double().softmax(0).tolist()
         logs = (p * math.log(s) for p, s in zip(likelihood, _STRENGTHS, strict=True))

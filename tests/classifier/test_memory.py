@@ -1,10 +1,10 @@
-"""Energies that are fitted once and remembered."""
+"""What is fitted once and remembered."""
 
 import numpy as np
+import pytest
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
-
-NAMES = ["modality0", "modality1", "modality2"]
 
 
 class CountingScorer(BaseEstimator):
@@ -22,6 +22,19 @@ class CountingScorer(BaseEstimator):
 
     def score_samples(self, X):
         return -((X - self.mean_) ** 2).sum(axis=1) / self.spread
+
+
+class GatedLinear(torch.nn.Module):
+    """A linear model with dropout, which draws from torch's global generator."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.linear = torch.nn.Linear(n_features, n_outputs)
+
+    def forward(self, modalities):
+        return self.linear(
+            torch.nn.functional.dropout(torch.cat(modalities, 1), 0.5, self.training)
+        )
 
 
 def test_a_search_with_memory_fits_the_energies_of_a_fold_once(
@@ -46,16 +59,48 @@ def test_a_search_with_memory_fits_the_energies_of_a_fold_once(
     assert same_predictions(without, with_memory, X)
 
 
-def test_memory_holds_the_default_energy_too(table, quick, tmp_path, fitted, same_predictions):
+def test_memory_holds_what_does_not_depend_on_the_gate(table, quick, tmp_path, same_predictions):
     X, y = table
-    first = quick(memory=str(tmp_path)).fit(X, y)
+    first = quick(memory=str(tmp_path), l2_regularization="auto").fit(X, y)
     files = sorted(tmp_path.rglob("output.pkl"))
-    second = quick(memory=str(tmp_path), coldness=0.5, lambda_capacity=0.1).fit(X, y)
-    assert len(files) == 1
+    other = {"coldness": 0.5, "lambda_capacity": 0.1, "subset_weight": 1.0}
+    second = quick(memory=str(tmp_path), l2_regularization="auto", **other).fit(X, y)
+    # energies, penalty, cross-modal energy, warm start
+    assert len(files) == 4
     assert sorted(tmp_path.rglob("output.pkl")) == files
-    assert same_predictions(first, fitted, X)
-    for name in NAMES:
-        x = np.zeros((1, 3))
-        assert first.energy_scorers_[name].score_samples(x) == second.energy_scorers_[
-            name
-        ].score_samples(x)
+    assert same_predictions(first, quick(l2_regularization="auto").fit(X, y), X)
+    assert same_predictions(second, quick(l2_regularization="auto", **other).fit(X, y), X)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"random_state": 1},
+        {"hidden_layer_sizes": (5, 4)},
+        {"n_networks": 1},
+        {"solver": "adam"},
+        {"learning_rate": 0.01},
+        {"pretrain_epochs": 2},
+        {"batch_size": 20},
+        {"class_weight": {0: 1.0, 1: 3.0}},
+    ],
+)
+def test_memory_mistakes_no_training_for_another(table, quick, tmp_path, same_predictions, other):
+    X, y = table
+    params = {"max_epochs": 2, "l2_regularization": "auto"}
+    quick(memory=str(tmp_path), **params).fit(X, y)
+    with_memory = quick(memory=str(tmp_path), **(params | other)).fit(X, y)
+    without = quick(**(params | other)).fit(X, y)
+    assert same_predictions(with_memory, without, X)
+
+
+def test_layers_of_the_user_draw_as_without_memory(table, quick, tmp_path, same_predictions):
+    X, y = table
+
+    def network(n_features, n_outputs):
+        return GatedLinear(sum(n_features), n_outputs)
+
+    without = quick(module=network, max_epochs=2).fit(X, y)
+    for _ in range(2):
+        with_memory = quick(module=network, max_epochs=2, memory=str(tmp_path)).fit(X, y)
+        assert same_predictions(with_memory, without, X)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sklearn_emma.datasets import make_multimodal_classification
+from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.gate.cross_modal import Contrast, add_cross_modal_energy, train_cross_modal
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, noise_contrastive_loss
 
@@ -19,7 +20,8 @@ def generator(seed=0):
 
 def train(modalities, weight=None, batch_size=128, seed=0):
     weight = torch.ones(len(modalities[0])) if weight is None else weight
-    return train_cross_modal(modalities, weight, batch_size, generator(seed), generator(seed))
+    config = TrainingConfig(batch_size, learning_rate=0.01, max_epochs=1)
+    return train_cross_modal(modalities, weight, config, generator(seed), generator(seed))
 
 
 def correlated(n_samples, seed):
