@@ -13,7 +13,7 @@ LAYERS = [
     {"categories", "indicators", "lazy", "modalities", "tables", "validation"}
     | {"corruption", "energy"},
     {"gate"},
-    {"base", "hyperparameters", "read_outs", "training_data"},
+    {"base", "hyperparameters", "parameters", "read_outs", "training_data"},
     {"classifier", "regressor"},
     {"gated"},
     {"folds", "search", "metrics", "thesis"},
