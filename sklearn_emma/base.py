@@ -1,4 +1,4 @@
-"""BaseEMMA: the steps of a fit, everything that does not depend on what is predicted."""
+"""BaseEMMA: the steps of a fit, except what depends on what is predicted."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -6,20 +6,16 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import check_memory
 
 from sklearn_emma.categories import count_levels
 from sklearn_emma.energy.fit import fit_energies
-from sklearn_emma.energy.protocol import Precision, tensor_energy
-from sklearn_emma.engine.batches import blocks
-from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.build_gate import check_gate, modality_costs
 from sklearn_emma.gate.build_predictor import (
     TRANSFORMER,
-    build_predictor,
     check_predictor,
     is_built_in,
     seeded_layers,
@@ -34,24 +30,19 @@ from sklearn_emma.gate.fit import (
 from sklearn_emma.gate.fitted import fitted_attributes, gate_arrays
 from sklearn_emma.gate.l2_selection import select_l2
 from sklearn_emma.gate.normal_scores import learn_normal_scores
-from sklearn_emma.gate.objective import GatedObjective, GateModel
-from sklearn_emma.gate.prediction_loss import PredictionLoss
+from sklearn_emma.gate.objective import GatedObjective
 from sklearn_emma.gate.readings import (
     build_cross_modal,
-    gate_of,
-    reader_of,
     share_reader,
 )
 from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.gate.signals import learn_signals
-from sklearn_emma.gate.white_box import WhiteBox
 from sklearn_emma.hyperparameters import gate_config, training_config
-from sklearn_emma.indicators import feature_columns, least_scales_of
+from sklearn_emma.indicators import least_scales_of
 from sklearn_emma.modalities import modality_shapes, resolve_modalities, signals_of
 from sklearn_emma.nn import FusionEnsemble, GatedPredictor
-from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.parameters import Parameters
-from sklearn_emma.read_outs import GateReadOuts
+from sklearn_emma.predictor_read_outs import PredictorReadOuts
 from sklearn_emma.training_data import (
     learn_medians,
     learn_scales,
@@ -88,11 +79,8 @@ class TrainingTable(NamedTuple):
     weight: np.ndarray
 
 
-class BaseEMMA(GateReadOuts, Parameters):
-    """Energies, gate and predictor; a subclass says what is predicted, and documents it.
-
-    Samples in float32 are evaluated in single precision, and any others in double.
-    """
+class BaseEMMA(PredictorReadOuts, Parameters):
+    """Energies, gate and predictor; a subclass says what is predicted, and documents it."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -102,14 +90,8 @@ class BaseEMMA(GateReadOuts, Parameters):
 
     # --- what a subclass defines ---
 
-    #: Keywords for the validation of X and y.
-    _target_checks: dict = {}
     #: Fitted attributes that a fit with warm_start=True must find as they were.
     _output_attributes: tuple = ()
-
-    @abstractmethod
-    def _check_target(self, y: np.ndarray) -> np.ndarray:
-        """Return y as it is learned from; raise ValueError for what cannot be."""
 
     @abstractmethod
     def _learn_outputs(self, y: np.ndarray) -> None:
@@ -123,24 +105,6 @@ class BaseEMMA(GateReadOuts, Parameters):
 
         Unless `fresh`, a network is trained further: what it returns keeps its meaning.
         """
-
-    @abstractmethod
-    def _as_target(self, y: np.ndarray) -> np.ndarray:
-        """Return what the fitted network learns to return."""
-
-    @abstractmethod
-    def _prediction_loss(self) -> PredictionLoss:
-        """Return the prediction loss."""
-
-    @property
-    @abstractmethod
-    def _n_outputs(self) -> int:
-        """Numbers that the fitted network returns for a sample."""
-
-    @property
-    @abstractmethod
-    def _returns(self) -> str:
-        """What the network returns and of which shape, for messages."""
 
     def _strata(self, target: np.ndarray) -> np.ndarray | None:
         """Return the class of each sample, or None when samples are held out at random."""
@@ -201,14 +165,6 @@ class BaseEMMA(GateReadOuts, Parameters):
             if getattr(self, parameter):
                 self._refuse_categories(f"{parameter}={getattr(self, parameter)!r}")
         return TrainingTable(table[keep], y[keep], weight)
-
-    def _refuse_categories(self, what: str) -> None:
-        """Raise ValueError if a column is categorical."""
-        if self.categories_:
-            raise ValueError(
-                f"{what} needs columns of numbers, and {len(self.categories_)} column(s) of X are "
-                "categorical. Leave it out, or encode them, for instance with OneHotEncoder."
-            )
 
     def _start(self, previous: Mapping[str, Any]) -> Mapping[str, np.ndarray] | None:
         """Return the gate to start from, or None; check that it fits."""
@@ -292,13 +248,6 @@ class BaseEMMA(GateReadOuts, Parameters):
                 learn_normal_scores(network.networks.normal_scores, samples, seed)
         return network
 
-    def _build_network(self, seed: int = 0) -> GatedPredictor:
-        """Make the network as it was fitted, whatever the parameters are by now."""
-        widths = [len(columns) for columns in feature_columns(self)]
-        module, sizes, n_networks = self._architecture
-        shapes = self.modality_shapes_
-        return build_predictor(module, sizes, widths, self._n_outputs, n_networks, seed, shapes)
-
     def _warm(self, network: GatedPredictor) -> GatedPredictor:
         """Return the network with the weights of the previous fit."""
         try:
@@ -339,87 +288,6 @@ class BaseEMMA(GateReadOuts, Parameters):
         self.history_ = history
         self.n_iter_ = len(history["train_loss"])
         return self
-
-    # --- evaluation ---
-
-    @abstractmethod
-    def tensor_predictions(self, output: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return what is predicted, by the name of the method, from what the network returned.
-
-        Parameters
-        ----------
-        output : Tensor of shape (n_samples, n_outputs)
-            What the network returned.
-
-        Returns
-        -------
-        dict of str to Tensor of shape (n_samples, ...)
-            Predictions.
-        """
-
-    def loss_gradient(self, X: Any, y: Any) -> np.ndarray:
-        """Gradient of the prediction loss of each sample by its columns, through the whole model.
-
-        :class:`~sklearn_emma.corruption.Adversarial` follows it.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples; NaN marks missing values.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels or values.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            By the columns in their own units, up to one positive factor; zero where a value is
-            missing and in columns of no modality. Energies of other libraries count as constants.
-
-        Raises
-        ------
-        ValueError
-            If X or y are not valid, if y holds a label that was not there at fit, or if a column is
-            categorical.
-        """
-        check_is_fitted(self)
-        self._refuse_categories("The gradient of the loss")
-        table, y = check_table(
-            self, X, y, ensure_all_finite="allow-nan", reset=False, **self._target_checks
-        )
-        target = torch.as_tensor(self._as_target(self._check_target(y)))
-        reader, network = reader_of(self, torch.float64), self._network(torch.float64)
-        box = WhiteBox(
-            GateModel(gate_of(self), network, reader.cross_modal, self._prediction_loss()),
-            [tensor_energy(self.energy_scorers_[n], n, Precision()) for n in self.modality_names_],
-        )
-        gradient = np.zeros(table.shape)
-        for where, block in blocks(table, reader.block_size):
-            inputs = reader.read(block)
-            slopes = box.gradient(inputs.modalities, inputs.gap_energy, target[where])
-            for columns, slope in zip(self.modality_columns_, slopes, strict=True):
-                gradient[where, columns] = len(block) * slope.numpy() / self.scale_[columns]
-        return np.where(np.isnan(table), 0.0, gradient)
-
-    def _finite(self, output: np.ndarray) -> np.ndarray:
-        """Return what the network returned; raise ValueError unless it is finite."""
-        if not np.isfinite(output).all():
-            raise ValueError(
-                "The network returned values that are not finite for "
-                f"{int((~np.isfinite(output)).any(axis=1).sum())} of {len(output)} samples. Check "
-                f"module, which must return {self._returns}."
-            )
-        return output
-
-    def _network(self, precision: torch.dtype) -> GatedPredictor:
-        """Return the predictor, built once."""
-
-        def build() -> GatedPredictor:
-            network = self._build_network()
-            load_arrays(network, self.network_weights_)
-            return freeze(network.to(precision))
-
-        attributes = self._architecture, self.network_weights_
-        return cached(self, ("network", precision), attributes, build)
 
 
 def fit_settings(
@@ -477,24 +345,6 @@ def fit_settings(
         fits.append(fitted._store(objective, history))
     share_reader([fit for fit in fits if isinstance(fit, BaseEMMA)])
     return fits
-
-
-def predictor_of(estimator: BaseEMMA, precision: torch.dtype) -> GatedPredictor:
-    """Return the predictor of a fitted estimator, built once.
-
-    Parameters
-    ----------
-    estimator : BaseEMMA
-        Fitted.
-    precision : torch.dtype
-        Of its weights.
-
-    Returns
-    -------
-    GatedPredictor
-        The predictor, on the CPU.
-    """
-    return estimator._network(precision)
 
 
 def _same(a: Any, b: Any) -> bool:

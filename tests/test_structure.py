@@ -13,7 +13,8 @@ LAYERS = [
     {"categories", "indicators", "lazy", "modalities", "tables", "validation"}
     | {"corruption", "energy"},
     {"gate"},
-    {"base", "hyperparameters", "parameters", "read_outs", "training_data"},
+    {"base", "hyperparameters", "parameters", "predictor_read_outs"}
+    | {"read_outs", "training_data"},
     {"classifier", "regressor"},
     {"gated"},
     {"folds", "search", "metrics", "thesis"},

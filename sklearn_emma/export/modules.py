@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.base import BaseEMMA, predictor_of
+from sklearn_emma.base import BaseEMMA
 from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.p_values import p_value_of_rank
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.gate.readings import gate_of, read_out, reader_of
 from sklearn_emma.modalities import signals_of
+from sklearn_emma.predictor_read_outs import predictor_of
 from sklearn_emma.validation import standardise
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 
-from sklearn_emma.base import BaseEMMA, predictor_of
+from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
 from sklearn_emma.energy.fit import seeded
 from sklearn_emma.engine.seeding import draw_seed
@@ -19,6 +19,7 @@ from sklearn_emma.gated.estimator_input import estimator_input, takes_nan, weigh
 from sklearn_emma.gated.shutting import leave_out_columns, mean_over_masks, shut_modalities
 from sklearn_emma.gated.training_tables import training_tables
 from sklearn_emma.nn import GatedPredictor
+from sklearn_emma.predictor_read_outs import predictor_of
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.validation import all_or_nothing, check_table, check_weights
 

@@ -55,7 +55,7 @@ def fitted(table):
 
 
 def test_a_shape_chooses_energy_and_predictor(table):
-    from sklearn_emma.base import predictor_of
+    from sklearn_emma.predictor_read_outs import predictor_of
 
     few = [part[:40] for part in table]
     clf = EMMAClassifier(declare(), **QUICK | {"energy": None, "max_epochs": 1}).fit(*few)

@@ -1,0 +1,175 @@
+"""PredictorReadOuts: what the fitted predictor behind a gate has to say of samples."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_emma.energy.protocol import Precision, tensor_energy
+from sklearn_emma.engine.batches import blocks
+from sklearn_emma.engine.cache import cached
+from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.gate.build_predictor import build_predictor
+from sklearn_emma.gate.objective import GateModel
+from sklearn_emma.gate.prediction_loss import PredictionLoss
+from sklearn_emma.gate.readings import gate_of, reader_of
+from sklearn_emma.gate.white_box import WhiteBox
+from sklearn_emma.indicators import feature_columns
+from sklearn_emma.nn import GatedPredictor
+from sklearn_emma.nn.encoders import freeze
+from sklearn_emma.read_outs import GateReadOuts
+from sklearn_emma.validation import check_table
+
+
+class PredictorReadOuts(GateReadOuts):
+    """Read-outs of gate and predictor; a subclass says what is predicted.
+
+    Samples in float32 are evaluated in single precision, and any others in double.
+    """
+
+    #: Keywords for the validation of X and y.
+    _target_checks: dict = {}
+
+    energy_scorers_: dict[str, Any]
+    modality_shapes_: list
+    network_weights_: dict[str, np.ndarray]
+    scale_: np.ndarray
+    _architecture: tuple
+
+    @abstractmethod
+    def _check_target(self, y: np.ndarray) -> np.ndarray:
+        """Return y as it is learned from; raise ValueError for what cannot be."""
+
+    @abstractmethod
+    def _as_target(self, y: np.ndarray) -> np.ndarray:
+        """Return what the fitted network learns to return."""
+
+    @abstractmethod
+    def _prediction_loss(self) -> PredictionLoss:
+        """Return the prediction loss."""
+
+    @property
+    @abstractmethod
+    def _n_outputs(self) -> int:
+        """Numbers that the fitted network returns for a sample."""
+
+    @property
+    @abstractmethod
+    def _returns(self) -> str:
+        """What the network returns and of which shape, for messages."""
+
+    # --- read-outs ---
+
+    @abstractmethod
+    def tensor_predictions(self, output: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what is predicted, by the name of the method, from what the network returned.
+
+        Parameters
+        ----------
+        output : Tensor of shape (n_samples, n_outputs)
+            What the network returned.
+
+        Returns
+        -------
+        dict of str to Tensor of shape (n_samples, ...)
+            Predictions.
+        """
+
+    def loss_gradient(self, X: Any, y: Any) -> np.ndarray:
+        """Gradient of the prediction loss of each sample by its columns, through the whole model.
+
+        :class:`~sklearn_emma.corruption.Adversarial` follows it.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels or values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            By the columns in their own units, up to one positive factor; zero where a value is
+            missing and in columns of no modality. Energies of other libraries count as constants.
+
+        Raises
+        ------
+        ValueError
+            If X or y are not valid, if y holds a label that was not there at fit, or if a column is
+            categorical.
+        """
+        check_is_fitted(self)
+        self._refuse_categories("The gradient of the loss")
+        table, y = check_table(
+            self, X, y, ensure_all_finite="allow-nan", reset=False, **self._target_checks
+        )
+        target = torch.as_tensor(self._as_target(self._check_target(y)))
+        reader, network = reader_of(self, torch.float64), self._network(torch.float64)
+        box = WhiteBox(
+            GateModel(gate_of(self), network, reader.cross_modal, self._prediction_loss()),
+            [tensor_energy(self.energy_scorers_[n], n, Precision()) for n in self.modality_names_],
+        )
+        gradient = np.zeros(table.shape)
+        for where, block in blocks(table, reader.block_size):
+            inputs = reader.read(block)
+            slopes = box.gradient(inputs.modalities, inputs.gap_energy, target[where])
+            for columns, slope in zip(self.modality_columns_, slopes, strict=True):
+                gradient[where, columns] = len(block) * slope.numpy() / self.scale_[columns]
+        return np.where(np.isnan(table), 0.0, gradient)
+
+    def _finite(self, output: np.ndarray) -> np.ndarray:
+        """Return what the network returned; raise ValueError unless it is finite."""
+        if not np.isfinite(output).all():
+            raise ValueError(
+                "The network returned values that are not finite for "
+                f"{int((~np.isfinite(output)).any(axis=1).sum())} of {len(output)} samples. Check "
+                f"module, which must return {self._returns}."
+            )
+        return output
+
+    def _network(self, precision: torch.dtype) -> GatedPredictor:
+        """Return the predictor, built once."""
+
+        def build() -> GatedPredictor:
+            network = self._build_network()
+            load_arrays(network, self.network_weights_)
+            return freeze(network.to(precision))
+
+        attributes = self._architecture, self.network_weights_
+        return cached(self, ("network", precision), attributes, build)
+
+    def _build_network(self, seed: int = 0) -> GatedPredictor:
+        """Make the network as it was fitted, whatever the parameters are by now."""
+        widths = [len(columns) for columns in feature_columns(self)]
+        module, sizes, n_networks = self._architecture
+        shapes = self.modality_shapes_
+        return build_predictor(module, sizes, widths, self._n_outputs, n_networks, seed, shapes)
+
+    def _refuse_categories(self, what: str) -> None:
+        """Raise ValueError if a column is categorical."""
+        if self.categories_:
+            raise ValueError(
+                f"{what} needs columns of numbers, and {len(self.categories_)} column(s) of X are "
+                "categorical. Leave it out, or encode them, for instance with OneHotEncoder."
+            )
+
+
+def predictor_of(estimator: PredictorReadOuts, precision: torch.dtype) -> GatedPredictor:
+    """Return the predictor of a fitted estimator, built once.
+
+    Parameters
+    ----------
+    estimator : PredictorReadOuts
+        Fitted.
+    precision : torch.dtype
+        Of its weights.
+
+    Returns
+    -------
+    GatedPredictor
+        The predictor, on the CPU.
+    """
+    return estimator._network(precision)
