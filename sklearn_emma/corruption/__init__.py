@@ -7,13 +7,13 @@ from sklearn_emma.corruption.episodes import Episodes
 from sklearn_emma.corruption.failures import (
     Drift,
     Missing,
-    Mixture,
     Noise,
     NoiseSNR,
     Scaling,
     Stuck,
     Swapped,
 )
+from sklearn_emma.corruption.mixture import Mixture
 from sklearn_emma.corruption.virtual_adversarial import VirtualAdversarial
 
 __all__ = [
