@@ -178,7 +178,7 @@ class RunLengths:
         """
         found = np.full((len(z), len(self.tied_)), np.nan)
         for i, levels in self.levels_.items():
-            # what does not recur at all is no evidence, of anything
+            # below one, at which a change would be infinitely much evidence
             hazards = levels.hazards(self._varying(z, i))
             found[:, i] = np.minimum(hazards, 1.0 - self.epsilon_)
         return found

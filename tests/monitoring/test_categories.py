@@ -210,3 +210,15 @@ def test_e_values_of_repeated_levels_have_a_mean_of_one_at_most():
     for level in range(3):
         assert e_values[before == level].mean() <= 1.05
         assert e_values[(before == level) & (stream[:, 0] == level)].min() > 1.2
+
+
+def test_rows_in_order_of_time_tell_how_long_levels_are_kept():
+    """Samples that are not said to be ordered, but are: a mode of a machine that lasts."""
+    rng = np.random.RandomState(0)
+    mode = np.repeat(rng.randint(3, size=200), 1 + rng.poisson(9, size=200))[:1500]
+    X = pd.DataFrame({"mode": np.array(["a", "b", "c"])[mode], "x": rng.normal(size=1500)})
+    X["y"] = X["x"] + rng.normal(size=1500)
+    modalities = {"mode": ["mode"], "rest": ["x", "y"]}
+    scorer = DAEEnergyScorer(modalities, max_epochs=2, random_state=0).fit(X[:300])
+    monitor = ModalityMonitor(scorer, random_state=0).fit(X[300:700])
+    assert monitor.update(X[700:]).alarm[:, 0].mean() < 0.01
