@@ -345,18 +345,6 @@ def test_partial_fit_keeps_the_levels_of_the_first_call(other):
 # --- what takes numbers only ---
 
 
-def test_export_and_monitor_say_that_they_take_numbers(classifier, mixed):
-    from sklearn_emma.monitoring import ModalityMonitor
-
-    with pytest.raises(ValueError, match="A monitor reads numbers"):
-        ModalityMonitor(classifier).fit(mixed[0])
-    pytest.importorskip("onnx")
-    from sklearn_emma.export import to_onnx
-
-    with pytest.raises(ValueError, match=r"column\(s\) 'shop__city'.*OneHotEncoder"):
-        to_onnx(classifier)
-
-
 def test_gradients_and_attacks_refuse_categories(mixed):
     X, y = mixed[:2]
     params = {"energy": DAEEnergyScorer(max_epochs=1), "pretrain_epochs": 1, "max_epochs": 1}

@@ -378,6 +378,22 @@ class Scaling(Corruption):
         return torch.addcmul(mean, x - mean, draw_uniform(x, -bound, bound, generator).exp())
 
 
+def replaced_share(sigma: float | Tensor) -> Tensor:
+    r"""Probability :math:`1 - 1/\sqrt{1 + \sigma^2}` with which noise replaces a level.
+
+    Parameters
+    ----------
+    sigma : float or Tensor
+        Standard deviation of the noise, in those of a number.
+
+    Returns
+    -------
+    Tensor
+        It leaves levels as much correlation with the true ones as noise leaves numbers.
+    """
+    return 1.0 - 1.0 / torch.sqrt(1.0 + torch.as_tensor(sigma) ** 2)
+
+
 def _replace_levels(
     x: Tensor, donors: Tensor, sigma: float | Tensor, generator: torch.Generator
 ) -> Tensor:
@@ -386,7 +402,7 @@ def _replace_levels(
         return x
     donor = torch.randint(len(donors), (len(x),), generator=generator, device=x.device)
     values = donors[donor]
-    p = 1.0 - 1.0 / torch.sqrt(1.0 + torch.as_tensor(sigma, dtype=x.dtype, device=x.device) ** 2)
+    p = replaced_share(torch.as_tensor(sigma, dtype=x.dtype, device=x.device))
     replaced = (draw_uniform(x, 0, 1, generator) < p) & ~values.isnan() & ~x.isnan()
     return torch.where(replaced, values, x)
 

@@ -12,8 +12,11 @@ from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.p_values import p_value_of_rank
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.scorer import DAEEnergyScorer
+from sklearn_emma.export.categories import CategoryModule, sum_by_modality
 from sklearn_emma.gate.readings import gate_of, read_out, reader_of
+from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import signals_of
+from sklearn_emma.nn.evidence_price import potential_of_evidence
 from sklearn_emma.predictor_read_outs import predictor_of
 from sklearn_emma.validation import standardise
 
@@ -64,7 +67,9 @@ class PredictorModule(nn.Module):
         self.predictor = predictor_of(estimator, precision)
         self.mean: Any = torch.from_numpy(estimator.mean_)
         self.scale: Any = torch.from_numpy(estimator.scale_)
-        self.median = torch.from_numpy(estimator.median_)
+        self.fill = torch.from_numpy(fill_values(estimator))
+        self.columns = list(estimator.modality_columns_)
+        self.expand = _expansion(estimator)
 
     def forward(self, table: Tensor) -> dict[str, Tensor]:
         """Return what is computed for samples.
@@ -72,7 +77,7 @@ class PredictorModule(nn.Module):
         Parameters
         ----------
         table : Tensor of shape (n_samples, n_features)
-            Samples; NaN marks missing values.
+            Samples, with codes in categorical columns; NaN marks missing values.
 
         Returns
         -------
@@ -82,9 +87,15 @@ class PredictorModule(nn.Module):
         gaps = table.isnan()
         values: Any = table.double()
         standard: Any = standardise(values, self.mean, self.scale)
-        complete = torch.where(gaps, self.median, standard)
+        features, unseen = standard, None
+        if self.expand is not None:
+            features, unseen = self.expand(standard)
+        complete = torch.where(features.isnan(), self.fill, features)
         own = self.reader.energies.potential(complete)
-        shares = [gaps[:, columns].double().mean(1) for columns in self.reader.columns]
+        if unseen is not None:
+            evidence = sum_by_modality(unseen, self.columns)
+            own = own + potential_of_evidence(evidence, self.reader.potential_scale)
+        shares = [gaps[:, columns].double().mean(1) for columns in self.columns]
         inputs = self.reader.join(complete, own, torch.stack(shares, 1))
         found = read_out(inputs, self.gate, self.predictor, ("output", "attention", "energies"))
         predicted = self.estimator.tensor_predictions(found["output"])
@@ -104,7 +115,8 @@ class ScorerModule(nn.Module):
 
     def __init__(self, scorer: DAEEnergyScorer, precision: torch.dtype):
         super().__init__()
-        self.columns = scorer.modality_columns_
+        self.columns = list(scorer.modality_columns_)
+        self.expand = _expansion(scorer)
         self.energies = _energies(scorer, precision)
         self.exact, self.count_below = self.energies, None
         if len(scorer.calibration_energies_):
@@ -118,7 +130,7 @@ class ScorerModule(nn.Module):
         Parameters
         ----------
         table : Tensor of shape (n_samples, n_features)
-            Samples.
+            Samples, with codes in categorical columns.
 
         Returns
         -------
@@ -128,14 +140,19 @@ class ScorerModule(nn.Module):
             with a missing value.
         """
         gaps = table.isnan()
-        complete = torch.where(gaps, 0.0, table.double())
+        features, further = table.double(), torch.zeros(1, dtype=torch.float64)
+        if self.expand is not None:
+            features, unseen = self.expand(features)
+            # energies of a scorer have the scale one
+            further = potential_of_evidence(sum_by_modality(unseen, self.columns), 1.0)
+        complete = torch.where(features.isnan(), 0.0, features)
         missing = torch.stack([gaps[:, columns].any(1) for columns in self.columns], 1)
-        energies = self.energies.potential(complete).masked_fill(missing, math.nan)
+        energies = (self.energies.potential(complete) + further).masked_fill(missing, math.nan)
         found = {"energies": energies, "score_samples": -energies.sum(1)}
         if self.count_below is not None:
             exact = energies
             if self.exact is not self.energies:
-                exact = self.exact.potential(complete)
+                exact = self.exact.potential(complete) + further
             p_values = p_value_of_rank(self.count_below(exact), self.n_calibration)
             found["p_values"] = p_values.masked_fill(missing, math.nan)
         return found
@@ -144,7 +161,13 @@ class ScorerModule(nn.Module):
 def _energies(scorer: DAEEnergyScorer, precision: torch.dtype) -> ModalityEnergies:
     """Return the energies of all modalities."""
     energies = scorer.tensor_energies(Precision(weights=precision))
-    return ModalityEnergies(energies, scorer.modality_columns_)
+    return ModalityEnergies(energies, feature_columns(scorer))
+
+
+def _expansion(estimator: Any) -> CategoryModule | None:
+    """Return what turns codes into indicators; None where no column is categorical."""
+    indicators = indicators_of(estimator)
+    return None if indicators is None else CategoryModule(indicators)
 
 
 # Of their size, by how much calibration energies are raised: energies that are equal but for

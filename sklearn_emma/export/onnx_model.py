@@ -40,7 +40,9 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     onnx.ModelProto
         The model; ``onnx.save`` writes it to a file. Its input "X", of shape (n_samples,
         n_features), has the columns in the order of fit; those of no modality are ignored. NaN
-        marks missing values. Its outputs have the names, shapes and values of methods of the
+        marks missing values. A categorical column has codes: the place of a level among the
+        ``categories_`` of the estimator, counted from zero, or their number for a level that was
+        never seen. Its outputs have the names, shapes and values of methods of the
         estimator:
 
         * EMMAClassifier: "predict", "predict_proba", "attention", "energies";
@@ -49,7 +51,9 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
         * DAEEnergyScorer: "energies", which are those of ``transform``, "score_samples" and, if
           there are calibration energies, "p_values"; NaN for a modality with a missing value.
 
-        Its metadata, of JSON, has "modalities" and, where known, "features", in order.
+        Its metadata, of JSON, has "modalities" and, where known, "features", in order. Where
+        columns are categorical it has "categories": for each column the list of its levels, and
+        null for numbers.
 
     Raises
     ------
@@ -60,9 +64,9 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     TypeError
         If it is none of the three.
     ValueError
-        If an energy is none of a :class:`~sklearn_emma.DAEEnergyScorer`, if a column is
-        categorical, if the estimator was fitted with ``column_attention=True``, if torch cannot
-        trace the network, or if `dtype` is not valid.
+        If an energy is none of a :class:`~sklearn_emma.DAEEnergyScorer`, if the estimator was
+        fitted with ``column_attention=True``, if torch cannot trace the network, if `dtype` is not
+        valid, or if a level is neither text, a number nor a truth value.
 
     Notes
     -----
@@ -96,14 +100,6 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
             f"{type(estimator).__name__}.{advice}"
         )
     check_is_fitted(estimator)
-    if estimator.categories_:
-        names = getattr(estimator, "feature_names_in_", np.arange(estimator.n_features_in_))
-        listed = ", ".join(repr(names[column]) for column in estimator.categories_)
-        raise ValueError(
-            f"Only tables of numbers can be exported to ONNX, but column(s) {listed} are "
-            "categorical. Encode them, for instance with sklearn.preprocessing.OneHotEncoder, "
-            "before the estimator, and export the estimator alone."
-        )
     precision = _precision(dtype)
     example = torch.zeros(2, estimator.n_features_in_, dtype=precision)
     if isinstance(estimator, DAEEnergyScorer):
@@ -112,12 +108,28 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
         model = onnx.load_from_string(_trace_predictor(estimator, example))
     if isinstance(estimator, EMMAClassifier):
         _add_labels(model, estimator.classes_)
-    metadata = {"modalities": estimator.modality_names_}
+    metadata: dict[str, list] = {"modalities": estimator.modality_names_}
     if hasattr(estimator, "feature_names_in_"):
         metadata["features"] = estimator.feature_names_in_.tolist()
+    if estimator.categories_:
+        metadata["categories"] = _levels(estimator)
     onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
     onnx.checker.check_model(model)
     return model
+
+
+def _levels(estimator: Any) -> list[list | None]:
+    """Return the levels of each column, None for numbers."""
+    levels = [estimator.categories_.get(column) for column in range(estimator.n_features_in_)]
+    for known in levels:
+        for level in known or ():
+            if not isinstance(level, str | bool | int | float):
+                raise ValueError(
+                    "Levels of categorical columns have to be text, numbers or truth values in an "
+                    f"ONNX model, but there is {level!r} of type {type(level).__name__}. Convert "
+                    'the column before fit, for instance with .astype(str).astype("category").'
+                )
+    return levels
 
 
 def _precision(dtype: Any) -> torch.dtype:

@@ -4,20 +4,29 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils import check_array
 
 from sklearn_emma.compat import _safe_indexing
-from sklearn_emma.corruption.tables import is_frame
+from sklearn_emma.indicators import feature_columns
+from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.failures import FAILURES, KINDS, SATURATION
+from sklearn_emma.monitoring.failures import FAILURES, KINDS, SATURATION, SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import transitions, usual_share
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.simulation import Simulation
-from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies, read_table
+from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
+from sklearn_emma.monitoring.tables import (
+    are_numbers,
+    as_table,
+    categories_of,
+    read_table,
+    read_unseen,
+)
 from sklearn_emma.monitoring.thresholds import (
+    Stuck,
+    StuckAfter,
     choose_alarm_odds,
     choose_exponents,
     combine,
@@ -28,7 +37,7 @@ _N_HARMED, _N_EXAMPLES = 500, 1000
 _TINY = np.finfo(float).tiny
 
 #: Kind of each state of failure; the last three are seen in the values themselves.
-STATE_KINDS = (*(failure.kind for failure in (*FAILURES, SATURATION)), "stuck", "missing")
+STATE_KINDS = (*SIMULATED_KINDS, "stuck", "missing")
 #: Which states an intact modality of a process that has changed can be in as well.
 CHANGED = np.array([kind not in ("stuck", "missing") for kind in STATE_KINDS])
 
@@ -89,6 +98,10 @@ class Calibration:
         Odds of failing at which an alarm goes up.
     location, spread : ndarray of shape (n_features,)
         Of clean standardised values, by medians.
+    ordered : bool
+        Whether the clean samples were in the order of time.
+    categories : CategoryEvidence or None
+        What categories change in the e-values; None where there are none.
     """
 
     statistics: SampleStatistics
@@ -104,6 +117,8 @@ class Calibration:
     alarm_odds: float
     location: np.ndarray
     spread: np.ndarray
+    ordered: bool
+    categories: CategoryEvidence | None
 
     def likelihoods(self, estimator: Any, X: Any, past: Past) -> tuple[np.ndarray, Past]:
         """Likelihoods of the states of the filter, for samples that follow others.
@@ -136,9 +151,16 @@ class Calibration:
             ],
             axis=-1,
         )
+        if self.categories is not None:
+            ratios = self.categories(ratios, read_unseen(estimator, X))
         ratios = ratios ** (exponents * self.exponents)[..., None]
         # a process that stands still repeats itself only where there are steps
         stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
+        steps = self.run_lengths.steps_
+        if self.ordered:
+            stuck = stuck ** np.where(steps, self.exponents, 1.0)
+        else:  # every one of independent samples tells something, equal or not
+            repeats = repeats & ~steps
         found = combine(ratios, stuck, repeats)
         absent = self.statistics.over_modalities(np.logical_and, np.isnan(table))
         # a missing modality is missing, unless that is usual
@@ -202,18 +224,9 @@ def calibrate(
     -------
     Calibration
         What was learned.
-
-    Raises
-    ------
-    ValueError
-        If the estimator has categorical columns.
     """
-    if getattr(estimator, "categories_", None):
-        raise ValueError(
-            "A monitor reads numbers, but the estimator has categorical columns. Encode them "
-            "before the estimator, for instance with sklearn.preprocessing.OneHotEncoder."
-        )
-    X, reference = _as_table(X), None if reference is None else _as_table(reference)
+    X = as_table(estimator, X)
+    reference = None if reference is None else as_table(estimator, reference)
     table = in_rows = read_table(estimator, X)
     if not ordered:
         shuffled = rng.permutation(len(table))
@@ -223,7 +236,7 @@ def calibrate(
         half = len(table) // 2
         reference = _safe_indexing(X, np.arange(half))
     X = _safe_indexing(X, np.arange(half, len(table)))
-    sizes = [len(columns) for columns in estimator.modality_columns_]
+    sizes = [len(places) for places in feature_columns(estimator)]
     statistics = SampleStatistics(read_table(estimator, reference), sizes)
     modalities = range(len(sizes))
     examples = _examples(Simulation(estimator, _some(reference, _N_EXAMPLES), statistics, rng))
@@ -234,9 +247,17 @@ def calibrate(
     ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1), extrapolate=not ordered)
     transition = transitions(*rates[:2], state_prior())
     z = statistics.standardise(table)
-    run_lengths = RunLengths(z, statistics)
+    rows = statistics.standardise(in_rows)
+    run_lengths = RunLengths(z, statistics, are_numbers(estimator), rows)
     recurrence = Recurrence(z, statistics, run_lengths.tolerance_)
     dependence = Dependence(z, statistics, run_lengths, rng)
+    unseen, categories = read_unseen(estimator, X), None
+    if categories_of(estimator):
+        has = [
+            statistics.over_modalities(np.logical_or, features[None])[0]
+            for features in (~are_numbers(estimator), are_numbers(estimator))
+        ]
+        categories = CategoryEvidence(unseen, *has)
     start = Past(np.zeros(len(modalities), dtype=int), dependence.start())
     recurring = recurrence(z, start.changes.recent)[half:, :, None]
     further, alarm_odds = np.ones(len(modalities)), rates[0] / rates[2] * len(modalities)
@@ -244,13 +265,21 @@ def calibrate(
         exponents, changes = dependence(z, start.changes)
         start = Past(start.runs, changes._replace(recent=start.changes.recent, n_samples=0))
         e_values = np.concatenate([ratios(clean), recurring], axis=-1)
-        further = choose_exponents(e_values ** exponents[half:, :, None], transition)
+        if categories is not None:
+            e_values = categories(e_values, unseen)
+        stuck, repeats, _ = run_lengths(z, start.changes.recent[-1], start.runs)
+        steps = run_lengths.steps_
+        resting = Stuck(np.where(steps, stuck, 0.0)[half:], (repeats & steps)[half:])
+        further = choose_exponents(e_values ** exponents[half:, :, None], resting, transition)
     else:
-        start = Past(start.runs, dependence.suspect(statistics.standardise(in_rows)))
+        start = Past(start.runs, dependence.suspect(rows))
         possible = ratios.possible(clean, rng)
         recurring = np.broadcast_to(recurring, (*possible.shape[:3], 1))
         possible = np.concatenate([possible, recurring], axis=-1)
-        alarm_odds = choose_alarm_odds(possible, transition, rates[2], alarm_odds, rng)
+        if categories is not None:
+            possible = categories(possible, unseen)
+        after = StuckAfter(run_lengths, z[half:])
+        alarm_odds = choose_alarm_odds(possible, after, transition, rates[2], alarm_odds, rng)
     location, spread = location_and_spread(z)
     return Calibration(
         statistics=statistics,
@@ -266,14 +295,9 @@ def calibrate(
         alarm_odds=alarm_odds,
         location=location,
         spread=spread,
+        ordered=ordered,
+        categories=categories,
     )
-
-
-def _as_table(X: Any) -> Any:
-    """Return a DataFrame as it is, and anything else as an array of floats."""
-    if is_frame(X):
-        return X
-    return check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
 
 
 def _some(X: Any, n_samples: int) -> Any:

@@ -190,12 +190,15 @@ class Dependence:
         return np.clip(found - 1, 0, len(_EDGES) - 2)
 
     def _log_changes(self, difference: np.ndarray) -> np.ndarray:
-        """Return logarithms of mean squared changes, NaN for repeats."""
+        """Return logarithms of mean squared changes, NaN for repeats.
+
+        From one level to another there is no small change: categories tell nothing.
+        """
         squares = np.where(self._statistics.varies_, difference**2, 0.0)
         mean = self._statistics.over_modalities(np.add, squares) / self._statistics.sizes_
-        repeats = self._run_lengths.repeats(difference)
+        untold = self._run_lengths.repeats(difference) | self._run_lengths.steps_
         with np.errstate(divide="ignore"):
-            return np.where(repeats, np.nan, np.log(mean)) - self.level_
+            return np.where(untold, np.nan, np.log(mean)) - self.level_
 
     def _exponents(self, counts: np.ndarray) -> np.ndarray:
         """Return exponents of all modalities from the changes so far."""

@@ -26,11 +26,13 @@ samples, that a run of r repeats goes on,
 .. math:: e_{stuck} = \frac{1 - \epsilon}{h(r)} \text{ for a repeat}, \qquad
     \frac{\epsilon}{1 - h(r)} \text{ for a change.}
 
-A repeated sample tells nothing else that its predecessor did not.
+A repeated sample tells nothing else that its predecessor did not. Modalities of categories repeat
+samples as a matter of course: see :mod:`sklearn_emma.monitoring.levels`.
 """
 
 import numpy as np
 
+from sklearn_emma.monitoring.levels import LevelRuns
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
 __all__ = ["RunLengths", "bound_ratios", "conformal_e_values"]
@@ -104,6 +106,11 @@ class RunLengths:
         Standardised clean samples, in order.
     statistics : SampleStatistics
         Says which features belong together, and which are constant: those are left out.
+    numbers : ndarray of bool of shape (n_features,), default=None
+        Which features are numbers, and not indicators of categories. None stands for all.
+    rows : ndarray of shape (n_samples, n_features), default=None
+        The samples in the order of their table, which says how long levels are kept; `z` by
+        default.
 
     Attributes
     ----------
@@ -115,11 +122,19 @@ class RunLengths:
         rest, repeat themselves for as long as the process stands still; others never do.
     hazards_ : ndarray of shape (n_lengths, n_modalities)
         :math:`h(r)` for r = 0, 1, ...; the last for all longer runs.
+    levels_ : dict of int to LevelRuns
+        Takes the place of :math:`h(r)` for modalities with categories and equal clean samples.
     epsilon_ : float
         Probability that a stuck sensor changes.
     """
 
-    def __init__(self, z: np.ndarray, statistics: SampleStatistics) -> None:
+    def __init__(
+        self,
+        z: np.ndarray,
+        statistics: SampleStatistics,
+        numbers: np.ndarray | None = None,
+        rows: np.ndarray | None = None,
+    ) -> None:
         self._statistics = statistics
         self.tolerance_ = np.array([_smallest_step(x) / 2 for x in z.T])
         self.tied_ = np.array([_has_ties(x) for x in statistics.split(z)])
@@ -129,6 +144,61 @@ class RunLengths:
             [np.pad(h, (0, longest - len(h)), mode="edge") for h in hazards]
         )
         self.epsilon_ = 1.0 / (len(z) + 1)
+        self.levels_: dict[int, LevelRuns] = {}
+        if numbers is not None:
+            rows = z if rows is None else rows
+            categories = statistics.varies_ & ~numbers
+            steps = statistics.over_modalities(np.logical_or, categories[None])[0] & self.tied_
+            self.levels_ = {
+                i: LevelRuns(self._varying(rows, i)) for i in np.flatnonzero(steps).tolist()
+            }
+
+    @property
+    def steps_(self) -> np.ndarray:
+        """Which modalities have categories and equal clean samples, (n_modalities,)."""
+        return np.isin(np.arange(len(self.tied_)), list(self.levels_))
+
+    def _varying(self, z: np.ndarray, i: int) -> np.ndarray:
+        """Return the features of a modality that are not constant."""
+        varies = self._statistics.split(self._statistics.varies_[None])[i][0]
+        return self._statistics.split(z)[i][:, varies]
+
+    def level_hazards(self, z: np.ndarray) -> np.ndarray:
+        """Probabilities that samples of modalities with steps are repeated.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n_samples, n_features)
+            Standardised samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            :math:`h(v)`; NaN for other modalities.
+        """
+        found = np.full((len(z), len(self.tied_)), np.nan)
+        for i, levels in self.levels_.items():
+            # below one, at which a change would be infinitely much evidence
+            hazards = levels.hazards(self._varying(z, i))
+            found[:, i] = np.minimum(hazards, 1.0 - self.epsilon_)
+        return found
+
+    def judge(self, repeats: np.ndarray, hazard: np.ndarray) -> np.ndarray:
+        """Return the e-values of being stuck.
+
+        Parameters
+        ----------
+        repeats : ndarray of bool of shape (n_samples, n_modalities)
+            Whether a sample repeats the one before.
+        hazard : ndarray of shape (n_samples, n_modalities)
+            Probability that it would.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            E-values.
+        """
+        return np.where(repeats, (1 - self.epsilon_) / hazard, self.epsilon_ / (1 - hazard))
 
     def repeats(self, difference: np.ndarray) -> np.ndarray:
         """Tell which differences of samples are repeats.
@@ -170,12 +240,15 @@ class RunLengths:
         runs : ndarray of int of shape (n_modalities,)
             Repeats up to the last sample.
         """
-        repeats = self.repeats(z - np.vstack([last, z[:-1]]))
+        earlier = np.vstack([last, z[:-1]])
+        repeats = self.repeats(z - earlier)
         lengths = _lengths(repeats, runs)
         before = np.vstack([runs, lengths[:-1]])
         modality = np.arange(len(runs))
         hazard = self.hazards_[np.minimum(before, len(self.hazards_) - 1), modality]
-        e_values = np.where(repeats, (1 - self.epsilon_) / hazard, self.epsilon_ / (1 - hazard))
+        if self.levels_:
+            hazard = np.where(self.steps_, self.level_hazards(earlier), hazard)
+        e_values = self.judge(repeats, hazard)
         varies = self._statistics.varies_
         e_values[:, ~self._statistics.over_modalities(np.logical_or, varies[None])[0]] = 1.0
         if np.isnan(last).any():

@@ -1,6 +1,8 @@
 """Simulated failures: what likelihood ratios are learned from.
 
-Every failure acts on standardised values, so that nothing depends on the units of a data set.
+Every failure acts on standardised values, so that nothing depends on the units of a data set. The
+levels of categorical columns have neither location nor scale: they become those of other samples,
+as by :mod:`sklearn_emma.corruption`, or stay as they are.
 """
 
 from collections.abc import Callable
@@ -8,6 +10,8 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+
+from sklearn_emma.corruption.failures import replaced_share
 
 #: Kinds of failure, as a monitor reports them.
 KINDS = ("noise", "offset", "gain", "mismatch", "stuck", "missing")
@@ -27,10 +31,44 @@ class Failure(NamedTuple):
     values : callable
         Takes standardised values (n_samples, n_features) and a RandomState, and returns the values
         of a failing modality.
+    replaced : float, default=0.0
+        Probability that a level becomes that of another sample.
     """
 
     kind: str
     values: Values
+    replaced: float = 0.0
+
+    def with_levels(
+        self, z: np.ndarray, n_categories: int, rng: np.random.RandomState
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Make numbers and categories of a modality fail.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n_samples, n_numbers)
+            Standardised numbers.
+        n_categories : int
+            Number of categorical columns.
+        rng : RandomState
+            For the failure.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples, n_numbers)
+            Numbers of the failing modality.
+        donors : ndarray of int of shape (n_samples, n_categories)
+            Samples whose levels it has.
+        """
+        own = np.arange(len(z))
+        if self.kind == "mismatch":  # all values are those of one other sample
+            other = rng.permutation(len(z))
+            return z[other], np.tile(other[:, None], n_categories)
+        others = [
+            np.where(rng.uniform(size=len(z)) < self.replaced, rng.permutation(len(z)), own)
+            for _ in range(n_categories)
+        ]
+        return self.values(z, rng), np.stack(others, axis=1)
 
 
 def _noise(sigma: float, z: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
@@ -55,10 +93,15 @@ def _mismatch(z: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
 
 #: Failures whose samples, one by one, differ from clean ones.
 FAILURES = (
-    *(Failure("noise", partial(_noise, sigma)) for sigma in (0.5, 1.0, 2.0, 4.0)),
+    *(
+        Failure("noise", partial(_noise, sigma), float(replaced_share(sigma)))
+        for sigma in (0.5, 1.0, 2.0, 4.0)
+    ),
     *(Failure("offset", partial(_offset, shift)) for shift in (-3.0, -1.0, 1.0, 3.0)),
     *(Failure("gain", partial(_gain, factor)) for factor in (0.25, 0.5, 2.0, 4.0)),
-    Failure("mismatch", _mismatch),
+    Failure("mismatch", _mismatch, 1.0),
 )
 #: A failure that shows in successive samples.
 SATURATION = Failure("gain", partial(_clip, 1.0))
+#: Kind of each simulated failure.
+SIMULATED_KINDS = tuple(failure.kind for failure in (*FAILURES, SATURATION))

@@ -48,7 +48,8 @@ class ModalityMonitor(BaseEstimator):
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted, or to be fitted by :meth:`fit`.
+        Fitted, or to be fitted by :meth:`fit`. It may have categorical columns: the monitor takes
+        what the estimator takes.
 
     false_alarms : float, default=1.0
         Expected number of false alarms in 10,000 clean samples, over all modalities together. It is

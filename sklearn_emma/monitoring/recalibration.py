@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption.tables import is_frame, replace_columns
@@ -22,7 +21,14 @@ from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.correction import Correction, location_and_spread
 from sklearn_emma.monitoring.filter import forward
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow
-from sklearn_emma.monitoring.statistics import read_table
+from sklearn_emma.monitoring.tables import (
+    are_numbers,
+    as_samples,
+    as_table,
+    categories_of,
+    number_columns,
+    read_table,
+)
 
 _WINDOW, _AGAIN = 32, 16
 _KINDS = ("offset", "gain")
@@ -54,13 +60,16 @@ def follow_and_correct(
         The samples, corrected.
     """
     table = read_table(estimator, X)
-    X = X if is_frame(X) else np.array(X, dtype=table.dtype)
-    columns = np.concatenate(estimator.modality_columns_)
+    if not categories_of(estimator):
+        X = X if is_frame(X) else np.array(X, dtype=table.dtype)
+    else:
+        X = as_table(estimator, X)
+    columns, numbers = number_columns(estimator), are_numbers(estimator)
     corrected, parts, first = table.copy(), [], 0
     while first < len(table):
         corrected[first:] = _correct(calibration, state.correction, table[first:])
         rest = _safe_indexing(X, np.arange(first, len(table)))
-        rest = replace_columns(rest, columns, corrected[first:])
+        rest = replace_columns(rest, columns, corrected[first:][:, numbers])
         health, after = follow(calibration, estimator, rest, state)
         stop = len(table) - first
         for t, i in _occasions(health, state.n_samples):
@@ -73,7 +82,7 @@ def follow_and_correct(
         parts.append([np.asarray(values)[:stop] for values in health])
         state, first = after, first + stop
     joined = ModalityHealth(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-    return joined, state, replace_columns(X, columns, corrected)
+    return joined, state, replace_columns(X, columns, corrected[:, numbers])
 
 
 def _correct(calibration: Calibration, correction: Correction, table: np.ndarray) -> np.ndarray:
@@ -103,21 +112,13 @@ def _find_correction(
     scaled = (kind == "gain") & (spread > 0)
     factor = np.where(scaled, usual / np.where(scaled, spread, 1.0), 1.0)
     own = np.repeat(np.arange(len(statistics.sizes_)), statistics.sizes_) == i
-    own &= statistics.varies_
+    own &= statistics.varies_ & are_numbers(estimator)
     found = Correction(np.where(own, factor, 1.0), np.where(own, known - factor * location, 0.0))
-    X = _as_samples(estimator, statistics.mean_ + statistics.scale_ * found(recent))
+    X = as_samples(estimator, statistics.mean_ + statistics.scale_ * found(recent))
     likelihoods, _ = calibration.likelihoods(estimator, X, calibration.start)
     start = np.tile(np.eye(1, len(calibration.transition)), (len(statistics.sizes_), 1))
     clean = forward(start, calibration.transition, likelihoods)[-1, i, 0]
     return found if clean > 0.5 else None
-
-
-def _as_samples(estimator: Any, table: np.ndarray) -> Any:
-    """Return a table as the estimator takes it; columns of no modality are zero."""
-    X = np.zeros((len(table), estimator.n_features_in_))
-    X[:, np.concatenate(estimator.modality_columns_)] = table
-    names = getattr(estimator, "feature_names_in_", None)
-    return X if names is None else pd.DataFrame(X, columns=names)
 
 
 def _accept(

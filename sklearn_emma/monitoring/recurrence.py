@@ -63,9 +63,7 @@ class Recurrence:
         self._statistics, self._tolerance = statistics, tolerance
         self.features_ = np.array([_equal(x) <= _EQUAL for x in z.T])
         recurs = self._in_modality(self._recurs(z, np.full((_WINDOW, z.shape[1]), np.nan)))
-        count = recurs.sum(axis=0) + 1
-        rates = (count + 2.0 * np.sqrt(count)) / (len(z) + 2)
-        self.rates_ = np.minimum(rates, _EXPECTED)
+        self.rates_ = np.minimum(upper_rate(recurs.sum(axis=0), len(z)), _EXPECTED)
 
     def __call__(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Judge samples that follow others.
@@ -98,6 +96,25 @@ class Recurrence:
     def _in_modality(self, recurs: np.ndarray) -> np.ndarray:
         """Tell which modalities have a feature that recurs."""
         return self._statistics.over_modalities(np.logical_or, recurs & self.features_)
+
+
+def upper_rate(count: np.ndarray, n_samples: int) -> np.ndarray:
+    """Return an upper bound of how often something happens: two standard errors above what is seen.
+
+    Parameters
+    ----------
+    count : ndarray of int of shape (n_modalities,)
+        How often it happened.
+    n_samples : int
+        In so many samples.
+
+    Returns
+    -------
+    ndarray of shape (n_modalities,)
+        Probabilities, possibly above one.
+    """
+    one_more = count + 1
+    return (one_more + 2.0 * np.sqrt(one_more)) / (n_samples + 2)
 
 
 def _equal(x: np.ndarray) -> float:

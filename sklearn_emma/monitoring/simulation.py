@@ -1,12 +1,14 @@
 """Clean samples that are made to fail: what failures look like, and whether they harm."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from sklearn_emma.corruption.tables import replace_columns
 from sklearn_emma.monitoring.failures import Failure
-from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies, read_table
+from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
+from sklearn_emma.monitoring.tables import are_numbers, categories_of, read_codes, read_table
 
 # Evidence that shuts a modality for certain, in nats.
 _CERTAIN = 10.0
@@ -22,7 +24,7 @@ class Simulation:
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
         Fitted.
     X : ndarray or DataFrame of shape (n_samples, n_features)
-        Clean samples.
+        Clean samples; of pandas if there are categorical columns.
     statistics : SampleStatistics
         Of clean samples.
     rng : RandomState
@@ -36,6 +38,16 @@ class Simulation:
         table = read_table(estimator, X)
         self.values = statistics.split(table)
         self.standard = statistics.split(statistics.standardise(table))
+        self.numbers = [
+            slice(None) if numbers.all() else np.flatnonzero(numbers)
+            for numbers in statistics.split(are_numbers(estimator)[None])
+        ]
+        self.categories = [
+            [column for column in columns if column in categories_of(estimator)]
+            for columns in estimator.modality_columns_
+        ]
+        if any(self.categories):
+            self.missing = np.isnan(read_codes(estimator, X))
         self.target = self._predict(X, None)
 
     def fail(self, i: int, failure: Failure) -> Any:
@@ -53,14 +65,29 @@ class Simulation:
         ndarray or DataFrame of shape (n_samples, n_features)
             The samples; gaps and constant features stay as they are.
         """
-        x, statistics = self.values[i], self.statistics
+        statistics, numbers, categories = self.statistics, self.numbers[i], self.categories[i]
+        x, z = self.values[i][:, numbers], self.standard[i][:, numbers]
         mean, scale, varies = (
-            statistics.split(values[None])[i]
+            statistics.split(values[None])[i][:, numbers]
             for values in (statistics.mean_, statistics.scale_, statistics.varies_)
         )
-        failed = mean + scale * failure.values(self.standard[i], self.rng)
-        failed = np.where(np.isnan(x) | ~varies, x, failed)
-        return replace_columns(self.X, self.estimator.modality_columns_[i], failed)
+        X, columns = self.X, self.estimator.modality_columns_[i]
+        if categories:
+            failed, donors = failure.with_levels(z, len(categories), self.rng)
+            X = self._take_levels(categories, donors)
+        else:
+            failed = failure.values(z, self.rng)
+        failed = np.where(np.isnan(x) | ~varies, x, mean + scale * failed)
+        return replace_columns(X, columns[~np.isin(columns, categories)], failed)
+
+    def _take_levels(self, categories: Sequence[int], donors: np.ndarray) -> Any:
+        """Return the samples with levels of others; what is missing of either stays."""
+        X, own = self.X.copy(), np.arange(len(self.X))
+        for column, donor in zip(categories, donors.T, strict=True):
+            gap = self.missing[:, column]
+            values = X.iloc[:, column].take(np.where(gap | gap[donor], own, donor))
+            X.isetitem(column, values.array)
+        return X
 
     def statistics_of(self, X: Any) -> np.ndarray:
         """Statistics of samples.

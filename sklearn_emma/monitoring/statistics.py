@@ -23,33 +23,12 @@ import numpy as np
 from scipy.linalg import block_diag
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import RidgeCV
-from sklearn.utils import check_array
 
 from sklearn_emma.nn.evidence_price import evidence_of_potential, relative_potential
 
 #: Standard deviations beyond which a modality is no better a witness of the others.
 _LIMIT = 4.0
 _FLOOR = 0.01
-
-
-def read_table(estimator: Any, X: Any) -> np.ndarray:
-    """Read the columns of all modalities, one modality after the other.
-
-    Parameters
-    ----------
-    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
-    X : array-like or DataFrame of shape (n_samples, n_features)
-        The table, of numbers.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_used_features)
-        Values; NaN where missing.
-    """
-    if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
-        X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-    return X[:, np.concatenate(estimator.modality_columns_)]
 
 
 def read_energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:

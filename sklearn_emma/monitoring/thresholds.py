@@ -1,7 +1,10 @@
 """What clean samples say of thresholds: exponents of e-values, and the odds of an alarm."""
 
+from typing import NamedTuple
+
 import numpy as np
 
+from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.filter import forward, hysteresis
 
 _EXPONENTS = 0.5 ** np.arange(8)
@@ -12,6 +15,57 @@ _SHARE = 0.5
 # Odds of an alarm: the fewest, the most relative to those of the theory, and how many are tried.
 _FEWEST_ODDS, _MOST_ODDS, _N_CANDIDATES = 1.0, 10.0, 24
 _TINY = np.finfo(float).tiny
+
+
+class Stuck(NamedTuple):
+    """What clean samples, one after another, say of being stuck.
+
+    Attributes
+    ----------
+    e_values : ndarray of shape (n_samples, n_modalities)
+        E-values; zero for modalities that are not to be judged by them.
+    repeats : ndarray of bool of shape (n_samples, n_modalities)
+        Where a modality repeats the sample before.
+    """
+
+    e_values: np.ndarray
+    repeats: np.ndarray
+
+
+class StuckAfter:
+    """What clean samples in any order say of being stuck, for modalities with steps.
+
+    Parameters
+    ----------
+    run_lengths : RunLengths
+        Of repeated samples.
+    z : ndarray of shape (n_samples, n_features)
+        Standardised clean samples.
+    """
+
+    def __init__(self, run_lengths: RunLengths, z: np.ndarray) -> None:
+        self._run_lengths, self._z = run_lengths, z
+        self._hazards = run_lengths.level_hazards(z)
+
+    def __call__(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Judge samples after others.
+
+        Parameters
+        ----------
+        before, after : ndarray of int of shape (n_samples,)
+            Which clean samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            E-values; one for modalities without steps.
+        """
+        steps = self._run_lengths.steps_
+        if not steps.any():
+            return np.ones((len(after), len(steps)))
+        repeats = self._run_lengths.repeats(self._z[after] - self._z[before])
+        hazards = np.where(steps, self._hazards[before], 0.5)
+        return np.where(steps, self._run_lengths.judge(repeats, hazards), 1.0)
 
 
 def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
@@ -37,7 +91,7 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.nd
     return np.concatenate([ones, ratios, stuck[..., None], 0.0 * ones], axis=-1)
 
 
-def choose_exponents(e_values: np.ndarray, transition: np.ndarray) -> np.ndarray:
+def choose_exponents(e_values: np.ndarray, stuck: Stuck, transition: np.ndarray) -> np.ndarray:
     r"""Exponents of e-values that take the dependence of successive samples into account.
 
     Of n independent clean samples the odds of failing exceed n times the hazard rate once or less,
@@ -48,6 +102,8 @@ def choose_exponents(e_values: np.ndarray, transition: np.ndarray) -> np.ndarray
     ----------
     e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
         Of clean samples in order.
+    stuck : Stuck
+        Of the same samples.
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
         Of the filter.
 
@@ -58,10 +114,9 @@ def choose_exponents(e_values: np.ndarray, transition: np.ndarray) -> np.ndarray
     """
     n_samples, n_modalities, _ = e_values.shape
     start = np.tile(np.eye(1, len(transition)), (n_modalities, 1))
-    none = np.zeros((n_samples, n_modalities))
     chosen = np.zeros(n_modalities)
     for exponent in _EXPONENTS:
-        likelihoods = combine(e_values**exponent, none, none.astype(bool))
+        likelihoods = combine(e_values**exponent, stuck.e_values**exponent, stuck.repeats)
         p = forward(start, transition, likelihoods)
         odds = (1.0 - p[..., 0]) / p[..., 0]
         calm = odds.max(axis=0) <= n_samples * (1.0 - transition[0, 0])
@@ -71,6 +126,7 @@ def choose_exponents(e_values: np.ndarray, transition: np.ndarray) -> np.ndarray
 
 def choose_alarm_odds(
     e_values: np.ndarray,
+    stuck: StuckAfter,
     transition: np.ndarray,
     rate: float,
     limit: float,
@@ -90,6 +146,8 @@ def choose_alarm_odds(
     e_values : ndarray of shape (n_draws, n_samples, n_modalities, n_simulated_failures)
         Of clean samples that they were not learned from, as :meth:`FailureRatios.possible` draws
         them.
+    stuck : StuckAfter
+        Of the same samples.
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
         Of the filter.
     rate : float
@@ -109,10 +167,11 @@ def choose_alarm_odds(
         return limit
     rows, draws = _draw_rows(n_samples, rng), rng.randint(n_draws, size=(_LENGTH, _N_STREAMS))
     start = np.tile(np.eye(1, len(transition)), (_N_STREAMS * n_modalities, 1))
-    ones = np.ones((_N_STREAMS, n_modalities))
+    none = np.zeros((_N_STREAMS, n_modalities), dtype=bool)
     odds = np.empty((_LENGTH, len(start)))
     for t in range(_LENGTH):
-        likelihoods = combine(e_values[draws[t], rows[t]], ones, np.zeros_like(ones, dtype=bool))
+        repeated = stuck(rows[max(t - 1, 0)], rows[t])
+        likelihoods = combine(e_values[draws[t], rows[t]], repeated, none)
         start = forward(start, transition, likelihoods.reshape(1, len(start), -1))[0]
         odds[t] = (1.0 - start[:, 0]) / np.maximum(start[:, 0], _TINY)
     allowed = _SHARE * rate * _LENGTH * _N_STREAMS

@@ -1,0 +1,63 @@
+"""Codes of categorical columns as indicators, inside an exported model."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_emma.indicators import Indicators
+
+
+class CategoryModule(nn.Module):
+    """The columns of a table of codes as features: the same as :class:`Indicators`, for tensors.
+
+    Parameters
+    ----------
+    indicators : Indicators
+        Of a fitted estimator.
+    """
+
+    def __init__(self, indicators: Indicators):
+        super().__init__()
+        self.n_columns = indicators.n_columns
+        categories = indicators.categories.items()
+        self.rows = {column: torch.from_numpy(category.rows) for column, category in categories}
+        self.evidence = {
+            column: torch.from_numpy(category.evidence) for column, category in categories
+        }
+
+    def forward(self, table: Tensor) -> tuple[Tensor, Tensor]:
+        """Replace codes by standardised indicators.
+
+        Parameters
+        ----------
+        table : Tensor of float64 of shape (n_samples, n_columns)
+            Samples, with codes in the categorical columns; NaN marks missing values. What is the
+            code of no level is a level never seen.
+
+        Returns
+        -------
+        features : Tensor of shape (n_samples, n_features)
+            Numbers as they are; all indicators of a missing value are NaN.
+        evidence : Tensor of shape (n_samples, n_columns)
+            That of levels never seen, in nats.
+        """
+        features, evidence = [], []
+        for column in range(self.n_columns):
+            values = table[:, column]
+            if column not in self.rows:
+                features.append(values.unsqueeze(1))
+                evidence.append(torch.zeros_like(values))
+                continue
+            rows, missing = self.rows[column], values.isnan()
+            n_levels = len(rows) - 1
+            known = (values >= 0) & (values < n_levels)
+            codes = torch.where(known, values, torch.full_like(values, n_levels)).long()
+            features.append(rows[codes].masked_fill(missing.unsqueeze(1), math.nan))
+            evidence.append(self.evidence[column][codes].masked_fill(missing, 0.0))
+        return torch.cat(features, 1), torch.stack(evidence, 1)
+
+
+def sum_by_modality(values: Tensor, columns: list) -> Tensor:
+    """Return sums (n_samples, n_modalities) over the columns of each modality."""
+    return torch.stack([values[:, positions].sum(1) for positions in columns], 1)
