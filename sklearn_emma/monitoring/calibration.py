@@ -11,6 +11,7 @@ from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
+from sklearn_emma.monitoring.exchangeability import warn_of_dependent_rows
 from sklearn_emma.monitoring.failures import FAILURES, KINDS, SATURATION, SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import transitions, usual_share
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
@@ -280,6 +281,8 @@ def calibrate(
             possible = categories(possible, unseen)
         after = StuckAfter(run_lengths, z[half:])
         alarm_odds = choose_alarm_odds(possible, after, transition, rates[2], alarm_odds, rng)
+        as_given = clean[np.argsort(shuffled[half:])]
+        warn_of_dependent_rows(as_given, list(estimator.modality_names_), rng)
     location, spread = location_and_spread(z)
     return Calibration(
         statistics=statistics,
