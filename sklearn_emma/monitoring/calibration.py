@@ -12,7 +12,13 @@ from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.exchangeability import warn_of_dependent_rows
-from sklearn_emma.monitoring.failures import FAILURES, KINDS, SATURATION, SIMULATED_KINDS
+from sklearn_emma.monitoring.failures import (
+    ALLOWANCE,
+    FAILURES,
+    KINDS,
+    SATURATION,
+    SIMULATED_KINDS,
+)
 from sklearn_emma.monitoring.filter import transitions, usual_share
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
 from sklearn_emma.monitoring.recurrence import Recurrence
@@ -245,7 +251,9 @@ def calibrate(
     unusable = _unusable(simulation)
     clean = simulation.statistics_of(X)
     # of dependent samples, large values come together: what they say of larger ones is unknown
-    ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1), extrapolate=not ordered)
+    allowance = ALLOWANCE if ordered else np.array([failure.allowance for failure in FAILURES])
+    state = rng.randint(2**31 - 1)
+    ratios = FailureRatios(clean, examples, state, extrapolate=not ordered, allowance=allowance)
     transition = transitions(*rates[:2], state_prior())
     z = statistics.standardise(table)
     rows = statistics.standardise(in_rows)

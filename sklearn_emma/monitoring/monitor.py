@@ -256,7 +256,7 @@ class ModalityMonitor(BaseEstimator):
         -----
         UserWarning
             If `ordered` is False, but the first 100 samples of the stream follow each other more
-            closely than clean samples drawn at random.
+            closely than clean samples drawn at random, in most modalities.
         """
         check_is_fitted(self, "calibration_")
         n_before = self.state_.n_samples

@@ -55,13 +55,8 @@ def test_the_variance_ratio_does_not_ask_how_values_are_distributed():
     np.testing.assert_allclose(variance_ratios(np.exp(9 * values)), variance_ratios(values))
 
 
-def test_constant_columns_and_gaps_count_for_nothing():
-    values = autoregressive(0.0, 300, 2)
-    values[:, 0] = 3.0
-    values[::3, 1] = np.nan
-    ratios = variance_ratios(values)
-    assert ratios[0] == 0.0
-    assert 0.5 < ratios[1] < 1.5
+def test_constant_columns_count_for_nothing():
+    assert variance_ratios(np.full((300, 1), 3.0)).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("n_samples", [60, 400, 3000])
@@ -93,9 +88,13 @@ def test_weak_dependence_does_not_matter():
 
 def test_a_stream_is_judged_once():
     for n_samples, autocorrelation in [((0, 99), 0.9), ((100, 200), 0.9), ((0, 200), 0.3)]:
-        warn_of_dependent_stream(n_samples, np.array([0.0, autocorrelation]), NAMES)
-    with pytest.warns(UserWarning, match="modality 'b'.*about 0.1 times as large.*shuffle=False"):
-        warn_of_dependent_stream((99, 100), np.array([0.0, 0.9]), NAMES)
+        warn_of_dependent_stream(n_samples, np.full(2, autocorrelation), NAMES)
+    with pytest.warns(UserWarning, match="2 of 2 modalities, most in 'b'.*0.1 in.*shuffle=False"):
+        warn_of_dependent_stream((99, 100), np.array([0.8, 0.9]), NAMES)
+
+
+def test_a_sensor_that_hardly_changes_does_not_speak_for_the_stream():
+    warn_of_dependent_stream((0, 200), np.array([0.0, 0.9]), NAMES)
 
 
 @pytest.fixture(scope="module")

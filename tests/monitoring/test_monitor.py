@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
 from sklearn_emma.corruption import Missing, Noise, Stuck, Swapped
+from sklearn_emma.model_selection import stream_curve
 from sklearn_emma.monitoring import ModalityMonitor
 
 
@@ -91,6 +92,17 @@ def test_a_failure_is_found_named_and_gets_over(monitor, stream, corruption, kin
     assert health.since[199, 1] == -1
     assert not health.alarm[230:].any()
     assert (health.failing[230:, 0] < 0.5).all()
+
+
+def test_noise_as_large_as_the_signal_is_found_in_ten_samples(monitor, stream):
+    X, _ = stream
+    curve = stream_curve(
+        monitor, X, corruption=Noise(1.0), kind="noise", n_episodes=8, random_state=0
+    )
+    assert curve.summary["median_delay"] <= 10
+    assert curve.summary["missed"] == 0
+    assert curve.summary["right_kind"] == 1
+    assert curve.summary["false_alarms"] == 0
 
 
 def test_a_sensor_whose_range_is_too_small_is_found(monitor, stream):
