@@ -21,8 +21,8 @@ UNKNOWN = "unknown"
 #: How much more frequent clean samples of a stream may be than among those of the calibration.
 ALLOWANCE = 0.5
 
-# Standard deviations and allowances of noise. A sample shows noise of one by about a nat, of which the
-# usual allowance would take log 1.5.
+# Standard deviations and allowances of noise. A sample shows noise of one by about a nat, of which
+# the usual allowance would take log 1.5.
 _NOISE = {0.5: ALLOWANCE, 1.0: 0.1, 2.0: ALLOWANCE, 4.0: ALLOWANCE}
 
 Values = Callable[[np.ndarray, np.random.RandomState], np.ndarray]
