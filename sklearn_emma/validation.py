@@ -147,7 +147,7 @@ def warn_of_one_modality(estimator: Any) -> None:
             "part of it fails, nothing else is left to predict from. Say which columns belong "
             'together, for instance modalities={"radar": [0, 1], "camera": [2, 3]}.',
             UserWarning,
-            stacklevel=_stacklevel_of_user(),
+            stacklevel=stacklevel_of_user(),
         )
 
 
@@ -381,7 +381,7 @@ def warn_of_infrequent_levels(estimator: Any) -> None:
             "Hardly any two training samples have the same level, so that the column(s) carry no "
             f"information: {_listed(estimator, useless)}. Leave out names and identifiers.",
             UserWarning,
-            stacklevel=_stacklevel_of_user(),
+            stacklevel=stacklevel_of_user(),
         )
 
 
@@ -407,12 +407,18 @@ def _warn_of_constants(constant: np.ndarray, estimator: Any) -> None:
             "Constant in the training samples and so without information: column(s) "
             f"{_listed(estimator, constant)}.",
             UserWarning,
-            stacklevel=_stacklevel_of_user(),
+            stacklevel=stacklevel_of_user(),
         )
 
 
-def _stacklevel_of_user() -> int:
-    """Return the stack level of the first caller outside of this package and scikit-learn."""
+def stacklevel_of_user() -> int:
+    """Return the stack level of the first caller outside of this package and scikit-learn.
+
+    Returns
+    -------
+    int
+        For ``warnings.warn``.
+    """
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and _is_library(frame):
         level, frame = level + 1, frame.f_back

@@ -11,7 +11,14 @@ from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.failures import FAILURES, KINDS, SATURATION, SIMULATED_KINDS
+from sklearn_emma.monitoring.exchangeability import warn_of_dependent_rows
+from sklearn_emma.monitoring.failures import (
+    ALLOWANCE,
+    FAILURES,
+    KINDS,
+    SATURATION,
+    SIMULATED_KINDS,
+)
 from sklearn_emma.monitoring.filter import transitions, usual_share
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
 from sklearn_emma.monitoring.recurrence import Recurrence
@@ -244,7 +251,9 @@ def calibrate(
     unusable = _unusable(simulation)
     clean = simulation.statistics_of(X)
     # of dependent samples, large values come together: what they say of larger ones is unknown
-    ratios = FailureRatios(clean, examples, rng.randint(2**31 - 1), extrapolate=not ordered)
+    allowance = ALLOWANCE if ordered else np.array([failure.allowance for failure in FAILURES])
+    state = rng.randint(2**31 - 1)
+    ratios = FailureRatios(clean, examples, state, extrapolate=not ordered, allowance=allowance)
     transition = transitions(*rates[:2], state_prior())
     z = statistics.standardise(table)
     rows = statistics.standardise(in_rows)
@@ -280,6 +289,8 @@ def calibrate(
             possible = categories(possible, unseen)
         after = StuckAfter(run_lengths, z[half:])
         alarm_odds = choose_alarm_odds(possible, after, transition, rates[2], alarm_odds, rng)
+        as_given = clean[np.argsort(shuffled[half:])]
+        warn_of_dependent_rows(as_given, list(estimator.modality_names_), rng)
     location, spread = location_and_spread(z)
     return Calibration(
         statistics=statistics,

@@ -200,8 +200,19 @@ class Dependence:
         with np.errstate(divide="ignore"):
             return np.where(untold, np.nan, np.log(mean)) - self.level_
 
-    def _exponents(self, counts: np.ndarray) -> np.ndarray:
-        """Return exponents of all modalities from the changes so far."""
+    def autocorrelations(self, counts: np.ndarray) -> np.ndarray:
+        r"""Autocorrelations :math:`\rho_L`, as far as the changes so far are sure of them.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (n_lags, n_modalities, n_bins)
+            Of :class:`Changes`.
+
+        Returns
+        -------
+        ndarray of shape (n_lags, n_modalities)
+            From 0 to 1.
+        """
         below = counts.cumsum(axis=2)
         total = below[..., -1]
         k = (below >= total[..., None] / 2).argmax(axis=2)[..., None]
@@ -209,7 +220,11 @@ class Dependence:
         k = k[..., 0]
         share = 1.0 - (until - total / 2) / here
         median = _EDGES[k] + share * (_EDGES[k + 1] - _EDGES[k])
-        rho = -np.expm1(self.spread_ * np.minimum(median + _ERRORS / np.sqrt(total), 0.0))
+        return -np.expm1(self.spread_ * np.minimum(median + _ERRORS / np.sqrt(total), 0.0))
+
+    def _exponents(self, counts: np.ndarray) -> np.ndarray:
+        """Return exponents of all modalities from the changes so far."""
+        rho, total = self.autocorrelations(counts), counts.sum(axis=2)
         time = 1.0 + 2.0 * (_WIDTHS @ rho)
         # beyond the longest lag that is known
         last = np.where(total >= _BEFORE + _FEWEST, LAGS[:, None], 0).argmax(axis=0)

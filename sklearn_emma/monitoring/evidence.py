@@ -11,14 +11,16 @@ probability :math:`\hat p` that the largest ratio of a clean sample is larger st
 (:mod:`sklearn_emma.monitoring.tails`),
 
 .. math:: s'_k = \frac{s_k}{1 + \max_j s_j \min(1 / N, \hat p)}, \qquad
-    e_k = \frac{1}{1 + \varepsilon}\,
+    e_k = \frac{1}{1 + \varepsilon_k}\,
     \frac{(N + 1)\, s'_k}{N \max(1, \overline{s'_k}) + \min(N, \max_j s'_j)}
 
 with the mean over clean samples. Without the first factor, and up to N, it is a conformal e-value
 (Vovk, V. (2025). Conformal e-prediction. Pattern Recognition 166); beyond, it is as good as the
-extrapolation. With :math:`\varepsilon = 0.5` its mean is at most one also if some clean samples of
-the stream are up to half again as frequent as among those of the calibration, the density ratio of
-the two being at most 1.5.
+extrapolation. With an *allowance* :math:`\varepsilon_k` its mean is at most one also if some clean
+samples of the stream are more frequent than among those of the calibration, the density ratio of
+the two being at most :math:`1 + \varepsilon_k`. It is a half, which costs .4 nats per sample. That
+is nothing for failures that a sample shows by several nats, and half of the evidence of noise of
+one standard deviation, which has an allowance of .1 where samples are independent.
 
 **Repeats.** A sensor that is stuck repeats itself. With :math:`h(r)` the probability, on clean
 samples, that a run of r repeats goes on,
@@ -32,13 +34,11 @@ samples as a matter of course: see :mod:`sklearn_emma.monitoring.levels`.
 
 import numpy as np
 
+from sklearn_emma.monitoring.failures import ALLOWANCE
 from sklearn_emma.monitoring.levels import LevelRuns
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
 __all__ = ["RunLengths", "bound_ratios", "conformal_e_values"]
-
-# How much more frequent clean samples of a stream may be than among those of the calibration.
-_ALLOWANCE = 0.5
 
 
 def bound_ratios(log_ratios: np.ndarray, log_bound: np.ndarray | float) -> np.ndarray:
@@ -68,8 +68,13 @@ def bound_ratios(log_ratios: np.ndarray, log_bound: np.ndarray | float) -> np.nd
     return np.exp(log_ratios - np.logaddexp(0.0, beyond))
 
 
-def conformal_e_values(clean_mean: np.ndarray, n_clean: int, bounded: np.ndarray) -> np.ndarray:
-    r"""Conformal e-values of bounded likelihood ratios, with an allowance of a half.
+def conformal_e_values(
+    clean_mean: np.ndarray,
+    n_clean: int,
+    bounded: np.ndarray,
+    allowance: np.ndarray | float = ALLOWANCE,
+) -> np.ndarray:
+    r"""Conformal e-values of bounded likelihood ratios.
 
     Parameters
     ----------
@@ -79,11 +84,14 @@ def conformal_e_values(clean_mean: np.ndarray, n_clean: int, bounded: np.ndarray
         Number N of clean samples.
     bounded : ndarray of shape (..., n_modalities, n_failures)
         Bounded ratios of the samples to judge.
+    allowance : float or ndarray of shape (n_failures,), default=0.5
+        :math:`\varepsilon_k`.
 
     Returns
     -------
     ndarray of shape (..., n_modalities, n_failures)
-        E-values; where no bounded ratio is beyond N, at most (N + 1) / 3.
+        E-values; where no bounded ratio is beyond N, at most :math:`(N + 1) / (2 + 2
+        \varepsilon_k)`.
 
     Examples
     --------
@@ -94,7 +102,7 @@ def conformal_e_values(clean_mean: np.ndarray, n_clean: int, bounded: np.ndarray
     """
     largest = np.minimum(bounded.max(axis=-1, keepdims=True), n_clean)
     e_values = (n_clean + 1) * bounded / (n_clean * np.maximum(clean_mean, 1.0) + largest)
-    return e_values / (1.0 + _ALLOWANCE)
+    return e_values / (1.0 + allowance)
 
 
 class RunLengths:

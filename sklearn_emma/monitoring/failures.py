@@ -18,6 +18,13 @@ KINDS = ("noise", "offset", "gain", "mismatch", "stuck", "missing")
 #: What a monitor reports where no kind has half of the probability.
 UNKNOWN = "unknown"
 
+#: How much more frequent clean samples of a stream may be than among those of the calibration.
+ALLOWANCE = 0.5
+
+# Standard deviations and allowances of noise. A sample shows noise of one by about a nat, of which
+# the usual allowance would take log 1.5.
+_NOISE = {0.5: ALLOWANCE, 1.0: 0.1, 2.0: ALLOWANCE, 4.0: ALLOWANCE}
+
 Values = Callable[[np.ndarray, np.random.RandomState], np.ndarray]
 
 
@@ -33,11 +40,15 @@ class Failure(NamedTuple):
         of a failing modality.
     replaced : float, default=0.0
         Probability that a level becomes that of another sample.
+    allowance : float, default=0.5
+        By how much clean samples that look like it may be more frequent in a stream of independent
+        samples than among those of the calibration, see :mod:`sklearn_emma.monitoring.evidence`.
     """
 
     kind: str
     values: Values
     replaced: float = 0.0
+    allowance: float = ALLOWANCE
 
     def with_levels(
         self, z: np.ndarray, n_categories: int, rng: np.random.RandomState
@@ -94,8 +105,8 @@ def _mismatch(z: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
 #: Failures whose samples, one by one, differ from clean ones.
 FAILURES = (
     *(
-        Failure("noise", partial(_noise, sigma), float(replaced_share(sigma)))
-        for sigma in (0.5, 1.0, 2.0, 4.0)
+        Failure("noise", partial(_noise, sigma), float(replaced_share(sigma)), allowance)
+        for sigma, allowance in _NOISE.items()
     ),
     *(Failure("offset", partial(_offset, shift)) for shift in (-3.0, -1.0, 1.0, 3.0)),
     *(Failure("gain", partial(_gain, factor)) for factor in (0.25, 0.5, 2.0, 4.0)),

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
 from sklearn_emma.monitoring.calibration import Calibration, calibrate
+from sklearn_emma.monitoring.exchangeability import warn_of_dependent_stream
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
 
@@ -55,7 +56,8 @@ class ModalityMonitor(BaseEstimator):
         Expected number of false alarms in 10,000 clean samples, over all modalities together. It is
         an upper bound for streams whose samples are exchangeable with those of the calibration, up
         to the estimation of the e-values, and for autocorrelated ones as far as the calibration
-        samples in order show it, see `ordered`.
+        samples in order show it, see `ordered`. A warning says so where samples are visibly not
+        exchangeable.
 
     ordered : bool, default=False
         Whether the samples given to :meth:`fit` are in the order of time. If so, the evidence of a
@@ -177,6 +179,13 @@ class ModalityMonitor(BaseEstimator):
         ValueError
             If there are fewer than 20 samples to calibrate on, or `recovery_rate` is less than
             `hazard_rate`.
+
+        Warns
+        -----
+        UserWarning
+            If `ordered` is False, but neighbouring rows are alike, by a test at a level of 1 / 500
+            (:mod:`sklearn_emma.monitoring.exchangeability`): in the order of time they have to be
+            given with ``ordered=True``, else shuffled.
         """
         if self.recovery_rate < self.hazard_rate:
             raise ValueError(
@@ -242,8 +251,23 @@ class ModalityMonitor(BaseEstimator):
         -------
         ModalityHealth
             The health of every modality after each of them.
+
+        Warns
+        -----
+        UserWarning
+            If `ordered` is False, but the first 100 samples of the stream follow each other more
+            closely than clean samples drawn at random, in most modalities.
         """
+        check_is_fitted(self, "calibration_")
+        n_before = self.state_.n_samples
         health, self.state_, _ = self._read(X)
+        if not self.ordered:
+            changes = self.state_.past.changes
+            warn_of_dependent_stream(
+                (n_before, self.state_.n_samples),
+                self.calibration_.dependence.autocorrelations(changes.counts)[0],
+                self.modality_names_,
+            )
         return health
 
     def _read(self, X: Any) -> tuple[ModalityHealth, StreamState, Any]:

@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma.monitoring.evidence import bound_ratios, conformal_e_values
-from sklearn_emma.monitoring.failures import Failure
+from sklearn_emma.monitoring.failures import ALLOWANCE, Failure
 from sklearn_emma.monitoring.tails import UpperTail
 
 # Logarithm of a ratio, within the range of floating point numbers.
@@ -172,6 +172,8 @@ class FailureRatios:
     extrapolate : bool, default=True
         Whether ratios beyond the number of clean samples are believed as far as they are rare. That
         takes clean samples that are independent.
+    allowance : float or ndarray of shape (n_failures,), default=0.5
+        How much more frequent clean samples of a stream may be than among these.
 
     Attributes
     ----------
@@ -191,8 +193,9 @@ class FailureRatios:
         examples: Examples,
         random_state: int,
         extrapolate: bool = True,
+        allowance: np.ndarray | float = ALLOWANCE,
     ) -> None:
-        self._extrapolate = extrapolate
+        self._extrapolate, self._allowance = extrapolate, allowance
         self.network_ = RatioNetwork(examples, random_state)
         self.n_clean_ = len(clean)
         log_ratios = self._log_ratios(clean)
@@ -254,4 +257,5 @@ class FailureRatios:
 
     def _e_values(self, log_ratios: np.ndarray) -> np.ndarray:
         """Return e-values of samples."""
-        return conformal_e_values(self.clean_mean_, self.n_clean_, self._bounded(log_ratios))
+        bounded = self._bounded(log_ratios)
+        return conformal_e_values(self.clean_mean_, self.n_clean_, bounded, self._allowance)

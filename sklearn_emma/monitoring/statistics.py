@@ -29,6 +29,8 @@ from sklearn_emma.nn.evidence_price import evidence_of_potential, relative_poten
 #: Standard deviations beyond which a modality is no better a witness of the others.
 _LIMIT = 4.0
 _FLOOR = 0.01
+#: Positions of the statistics that are those of other modalities.
+OF_OTHERS = (2, 3)
 
 
 def read_energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:

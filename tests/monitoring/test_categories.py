@@ -220,5 +220,7 @@ def test_rows_in_order_of_time_tell_how_long_levels_are_kept():
     X["y"] = X["x"] + rng.normal(size=1500)
     modalities = {"mode": ["mode"], "rest": ["x", "y"]}
     scorer = DAEEnergyScorer(modalities, max_epochs=2, random_state=0).fit(X[:300])
-    monitor = ModalityMonitor(scorer, random_state=0).fit(X[300:700])
+    monitor = ModalityMonitor(scorer, random_state=0)
+    with pytest.warns(UserWarning, match="Neighbouring rows"):
+        monitor.fit(X[300:700])
     assert monitor.update(X[700:]).alarm[:, 0].mean() < 0.01

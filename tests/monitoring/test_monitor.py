@@ -1,5 +1,6 @@
 """ModalityMonitor: what it says of failing sensors, and what it does to predictions."""
 
+import contextlib
 import pickle
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
 from sklearn_emma.corruption import Missing, Noise, Stuck, Swapped
+from sklearn_emma.model_selection import stream_curve
 from sklearn_emma.monitoring import ModalityMonitor
 
 
@@ -92,6 +94,17 @@ def test_a_failure_is_found_named_and_gets_over(monitor, stream, corruption, kin
     assert (health.failing[230:, 0] < 0.5).all()
 
 
+def test_noise_as_large_as_the_signal_is_found_in_ten_samples(monitor, stream):
+    X, _ = stream
+    curve = stream_curve(
+        monitor, X, corruption=Noise(1.0), kind="noise", n_episodes=8, random_state=0
+    )
+    assert curve.summary["median_delay"] <= 10
+    assert curve.summary["missed"] == 0
+    assert curve.summary["right_kind"] == 1
+    assert curve.summary["false_alarms"] == 0
+
+
 def test_a_sensor_whose_range_is_too_small_is_found(monitor, stream):
     X = stream[0][:200].copy()
     own = X.columns[:5]
@@ -157,13 +170,19 @@ def slow():
 def test_slow_streams_raise_no_alarms_but_stuck_sensors_do(slow, ordered):
     X, scorer = slow
     monitor = ModalityMonitor(scorer, ordered=ordered, random_state=0)
-    monitor.fit(X[800:1800], reference=X[:800])
-    assert monitor.update(X[1800:]).alarm.mean() < 0.01
+    no_warning = contextlib.nullcontext()
+    with no_warning if ordered else pytest.warns(UserWarning, match="Neighbouring rows"):
+        monitor.fit(X[800:1800], reference=X[:800])
+    with no_warning if ordered else pytest.warns(UserWarning, match="Successive samples"):
+        health = monitor.update(X[1800:])
+    assert health.alarm.mean() < 0.01
     independent = np.random.RandomState(0).permutation(X[800:])
     assert monitor.reset().update(independent).alarm.sum() == 0
     stuck = X[1800:2100].copy()
     stuck[200:, :3] = stuck[200, :3]
-    assert (monitor.reset().update(stuck).kind[210:, 0] == "stuck").all()
+    with no_warning if ordered else pytest.warns(UserWarning, match="Successive samples"):
+        health = monitor.reset().update(stuck)
+    assert (health.kind[210:, 0] == "stuck").all()
 
 
 def test_a_process_that_changes_is_no_failure(monitor, stream):
