@@ -212,9 +212,10 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Processes for energies, as in joblib. Those of like width train side by side in one anyway.
 
     memory : str, joblib.Memory or None, default=None
-        Where that is cached which does not depend on the gate: energies, also across modalities,
-        the choice of `l2_regularization` and the first `pretrain_epochs`. A search over the
-        parameters of the gate then does this once for each fold. Needs an int as `random_state`.
+        Where what does not depend on the gate is cached: energies, also across modalities, the
+        choice of `l2_regularization` and the first `pretrain_epochs`. A search over the parameters
+        of the gate then does this once for each fold. Needs an int as `random_state`. Empty the
+        folder after an upgrade of the package.
 
     warm_start : bool, default=False
         Whether to start from the solution of the previous call to fit: its energies and their
