@@ -1,7 +1,9 @@
 """BaseEMMA: the steps of a fit, except what depends on what is predicted."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -56,6 +58,7 @@ from sklearn_emma.validation import (
     check_table,
     check_weights,
     hold_out,
+    stacklevel_of_user,
     standardise,
     warn_of_infrequent_levels,
 )
@@ -132,6 +135,13 @@ class BaseEMMA(PredictorReadOuts, Parameters):
     def _check(self, X: Any, y: Any, sample_weight: Any) -> TrainingTable:
         """Validate the data; find modalities and outputs."""
         check_layer_sizes(self.hidden_layer_sizes)
+        if self.memory is not None and not isinstance(self.random_state, Integral):
+            warnings.warn(
+                f"memory={self.memory!r} is of no use with random_state={self.random_state!r}: no "
+                "two fits are alike. Pass an int as random_state, or memory=None.",
+                UserWarning,
+                stacklevel=stacklevel_of_user(),
+            )
         check_gate(self.attention_score, self.module, self.coldness_schedule, self.max_modalities)
         resolve_device(self.device)
         table, y = check_table(

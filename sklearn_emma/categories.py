@@ -29,7 +29,7 @@ def may_hold_levels(X: Any) -> bool:
     bool
         False for arrays and DataFrames of numbers.
     """
-    if hasattr(X, "dtypes"):
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
         kinds = [getattr(dtype, "kind", "O") for dtype in X.dtypes]
         return hasattr(X, "with_columns") or not set(kinds) <= set("iuf")
     if hasattr(X, "dtype"):

@@ -58,6 +58,8 @@ def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
         raise
 
 
+# Samples none of which is expected to have a level that is not known.
+_MANY = 20
 # How samples to predict are validated.
 _TO_READ = {"ensure_all_finite": "allow-nan", "reset": False}
 
@@ -116,6 +118,8 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     if not at_fit and getattr(estimator, "missing_modalities", "error") == "allow":
         X = add_missing_modalities(estimator, X)
     X = encode_categories(estimator, X, at_fit)
+    if not at_fit:
+        warn_of_unknown_levels(estimator, X)
     try:
         return validate_data(estimator, X, *args, dtype=dtype, **kwargs)
     except (TypeError, ValueError) as error:
@@ -375,7 +379,7 @@ def warn_of_infrequent_levels(estimator: Any) -> None:
         return
     useless = np.zeros(estimator.n_features_in_, dtype=bool)
     for column, category in indicators.categories.items():
-        useless[column] = len(category.groups) == 1 and len(category.groups[0]) > 1
+        useless[column] = _is_name(category)
     if useless.any():
         warnings.warn(
             "Hardly any two training samples have the same level, so that the column(s) carry no "
@@ -383,6 +387,42 @@ def warn_of_infrequent_levels(estimator: Any) -> None:
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )
+
+
+def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
+    """Warn of categorical columns of many samples of which none has a level that is known.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples, with codes in the categorical columns.
+    """
+    indicators = None if len(X) < _MANY else indicators_of(estimator)
+    if indicators is None:
+        return
+    levels, unknown = estimator.categories_, np.zeros(estimator.n_features_in_, dtype=bool)
+    for column, category in indicators.categories.items():
+        if not _is_name(category):
+            values = X.iloc[:, column] if hasattr(X, "iloc") else X[:, column]
+            codes = np.asarray(values, dtype=float)
+            known = (codes < len(levels[column])).any()
+            unknown[column] = not known and (~np.isnan(codes)).sum() >= _MANY
+    if unknown.any():
+        column = int(unknown.argmax())
+        warnings.warn(
+            f"None of the values of the categorical column(s) {_listed(estimator, unknown)} is one "
+            f"that the training samples have, such as {levels[column][0]!r}, so that they count as "
+            "failing. Check how they are spelled, and their type.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+
+
+def _is_name(category: Any) -> bool:
+    """Tell whether a categorical column has no level that is frequent, as one of names."""
+    return len(category.groups) == 1 and len(category.groups[0]) > 1
 
 
 def warn_of_constants(table: np.ndarray, estimator: Any, used: np.ndarray) -> None:

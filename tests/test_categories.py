@@ -171,6 +171,7 @@ def test_a_mixed_table_is_learned_from(classifier, mixed, other):
     assert counts == {j: mixed[0].iloc[:, j].notna().sum() for j in classifier.categories_}
 
 
+@pytest.mark.filterwarnings("ignore:None of the values")
 @pytest.mark.parametrize(
     ("i", "column"), [(0, "shop__city"), (1, "buyer__job"), (2, "product__grade")]
 )
@@ -182,6 +183,38 @@ def test_a_level_never_seen_shuts_its_modality_and_is_named(classifier, other, i
     assert classifier.score(X, other[1]) > 0.8
     worst = modality_report(classifier, X).worst
     assert (worst["columns"].str.startswith(column)).mean() > 0.9
+
+
+def test_a_column_of_unknown_levels_is_warned_of(classifier, other):
+    X = other[0]
+    with pytest.warns(UserWarning, match="'shop__city' is one that.*'Bonn'.*spelled") as record:
+        classifier.predict(X.assign(shop__city=X["shop__city"].str.upper()))
+    assert record[0].filename == __file__
+    # few samples may well have others, and some may have them among many
+    classifier.predict(X.iloc[:5].assign(shop__city="Ulm"))
+    classifier.predict(X.assign(shop__city=["Ulm"] * (len(X) - 1) + ["Bonn"]))
+
+
+@pytest.mark.parametrize("levels", [[1, 2], [10, 20], [False, True], [0.5, 2.5]])
+def test_levels_that_are_numbers_are_known_in_tables_of_numbers(levels):
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=200)
+    X = pd.DataFrame({"a__x": rng.normal(size=200) + y, "b__x": rng.normal(size=200) + y})
+    values = np.array(levels)[np.where(rng.random(200) < 0.9, y, 1 - y)]
+    X.insert(0, "a__code", pd.Categorical(values))
+    with_names = EMMAClassifier("prefix", **BRIEF).fit(X, y)
+    expected = with_names.predict_proba(X)
+    for table in (
+        X.assign(a__code=values),
+        X.assign(a__code=values.astype(float)),
+        X.assign(a__code=pd.array(values.astype(float), dtype="Float64")),
+    ):
+        np.testing.assert_array_equal(with_names.predict_proba(table), expected)
+    plain = EMMAClassifier({"a": [0, 1], "b": [2]}, **BRIEF).fit(X.to_numpy(object), y)
+    if plain.categories_:  # of booleans
+        as_floats = X.assign(a__code=values).to_numpy(float)
+        found = plain.predict_proba(X.to_numpy(object))
+        np.testing.assert_array_equal(plain.predict_proba(as_floats), found)
 
 
 def test_missing_levels_count_as_one_missing_value(classifier, other):
@@ -301,6 +334,7 @@ def test_names_of_samples_are_no_categories(estimator, mixed):
 # --- scorer ---
 
 
+@pytest.mark.filterwarnings("ignore:None of the values")
 def test_energies_of_categories(scorer, other):
     X = other[0].dropna()
     strange = X.assign(shop__city="Atlantis")
@@ -330,6 +364,7 @@ def test_an_unusual_combination_of_levels_has_more_energy(other):
     assert strange.min() > fitting.max() + 1
 
 
+@pytest.mark.filterwarnings("ignore:None of the values")
 def test_partial_fit_keeps_the_levels_of_the_first_call(other):
     X = other[0].dropna()
     first, rest = X.iloc[:80], X.iloc[80:].assign(shop__city="Ulm")

@@ -113,6 +113,10 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     _target_checks: dict = {}
 
     @abstractmethod
+    def _check_estimator(self) -> None:
+        """Raise TypeError unless the estimator is of the right kind."""
+
+    @abstractmethod
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         """Return y as it is learned from; raise ValueError for what cannot be."""
 
@@ -159,10 +163,13 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If the estimator is of the wrong kind.
         ValueError
             If X, y, a parameter or the modalities are not valid, if training diverges, or if there
             are weights that the estimator does not take.
         """
+        self._check_estimator()
         with all_or_nothing(self):
             table, y = check_table(
                 self,
@@ -199,6 +206,12 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     def _given_blend(self) -> float:
         """Return the blend unless it is chosen on samples."""
         if not self._can_blend:
+            if self.blend not in ("auto", 0):
+                raise ValueError(
+                    f"blend={self.blend!r} averages probabilities, and {self.estimator!r} gives "
+                    "none. Set blend=0, or take a classifier with predict_proba, such as "
+                    "CalibratedClassifierCV of this one."
+                )
             return 0.0
         # with too few samples to choose on, both count
         return 0.5 if self.blend == "auto" else float(self.blend)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -133,6 +133,13 @@ class GatedClassifier(ClassifierMixin, BaseGated):
 
     _gate_type = EMMAClassifier
     _of_gate = ("classes_",)
+
+    def _check_estimator(self) -> None:
+        if not self._can_blend and not is_classifier(self.estimator):
+            raise TypeError(
+                f"estimator must be a classifier, got {self.estimator!r}. For a regressor take "
+                "GatedRegressor."
+            )
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         check_labels(y)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import RegressorMixin
+from sklearn.base import RegressorMixin, is_classifier
 from sklearn.utils import column_or_1d, get_tags
 
 from sklearn_emma.gated.base import BaseGated
@@ -122,6 +122,13 @@ class GatedRegressor(RegressorMixin, BaseGated):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = get_tags(self.estimator).target_tags.multi_output
         return tags
+
+    def _check_estimator(self) -> None:
+        if is_classifier(self.estimator):
+            raise TypeError(
+                f"estimator must be a regressor, got {self.estimator!r}. For a classifier take "
+                "GatedClassifier."
+            )
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         y = check_values(y)

@@ -161,7 +161,7 @@ def modality_report(
     ----------
     estimator : EMMAClassifier, EMMARegressor or ModalityMonitor
         Fitted; may be the last step of a Pipeline, or in a search. Of a monitor, the estimator in
-        it, and X is read as a stream of its own.
+        it, and X is read in order, as a stream of its own.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples, in the order of time if they have one. The report has the index of a pandas
         DataFrame.
@@ -175,9 +175,10 @@ def modality_report(
     n_worst : int, default=200
         How many samples are explained in ``worst``.
     ordered : bool, default=False
-        Whether the samples are in the order of time. If so, attention, importance and prediction
-        take the evidence of earlier samples into account, and each modality has the further columns
-        ``alarm``, ``since`` and ``kind`` of :class:`~sklearn_emma.monitoring.ModalityHealth`.
+        Whether the samples are in the order of time, as those of a monitor are in any case. If so,
+        attention, importance and prediction take the evidence of earlier samples into account, and
+        each modality has the further columns ``alarm``, ``since`` and ``kind`` of
+        :class:`~sklearn_emma.monitoring.ModalityHealth`.
 
     Returns
     -------
@@ -233,7 +234,7 @@ def modality_report(
     prediction = np.asarray(whole.predict(X))
     clean = None if reference is None else unwrap(whole, reference)[1]
     health = None
-    if ordered:
+    if ordered or monitor is not None:
         health = read_stream(monitor or estimator, samples, clean)
         gated = estimator.readings(samples, evidence=health.evidence)
         prediction = np.asarray(estimator.predict(samples, evidence=health.evidence))

@@ -62,12 +62,18 @@ def list_alarms(health: ModalityHealth, names: list[str], index: pd.Index) -> pd
     DataFrame of shape (n_alarms, 5)
         In the order of time: ``modality``; ``kind`` of failure at the end of the alarm; ``first``,
         label of the first sample that failed, by estimate; ``last``, that of the last sample of the
-        alarm; and ``n_samples`` from one to the other.
+        alarm; and ``n_samples`` from one to the other. Alarms of a modality that overlap are one.
     """
     found = []
     for i, name in enumerate(names):
+        failures: list[tuple[int, int]] = []
         for start, stop in intervals(health.alarm[:, i]):
             first = min(max(int(health.since[stop, i]), 0), start)
+            # an alarm for what began before the end of the last one goes on with it
+            while failures and first <= failures[-1][1]:
+                first = min(first, failures.pop()[0])
+            failures.append((first, stop))
+        for first, stop in failures:
             kind = str(health.kind[stop, i])
             found.append((first, name, kind, index[first], index[stop], stop - first + 1))
     found.sort(key=lambda alarm: alarm[0])

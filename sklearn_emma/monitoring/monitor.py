@@ -176,6 +176,8 @@ class ModalityMonitor(BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If the estimator has no modalities.
         ValueError
             If there are fewer than 20 samples to calibrate on, or `recovery_rate` is less than
             `hazard_rate`.
@@ -191,6 +193,12 @@ class ModalityMonitor(BaseEstimator):
             raise ValueError(
                 f"recovery_rate={self.recovery_rate!r} must be at least hazard_rate="
                 f"{self.hazard_rate!r}: failures would last longer than clean periods."
+            )
+        if not hasattr(self.estimator, "modalities"):
+            raise TypeError(
+                f"estimator={self.estimator!r} has no modalities to watch. Pass an EMMAClassifier, "
+                "an EMMARegressor, a GatedClassifier or a DAEEnergyScorer; of a Pipeline, its last "
+                "step, and the samples as they come out of the others."
             )
         rng = check_random_state(self.random_state)
         self.estimator_, X, reference = self._fitted(X, y, reference, rng)

@@ -55,7 +55,7 @@ def signal_shape(shape: Sequence[int]) -> tuple[int, ...]:
     ValueError
         If it is none.
     """
-    sizes = tuple(shape)
+    sizes = tuple(shape) if hasattr(shape, "__len__") else ()
     if len(sizes) not in (2, 3) or not all(isinstance(n, Integral) and n > 0 for n in sizes):
         raise ValueError(
             "shape must be (channels, length) or (channels, height, width), of positive integers, "

@@ -94,6 +94,11 @@ def test_memory_mistakes_no_training_for_another(table, quick, tmp_path, same_pr
     assert same_predictions(with_memory, without, X)
 
 
+def test_memory_without_a_seed_is_warned_of(table, quick, tmp_path):
+    with pytest.warns(UserWarning, match="no use with random_state=None.*Pass an int"):
+        quick(max_epochs=1, memory=str(tmp_path), random_state=None).fit(*table)
+
+
 def test_layers_of_the_user_draw_as_without_memory(table, quick, tmp_path, same_predictions):
     X, y = table
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -418,6 +418,17 @@ class Spy(ClassifierMixin, BaseEstimator):
         return np.resize(self.classes_, len(X))
 
 
+def test_estimators_of_the_other_kind_are_refused(table):
+    X, y = table
+    with pytest.raises(TypeError, match="must be a classifier, got Ridge.*take GatedRegressor"):
+        gated(Ridge()).fit(X, y)
+    with pytest.raises(TypeError, match="must be a regressor.*take GatedClassifier"):
+        GatedRegressor(LogisticRegression(), "prefix").fit(X, y)
+    with pytest.raises(ValueError, match="blend=0.5 averages probabilities.*Set blend=0"):
+        gated(RidgeClassifier(), blend=0.5).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:None of the values")
 def test_estimators_get_categories_or_indicators(mixed):
     X, y = mixed
     clf = gated(Spy(categorical=True)).fit(X, y)

@@ -1,10 +1,12 @@
 """MonitorDisplay: the time line of a monitor."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from sklearn_emma import DAEEnergyScorer
-from sklearn_emma.inspection import MonitorDisplay
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier
+from sklearn_emma.inspection import MonitorDisplay, modality_report
+from sklearn_emma.inspection.time_line import list_alarms
 from sklearn_emma.monitoring import ModalityHealth, ModalityMonitor
 
 ALARM = np.zeros((60, 2), dtype=bool)
@@ -51,6 +53,28 @@ def test_a_change_of_the_process_is_drawn_below_the_modalities(legible):
     assert (box.x0, box.x1) == (39.5, 59.5)
     assert box.y1 < display.lines_[-1].get_ydata().min()
     assert len(display.lines_) == len(display.alarms_) == 3
+
+
+def test_alarms_of_the_same_failure_are_one():
+    alarm = np.zeros((12, 1), dtype=bool)
+    alarm[2:4] = alarm[6:8] = alarm[10:] = True
+    since = np.where(alarm, 2, -1)
+    since[10:] = 9  # another failure
+    kind = np.where(alarm, "mismatch", "")
+    health = ModalityHealth(alarm * 1.0, alarm, since, kind, alarm * 1.0)
+    alarms = list_alarms(health, ["radar"], pd.RangeIndex(12))
+    assert alarms[["first", "last", "n_samples"]].to_numpy().tolist() == [[2, 7, 6], [9, 11, 3]]
+
+
+def test_the_report_of_a_monitor_is_one_of_a_stream():
+    X = np.random.RandomState(0).standard_normal((200, 4))
+    clf = EMMAClassifier({"a": [0, 1], "b": [2, 3]}, max_epochs=1, pretrain_epochs=1)
+    clf.set_params(energy=DAEEnergyScorer(max_epochs=2), l2_regularization=1.0, random_state=0)
+    clf.fit(X[:100], (X[:100, 0] > 0).astype(int))
+    monitor = ModalityMonitor(clf, random_state=0).fit(X[:100])
+    report = modality_report(monitor, X[100:])
+    np.testing.assert_array_equal(report.health.failing, monitor.update(X[100:]).failing)
+    assert "alarm" in report["a"]
 
 
 def test_of_two_modalities_a_change_of_the_process_is_unknown():

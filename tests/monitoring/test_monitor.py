@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
@@ -281,5 +282,7 @@ def test_wrong_settings_are_explained(fitted, table):
         ModalityMonitor(fitted, recovery_rate=1e-5).fit(X)
     with pytest.raises(ValueError, match="false_alarms"):
         ModalityMonitor(fitted, false_alarms=0).fit(X)
+    with pytest.raises(TypeError, match="has no modalities to watch.*of a Pipeline, its last"):
+        ModalityMonitor(make_pipeline(fitted)).fit(X)
     with pytest.raises(NotFittedError):
         ModalityMonitor(EMMAClassifier()).update(X)
