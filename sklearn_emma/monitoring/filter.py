@@ -16,9 +16,59 @@ Shiryaev-Roberts statistics :math:`R_k \leftarrow (R_k + 1)\, e_k`. So where the
 clean samples have a mean of at most one given the past, an alarm at odds of :math:`h / \alpha`
 comes after no less than :math:`(1 - h) / \alpha` clean samples on average (Shin, J., Ramdas, A. and
 Rinaldo, A. (2023). E-detectors. New England Journal of Statistics in Data Science).
+
+**Witnesses.** That values do not fit those of the other modalities, a mismatch, is only known as
+far as the others can be believed. A stuck modality cannot, although its values are ordinary. With
+:math:`q_i` the probability, after the sample before, that modality i is stuck, the e-value of a
+mismatch of modality j becomes
+
+.. math:: e'_j = 1 - w_j + w_j e_j, \qquad w_j = \prod_{i \ne j} (1 - q_i).
+
+:math:`w_j` is known beforehand, so the mean of :math:`e'_j` is at most one where that of
+:math:`e_j` is. Noise, offset and gain of others need no such weight: the e-values are learned with
+clean modalities beside them.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+
+# Of probabilities that are divided by.
+_SMALLEST = 1e-100
+
+
+class Witnesses(NamedTuple):
+    """Which states of a modality rest on the others, and in which it misleads about them.
+
+    Attributes
+    ----------
+    needed : ndarray of bool of shape (1 + n_failures,)
+        States whose likelihoods say how well a modality fits the others.
+    misleading : ndarray of bool of shape (1 + n_failures,)
+        States in which a modality is no witness.
+    """
+
+    needed: np.ndarray
+    misleading: np.ndarray
+
+    def weigh(self, p: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
+        """Weigh likelihoods by what the other modalities are worth as witnesses.
+
+        Parameters
+        ----------
+        p : ndarray of shape (n_modalities, 1 + n_failures)
+            Probabilities of the states after the sample before.
+        likelihood : ndarray of shape (n_modalities, 1 + n_failures)
+            Likelihoods of the states.
+
+        Returns
+        -------
+        ndarray of shape (n_modalities, 1 + n_failures)
+            Those of states that need witnesses lie between the given ones and those of clean.
+        """
+        believed = np.maximum(p @ ~self.misleading, _SMALLEST)
+        weight = np.where(self.needed, (believed.prod() / believed)[:, None], 1.0)
+        return weight * likelihood + (1.0 - weight) * likelihood[:, :1]
 
 
 def transitions(hazard_rate: float, recovery_rate: float, prior: np.ndarray) -> np.ndarray:
@@ -59,7 +109,12 @@ def usual_share(transition: np.ndarray) -> float:
     return hazard_rate / (hazard_rate + recovery_rate)
 
 
-def forward(start: np.ndarray, transition: np.ndarray, likelihoods: np.ndarray) -> np.ndarray:
+def forward(
+    start: np.ndarray,
+    transition: np.ndarray,
+    likelihoods: np.ndarray,
+    witnesses: Witnesses | None = None,
+) -> np.ndarray:
     """Filter samples.
 
     Parameters
@@ -70,6 +125,8 @@ def forward(start: np.ndarray, transition: np.ndarray, likelihoods: np.ndarray) 
         A.
     likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
         Likelihoods of the states.
+    witnesses : Witnesses, default=None
+        Which states rest on the other modalities. None stands for none.
 
     Returns
     -------
@@ -87,6 +144,8 @@ def forward(start: np.ndarray, transition: np.ndarray, likelihoods: np.ndarray) 
     found = np.empty(likelihoods.shape)
     p = start
     for t, likelihood in enumerate(likelihoods):
+        if witnesses is not None:
+            likelihood = witnesses.weigh(p, likelihood)
         p = (p @ transition) * likelihood
         p = p / p.sum(axis=1, keepdims=True)
         found[t] = p

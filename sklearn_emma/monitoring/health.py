@@ -8,8 +8,11 @@ import numpy as np
 from sklearn_emma.monitoring.calibration import CHANGED, STATE_KINDS, Calibration, Past
 from sklearn_emma.monitoring.correction import Correction
 from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
-from sklearn_emma.monitoring.filter import forward, hysteresis, usual_share
+from sklearn_emma.monitoring.filter import Witnesses, forward, hysteresis, usual_share
 from sklearn_emma.monitoring.joint import probability_of_change
+
+_STATES = np.array(("clean", *STATE_KINDS))
+_WITNESSES = Witnesses(needed=_STATES == "mismatch", misleading=_STATES == "stuck")
 
 
 class ModalityHealth(NamedTuple):
@@ -122,7 +125,7 @@ def follow(
         After the last one.
     """
     likelihoods, past = calibration.likelihoods(estimator, X, state.past)
-    probabilities = forward(state.probabilities, calibration.transition, likelihoods)
+    probabilities = forward(state.probabilities, calibration.transition, likelihoods, _WITNESSES)
     clean, unlike = probabilities[..., 0], probabilities[..., 1:]
     usual = usual_share(calibration.transition)
     changed = probability_of_change(clean, unlike @ CHANGED, usual)

@@ -116,6 +116,22 @@ def test_a_sensor_whose_range_is_too_small_is_found(monitor, stream):
     assert health.kind[-1].tolist() == ["gain", "", ""]
 
 
+def test_beside_a_stuck_sensor_the_others_are_not_to_blame():
+    # the third modality is too weak to tell which of the other two is right
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=1600)
+    X = np.hstack([rng.normal(np.c_[y, y] * strength) for strength in (2.0, 2.0, 0.7)])
+    groups = {"a": [0, 1], "b": [2, 3], "c": [4, 5]}
+    clf = EMMAClassifier(
+        groups, max_epochs=20, n_networks=1, l2_regularization=1.0, random_state=0
+    ).fit(X[:600], y[:600])
+    monitor = ModalityMonitor(clf, random_state=0).fit(X[600:1000], reference=X[:600])
+    X[1100:, :2] = X[1100, :2]
+    health = monitor.update(X[1000:])
+    assert (health.kind[110:, 0] == "stuck").all()
+    assert health.alarm[:, 1:].mean(axis=0).max() < 0.05
+
+
 def test_a_stuck_sensor_is_shut(monitor, stream):
     X, y = stream
     stuck = fail(Stuck(), X, 50, len(X), seed=3)
