@@ -2,11 +2,11 @@ r"""
 A table as it comes: text, dates and gaps
 =========================================
 
-Why: tables hold more than numbers. Text and categories are taken as they are, gaps may stay, and of
-a date one says what matters. The table is that of 398 cars of the years 1970 to 1982, from the
-package ``vega_datasets`` (``pip install vega_datasets``), which ships it. Which cars go at least 23
-miles per gallon? What is known of a car comes from three sources: the engine, the body, and the
-papers. One of them may be mixed up, or lost.
+Why: tables hold more than numbers. Text and categories are taken as they are, values may be
+missing, and a date is replaced by the part that matters. The table is that of 398 cars of the years
+1970 to 1982, from the package ``vega_datasets`` (``pip install vega_datasets``). Which cars go at
+least 23 miles on a gallon? What is known of a car comes from three sources: the engine, the body,
+and the papers. One of them may be mixed up, or lost.
 """
 
 # %%
@@ -15,11 +15,15 @@ papers. One of them may be mixed up, or lost.
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import train_test_split
-from vega_datasets import local_data
 
 from sklearn_emma import EMMAClassifier, GatedClassifier
 from sklearn_emma.corruption import Missing, Noise
 from sklearn_emma.inspection import modality_report
+
+try:
+    from vega_datasets import local_data
+except ModuleNotFoundError:
+    raise SystemExit("The data of this example are missing: pip install vega_datasets") from None
 
 cars = local_data.cars().dropna(subset="Miles_per_Gallon")
 cars["make"] = cars["Name"].str.split().str[0]

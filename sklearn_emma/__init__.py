@@ -1,4 +1,4 @@
-"""Predictions from several sensors that stay right when one of them fails."""
+"""Predict from several sensors, and stay accurate when one of them fails."""
 
 from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.energy.scorer import DAEEnergyScorer

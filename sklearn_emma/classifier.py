@@ -17,7 +17,7 @@ from sklearn_emma.validation import all_or_nothing, check_labels, warn_of_one_mo
 
 
 class EMMAClassifier(ClassifierMixin, BaseEMMA):
-    r"""Classifier for tables of several modalities that stays right when one of them fails.
+    r"""Classifier for tables of several modalities that stays accurate when one fails.
 
     Energy-based multi-modal attention [1]_. First an energy per modality learns how unlike the
     training data a sample is. Then a gate turns the energies of a sample into an attention
@@ -128,8 +128,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Strength of the regularizer that keeps importance in line with the failures put in.
 
     importance_floor : float, default=0.01
-        Importance below which a corrupted modality earns nothing more from that regularizer. With
-        0, as in the thesis, the reward has no bound.
+        Importance below which a still lower importance of a corrupted modality is not rewarded by
+        that regularizer. With 0, as in the thesis, the reward has no bound.
 
     cross_modal : bool, default=True
         Whether the energy of a modality also measures its consistency with the others
@@ -209,7 +209,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Weights of the classes, as in scikit-learn.
 
     n_jobs : int, default=None
-        Processes for energies, as in joblib. Those of like width train side by side in one anyway.
+        Processes for energies, as in joblib. Those of similar width are trained together anyway.
 
     memory : str, joblib.Memory or None, default=None
         Where what does not depend on the gate is cached: energies, also across modalities, the

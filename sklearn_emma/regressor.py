@@ -33,7 +33,7 @@ def _predicts_quantiles(estimator: Any) -> bool:
 
 
 class EMMARegressor(RegressorMixin, BaseEMMA):
-    r"""Regressor for tables of several modalities that stays right when one of them fails.
+    r"""Regressor for tables of several modalities that stays accurate when one fails.
 
     Energy-based multi-modal attention [1]_. First an energy per modality learns how unlike the
     training data a sample is. Then a gate turns the energies of a sample into an attention
@@ -146,8 +146,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Strength of the regularizer that keeps importance in line with the failures put in.
 
     importance_floor : float, default=0.01
-        Importance below which a corrupted modality earns nothing more from that regularizer. With
-        0, as in the thesis, the reward has no bound.
+        Importance below which a still lower importance of a corrupted modality is not rewarded by
+        that regularizer. With 0, as in the thesis, the reward has no bound.
 
     cross_modal : bool, default=True
         Whether the energy of a modality also measures its consistency with the others
@@ -224,7 +224,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Smallest relative improvement that counts for early stopping.
 
     n_jobs : int, default=None
-        Processes for energies, as in joblib. Those of like width train side by side in one anyway.
+        Processes for energies, as in joblib. Those of similar width are trained together anyway.
 
     memory : str, joblib.Memory or None, default=None
         Where what does not depend on the gate is cached: energies, also across modalities, the

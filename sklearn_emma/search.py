@@ -103,7 +103,8 @@ class EMMAClassifierCV(EMMAClassifier):
         As for :class:`EMMAClassifier`.
 
     early_stopping, validation_fraction, n_iter_no_change, tol : objects
-        As for :class:`EMMAClassifier`; every setting stops by itself, and costs nothing any more.
+        As for :class:`EMMAClassifier`; each setting stops separately, and
+        takes no computing time after that.
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn.

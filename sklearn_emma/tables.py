@@ -230,8 +230,8 @@ def refuse_dates(X: Any, columns: np.ndarray) -> None:
     if dates:
         example = repr(dates[0])
         raise ValueError(
-            f"Column(s) {_listed(dates)} hold dates, times or durations, which are no numbers. "
-            "Replace them by what matters of them: the time since a reference in days, "
+            f"Column(s) {_listed(dates)} hold dates, times or durations, which are not numbers. "
+            "Replace them by the part that matters: the time since a reference in days, "
             f"(X[{example}] - reference) / pd.Timedelta(days=1); the time of day or of the year, "
             f"X[{example}].dt.hour or X[{example}].dt.month; or leave them out, for instance with "
             'remainder="drop".'

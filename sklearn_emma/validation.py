@@ -444,7 +444,7 @@ def warn_of_constants(table: np.ndarray, estimator: Any, used: np.ndarray) -> No
 def _warn_of_constants(constant: np.ndarray, estimator: Any) -> None:
     if constant.any():
         warnings.warn(
-            "Constant in the training samples and so without information: column(s) "
+            "Constant in the training samples, and therefore uninformative: column(s) "
             f"{_listed(estimator, constant)}.",
             UserWarning,
             stacklevel=stacklevel_of_user(),

@@ -61,7 +61,7 @@ class Named:
 
 def test_constant_columns_that_are_used_are_named():
     table = np.array([[1.0, 2.0, 5.0], [1.0, 3.0, 5.0]])
-    with pytest.warns(UserWarning, match=r"without information: column\(s\) 0, 2\.$"):
+    with pytest.warns(UserWarning, match=r"uninformative: column\(s\) 0, 2\.$"):
         warn_of_constants(table, None, np.arange(3))
     with pytest.warns(UserWarning, match=r"column\(s\) 'c'\.$"):
         warn_of_constants(table, Named(), np.array([1, 2]))

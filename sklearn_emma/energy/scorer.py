@@ -75,6 +75,10 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     median and interquartile range taken over the training samples: 0 is typical, and larger is more
     unusual. A sample's score is minus the sum of its energies.
 
+    Missing values are refused, both NaN and missing levels of categories. Drop these samples or
+    impute their values, or use :class:`EMMAClassifier`, which accepts missing values and fits the
+    energy of each modality on the samples without gaps.
+
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
@@ -148,7 +152,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         seen.
 
     n_jobs : int, default=None
-        Processes, as in joblib. Modalities of like width train side by side in one anyway.
+        Processes, as in joblib. Modalities of similar width are trained together anyway.
 
     device : str or torch.device, default="auto"
         Where to train. "auto" takes CUDA when present, else the CPU.

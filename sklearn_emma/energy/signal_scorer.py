@@ -76,7 +76,8 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
       (:class:`~sklearn_emma.nn.ConvolutionalEnergy`) knows what follows what within a channel, what
       belongs together across channels, and where in the window;
     * "spectrum": an autoencoder of the logarithmic power in bands of frequencies;
-    * "power": an autoencoder of mean and logarithmic power in short windows.
+    * "power": an autoencoder of the logarithms of the variance and of the mean squared step from
+      value to value, both in short windows.
 
     Energies are in interquartile ranges above the median of the training samples, as those of
     :class:`DAEEnergyScorer`, whose place this takes for a modality that is a signal. A delay of the
@@ -302,7 +303,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         constant = np.ptp(channels, axis=(0, 2)) == 0
         if constant.any():
             warnings.warn(
-                "Constant in the training samples and so without information: channel(s) "
+                "Constant in the training samples, and therefore uninformative: channel(s) "
                 f"{', '.join(map(str, np.flatnonzero(constant)))}.",
                 UserWarning,
                 stacklevel=3,

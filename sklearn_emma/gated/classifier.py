@@ -20,13 +20,17 @@ def _gives_probabilities(gated: Any) -> bool:
 
 
 class GatedClassifier(ClassifierMixin, BaseGated):
-    r"""Any classifier behind EMMA's gate: what fails is shut before the classifier sees it.
+    r"""Any classifier behind EMMA's gate, which removes modalities that fail.
 
-    Energies and gate are those of :class:`EMMAClassifier`, which is trained with a small network of
-    its own. Modalities of low attention are shut: their values become missing. The classifier
-    learns from the training samples and from copies of them, in which modalities fail as in the
-    training of EMMA, or random ones are shut, all of them behind the gate. So it is at home with
-    every set of modalities, and with failures that the gate lets pass.
+    By default two models predict, and their probabilities are averaged: the classifier, and the
+    network of the :class:`EMMAClassifier` whose gate is used. `blend` is the weight of the network.
+    With ``blend=0`` the classifier alone predicts.
+
+    Energies and gate are those of the :class:`EMMAClassifier`. Modalities with an attention of at
+    most `threshold` are closed: the classifier gets their values as missing. It learns from the
+    training samples and from copies of them. In the copies modalities fail as in the training of
+    EMMA, or are closed at random, and all of them pass the gate. So the classifier learns to
+    predict from any subset of the modalities, and with failures that the gate does not detect.
 
     Parameters
     ----------

@@ -13,9 +13,13 @@ from sklearn_emma.validation import check_values
 
 
 class GatedRegressor(RegressorMixin, BaseGated):
-    r"""Any regressor behind EMMA's gate: what fails is shut before the regressor sees it.
+    r"""Any regressor behind EMMA's gate, which removes modalities that fail.
 
-    As :class:`GatedClassifier`, with energies and gate of :class:`EMMARegressor`.
+    By default two models predict, and their predictions are averaged: the regressor, and the
+    network of the :class:`EMMARegressor` whose gate is used. `blend` is the weight of the network.
+    With ``blend=0`` the regressor alone predicts.
+
+    Otherwise as :class:`GatedClassifier`, with energies and gate of :class:`EMMARegressor`.
 
     Parameters
     ----------

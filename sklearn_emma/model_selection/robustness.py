@@ -128,7 +128,7 @@ def robustness_curve(
     Raises
     ------
     ValueError
-        If a modality in `only` is unknown, `levels` are no numbers, or `n_repeats` is not
+        If a modality in `only` is unknown, `levels` are not numbers, or `n_repeats` is not
         positive. Errors of fitting and scoring are not caught.
     TypeError
         If `corruption` does not return a Corruption.

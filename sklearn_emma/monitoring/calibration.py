@@ -180,8 +180,8 @@ class Calibration:
 
         .. math:: a_i = \max\Bigl(0, \log(1 - \pi) - \log\bigl(1 - \sum_k u_{ik} p_{ik}\bigr)\Bigr)
 
-        with the share of time :math:`\pi` in which a modality fails: probabilities that it does, up
-        to what is so beforehand, are no evidence.
+        with the share of time :math:`\pi` in which a modality fails: a probability of failure of at
+        most :math:`\pi` gives no evidence.
 
         Parameters
         ----------

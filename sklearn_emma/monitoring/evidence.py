@@ -6,8 +6,8 @@ are as rare as they are large.
 **Likelihood ratios.** A classifier that tells the simulated failures k from clean samples, by the
 statistics :math:`\varphi` of a sample, estimates :math:`s_k = p_k(\varphi) / p_{clean}(\varphi)`
 (Sugiyama, M. et al. (2012). Density ratio estimation in machine learning). N clean samples by
-themselves cannot testify to ratios beyond N. How rare larger ones are is extrapolated: with the
-probability :math:`\hat p` that the largest ratio of a clean sample is larger still
+themselves are no evidence about ratios larger than N. How rare larger ones are is extrapolated:
+with the probability :math:`\hat p` that the largest ratio of a clean sample is larger still
 (:mod:`sklearn_emma.monitoring.tails`),
 
 .. math:: s'_k = \frac{s_k}{1 + \max_j s_j \min(1 / N, \hat p)}, \qquad

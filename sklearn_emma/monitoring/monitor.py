@@ -43,12 +43,12 @@ class ModalityMonitor(BaseEstimator):
     like that of missing values. :math:`\pi` is the share of time in which a modality fails,
     whatever is seen. :math:`u_{ik}` is 1 for values that are not those of the sample
     (stuck, mismatch), and wherever, on simulated failures, predictions come closer to those of the
-    clean samples with modality i shut than open; else 0. So mild noise that the predictor can use
-    does not shut a modality.
+    clean samples with the gate of modality i closed than open; else 0. So mild noise that the
+    predictor can use does not close a gate.
 
     Parameters
     ----------
-    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+    estimator : EMMAClassifier, EMMAClassifierCV, EMMARegressor, GatedClassifier or DAEEnergyScorer
         Fitted, or to be fitted by :meth:`fit`. It may have categorical columns: the monitor takes
         what the estimator takes.
 
@@ -74,10 +74,10 @@ class ModalityMonitor(BaseEstimator):
 
     recalibrate : bool, default=False
         Whether a modality with an alarm of offset or gain is corrected, by robust location and
-        scale of its last 32 samples, instead of shut, when the corrected samples look clean to the
-        monitor, also beside the other modalities. Then the alarm goes down. It helps against slow
-        drift of an important sensor, and assumes that the mixture of what is observed, such as the
-        classes, is that of the clean samples.
+        scale of its last 32 samples, instead of being closed, when the corrected samples look clean
+        to the monitor, also beside the other modalities. Then the alarm goes down. It helps against
+        slow drift of an important sensor, and assumes that the mixture of what is observed, such as
+        the classes, is that of the clean samples.
 
     calibration_fraction : float, default=0.3
         If the estimator is to be fitted, the fraction of samples, the last ones if ordered, that
@@ -192,7 +192,7 @@ class ModalityMonitor(BaseEstimator):
         if self.recovery_rate < self.hazard_rate:
             raise ValueError(
                 f"recovery_rate={self.recovery_rate!r} must be at least hazard_rate="
-                f"{self.hazard_rate!r}: failures would last longer than clean periods."
+                f"{self.hazard_rate!r}, otherwise failures would last longer than clean periods."
             )
         if not hasattr(self.estimator, "modalities"):
             raise TypeError(

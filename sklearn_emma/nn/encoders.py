@@ -1,4 +1,4 @@
-"""Perceptrons, one for each modality: those of like width go through one batched product."""
+"""Perceptrons, one for each modality: those of similar width go through one batched product."""
 
 import math
 from collections.abc import Sequence
@@ -159,7 +159,7 @@ class Encoders(ModalityStacks):
         return self.apply_groups(self.gather(modalities))
 
     def gather(self, modalities: Sequence[Tensor]) -> list[Tensor]:
-        """Return the samples of each group of modalities of like width, as one tensor."""
+        """Return the samples of each group of modalities of similar width, as one tensor."""
         return [stack_samples([modalities[i] for i in group]) for group in self.groups]
 
     def apply_groups(self, samples: Sequence[Tensor]) -> Tensor:
