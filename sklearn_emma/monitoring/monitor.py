@@ -48,9 +48,11 @@ class ModalityMonitor(BaseEstimator):
 
     Parameters
     ----------
-    estimator : EMMAClassifier, EMMAClassifierCV, EMMARegressor, GatedClassifier or DAEEnergyScorer
-        Fitted, or to be fitted by :meth:`fit`. It may have categorical columns: the monitor takes
-        what the estimator takes.
+    estimator : estimator of this package with modalities
+        :class:`EMMAClassifier`, :class:`EMMAClassifierCV`, :class:`EMMARegressor`,
+        :class:`GatedClassifier`, :class:`GatedRegressor` or :class:`DAEEnergyScorer`, fitted, or to
+        be fitted by :meth:`fit`. It may have categorical columns: the monitor takes what the
+        estimator takes.
 
     false_alarms : float, default=1.0
         Expected number of false alarms in 10,000 clean samples, over all modalities together. It is

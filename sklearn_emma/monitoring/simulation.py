@@ -135,7 +135,8 @@ class Simulation:
         for method in ("predict_proba", "readings"):
             if hasattr(self.estimator, method):
                 found = getattr(self.estimator, method)(X, evidence=evidence)
-                return found if method == "predict_proba" else found.output
+                output = found if method == "predict_proba" else found.output
+                return np.reshape(output, (len(output), -1))
         return None
 
     def _losses(self, predicted: np.ndarray) -> np.ndarray:

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor, GatedRegressor
 from sklearn_emma.corruption import Missing, Noise, Stuck, Swapped
 from sklearn_emma.model_selection import stream_curve
 from sklearn_emma.monitoring import ModalityMonitor
@@ -288,6 +289,22 @@ def test_of_two_modalities_that_do_not_fit_both_are_suspect(table):
     health = monitor.update(X)
     assert health.kind[199].tolist() == ["mismatch", "mismatch"]
     assert not health.alarm[99].any()
+
+
+def test_a_gated_regressor_is_watched(table):
+    X, y = table
+    gate = EMMARegressor(
+        energy=DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5),
+        hidden_layer_sizes=(8,),
+        l2_regularization=1.0,
+        pretrain_epochs=1,
+        max_epochs=3,
+    )
+    model = GatedRegressor(LinearRegression(), "prefix", gate=gate, blend=0.5, random_state=0)
+    monitor = ModalityMonitor(model.fit(X[:300], y[:300]), random_state=0).fit(X[300:500])
+    stream = X[500:600].copy()
+    stream.loc[:, stream.columns.str.startswith("modality0__")] = np.nan
+    assert monitor.update(stream).alarm[:, 0].mean() > 0.9
 
 
 def test_wrong_settings_are_explained(fitted, table):
