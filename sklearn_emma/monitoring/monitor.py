@@ -49,9 +49,10 @@ class ModalityMonitor(BaseEstimator):
     Parameters
     ----------
     estimator : estimator of this package with modalities
-        :class:`EMMAClassifier`, :class:`EMMAClassifierCV`, :class:`EMMARegressor`,
-        :class:`GatedClassifier`, :class:`GatedRegressor` or :class:`DAEEnergyScorer`, fitted, or to
-        be fitted by :meth:`fit`. It may have categorical columns: the monitor takes what the
+        An :class:`~sklearn_emma.EMMAClassifier`, :class:`~sklearn_emma.EMMAClassifierCV`,
+        :class:`~sklearn_emma.EMMARegressor`, :class:`~sklearn_emma.GatedClassifier`,
+        :class:`~sklearn_emma.GatedRegressor` or :class:`~sklearn_emma.DAEEnergyScorer`, fitted, or
+        to be fitted by :meth:`fit`. It may have categorical columns: the monitor takes what the
         estimator takes.
 
     false_alarms : float, default=1.0
