@@ -200,7 +200,7 @@ def encode_categories(estimator: Any, X: Any, at_fit: bool) -> Any:
         estimator.categories_ = {}
     elif not getattr(estimator, "categories_", None):
         return X
-    if issparse(X) or len(shape := np.shape(X)) != 2 or (at_fit and not may_hold_levels(X)):
+    if issparse(X) or (at_fit and not may_hold_levels(X)) or len(shape := np.shape(X)) != 2:
         return X
     used = np.setdiff1d(np.arange(shape[1]), unused_columns(estimator, X, at_fit))
     X = without_na(X)

@@ -118,10 +118,17 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     if not at_fit and getattr(estimator, "missing_modalities", "error") == "allow":
         X = add_missing_modalities(estimator, X)
     X = encode_categories(estimator, X, at_fit)
+    checked = _validate(estimator, X, args, dtype=dtype, **kwargs)
     if not at_fit:
-        warn_of_unknown_levels(estimator, X)
+        warn_of_unknown_levels(estimator, checked[0] if args else checked)
+    return checked
+
+
+def _validate(estimator: Any, X: Any, args: tuple, **kwargs: Any) -> Any:
+    """Validate encoded data, without the columns that are left out if these cannot be read."""
+    at_fit = kwargs.get("reset", True)
     try:
-        return validate_data(estimator, X, *args, dtype=dtype, **kwargs)
+        return validate_data(estimator, X, *args, **kwargs)
     except (TypeError, ValueError) as error:
         unused = unused_columns(estimator, X, at_fit)
         if not len(unused):
@@ -132,7 +139,7 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     # columns that are left out may hold anything
     X = blank(X, unused)
     try:
-        return validate_data(estimator, X, *args, dtype=dtype, **kwargs)
+        return validate_data(estimator, X, *args, **kwargs)
     except (TypeError, ValueError) as error:
         raise explain(error, estimator, X, at_fit) from None
 
@@ -396,7 +403,7 @@ def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
     ----------
     estimator : estimator
         Fitted.
-    X : array-like or DataFrame of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples, n_features)
         Samples, with codes in the categorical columns.
     """
     indicators = None if len(X) < _MANY else indicators_of(estimator)
@@ -405,8 +412,7 @@ def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
     levels, unknown = estimator.categories_, np.zeros(estimator.n_features_in_, dtype=bool)
     for column, category in indicators.categories.items():
         if not _is_name(category):
-            values = X.iloc[:, column] if hasattr(X, "iloc") else X[:, column]
-            codes = np.asarray(values, dtype=float)
+            codes = X[:, column]
             known = (codes < len(levels[column])).any()
             unknown[column] = not known and (~np.isnan(codes)).sum() >= _MANY
     if unknown.any():
