@@ -34,7 +34,12 @@ from scipy.stats import rankdata
 from sklearn_emma.monitoring.statistics import OF_OTHERS
 from sklearn_emma.validation import stacklevel_of_user
 
-__all__ = ["variance_ratios", "warn_of_dependent_rows", "warn_of_dependent_stream"]
+__all__ = [
+    "is_long_enough",
+    "variance_ratios",
+    "warn_of_dependent_rows",
+    "warn_of_dependent_stream",
+]
 
 # q
 _WINDOW = 8
@@ -111,6 +116,23 @@ def warn_of_dependent_rows(
     )
 
 
+def is_long_enough(n_samples: tuple[int, int]) -> bool:
+    """Tell whether a stream has become long enough to be judged by its last samples.
+
+    Parameters
+    ----------
+    n_samples : tuple of int
+        Length of the stream before and after them.
+
+    Returns
+    -------
+    bool
+        True once in a stream.
+    """
+    before, after = n_samples
+    return before < _ENOUGH <= after
+
+
 def warn_of_dependent_stream(
     n_samples: tuple[int, int], autocorrelation: np.ndarray, names: Sequence[str]
 ) -> None:
@@ -126,8 +148,7 @@ def warn_of_dependent_stream(
     names : sequence of str of length n_modalities
         Names of the modalities.
     """
-    before, after = n_samples
-    if not before < _ENOUGH <= after or np.mean(autocorrelation > _LARGEST) <= 0.5:
+    if not is_long_enough(n_samples) or np.mean(autocorrelation > _LARGEST) <= 0.5:
         return
     _warn(
         "Successive samples of the stream differ less than clean samples drawn at random, in "

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
 from sklearn_emma.monitoring.calibration import Calibration, calibrate
-from sklearn_emma.monitoring.exchangeability import warn_of_dependent_stream
+from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
 
@@ -272,10 +272,11 @@ class ModalityMonitor(BaseEstimator):
         check_is_fitted(self, "calibration_")
         n_before = self.state_.n_samples
         health, self.state_, _ = self._read(X)
-        if not self.ordered:
+        n_samples = n_before, self.state_.n_samples
+        if not self.ordered and is_long_enough(n_samples):
             changes = self.state_.past.changes
             warn_of_dependent_stream(
-                (n_before, self.state_.n_samples),
+                n_samples,
                 self.calibration_.dependence.autocorrelations(changes.counts)[0],
                 self.modality_names_,
             )
