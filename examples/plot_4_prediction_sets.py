@@ -14,7 +14,7 @@ The prediction sets are those of `MAPIE <https://mapie.readthedocs.io>`_, which 
 :class:`~sklearn_emma.EMMAClassifier` like any other classifier:
 ``pip install "sklearn_emma[conformal,plot]"``. The example takes about half a minute.
 :class:`~sklearn_emma.model_selection.PatternConformalClassifier` does the same without MAPIE, by
-which modalities are shut.
+which modalities are closed.
 """
 
 # %%

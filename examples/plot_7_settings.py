@@ -175,7 +175,7 @@ for model, scores in found.items():
 #   value only. With the default network, which learns behind the gate, F1 stays where it is.
 # * Capacity depends on ``lambda_capacity`` far more than on ``coldness``.
 # * In the default model the energies are scaled, and a coldness of 1 or a ``lambda_energy`` of 0.1
-#   shut a modality that has noise of half a standard deviation: that is less noise than it takes to
-#   make the modality useless, and F1 on corrupted samples falls. Stronger failures, for which a
+#   close a modality that has noise of half a standard deviation: that is less noise than it takes
+#   to make the modality useless, and F1 on corrupted samples falls. Stronger failures, for which a
 #   cold gate is made, are in the example on failing modalities.
 # * Most differences are smaller than the spread over splits. One split does not choose a setting.

@@ -97,10 +97,10 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         "additive+energy" and so on. See :class:`~sklearn_emma.nn.SoftmaxAttention`. A score of your
         own is a :class:`torch.nn.Module`, of which an instance is copied, or a class or callable,
         called with the numbers of modalities and of units of an embedding. Without energies only
-        missing modalities are certain to be shut: gaps, inconsistency and levels never seen do not
-        count, and further evidence (:meth:`readings`) is refused. Scores need no `module` of your
-        own and a constant coldness, and their weights have no penalty. The two regularizers below
-        act on every gate alike.
+        missing modalities are certain to be closed: gaps, inconsistency and levels never seen do
+        not count, and further evidence (:meth:`readings`) is refused. Scores need no `module` of
+        your own and a constant coldness, and their weights have no penalty. The two regularizers
+        below act on every gate alike.
 
     max_modalities : int, default=None
         Largest number of modalities that pass the gate for a sample, those of highest importance;

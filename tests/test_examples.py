@@ -39,7 +39,7 @@ def htru2():
         pytest.skip("HTRU2 is not at hand")
 
 
-def test_plain_torch_loop_shuts_out_the_failing_modality():
+def test_plain_torch_loop_closes_the_failing_modality():
     last = run("plain_torch_loop.py").splitlines()[-1]
     failing, *others = (float(share) for share in last.split("attention ")[1].split(","))
     assert failing < 0.1 < 0.5 < min(others)

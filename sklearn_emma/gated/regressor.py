@@ -46,7 +46,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
         With `column_attention` of the gate, columns that it does not read become missing too.
 
     threshold : float or "mean", default=0.5
-        Modalities of at most this attention, from 0 to 1, are shut. "mean" predicts behind the
+        Modalities of at most this attention, from 0 to 1, are closed. "mean" predicts behind the
         masks of all thresholds below the sample's highest attention, at most one per modality, and
         takes the mean: the soft gate.
 
@@ -62,9 +62,9 @@ class GatedRegressor(RegressorMixin, BaseGated):
         Corrupted copies of the training samples that the regressor learns from besides.
 
     shut_value : {"auto", "nan", "median"}, default="auto"
-        What takes the place of missing values, among them those that are shut: NaN, or the median
-        of the training samples (of categories the most frequent level). "auto" takes NaN where the
-        regressor says that it takes it, in a Pipeline where every step does.
+        What takes the place of missing values and of the values of closed modalities: NaN, or the
+        median of the training samples (of categories the most frequent level). "auto" takes NaN
+        where the regressor says that it takes it, in a Pipeline where every step does.
 
     random_state : int, RandomState instance or None, default=None
         Determines everything random. Pass an int for the same result in every call.
