@@ -62,8 +62,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         tables, which it learns by heart, they lie too close together without `early_stopping`.
 
     remainder : "error", "drop" or str, default="error"
-        What to do with columns that belong to no modality: raise, leave them out, or gather them in
-        a modality of this name. Columns that are left out may hold anything.
+        What to do with columns that belong to no modality: raise, ignore them, or gather them in a
+        modality of this name. Ignored columns may hold anything.
 
     missing_modalities : {"error", "allow"}, default="error"
         What to do when predicting from a DataFrame without any column of a modality: raise, or take
@@ -156,11 +156,11 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     column_attention : bool, default=False
         Whether columns within a modality get attention too: where the energy of a modality is high
-        because of a few of its columns, these are read as missing, and the modality stays open; see
-        :class:`~sklearn_emma.nn.ColumnAttention`. Missing values are then filled with what the
-        other columns of the modality explain, instead of the median. In a quarter of the training
-        samples without a failing modality columns fail as `corruption` says, so that its noise need
-        not be larger. It costs accuracy where whole modalities fail.
+        because of a few of its columns, these are treated as missing, and the modality stays
+        open; see :class:`~sklearn_emma.nn.ColumnAttention`. Missing values are then filled with
+        what the other columns of the modality explain, instead of the median. In a quarter of the
+        training samples without a failing modality columns fail as `corruption` says, so that its
+        noise need not be larger. It costs accuracy where whole modalities fail.
 
     corruption : Corruption or None, default=None
         What happens to training samples, in units of their standard deviations; half of them unless

@@ -335,7 +335,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         return mean_over_masks(predict, table, self.modality_columns_, attention, self.threshold)
 
     def _without_columns(self, table: np.ndarray, found: dict[str, np.ndarray]) -> np.ndarray:
-        """Leave out the columns that the gate does not read."""
+        """Replace the columns that the gate ignores by NaN."""
         if self.column_weights_ is None:
             return table
         return leave_out_columns(table, self.modality_columns_, found["column_attention"])
