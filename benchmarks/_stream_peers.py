@@ -1,6 +1,6 @@
 """Other ways to watch a stream: charts of energies, and a rule for flat lines.
 
-All of them have the interface of :class:`~sklearn_emma.monitoring.ModalityMonitor`, and shut a
+All of them have the interface of :class:`~sklearn_emma.monitoring.ModalityMonitor`, and close a
 modality while their alarm is up. They learn from the calibration samples, but their limits are set
 on a resampled stream of clean test samples, so that it gives the allowed number of false alarms: in
 use nobody could do that, but only so are delays compared at equal false alarms. An alarm stays up
@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator
 from sklearn_emma.energy.p_values import conformal_p_values
 from sklearn_emma.monitoring import ModalityHealth
 
-_SHUT = 10.0
+_CERTAIN = 10.0
 _N_CLEAN = 100_000
 
 
@@ -68,11 +68,11 @@ class Peer(BaseEstimator):
             alarm=alarm,
             since=np.where(alarm, 0, -1),
             kind=np.where(alarm, "unknown", ""),
-            evidence=np.where(alarm, _SHUT, 0.0),
+            evidence=np.where(alarm, _CERTAIN, 0.0),
         )
 
     def predict_proba(self, X):
-        """Predict, with the modalities shut that fail; the stream does not advance."""
+        """Predict, with the modalities closed that fail; the stream does not advance."""
         state = copy.deepcopy(self.state)
         health = self.update(X)
         self.state = state

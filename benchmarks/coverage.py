@@ -97,10 +97,10 @@ class Run:
             seed=self.seed + 10_000,
         )
         parts = [(weight, self.by_pattern.shut(X), self.judge(X)) for weight, X in copies]
-        weight = np.concatenate([np.full(len(shut), weight) for weight, shut, _ in parts])
-        shut = np.concatenate([shut for _, shut, _ in parts])
+        weight = np.concatenate([np.full(len(closed), weight) for weight, closed, _ in parts])
+        closed = np.concatenate([closed for _, closed, _ in parts])
         sample = np.tile(np.arange(len(self.y)), len(parts))
-        group = self.by_pattern.pattern_thresholds_.group(shut)
+        group = self.by_pattern.pattern_thresholds_.group(closed)
         records = []
         for i, row in self.by_pattern.pattern_thresholds_.table.iterrows():
             here = group == i
@@ -177,10 +177,10 @@ def report(records):
         print(f"\n### {key[0]}, {key[1]}, {key[2].upper()}: {len(those)} splits, ", end="")
         print(f"accuracy {accuracy:.3f}\n")
         lines = []
-        for shut, parts in cells(those, "patterns", "shut").items():
+        for closed, parts in cells(those, "patterns", "shut").items():
             calibrated = np.mean([part["n_samples"] for part in parts])
-            lines.append([shut, str(len(parts)), f"{calibrated:.0f}", *_figures(parts)])
-        header = ["shut", "splits", "samples", *METHODS, *(f"labels, {m}" for m in METHODS)]
+            lines.append([closed, str(len(parts)), f"{calibrated:.0f}", *_figures(parts)])
+        header = ["closed", "splits", "samples", *METHODS, *(f"labels, {m}" for m in METHODS)]
         print(table(header, lines))
         print()
         lines = [[c, *_figures(p)] for c, p in cells(those, "failures", "level").items()]

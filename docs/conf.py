@@ -9,7 +9,7 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS / "_ext"))
-sys.path.append(str(ROOT / "examples"))  # for thesis_figures.py, which examples import
+sys.path.append(str(ROOT / "examples"))  # for modules that examples share
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # such small networks run best so
 LOCAL_DATA = ROOT.parent / "shared" / "data"
@@ -56,7 +56,7 @@ sphinx_gallery_conf = {
     "examples_dirs": str(ROOT / "examples"),
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"(plot_\w+|plain_torch_loop)\.py$",
-    "ignore_pattern": r"(demo|thesis_figures)\.py$",
+    "ignore_pattern": r"(demo|pulsars|thesis_figures)\.py$",
     "within_subsection_order": "repository.PlotsFirst",
     "backreferences_dir": "api/generated/examples",
     "doc_module": ("sklearn_emma",),

@@ -37,7 +37,7 @@ economical = cars["Miles_per_Gallon"] >= 23
 X, X_test, y, y_test = train_test_split(cars, economical, test_size=0.4, random_state=0)
 
 # %%
-# ``remainder="drop"`` leaves the other columns out, whatever they hold: names, dates, and the miles
+# ``remainder="drop"`` ignores the other columns, whatever they hold: names, dates, and the miles
 # per gallon themselves. Both models learn from the cars as they are, and are tested with the papers
 # as they are, mixed up with noise, and lost.
 

@@ -11,23 +11,18 @@ are energies that learned from pulsars alone low for other pulsars and high for 
 
 # %%
 # The csv file is taken from the folder that ``SKLEARN_EMMA_DATA`` names, from ``../shared/data``,
-# or downloaded.
-
-import os
-from pathlib import Path
+# or downloaded; without it the example ends here.
 
 import matplotlib.pyplot as plt
 import numpy as np
+from pulsars import load_pulsars
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from sklearn_emma import DAEEnergyScorer, EnergyView
 from sklearn_emma.corruption import Noise
-from sklearn_emma.datasets import fetch_htru2
 
-local = Path("../shared/data")
-path = local if local.exists() and "SKLEARN_EMMA_DATA" not in os.environ else None
-X, y = fetch_htru2(path=path, return_X_y=True)
+X, y = load_pulsars()
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, test_size=0.165, stratify=y, random_state=0
 )

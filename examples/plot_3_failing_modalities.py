@@ -37,6 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from pulsars import load_pulsars
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import f1_score
@@ -49,7 +50,6 @@ from sklearn.model_selection import (
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier
 from sklearn_emma.corruption import Noise
-from sklearn_emma.datasets import fetch_htru2
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--full", action="store_true", help="five seeds, full training, the whole grid")
@@ -120,10 +120,8 @@ class AttentiveContext(torch.nn.Module):
 
 
 def load():
-    """Give the table, from a local copy where there is one."""
-    local = Path("../shared/data")
-    path = local if local.exists() and "SKLEARN_EMMA_DATA" not in os.environ else None
-    X, y = fetch_htru2(path=path, return_X_y=True)
+    """Give the samples, or a third of them."""
+    X, y = load_pulsars()
     if FULL:
         return X, y
     return train_test_split(X, y, train_size=6000, stratify=y, random_state=0)[::2]

@@ -14,7 +14,7 @@ The prediction sets are those of `MAPIE <https://mapie.readthedocs.io>`_, which 
 :class:`~sklearn_emma.EMMAClassifier` like any other classifier:
 ``pip install "sklearn_emma[conformal,plot]"``. The example takes about half a minute.
 :class:`~sklearn_emma.model_selection.PatternConformalClassifier` does the same without MAPIE, by
-which modalities are shut.
+which modalities are closed.
 """
 
 # %%
@@ -124,14 +124,16 @@ sets = {
     for case, rows in tables.items()
 }
 hit = {key: mask[np.arange(len(y_test)), y_test] for key, mask in sets.items()}
+LABELS = {method: ", ".join(method) for method in METHODS}
+WIDTH = max(map(len, LABELS.values()))
 print(f"coverage (promised: {LEVEL}) and mean size of the sets")
-print(f"{'':>27}" + "".join(f"{case:>15}" for case in CASES))
-for method in METHODS:
+print(" " * WIDTH + "".join(f"{case:>15}" for case in CASES))
+for method, label in LABELS.items():
     cells = [
         f"{hit[method, case].mean():9.3f} {sets[method, case].sum(axis=1).mean():5.2f}"
         for case in CASES
     ]
-    print(f"{method[0]:>9}, {method[1]:>16}" + "".join(cells))
+    print(f"{label:<{WIDTH}}" + "".join(cells))
 
 # %%
 # The promise that calibration by total energy makes, and the others do not: it is kept in every
@@ -143,8 +145,8 @@ by_energy = {
     method: [hit[method, "as calibrated"][rows].mean() for rows in tenths] for method in METHODS
 }
 print("\ncoverage in the tenth of the samples of highest total energy")
-for (name, how), values in by_energy.items():
-    print(f"{name:>9}, {how:>16} {values[-1]:8.3f}")
+for method, values in by_energy.items():
+    print(f"{LABELS[method]:<{WIDTH}} {values[-1]:8.3f}")
 
 STYLES = {
     "clean samples": {"color": "#D55E00", "marker": "s"},

@@ -53,7 +53,7 @@ for name, curve in curves.items():
 # samples. How many are answered, and how many of the answers are wrong?  The two scores answer
 # different questions. The largest probability is low near the boundary between classes, where clean
 # samples are mistaken. The total energy is high where a sample is unusual, harmful or not, and says
-# nothing of the boundary. EMMA's probabilities know already which modalities were shut out; those
+# nothing of the boundary. EMMA's probabilities know already which modalities were closed; those
 # of boosting do not, and a callable adds what they lack: refuse samples of high total energy before
 # all others, and of the rest those of low probability.
 

@@ -2,7 +2,7 @@ r"""
 Watching a night of measurements
 ================================
 
-Why: a classifier that shuts out a broken instrument should show that it did, when, and why it
+Why: a classifier that ignores a broken instrument should show that it did, when, and why it
 thinks so. Everything that the gate learns can be drawn: the energies of the modalities, the
 attention that they got sample by sample, what they say of each other, and how all of it was
 learned. Each picture is a Display as in scikit-learn: one line to draw, on axes of your own or

@@ -117,3 +117,10 @@ def _grid(X, n):
     low, high = X.min(axis=0) - 1.0, X.max(axis=0) + 1.0
     a, b = np.meshgrid(np.linspace(low[0], high[0], n), np.linspace(low[1], high[1], n))
     return a, b, np.column_stack([a.ravel(), b.ravel()])
+
+
+if __name__ == "__main__":
+    print(
+        "This file draws nothing by itself: plot_1_manifolds.py and plot_6_look_inside.py use its "
+        "functions. Run one of these."
+    )

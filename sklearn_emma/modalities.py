@@ -138,8 +138,8 @@ def resolve_modalities(
     X : DataFrame or array-like of shape (n_samples, n_features)
         The data as the user passed them. Only a pandas or polars DataFrame has column names.
     remainder : str, default="error"
-        Treatment of columns in no modality: ``"error"`` raises, ``"drop"`` leaves them
-        out, any other string is the name of a further, last modality that gathers them.
+        Treatment of columns in no modality: ``"error"`` raises, ``"drop"`` ignores
+        them, any other string is the name of a further, last modality that gathers them.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def resolve_modalities(
         raise ValueError(
             f"{leftover.size} column(s) belong to no modality: "
             f"{_enumerate(labels[i] for i in leftover)}.{hint} Add them to a modality, or set "
-            'remainder="drop" to leave them out or remainder="<name>" to gather them in a '
+            'remainder="drop" to ignore them or remainder="<name>" to gather them in a '
             "modality of that name."
         )
     if leftover.size and remainder != "drop":

@@ -167,7 +167,7 @@ class GateReadOuts(TransformerMixin, ABC):
         return self._run(X, "attention")["attention"]
 
     def attention_to_columns(self, X: Any) -> np.ndarray:
-        r"""Attention :math:`a_{ij}` to each column: which values are read, and which are not.
+        r"""Attention :math:`a_{ij}` to each column: which values are used, and which are ignored.
 
         With ``column_attention=True`` it is also zero for columns that make their modality
         unlikely; see :class:`~sklearn_emma.nn.ColumnAttention`.
@@ -180,8 +180,8 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_used_features)
-            Zero where a value is missing or read as missing, else one; in the order of X, without
-            columns of no modality.
+            Zero where a value is missing or treated as missing, else one; in the order of X,
+            without columns of no modality.
         """
         return self._run(X, "column_attention")["column_attention"]
 

@@ -62,8 +62,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         tables, which it learns by heart, they lie too close together without `early_stopping`.
 
     remainder : "error", "drop" or str, default="error"
-        What to do with columns that belong to no modality: raise, leave them out, or gather them in
-        a modality of this name. Columns that are left out may hold anything.
+        What to do with columns that belong to no modality: raise, ignore them, or gather them in a
+        modality of this name. Ignored columns may hold anything.
 
     missing_modalities : {"error", "allow"}, default="error"
         What to do when predicting from a DataFrame without any column of a modality: raise, or take
@@ -115,10 +115,10 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         "additive+energy" and so on. See :class:`~sklearn_emma.nn.SoftmaxAttention`. A score of your
         own is a :class:`torch.nn.Module`, of which an instance is copied, or a class or callable,
         called with the numbers of modalities and of units of an embedding. Without energies only
-        missing modalities are certain to be shut: gaps, inconsistency and levels never seen do not
-        count, and further evidence (:meth:`readings`) is refused. Scores need no `module` of your
-        own and a constant coldness, and their weights have no penalty. The two regularizers below
-        act on every gate alike.
+        missing modalities are certain to be closed: gaps, inconsistency and levels never seen do
+        not count, and further evidence (:meth:`readings`) is refused. Scores need no `module` of
+        your own and a constant coldness, and their weights have no penalty. The two regularizers
+        below act on every gate alike.
 
     max_modalities : int, default=None
         Largest number of modalities that pass the gate for a sample, those of highest importance;
@@ -156,11 +156,11 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     column_attention : bool, default=False
         Whether columns within a modality get attention too: where the energy of a modality is high
-        because of a few of its columns, these are read as missing, and the modality stays open; see
-        :class:`~sklearn_emma.nn.ColumnAttention`. Missing values are then filled with what the
-        other columns of the modality explain, instead of the median. In a quarter of the training
-        samples without a failing modality columns fail as `corruption` says, so that its noise need
-        not be larger. It costs accuracy where whole modalities fail.
+        because of a few of its columns, these are treated as missing, and the modality stays
+        open; see :class:`~sklearn_emma.nn.ColumnAttention`. Missing values are then filled with
+        what the other columns of the modality explain, instead of the median. In a quarter of the
+        training samples without a failing modality columns fail as `corruption` says, so that its
+        noise need not be larger. It costs accuracy where whole modalities fail.
 
     corruption : Corruption or None, default=None
         What happens to training samples, in units of their standard deviations; half of them unless

@@ -137,7 +137,7 @@ def check_unique_names(X: Any) -> None:
 
 
 def unused_columns(estimator: Any, X: Any, at_fit: bool) -> np.ndarray:
-    """Find the columns that an estimator leaves out, before it has validated the table.
+    """Find the columns that an estimator ignores, before it has validated the table.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def encode_categories(estimator: Any, X: Any, at_fit: bool) -> Any:
     -------
     DataFrame, ndarray, or the type of X
         The table as it is if it has no categorical columns. Otherwise one of pandas, or an array
-        where it has no column names, with zeros in columns that the estimator leaves out.
+        where it has no column names, with zeros in columns that the estimator ignores.
 
     Raises
     ------

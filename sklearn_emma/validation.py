@@ -83,9 +83,9 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     """Validate a table of numbers and categories; name the columns that hold something else.
 
     Levels of categorical columns become codes: at fit they are learned, as ``categories_`` of the
-    estimator. Masked values are missing ones. Columns that the estimator leaves out may hold
-    anything; where they hold no finite numbers, the table that is returned has zeros in all columns
-    left out.
+    estimator. Masked values are missing ones. Columns that the estimator ignores may hold
+    anything; where they hold no finite numbers, the table that is returned has zeros in all ignored
+    columns.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
 
 
 def _validate(estimator: Any, X: Any, args: tuple, **kwargs: Any) -> Any:
-    """Validate encoded data, without the columns that are left out if these cannot be read."""
+    """Validate encoded data, without the ignored columns if these cannot be read."""
     at_fit = kwargs.get("reset", True)
     try:
         return validate_data(estimator, X, *args, **kwargs)
@@ -136,7 +136,7 @@ def _validate(estimator: Any, X: Any, args: tuple, **kwargs: Any) -> Any:
             if explained is error:
                 raise
             raise explained from error
-    # columns that are left out may hold anything
+    # ignored columns may hold anything
     X = blank(X, unused)
     try:
         return validate_data(estimator, X, *args, **kwargs)

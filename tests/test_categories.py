@@ -175,7 +175,7 @@ def test_a_mixed_table_is_learned_from(classifier, mixed, other):
 @pytest.mark.parametrize(
     ("i", "column"), [(0, "shop__city"), (1, "buyer__job"), (2, "product__grade")]
 )
-def test_a_level_never_seen_shuts_its_modality_and_is_named(classifier, other, i, column):
+def test_a_level_never_seen_closes_its_modality_and_is_named(classifier, other, i, column):
     X = other[0].assign(**{column: "strange"})
     before, after = classifier.attention(other[0]), classifier.attention(X)
     assert after[:, i].mean() < 0.2 < 0.7 < before[:, i].mean()

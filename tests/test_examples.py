@@ -1,6 +1,7 @@
 """Every example runs by itself, without a display."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from sklearn_emma.datasets import fetch_htru2
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
+ON_HTRU2 = ["plot_2_energies_htru2.py", "plot_3_failing_modalities.py", "plot_7_settings.py"]
 
 
 def run(name, *arguments):
@@ -39,7 +41,7 @@ def htru2():
         pytest.skip("HTRU2 is not at hand")
 
 
-def test_plain_torch_loop_shuts_out_the_failing_modality():
+def test_plain_torch_loop_closes_the_failing_modality():
     last = run("plain_torch_loop.py").splitlines()[-1]
     failing, *others = (float(share) for share in last.split("attention ")[1].split(","))
     assert failing < 0.1 < 0.5 < min(others)
@@ -67,8 +69,8 @@ def test_prediction_sets_hold_where_the_total_energy_is_high():
     pytest.importorskip("mapie")
     last = run("plot_4_prediction_sets.py").split("highest total energy\n")[1].splitlines()
     coverage = {line.rpartition(" ")[0].strip(): float(line.split()[-1]) for line in last}
-    assert coverage["boosting,  by total energy"] > 0.92 > coverage["boosting, failing samples too"]
-    assert coverage["EMMA,  by total energy"] > 0.92 > coverage["EMMA,    clean samples"]
+    assert coverage["boosting, by total energy"] > 0.92 > coverage["boosting, failing samples too"]
+    assert coverage["EMMA, by total energy"] > 0.92 > coverage["EMMA, clean samples"]
 
 
 @pytest.mark.slow
@@ -91,11 +93,25 @@ def test_signals_example_finds_more_failures_by_order_than_by_columns():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("htru2")
-@pytest.mark.parametrize(
-    "name", ["plot_2_energies_htru2.py", "plot_3_failing_modalities.py", "plot_7_settings.py"]
-)
+@pytest.mark.parametrize("name", ON_HTRU2)
 def test_examples_on_htru2_run(name):
     assert run(name)
+
+
+def test_without_htru2_examples_say_how_to_get_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setenv("SKLEARN_EMMA_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module("pulsars").load_pulsars()
+    assert end.value.code == 0
+    assert "download htru2.zip" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_HTRU2)
+def test_examples_on_htru2_end_without_it(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARN_EMMA_DATA", str(tmp_path / "nowhere"))
+    assert "download htru2.zip" in run(name)
 
 
 @pytest.mark.slow

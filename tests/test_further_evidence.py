@@ -34,7 +34,7 @@ def test_a_nat_has_its_price(fitted, table):
     np.testing.assert_allclose(rise, 3 * fitted.potential_scale_ * evidence, atol=1e-9)
 
 
-def test_certain_evidence_shuts_a_modality(fitted, table):
+def test_certain_evidence_closes_a_modality(fitted, table):
     X, _ = table
     evidence = np.zeros((len(X), 3))
     evidence[:, 0] = np.inf

@@ -1,4 +1,4 @@
-"""Tables as users have them: masked arrays, tensors, columns that are left out, clear errors."""
+"""Tables as users have them: masked arrays, tensors, ignored columns, clear errors."""
 
 import copy
 
@@ -109,7 +109,7 @@ def test_columns_of_the_same_name_are_refused(table, quick, modalities):
     check_unique_names(X.to_numpy())
 
 
-# --- columns that are left out ---
+# --- ignored columns ---
 
 
 def spoilt(X, frame="pandas"):

@@ -88,8 +88,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         modality, "all", of all columns.
 
     remainder : "error", "drop" or str, default="error"
-        What to do with columns that belong to no modality: raise, leave them out, or gather them in
-        a modality of this name. Columns that are left out may hold anything.
+        What to do with columns that belong to no modality: raise, ignore them, or gather them in a
+        modality of this name. Ignored columns may hold anything.
 
     hidden_layer_sizes : tuple of int, default=(48, 32)
         Units of each hidden layer of the energy. One layer is the tied autoencoder of the thesis

@@ -110,7 +110,7 @@ class PlainObjective(Objective):
         self.samples = samples
         self.n_samples = len(samples.target)
         self.modalities = samples.filled
-        # a missing modality is shut here too
+        # a missing modality is closed here too
         self.attention = torch.isfinite(samples.potential).to(samples.weight.dtype)
         self.baseline_loss = prediction_loss.baseline_loss(samples.target, samples.weight)
 

@@ -15,8 +15,8 @@ from sklearn_emma.energy.fit import seeded
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.fitted import GATE
 from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
+from sklearn_emma.gated.closing import close_modalities, leave_out_columns, mean_over_masks
 from sklearn_emma.gated.estimator_input import estimator_input, takes_nan, weight_params
-from sklearn_emma.gated.shutting import leave_out_columns, mean_over_masks, shut_modalities
 from sklearn_emma.gated.training_tables import training_tables
 from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.predictor_read_outs import predictor_of
@@ -257,13 +257,13 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         return gate if gate.random_state is not None else gate.set_params(random_state=seed)
 
     def _behind_gate(self, table: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-        """Shut modalities of training samples; a random threshold stands for the mean over them."""
+        """Close modalities of training samples; a random threshold stands for the mean over all."""
         found = self._read_gate(table, ("attention", "column_attention"))
         attention, threshold = found["attention"], self.threshold
         if isinstance(threshold, str):
             threshold = random.uniform(size=(len(table), 1)) * attention.max(axis=1, keepdims=True)
         table = self._without_columns(table, found)
-        return shut_modalities(table, self.modality_columns_, attention <= threshold)
+        return close_modalities(table, self.modality_columns_, attention <= threshold)
 
     def _choose_blend(
         self,
@@ -300,8 +300,8 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
                 output = (1.0 - self.blend_) * output + self.blend_ * network
             found["output"] = output
         if "prediction" in wanted:
-            shut = found["attention"] <= self.threshold
-            table = shut_modalities(table, self.modality_columns_, shut)
+            closed = found["attention"] <= self.threshold
+            table = close_modalities(table, self.modality_columns_, closed)
             inputs = estimator_input(table, self, self.estimator_)
             found["prediction"] = np.asarray(self.estimator_.predict(inputs))
         return found
@@ -335,7 +335,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         return mean_over_masks(predict, table, self.modality_columns_, attention, self.threshold)
 
     def _without_columns(self, table: np.ndarray, found: dict[str, np.ndarray]) -> np.ndarray:
-        """Leave out the columns that the gate does not read."""
+        """Replace the columns that the gate ignores by NaN."""
         if self.column_weights_ is None:
             return table
         return leave_out_columns(table, self.modality_columns_, found["column_attention"])

@@ -19,7 +19,7 @@ def estimator_input(table: np.ndarray, gated: Any, estimator: Any) -> Any:
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Samples, with codes of categories and NaN in what is shut.
+        Samples, with codes of categories and NaN in closed modalities.
     gated : GatedClassifier or GatedRegressor
         With the fitted attributes of its gate and ``fills_nan_``.
     estimator : estimator

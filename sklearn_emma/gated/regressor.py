@@ -31,8 +31,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
         The groups of columns, as for :class:`EMMARegressor`.
 
     remainder : "error", "drop" or str, default="error"
-        What to do with columns that belong to no modality, as for :class:`EMMARegressor`. Columns
-        that are left out are not passed to the regressor either.
+        What to do with columns that belong to no modality, as for :class:`EMMARegressor`. Ignored
+        columns are not passed to the regressor either.
 
     missing_modalities : {"error", "allow"}, default="error"
         What to do when predicting from a DataFrame without any column of a modality: raise, or take
@@ -43,10 +43,10 @@ class GatedRegressor(RegressorMixin, BaseGated):
         also that of the copies. None takes an :class:`EMMARegressor` with its defaults; with
         ``blend=0`` one with one hidden layer of 16 units, trained for 10 epochs, as the gate hardly
         depends on the network.
-        With `column_attention` of the gate, columns that it does not read become missing too.
+        With `column_attention` of the gate, columns that it ignores become missing too.
 
     threshold : float or "mean", default=0.5
-        Modalities of at most this attention, from 0 to 1, are shut. "mean" predicts behind the
+        Modalities of at most this attention, from 0 to 1, are closed. "mean" predicts behind the
         masks of all thresholds below the sample's highest attention, at most one per modality, and
         takes the mean: the soft gate.
 
@@ -62,9 +62,9 @@ class GatedRegressor(RegressorMixin, BaseGated):
         Corrupted copies of the training samples that the regressor learns from besides.
 
     shut_value : {"auto", "nan", "median"}, default="auto"
-        What takes the place of missing values, among them those that are shut: NaN, or the median
-        of the training samples (of categories the most frequent level). "auto" takes NaN where the
-        regressor says that it takes it, in a Pipeline where every step does.
+        What takes the place of missing values and of the values of closed modalities: NaN, or the
+        median of the training samples (of categories the most frequent level). "auto" takes NaN
+        where the regressor says that it takes it, in a Pipeline where every step does.
 
     random_state : int, RandomState instance or None, default=None
         Determines everything random. Pass an int for the same result in every call.

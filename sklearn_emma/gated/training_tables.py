@@ -11,7 +11,7 @@ from sklearn_emma.corruption.tables import read_modalities, replace_columns
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.gate.columns import fail_columns
 from sklearn_emma.gate.training_failures import training_corruption
-from sklearn_emma.gated.shutting import random_shut, shut_modalities
+from sklearn_emma.gated.closing import close_modalities, draw_closed
 
 
 def training_tables(
@@ -63,8 +63,8 @@ def training_tables(
             failed, rows = _fail_columns(table, reference, intact, gate, corruption, random_state)
             corrupted[rows] = failed[rows]
             intact &= ~rows
-        shut = random_shut(len(table), len(modalities), random_state)
-        tables.append(shut_modalities(corrupted, columns, shut & intact[:, None]))
+        closed = draw_closed(len(table), len(modalities), random_state)
+        tables.append(close_modalities(corrupted, columns, closed & intact[:, None]))
     return tables
 
 

@@ -1,4 +1,4 @@
-"""Prediction sets and intervals that keep their coverage whichever modalities are shut."""
+"""Prediction sets and intervals that keep their coverage whichever modalities are closed."""
 
 from typing import Any, Self
 
@@ -17,11 +17,11 @@ from sklearn_emma.validation import check_labels, check_values
 
 
 class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
-    r"""Prediction sets that keep their coverage whichever modalities are shut.
+    r"""Prediction sets that keep their coverage whichever modalities are closed.
 
     A prediction set holds the true label with the probability `confidence_level`. Calibrated on
     clean samples, it no longer does so when a modality fails; calibrated on clean and failing
-    samples alike, it does so on average only. Here the samples are divided by the pattern of shut
+    samples alike, it does so on average only. Here the samples are divided by the pattern of closed
     modalities, which the gate finds without knowing the label, and each pattern has its own
     threshold (Mondrian conformal prediction [1]_). So the coverage holds for every pattern.
 
@@ -63,14 +63,14 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     failure_rate : float, default=0.1
         Share of samples with a failure that is expected in use, between 0 and 1: the weight of the
         failing copies. It matters for patterns that clean samples have too: with a higher one, sets
-        are larger where nothing is shut, since some failures are not detected.
+        are larger where nothing is closed, since some failures are not detected.
 
     threshold : float, default=0.5
-        Modalities of at most this attention, from 0 to 1, are shut.
+        Modalities of at most this attention, from 0 to 1, are closed.
 
     min_samples : int, default=100
         Calibration samples that a pattern needs for a threshold of its own. Other patterns are put
-        together by the number of modalities that are shut. Where that is not enough either, and for
+        together by the number of closed modalities. Where that is not enough either, and for
         patterns that no calibration sample has, the threshold is that of all samples.
 
     cv : int, cross-validation splitter, iterable, "prefit" or None, default=None
@@ -89,8 +89,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     estimator_ : classifier
         The fitted classifier.
     pattern_thresholds_ : PatternThresholds
-        The threshold of each pattern. Its ``table`` is a DataFrame: what is ``shut``, ``n_samples``
-        and ``threshold``.
+        The threshold of each pattern. Its ``table`` is a DataFrame: the closed modalities
+        (``shut``), ``n_samples`` and ``threshold``.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -253,9 +253,9 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 
 
 class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
-    r"""Prediction intervals that keep their coverage whichever modalities are shut.
+    r"""Prediction intervals that keep their coverage whichever modalities are closed.
 
-    As :class:`PatternConformalClassifier`: calibrated by the pattern of shut modalities, on clean
+    As :class:`PatternConformalClassifier`: calibrated by the pattern of closed modalities, on clean
     and failing copies of held-out samples.
 
     Parameters
@@ -284,10 +284,10 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
     failure_rate : float, default=0.1
         Share of samples with a failure that is expected in use, between 0 and 1: the weight of the
         failing copies. It matters for patterns that clean samples have too: with a higher one, sets
-        are larger where nothing is shut, since some failures are not detected.
+        are larger where nothing is closed, since some failures are not detected.
 
     threshold : float, default=0.5
-        Modalities of at most this attention, from 0 to 1, are shut.
+        Modalities of at most this attention, from 0 to 1, are closed.
 
     min_samples : int, default=100
         Calibration samples that a pattern needs for a threshold of its own, as in
@@ -308,8 +308,9 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
     estimator_ : regressor
         The fitted regressor.
     pattern_thresholds_ : PatternThresholds
-        The threshold of each pattern. Its ``table`` is a DataFrame: what is ``shut``, ``n_samples``
-        and ``threshold``, which is half of the width of the intervals for "absolute".
+        The threshold of each pattern. Its ``table`` is a DataFrame: the closed modalities
+        (``shut``), ``n_samples`` and ``threshold``, which is half of the width of the intervals
+        for "absolute".
     scale_ : IsotonicRegression or None
         Mean absolute residual against the total energy, for "normalized".
     n_features_in_ : int

@@ -27,7 +27,7 @@ from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThre
 
 
 class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
-    """Conformal prediction by patterns of shut modalities; a subclass scores and predicts."""
+    """Conformal prediction by patterns of closed modalities; a subclass scores and predicts."""
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"])],
@@ -175,9 +175,9 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         parts = []
         for weight, table in copies:
             score = self._score(estimator, table, y, random_state)
-            shut, weights = self._shut(estimator, table), np.full(len(y), weight)
+            closed, weights = self._closed(estimator, table), np.full(len(y), weight)
             energy = self._difficulty(estimator, table)
-            parts.append(CalibrationScores(score, shut, sample, weights, energy))
+            parts.append(CalibrationScores(score, closed, sample, weights, energy))
         return CalibrationScores(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _check_estimator(self, estimator: Any) -> None:
@@ -190,7 +190,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
                     f"{needed}."
                 )
 
-    def _shut(self, estimator: Any, X: Any) -> np.ndarray:
+    def _closed(self, estimator: Any, X: Any) -> np.ndarray:
         return np.asarray(estimator.attention(X)) <= self.threshold
 
     def _store(self, calibration: CalibrationScores) -> Self:
@@ -204,7 +204,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def shut(self, X: Any) -> np.ndarray:
-        """Tell which modalities are shut: the pattern of each sample.
+        """Tell which modalities are closed: the pattern of each sample.
 
         Parameters
         ----------
@@ -217,7 +217,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
             True where the attention is at most `threshold`.
         """
         check_is_fitted(self)
-        return self._shut(self.estimator_, X)
+        return self._closed(self.estimator_, X)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict with the fitted estimator.

@@ -53,7 +53,7 @@ class FailureModeAnalysis:
         ``score``; ``drop`` of the score below that of clean samples, with its interval from ``low``
         to ``high``. For a classifier with probabilities also ``calibration_error``; for one with
         prediction sets also ``coverage`` and ``set_size``; for an estimator with a gate also
-        ``shut``, the share of samples in which the modality that fails is shut.
+        ``shut``, the share of samples in which the modality that fails is closed.
     importance : DataFrame of shape (n_modalities, 4)
         By modality, the most important first: ``drop`` of the score when it is absent, ``low`` and
         ``high``, and whether it is ``redundant``: `high` is below the tolerance.

@@ -126,7 +126,7 @@ class FailureCosts:
             scores.append(float(self.metric(y, predicted)))
             by_draw.append([self.metric(y[d], predicted[d]) for d in self.bootstrap.draws])
             found = _calibration(self.estimator, table, y) | _sets(self.estimator, table, y)
-            measures.append(found | _shut(self.estimator, table, failing))
+            measures.append(found | _closed(self.estimator, table, failing))
         mean = {k: float(np.mean([m[k] for m in measures])) for k in measures[0]}
         return Measured(float(np.mean(scores)), np.mean(by_draw, axis=0), mean)
 
@@ -154,8 +154,8 @@ def _sets(estimator: Any, X: Any, y: np.ndarray) -> dict[str, float]:
     return {"coverage": float(covered.mean()), "set_size": float(sizes.mean())}
 
 
-def _shut(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
-    """Measure in what share of the samples the gate shuts the modality that fails."""
+def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
+    """Measure in what share of the samples the gate closes the modality that fails."""
     gated = gated_inside(estimator)
     if failing is None or gated is None:
         return {}

@@ -20,7 +20,7 @@ _MATRICES = {
     "calibration_error": "Calibration error",
     "coverage": "Coverage of the prediction sets",
     "set_size": "Mean size of the prediction sets",
-    "shut": "Share of samples in which the failing modality is shut",
+    "shut": "Share of samples in which the failing modality is closed",
 }
 
 

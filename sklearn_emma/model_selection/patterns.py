@@ -1,4 +1,4 @@
-"""Groups of samples by which modalities are shut, each with a conformal threshold of its own."""
+"""Groups of samples by which modalities are closed, each with a conformal threshold of its own."""
 
 from typing import NamedTuple
 
@@ -13,8 +13,8 @@ class CalibrationScores(NamedTuple):
     ----------
     score : ndarray of shape (n_copies,)
         Nonconformity of the copy with the true value of its sample.
-    shut : ndarray of bool of shape (n_copies, n_modalities)
-        Pattern: the modalities that are shut.
+    closed : ndarray of bool of shape (n_copies, n_modalities)
+        Pattern: the closed modalities.
     sample : ndarray of int of shape (n_copies,)
         Which sample it is a copy of.
     weight : ndarray of shape (n_copies,)
@@ -24,7 +24,7 @@ class CalibrationScores(NamedTuple):
     """
 
     score: np.ndarray
-    shut: np.ndarray
+    closed: np.ndarray
     sample: np.ndarray
     weight: np.ndarray
     energy: np.ndarray
@@ -87,10 +87,10 @@ def conformal_threshold(
 
 
 class PatternThresholds:
-    """A conformal threshold for each pattern of shut modalities (Mondrian conformal prediction).
+    """A conformal threshold for each pattern of closed modalities (Mondrian conformal prediction).
 
     A pattern that enough calibration samples have is a group of its own. Other patterns are put
-    together by the number of modalities that are shut. For those of a number that still has too few
+    together by the number of closed modalities. For those of a number that still has too few
     samples, and for numbers that no calibration sample has, the threshold is that of all samples.
 
     Parameters
@@ -107,8 +107,8 @@ class PatternThresholds:
     Attributes
     ----------
     table : DataFrame of shape (n_groups, 3)
-        ``shut``: names of the modalities, joined by " + ", "none", a number such as "2 of 5", or
-        "all"; ``n_samples``, and ``threshold``.
+        ``shut``: names of the closed modalities, joined by " + ", "none", a number such as
+        "2 of 5", or "all"; ``n_samples``, and ``threshold``.
 
     References
     ----------
@@ -119,9 +119,9 @@ class PatternThresholds:
     --------
     >>> import numpy as np
     >>> from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThresholds
-    >>> shut = np.repeat([[False, False], [True, False]], [40, 20], axis=0)
-    >>> scores = np.where(shut[:, 0], 2.0, 1.0)
-    >>> calibration = CalibrationScores(scores, shut, np.arange(60), np.ones(60), np.zeros(60))
+    >>> closed = np.repeat([[False, False], [True, False]], [40, 20], axis=0)
+    >>> scores = np.where(closed[:, 0], 2.0, 1.0)
+    >>> calibration = CalibrationScores(scores, closed, np.arange(60), np.ones(60), np.zeros(60))
     >>> thresholds = PatternThresholds(calibration, 0.9, 20, ["radar", "camera"])
     >>> thresholds.table
         shut  n_samples  threshold
@@ -135,8 +135,8 @@ class PatternThresholds:
     def __init__(
         self, calibration: CalibrationScores, level: float, min_samples: int, names: list[str]
     ) -> None:
-        shut, sample = calibration.shut, calibration.sample
-        patterns, place = np.unique(shut, axis=0, return_inverse=True)
+        closed, sample = calibration.closed, calibration.sample
+        patterns, place = np.unique(closed, axis=0, return_inverse=True)
         size = np.array([len(np.unique(sample[place == i])) for i in range(len(patterns))])
         own = size >= min_samples
         number = patterns.sum(axis=1)
@@ -163,20 +163,20 @@ class PatternThresholds:
             }
         )
 
-    def group(self, shut: np.ndarray) -> np.ndarray:
+    def group(self, closed: np.ndarray) -> np.ndarray:
         """Find the group of each sample.
 
         Parameters
         ----------
-        shut : ndarray of bool of shape (n_samples, n_modalities)
-            The modalities that are shut.
+        closed : ndarray of bool of shape (n_samples, n_modalities)
+            The closed modalities.
 
         Returns
         -------
         ndarray of int of shape (n_samples,)
             Rows of `table`.
         """
-        patterns, place = np.unique(shut, axis=0, return_inverse=True)
+        patterns, place = np.unique(closed, axis=0, return_inverse=True)
         rest = self._group[None]
         found = [
             self._group.get(tuple(pattern), self._group.get(sum(pattern), rest))
@@ -184,20 +184,20 @@ class PatternThresholds:
         ]
         return np.array(found, dtype=int)[place]
 
-    def of(self, shut: np.ndarray) -> np.ndarray:
+    def of(self, closed: np.ndarray) -> np.ndarray:
         """Return the threshold of each sample.
 
         Parameters
         ----------
-        shut : ndarray of bool of shape (n_samples, n_modalities)
-            The modalities that are shut.
+        closed : ndarray of bool of shape (n_samples, n_modalities)
+            The closed modalities.
 
         Returns
         -------
         ndarray of shape (n_samples,)
             Thresholds.
         """
-        return self.table["threshold"].to_numpy()[self.group(shut)]
+        return self.table["threshold"].to_numpy()[self.group(closed)]
 
 
 def _describe(key: tuple | int | None, names: list[str]) -> str:
@@ -206,4 +206,4 @@ def _describe(key: tuple | int | None, names: list[str]) -> str:
         return "all"
     if isinstance(key, int):
         return f"{key} of {len(names)}"
-    return " + ".join(name for name, is_shut in zip(names, key, strict=True) if is_shut) or "none"
+    return " + ".join(name for name, closed in zip(names, key, strict=True) if closed) or "none"

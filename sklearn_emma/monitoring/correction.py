@@ -1,4 +1,4 @@
-"""A linear correction of every feature, in place of a sensor that is shut."""
+"""A linear correction of every feature, in place of a sensor that is closed."""
 
 from typing import NamedTuple
 

@@ -35,7 +35,7 @@ class ModalityHealth(NamedTuple):
         Evidence against the modality from the samples so far, in nats, as the gate takes it.
     changed : ndarray of shape (n_samples,)
         Probability that the process has changed, seen in many modalities at the same time, and no
-        sensor fails. It gives no alarm, and does not shut modalities.
+        sensor fails. It gives no alarm, and does not close modalities.
     corrected : ndarray of bool of shape (n_samples, n_modalities)
         Where the values of a modality were corrected before they were judged, see `recalibrate`.
     """

@@ -189,8 +189,8 @@ class ModalityMonitor(BaseEstimator):
         -----
         UserWarning
             If `ordered` is False, but neighbouring rows are alike, by a test at a level of 1 / 500
-            (:mod:`sklearn_emma.monitoring.exchangeability`): in the order of time they have to be
-            given with ``ordered=True``, else shuffled.
+            (:ref:`user guide <monitoring>`): in the order of time they have to be given with
+            ``ordered=True``, else shuffled.
         """
         if self.recovery_rate < self.hazard_rate:
             raise ValueError(

@@ -1,4 +1,4 @@
-r"""Correct a sensor instead of shutting it.
+r"""Correct a sensor instead of closing it.
 
 While an alarm of offset or gain is up, robust location :math:`m` and spread :math:`s` of the last
 32 samples of the modality are compared with those of clean samples, :math:`m_0` and :math:`s_0`:
@@ -7,7 +7,7 @@ While an alarm of offset or gain is up, robust location :math:`m` and spread :ma
     z \leftarrow \frac{s_0}{s}\, (z - m) + m_0 \quad\text{(gain)}.
 
 The correction is kept if the 32 samples, corrected, look clean to the monitor, which judges them
-beside the other modalities; else it is tried again 16 samples later, and the modality stays shut.
+beside the other modalities; else it is tried again 16 samples later, and the modality stays closed.
 """
 
 from dataclasses import replace

@@ -10,9 +10,9 @@ from sklearn_emma.monitoring.failures import Failure
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
 from sklearn_emma.monitoring.tables import are_numbers, categories_of, read_codes, read_table
 
-# Evidence that shuts a modality for certain, in nats.
+# Evidence that closes a modality for certain, in nats.
 _CERTAIN = 10.0
-# Standard errors by which the predictor has to do better without a modality to shut it.
+# Standard errors by which the predictor has to do better without a modality to close it.
 _ERRORS = 3.0
 
 
@@ -125,9 +125,9 @@ class Simulation:
         """
         if self.target is None:
             return True
-        shut = np.zeros((len(self.target), len(self.values)))
-        shut[:, i] = _CERTAIN
-        gain = self._losses(self._predict(X, None)) - self._losses(self._predict(X, shut))
+        closed = np.zeros((len(self.target), len(self.values)))
+        closed[:, i] = _CERTAIN
+        gain = self._losses(self._predict(X, None)) - self._losses(self._predict(X, closed))
         return gain.mean() > _ERRORS * gain.std() / np.sqrt(len(gain))
 
     def _predict(self, X: Any, evidence: np.ndarray | None) -> Any:

@@ -246,9 +246,9 @@ class EnergyAttention(nn.Module):
         energy, present = self._modal_energy(potential, kept)
         absent = ~present
         # a sample without any modality needs finite logits; it loses its importance below
-        shut = absent & present.any(-2, keepdim=True)
+        closed = absent & present.any(-2, keepdim=True)
         logits = self.logits(energy, present, encoded)
-        logits = logits.masked_fill(absent, 0.0).masked_fill(shut, -math.inf)
+        logits = logits.masked_fill(absent, 0.0).masked_fill(closed, -math.inf)
         log_importance = F.log_softmax(logits, -2)
         importance = log_importance.exp() * present
         attention = torch.tanh(self.gain * importance - self.bias).clamp(min=0.0)

@@ -1,16 +1,16 @@
-r"""Attention to the columns of one modality: which of them to read, and which to read as missing.
+r"""Attention to the columns of one modality: which to use, and which to treat as missing.
 
-The columns of a set S are read as missing, and take the value that the others explain, the
+The columns of a set S are treated as missing, and take the value that the others explain, the
 conditional mean of a Gaussian with mean :math:`\mu` and precision matrix P:
 
 .. math:: \hat x_S = \mu_S - P_{SS}^{-1} P_{SR}\, (x_R - \mu_R)
 
-with R the other columns. So read, the modality has the potential
+with R the other columns. The modality then has the potential
 
 .. math:: \Psi(S) = \Psi(\hat x^S) + 3\, s\, \bigl(-\log(1 - |S| / D)\bigr),
 
 its energy plus the price of missing values (:mod:`sklearn_emma.nn.evidence_price`). The energy of a
-column is what the former falls by when the column is read as missing too,
+column is what the former falls by when the column is treated as missing too,
 
 .. math:: \epsilon_j(S) = \Psi(\hat x^S) - \Psi(\hat x^{S \cup \{j\}}).
 
@@ -102,7 +102,7 @@ class ColumnAttention(nn.Module):
 
     def __init__(self, n_features: int):
         super().__init__()
-        #: Columns that may be read as missing, gaps among them.
+        #: Columns that may be treated as missing, gaps among them.
         self.most = max(1, n_features // 3) if n_features > 1 else 0
         self.register_buffer("mean", torch.zeros(n_features, dtype=torch.float32))
         self.register_buffer("precision", torch.eye(n_features, dtype=torch.float32))
@@ -221,7 +221,7 @@ class ColumnAttention(nn.Module):
         minimum: Tensor | float,
         scale: Tensor | float,
     ) -> ColumnReading:
-        """Read samples with the columns as missing that give the lowest potential."""
+        """Treat those columns as missing that give the lowest potential."""
         best, best_missing, best_own = x, missing, potential
         lowest = potential + self._price(missing.sum(1), scale)
         rows, values, step = torch.arange(len(x), device=x.device), x, 1

@@ -58,7 +58,7 @@ class FusionTransformer(FusionNetwork):
     >>> logits = network(x, beta)
     >>> logits.shape
     torch.Size([5, 3])
-    >>> x[1] += 1.0  # the second modality is shut
+    >>> x[1] += 1.0  # the second modality is closed
     >>> bool((network(x, beta) == logits).all())
     True
     """

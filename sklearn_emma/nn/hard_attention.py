@@ -50,7 +50,7 @@ class HardAttention(nn.Module):
         self.register_buffer("earlier", earlier, persistent=False)
 
     def forward(self, log_importance: Tensor, attention: Tensor) -> Tensor:
-        """Shut what is not chosen.
+        """Close what is not chosen.
 
         Parameters
         ----------

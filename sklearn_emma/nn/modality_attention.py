@@ -8,9 +8,10 @@ r"""Attention across modalities, with the gate as an exogenous factor.
 
 Tokens are the embeddings z of the modalities (:mod:`sklearn_emma.nn.multi_head`). The gate
 :math:`\beta_i` of a modality, which comes from outside, from its energy, enters as
-:math:`\log \beta_i` in the logits of its key. So a shut modality is read by none, exactly, and as a
-gate shuts its modality fades without a jump. What is left when all fade is the sink :math:`e^{c_h}`
-[1]_, a key whose value is zero: where a single modality is hardly open, it is hardly read.
+:math:`\log \beta_i` in the logits of its key. So no modality reads a closed one, exactly, and
+while a gate closes, its modality fades without a jump. What is left when all fade is the sink
+:math:`e^{c_h}` [1]_, a key whose value is zero: where a single modality is hardly open, it is
+hardly read.
 
 References
 ----------
@@ -45,7 +46,7 @@ class ModalityAttention(MultiHeadAttention):
     >>> attend = ModalityAttention(8)
     >>> z, beta = torch.randn(3, 1, 8), torch.tensor([[1.0, 0.5, 0.0]])
     >>> u = attend(z, beta)
-    >>> z[2] += 1.0  # the third modality is shut
+    >>> z[2] += 1.0  # the third modality is closed
     >>> bool((attend(z, beta)[:2] == u[:2]).all())
     True
     """
@@ -86,9 +87,9 @@ class ModalityAttention(MultiHeadAttention):
         Returns
         -------
         Tensor of shape (..., n_samples, n_heads, n_modalities, n_modalities)
-            A: zero in the column of a modality that is shut.
+            A: zero in the column of a modality that is closed.
         """
-        # a logarithm would have infinite gradients where a gate is shut; as a factor it has none
+        # a logarithm would have infinite gradients where a gate is closed; as a factor it has none
         beta = attention.unsqueeze(-2).unsqueeze(-2)
         scores = torch.where(beta > 0, scores, -math.inf)
         top = torch.maximum(scores.amax(-1, keepdim=True), self.sink_bias).detach()

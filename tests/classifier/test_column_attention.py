@@ -1,4 +1,4 @@
-"""Attention to columns: one bad column does not shut its modality."""
+"""Attention to columns: one bad column does not close its modality."""
 
 import pickle
 
@@ -79,7 +79,7 @@ def test_what_is_read_shows_in_all_parts_of_the_energy(attentive, table, broken)
     np.testing.assert_allclose(readings.energies, total)
 
 
-def test_a_modality_that_fails_as_a_whole_is_shut(table, attentive):
+def test_a_modality_that_fails_as_a_whole_is_closed(table, attentive):
     X, y = table
     broken = X.copy()
     broken[[f"b__{j}" for j in range(6)]] += 10.0 * np.random.RandomState(1).normal(size=(500, 6))

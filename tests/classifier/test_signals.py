@@ -94,7 +94,7 @@ def test_channels_are_standardised_by_one_number_each(fitted, table):
         assert fitted.scale_[channel][0] == pytest.approx(X[:, channel].std(), rel=0.05)
 
 
-def test_a_stuck_signal_is_shut_out(fitted, table):
+def test_a_stuck_signal_is_closed(fitted, table):
     X, y = table
     stuck = X.copy()
     stuck[:, WAVE] = np.repeat(X[:, [5, 29]], 24, axis=1)

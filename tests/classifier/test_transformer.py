@@ -33,7 +33,7 @@ def unified(table, make):
     return make(column_attention=True).fit(*table)
 
 
-def test_it_learns_and_its_gate_shuts_what_fails(wide, quick, add_noise):
+def test_it_learns_and_its_gate_closes_what_fails(wide, quick, add_noise):
     X, y, X_test, y_test = wide
     model = quick(**PARAMS | {"max_epochs": 15}, column_attention=True).fit(X, y)
     assert model.score(X_test, y_test) > 0.85

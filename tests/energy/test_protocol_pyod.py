@@ -30,7 +30,7 @@ def test_energy_is_the_outlier_score(fitted):
     )
 
 
-def test_the_gate_shuts_out_what_the_detector_finds_odd(fitted):
+def test_the_gate_closes_on_what_the_detector_finds_odd(fitted):
     classifier, X, _ = fitted
     name = classifier.modality_names_[0]
     noisy, _ = Noise(8, only=name).corrupt(X, "prefix", random_state=1, reference=X)

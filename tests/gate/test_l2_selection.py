@@ -226,7 +226,7 @@ def test_rare_samples_of_much_weight_and_large_networks_are_not_taken_for_diverg
     assert choose(large_losses, (3,) * 12, loss, network=large, max_epochs=2) > 0.0
 
 
-def test_gaps_are_filled_and_missing_modalities_shut():
+def test_gaps_are_filled_and_missing_modalities_closed():
     samples = make_samples(90, (3, 2))
     samples.modalities[0][:30] = torch.nan
     samples.modalities[1][40:60, 0] = torch.nan

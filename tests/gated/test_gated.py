@@ -1,4 +1,4 @@
-"""Any estimator behind the gate: what fails is shut, what it is told, and what it returns."""
+"""Any estimator behind the gate: what fails is closed, what it is told, and what it returns."""
 
 import pickle
 
@@ -71,7 +71,7 @@ class Witness(ClassifierMixin, BaseEstimator):
 # --- what the gate does ---
 
 
-def test_what_fails_is_shut(wide, add_noise):
+def test_what_fails_is_closed(wide, add_noise):
     X, y, X_test, y_test = wide
     clf = gated(gate=EMMAClassifier(**QUICK | {"energy": None}), n_copies=2).fit(X, y)
     bare = LogisticRegression().fit(X, y)
@@ -83,16 +83,16 @@ def test_what_fails_is_shut(wide, add_noise):
 
 
 @pytest.mark.parametrize("threshold", [0.5, "mean"])
-def test_shut_values_do_not_matter(table, fitted, lose, threshold):
+def test_closed_values_do_not_matter(table, fitted, lose, threshold):
     clf = gated(DecisionTreeClassifier(max_depth=4), threshold=threshold).fit(*table)
     X = table[0].copy()
     X.loc[:, X.columns.str.startswith("modality2")] = 1e6
     assert (clf.attention(X)[:, 2] < 0.01).all()
     assert (clf.attention(lose(X, "modality2"))[:, 2] == 0).all()
-    shut = clf.predict_proba(X)
+    closed = clf.predict_proba(X)
     other = X.copy()
     other.loc[:, X.columns.str.startswith("modality2")] = -1e6
-    np.testing.assert_allclose(clf.predict_proba(other), shut)
+    np.testing.assert_allclose(clf.predict_proba(other), closed)
 
 
 def test_what_the_estimator_is_given(table):
@@ -104,7 +104,7 @@ def test_what_the_estimator_is_given(table):
     np.testing.assert_array_equal(witness.y_, np.tile(y, 3))
     blocks = witness.X_.to_numpy().reshape(3, len(X), 3, 3)
     gaps = np.isnan(blocks)
-    assert (gaps.all(axis=3) == gaps.any(axis=3)).all()  # whole modalities are shut
+    assert (gaps.all(axis=3) == gaps.any(axis=3)).all()  # whole modalities are closed
     # the first table holds clean samples
     open_ = ~gaps[0].any(axis=(1, 2))
     np.testing.assert_array_equal(witness.X_.to_numpy()[: len(X)][open_], X[open_])
@@ -203,7 +203,7 @@ def test_read_outs_are_those_of_the_gate(table, fitted):
     assert fitted.predict_proba(X.astype(np.float32)).shape == (len(X), 2)
 
 
-def test_evidence_shuts_a_modality(table, fitted, lose):
+def test_evidence_closes_a_modality(table, fitted, lose):
     X = table[0]
     evidence = np.zeros((len(X), 3))
     evidence[:, 1] = np.inf
@@ -435,7 +435,7 @@ def test_estimators_get_categories_or_indicators(mixed):
     given = clf.estimator_.X_
     assert given["a__colour"].dtype == pd.CategoricalDtype(["green", "red"])
     assert given.columns.tolist() == X.columns.tolist()
-    # shut in some copies
+    # closed in some copies
     assert given["a__colour"].isna().mean() > X["a__colour"].isna().mean()
     clf.predict(X.assign(a__colour="blue"))
     assert clf.estimator_.asked_["a__colour"].isna().all()

@@ -21,7 +21,7 @@ from sklearn_emma.model_selection.patterns import (
 
 
 class WithGate:
-    """Adds a gate that shuts what is missing, or far from zero."""
+    """Adds a gate that closes what is missing, or far from zero."""
 
     limit = 5.0
 
@@ -246,11 +246,11 @@ def test_intervals_have_their_coverage_by_pattern():
         intervals.conformalize(X[1000:5000], y[1000:5000])
         lower, upper = intervals.predict_interval(X_new).T
         inside, width = (lower <= y_new) & (y_new <= upper), upper - lower
-        shut = intervals.shut(X_new)[:, 0]
+        closed = intervals.shut(X_new)[:, 0]
         assert inside[~fails].mean() == pytest.approx(0.91, abs=0.04)
-        assert inside[shut].mean() == pytest.approx(0.9, abs=0.04)
-        assert width[shut].mean() > 3 * width[~fails].mean()
-        assert (np.ptp(width[shut]) > 1e-9) == (score == "normalized")
+        assert inside[closed].mean() == pytest.approx(0.9, abs=0.04)
+        assert width[closed].mean() > 3 * width[~fails].mean()
+        assert (np.ptp(width[closed]) > 1e-9) == (score == "normalized")
 
 
 def test_quantiles_are_widened_until_they_cover():
@@ -324,10 +324,10 @@ def test_coverage_is_exact_for_random_copies():
 
 def test_patterns_with_few_samples_are_put_together():
     patterns = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1]]
-    shut = np.repeat(np.array(patterns, dtype=bool), [50, 30, 12, 9, 15, 3], axis=0)
-    n = len(shut)
+    closed = np.repeat(np.array(patterns, dtype=bool), [50, 30, 12, 9, 15, 3], axis=0)
+    n = len(closed)
     calibration = CalibrationScores(
-        np.arange(float(n)), shut, np.arange(n), np.ones(n), np.zeros(n)
+        np.arange(float(n)), closed, np.arange(n), np.ones(n), np.zeros(n)
     )
     thresholds = PatternThresholds(calibration, 0.5, 20, list("abc"))
     assert thresholds.table["shut"].tolist() == ["none", "a", "1 of 3", "all"]

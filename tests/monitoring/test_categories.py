@@ -96,7 +96,7 @@ def test_a_failing_modality_of_categories_is_found_and_named(monitor, stream, va
     assert not health.alarm[300:].any()
 
 
-def test_a_stuck_modality_of_one_category_is_shut(monitor, stream):
+def test_a_stuck_modality_of_one_category_is_closed(monitor, stream):
     X = from_sample(stream[0][:120], 20, door__state="open")
     evidence = monitor.update(X).evidence
     readings = monitor.estimator_.readings(X, evidence=evidence)

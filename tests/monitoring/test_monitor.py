@@ -133,13 +133,13 @@ def test_beside_a_stuck_sensor_the_others_are_not_to_blame():
     assert health.alarm[:, 1:].mean(axis=0).max() < 0.05
 
 
-def test_a_stuck_sensor_is_shut(monitor, stream):
+def test_a_stuck_sensor_is_closed(monitor, stream):
     X, y = stream
     stuck = fail(Stuck(), X, 50, len(X), seed=3)
     plain = monitor.estimator_
     assert (plain.attention(stuck)[100:, 0] > 0.3).any()
-    shut = plain.readings(stuck, evidence=monitor.update(stuck).evidence).attention
-    assert (shut[100:, 0] < 0.05).all()
+    closed = plain.readings(stuck, evidence=monitor.update(stuck).evidence).attention
+    assert (closed[100:, 0] < 0.05).all()
     gone = fail(Missing(), X, 50, len(X))
     expected = plain.predict_proba(gone)[100:]
     assert np.abs(monitor.reset().predict_proba(stuck)[100:] - expected).mean() < 0.01
@@ -224,7 +224,7 @@ def test_an_offset_or_gain_is_corrected_if_that_is_asked_for(monitor, stream, sh
     own = X.iloc[100:250, :5]
     std, mean = X.iloc[:, :5].std(), X.iloc[:, :5].mean()
     X.iloc[100:250, :5] = mean + factor * (own - mean) + shift * std
-    shut = monitor.predict_proba(X)
+    closed = monitor.predict_proba(X)
     assert not monitor.update(X).corrected.any()
     monitor.reset().set_params(recalibrate=True)
     corrected = monitor.predict_proba(X)
@@ -234,7 +234,7 @@ def test_an_offset_or_gain_is_corrected_if_that_is_asked_for(monitor, stream, sh
     assert not health.corrected[:, 1:].any()
     assert not health.alarm[200:250].any()
     clean = monitor.estimator_.predict_proba(stream[0][:300])
-    errors = [np.abs(p - clean)[180:250].mean() for p in (corrected, shut)]
+    errors = [np.abs(p - clean)[180:250].mean() for p in (corrected, closed)]
     assert errors[0] < errors[1]
     monitor.reset()
     parts = [monitor.update(X[a:b]) for a, b in ((0, 120), (120, 121), (121, 300))]

@@ -115,7 +115,7 @@ def test_what_is_not_kept_is_as_if_it_were_missing():
 
 
 @pytest.mark.parametrize("coldness", [0.0, 1.0])
-def test_all_modalities_missing_shuts_the_gate(coldness):
+def test_all_modalities_missing_closes_the_gate(coldness):
     gate = make_gate(coldness=coldness)
     state = gate.state(torch.full((2, 4), INF, dtype=torch.float64))
     assert (state.importance == 0).all()
@@ -272,7 +272,7 @@ def test_huge_potentials_stay_finite_in_single_precision():
     assert state.attention[0, 0] == 0
 
 
-def test_energies_beyond_all_numbers_shut_their_modality_only():
+def test_energies_beyond_all_numbers_close_their_modality_only():
     tenth, ten = torch.full((3,), 0.1), torch.full((3,), 10.0)
     gate = EnergyAttention(
         3, potential_scale=tenth, potential_max=ten, generator=torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Attention to columns: those that make a modality unlikely are read as missing."""
+"""Attention to columns: those that make a modality unlikely are treated as missing."""
 
 import math
 

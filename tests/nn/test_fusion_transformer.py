@@ -34,14 +34,14 @@ def make_ensemble():
 
 
 @pytest.mark.parametrize("make", [make_network, make_ensemble])
-@pytest.mark.parametrize("shut", [0, 1, 2])
-def test_a_shut_modality_has_no_effect(make, shut):
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_closed_modality_has_no_effect(make, closed):
     network, x, beta = make(), samples(), gates(6)
-    beta[:, shut] = 0.0
+    beta[:, closed] = 0.0
     before = network(x, beta)
-    x[shut] = x[shut] + 10.0
+    x[closed] = x[closed] + 10.0
     assert (network(x, beta) == before).all()
-    x[shut - 1] = x[shut - 1] + 10.0
+    x[closed - 1] = x[closed - 1] + 10.0
     assert not torch.isclose(network(x, beta), before).any()
 
 

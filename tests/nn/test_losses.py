@@ -96,7 +96,7 @@ def test_alignment_averages_over_samples_with_their_weights():
     assert float(value) == pytest.approx((1.0 + 3.0 * -3.5) / 2)
 
 
-def test_a_corrupted_modality_that_is_shut_earns_no_more():
+def test_a_corrupted_modality_that_is_closed_earns_no_more():
     importance = torch.tensor([[0.2, 0.8], [1e-2, 0.99], [1e-6, 1.0 - 1e-6]], dtype=torch.float64)
     log_importance = importance.log().requires_grad_()
     corrupted, one = torch.tensor([[-1.0, 0.0]]), torch.ones(1)

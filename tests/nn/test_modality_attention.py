@@ -38,7 +38,7 @@ def test_weights_are_a_softmax_with_the_logarithm_of_the_gate_and_a_sink():
         torch.testing.assert_close(attend(z, beta)[:, n], expected)
 
 
-def test_a_shut_modality_is_not_read_whatever_it_says():
+def test_a_closed_modality_is_not_read_whatever_it_says():
     attend, z = ModalityAttention(8, generator()), draw(3, 5, 8)
     beta = torch.tensor([0.7, 0.0, 1.0]).repeat(5, 1)
     before = attend(z, beta)
@@ -51,16 +51,16 @@ def test_a_shut_modality_is_not_read_whatever_it_says():
     assert (weights[..., [0, 2]] > 0).all()
 
 
-def test_a_gate_that_shuts_fades_even_the_last_modality():
+def test_a_gate_that_closes_fades_even_the_last_modality():
     attend, z = ModalityAttention(8, generator()), draw(2, 1, 8)
     scores, _ = attend.scores_and_values(z)
     gates = [torch.tensor([[beta, 0.0]]) for beta in (1.0, 0.1, 1e-6)]
-    opened, shutting, shut = (attend.weights(scores, beta)[..., 0] for beta in gates)
-    assert (opened > shutting).all()
-    assert (shut < 1e-4).all()
+    opened, closing, closed = (attend.weights(scores, beta)[..., 0] for beta in gates)
+    assert (opened > closing).all()
+    assert (closed < 1e-4).all()
 
 
-def test_gradients_are_finite_where_gates_are_shut():
+def test_gradients_are_finite_where_gates_are_closed():
     attend, z = ModalityAttention(8, generator()), draw(2, 3, 8).requires_grad_()
     beta = torch.tensor([[0.0, 0.0], [0.0, 1e-30], [1.0, 0.0]], requires_grad=True)
     attend(z, beta).square().sum().backward()

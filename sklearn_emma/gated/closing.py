@@ -1,4 +1,4 @@
-"""Tables with modalities shut, and predictions behind such masks."""
+"""Tables with closed modalities, and predictions behind such masks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,10 +11,10 @@ from sklearn_emma.gate.objective import NOTHING_LEFT
 _NEGLIGIBLE = 0.01
 
 
-def shut_modalities(
-    table: np.ndarray, columns: Sequence[np.ndarray], shut: np.ndarray
+def close_modalities(
+    table: np.ndarray, columns: Sequence[np.ndarray], closed: np.ndarray
 ) -> np.ndarray:
-    """Return a copy of a table with NaN in what is shut.
+    """Return a copy of a table with NaN in closed modalities.
 
     Parameters
     ----------
@@ -22,8 +22,8 @@ def shut_modalities(
         The table.
     columns : sequence of ndarray of int
         Positions of the columns of each modality.
-    shut : ndarray of bool of shape (n_samples, n_modalities)
-        What is shut.
+    closed : ndarray of bool of shape (n_samples, n_modalities)
+        True where a modality is closed.
 
     Returns
     -------
@@ -31,8 +31,8 @@ def shut_modalities(
         The copy.
     """
     table = table.copy()
-    for positions, closed in zip(columns, shut.T, strict=True):
-        table[np.ix_(closed, positions)] = np.nan
+    for positions, rows in zip(columns, closed.T, strict=True):
+        table[np.ix_(rows, positions)] = np.nan
     return table
 
 
@@ -62,29 +62,29 @@ def leave_out_columns(
 
 
 def masks(attention: np.ndarray, threshold: float | str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Find what is shut, at one threshold or at all of them.
+    """Find the closed modalities, at one threshold or at all of them.
 
     Parameters
     ----------
     attention : ndarray of shape (n_samples, n_modalities)
         From 0 to 1.
     threshold : float or "mean"
-        Modalities of at most this attention are shut. "mean" goes through all thresholds below the
-        highest attention of a sample: the share of them at which a modality is open is its
+        Modalities of at most this attention are closed. "mean" goes through all thresholds below
+        the highest attention of a sample: the share of them at which a modality is open is its
         attention, divided by the highest one.
 
     Yields
     ------
     weight : ndarray of shape (n_samples,)
         Share of thresholds with this mask; of a sample all weights add up to one.
-    shut : ndarray of bool of shape (n_samples, n_modalities)
+    closed : ndarray of bool of shape (n_samples, n_modalities)
         The mask.
     """
     if not isinstance(threshold, str):
         yield np.ones(len(attention)), attention <= threshold
         return
     edges = np.sort(np.column_stack([attention, np.zeros(len(attention))]), axis=1)
-    # how much is shut between one edge and the next; above the highest all modalities are
+    # the share of thresholds between one edge and the next; above the highest all are closed
     share = np.diff(edges, axis=1)
     share = np.where(share < _NEGLIGIBLE, 0.0, share)
     total = share.sum(axis=1)
@@ -107,7 +107,7 @@ def mean_over_masks(
     Parameters
     ----------
     predict : callable
-        Gives predictions (n_rows, ...) for a table with NaN in what is shut.
+        Gives predictions (n_rows, ...) for a table with NaN in closed modalities.
     table : ndarray of float of shape (n_samples, n_features)
         The table.
     columns : sequence of ndarray of int
@@ -123,21 +123,21 @@ def mean_over_masks(
         Mean predictions.
     """
     total: Any = None
-    for weight, shut in masks(attention, threshold):
+    for weight, closed in masks(attention, threshold):
         rows = weight > 0
         if not rows.any():
             continue
-        output = predict(shut_modalities(table[rows], columns, shut[rows]))
+        output = predict(close_modalities(table[rows], columns, closed[rows]))
         if total is None:
             total = np.zeros((len(table), *output.shape[1:]))
         total[rows] += weight[rows].reshape(-1, *[1] * (output.ndim - 1)) * output
     return total
 
 
-def random_shut(
+def draw_closed(
     n_samples: int, n_modalities: int, random_state: np.random.RandomState
 ) -> np.ndarray:
-    """Draw which modalities of which samples are shut: 1 to M - 1 of M, and sometimes all.
+    """Draw which modalities of which samples are closed: 1 to M - 1 of M, and sometimes all.
 
     Parameters
     ----------
@@ -149,11 +149,11 @@ def random_shut(
     Returns
     -------
     ndarray of bool of shape (n_samples, n_modalities)
-        True where shut.
+        True where a modality is closed.
     """
-    n_shut = random_state.randint(1, max(n_modalities, 2), size=n_samples)
-    n_shut[random_state.uniform(size=n_samples) < NOTHING_LEFT] = n_modalities
+    n_closed = random_state.randint(1, max(n_modalities, 2), size=n_samples)
+    n_closed[random_state.uniform(size=n_samples) < NOTHING_LEFT] = n_modalities
     if n_modalities == 1:
-        n_shut[:] = 0
+        n_closed[:] = 0
     rank = random_state.uniform(size=(n_samples, n_modalities)).argsort(axis=1).argsort(axis=1)
-    return rank < n_shut[:, None]
+    return rank < n_closed[:, None]
