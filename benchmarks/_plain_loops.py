@@ -65,7 +65,7 @@ def fit_energies(modalities, batch_size, epochs, n_prototypes, hidden=(48, 32), 
     return energies
 
 
-def fit_classifier(modalities, y, batch_size, epochs, n_prototypes, warm_epochs, encoders):
+def fit_classifier(modalities, y, batch_size, epochs, n_prototypes, encoders):
     """Train energies, then gate and predictor."""
     energies = fit_energies(modalities, batch_size, epochs, n_prototypes)
 
@@ -86,11 +86,6 @@ def fit_classifier(modalities, y, batch_size, epochs, n_prototypes, warm_epochs,
     reference = Reference.from_tensors(modalities)
     failures = Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], fraction=0.5)
     weight = torch.ones(len(y))
-    optimizer, cycle = make_optimizer(network.parameters(), 3e-3, len(y), batch_size, warm_epochs)
-    for _ in range(warm_epochs):
-        for target, w, *rows in batches([y, weight, *modalities], batch_size, generator):
-            logits = network(rows, torch.ones(len(target), m))
-            train(optimizer, cycle, weighted_cross_entropy(logits, target, w))
     parameters = [*network.parameters(), *gate.parameters()]
     optimizer, cycle = make_optimizer(parameters, 3e-3, len(y), batch_size, epochs)
     for _ in range(epochs):

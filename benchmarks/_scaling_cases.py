@@ -49,7 +49,6 @@ def classifier(case):
     cross_modal._EPOCHS = max(1, epochs // 2)
     params = {
         "energy": scorer(case, calibration_fraction=0.0),
-        "pretrain_epochs": max(1, epochs // 10),
         "max_epochs": epochs,
         "random_state": 0,
     }

@@ -26,7 +26,6 @@ from sklearn_emma.energy.views import VIEWS
 from sklearn_emma.engine.batches import auto_batch_size
 
 ENCODERS = (64, 48, 32)
-WARM_EPOCHS = 10
 
 
 def peers(task, epochs):
@@ -49,7 +48,6 @@ def peers(task, epochs):
         n_networks=1,  # as in plain torch
         cross_modal=False,
         l2_regularization=1.0,  # given, as that of MLPClassifier is
-        pretrain_epochs=WARM_EPOCHS,
         max_epochs=epochs,
         batch_size=batch_size,
     )
@@ -59,7 +57,7 @@ def peers(task, epochs):
         "EMMAClassifier": lambda: emma.fit(X, y),
         "choosing its penalty": lambda: clone(emma).set_params(l2_regularization="auto").fit(X, y),
         "EMMA in plain torch": lambda: fit_classifier(
-            tensors, target, batch_size, epochs, n_prototypes, WARM_EPOCHS, ENCODERS
+            tensors, target, batch_size, epochs, n_prototypes, ENCODERS
         ),
         "MLPClassifier": lambda: mlp.fit(X, y),
         "EMMA, defaults": lambda: EMMAClassifier(task.modalities).fit(X, y),

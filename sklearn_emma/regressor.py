@@ -182,7 +182,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Weight of the subset loss: a second prediction loss, for which every sample keeps a random
         subset of its modalities. It trains the predictor for every combination of modalities.
 
-    pretrain_epochs : int, default=10
+    pretrain_epochs : int, default=0
         Passes over the clean samples with the gate open, before the gate is trained.
 
     learning_rate : float, default=0.004
@@ -382,7 +382,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         redraw_corruption: bool = True,
         adversarial: Adversarial | VirtualAdversarial | None = None,
         subset_weight: float = 2.0,
-        pretrain_epochs: int = 10,
+        pretrain_epochs: int = 0,
         learning_rate: float = 0.004,
         learning_rate_schedule: str = "one_cycle",
         solver: str = "muon",

@@ -212,7 +212,7 @@ class EMMAClassifierCV(EMMAClassifier):
         corruption: Corruption | None = None,
         redraw_corruption: bool = True,
         subset_weight: float = 2.0,
-        pretrain_epochs: int = 10,
+        pretrain_epochs: int = 0,
         learning_rate: float = 0.004,
         learning_rate_schedule: str = "one_cycle",
         solver: str = "muon",
