@@ -5,16 +5,14 @@ groups can be written, and explains a wrong one; :func:`split_columns` cuts an a
 result.
 """
 
-import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from sklearn_emma.compat import _get_column_indices
+from sklearn_emma.column_lookup import find_columns, listed, why_no_names
 from sklearn_emma.nn.convolutional_energy import signal_shape
 
 SEPARATOR = "__"
@@ -193,12 +191,14 @@ def resolve_modalities(
                 f"{_accepted_forms()}"
             )
         hint = f' Their names have no "{SEPARATOR}", which modalities="prefix" looks for.'
-        groups = _group_by_name(_prefix, column_names, 'modalities="prefix"')
+        groups = _group_by_name(_prefix, X, column_names, 'modalities="prefix"')
     elif callable(modalities):
         hint = " The callable returned None for them."
-        groups = _group_by_name(modalities, column_names, "A callable as `modalities`")
+        groups = _group_by_name(modalities, X, column_names, "A callable as `modalities`")
     else:
         groups = _group_by_columns(_as_pairs(modalities), X, n_columns, column_names)
+        if _are_pairs_of_columns(modalities, groups, column_names):
+            raise ValueError(_how_to_name(modalities))
 
     if not groups:
         raise ValueError(
@@ -216,7 +216,7 @@ def resolve_modalities(
     if leftover.size and remainder == "error":
         raise ValueError(
             f"{leftover.size} column(s) belong to no modality: "
-            f"{_enumerate(labels[i] for i in leftover)}.{hint} Add them to a modality, or set "
+            f"{listed(labels[i] for i in leftover)}.{hint} Add them to a modality, or set "
             'remainder="drop" to ignore them or remainder="<name>" to gather them in a '
             "modality of that name."
         )
@@ -309,15 +309,21 @@ def _as_pairs(modalities: Any) -> list[tuple[str, Any]]:
     """Return a dict or list of pairs as a list of pairs, with valid and distinct names."""
     if isinstance(modalities, Mapping):
         pairs = list(modalities.items())
-    elif isinstance(modalities, (list, tuple)) and all(
-        isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in modalities
-    ):
-        pairs = list(modalities)
-    else:
+    elif not isinstance(modalities, (list, tuple)):
         raise ValueError(
             f"`modalities` has the wrong type: {type(modalities).__name__}, {modalities!r}. "
             f"{_accepted_forms()}"
         )
+    elif any(_is_unnamed(group) for group in modalities):
+        raise ValueError(_how_to_name(modalities))
+    else:
+        wrong = [pair for pair in modalities if not _is_pair(pair)]
+        if wrong:
+            raise ValueError(
+                f"`modalities` holds {wrong[0]!r}, which is no pair (name, columns), got "
+                f"{modalities!r}. {_accepted_forms()}"
+            )
+        pairs = list(modalities)
     seen: set[str] = set()
     for name, _ in pairs:
         _check_name(name)
@@ -335,8 +341,45 @@ def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not name:
         raise ValueError(
             f"A modality's name must be a non-empty string, got {name!r} of type "
-            f"{type(name).__name__}."
+            f"{type(name).__name__}. In a dict the names come first, as in "
+            '{"radar": [0, 1], "camera": [2, 3]}.'
         )
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) and len(item) == 2
+
+
+def _are_pairs_of_columns(
+    modalities: Any, groups: dict[str, np.ndarray], column_names: list[str] | None
+) -> bool:
+    """Tell whether pairs of names of columns are written where names of modalities are expected."""
+    if isinstance(modalities, Mapping) or not groups or column_names is None:
+        return False
+    used = {column_names[i] for positions in groups.values() for i in positions}
+    written = all(isinstance(columns, str) for _, columns in modalities)
+    return written and set(groups) <= set(column_names) - used
+
+
+def _is_unnamed(group: Any) -> bool:
+    """Tell whether an element of a list of modalities chooses columns and has no name."""
+    if isinstance(group, (list, tuple)):
+        n_strings = sum(isinstance(item, str) for item in group)
+        return len(group) > 0 and (n_strings == 0 or (n_strings == len(group) > 2))
+    return isinstance(group, (np.ndarray, slice, range, Modality))
+
+
+def _how_to_name(groups: Sequence) -> str:
+    """Say how to name groups of columns."""
+    first = [f"modality{i}" for i in range(min(2, len(groups)))]
+    more = ", ..." if len(groups) > 2 else ""
+    named = ", ".join(f'"{name}": {group!r}' for name, group in zip(first, groups, strict=False))
+    pairs = ", ".join(f'("{name}", {group!r})' for name, group in zip(first, groups, strict=False))
+    return (
+        f"`modalities` holds groups of columns without names, {groups!r}. Give each group the "
+        f"name of its modality, in a dict, {{{named}{more}}}, or in a list of pairs, "
+        f"[{pairs}{more}]."
+    )
 
 
 def _prefix(column: str) -> str | None:
@@ -346,14 +389,11 @@ def _prefix(column: str) -> str | None:
 
 
 def _group_by_name(
-    modality_of: Callable[[str], Any], column_names: list[str] | None, what: str
+    modality_of: Callable[[str], Any], X: Any, column_names: list[str] | None, what: str
 ) -> dict[str, np.ndarray]:
     """Group columns by what `modality_of` returns for their names, in order of appearance."""
     if column_names is None:
-        raise ValueError(
-            f"{what} needs column names that are strings, and the data have none. Pass a pandas "
-            "or polars DataFrame, or give the modalities as a dict of column positions."
-        )
+        raise ValueError(f"{what} needs column names that are strings, but {why_no_names(X)}")
     groups: dict[str, list[int]] = {}
     for position, column in enumerate(column_names):
         name = modality_of(column)
@@ -373,7 +413,7 @@ def _group_by_columns(
             columns = columns.columns
         if callable(columns):
             columns = columns(X)
-        positions = _find_columns(name, _as_plain(columns), X, n_columns, column_names)
+        positions = find_columns(name, columns, X, n_columns, column_names)
         if not positions:
             raise ValueError(
                 f"The modality {name!r} is empty: {columns!r} selects no column. Give it at "
@@ -381,75 +421,6 @@ def _group_by_columns(
             )
         groups[name] = np.array(positions, dtype=np.intp)
     return groups
-
-
-def _as_plain(columns: Any) -> Any:
-    """Return indexes, series, arrays and ranges as lists, and array scalars as scalars."""
-    for method in ("tolist", "to_list"):
-        if hasattr(columns, method):
-            return getattr(columns, method)()
-    return list(columns) if isinstance(columns, range) else columns
-
-
-def _find_columns(
-    name: str, columns: Any, X: Any, n_columns: int, column_names: list[str] | None
-) -> list[int]:
-    """Look up one modality's columns, and say what is wrong when that fails."""
-    if isinstance(columns, slice):
-        if columns.start is columns.stop is None:
-            return list(range(n_columns))[columns]
-        requested = [end for end in (columns.start, columns.stop) if end is not None]
-    else:
-        requested = list(columns) if isinstance(columns, (list, tuple)) else [columns]
-
-    if requested and all(isinstance(column, str) for column in requested):
-        _check_known(name, requested, column_names)
-        return _get_column_indices(X, columns)
-    if requested and all(isinstance(column, (bool, np.bool_)) for column in requested):
-        if len(requested) != n_columns or not isinstance(columns, (list, tuple)):
-            raise ValueError(
-                f"Modality {name!r}: a boolean mask needs one entry per column, expected "
-                f"{n_columns}, got {len(requested)}."
-            )
-    elif all(isinstance(column, Integral) and not isinstance(column, bool) for column in requested):
-        outside = [i for i in requested if not -n_columns <= i < n_columns]
-        if outside and not isinstance(columns, slice):
-            raise ValueError(
-                f"Modality {name!r}: position {_enumerate(outside)} is out of range. The data "
-                f"have {n_columns} column(s), at positions 0 to {n_columns - 1}."
-            )
-    else:
-        raise ValueError(
-            f"Modality {name!r}: {columns!r} does not choose columns. Expected names, "
-            "positions (integers), a slice of either, a boolean mask, or a callable that returns "
-            "one of these; names and positions cannot be mixed."
-        )
-    # Positions need the number of columns only; a DataFrame with repeated names would be refused.
-    return _get_column_indices(np.empty((0, n_columns)), columns)
-
-
-def _check_known(name: str, requested: list[str], column_names: list[str] | None) -> None:
-    """Check that the names of one modality's columns are names of the data's columns."""
-    if column_names is None:
-        raise ValueError(
-            f"Modality {name!r} names its columns ({_enumerate(requested)}), but the data's "
-            "columns have no names that are strings. Pass a pandas or polars DataFrame, or use "
-            "column positions."
-        )
-    unknown = [column for column in requested if column not in column_names]
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], column_names, n=1)
-        advice = f"Did you mean {close[0]!r}?" if close else "Check the spelling."
-        raise ValueError(
-            f"Modality {name!r}: unknown column(s) {_enumerate(unknown)}. {advice} The data "
-            f"have the columns {_enumerate(column_names)}."
-        )
-    repeated = [column for column in requested if column_names.count(column) > 1]
-    if repeated:
-        raise ValueError(
-            f"Modality {name!r}: the data have several columns named {_enumerate(repeated)}. "
-            "Rename them, or use column positions."
-        )
 
 
 def _check_disjoint(groups: dict[str, np.ndarray], n_columns: int, labels: list) -> np.ndarray:
@@ -469,14 +440,6 @@ def _check_disjoint(groups: dict[str, np.ndarray], n_columns: int, labels: list)
                 )
             owner[position] = name
     return np.array([i for i, name in enumerate(owner) if name is None], dtype=np.intp)
-
-
-def _enumerate(items: Iterable, limit: int = 8) -> str:
-    """Write items out, the first few of them if there are many."""
-    texts = [repr(item) for item in items]
-    if len(texts) > limit:
-        return f"{', '.join(texts[:limit])} and {len(texts) - limit} more"
-    return ", ".join(texts)
 
 
 def _accepted_forms() -> str:

@@ -22,7 +22,7 @@ class Parameters(BaseEstimator):
     """Keeps the parameters; the estimators have their defaults, and document them."""
 
     _parameter_constraints: dict = {
-        "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
+        "modalities": [dict, list, tuple, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
         "missing_modalities": [StrOptions({"error", "allow"})],
         "energy": "no_validation",  # check_energy says more

@@ -1,5 +1,7 @@
 """Tables as users have them: masked arrays, tensors, columns of anything."""
 
+from collections.abc import Iterator, Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,66 @@ def plain_array(X: Any) -> Any:
     if isinstance(X, torch.Tensor):
         return _array_of_tensor(X)
     return frame_of_arrow(X)
+
+
+def refuse_no_table(X: Any, name: str = "X") -> None:
+    """Raise unless something may be a table, and say how to make it one.
+
+    Parameters
+    ----------
+    X : object
+        What the user passed.
+    name : str, default="X"
+        What it is called.
+
+    Raises
+    ------
+    TypeError
+        If it is a dict or a list of dicts, a string or path, None, a structured array, an iterator,
+        or a table without values, as a LazyFrame of polars.
+    ValueError
+        If it is a list of rows of different lengths.
+    """
+    what, advice = None, ""
+    if X is None:
+        what, advice = "None", "a DataFrame or an array of shape (n_samples, n_features)"
+    elif isinstance(X, (str, PathLike)):
+        what = f"{X!r}, the name of a table and not a table"
+        advice = "what is in it, for instance pandas.read_csv of a file"
+    elif hasattr(X, "collect_schema") and not hasattr(X, "shape"):
+        what, advice = f"a {type(X).__name__} without values", f"{name}.collect()"
+    elif isinstance(X, Mapping) and not issparse(X):  # some sparse arrays are dicts
+        what, advice = f"a {type(X).__name__}", f"pandas.DataFrame({name})"
+    elif isinstance(X, (list, tuple)) and any(isinstance(row, Mapping) for row in X):
+        what, advice = "a list of dicts", f"pandas.DataFrame({name})"
+    elif isinstance(X, np.ndarray) and X.dtype.names is not None:
+        what, advice = "a structured array", f"pandas.DataFrame({name})"
+    elif isinstance(X, Iterator):
+        what, advice = f"an iterator, {type(X).__name__}", f"list({name})"
+    if what is not None:
+        raise TypeError(f"{name} must be a table, but is {what}. Pass {advice}.")
+    if isinstance(X, (list, tuple)) and all(isinstance(row, (list, tuple)) for row in X):
+        lengths = sorted({len(row) for row in X})
+        if len(lengths) > 1:
+            raise ValueError(
+                f"{name} must have rows of one length, but they have from {lengths[0]} to "
+                f"{lengths[-1]} values. Put NaN for missing values."
+            )
+
+
+def refuse_no_columns(X: Any) -> None:
+    """Raise ValueError if a DataFrame has no columns.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table.
+    """
+    if hasattr(X, "columns") and len(X.columns) == 0:
+        raise ValueError(
+            f"Found array with 0 feature(s) (shape=({len(X)}, 0)) while a minimum of 1 is "
+            "required: X has no columns."
+        )
 
 
 def without_na(X: Any) -> Any:
@@ -228,9 +290,9 @@ def refuse_dates(X: Any, columns: np.ndarray) -> None:
     """
     dates = [X.columns[column] for column in columns if is_date(X.iloc[:, column])]
     if dates:
-        example = repr(dates[0])
+        names, example = ", ".join(map(repr, dates)), repr(dates[0])
         raise ValueError(
-            f"Column(s) {_listed(dates)} hold dates, times or durations, which are not numbers. "
+            f"Column(s) {names} hold dates, times or durations, which are not numbers. "
             "Replace them by the part that matters: the time since a reference in days, "
             f"(X[{example}] - reference) / pd.Timedelta(days=1); the time of day or of the year, "
             f"X[{example}].dt.hour or X[{example}].dt.month; or leave them out, for instance with "
@@ -297,97 +359,3 @@ def blank(X: Any, columns: np.ndarray) -> Any:
     X = np.array(X, dtype=object)
     X[:, columns] = 0.0
     return X
-
-
-def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception:
-    """Say more about why a table is not valid: which columns, and what to do.
-
-    Parameters
-    ----------
-    error : TypeError or ValueError
-        What scikit-learn says.
-    estimator : estimator
-        On behalf of which.
-    X : array-like or DataFrame of shape (n_samples, n_features)
-        The table.
-    at_fit : bool
-        Whether the estimator is being fitted.
-
-    Returns
-    -------
-    TypeError or ValueError
-        The same error, if there is no more to say.
-    """
-    if issparse(X) or np.ndim(X) != 2:
-        return error
-    kind = TypeError if isinstance(error, TypeError) else ValueError
-    columns = _columns(X)
-    guilty = [name for name, values in columns.items() if not _is_numeric(values)]
-    if guilty:
-        held = "numbers or categories" if at_fit else "numbers where it did at fit"
-        return kind(
-            f"X must hold {held}, but column(s) {_listed(guilty)} hold something else: "
-            f"{str(error).partition('. ')[0]}. Put NaN for missing values, and give categories "
-            'most of which read as numbers the type "category" of pandas. Encode other values as '
-            "numbers first, or leave them out."
-        )
-    may_be_missing = estimator.__sklearn_tags__().input_tags.allow_nan
-    if "infinity" in str(error):
-        infinite = [name for name, values in columns.items() if np.isinf(_floats(values)).any()]
-        advice = "by NaN if they stand for missing ones" if may_be_missing else "or leave them out"
-        return kind(
-            f"{str(error).rstrip('.')}: column(s) {_listed(infinite)}. Replace such values, "
-            f"{advice}."
-        )
-    if may_be_missing and not at_fit:
-        return _explain_absence(error, estimator, X)
-    return error
-
-
-def _explain_absence(error: Exception, estimator: Any, X: Any) -> Exception:
-    """Say how to pass a modality whose columns are all absent."""
-    known = getattr(estimator, "feature_names_in_", None)
-    if known is None or not hasattr(X, "columns"):
-        if np.shape(X)[1] >= getattr(estimator, "n_features_in_", 0):
-            return error
-        return type(error)(
-            f"{error} Pass the columns of a modality that is absent all the same, with NaN."
-        )
-    given = set(X.columns)
-    if not given < set(known):
-        return error
-    groups = zip(estimator.modality_names_, estimator.modality_columns_, strict=True)
-    absent = [name for name, columns in groups if not given.intersection(known[columns])]
-    if not absent:
-        return error
-    return type(error)(
-        f"{str(error).rstrip()}\nAll columns of modality {_listed(absent)} are absent. To predict "
-        'without it, set missing_modalities="allow", or pass them as missing: '
-        "X.reindex(columns=estimator.feature_names_in_) adds columns of NaN to a pandas DataFrame."
-    )
-
-
-def _columns(X: Any) -> dict[Any, np.ndarray]:
-    """Return the columns of a table by name, or else by position."""
-    if hasattr(X, "columns"):
-        return {name: np.asarray(X[name]) for name in X.columns}
-    table = np.asarray(X)
-    return {i: table[:, i] for i in range(table.shape[1])}
-
-
-def _is_numeric(values: np.ndarray) -> bool:
-    if values.dtype.kind in "mM":
-        return False
-    try:
-        _floats(values)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _floats(values: np.ndarray) -> np.ndarray:
-    return values if values.dtype.kind in "biufc" else values.astype(float)
-
-
-def _listed(names: list) -> str:
-    return ", ".join(map(repr, names))

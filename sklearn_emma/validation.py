@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_emma.compat import _check_sample_weight
 from sklearn_emma.energy.column_scale import limit_extreme_values, mean_and_deviation
 from sklearn_emma.engine.training import gradients
+from sklearn_emma.explanations import explain
 from sklearn_emma.indicators import indicators_of
 from sklearn_emma.nn.coordinates import FAR
 from sklearn_emma.tables import (
@@ -24,9 +25,10 @@ from sklearn_emma.tables import (
     blank,
     check_unique_names,
     encode_categories,
-    explain,
     plain_array,
     plain_target,
+    refuse_no_columns,
+    refuse_no_table,
     unused_columns,
 )
 
@@ -108,15 +110,18 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     Raises
     ------
     TypeError, ValueError
-        As validate_data; if columns have the same name, or values to predict are masked.
+        As validate_data; if X is no table, columns have the same name, or values to predict are
+        masked.
     """
     if not args and kwargs == _TO_READ and _is_valid(estimator, X, dtype):
         return X
+    refuse_no_table(X)
     X, args = plain_array(X), tuple(map(plain_target, args))
     check_unique_names(X)
     at_fit = kwargs.get("reset", True)
     if not at_fit and getattr(estimator, "missing_modalities", "error") == "allow":
         X = add_missing_modalities(estimator, X)
+    refuse_no_columns(X)
     X = encode_categories(estimator, X, at_fit)
     checked = _validate(estimator, X, args, dtype=dtype, **kwargs)
     if not at_fit:

@@ -252,12 +252,12 @@ def test_remainder_of_wrong_type(remainder):
     [
         ("prefix", r'modalities="prefix" needs column names that are strings'),
         (str.upper, r"A callable as `modalities` needs column names that are strings"),
-        ({"ip": ["ip__mean"]}, r"Modality 'ip' names its columns .* have no names"),
+        ({"ip": ["ip__mean"]}, r"Modality 'ip' names its columns .*, but the data have "),
     ],
     ids=["prefix", "callable", "names"],
 )
 def test_names_needed_where_there_are_none(X, modalities, message):
-    with pytest.raises(ValueError, match=message + r".*DataFrame, or"):
+    with pytest.raises(ValueError, match=message + r".*DataFrame, .*or use column pos"):
         resolve(modalities, X)
 
 
@@ -277,10 +277,73 @@ def test_modality_name_that_is_no_string(name):
             resolve(lambda column: name, make_pandas())
 
 
-@pytest.mark.parametrize("modalities", [3, {"a", "b"}, ["ip", "dm"], [("ip", [0], [1])], 1.5])
+@pytest.mark.parametrize("modalities", [3, {"a", "b"}, 1.5])
 def test_wrong_type_of_modalities(modalities):
     with pytest.raises(ValueError, match=r"`modalities` has the wrong type.*Expected None, a dict"):
         resolve(modalities, ARRAY)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "wrong"),
+    [
+        (["ip", "dm"], "'ip'"),
+        ([0, 0, 1, 1, 1], "0"),
+        ([("ip", [0]), ("dm",)], r"\('dm',\)"),
+        ([("ip", [0], [1])], r"\('ip', \[0\], \[1\]\)"),
+    ],
+)
+def test_element_that_is_no_pair(modalities, wrong):
+    message = rf"holds {wrong}, which is no pair \(name, columns\).*Expected None, a dict"
+    with pytest.raises(ValueError, match=message):
+        resolve(modalities, ARRAY)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [[0, 1], [2, 3], [4]],
+        [(0, 1), (2, 3), (4,)],
+        [[0, 1, 2], [3, 4]],
+        [np.array([0, 1]), np.array([2, 3, 4])],
+        [slice(0, 2), slice(2, 5)],
+        [["ip__mean", "ip__std"], ["dm__mean", "dm__std"]],
+        [["ip__mean", "ip__std"], ["dm__mean", "dm__std", "dm__skew"]],
+    ],
+)
+@pytest.mark.parametrize("remainder", ["error", "drop"])
+def test_groups_of_columns_without_names(kind, groups, remainder):
+    """The message holds what names them."""
+    with pytest.raises(ValueError, match="groups of columns without names") as caught:
+        resolve(kind(groups), make_pandas(), remainder=remainder)
+    message = str(caught.value)
+    assert f'{{"modality0": {groups[0]!r}, "modality1": {groups[1]!r}' in message
+    assert f'[("modality0", {groups[0]!r}), ("modality1", {groups[1]!r})' in message
+    named = {"modality0": groups[0], "modality1": groups[1]}
+    assert len(resolve(named, make_pandas(), remainder="drop")) == 2
+
+
+def test_names_of_columns_may_be_names_of_modalities():
+    X = make_pandas()
+    assert resolve([(name, name) for name in COLUMNS], X)["dm__std"] == [3]
+    pairs = [("ip__mean", "ip__mean"), ("dm__mean", "dm__std")]
+    assert resolve(pairs, X, remainder="drop") == {"ip__mean": [0], "dm__mean": [3]}
+
+
+def test_modalities_given_to_columns():
+    with pytest.raises(ValueError, match="Give each modality its columns, and not each column its"):
+        resolve({"ip__mean": "ip", "ip__std": "ip"}, make_pandas())
+
+
+@pytest.mark.parametrize("modalities", ["prefix", {"ip": ["ip__mean"]}])
+def test_levels_of_column_names(modalities):
+    """The message renames the columns of a MultiIndex to what "prefix" reads."""
+    X = make_pandas(pd.MultiIndex.from_tuples([name.split("__") for name in COLUMNS]))
+    with pytest.raises(ValueError, match=r"column name \('ip', 'mean'\), of type tuple") as caught:
+        resolve(modalities, X)
+    advice = str(caught.value).partition("X.columns = ")[2].partition(", or use")[0]
+    X.columns = eval(advice, {"X": X})
+    assert list(X.columns) == COLUMNS
 
 
 def test_unknown_keyword():

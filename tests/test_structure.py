@@ -10,7 +10,16 @@ PACKAGE = Path(sklearn_emma.__file__).parent
 LAYERS = [
     {"compat", "nn"},
     {"engine"},
-    {"categories", "indicators", "lazy", "modalities", "tables", "validation"}
+    {
+        "categories",
+        "column_lookup",
+        "explanations",
+        "indicators",
+        "lazy",
+        "modalities",
+        "tables",
+        "validation",
+    }
     | {"corruption", "energy"},
     {"gate"},
     {"base", "hyperparameters", "parameters", "predictor_read_outs"}

@@ -26,7 +26,7 @@ from sklearn_emma.corruption.tables import (
     replace_columns,
 )
 from sklearn_emma.modalities import resolve_modalities
-from sklearn_emma.tables import check_unique_names, plain_array
+from sklearn_emma.tables import check_unique_names, plain_array, refuse_no_table
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,9 @@ class Corruption(BaseEstimator, ABC):
                [nan, nan,  6.]]), array([[-1,  1],
                [-1,  1]]))
         """
+        refuse_no_table(X)
+        if reference is not None:
+            refuse_no_table(reference, "reference")
         X, reference = plain_array(X), plain_array(reference)
         check_unique_names(X)
         if not is_frame(X) and not may_hold_levels(X):

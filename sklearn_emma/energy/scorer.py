@@ -222,7 +222,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
+        "modalities": [dict, list, tuple, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],

@@ -62,7 +62,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"])],
-        "modalities": [dict, list, callable, StrOptions({"prefix"}), None],
+        "modalities": [dict, list, tuple, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
         "missing_modalities": [StrOptions({"error", "allow"})],
         "gate": "no_validation",  # _unfitted_gate says more

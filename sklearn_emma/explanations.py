@@ -1,0 +1,129 @@
+"""Errors of scikit-learn about a table, with what they leave out: which columns, what to do."""
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+
+def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception:
+    """Say more about why a table is not valid: which columns, and what to do.
+
+    Parameters
+    ----------
+    error : TypeError or ValueError
+        What scikit-learn says.
+    estimator : estimator
+        On behalf of which.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table.
+    at_fit : bool
+        Whether the estimator is being fitted.
+
+    Returns
+    -------
+    TypeError or ValueError
+        The same error, if there is no more to say.
+    """
+    if str(error).startswith("Input y contains"):
+        return ValueError(
+            f"{str(error).rstrip('.')}. Leave out samples without a value to predict."
+        )
+    if issparse(X) or np.ndim(X) != 2:
+        return error
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    columns = _columns(X)
+    guilty = [name for name, values in columns.items() if not _is_numeric(values)]
+    if guilty:
+        held = "numbers or categories" if at_fit else "numbers where it did at fit"
+        return kind(
+            f"X must hold {held}, but column(s) {_listed(guilty)} hold something else: "
+            f"{str(error).partition('. ')[0]}. Put NaN for missing values, and give categories "
+            'most of which read as numbers the type "category" of pandas. Encode other values as '
+            "numbers first, or leave them out."
+        )
+    may_be_missing = estimator.__sklearn_tags__().input_tags.allow_nan
+    if "infinity" in str(error):
+        infinite = [name for name, values in columns.items() if np.isinf(_floats(values)).any()]
+        advice = "by NaN if they stand for missing ones" if may_be_missing else "or leave them out"
+        return kind(
+            f"{str(error).rstrip('.')}: column(s) {_listed(infinite)}. Replace such values, "
+            f"{advice}."
+        )
+    if "contains NaN" in str(error) and not may_be_missing:
+        missing = [name for name, values in columns.items() if np.isnan(_floats(values)).any()]
+        return kind(
+            f"Input X contains NaN: column(s) {_listed(missing)}. {type(estimator).__name__} takes "
+            "complete samples. Leave out the others, or fill their gaps, for instance with "
+            "sklearn.impute.SimpleImputer. As the energy of an EMMAClassifier or EMMARegressor, "
+            "which take samples with gaps, it needs nothing of this."
+        )
+    if not at_fit:
+        error = _explain_order(error, estimator, X)
+        if may_be_missing:
+            return _explain_absence(error, estimator, X)
+    return error
+
+
+def _explain_order(error: Exception, estimator: Any, X: Any) -> Exception:
+    """Say how to choose the columns of fit from those of a table that has them all."""
+    known = getattr(estimator, "feature_names_in_", None)
+    names = list(getattr(X, "columns", ()))
+    if known is None or not set(known) <= set(names) or names == list(known):
+        return error
+    what = "more columns than at fit"
+    if len(names) == len(known):
+        what = "the columns of fit in another order"
+    return type(error)(
+        f"{str(error).rstrip()}\nX has {what}. Pass X[list(estimator.feature_names_in_)], in which "
+        "estimator is the fitted one."
+    )
+
+
+def _explain_absence(error: Exception, estimator: Any, X: Any) -> Exception:
+    """Say how to pass a modality whose columns are all absent."""
+    known = getattr(estimator, "feature_names_in_", None)
+    if known is None or not hasattr(X, "columns"):
+        if np.shape(X)[1] >= getattr(estimator, "n_features_in_", 0):
+            return error
+        return type(error)(
+            f"{error} Pass the columns of a modality that is absent all the same, with NaN."
+        )
+    given = set(X.columns)
+    if not given < set(known):
+        return error
+    groups = zip(estimator.modality_names_, estimator.modality_columns_, strict=True)
+    absent = [name for name, columns in groups if not given.intersection(known[columns])]
+    if not absent:
+        return error
+    return type(error)(
+        f"{str(error).rstrip()}\nAll columns of modality {_listed(absent)} are absent. To predict "
+        'without it, set missing_modalities="allow", or pass them as missing: '
+        "X.reindex(columns=estimator.feature_names_in_) adds columns of NaN to a pandas DataFrame."
+    )
+
+
+def _columns(X: Any) -> dict[Any, np.ndarray]:
+    """Return the columns of a table by name, or else by position."""
+    if hasattr(X, "columns"):
+        return {name: np.asarray(X[name]) for name in X.columns}
+    table = np.asarray(X)
+    return {i: table[:, i] for i in range(table.shape[1])}
+
+
+def _is_numeric(values: np.ndarray) -> bool:
+    if values.dtype.kind in "mM":
+        return False
+    try:
+        _floats(values)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    return values if values.dtype.kind in "biufc" else values.astype(float)
+
+
+def _listed(names: list) -> str:
+    return ", ".join(map(repr, names))

@@ -1,0 +1,120 @@
+"""What is said of tables that are none, and of those that are not like the one of fit."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor, SignalEnergyScorer
+from sklearn_emma.corruption import Noise
+
+FRAME = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 4)), columns=list("abcd"))
+MODALITIES = {"first": [0, 1], "second": [2, 3]}
+NO_TABLES = {
+    "dict": (FRAME.to_dict("list"), r"is a dict. Pass pandas.DataFrame\(X\)"),
+    "list of dicts": (FRAME.to_dict("records"), r"is a list of dicts. Pass pandas.DataFrame"),
+    "records": (FRAME.to_records(), r"is a structured array. Pass pandas.DataFrame"),
+    "none": (None, "is None. Pass a DataFrame or an array of shape"),
+    "string": ("table.csv", "is 'table.csv', the name of a table.*pandas.read_csv"),
+    "path": (Path("table.csv"), "is .*, the name of a table.*pandas.read_csv"),
+    "iterator": (iter(FRAME.to_numpy()), r"is an iterator, .*Pass list\(X\)"),
+}
+
+
+@pytest.fixture(scope="module")
+def scorer():
+    return DAEEnergyScorer(MODALITIES, hidden_layer_sizes=(4,), max_epochs=1).fit(FRAME)
+
+
+def each_use(scorer):
+    """Return what takes a table."""
+    y = np.arange(20) % 2
+    return {
+        "classifier": lambda X: EMMAClassifier(MODALITIES).fit(X, y),
+        "regressor": lambda X: EMMARegressor(MODALITIES).fit(X, y),
+        "scorer": DAEEnergyScorer(MODALITIES).fit,
+        "signal": SignalEnergyScorer((1, 4)).fit,
+        "prediction": scorer.score_samples,
+        "corruption": lambda X: Noise().corrupt(X, MODALITIES),
+    }
+
+
+@pytest.mark.parametrize("use", ["classifier", "regressor", "scorer", "signal", "prediction"])
+@pytest.mark.parametrize(("X", "message"), NO_TABLES.values(), ids=NO_TABLES)
+def test_what_is_no_table(scorer, use, X, message):
+    with pytest.raises(TypeError, match=f"X must be a table, but {message}"):
+        each_use(scorer)[use](X)
+
+
+@pytest.mark.parametrize(("X", "message"), NO_TABLES.values(), ids=NO_TABLES)
+def test_what_is_no_table_is_not_corrupted(scorer, X, message):
+    with pytest.raises(TypeError, match=message):
+        each_use(scorer)["corruption"](X)
+    if X is not None:
+        with pytest.raises(TypeError, match="reference must be a table"):
+            Noise().corrupt(FRAME, MODALITIES, reference=X)
+
+
+@pytest.mark.parametrize("use", ["classifier", "scorer", "prediction", "corruption"])
+def test_lazy_frame(scorer, use):
+    X = pytest.importorskip("polars").from_pandas(FRAME).lazy()
+    with pytest.raises(TypeError, match=r"LazyFrame without values. Pass X.collect\(\)"):
+        each_use(scorer)[use](X)
+
+
+@pytest.mark.parametrize("use", ["classifier", "scorer", "prediction"])
+def test_no_columns(scorer, use):
+    with pytest.raises(ValueError, match=r"0 feature\(s\) \(shape=\(20, 0\)\).*has no columns"):
+        each_use(scorer)[use](FRAME[[]])
+
+
+@pytest.mark.parametrize("use", ["classifier", "scorer", "prediction", "corruption"])
+def test_rows_of_different_lengths(scorer, use):
+    with pytest.raises(ValueError, match="rows of one length, but they have from 3 to 4 values"):
+        each_use(scorer)[use]([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0]])
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (list("badc"), "the columns of fit in another order"),
+        (list("xabcd"), "more columns than at"),
+    ],
+)
+def test_the_columns_of_fit_are_chosen_from_others(scorer, kind, names, what):
+    """What the message says to pass is what is expected."""
+    X = FRAME.assign(x=1.0)[names]
+    if kind == "polars":
+        X = pytest.importorskip("polars").from_pandas(X)
+    with pytest.raises(ValueError, match="feature names should match") as caught:
+        scorer.score_samples(X)
+    assert f"X has {what}" in str(caught.value)
+    advice = str(caught.value).partition("Pass ")[2].partition(", in which")[0]
+    np.testing.assert_array_equal(
+        scorer.score_samples(eval(advice, {"X": X, "estimator": scorer})),
+        scorer.score_samples(FRAME),
+    )
+
+
+def test_gaps_where_none_may_be(scorer):
+    X = FRAME.copy()
+    X.iloc[3, 1] = np.nan
+    message = r"Input X contains NaN: column\(s\) 'b'. DAEEnergyScorer takes complete samples"
+    for call in (scorer.fit, scorer.partial_fit, scorer.score_samples, scorer.transform):
+        with pytest.raises(ValueError, match=message) as caught:
+            call(X)
+        assert "HistGradientBoosting" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"column\(s\) 1. SignalEnergyScorer takes complete"):
+        SignalEnergyScorer((1, 4)).fit(X.to_numpy())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("estimator", [EMMAClassifier, EMMARegressor])
+def test_values_to_predict_are_not_blamed_on_columns(estimator, value):
+    y = np.arange(20) % 2.0
+    y[3] = value
+    with pytest.raises(ValueError, match="Input y contains .*Leave out samples") as caught:
+        estimator(MODALITIES).fit(FRAME, y)
+    assert "column" not in str(caught.value)
