@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sklearn_emma.frames import pandas_frame
+
 #: Levels of each categorical column, by its position.
 Levels = Mapping[int, list]
 
@@ -50,10 +52,9 @@ def as_pandas(X: Any) -> pd.DataFrame:
     DataFrame of shape (n_samples, n_features)
         The same values.
     """
+    X = pandas_frame(X)
     if isinstance(X, pd.DataFrame):
         return X
-    if hasattr(X, "with_columns"):
-        return pd.DataFrame({name: X[name].to_numpy() for name in X.columns})
     dates = getattr(getattr(X, "dtype", None), "kind", "O") in "mM"
     return pd.DataFrame(X if dates else np.array(X, dtype=object))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_emma.column_lookup import find_columns, listed, why_no_names
+from sklearn_emma.frames import pandas_frame
 from sklearn_emma.nn.convolutional_energy import signal_shape
 
 SEPARATOR = "__"
@@ -174,7 +175,7 @@ def resolve_modalities(
     >>> names, [positions.tolist() for positions in columns]
     (['radar', 'sonar'], [[0, 2], [1]])
     """
-    X = frame_of_arrow(X)
+    X = pandas_frame(X)
     n_columns, column_names = _describe_columns(X)
     if modalities is None:
         return [DEFAULT_NAME], [np.arange(n_columns, dtype=np.intp)]
@@ -274,22 +275,6 @@ def as_slice(positions: np.ndarray) -> slice | np.ndarray:
     if positions.size and np.all(np.diff(positions) == 1):
         return slice(int(positions[0]), int(positions[-1]) + 1)
     return positions
-
-
-def frame_of_arrow(X: Any) -> Any:
-    """Return a pyarrow table or column as one of pandas, and anything else as it is.
-
-    Parameters
-    ----------
-    X : object
-        Any table.
-
-    Returns
-    -------
-    DataFrame, Series, or the type of X
-        The same values; null is NaN.
-    """
-    return X.to_pandas() if type(X).__module__.startswith("pyarrow.") else X
 
 
 def _describe_columns(X: Any) -> tuple[int, list[str] | None]:

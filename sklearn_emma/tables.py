@@ -16,7 +16,8 @@ from sklearn_emma.categories import (
     is_date,
     may_hold_levels,
 )
-from sklearn_emma.modalities import frame_of_arrow, resolve_modalities
+from sklearn_emma.frames import frame_of_arrow
+from sklearn_emma.modalities import resolve_modalities
 
 # What numpy has, and so what tensors can be read as; any other floats become float32.
 _NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
@@ -326,11 +327,7 @@ def add_missing_modalities(estimator: Any, X: Any) -> Any:
     groups = [set(known[columns]) for columns in estimator.modality_columns_]
     if any(absent & group not in (set(), group) for group in groups):
         return X
-    if hasattr(X, "reindex"):
-        return X.reindex(columns=known)
-    series = type(X[X.columns[0]])
-    columns = [series(name, np.full(len(X), np.nan)) for name in known if name in absent]
-    return X.with_columns(columns).select(known.tolist())
+    return X.reindex(columns=known)
 
 
 def blank(X: Any, columns: np.ndarray) -> Any:
@@ -353,9 +350,6 @@ def blank(X: Any, columns: np.ndarray) -> Any:
         for column in columns:
             X.isetitem(int(column), 0.0)
         return X
-    if hasattr(X, "with_columns"):
-        names = [X.columns[column] for column in columns]
-        return X.with_columns([type(X[name])(name, np.zeros(len(X))) for name in names])
     X = np.array(X, dtype=object)
     X[:, columns] = 0.0
     return X

@@ -18,6 +18,7 @@ from sklearn_emma.compat import _check_sample_weight
 from sklearn_emma.energy.column_scale import limit_extreme_values, mean_and_deviation
 from sklearn_emma.engine.training import gradients
 from sklearn_emma.explanations import explain
+from sklearn_emma.frames import pandas_frame
 from sklearn_emma.indicators import indicators_of
 from sklearn_emma.nn.coordinates import FAR
 from sklearn_emma.tables import (
@@ -116,7 +117,7 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     if not args and kwargs == _TO_READ and _is_valid(estimator, X, dtype):
         return X
     refuse_no_table(X)
-    X, args = plain_array(X), tuple(map(plain_target, args))
+    X, args = pandas_frame(plain_array(X)), tuple(map(plain_target, args))
     check_unique_names(X)
     at_fit = kwargs.get("reset", True)
     if not at_fit and getattr(estimator, "missing_modalities", "error") == "allow":

@@ -14,6 +14,7 @@ LAYERS = [
         "categories",
         "column_lookup",
         "explanations",
+        "frames",
         "indicators",
         "lazy",
         "modalities",
