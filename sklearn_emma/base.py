@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_memory
 
 from sklearn_emma.categories import count_levels
 from sklearn_emma.energy.fit import fit_energies
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.seeding import draw_seed, make_generator
+from sklearn_emma.engine.training_memory import open_cache
 from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.build_gate import check_gate, modality_costs
 from sklearn_emma.gate.build_predictor import (
@@ -219,7 +219,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
                 seed,
                 least_scales=least_scales_of(self),
                 n_jobs=self.n_jobs,
-                memory=check_memory(self.memory),
+                memory=open_cache(self.memory),
             )
         target, weight = self._encode(y, weight, fresh)
         samples = training_samples(self, modalities, target, weight, device)

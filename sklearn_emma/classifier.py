@@ -477,9 +477,9 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         known = ~self._unlabelled(y)
         weight = weight * known
         weight[known] *= compute_sample_weight(self.class_weight, y[known])
-        if (weight < 0).any() or not weight.any():
+        if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
             raise ValueError(
-                "class_weight must hold weights that are not negative, and not zero for all "
+                "class_weight must hold finite numbers that are not negative, and not zero for all "
                 f"classes, got {self.class_weight!r}."
             )
         # unlabelled samples weigh nothing in the loss, whatever their class

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from sklearn.utils.validation import check_memory
-
 from sklearn_emma.engine.batches import auto_batch_size
 from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.engine.training_memory import open_cache
 from sklearn_emma.gate.fit import GateConfig
 
 
@@ -37,7 +36,7 @@ def training_config(estimator: Any, n_samples: int, weight_decay: float) -> Trai
         verbose=estimator.verbose,
         schedule=estimator.learning_rate_schedule,
         solver=estimator.solver,
-        memory=None if estimator.memory is None else check_memory(estimator.memory),
+        memory=None if estimator.memory is None else open_cache(estimator.memory),
     )
 
 

@@ -322,8 +322,14 @@ class EMMAClassifierCV(EMMAClassifier):
         settings = list(ParameterGrid(grid))
         self.scorer_ = check_scoring(classifier, scoring=self.scoring)
         weighted = sample_weight is not None and weighs_scores(self.scorer_)
+        if isinstance(self.cv, type):
+            raise TypeError(f"cv={self.cv.__name__} is a class. Pass cv={self.cv.__name__}().")
         splitter = check_cv(self.cv, labels, classifier=True)
         folds = list(splitter.split(X, labels, groups))
+        if not folds:
+            raise ValueError(
+                f"cv={self.cv!r} gives no split. Pass a number of folds, or a splitter."
+            )
         data = FoldData(X, labels, sample_weight, weighted)
         outcomes = Parallel(n_jobs=self.n_jobs)(
             delayed(score_fold)(classifier, settings, self.scorer_, data, fold) for fold in folds

@@ -364,3 +364,9 @@ def test_grids_that_are_not_valid(table, grid, error, match):
 def test_parameters_that_are_not_valid(table, params, match):
     with pytest.raises(ValueError, match=match):
         search(**params).fit(*table)
+
+
+@pytest.mark.parametrize(("cv", "match"), [([], "gives no split"), (GroupKFold, "is a class")])
+def test_splitters_that_do_not_split(table, cv, match):
+    with pytest.raises((TypeError, ValueError), match=match):
+        search(cv=cv).fit(*table)

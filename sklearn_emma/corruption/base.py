@@ -5,7 +5,7 @@ The classes that compute the values of a failing modality are in :mod:`sklearn_e
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
@@ -397,7 +397,8 @@ class Corruption(BaseEstimator, ABC):
         """Return the positions of the modalities that may fail."""
         if self.only is None:
             return list(range(n_modalities))
-        only = [self.only] if isinstance(self.only, str) else list(self.only)
+        given: Any = self.only
+        only = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
         known = [] if names is None else list(names)
         unknown = [name for name in only if name not in known]
         if unknown or not only:

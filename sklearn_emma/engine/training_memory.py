@@ -1,10 +1,12 @@
 """Trainings that start alike on the same samples: run once, and read from a cache afterwards."""
 
 from dataclasses import replace
+from typing import Any
 
 import joblib
 import numpy as np
 import torch
+from sklearn.utils.validation import check_memory
 
 from sklearn_emma.engine.objective import Objective, TrainingConfig
 from sklearn_emma.engine.training import train
@@ -12,6 +14,33 @@ from sklearn_emma.engine.weights import load_arrays, to_arrays
 
 #: What training leaves behind: parameters and buffers, and the state of the generator.
 _Trained = tuple[dict[str, np.ndarray], np.ndarray]
+
+
+def open_cache(memory: Any) -> joblib.Memory:
+    """Return the cache that the parameter `memory` names.
+
+    Parameters
+    ----------
+    memory : str, joblib.Memory or None
+        What the user passed.
+
+    Returns
+    -------
+    joblib.Memory
+        Of None, one that keeps nothing.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or a folder that cannot be made.
+    """
+    try:
+        return check_memory(memory)
+    except OSError as error:
+        raise ValueError(
+            f"memory={memory!r} is no folder for a cache: {error.strerror}. Pass a folder that can "
+            "be made and written to, or None."
+        ) from error
 
 
 def train_once(objective: Objective, what: str, config: TrainingConfig) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -26,6 +27,7 @@ from sklearn_emma.nn import (
     ScaledDotScore,
     SoftmaxAttention,
 )
+from sklearn_emma.validation import stacklevel_of_user
 
 #: The gate of the energies alone.
 ENERGY = "energy"
@@ -181,6 +183,11 @@ def modality_costs(
     ValueError
         If there is no modality of a name, a cost is negative or not finite, or all modalities pass
         whatever they cost.
+
+    Warns
+    -----
+    UserWarning
+        If more modalities may pass than there are.
     """
     given = {} if costs is None else dict(costs)
     unknown = sorted(set(given) - set(names), key=str)
@@ -199,6 +206,13 @@ def modality_costs(
         raise ValueError(
             "modality_costs decides on the modalities that max_modalities keeps, which is None. "
             "Set max_modalities to how many may be used for a sample."
+        )
+    if max_modalities is not None and max_modalities > len(names):
+        warnings.warn(
+            f"max_modalities={max_modalities} is more than the {len(names)} modalities that there "
+            "are, so none is left out. Set it to fewer, or to None.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
         )
     return found
 

@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.isotonic import IsotonicRegression
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -399,6 +399,11 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
 
     def _check_estimator(self, estimator: Any) -> None:
         super()._check_estimator(estimator)
+        if is_classifier(estimator):
+            raise TypeError(
+                "PatternConformalRegressor gives intervals of a number, but "
+                f"{type(estimator).__name__} predicts classes. Use PatternConformalClassifier."
+            )
         if self.conformity_score == "quantile" and not hasattr(estimator, "predict_quantiles"):
             raise TypeError(
                 'conformity_score="quantile" needs a regressor with predict_quantiles, such as '

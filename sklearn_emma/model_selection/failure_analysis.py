@@ -230,6 +230,18 @@ def failure_mode_analysis(
     check_consistent_length(X, y)
     _check_numbers(tolerance, confidence_level, n_bootstrap)
     failures = FAILURES if failures is None else failures
+    if not isinstance(failures, Mapping):
+        raise TypeError(
+            "failures must be a dict from names to corruptions, such as {'noise': Noise(2)}, got "
+            f"{type(failures).__name__}."
+        )
+    if metric is not None and not callable(metric):
+        raise TypeError(
+            f"metric={metric!r} must be a function metric(y_true, y_pred), such as "
+            "sklearn.metrics.accuracy_score."
+        )
+    if not hasattr(estimator, method):
+        raise ValueError(f"method={method!r}: {type(estimator).__name__} has no such method.")
     ways = {ABSENT: Missing(), **{k: check_corruption(f) for k, f in failures.items()}}
     modalities = _groups(estimator, modalities)
     names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)

@@ -297,7 +297,8 @@ def choose_modalities(names: list[str], only: str | Sequence[str] | None) -> lis
     """Return the modalities that fail in turn, in their own order."""
     if only is None:
         return names
-    chosen = [only] if isinstance(only, str) else list(only)
+    given: Any = only
+    chosen = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
     if not chosen or not set(chosen) <= set(names):
         raise ValueError(
             f"only={only!r} must name at least one modality, and no unknown one. The modalities "

@@ -15,6 +15,7 @@ from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption import Corruption, Episodes
 from sklearn_emma.corruption.base import is_number
 from sklearn_emma.model_selection.failure_scorer import check_corruption, choose_modalities
+from sklearn_emma.monitoring.failures import KINDS
 
 
 class _Plan(NamedTuple):
@@ -139,6 +140,8 @@ def stream_curve(
     for name, number in {"length": length, "n_episodes": n_episodes, "warm_up": warm_up}.items():
         if not is_number(number, Integral) or number < 1:
             raise ValueError(f"{name}={number!r} must be a positive integer.")
+    if kind not in (None, *KINDS):
+        raise ValueError(f"kind={kind!r} must be None or one of {', '.join(map(repr, KINDS))}.")
     n_samples = len(X)
     if n_samples < warm_up + length:
         raise ValueError(

@@ -15,6 +15,8 @@ from sklearn_emma.monitoring.calibration import Calibration, calibrate
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
+from sklearn_emma.monitoring.tables import check_clean
+from sklearn_emma.tables import refuse_no_table
 
 # Clean samples to calibrate on.
 _FEWEST = 20
@@ -182,8 +184,8 @@ class ModalityMonitor(BaseEstimator):
         TypeError
             If the estimator has no modalities.
         ValueError
-            If there are fewer than 20 samples to calibrate on, or `recovery_rate` is less than
-            `hazard_rate`.
+            If there are fewer than 20 samples to calibrate on or fewer than 2 in `reference`, a
+            modality has no value in them, or `recovery_rate` is less than `hazard_rate`.
 
         Warns
         -----
@@ -204,7 +206,11 @@ class ModalityMonitor(BaseEstimator):
                 "step, and the samples as they come out of the others."
             )
         rng = check_random_state(self.random_state)
+        refuse_no_table(X)
         self.estimator_, X, reference = self._fitted(X, y, reference, rng)
+        check_clean(self.estimator_, X, "X")
+        if reference is not None:
+            check_clean(self.estimator_, reference, "reference")
         self.modality_names_ = list(self.estimator_.modality_names_)
         rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
         self.calibration_: Calibration = calibrate(

@@ -13,6 +13,8 @@ from sklearn_emma.tables import plain_array
 from sklearn_emma.validation import check_table
 
 _FLOATS = [np.float64, np.float32]
+# Fewer have no standard deviation.
+_FEWEST_CLEAN = 2
 
 
 def categories_of(estimator: Any) -> list[int]:
@@ -73,6 +75,11 @@ def read_codes(estimator: Any, X: Any) -> np.ndarray:
         return check_table(estimator, X, ensure_all_finite="allow-nan", reset=False, dtype=_FLOATS)
     if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
         X = check_array(X, dtype=_FLOATS, ensure_all_finite="allow-nan")
+    if X.shape[1] != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
     return X
 
 
@@ -95,6 +102,32 @@ def read_table(estimator: Any, X: Any) -> np.ndarray:
     if indicators is not None:
         table = indicators.expand(table)
     return table[:, np.concatenate(feature_columns(estimator))]
+
+
+def check_clean(estimator: Any, X: Any, name: str) -> None:
+    """Raise ValueError unless clean samples say something about every modality.
+
+    Parameters
+    ----------
+    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+        Fitted.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Clean samples.
+    name : str
+        What they are called.
+    """
+    table = read_table(estimator, X)
+    if len(table) < _FEWEST_CLEAN:
+        raise ValueError(f"{name} must hold at least {_FEWEST_CLEAN} samples, got {len(table)}.")
+    ends = np.cumsum([len(places) for places in feature_columns(estimator)])[:-1]
+    for modality, values in zip(
+        estimator.modality_names_, np.split(table, ends, axis=1), strict=True
+    ):
+        if np.isnan(values).all():
+            raise ValueError(
+                f"{name} holds no value of modality {modality!r}. A monitor learns from clean "
+                "samples what a modality is like: give some in which it is there."
+            )
 
 
 def read_unseen(estimator: Any, X: Any) -> np.ndarray:

@@ -230,9 +230,9 @@ def test_weights_that_are_not_valid(refuse, table, weight, match):
     refuse(match, sample_weight=weight(len(table[0])))
 
 
-@pytest.mark.parametrize("class_weight", [{0: -1.0, 1: 1.0}, {0: 0.0, 1: 0.0}])
+@pytest.mark.parametrize("class_weight", [{0: -1.0, 1: 1.0}, {0: 0.0, 1: 0.0}, {0: np.nan, 1: 1.0}])
 def test_class_weights_that_are_not_valid(refuse, class_weight):
-    refuse("class_weight must hold weights that are not negative", class_weight=class_weight)
+    refuse("class_weight must hold finite numbers that are not negative", class_weight=class_weight)
 
 
 def test_class_weights_of_other_classes(refuse):
@@ -503,3 +503,16 @@ def test_an_error_leaves_the_fit_before_usable(table, quick):
 
 def test_an_interrupted_first_fit_leaves_nothing(refuse):
     refuse(None, corruption=Interrupt(), error=KeyboardInterrupt)
+
+
+def test_more_modalities_than_there_are_get_a_warning(table, quick):
+    X, y = table
+    n_modalities = len(quick().fit(X, y).modality_names_)
+    with pytest.warns(UserWarning, match=f"more than the {n_modalities} modalities"):
+        quick(max_modalities=n_modalities + 1).fit(X, y)
+
+
+def test_a_cache_that_cannot_be_made(table, quick, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="memory=.*is no folder for a cache"):
+        quick(memory=str(tmp_path / "file" / "cache")).fit(*table)

@@ -765,7 +765,7 @@ def test_layers_need_units(X, sizes):
     [
         ({}, "There is no modality"),
         ({"left": [], "right": [3]}, "modality 'left' is empty"),
-        ({"left": ["a"]}, "columns have no names"),
+        ({"left": ["a"]}, "no column names that are strings"),
         ({"left": [0, 9]}, "out of range"),
         ({"left": [0, 1], "right": [1, 2, 3, 4]}, "column 1 is in two modalities"),
         ({"left": [0, 1]}, "3 column\\(s\\) belong to no modality"),

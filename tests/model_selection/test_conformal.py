@@ -292,6 +292,8 @@ def test_errors_say_what_to_do(filling):
         PatternConformalClassifier(filling).conformalize(X, np.where(y == 0, 3, y))
     with pytest.raises(ValueError, match="not fitted"):
         PatternConformalClassifier(GatedLogistic()).conformalize(X, y)
+    with pytest.raises(TypeError, match="intervals of a number, but .* predicts classes"):
+        PatternConformalRegressor(filling).conformalize(X, y)
 
 
 # --- the parts ---

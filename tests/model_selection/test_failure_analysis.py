@@ -236,3 +236,18 @@ def test_names_that_look_like_html_stay_names(data):
     page = found.to_html(title=evil)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 4
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"metric": "accuracy"}, "metric='accuracy' must be a function"),
+        ({"method": "predict_all"}, "LogisticRegression has no such method"),
+        ({"failures": [Noise(1)]}, "failures must be a dict"),
+    ],
+)
+def test_parameters_of_the_wrong_kind(params, match):
+    X, y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+    model = LogisticRegression().fit(X, y)
+    with pytest.raises((TypeError, ValueError), match=match):
+        failure_mode_analysis(model, X, y, modalities={"a": [0], "b": [1]}, **params)

@@ -227,7 +227,7 @@ def test_estimators_without_targets_are_welcome(samples):
         ({"corruption": Noise(2)}, TypeError, "such as the class Noise itself"),
         ({"corruption": Missing}, TypeError, r"lambda p: Missing\(fraction=p\)"),
         ({"corruption": lambda level: level}, TypeError, r"instance of Corruption.*got 0\.0"),
-        ({"modalities": {"a": ["p"]}}, ValueError, "columns have no names"),
+        ({"modalities": {"a": ["p"]}}, ValueError, "no column names that are strings"),
         ({"levels": [-1]}, ValueError, "must not be negative"),
     ],
 )

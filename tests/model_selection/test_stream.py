@@ -69,6 +69,11 @@ def test_delay_modality_kind_and_scores_are_those_of_the_monitor():
     assert curve.scores.to_dict("list") == {"first": [0, 5], "last": [5, 40], "score": [1.0, 1.0]}
 
 
+def test_kinds_have_names():
+    with pytest.raises(ValueError, match="kind='frozen' must be None or one of 'noise'"):
+        stream_curve(Watch(), X, corruption=Noise(), kind="frozen")
+
+
 def test_what_is_missed_has_no_delay():
     curve = stream_curve(Watch(), X, corruption=Noise(), n_episodes=1, only="b", random_state=0)
     assert curve.summary["missed"] == 1

@@ -319,3 +319,22 @@ def test_wrong_settings_are_explained(fitted, table):
         ModalityMonitor(make_pipeline(fitted)).fit(X)
     with pytest.raises(NotFittedError):
         ModalityMonitor(EMMAClassifier()).update(X)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda X: X[:, :-1], "features, but .* is expecting"),
+        (lambda X: np.where(np.arange(X.shape[1]) < 2, np.nan, X), "holds no value of modality"),
+        (lambda X: X[:1], "at least"),
+    ],
+    ids=["width", "missing", "one sample"],
+)
+@pytest.mark.parametrize("which", ["X", "reference"])
+def test_clean_samples_that_teach_nothing(spoil, match, which):
+    X = np.random.RandomState(0).standard_normal((120, 4))
+    scorer = DAEEnergyScorer({"a": [0, 1], "b": [2, 3]}, max_epochs=1).fit(X)
+    tables = {"X": X[:60], "reference": X[60:]}
+    tables[which] = spoil(tables[which])
+    with pytest.raises(ValueError, match=match):
+        ModalityMonitor(scorer, random_state=0).fit(**tables)
