@@ -46,20 +46,20 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
-        The groups of columns. Columns are given as to
-        :class:`~sklearn.compose.ColumnTransformer`; a callable maps a column's name to its
-        modality's; "prefix" takes the part of a column's name before ``__``. None makes one
-        modality, "all", of all columns. Of a signal or an image, :class:`Modality` declares the
-        shape.
+        The groups of columns. Columns are given as to :class:`~sklearn.compose.ColumnTransformer`;
+        a callable maps a column's name to its modality's; "prefix" takes the part of a column's
+        name before ``__``. None makes one modality, "all", of all columns. For a signal or an
+        image, pass a :class:`Modality`, which declares the shape.
 
     loss : {"squared_error", "absolute_error", "quantile"}, default="squared_error"
-        What is predicted: the mean, the median, which a few extreme values of y do not move, or the
-        quantiles at the levels `quantile` [2]_.
+        What is predicted: the mean; the median, which a few extreme values of y hardly change; or
+        the quantiles at the levels `quantile` [2]_.
 
     quantile : float or array-like of float, default=(0.05, 0.5, 0.95)
         Levels of the quantiles that ``loss="quantile"`` predicts, between 0 and 1 and increasing.
         One network predicts all, and puts them in order, so that they never cross [3]_. On small
-        tables, which it learns by heart, they lie too close together without `early_stopping`.
+        tables the network overfits, and without `early_stopping` the quantiles are too close
+        together.
 
     remainder : "error", "drop" or str, default="error"
         What to do with columns that belong to no modality: raise, ignore them, or gather them in a
@@ -70,17 +70,17 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         the modality as missing.
 
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
-        What tells likely samples from unlikely ones; its energy is ``-score_samples``, or for a
-        PyOD detector its ``decision_function``, which has the opposite sign. Cloned and fitted on
-        the standardised columns of each modality, on the samples that have all of its values (where
-        these are less than half of the samples that have any: on those, gaps filled). None, and
-        modalities that a dict leaves out, stand for :class:`DAEEnergyScorer`, all of whose samples
-        train (``calibration_fraction=0``), in 50 epochs: what more of them find matters to outlier
-        detection only. Any other scorer scores the failing samples of every epoch, so that its
-        speed matters.
+        Distinguishes likely samples from unlikely ones. The energy is ``-score_samples``, or for a
+        PyOD detector its ``decision_function``, which has the opposite sign. It is cloned and
+        fitted on the standardised columns of each modality, on the samples that have all of its
+        values. If these are fewer than half of the samples that have any value, it is fitted on the
+        latter, with gaps filled. With None, and for modalities that a dict leaves out, the energy
+        is a :class:`DAEEnergyScorer` that trains on all samples (``calibration_fraction=0``) for 50
+        epochs; more epochs help outlier detection only. Any other scorer scores the failing samples
+        of every epoch, so its speed matters.
 
     module : torch.nn.Module instance, class or callable, "transformer" or None, default=None
-        What predicts behind the gate. None takes `n_networks` times
+        The predictor behind the gate. None takes `n_networks` times
         :class:`~sklearn_emma.nn.FusionNetwork`, and "transformer" as many times
         :class:`~sklearn_emma.nn.FusionTransformer`, which has self-attention among the columns of
         each modality and attention across modalities; see :doc:`/guide/unified`. A predictor of
@@ -92,33 +92,35 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         modalities and their attention as they are.
 
     hidden_layer_sizes : tuple of int, default=(64, 48, 32)
-        Units of each layer of the encoder that a modality has in the default predictor, or behind
-        its self-attention. The last is also the width of the head. A `module` of your own has no
-        use for them, nor for `n_networks`.
+        Units of each layer of the encoder of a modality in the default predictor; with
+        "transformer", of the layers behind its self-attention. The last is also the width of the
+        head. A `module` of your own ignores these sizes and `n_networks`.
 
     n_networks : int, default=4
-        Networks that the predictor averages; see :class:`~sklearn_emma.nn.FusionEnsemble`.
-        With one, a fit is faster and predictions vary more with the seed.
+        Number of networks whose predictions are averaged; see
+        :class:`~sklearn_emma.nn.FusionEnsemble`. With one, a fit is faster and predictions vary
+        more with the seed.
 
     coldness : float, default=0.3
         Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
         whatever their energy.
 
     coldness_schedule : {"constant", "annealed"}, default="constant"
-        Whether the coldness rises from 0 to `coldness` in the first half of the training, in which
-        the gate starts as the identity. With `early_stopping` it ends where the best epoch was.
+        "annealed" starts with the gate as the identity and raises the coldness from 0 to `coldness`
+        in the first half of the training. With `early_stopping` the coldness is that of the best
+        epoch.
 
     attention_score : str or callable, default="energy"
-        What decides on the importance of a modality: "energy", the energies alone; or a score of
-        the modalities' embeddings, which is what is called attention elsewhere: "additive",
-        "bilinear", "dot", "scaled_dot", "multi_head" or "key_value"; or both,
-        "additive+energy" and so on. See :class:`~sklearn_emma.nn.SoftmaxAttention`. A score of your
-        own is a :class:`torch.nn.Module`, of which an instance is copied, or a class or callable,
-        called with the numbers of modalities and of units of an embedding. Without energies only
-        missing modalities are certain to be closed: gaps, inconsistency and levels never seen do
-        not count, and further evidence (:meth:`readings`) is refused. Scores need no `module` of
-        your own and a constant coldness, and their weights have no penalty. The two regularizers
-        below act on every gate alike.
+        What determines the importance of a modality: "energy", the energies alone; or a score of
+        the modalities' embeddings, the attention of the literature: "additive", "bilinear", "dot",
+        "scaled_dot", "multi_head" or "key_value"; or both, "additive+energy" and so on. See
+        :class:`~sklearn_emma.nn.SoftmaxAttention`. A score of your own is a
+        :class:`torch.nn.Module`, of which an instance is copied, or a class or callable, called
+        with the numbers of modalities and of units of an embedding. Without energies only missing
+        modalities are certain to be closed: gaps, inconsistency and levels never seen do not count,
+        and further evidence (:meth:`readings`) is refused. Scores require the default `module` or
+        "transformer" and a constant coldness, and their weights have no penalty. The two
+        regularizers below act on every gate alike.
 
     max_modalities : int, default=None
         Largest number of modalities that pass the gate for a sample, those of highest importance;
@@ -126,14 +128,14 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         modality is and not how relevant; a score such as "additive+energy" learns both.
 
     modality_costs : dict of str to float, default=None
-        Costs that `max_modalities` takes into account, in nats: a modality of cost c is kept
-        before one without if its importance is more than :math:`e^c` times as large. Those not
-        named cost nothing.
+        Costs that `max_modalities` takes into account, in nats: a modality of cost c is preferred
+        to one without cost if its importance is more than :math:`e^c` times as large. Modalities
+        that are not named cost nothing.
 
     potential_calibration : {"failures", "minimum"}, default="failures"
-        Where the constants of the gate come from: potentials of clean and of failing training
-        samples, or, as in the thesis, the minimum over the training samples, with :math:`s_i = 1`
-        and no largest potential.
+        How the constants of the gate are computed: from the potentials of clean and of failing
+        training samples; or, as in the thesis, from the minimum over the training samples, with
+        :math:`s_i = 1` and no largest potential.
 
     initial_gain : float, default=None
         :math:`g_a` at the start of training. None stands for twice the number of modalities, which
@@ -143,44 +145,46 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Strength of the regularizer that keeps the capacity of the gate low.
 
     lambda_energy : float, default=0.02
-        Strength of the regularizer that keeps importance in line with the failures put in.
+        Strength of the regularizer that rewards importance of clean modalities and penalises
+        importance of corrupted ones.
 
     importance_floor : float, default=0.01
-        Importance below which a still lower importance of a corrupted modality is not rewarded by
-        that regularizer. With 0, as in the thesis, the reward has no bound.
+        Importance of a corrupted modality below which that regularizer gives no further reward.
+        With 0, as in the thesis, the reward has no bound.
 
     cross_modal : bool, default=True
         Whether the energy of a modality also measures its consistency with the others
         (:class:`~sklearn_emma.nn.CrossModalEnergy`), which detects stuck or swapped modalities. It
-        takes three or more modalities: of two that are inconsistent, it is unknown which is wrong.
+        needs at least three modalities: if two are inconsistent, nothing shows which of them is
+        wrong.
 
     column_attention : bool, default=False
-        Whether columns within a modality get attention too: where the energy of a modality is high
-        because of a few of its columns, these are treated as missing, and the modality stays
-        open; see :class:`~sklearn_emma.nn.ColumnAttention`. Missing values are then filled with
-        what the other columns of the modality explain, instead of the median. In a quarter of the
-        training samples without a failing modality columns fail as `corruption` says, so that its
-        noise need not be larger. It costs accuracy where whole modalities fail.
+        Whether columns within a modality get attention too: if a few columns make the energy of a
+        modality high, these are treated as missing, and the modality stays open; see
+        :class:`~sklearn_emma.nn.ColumnAttention`. Missing values are then predicted from the other
+        columns of the modality, instead of filled with the median. In a quarter of the training
+        samples without a failing modality, some columns fail as `corruption` says, so `corruption`
+        needs no larger noise. Column attention lowers the accuracy when whole modalities fail.
 
     corruption : Corruption or None, default=None
-        What happens to training samples, in units of their standard deviations; half of them unless
-        its `fraction` says otherwise. None stands for
-        ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
+        How training samples are corrupted, in units of their standard deviations. Half of the
+        samples are, unless its `fraction` says otherwise. None stands for ``Mixture([Noise((0.25,
+        2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
 
     redraw_corruption : bool, default=True
         Whether every epoch draws other failures. If False, training sees one corrupted copy of the
         samples.
 
     adversarial : Adversarial or VirtualAdversarial, default=None
-        Attack on training samples. Every step adds the loss of the intact samples of its batch with
-        modalities changed to mislead the model as it is, such as ``Adversarial((0.0, 1.0))``. With
-        :class:`~sklearn_emma.corruption.VirtualAdversarial` it adds the divergence of predictions
-        for samples and their worst neighbours, for which no label is needed. Both need columns of
-        numbers.
+        Attack on training samples. Every step adds the loss of the uncorrupted samples of its batch
+        after an attack that changes modalities to mislead the current model, such as
+        ``Adversarial((0.0, 1.0))``. With :class:`~sklearn_emma.corruption.VirtualAdversarial` it
+        adds the divergence of predictions for samples and their worst neighbours, for which no
+        label is needed. Both need numeric columns.
 
     subset_weight : float, default=2.0
-        Weight of the subset loss: a second prediction loss, for which every sample keeps a random
-        subset of its modalities. It trains the predictor for every combination of modalities.
+        Weight of the subset loss: a second prediction loss, computed with a random subset of the
+        modalities of every sample. It trains the predictor for every combination of modalities.
 
     pretrain_epochs : int, default=0
         Passes over the clean samples with the gate open, before the gate is trained.
@@ -193,15 +197,15 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     solver : {"muon", "adam"}, default="muon"
         Optimizer of the hidden layers of the default predictor. Muon [4]_ needs fewer epochs than
-        Adam, which trains all else, and a `module` of your own.
+        Adam, which trains all other parameters, and a `module` of your own.
 
     l2_regularization : float or "auto", default="auto"
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
         weights of the predictor, biases apart, with N training samples. "auto" chooses it by
-        cross-validation on at most 2000 of them: s N, and :math:`s\, 2000^2 / N` for more than
-        2000 samples, with s between 0.001 and 0.01 (0.003 for fewer than 30 samples). Overlapping
-        classes need more of it than separable ones. A `module` of your own has none unless you give
-        a number.
+        cross-validation on at most 2000 of them: s N, and :math:`s\, 2000^2 / N` for more than 2000
+        samples, with s between 0.001 and 0.01 (0.003 for fewer than 30 samples). Overlapping
+        classes need a stronger penalty than separable ones. A `module` of your own has no penalty
+        unless you give a number.
 
     max_epochs : int, default=50
         Passes over the training samples. Adam needs about 100, at a learning rate of 0.006.
@@ -224,24 +228,26 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Smallest relative improvement that counts for early stopping.
 
     n_jobs : int, default=None
-        Processes for energies, as in joblib. Those of similar width are trained together anyway.
+        Number of processes that fit energies, as in joblib. Energies of modalities of similar width
+        are trained together in any case.
 
     memory : str, joblib.Memory or None, default=None
-        Where what does not depend on the gate is cached: energies, also across modalities, the
-        choice of `l2_regularization` and the first `pretrain_epochs`. A search over the parameters
-        of the gate then does this once for each fold. Needs an int as `random_state`. Empty the
-        folder after an upgrade of the package.
+        Cache for everything that does not depend on the gate: energies, also the cross-modal one,
+        the choice of `l2_regularization` and the first `pretrain_epochs`. A search over the
+        parameters of the gate then does this once for each fold. Needs an int as `random_state`.
+        Empty the folder after an upgrade of the package.
 
     warm_start : bool, default=False
         Whether to start from the solution of the previous call to fit: its energies and their
-        scales are kept, whatever `energy` and `corruption` are by now, and so is the standard of
-        y; gate and predictor are trained on, with a penalty on weights that is chosen anew.
+        scales are kept, even if `energy` and `corruption` have changed, and so are the mean and
+        scale of y; gate and predictor are trained on, with a penalty on weights that is chosen
+        anew.
 
     device : str or torch.device, default="auto"
         Where to train. "auto" takes CUDA when present, else the CPU.
 
     random_state : int, RandomState instance or None, default=None
-        Determines everything random. Pass an int for the same result in every call; torch's global
+        Determines all random numbers. Pass an int for the same result in every call; torch's global
         generators are not touched.
 
     verbose : bool, default=False
@@ -254,8 +260,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     quantiles_ : ndarray of shape (n_quantiles,) or None
         Levels of the quantiles that are predicted; None unless ``loss="quantile"``.
     target_center_, target_scale_ : ndarray of shape (n_outputs,)
-        What y is standardised with: mean and standard deviation for the squared error, median and
-        interquartile range over 1.349 for the others.
+        Values that y is standardised with: mean and standard deviation for the squared error,
+        median and interquartile range over 1.349 for the others.
     modality_names_ : list of str
         Names of the modalities.
     modality_shapes_ : list of tuple of int or None
@@ -267,26 +273,25 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     gain_, bias_ : float
         :math:`g_a` and :math:`b_a` of the gate.
     capacity_ : float
-        How much the gate lets through.
+        Capacity of the gate: how much it lets through.
     coldness_ : float
-        Inverse temperature that the gate was trained with at the end.
+        Inverse temperature of the gate at the end of the training.
     self_weight_, self_bias_ : ndarray of shape (n_modalities,)
         :math:`w_i` and :math:`b_i`.
     coupling_weight_, coupling_degree_ : ndarray of shape (n_modalities, n_modalities)
         :math:`w_{ij}` and :math:`\gamma_{ij}`: direction and degree of the coupling.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
-        With ``potential_calibration="failures"``:
-        :math:`\Psi_{min,i}`, below which a modality is as good as any (nine tenths of the training
-        samples are); the scale :math:`s_i`, which is the median rise of the potential under
-        the training corruption, but at least the interquartile range of the training samples; and
-        the potential of a typical failure of the training, beyond which a modality says no more
-        about the others.
+        With ``potential_calibration="failures"``: :math:`\Psi_{min,i}`, below which a modality is
+        as good as any (nine tenths of the training samples are); the scale :math:`s_i`, which is
+        the median rise of the potential under the training corruption, but at least the
+        interquartile range of the training samples; and the potential of a typical failure of the
+        training, above which it has no further effect on the others.
     attention_score_ : str or callable
-        What the gate was fitted with.
+        The score that the gate was fitted with.
     score_weights_ : dict of str to ndarray, or None
         Weights of the score; None with ``attention_score="energy"``.
     n_units_ : int
-        Numbers of an embedding, as a score reads them; 0 with a `module` of your own.
+        How many numbers of an embedding a score reads; 0 with a `module` of your own.
     max_modalities_ : int or None
         Largest number of modalities that pass the gate.
     modality_costs_ : ndarray of shape (n_modalities,)
@@ -301,8 +306,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        What columns are standardised with, and what gaps are filled with: for a categorical column
-        0, 1 and the code of its most frequent level.
+        Mean and scale that columns are standardised with, and the values that gaps are filled with;
+        for a categorical column 0, 1 and the code of its most frequent level.
     history_ : dict of str to ndarray of shape (n_epochs,)
         Losses, and the gate's gain, bias and capacity after each epoch.
     n_iter_ : int
@@ -316,11 +321,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, when all are strings.
 
-    See Also
-    --------
-    EMMAClassifier : Predicts classes.
-    DAEEnergyScorer : The default energy.
-    sklearn_emma.corruption : What can happen to a modality.
+    See Also -------- EMMAClassifier : Predicts classes. DAEEnergyScorer : The default energy.
+    sklearn_emma.corruption : How a modality can fail.
 
     References
     ----------
@@ -552,8 +554,9 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
         """Predict a value for each sample.
 
-        With ``loss="quantile"`` it is the median, on a straight line between the quantiles around
-        it, or the nearest quantile where all lie on one side of it.
+        With ``loss="quantile"`` the prediction is the median. If 0.5 is not among the levels, it is
+        interpolated linearly between the neighbouring quantiles; if all levels are on one side of
+        0.5, it is the nearest quantile.
 
         Parameters
         ----------

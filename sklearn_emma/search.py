@@ -42,7 +42,7 @@ class EMMAClassifierCV(EMMAClassifier):
     Does what :class:`~sklearn.model_selection.GridSearchCV` over :class:`EMMAClassifier` does, in a
     fraction of the time: in every fold the energies are learned once, and all settings train
     together, as one model with stacked parameters that goes through the data once. Every setting
-    sees what it would see alone, with the same random numbers, so that results are those of
+    gets the same data and random numbers as in a training of its own, so the results are those of
     GridSearchCV.
 
     Parameters
@@ -51,14 +51,14 @@ class EMMAClassifierCV(EMMAClassifier):
         The groups of columns, as for :class:`EMMAClassifier`.
 
     param_grid : dict or list of dict, default=None
-        What to choose from: a dict of lists, a list of such dicts, or a list of settings, such as
-        :class:`~sklearn.model_selection.ParameterSampler` gives. The parameters may be `coldness`,
-        `lambda_capacity`, `lambda_energy` and `subset_weight`. None stands for the 45 settings
-        of ``sklearn_emma.gate.settings.DEFAULT_GRID``: a `coldness` of 0.03, 0.1, 0.3, 1 or 3,
-        a `lambda_capacity` of 0, 0.01 or 0.1 and a `lambda_energy` of 0, 0.02 or 0.1, the defaults
-        among them. The grid of the thesis is ``sklearn_emma.gate.settings.THESIS_GRID``, for
-        the parameters of :func:`make_thesis_classifier`; at most of its values of `coldness` the
-        default gate, whose potentials have other units, hardly moves.
+        Settings to choose from: a dict of lists, a list of such dicts, or a list of settings, such
+        as :class:`~sklearn.model_selection.ParameterSampler` gives. The parameters may be
+        `coldness`, `lambda_capacity`, `lambda_energy` and `subset_weight`. None stands for the 45
+        settings of ``sklearn_emma.gate.settings.DEFAULT_GRID``: a `coldness` of 0.03, 0.1, 0.3, 1
+        or 3, a `lambda_capacity` of 0, 0.01 or 0.1 and a `lambda_energy` of 0, 0.02 or 0.1, the
+        defaults among them. The grid of the thesis is ``sklearn_emma.gate.settings.THESIS_GRID``,
+        for the parameters of :func:`make_thesis_classifier`; most of its values of `coldness`
+        hardly affect the default gate, whose potentials have other units.
 
     cv : int, cross-validation generator or iterable, default=None
         How to split, as for GridSearchCV. None stands for five stratified folds.
@@ -116,7 +116,7 @@ class EMMAClassifierCV(EMMAClassifier):
         As for :class:`EMMAClassifier`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines everything random: an int is the `random_state` of every fit, otherwise one int
+        Determines all random numbers: an int is the `random_state` of every fit, otherwise one int
         is drawn.
 
     verbose : bool, default=False
@@ -132,14 +132,14 @@ class EMMAClassifierCV(EMMAClassifier):
     best_score_ : float
         Its mean score.
     best_index_ : int
-        Its place in ``cv_results_``.
+        Its position in ``cv_results_``.
     best_estimator_ : EMMAClassifier
         The classifier fitted with it on all samples, with `refit`. This object has all attributes
         of that classifier too: ``coldness_``, ``energy_scorers_``, ...
     refit_time_ : float
-        Seconds that took.
+        Seconds for the fit of ``best_estimator_``.
     scorer_ : callable or dict
-        What scored.
+        The scorer, or several by name.
     multimetric_ : bool
         Whether there are several scores.
     n_splits_ : int

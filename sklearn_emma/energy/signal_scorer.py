@@ -68,21 +68,21 @@ class SignalFit:
 class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
     r"""Energy of a signal or an image: how unlike the training samples a sample is.
 
-    A signal fails in ways that its single values do not show: it stops, it loses a part, it comes
-    late, mains hum adds to it. So three views of it have an energy each, and a sample is unusual
-    when any of them finds it so:
+    A signal can fail in ways that its single values do not show: it stops, a part of it drops out,
+    it is delayed, or mains hum is added. So each of three views of the signal has an energy, and a
+    sample is unusual if it is unusual in any view:
 
     * "signal": a convolutional denoising autoencoder
-      (:class:`~sklearn_emma.nn.ConvolutionalEnergy`) knows what follows what within a channel, what
-      belongs together across channels, and where in the window;
+      (:class:`~sklearn_emma.nn.ConvolutionalEnergy`) learns which values follow each other within a
+      channel, which belong together across channels, and where in the window;
     * "spectrum": an autoencoder of the logarithmic power in bands of frequencies;
     * "power": an autoencoder of the logarithms of the variance and of the mean squared step from
       value to value, both in short windows.
 
     Energies are in interquartile ranges above the median of the training samples, as those of
-    :class:`DAEEnergyScorer`, whose place this takes for a modality that is a signal. A delay of the
-    whole window can be seen only where training windows are aligned, such as heartbeats, and a
-    delay of one channel only where it goes with the others.
+    :class:`DAEEnergyScorer`, which this class replaces for a modality that is a signal. A delay of
+    the whole window is detected only if training windows are aligned, such as heartbeats, and a
+    delay of one channel only if it depends on the others.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         columns as one channel.
 
     views : tuple of {"signal", "spectrum", "power"}, default=("signal", "spectrum", "power")
-        What to learn energies of.
+        The views whose energies are learned.
 
     n_filters : int, default=8
         Filters of the convolutional energy.
@@ -109,7 +109,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         Largest learning rate of the cycle, or the constant one.
 
     learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
-        Whether the learning rate rises and falls once, or Adam keeps it as it is.
+        Whether the learning rate rises and falls once, or stays as it is.
 
     max_epochs : int, default=100
         Passes over the training samples.
