@@ -299,7 +299,10 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, when all are strings.
 
-    See Also -------- EMMARegressor : Predicts numbers. DAEEnergyScorer : The default energy.
+    See Also
+    --------
+    EMMARegressor : Predicts numbers.
+    DAEEnergyScorer : The default energy.
     sklearn_emma.corruption : How a modality can fail.
 
     References

@@ -321,7 +321,10 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, when all are strings.
 
-    See Also -------- EMMAClassifier : Predicts classes. DAEEnergyScorer : The default energy.
+    See Also
+    --------
+    EMMAClassifier : Predicts classes.
+    DAEEnergyScorer : The default energy.
     sklearn_emma.corruption : How a modality can fail.
 
     References

@@ -1,4 +1,4 @@
-r"""Adversarial failures: the smallest change that misleads a model most, and its control.
+r"""Adversarial failures: a small change that misleads a model most, and a random change as control.
 
 In units of the training standard deviation, :math:`u = x / \sigma`, the fast gradient sign method
 [1]_ moves a modality by
@@ -38,13 +38,13 @@ _REACH = 2.5
 
 
 class Adversarial(Corruption):
-    r"""A change of one modality that misleads a model which it knows.
+    r"""A change of one modality that misleads a known model.
 
     The attacked model is the fitted estimator under test: :meth:`against` names it, and
     :func:`~sklearn_emma.model_selection.robustness_curve` and
-    :func:`~sklearn_emma.model_selection.make_failure_scorer` do so by themselves. The attack goes
-    through all of it, energies and gate included. As `adversarial` of
-    :class:`~sklearn_emma.EMMAClassifier` it trains a model that withstands it.
+    :func:`~sklearn_emma.model_selection.make_failure_scorer` do so automatically. The attack uses
+    the gradient of the whole model, energies and gate included. As `adversarial` of
+    :class:`~sklearn_emma.EMMAClassifier` it trains a model that is robust to the attack.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Adversarial(Corruption):
         pair every sample draws its own, uniformly.
 
     norm : {"inf", 2}, default="inf"
-        What is of this size: the change of every feature, or the length of the change of the
+        What `eps` measures: the change of every feature, or the length of the change of the
         modality.
 
     steps : int, default=1
@@ -64,8 +64,8 @@ class Adversarial(Corruption):
         The attacked model, set by :meth:`against`.
 
     y : array-like of shape (n_samples,), default=None
-        Labels or values of the samples, from which the attack leads away. None stands for the
-        predictions of the estimator.
+        Labels or values of the samples, whose prediction the attack makes worse. None stands for
+        the predictions of the estimator.
 
     n_corrupted, fraction, only : int, float, str or list of str
         How many modalities fail, in which fraction of the samples, and which of them may. See
@@ -271,7 +271,8 @@ _NO_MODEL = (
 class RandomSigns(Corruption):
     r"""A change of all features by the same number of standard deviations, with random signs.
 
-    The control of :class:`Adversarial`: as large, but ignorant of the model.
+    The control of :class:`Adversarial`: the change has the same size, but does not depend on the
+    model.
 
     Parameters
     ----------
@@ -280,7 +281,7 @@ class RandomSigns(Corruption):
         pair every sample draws its own, uniformly.
 
     norm : {"inf", 2}, default="inf"
-        What is of this size: the change of every feature, or the length of the change of the
+        What `eps` measures: the change of every feature, or the length of the change of the
         modality.
 
     n_corrupted, fraction, only : int, float, str or list of str
@@ -331,12 +332,12 @@ def unit(direction: Tensor, norm: str | int) -> Tensor:
     direction : Tensor of shape (n_samples, n_features)
         A gradient.
     norm : {"inf", 2}
-        In which the size is one.
+        The norm in which the size is one.
 
     Returns
     -------
     Tensor of shape (n_samples, n_features)
-        Zero where the gradient is.
+        The step; zero where the gradient is zero.
     """
     if norm == "inf":
         return direction.sign()
@@ -355,7 +356,7 @@ def within(shift: Tensor, eps: Tensor, norm: str | int) -> Tensor:
     eps : Tensor of shape (n_samples, 1)
         The radii.
     norm : {"inf", 2}
-        Of the ball.
+        The norm of the ball.
 
     Returns
     -------

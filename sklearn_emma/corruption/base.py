@@ -1,4 +1,4 @@
-"""What all corruptions share: which modalities of which samples fail, and in which units.
+"""Base class of all corruptions: it draws which modalities of which samples fail.
 
 The classes that compute the values of a failing modality are in :mod:`sklearn_emma.corruption`.
 """
@@ -38,7 +38,8 @@ class Reference:
     means, stds : list of Tensor of shape (n_features,)
         Mean and standard deviation of each feature, one tensor per modality.
     donors : list of Tensor of shape (n_reference, n_features)
-        Samples whose values :class:`Swapped` and :class:`Stuck` hand out, one tensor per modality.
+        Samples whose values failing modalities take with :class:`Swapped` and :class:`Stuck`, one
+        tensor per modality.
     blocks : list of list of Tensor, or None
         Places of the features of each categorical column, by modality: its code, or its indicators.
         None where no column is categorical.
@@ -132,8 +133,8 @@ class Corruption(BaseEstimator, ABC):
         training EMMA with its energy regularizer is stable.
 
     fraction : float, default=None
-        Fraction of the samples that are corrupted, drawn without replacement. Where it does not
-        make a whole number of samples, one of the two neighbouring numbers is drawn so that the
+        Fraction of the samples that are corrupted, drawn without replacement. If this is not a
+        whole number of samples, one of the two neighbouring whole numbers is drawn, such that the
         mean is right. None stands for all samples, but for half of them when
         :class:`~sklearn_emma.EMMAClassifier` trains.
 

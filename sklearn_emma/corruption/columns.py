@@ -20,13 +20,13 @@ class SomeColumns(Corruption):
         ignored.
 
     n_columns : int or None, default=1
-        Columns that fail in a failing modality; all, where it has no more. None draws from 1 to
-        half of the columns, mostly few: :math:`1 + \lfloor u^2 D / 2 \rfloor` of D columns with u
-        from U[0, 1).
+        Number of columns that fail in a failing modality; all of them, if it has fewer. None draws
+        the number, from 1 to half of the columns and usually small: :math:`1 + \lfloor u^2 D / 2
+        \rfloor` of D columns with u from U[0, 1).
 
     n_corrupted, fraction, only : int, float, str or list of str
-        In how many modalities columns fail, in which fraction of the samples, and in which of them
-        they may. See :class:`Corruption`.
+        In how many modalities columns fail, in which fraction of the samples, and in which
+        modalities they may. See :class:`Corruption`.
 
     Examples
     --------

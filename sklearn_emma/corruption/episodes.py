@@ -1,4 +1,4 @@
-"""Failures that last: a corruption in episodes of successive samples."""
+"""Failures that last: a corruption in episodes of consecutive samples."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -27,12 +27,12 @@ class Episodes(Corruption):
         Samples in an episode.
 
     rate : float, default=0.002
-        Probability that an episode starts with a sample that follows a clean one, in (0, 1]. The
-        first sample is clean.
+        Probability, in (0, 1], that a sample after a clean one starts an episode. The first sample
+        is clean.
 
     growing : bool, default=False
         Whether the failure grows, linearly from nothing to its full size at the end of the episode;
-        that of a categorical column grows in probability. If not, it is abrupt.
+        in a categorical column its probability grows. If False, the failure is abrupt.
 
     n_corrupted : int, default=1
         How many modalities fail in an episode.
@@ -42,7 +42,7 @@ class Episodes(Corruption):
 
     See Also
     --------
-    sklearn_emma.monitoring.ModalityMonitor : Detects episodes.
+    sklearn_emma.monitoring.ModalityMonitor : Detects failures that last.
 
     Examples
     --------

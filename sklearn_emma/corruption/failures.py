@@ -23,9 +23,9 @@ class Noise(Corruption):
     r"""Gaussian noise in units of each feature's standard deviation.
 
     The level of a categorical column is replaced by that of a random reference sample, with the
-    probability :math:`p = 1 - 1 / \sqrt{1 + \sigma^2}`: so its correlation with the clean level is
-    that of a number with noise of this size, .89 for a sigma of a half, .45 for two and .12 for
-    eight.
+    probability :math:`p = 1 - 1 / \sqrt{1 + \sigma^2}`: so its correlation with the clean level
+    equals that of a number with noise of this size: .89 for a sigma of a half, .45 for two and .12
+    for eight.
 
     Parameters
     ----------
@@ -174,10 +174,10 @@ class Missing(Corruption):
 
 
 class Swapped(Corruption):
-    """The modality's values of another sample: usual by themselves, unusual beside the others.
+    """The modality's values of another sample: plausible alone, but not beside the others.
 
     Donors are drawn uniformly from the reference samples; the missing values of a donor come with
-    it. A sample that draws a donor equal to itself takes the one after it.
+    it. A sample that draws a donor equal to itself takes the next donor.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ class Swapped(Corruption):
 
 
 class Stuck(Corruption):
-    """A sensor that keeps showing one value: all failing samples of a call take the same.
+    """A sensor that keeps showing one value: all failing samples of a call take the same value.
 
     Parameters
     ----------
@@ -384,12 +384,13 @@ def replaced_share(sigma: float | Tensor) -> Tensor:
     Parameters
     ----------
     sigma : float or Tensor
-        Standard deviation of the noise, in those of a number.
+        Standard deviation of the noise, in units of that of a number.
 
     Returns
     -------
     Tensor
-        It leaves levels as much correlation with the true ones as noise leaves numbers.
+        The probability with which levels keep the same correlation with the clean ones as numbers
+        with this noise.
     """
     return 1.0 - 1.0 / torch.sqrt(1.0 + torch.as_tensor(sigma) ** 2)
 

@@ -86,7 +86,7 @@ class Mixture(Corruption):
         generator: torch.Generator,
         blocks: Sequence[Tensor] = (),
     ) -> Tensor:
-        """Return the values that a modality takes where it fails, each sample by one corruption.
+        """Return the values of a failing modality; each sample fails by one of the corruptions.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-r"""Virtual adversarial training: predictions that small changes of a sample leave as they are.
+r"""Virtual adversarial training: small changes of a sample should not change its prediction.
 
 .. math::
 
@@ -7,7 +7,7 @@ r"""Virtual adversarial training: predictions that small changes of a sample lea
     g_n = \nabla_r \mathrm{KL}\bigl(p(y \mid x_n) \,\|\, p(y \mid x_n + r)\bigr)\Big|_{r = \xi d_n}
 
 with random directions :math:`d_n`: one step of power iteration towards the direction in which the
-prediction changes most [1]_. No label takes part, so that unlabelled samples can.
+prediction changes most [1]_. No label is used, so unlabelled samples contribute too.
 
 References
 ----------
@@ -25,8 +25,8 @@ from numbers import Real
 class VirtualAdversarial:
     r"""Virtual adversarial training, as `adversarial` of an estimator.
 
-    The predictor learns to predict the same for a sample and for its neighbour that it predicts
-    most differently. The gate stays as it is for the sample. In
+    The predictor learns to predict the same for a sample and for the neighbour whose prediction
+    differs most. The neighbour gets the attention of the sample. In
     :class:`~sklearn_emma.EMMAClassifier` samples of class -1 are then unlabelled, by the convention
     of scikit-learn's semi-supervised estimators: energies and this term learn from them.
 
@@ -43,7 +43,7 @@ class VirtualAdversarial:
     Raises
     ------
     ValueError
-        If a value is not one of these.
+        If a parameter is out of range.
 
     See Also
     --------
@@ -88,7 +88,8 @@ class VirtualAdversarial:
         Returns
         -------
         float
-            From ``weight / (ramp * n_epochs)`` in the first epoch to ``weight``.
+            The weight: it rises from ``weight / (ramp * n_epochs)`` in the first epoch to
+            ``weight``.
         """
         rising = self.ramp * n_epochs
         return self.weight * min(1.0, (epoch + 1) / rising) if rising else self.weight

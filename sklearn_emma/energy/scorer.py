@@ -97,15 +97,16 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
 
     activation : {"tanh", "sigmoid", "relu", "identity"}, default="tanh"
         Response h of the hidden units. With the bounded ones, tanh and sigmoid, the energy grows
-        without end as a sample moves away from the training samples; with relu and identity it need
-        not.
+        without bound as a sample moves away from the training samples; with relu and identity it
+        may not.
 
     views : {"fine", "coarse"}, EnergyView or tuple of them, default=("fine", "coarse")
-        What to learn the energy from. Each view trains an autoencoder of its own, and a sample is
-        unusual when any of them finds it so (a soft maximum). "fine" undoes noise of the size of
-        the distance between neighbouring samples, and is sharp near them; "coarse" also undoes much
-        more, in quartiles that outliers stretch less, and rises far away. For others see
-        :class:`EnergyView`; :func:`make_thesis_scorer` has that of the thesis.
+        The views that the energy is learned from. Each view trains its own autoencoder, and a
+        sample is unusual if any view finds it unusual (a soft maximum). "fine" removes noise of the
+        size of the distance between neighbouring samples, and is sharp near them; "coarse" also
+        removes much larger noise, is scaled by quartiles, which outliers affect less, and rises far
+        away. For other views see :class:`EnergyView`; :func:`make_thesis_scorer` uses that of the
+        thesis.
 
     scale_energies : bool, default=True
         Whether energies are in interquartile ranges above the median, as above. If False, they are
@@ -125,7 +126,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Largest learning rate of the cycle, or the constant one.
 
     learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
-        Whether the learning rate rises and falls once, or Adam keeps it as it is.
+        Whether the learning rate rises and falls once, or stays as it is.
 
     max_epochs : int, default=100
         Passes over the training samples.
@@ -184,7 +185,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     validation_loss_curve_ : list of ndarray of shape (n_epochs,) or None
         Loss of each modality's held-out samples, None without `early_stopping`.
     n_iter_ : int
-        Epochs of the modality trained longest.
+        Largest number of epochs of any modality.
     categories_ : dict of int to list
         Levels of the categorical columns, by position; empty where there are none.
     category_counts_ : dict of int to ndarray of int of shape (n_levels,)
@@ -298,8 +299,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DAEEnergyScorer":
         """Learn the energy of each modality.
 
-        A uniform sample of at most `buffer_size` of the samples, whatever their weights, stays with
-        the estimator, for :meth:`partial_fit` to go on from.
+        A uniform sample of at most `buffer_size` of the samples, whatever their weights, is stored
+        in the estimator, so that :meth:`partial_fit` can continue.
 
         Parameters
         ----------
@@ -331,7 +332,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> EnergyFit:
         """Validate the data of a fit, and return what it has to train.
 
-        It lets the energies of several scorers train together.
+        With it, the energies of several scorers can be trained together.
 
         Parameters
         ----------
@@ -370,12 +371,12 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> "DAEEnergyScorer":
-        """Continue to learn from the next samples of a stream.
+        """Continue training with the next samples of a stream.
 
-        A uniform sample of everything seen so far, by :meth:`fit` too, of at most `buffer_size`,
-        stays with the estimator, and every call trains on it: for as many steps as its own samples
-        would get in :meth:`fit`. So the order of the samples hardly matters, and nothing is
-        forgotten.
+        A uniform sample of everything seen so far, by :meth:`fit` too, of at most `buffer_size`, is
+        stored in the estimator, and every call trains on it, for as many steps as :meth:`fit` would
+        take with the samples of the call. So the order of the samples hardly matters, and earlier
+        samples are not forgotten.
 
         Parameters
         ----------

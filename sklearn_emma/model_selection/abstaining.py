@@ -1,4 +1,4 @@
-"""A classifier that refuses to answer where it is likely to be wrong."""
+"""A classifier that abstains from predictions that are likely to be wrong."""
 
 import warnings
 from collections.abc import Callable
@@ -99,8 +99,8 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     A sample is accepted when its rejection score does not exceed a threshold. The threshold is
     chosen on samples that the classifier was not trained on: by cross-validation, after which the
     classifier is fitted on all samples. To choose it on samples of your own, for a classifier that
-    is fitted already, wrap that in :class:`sklearn.frozen.FrozenEstimator` and pass the samples to
-    :meth:`fit`.
+    is fitted already, wrap the classifier in :class:`sklearn.frozen.FrozenEstimator` and pass the
+    samples to :meth:`fit`.
 
     Parameters
     ----------
@@ -113,12 +113,12 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         and X returns, of shape (n_samples,).
 
     coverage : float, default=0.9
-        Fraction of the held-out samples that are accepted, at least. With 1 every sample is,
-        however high its score.
+        Smallest fraction of the held-out samples that are accepted. With 1 every sample is
+        accepted, however high its score.
 
     max_risk : float, default=None
         Largest fraction of errors among accepted samples: as many held-out samples are accepted as
-        it allows. If given, it takes the place of `coverage`.
+        this limit allows. If given, `coverage` is ignored.
 
     abstain_label : "auto", number or str, default="auto"
         What :meth:`predict` returns for samples that are refused; must not be a class. "auto" is
@@ -155,11 +155,11 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    Scores of all folds are compared with one threshold. Probabilities can be compared from one fit
-    to the next. Energies can less so: hold out samples and freeze the classifier instead.
+    Scores of all folds are compared with one threshold. Probabilities of different fits
+    are comparable, but energies are less so: for them, hold out samples and freeze the classifier.
 
-    Coverage and risk are those of samples like the held-out ones. `max_risk` is kept on the
-    held-out samples themselves; among new ones the risk is a little higher on average.
+    Coverage and risk hold for samples like the held-out ones. The risk does not exceed `max_risk`
+    on the held-out samples; on new samples it is a little higher on average.
 
     The total energy is high for out-of-distribution samples, such as those with a failing modality,
     and does not depend on how close a clean sample is to another class; a callable can refuse both
@@ -231,8 +231,8 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Class labels.
 
         **fit_params : dict
-            Passed to ``fit`` of the classifier, cut to the samples of each fold where they are as
-            long as X. `sample_weight` also weighs the samples in coverage and risk.
+            Passed to ``fit`` of the classifier. Those as long as X are restricted to the samples of
+            each fold. `sample_weight` also weighs the samples in coverage and risk.
 
         Returns
         -------

@@ -25,14 +25,14 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     modalities, which the gate finds without knowing the label, and each pattern has its own
     threshold (Mondrian conformal prediction [1]_). So the coverage holds for every pattern.
 
-    Calibration takes clean samples that the estimator was not trained on. They are copied as they
-    are, with each modality failing alone, and with several failing together, such that every
-    pattern has samples. A sample counts once in a pattern, and the copies of it that have this
-    pattern share that [2]_, weighted by `failure_rate`.
+    Calibration takes clean samples that the estimator was not trained on. Calibration uses clean
+    copies of them, copies with each modality failing alone, and copies with several failing
+    together, such that every pattern has samples. Each sample has a total weight of one in a
+    pattern, divided among its copies with this pattern [2]_ according to `failure_rate`.
 
-    There are two ways to hold samples out: :meth:`fit` does so by cross-validation, and then fits
-    the estimator on all samples. :meth:`conformalize` takes samples of your own, for an estimator
-    that is fitted already.
+    There are two ways to get such samples: :meth:`fit` holds them out by cross-validation, and then
+    fits the estimator on all samples. :meth:`conformalize` takes samples of your own, for an
+    estimator that is fitted already.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         Probability that a set holds the true label.
 
     conformity_score : {"lac", "aps"}, default="lac"
-        "lac" makes sets of all labels above a probability, which are the smallest [3]_; "aps" adds
-        labels from the most probable one on, which adapts more to the sample [4]_, with a random
-        number for each sample.
+        "lac" takes all labels whose probability exceeds a threshold, which gives the smallest sets
+        on average [3]_. "aps" adds labels in order of decreasing probability, which adapts more to
+        the sample [4]_, and uses a random number for each sample.
 
     allow_empty : bool, default=True
-        Whether a set may be empty: no label is probable enough. If not, such a set gets the most
-        probable label, and the coverage is higher than `confidence_level` where the classifier is
-        right more often than that.
+        Whether a set may be empty, if no label is probable enough. If False, such a set gets the
+        most probable label, and the coverage is higher than `confidence_level` where the classifier
+        is right more often than that.
 
     corruption : Corruption or None, default=None
         How modalities fail in the copies. None stands for the failures that the estimator was
@@ -62,16 +62,16 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 
     failure_rate : float, default=0.1
         Share of samples with a failure that is expected in use, between 0 and 1: the weight of the
-        failing copies. It matters for patterns that clean samples have too: with a higher one, sets
-        are larger where nothing is closed, since some failures are not detected.
+        failing copies. It matters for patterns that clean samples have too: a higher rate gives
+        larger sets when no modality is closed, since some failures are not detected.
 
     threshold : float, default=0.5
         Modalities of at most this attention, from 0 to 1, are closed.
 
     min_samples : int, default=100
-        Calibration samples that a pattern needs for a threshold of its own. Other patterns are put
-        together by the number of closed modalities. Where that is not enough either, and for
-        patterns that no calibration sample has, the threshold is that of all samples.
+        Calibration samples that a pattern needs for a threshold of its own. Other patterns are
+        grouped by the number of closed modalities. If a group is still too small, and for patterns
+        that no calibration sample has, the threshold is that of all samples.
 
     cv : int, cross-validation splitter, iterable, "prefit" or None, default=None
         How :meth:`fit` holds samples out: None stands for five stratified folds. With "prefit" the
@@ -105,15 +105,15 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 
     Notes
     -----
-    The coverage of a pattern is exact for samples whose failures are those of the calibration, and
-    on average over calibration samples: with K of them it varies by about
+    The coverage of a pattern is exact on average over calibration samples, for samples
+    that fail like the copies of the calibration. With K calibration samples it varies by about
     :math:`\sqrt{0.9 \cdot 0.1 / K}` from one calibration to another, which is 0.017 for 300. With
     the held-out samples of several folds it is approximate, since the estimator that predicts is
-    not the one that was calibrated. Other failures may have another coverage, even with the same
-    pattern: failures that the gate does not detect above all.
+    not the one that was calibrated. For other failures the coverage may differ, even with the same
+    pattern, above all for failures that the gate does not detect.
 
-    MAPIE has split conformal prediction, and conditional coverage by optimization for every single
-    sample, but no weights of copies; for one pattern and no copies the sets are those of its
+    MAPIE offers split conformal prediction, and conditional coverage by an optimization for each
+    sample, but no weights for copies. With one pattern and no copies, the sets are those of its
     ``SplitConformalClassifier``.
 
     References
@@ -255,14 +255,14 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
     r"""Prediction intervals that keep their coverage whichever modalities are closed.
 
-    As :class:`PatternConformalClassifier`: calibrated by the pattern of closed modalities, on clean
-    and failing copies of held-out samples.
+    Like :class:`PatternConformalClassifier`, it calibrates separately for each pattern of closed
+    modalities, on clean and failing copies of held-out samples.
 
     Parameters
     ----------
     estimator : regressor
-        With a gate, such as :class:`~sklearn_emma.EMMARegressor` or
-        :class:`~sklearn_emma.GatedRegressor`; predicts one number. Cloned before it is fitted.
+        A regressor of one number with a gate, such as :class:`~sklearn_emma.EMMARegressor` or
+        :class:`~sklearn_emma.GatedRegressor`; cloned before it is fitted.
 
     confidence_level : float, default=0.9
         Probability that an interval holds the true value.
@@ -283,8 +283,8 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
 
     failure_rate : float, default=0.1
         Share of samples with a failure that is expected in use, between 0 and 1: the weight of the
-        failing copies. It matters for patterns that clean samples have too: with a higher one, sets
-        are larger where nothing is closed, since some failures are not detected.
+        failing copies. It matters for patterns that clean samples have too: a higher rate gives
+        larger sets when no modality is closed, since some failures are not detected.
 
     threshold : float, default=0.5
         Modalities of at most this attention, from 0 to 1, are closed.

@@ -73,10 +73,10 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         X : array-like or DataFrame of shape (n_samples, n_features)
             Clean training samples.
         y : array-like of shape (n_samples,)
-            What is predicted.
+            Targets.
         **fit_params : dict
-            Passed to ``fit`` of the estimator, cut to the samples of each fold where they are as
-            long as X.
+            Passed to ``fit`` of the estimator. Those as long as X are restricted to the samples of
+            each fold.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         X : array-like or DataFrame of shape (n_samples, n_features)
             Clean samples.
         y : array-like of shape (n_samples,)
-            What is predicted.
+            Targets.
 
         Returns
         -------

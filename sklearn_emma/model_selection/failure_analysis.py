@@ -59,9 +59,9 @@ class FailureModeAnalysis:
         ``high``, and whether it is ``redundant``: `high` is below the tolerance.
     pairs : DataFrame of shape (n_pairs, 4)
         The same for both modalities of a pair absent together; the index has their names. Only
-        pairs of modalities that are redundant singly.
+        pairs of modalities that are each redundant alone.
     tolerance : float
-        Drop of the score that is accepted.
+        Drop of the score that is acceptable.
     confidence_level : float
         Of the intervals.
     score_name : str
@@ -126,17 +126,17 @@ def failure_mode_analysis(
     r"""What each failure of each modality costs, and which modalities can be lost.
 
     A failure mode and effects analysis [1]_ of a fitted estimator on test samples: each modality
-    fails in each way, in all samples, and is absent. The importance of a modality is the drop of
-    the score when it is absent, with the percentile interval of a bootstrap over the test samples
-    [2]_, in which clean and failing samples are drawn together. A modality is *redundant* if the
-    upper end of the interval is below the tolerance; two modalities are jointly so if the drop
-    without both is.
+    fails in each way in all samples, and is also removed completely. The importance of a modality
+    is the drop of the score when it is absent, with the percentile interval of a bootstrap over the
+    test samples [2]_, in which clean and failing samples are drawn together. A modality is
+    *redundant* if the upper end of the interval is below the tolerance; two modalities are jointly
+    redundant if this holds for the drop without both.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted; any that predicts from the samples, and, to be absent, takes NaN. The columns for
-        prediction sets need ``predict_set``, which
+        Any fitted estimator that predicts from the samples. It has to accept NaN, which marks an
+        absent modality. The columns for prediction sets need ``predict_set``, which
         :class:`~sklearn_emma.model_selection.PatternConformalClassifier` has.
 
     X : array-like or DataFrame of shape (n_samples, n_features)
@@ -163,10 +163,10 @@ def failure_mode_analysis(
         Method of the estimator that gives `y_pred`.
 
     tolerance : float, default=0.01
-        Drop of the score that is accepted.
+        Drop of the score that is acceptable.
 
     confidence_level : float, default=0.95
-        Of the intervals, each by itself.
+        Confidence level of each interval alone.
 
     n_bootstrap : int, default=500
         Bootstrap samples.
@@ -201,8 +201,9 @@ def failure_mode_analysis(
 
     Notes
     -----
-    Bootstrap intervals know the uncertainty from the number of test samples, not that of training:
-    for the latter, repeat the analysis with estimators fitted on other samples.
+    Bootstrap intervals show the uncertainty that comes from the number of test samples,
+    not that of the training: for the latter, repeat the analysis with estimators fitted on other
+    samples.
 
     References
     ----------

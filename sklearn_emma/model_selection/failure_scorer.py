@@ -28,9 +28,9 @@ def make_failure_scorer(
 ) -> "_FailureScorer":
     """Make a scorer that scores an estimator while modalities fail.
 
-    The result is the mean of the score on the samples as they come and of those with each modality
-    failing in turn. Passed as `scoring` to :class:`~sklearn.model_selection.GridSearchCV` or
-    :func:`~sklearn.model_selection.cross_validate`, it selects or evaluates by the failures that
+    The result is the mean of the score on the samples as they are and of the scores with each
+    modality failing in turn. Passed as `scoring` to :class:`~sklearn.model_selection.GridSearchCV`
+    or :func:`~sklearn.model_selection.cross_validate`, it selects or evaluates by the failures that
     are expected.
 
     Parameters
@@ -48,20 +48,20 @@ def make_failure_scorer(
         :class:`~sklearn_emma.EMMAClassifier` takes. None is one modality of all columns.
 
     clean_weight : float, default=None
-        Weight, from 0 to 1, of the score on the samples as they come; the rest is divided equally
-        among the modalities. None weighs these samples like a failing modality, as
-        1 / (n_modalities + 1).
+        Weight, from 0 to 1, of the score on the samples as they are; the rest is divided equally
+        among the modalities. None weighs these samples like a failing modality, as 1 /
+        (n_modalities + 1).
 
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-        Samples that give means, standard deviations and donors. A scorer never sees the training
-        samples: by default the samples that are scored take their place.
+        Samples that give means, standard deviations and donors. A scorer does not get the training
+        samples, so by default the samples that are scored are used.
 
     n_repeats : int, default=1
         How often failures are drawn for each modality.
 
     random_state : int, RandomState instance or None, default=0
-        Determines the failures. It is read once, here: the scorer draws the same failures in every
-        call, so that estimators are compared on the same samples.
+        Determines the failures. It is used once, when the scorer is made: the scorer draws the same
+        failures in every call, so that estimators are compared on the same samples.
 
     Returns
     -------

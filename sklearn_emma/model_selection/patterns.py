@@ -7,7 +7,7 @@ import pandas as pd
 
 
 class CalibrationScores(NamedTuple):
-    """What is known of calibration samples and of their copies; one row per copy.
+    """Scores and patterns of the copies of calibration samples; one row per copy.
 
     Parameters
     ----------
@@ -35,21 +35,23 @@ def conformal_threshold(
 ) -> float:
     r"""Smallest score that a new sample exceeds with a probability of at most one minus the level.
 
-    Copies of one sample are not independent of each other: each of the K samples counts once, and
-    its copies share that by their weights. With :math:`\sum_j w_{kj} = 1` for every sample k,
+    Copies of one sample are not independent of each other: each of the K samples has a total weight
+    of one, divided among its copies by their weights. With :math:`\sum_j w_{kj} = 1` for every
+    sample k,
 
     .. math::
         q = \min \{s: \sum_k \sum_j w_{kj} [s_{kj} \le s] \ge \mathrm{level} \cdot (K + 1)\}
 
     For one copy of each sample this is the threshold of split conformal prediction [1]_. With
-    several it is that for hierarchical data [2]_, and holds for a random copy of a new sample.
+    several copies it is the threshold for hierarchical data [2]_, and is valid for a random copy of
+    a new sample.
 
     Parameters
     ----------
     score : ndarray of shape (n_copies,)
         Nonconformity scores.
     sample : ndarray of int of shape (n_copies,)
-        The sample that each is of.
+        The sample that each copy was made from.
     weight : ndarray of shape (n_copies,)
         Positive; scaled so that those of a sample sum to one.
     level : float
@@ -89,9 +91,9 @@ def conformal_threshold(
 class PatternThresholds:
     """A conformal threshold for each pattern of closed modalities (Mondrian conformal prediction).
 
-    A pattern that enough calibration samples have is a group of its own. Other patterns are put
-    together by the number of closed modalities. For those of a number that still has too few
-    samples, and for numbers that no calibration sample has, the threshold is that of all samples.
+    A pattern with enough calibration samples is a group of its own. Other patterns are grouped by
+    the number of closed modalities. For groups that still have too few samples, and for numbers
+    that no calibration sample has, the threshold is that of all samples.
 
     Parameters
     ----------

@@ -49,10 +49,10 @@ def robustness_curve(
 ) -> Bunch:
     """Cross-validated score against the severity of a failure.
 
-    In every split the estimator is fitted once, on the training samples as they come, and scored on
+    In every split the estimator is fitted once, on the training samples as they are, and scored on
     the test samples with each modality failing in turn, at each level. Means, standard deviations
-    and donors of the failures are those of the training samples. All levels draw the same random
-    numbers, so that a curve shows the level and not the draw.
+    and donors of the failures are those of the training samples. All levels use the same random
+    numbers, so that differences along a curve come from the level only.
 
     Parameters
     ----------
@@ -93,10 +93,11 @@ def robustness_curve(
         Groups of samples that `cv` keeps together, if it does.
 
     params : dict, default=None
-        Passed to ``fit``, such as `sample_weight`; cut to the training samples where as long as X.
+        Passed to ``fit``, such as `sample_weight`. Those as long as X are restricted to the
+        training samples.
 
     score_params : dict, default=None
-        Passed to the scorer; cut to the test samples where as long as X.
+        Passed to the scorer. Those as long as X are restricted to the test samples.
 
     n_repeats : int, default=1
         How often failures are drawn; scores are means over the draws.

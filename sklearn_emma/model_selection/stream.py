@@ -1,4 +1,4 @@
-"""How a monitor does while modalities of a stream fail: scores over time, delays, names."""
+"""Evaluate a monitor while modalities of a stream fail: scores over time, delays, diagnoses."""
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
@@ -52,7 +52,7 @@ def stream_curve(
     Parameters
     ----------
     monitor : ModalityMonitor
-        Fitted. What it knows of the stream is forgotten.
+        Fitted. Its state of the stream is reset.
 
     X : array-like or DataFrame of shape (n_samples, n_features)
         Clean samples that the monitor was not fitted on.
@@ -88,7 +88,7 @@ def stream_curve(
         What gives `y_pred`.
 
     edges : sequence of int, default=(0, 10, 50, 100, 1000)
-        Samples of the episodes between which scores are computed.
+        Positions in the episodes that divide them into intervals; each interval gets a score.
 
     random_state : int, RandomState instance or None, default=None
         Determines starts and failures. Pass an int for the same result in every call.
