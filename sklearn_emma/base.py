@@ -45,6 +45,7 @@ from sklearn_emma.modalities import modality_shapes, resolve_modalities, signals
 from sklearn_emma.nn import FusionEnsemble, GatedPredictor
 from sklearn_emma.parameters import Parameters
 from sklearn_emma.predictor_read_outs import PredictorReadOuts
+from sklearn_emma.targets import check_weights
 from sklearn_emma.training_data import (
     learn_medians,
     learn_scales,
@@ -56,7 +57,6 @@ from sklearn_emma.training_data import (
 from sklearn_emma.validation import (
     check_layer_sizes,
     check_table,
-    check_weights,
     hold_out,
     stacklevel_of_user,
     standardise,

@@ -13,7 +13,8 @@ from sklearn_emma.compat import StrOptions, _fit_context
 from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
-from sklearn_emma.validation import all_or_nothing, check_labels, warn_of_one_modality
+from sklearn_emma.targets import check_labels
+from sklearn_emma.validation import all_or_nothing, warn_of_one_modality
 
 
 class EMMAClassifier(ClassifierMixin, BaseEMMA):

@@ -16,7 +16,8 @@ from sklearn_emma.gate.readings import Readings, gate_of, read_out, reader_of
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.nn import GatedPredictor
-from sklearn_emma.validation import check_evidence, check_table
+from sklearn_emma.targets import check_evidence
+from sklearn_emma.validation import check_table
 
 
 class GateReadOuts(TransformerMixin, ABC):

@@ -29,7 +29,8 @@ from sklearn_emma.folds import (
 )
 from sklearn_emma.gate.settings import check_param_grid
 from sklearn_emma.tables import plain_array, plain_target
-from sklearn_emma.validation import all_or_nothing, check_labels, check_table
+from sklearn_emma.targets import check_labels
+from sklearn_emma.validation import all_or_nothing, check_table
 
 # Settings that train as a stack neither start from a fit nor attack themselves.
 _NOT_SHARED = ("warm_start", "adversarial")

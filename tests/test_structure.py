@@ -19,6 +19,7 @@ LAYERS = [
         "lazy",
         "modalities",
         "tables",
+        "targets",
         "validation",
     }
     | {"corruption", "energy"},

@@ -24,11 +24,11 @@ from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.modalities import modality_shapes, resolve_modalities
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.energy import ACTIVATIONS
+from sklearn_emma.targets import check_weights
 from sklearn_emma.validation import (
     all_or_nothing,
     check_layer_sizes,
     check_table,
-    check_weights,
     warn_of_constants,
     warn_of_infrequent_levels,
 )

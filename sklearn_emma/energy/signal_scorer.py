@@ -34,7 +34,8 @@ from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.nn import SignalEnergy
 from sklearn_emma.nn.signal_energy import SIGNAL_VIEWS
-from sklearn_emma.validation import all_or_nothing, check_table, check_weights
+from sklearn_emma.targets import check_weights
+from sklearn_emma.validation import all_or_nothing, check_table
 
 Method = Callable[[SignalEnergy, torch.Tensor], torch.Tensor]
 

@@ -21,7 +21,8 @@ from sklearn_emma.gated.training_tables import training_tables
 from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.predictor_read_outs import predictor_of
 from sklearn_emma.read_outs import GateReadOuts
-from sklearn_emma.validation import all_or_nothing, check_table, check_weights
+from sklearn_emma.targets import check_weights
+from sklearn_emma.validation import all_or_nothing, check_table
 
 # What the read-outs need of a fitted gate.
 _OF_GATE = (

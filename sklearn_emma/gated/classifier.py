@@ -11,7 +11,7 @@ from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, log_loss_of
 from sklearn_emma.lazy import is_lazy, map_chunks
-from sklearn_emma.validation import check_labels
+from sklearn_emma.targets import check_labels
 
 
 def _gives_probabilities(gated: Any) -> bool:

@@ -9,7 +9,7 @@ from sklearn.utils import column_or_1d, get_tags
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, squared_error_of
 from sklearn_emma.regressor import EMMARegressor
-from sklearn_emma.validation import check_values
+from sklearn_emma.targets import check_values
 
 
 class GatedRegressor(RegressorMixin, BaseGated):

@@ -23,7 +23,7 @@ from sklearn_emma.compat import (
     _safe_split,
 )
 from sklearn_emma.metrics import risk_coverage_curve
-from sklearn_emma.validation import check_labels
+from sklearn_emma.targets import check_labels
 
 
 def rejection_score(estimator: Any, X: Any, reject_score: Any = "max_probability") -> np.ndarray:

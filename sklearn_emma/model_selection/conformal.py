@@ -13,7 +13,7 @@ from sklearn_emma.corruption import Corruption
 from sklearn_emma.model_selection.conformal_base import BasePatternConformal
 from sklearn_emma.model_selection.conformity import aps_scores, interval_scores, lac_scores
 from sklearn_emma.model_selection.patterns import CalibrationScores
-from sklearn_emma.validation import check_labels, check_values
+from sklearn_emma.targets import check_labels, check_values
 
 
 class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
