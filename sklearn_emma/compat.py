@@ -21,10 +21,11 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 # Samples of a split, and what belongs to them, cut as cross_validate cuts them.
 from sklearn.utils.metaestimators import _safe_split
 
-# Weights and feature names of the right length and type, with scikit-learn's messages.
+# Weights, features and their names of the right number and type, with scikit-learn's messages.
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_method_params,
+    _check_n_features,
     _check_sample_weight,
     _num_samples,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "StrOptions",
     "_check_feature_names_in",
     "_check_method_params",
+    "_check_n_features",
     "_check_sample_weight",
     "_fit_context",
     "_get_column_indices",

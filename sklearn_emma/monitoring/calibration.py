@@ -28,6 +28,7 @@ from sklearn_emma.monitoring.tables import (
     are_numbers,
     as_table,
     categories_of,
+    check_clean,
     read_table,
     read_unseen,
 )
@@ -235,16 +236,20 @@ def calibrate(
     X = as_table(estimator, X)
     reference = None if reference is None else as_table(estimator, reference)
     table = in_rows = read_table(estimator, X)
+    check_clean(estimator, table, "X")
     if not ordered:
         shuffled = rng.permutation(len(table))
         X, table = _safe_indexing(X, shuffled), table[shuffled]
     half = 0
     if reference is None:
         half = len(table) // 2
-        reference = _safe_indexing(X, np.arange(half))
+        reference, known = _safe_indexing(X, np.arange(half)), table[:half]
+    else:
+        known = read_table(estimator, reference)
+        check_clean(estimator, known, "reference")
     X = _safe_indexing(X, np.arange(half, len(table)))
     sizes = [len(places) for places in feature_columns(estimator)]
-    statistics = SampleStatistics(read_table(estimator, reference), sizes)
+    statistics = SampleStatistics(known, sizes)
     modalities = range(len(sizes))
     examples = _examples(Simulation(estimator, _some(reference, _N_EXAMPLES), statistics, rng))
     simulation = Simulation(estimator, _some(X, _N_HARMED), statistics, rng)

@@ -15,7 +15,6 @@ from sklearn_emma.monitoring.calibration import Calibration, calibrate
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
-from sklearn_emma.monitoring.tables import check_clean
 from sklearn_emma.tables import refuse_no_table
 
 # Clean samples to calibrate on.
@@ -208,9 +207,6 @@ class ModalityMonitor(BaseEstimator):
         rng = check_random_state(self.random_state)
         refuse_no_table(X)
         self.estimator_, X, reference = self._fitted(X, y, reference, rng)
-        check_clean(self.estimator_, X, "X")
-        if reference is not None:
-            check_clean(self.estimator_, reference, "reference")
         self.modality_names_ = list(self.estimator_.modality_names_)
         rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
         self.calibration_: Calibration = calibrate(

@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.utils import check_array
 
 from sklearn_emma.categories import as_pandas, decode_table
+from sklearn_emma.compat import _check_n_features
 from sklearn_emma.corruption.tables import is_frame
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.tables import plain_array
@@ -75,11 +76,7 @@ def read_codes(estimator: Any, X: Any) -> np.ndarray:
         return check_table(estimator, X, ensure_all_finite="allow-nan", reset=False, dtype=_FLOATS)
     if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
         X = check_array(X, dtype=_FLOATS, ensure_all_finite="allow-nan")
-    if X.shape[1] != estimator.n_features_in_:
-        raise ValueError(
-            f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input."
-        )
+    _check_n_features(estimator, X, reset=False)
     return X
 
 
@@ -104,19 +101,18 @@ def read_table(estimator: Any, X: Any) -> np.ndarray:
     return table[:, np.concatenate(feature_columns(estimator))]
 
 
-def check_clean(estimator: Any, X: Any, name: str) -> None:
+def check_clean(estimator: Any, table: np.ndarray, name: str) -> None:
     """Raise ValueError unless clean samples say something about every modality.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
         Fitted.
-    X : array-like or DataFrame of shape (n_samples, n_features)
-        Clean samples.
+    table : ndarray of shape (n_samples, n_used_features)
+        Clean samples, from :func:`read_table`.
     name : str
         What they are called.
     """
-    table = read_table(estimator, X)
     if len(table) < _FEWEST_CLEAN:
         raise ValueError(f"{name} must hold at least {_FEWEST_CLEAN} samples, got {len(table)}.")
     ends = np.cumsum([len(places) for places in feature_columns(estimator)])[:-1]
