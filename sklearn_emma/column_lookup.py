@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sklearn_emma.compat import _get_column_indices
 
@@ -56,7 +57,8 @@ def find_columns(
 
     if requested and all(isinstance(column, str) for column in requested):
         _check_known(name, requested, X, column_names)
-        return _get_column_indices(X, columns)
+        # names are enough, and scikit-learn does not know the tables of all libraries
+        return _get_column_indices(pd.DataFrame(columns=column_names), columns)
     if requested and all(isinstance(column, (bool, np.bool_)) for column in requested):
         if len(requested) != n_columns or not isinstance(columns, (list, tuple)):
             raise ValueError(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_emma.column_lookup import find_columns, listed, why_no_names
-from sklearn_emma.frames import pandas_frame
+from sklearn_emma.frames import frame_of_arrow, pandas_frame
 from sklearn_emma.nn.convolutional_energy import signal_shape
 
 SEPARATOR = "__"
@@ -175,7 +175,7 @@ def resolve_modalities(
     >>> names, [positions.tolist() for positions in columns]
     (['radar', 'sonar'], [[0, 2], [1]])
     """
-    X = pandas_frame(X)
+    X = frame_of_arrow(X)
     n_columns, column_names = _describe_columns(X)
     if modalities is None:
         return [DEFAULT_NAME], [np.arange(n_columns, dtype=np.intp)]
@@ -397,7 +397,7 @@ def _group_by_columns(
         if isinstance(columns, Modality):
             columns = columns.columns
         if callable(columns):
-            columns = columns(X)
+            columns = columns(pandas_frame(X))
         positions = find_columns(name, columns, X, n_columns, column_names)
         if not positions:
             raise ValueError(
