@@ -51,6 +51,7 @@ BARELY_TRAINED = [
     EMMAClassifier(**QUICK_GATE),
     EMMAClassifierCV(**QUICK_GATE, **SEARCH),
     EMMARegressor(**QUICK_GATE),
+    EMMARegressor(**QUICK_GATE, loss="quantile"),
     *ESTIMATORS[-2:],
 ]
 
