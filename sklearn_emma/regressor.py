@@ -164,8 +164,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     corruption : Corruption or None, default=None
         How training samples are corrupted, in units of their standard deviations. Half of the
-        samples are, unless its `fraction` says otherwise. None stands for ``Mixture([Noise((0.25,
-        2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
+        samples are, unless its `fraction` says otherwise. None stands for
+        ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
 
     redraw_corruption : bool, default=True
         Whether every epoch draws other failures. If False, training sees one corrupted copy of the

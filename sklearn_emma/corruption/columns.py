@@ -21,8 +21,8 @@ class SomeColumns(Corruption):
 
     n_columns : int or None, default=1
         Number of columns that fail in a failing modality; all of them, if it has fewer. None draws
-        the number, from 1 to half of the columns and usually small: :math:`1 + \lfloor u^2 D / 2
-        \rfloor` of D columns with u from U[0, 1).
+        the number, from 1 to half of the columns and usually small:
+        :math:`1 + \lfloor u^2 D / 2 \rfloor` of D columns with u from U[0, 1).
 
     n_corrupted, fraction, only : int, float, str or list of str
         In how many modalities columns fail, in which fraction of the samples, and in which
