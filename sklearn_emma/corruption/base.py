@@ -398,16 +398,9 @@ class Corruption(BaseEstimator, ABC):
         """Return the positions of the modalities that may fail."""
         if self.only is None:
             return list(range(n_modalities))
-        given: Any = self.only
-        only = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
         known = [] if names is None else list(names)
-        unknown = [name for name in only if name not in known]
-        if unknown or not only:
-            raise ValueError(
-                f"only={self.only!r} must name at least one modality, and no unknown one. "
-                f"The modalities are {known}."
-            )
-        return [i for i, name in enumerate(known) if name in only]
+        chosen = choose_modalities(known, self.only)
+        return [i for i, name in enumerate(known) if name in chosen]
 
     def _draw_failing(
         self, like: Tensor, n_modalities: int, may_fail: list[int], generator: torch.Generator
@@ -441,3 +434,35 @@ def is_number(value: Any, kind: type = Real) -> bool:
     if not isinstance(value, kind) or isinstance(value, bool):
         return False
     return math.isfinite(value)  # type: ignore[arg-type]
+
+
+def choose_modalities(names: list[str], only: str | Sequence[str] | None) -> list[str]:
+    """Return the modalities that `only` names, in their own order.
+
+    Parameters
+    ----------
+    names : list of str
+        The modalities.
+    only : str, sequence of str or None
+        What the user passed; None stands for all.
+
+    Returns
+    -------
+    list of str
+        Those that may fail.
+
+    Raises
+    ------
+    ValueError
+        If it names none, or one that is unknown.
+    """
+    if only is None:
+        return names
+    given: Any = only
+    chosen = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    if not chosen or any(name not in names for name in chosen):
+        raise ValueError(
+            f"only={only!r} must name at least one modality, and no unknown one. The modalities "
+            f"are {names}."
+        )
+    return [name for name in names if name in chosen]

@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.base import clone
 
 from sklearn_emma.corruption import Corruption
+from sklearn_emma.corruption.base import choose_modalities
 from sklearn_emma.gate.training_failures import training_corruption, with_fraction
-from sklearn_emma.model_selection.failure_scorer import break_modality, choose_modalities
+from sklearn_emma.model_selection.failure_scorer import break_modality
 
 
 def failing_copies(

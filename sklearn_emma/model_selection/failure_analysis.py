@@ -13,14 +13,13 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.corruption import Corruption, Drift, Missing, Noise, Scaling, Stuck, Swapped
-from sklearn_emma.corruption.base import is_number
+from sklearn_emma.corruption.base import choose_modalities, is_number
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failure_costs import Bootstrap, FailureCosts, gated_inside
 from sklearn_emma.model_selection.failure_page import write_page
 from sklearn_emma.model_selection.failure_scorer import (
     check_corruption,
     check_repeats,
-    choose_modalities,
     draw_seeds,
 )
 

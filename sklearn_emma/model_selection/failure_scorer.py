@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from sklearn_emma.compat import weighs_scores
 from sklearn_emma.corruption import Corruption
-from sklearn_emma.corruption.base import is_number
+from sklearn_emma.corruption.base import choose_modalities, is_number
 from sklearn_emma.modalities import resolve_modalities
 
 
@@ -49,8 +49,8 @@ def make_failure_scorer(
 
     clean_weight : float, default=None
         Weight, from 0 to 1, of the score on the samples as they are; the rest is divided equally
-        among the modalities. None weighs these samples like a failing modality, as 1 /
-        (n_modalities + 1).
+        among the modalities. None weighs these samples like a failing modality, as
+        1 / (n_modalities + 1).
 
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
         Samples that give means, standard deviations and donors. A scorer does not get the training
@@ -291,20 +291,6 @@ def check_repeats(n_repeats: Any) -> int:
     if not is_number(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats={n_repeats!r} must be a positive integer.")
     return int(n_repeats)
-
-
-def choose_modalities(names: list[str], only: str | Sequence[str] | None) -> list[str]:
-    """Return the modalities that fail in turn, in their own order."""
-    if only is None:
-        return names
-    given: Any = only
-    chosen = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
-    if not chosen or not set(chosen) <= set(names):
-        raise ValueError(
-            f"only={only!r} must name at least one modality, and no unknown one. The modalities "
-            f"are {names}."
-        )
-    return [name for name in names if name in chosen]
 
 
 def draw_seeds(random_state: Any, size: int | tuple[int, ...]) -> np.ndarray:

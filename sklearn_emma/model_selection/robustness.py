@@ -15,11 +15,11 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_emma.compat import _check_method_params, _safe_split
 from sklearn_emma.corruption import Corruption, Noise, NoiseSNR, Scaling
+from sklearn_emma.corruption.base import choose_modalities
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failure_scorer import (
     check_corruption,
     check_repeats,
-    choose_modalities,
     draw_seeds,
     failing_tables,
     score_samples,

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption import Corruption, Episodes
-from sklearn_emma.corruption.base import is_number
-from sklearn_emma.model_selection.failure_scorer import check_corruption, choose_modalities
+from sklearn_emma.corruption.base import choose_modalities, is_number
+from sklearn_emma.model_selection.failure_scorer import check_corruption
 from sklearn_emma.monitoring.failures import KINDS
 
 
