@@ -1,6 +1,6 @@
-"""Evidence over time: monitor the modalities of a stream, and predict with what is known of them.
+"""Monitor the modalities of a data stream over time, and predict with the accumulated evidence.
 
-The samples are in the order of time. See the user guide for the equations.
+The samples of a stream are in temporal order. See the user guide for the equations.
 """
 
 from sklearn_emma.monitoring.health import ModalityHealth

@@ -1,4 +1,4 @@
-"""What a monitor learns from clean samples."""
+"""Calibrate a monitor on clean samples."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -40,36 +40,40 @@ from sklearn_emma.monitoring.thresholds import (
     combine,
 )
 
-# Samples that are made to fail, for each failure and modality: to see harm, and to learn ratios.
+# Number of samples with simulated failures, per failure and modality: to measure whether a failure
+# harms the predictions, and to learn likelihood ratios.
 _N_HARMED, _N_EXAMPLES = 500, 1000
 _TINY = np.finfo(float).tiny
 
-#: Kind of each state of failure; the last three are seen in the values themselves.
+#: Kind of each failure state. The last three (saturation, stuck, missing) are detected directly
+#: from the values, the others by learned likelihood ratios.
 STATE_KINDS = (*SIMULATED_KINDS, "stuck", "missing")
-#: Which states an intact modality of a process that has changed can be in as well.
+#: Whether a changed process, with all sensors intact, can be mistaken for each failure state.
 CHANGED = np.array([kind not in ("stuck", "missing") for kind in STATE_KINDS])
 
 
 def state_prior() -> np.ndarray:
-    """Probability of each state of failure: all kinds are as likely, and all severities of one.
+    """Return the prior probability of each failure state.
+
+    All kinds of failure have the same probability, and so have all severities of one kind.
 
     Returns
     -------
     ndarray of shape (n_failures,)
-        Sums to one.
+        Prior probabilities, summing to one.
     """
     return np.array([1.0 / STATE_KINDS.count(kind) for kind in STATE_KINDS]) / len(KINDS)
 
 
 class Past(NamedTuple):
-    """What is kept of the values of a stream.
+    """Summary of the past values of a stream.
 
     Attributes
     ----------
     runs : ndarray of int of shape (n_modalities,)
-        Repeats up to the last sample.
+        Number of consecutive repeats that end with the last sample.
     changes : Changes
-        How much the values have changed.
+        Recent values and histograms of changes, from which autocorrelations are estimated.
     """
 
     runs: np.ndarray
@@ -78,38 +82,38 @@ class Past(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """Everything that a monitor knows of clean samples.
+    """Calibrated parameters of a monitor.
 
     Attributes
     ----------
     statistics : SampleStatistics
-        Of single samples.
+        Statistics of single samples, from which the likelihood ratios are computed.
     run_lengths : RunLengths
-        Of repeated samples.
+        E-values of stuck sensors.
     recurrence : Recurrence
-        Of values that come again.
+        E-values of saturating sensors.
     ratios : FailureRatios
-        E-values of the failures.
+        E-values of the other simulated failures.
     dependence : Dependence
-        Exponents of the e-values where successive samples of the stream have much in common.
+        Exponents of the e-values that account for the autocorrelation of the stream.
     exponents : ndarray of shape (n_modalities,)
-        Further exponents, of the clean samples in order.
+        Additional exponents, chosen on clean samples in temporal order. One if `ordered` is False.
     start : Past
-        Before the first sample of a stream.
+        Summary of past values before the first sample of a stream.
     missing : ndarray of shape (n_modalities,)
-        Share of clean samples in which the modality is missing.
+        Fraction of clean samples in which the modality is missing.
     unusable : ndarray of shape (n_modalities, n_failures)
-        1 where the predictor does better without the modality, else 0.
+        1 if the predictor should not use a modality that fails in this way, else 0.
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        Of the filter.
+        Transition matrix of the filter.
     alarm_odds : float
-        Odds of failing at which an alarm goes up.
+        Odds of a failure at which an alarm is raised.
     location, spread : ndarray of shape (n_features,)
-        Of clean standardised values, by medians.
+        Median and scaled median absolute deviation of clean standardised values.
     ordered : bool
-        Whether the clean samples were in the order of time.
+        Whether the clean samples were in temporal order.
     categories : CategoryEvidence or None
-        What categories change in the e-values; None where there are none.
+        Changes of the e-values of modalities with categories. None if no column is categorical.
     """
 
     statistics: SampleStatistics
@@ -129,23 +133,25 @@ class Calibration:
     categories: CategoryEvidence | None
 
     def likelihoods(self, estimator: Any, X: Any, past: Past) -> tuple[np.ndarray, Past]:
-        """Likelihoods of the states of the filter, for samples that follow others.
+        """Return the likelihoods of the states of the filter for the next samples of a stream.
 
         Parameters
         ----------
         estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-            Fitted.
+            Fitted estimator.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples.
+            The next samples.
         past : Past
-            What is kept of those before.
+            Summary of the samples before.
 
         Returns
         -------
         likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-            Relative to clean, unless missing.
+            Likelihoods relative to the clean state. For a missing modality, the likelihood is one
+            for the state "missing", and the fraction of clean samples in which the modality is
+            missing for all other states.
         past : Past
-            What is kept after them.
+            Summary of the samples up to the last one of X.
         """
         energies = read_energies(estimator, X)
         table = read_table(estimator, X)
@@ -162,39 +168,44 @@ class Calibration:
         if self.categories is not None:
             ratios = self.categories(ratios, read_unseen(estimator, X))
         ratios = ratios ** (exponents * self.exponents)[..., None]
-        # a process that stands still repeats itself only where there are steps
+        # when the process does not change, only modalities with equal clean samples repeat values
         stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
         steps = self.run_lengths.steps_
         if self.ordered:
             stuck = stuck ** np.where(steps, self.exponents, 1.0)
-        else:  # every one of independent samples tells something, equal or not
+        else:  # each of several independent samples is informative, even if they are equal
             repeats = repeats & ~steps
         found = combine(ratios, stuck, repeats)
         absent = self.statistics.over_modalities(np.logical_and, np.isnan(table))
-        # a missing modality is missing, unless that is usual
+        # a missing modality is evidence of a failure unless clean samples often lack it
         found[..., -1] = absent
         found[..., :-1][absent] = np.broadcast_to(self.missing, absent.shape)[absent][:, None]
         return found, Past(runs, changes)
 
     def evidence(self, probabilities: np.ndarray, changed: np.ndarray) -> np.ndarray:
-        r"""Evidence against modalities: minus the log probability that values can be used.
+        r"""Return the evidence against each modality, as the gate takes it.
+
+        It is minus the log probability that the values of modality i are usable, relative to its
+        prior probability:
 
         .. math:: a_i = \max\Bigl(0, \log(1 - \pi) - \log\bigl(1 - \sum_k u_{ik} p_{ik}\bigr)\Bigr)
 
-        with the share of time :math:`\pi` in which a modality fails: a probability of failure of at
-        most :math:`\pi` gives no evidence.
+        where :math:`\pi` is the prior probability that a modality fails, :math:`p_{ik}` the
+        probability of failure k, and :math:`u_{ik}` is 1 if this failure makes the modality
+        unusable, else 0. A probability of unusable values of at most :math:`\pi` gives no evidence.
 
         Parameters
         ----------
         probabilities : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-            Of the states of the filter.
+            Probabilities of the states of the filter.
         changed : ndarray of shape (n_samples,)
-            Probability that the process has changed, and not the sensors.
+            Probability that the process has changed while all sensors are intact. Failure states
+            that a changed process can be mistaken for are discounted by it.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            In nats.
+            Evidence, in nats.
         """
         useless = self.unusable * (1.0 - changed[:, None, None] * CHANGED)
         usable = probabilities[..., 0] + (probabilities[..., 1:] * (1 - useless)).sum(axis=-1)
@@ -210,28 +221,30 @@ def calibrate(
     ordered: bool,
     rng: np.random.RandomState,
 ) -> Calibration:
-    """Learn what a monitor has to know of clean samples.
+    """Calibrate a monitor on clean samples.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Clean samples.
     reference : array-like or DataFrame of shape (n_reference, n_features) or None
-        Other clean samples, which give means, covariances, regressions and the likelihood ratios of
-        failures. None takes the first half of X, or a random half, for that.
+        Other clean samples, from which means, covariances, regressions and the likelihood ratios of
+        failures are estimated. None uses half of X: the first half if `ordered` is True, else a
+        random half.
     rates : tuple of float
-        Hazard rate, recovery rate, and rate of false alarms of all modalities together.
+        Hazard rate, recovery rate, and allowed rate of false alarms of all modalities together, per
+        sample.
     ordered : bool
-        Whether the samples are in the order of time.
+        Whether the samples are in temporal order.
     rng : RandomState
-        For the simulated failures.
+        Random number generator.
 
     Returns
     -------
     Calibration
-        What was learned.
+        Calibrated parameters.
     """
     X = as_table(estimator, X)
     reference = None if reference is None else as_table(estimator, reference)
@@ -255,7 +268,7 @@ def calibrate(
     simulation = Simulation(estimator, _some(X, _N_HARMED), statistics, rng)
     unusable = _unusable(simulation)
     clean = simulation.statistics_of(X)
-    # of dependent samples, large values come together: what they say of larger ones is unknown
+    # large values of dependent samples occur in clusters, from which no tail can be extrapolated
     allowance = ALLOWANCE if ordered else np.array([failure.allowance for failure in FAILURES])
     state = rng.randint(2**31 - 1)
     ratios = FailureRatios(clean, examples, state, extrapolate=not ordered, allowance=allowance)
@@ -317,13 +330,13 @@ def calibrate(
 
 
 def _some(X: Any, n_samples: int) -> Any:
-    """Return at most so many samples, from all parts of a table."""
+    """Return at most n_samples samples, evenly spaced in the table."""
     chosen = np.linspace(0, len(X) - 1, min(len(X), n_samples)).astype(int)
     return _safe_indexing(X, chosen)
 
 
 def _examples(simulation: Simulation) -> Examples:
-    """Return clean and failing modalities to learn ratios from."""
+    """Simulate all failures and return the training set of the likelihood ratios."""
     modalities = range(len(simulation.values))
     failing = {
         failure: [simulation.statistics_of(simulation.fail(i, failure)) for i in modalities]
@@ -333,11 +346,11 @@ def _examples(simulation: Simulation) -> Examples:
 
 
 def _unusable(simulation: Simulation) -> np.ndarray:
-    """Return 1 for modalities and failures with which the predictor does better without, else 0."""
+    """Return 1 where the predictor is better without a modality that fails in this way, else 0."""
     modalities = range(len(simulation.values))
     found = np.ones((len(modalities), len(STATE_KINDS)))
     for k, failure in enumerate((*FAILURES, SATURATION)):
-        # values of another sample, like those of a stuck sensor, are of no use at all
+        # values of another sample are always unusable, like those of a stuck sensor
         if failure.kind != "mismatch":
             found[:, k] = [simulation.harms(simulation.fail(i, failure), i) for i in modalities]
     return found

@@ -1,16 +1,18 @@
-r"""What categories change in the evidence of failures.
+r"""Adapt e-values to modalities with categorical columns.
 
-Without numbers there is neither offset nor gain: the e-values are zero.
+A modality without numerical columns cannot have an offset or a gain, so the e-values of these
+failures are zero.
 
-A level that was never seen is like none of the clean samples from which likelihood ratios are
-learned. A noisy sensor is expected to give one with probability q; with h the probability that a
-clean sample has one, the e-value of noise is
+A level that does not occur in the training data, an unseen level, is not represented in the samples
+from which the likelihood ratios are learned. With q = 0.2 the assumed probability that a noisy
+modality has an unseen level, and h the probability that a clean one has it, the e-value of noise is
 
-.. math:: e = \frac{q}{h} \text{ for a level never seen}, \qquad
-    \frac{1 - q}{1 - h}\, e_k \text{ for others,}
+.. math:: e = \frac{q}{h} \text{ for an unseen level}, \qquad
+    \frac{1 - q}{1 - h}\, e_k \text{ for others.}
 
-and that of other failures is one. Where c of n clean samples have one, h is two standard errors
-above, as that of recurring values (:mod:`sklearn_emma.monitoring.recurrence`).
+The e-values of other failures are one for an unseen level and unchanged for others. h is an upper
+bound, two standard errors above the frequency in clean samples
+(:mod:`sklearn_emma.monitoring.recurrence`).
 """
 
 import numpy as np
@@ -25,21 +27,21 @@ _EXPECTED = 0.2
 
 
 class CategoryEvidence:
-    """E-values of failures, of modalities with categories.
+    """Corrections of the e-values of modalities with categorical columns.
 
     Parameters
     ----------
     unseen : ndarray of bool of shape (n_samples, n_modalities)
-        Which clean samples have a level that was never seen.
+        Whether a clean sample has an unseen level in the modality.
     categories, numbers : ndarray of bool of shape (n_modalities,)
-        Which modalities have categories, and which have numbers.
+        Whether each modality has categorical columns, and whether it has numerical columns.
 
     Attributes
     ----------
     rates_ : ndarray of shape (n_modalities,)
-        h.
+        Upper bound h of the probability of an unseen level in a clean sample.
     applies_ : ndarray of shape (n_modalities, n_simulated_failures)
-        0 for an offset or gain of a modality without numbers, else 1.
+        0 for offset and gain of modalities without numerical columns, else 1.
 
     Examples
     --------
@@ -59,19 +61,19 @@ class CategoryEvidence:
         self.applies_ = np.where(numbers[:, None] | ~of_numbers, 1.0, 0.0)
 
     def __call__(self, e_values: np.ndarray, unseen: np.ndarray) -> np.ndarray:
-        """Return the e-values of samples.
+        """Return the corrected e-values of samples.
 
         Parameters
         ----------
         e_values : ndarray of shape (..., n_samples, n_modalities, n_simulated_failures)
-            As learned from simulated failures.
+            E-values of the simulated failures.
         unseen : ndarray of bool of shape (n_samples, n_modalities)
-            Which samples have a level that was never seen.
+            Whether a sample has an unseen level in the modality.
 
         Returns
         -------
         ndarray of shape (..., n_samples, n_modalities, n_simulated_failures)
-            E-values.
+            Corrected e-values.
         """
         rates, noise = self.rates_[:, None], np.isin(SIMULATED_KINDS, "noise")
         seen = np.where(noise, (1.0 - _EXPECTED) / (1.0 - rates), 1.0) * e_values

@@ -1,4 +1,4 @@
-"""A linear correction of every feature, in place of a sensor that is closed."""
+"""Linear correction of features with an offset or gain."""
 
 from typing import NamedTuple
 
@@ -6,17 +6,17 @@ import numpy as np
 
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
-# Median absolute deviations of a normal distribution in a standard deviation.
+# Standard deviation of a normal distribution, in median absolute deviations.
 _MAD = 1.4826
 
 
 class Correction(NamedTuple):
-    """What standardised values are multiplied by, and what is then added.
+    """Linear correction of standardised values: multiply by `factor`, then add `shift`.
 
     Attributes
     ----------
     factor, shift : ndarray of shape (n_features,)
-        Of each feature.
+        Factor and shift of each feature.
     """
 
     factor: np.ndarray
@@ -28,21 +28,21 @@ class Correction(NamedTuple):
         return cls(np.ones(len(statistics.mean_)), np.zeros(len(statistics.mean_)))
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
-        """Return corrected values (n_samples, n_features)."""
+        """Return the corrected values, of shape (n_samples, n_features)."""
         return self.factor * z + self.shift
 
     def then(self, other: "Correction") -> "Correction":
-        """Return this correction followed by another one."""
+        """Return the composition of this correction and another one that is applied after it."""
         return Correction(other.factor * self.factor, other.factor * self.shift + other.shift)
 
     def modalities(self, statistics: SampleStatistics) -> np.ndarray:
-        """Return which modalities are corrected, a ndarray of bool of shape (n_modalities,)."""
+        """Tell which modalities are corrected: an ndarray of bool of shape (n_modalities,)."""
         corrected = (self.factor != 1) | (self.shift != 0)
         return statistics.over_modalities(np.logical_or, corrected[None])[0]
 
 
 def location_and_spread(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Robust location and spread: the median, and the scaled median absolute deviation.
+    """Return the median and the scaled median absolute deviation of each feature.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def location_and_spread(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     location, spread : ndarray of shape (n_features,)
-        Of each feature.
+        Robust estimates of the mean and of the standard deviation.
     """
     location = np.median(z, axis=0)
     return location, _MAD * np.median(np.abs(z - location), axis=0)

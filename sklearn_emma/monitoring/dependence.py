@@ -1,25 +1,27 @@
-r"""How much successive samples of a stream have in common.
+r"""Correct e-values for the autocorrelation of a stream.
 
-Evidence of n samples adds up if they are independent. Samples of a process that moves slowly repeat
-the same evidence: with autocorrelations :math:`\rho_L` at lag L they are worth
+The evidence of n samples adds up if they are independent. Samples of a slow process repeat the same
+evidence. With autocorrelations :math:`\rho_L` at lag L they are worth only
 
 .. math:: \frac{n}{\tau}, \qquad \tau = 1 + 2 \sum_{L \ge 1} \rho_L
 
-independent ones (Sokal, A. (1997). Monte Carlo methods in statistical mechanics), so e-values are
-raised to the power :math:`1 / \tau`. Autocorrelations are estimated from how much the values of a
-modality change within L samples, relative to two clean samples drawn at random,
+independent samples (Sokal, A. (1997). Monte Carlo methods in statistical mechanics), so e-values
+are raised to the power :math:`1 / \tau`. Autocorrelations are estimated from the mean squared
+change :math:`\Delta_L^2` of the values of a modality within L samples, compared with random pairs
+of clean samples:
 
 .. math:: \rho_L = 1 - \exp\Bigl(\min\bigl(0, \operatorname{med} \log \Delta_L^2 - \mu
     + 3 \cdot 1.25\, \sigma / \sqrt{n_L}\bigr)\Bigr),
 
-:math:`\mu` and :math:`\sigma` being median and standard deviation of :math:`\log \Delta^2` over
-random pairs, and 1.25 the standard error of a median relative to that of a mean. So samples count
-as independent until the stream shows that they are not; ten changes stand for the calibration, if
-that is not known to be in order. The median is that of the last thousand changes: a change of
-level, or a failure with smaller changes, does not look like dependence before it has lasted as long
-as what was before. Repeats do not count, so that a sensor that is stuck does not either. Lags are
-powers of two; between them :math:`\rho` is constant, and beyond the last it decays as it did until
-then.
+where :math:`\mu` and :math:`\sigma` are the median and the standard deviation of
+:math:`\log \Delta^2` over random pairs, :math:`n_L` is the number of changes, and 1.25 is the
+standard error of a median relative to that of a mean. Thus samples count as independent until the
+stream shows that they are not. If the calibration samples are not known to be in temporal order,
+they have the weight of ten changes. The median is taken over about the last thousand changes, so a
+change of level or a failure with smaller changes is mistaken for dependence only after it has
+lasted as long as the time before it. Repeats are ignored, so a stuck sensor is not mistaken for
+dependence. Lags are powers of two. Between them :math:`\rho` is taken to be constant, and beyond
+the longest lag it is taken to decay exponentially.
 """
 
 from typing import Any, NamedTuple
@@ -32,36 +34,37 @@ from sklearn_emma.monitoring.statistics import SampleStatistics
 __all__ = ["Changes", "Dependence"]
 
 LAGS = 2 ** np.arange(7)
-# Samples whose lag is closest to each of LAGS, from below.
+# Weight of each of LAGS in the sum over all lags: the number of lags that it stands for.
 _WIDTHS = np.diff(np.append(LAGS, 2 * LAGS[-1])) - np.append(np.zeros(len(LAGS) - 1), LAGS[-1] - 1)
-# Changes after which older ones are forgotten.
+# Time constant, in samples, with which older changes are forgotten.
 _MEMORY = 1000
-# Changes from which on a lag may say how autocorrelation goes on.
+# Number of observed changes from which on a lag is used to extrapolate to longer lags.
 _FEWEST = 8
-# Standard errors of a median.
+# Three standard errors of a median, in units of the standard error of a mean.
 _ERRORS = 3.0 * 1.25
-# Independent changes that stand for clean samples without order.
+# Weight of the calibration samples, as a number of changes.
 _BEFORE = 10.0
-# Logarithms of changes are counted in bins, in units of their standard deviation; it is at least:
+# Edges of the histogram of log changes, in standard deviations, and smallest standard deviation.
 _EDGES = 0.5 * np.sinh(np.linspace(-5.0, 2.5, 61))
 _LEAST_SPREAD = 0.1
-# Exponents are computed anew after each of the first samples of a stream, then after every 16th.
+# Exponents are updated after each of the first 64 samples of a stream, then after every 16th.
 _FIRST, _PERIOD = 64, 16
 
 
 class Changes(NamedTuple):
-    """What is kept of the changes in a stream.
+    """State of the estimate of autocorrelations in a stream.
 
     Attributes
     ----------
     recent : ndarray of shape (64, n_features)
-        Standardised values of the last samples, NaN before the first.
+        Standardised values of the last 64 samples, NaN before the first sample of the stream.
     counts : ndarray of shape (n_lags, n_modalities, n_bins)
-        Histograms of the logarithm of squared changes, relative to random pairs; about 1000 in all.
+        Histograms of the logarithm of squared changes, relative to the median of random pairs. The
+        counts of one lag and modality sum to about 1000 at most, as older changes are forgotten.
     exponents : ndarray of shape (n_modalities,)
-        The last ones.
+        Current exponents of the e-values.
     n_samples : int
-        Length of the stream.
+        Number of samples of the stream so far.
     """
 
     recent: np.ndarray
@@ -71,25 +74,26 @@ class Changes(NamedTuple):
 
 
 class Dependence:
-    """Exponents of e-values, from how much a stream changes.
+    """Exponents of e-values that account for the autocorrelation of a stream.
 
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
         Standardised clean samples.
     statistics : SampleStatistics
-        Says which features belong together, and which are constant: those are left out.
+        Tells which features belong to which modality, and which are constant. Constant features
+        are ignored.
     run_lengths : RunLengths
-        Says what a repeat is.
+        Tells which changes are so small that they count as repeats.
     rng : RandomState
-        Draws pairs.
+        Generator that draws random pairs of clean samples.
 
     Attributes
     ----------
     level_, spread_ : ndarray of shape (n_modalities,)
         Median and standard deviation of the logarithm of squared changes, over random pairs.
     histogram_ : ndarray of shape (n_modalities, n_bins)
-        Of these logarithms, summing to one.
+        Normalised histogram of these logarithms. Each row sums to one.
     """
 
     def __init__(
@@ -113,22 +117,22 @@ class Dependence:
                 self.histogram_[i] = np.bincount(bins, minlength=len(_EDGES) - 1) / len(known)
 
     def start(self) -> Changes:
-        """Return what is known of independent samples.
+        """Return the state before the first sample, which assumes independent samples.
 
         Returns
         -------
         Changes
-            Before the first sample.
+            State before the first sample.
         """
         recent = np.full((LAGS[-1], len(self._statistics.mean_)), np.nan)
         counts = _BEFORE * np.stack([self.histogram_] * len(LAGS))
         return Changes(recent, counts, np.ones(len(self.level_)), 0)
 
     def suspect(self, z: np.ndarray) -> Changes:
-        """Return what is known before the first sample, if clean samples may have been in order.
+        """Return the state before the first sample if the clean samples may be in temporal order.
 
-        What the last thousand of them show stands for the first ten changes only: rows may be
-        sorted in a way that says nothing of a stream.
+        The changes within the last thousand clean samples are counted as only ten changes, because
+        the rows may be sorted in a way that has nothing to do with the order of a stream.
 
         Parameters
         ----------
@@ -138,7 +142,7 @@ class Dependence:
         Returns
         -------
         Changes
-            Before the first sample.
+            State before the first sample.
         """
         start = self.start()
         _, found = self(z[-_MEMORY:], start)
@@ -146,21 +150,21 @@ class Dependence:
         return start._replace(counts=_BEFORE * counts)
 
     def __call__(self, z: np.ndarray, before: Changes) -> tuple[np.ndarray, Changes]:
-        """Advance.
+        """Return the exponents at the next samples of a stream, and the state after them.
 
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            The next standardised samples.
+            The next samples, standardised.
         before : Changes
-            What is known of those before.
+            State before these samples.
 
         Returns
         -------
         exponents : ndarray of shape (n_samples, n_modalities)
-            :math:`1 / \\tau` at every sample.
+            Exponents :math:`1 / \\tau` at each sample.
         after : Changes
-            What is known after them.
+            State after the last sample.
         """
         longest = LAGS[-1]
         values = np.vstack([before.recent, z])
@@ -185,14 +189,15 @@ class Dependence:
         return exponents, Changes(values[-longest:], counts, current, n_samples)
 
     def _bins(self, changes: np.ndarray, modality: Any) -> np.ndarray:
-        """Return the bins of changes of a modality, or of one in each column."""
+        """Return the histogram bins of changes, of one modality or with one column per modality."""
         found = np.searchsorted(_EDGES, changes / self.spread_[modality])
         return np.clip(found - 1, 0, len(_EDGES) - 2)
 
     def _log_changes(self, difference: np.ndarray) -> np.ndarray:
-        """Return logarithms of mean squared changes, NaN for repeats.
+        """Return the logarithm of mean squared changes relative to random pairs, NaN for repeats.
 
-        From one level to another there is no small change: categories tell nothing.
+        It is NaN also for modalities with categories and repeated samples, as the difference
+        between two levels has no meaningful size.
         """
         squares = np.where(self._statistics.varies_, difference**2, 0.0)
         mean = self._statistics.over_modalities(np.add, squares) / self._statistics.sizes_
@@ -201,17 +206,17 @@ class Dependence:
             return np.where(untold, np.nan, np.log(mean)) - self.level_
 
     def autocorrelations(self, counts: np.ndarray) -> np.ndarray:
-        r"""Autocorrelations :math:`\rho_L`, as far as the changes so far are sure of them.
+        r"""Return lower bounds of the autocorrelations :math:`\rho_L`.
 
         Parameters
         ----------
         counts : ndarray of shape (n_lags, n_modalities, n_bins)
-            Of :class:`Changes`.
+            Histograms of changes, as in :class:`Changes`.
 
         Returns
         -------
         ndarray of shape (n_lags, n_modalities)
-            From 0 to 1.
+            Autocorrelations from 0 to 1, three standard errors below the estimate.
         """
         below = counts.cumsum(axis=2)
         total = below[..., -1]
@@ -223,10 +228,10 @@ class Dependence:
         return -np.expm1(self.spread_ * np.minimum(median + _ERRORS / np.sqrt(total), 0.0))
 
     def _exponents(self, counts: np.ndarray) -> np.ndarray:
-        """Return exponents of all modalities from the changes so far."""
+        """Return the exponents of all modalities, given the histograms of changes."""
         rho, total = self.autocorrelations(counts), counts.sum(axis=2)
         time = 1.0 + 2.0 * (_WIDTHS @ rho)
-        # beyond the longest lag that is known
+        # extrapolate beyond the longest lag with enough changes
         last = np.where(total >= _BEFORE + _FEWEST, LAGS[:, None], 0).argmax(axis=0)
         modality = np.arange(rho.shape[1])
         end = np.where(total[last, modality] >= _BEFORE + _FEWEST, rho[last, modality], 0.0)

@@ -1,35 +1,38 @@
-r"""Evidence of failure in one sample: e-values.
+r"""Evidence of a failure from a single sample, as e-values.
 
-An e-value is a likelihood ratio whose mean over clean samples is at most one, so that large values
-are as rare as they are large.
+An e-value is a likelihood ratio whose mean over clean samples is at most one. By Markov's
+inequality, a clean sample has an e-value of at least x with a probability of at most 1 / x.
 
-**Likelihood ratios.** A classifier that tells the simulated failures k from clean samples, by the
-statistics :math:`\varphi` of a sample, estimates :math:`s_k = p_k(\varphi) / p_{clean}(\varphi)`
-(Sugiyama, M. et al. (2012). Density ratio estimation in machine learning). N clean samples by
-themselves are no evidence about ratios larger than N. How rare larger ones are is extrapolated:
-with the probability :math:`\hat p` that the largest ratio of a clean sample is larger still
-(:mod:`sklearn_emma.monitoring.tails`),
+**Likelihood ratios.** A classifier is trained to distinguish the simulated failures k from clean
+samples, given the statistics :math:`\varphi` of a sample. It estimates the likelihood ratios
+:math:`s_k = p_k(\varphi) / p_{clean}(\varphi)` (Sugiyama, M. et al. (2012). Density ratio
+estimation in machine learning). N clean samples alone do not show how rare ratios larger than N
+are. This is extrapolated from the tail of their distribution
+(:mod:`sklearn_emma.monitoring.tails`). With :math:`\hat p` the probability that the largest ratio
+of a clean sample exceeds the observed one,
 
 .. math:: s'_k = \frac{s_k}{1 + \max_j s_j \min(1 / N, \hat p)}, \qquad
     e_k = \frac{1}{1 + \varepsilon_k}\,
     \frac{(N + 1)\, s'_k}{N \max(1, \overline{s'_k}) + \min(N, \max_j s'_j)}
 
-with the mean over clean samples. Without the first factor, and up to N, it is a conformal e-value
-(Vovk, V. (2025). Conformal e-prediction. Pattern Recognition 166); beyond, it is as good as the
-extrapolation. With an *allowance* :math:`\varepsilon_k` its mean is at most one also if some clean
-samples of the stream are more frequent than among those of the calibration, the density ratio of
-the two being at most :math:`1 + \varepsilon_k`. It is a half, which costs .4 nats per sample. That
-is nothing for failures that a sample shows by several nats, and half of the evidence of noise of
-one standard deviation, which has an allowance of .1 where samples are independent.
+where the bar denotes the mean over clean samples. Without the first factor, and for ratios up to N,
+:math:`e_k` is a conformal e-value (Vovk, V. (2025). Conformal e-prediction. Pattern Recognition
+166). For larger ratios it is only as accurate as the extrapolation. The *allowance*
+:math:`\varepsilon_k` keeps the mean of the e-values at one or less even if the distribution of
+clean samples in the stream differs from that of the calibration samples, as long as the ratio of
+the two densities is at most :math:`1 + \varepsilon_k`. The default allowance is 0.5, which costs
+0.4 nats of evidence per sample. This is negligible for failures for which one sample gives several
+nats. It is half of the evidence of noise with a standard deviation of one, which therefore has an
+allowance of 0.1 if samples are independent.
 
-**Repeats.** A sensor that is stuck repeats itself. With :math:`h(r)` the probability, on clean
-samples, that a run of r repeats goes on,
+**Repeats.** A stuck sensor repeats its last value. With :math:`h(r)` the probability that a run of
+r repeats continues in clean samples,
 
 .. math:: e_{stuck} = \frac{1 - \epsilon}{h(r)} \text{ for a repeat}, \qquad
     \frac{\epsilon}{1 - h(r)} \text{ for a change.}
 
-A repeated sample tells nothing else that its predecessor did not. Modalities of categories repeat
-samples as a matter of course: see :mod:`sklearn_emma.monitoring.levels`.
+Apart from this, a repeated sample holds no new information. Modalities with categorical columns
+also repeat samples when they are clean: see :mod:`sklearn_emma.monitoring.levels`.
 """
 
 import numpy as np
@@ -54,7 +57,7 @@ def bound_ratios(log_ratios: np.ndarray, log_bound: np.ndarray | float) -> np.nd
     Returns
     -------
     ndarray of shape (..., n_failures)
-        Bounded ratios, in the proportions of the given ones.
+        Bounded ratios. The ratios of one sample to each other are unchanged.
 
     Examples
     --------
@@ -74,7 +77,7 @@ def conformal_e_values(
     bounded: np.ndarray,
     allowance: np.ndarray | float = ALLOWANCE,
 ) -> np.ndarray:
-    r"""Conformal e-values of bounded likelihood ratios.
+    r"""Convert bounded likelihood ratios to conformal e-values.
 
     Parameters
     ----------
@@ -83,14 +86,14 @@ def conformal_e_values(
     n_clean : int
         Number N of clean samples.
     bounded : ndarray of shape (..., n_modalities, n_failures)
-        Bounded ratios of the samples to judge.
+        Bounded ratios of the samples to be judged.
     allowance : float or ndarray of shape (n_failures,), default=0.5
-        :math:`\varepsilon_k`.
+        Allowance :math:`\varepsilon_k` of each failure.
 
     Returns
     -------
     ndarray of shape (..., n_modalities, n_failures)
-        E-values; where no bounded ratio is beyond N, at most :math:`(N + 1) / (2 + 2
+        E-values. If no bounded ratio exceeds N, they are at most :math:`(N + 1) / (2 + 2
         \varepsilon_k)`.
 
     Examples
@@ -106,34 +109,38 @@ def conformal_e_values(
 
 
 class RunLengths:
-    """Runs of repeated samples, and how unlikely they are on clean data.
+    """E-values of stuck sensors, from runs of repeated samples.
 
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
-        Standardised clean samples, in order.
+        Standardised clean samples, from which the probabilities of repeats are estimated.
     statistics : SampleStatistics
-        Says which features belong together, and which are constant: those are left out.
+        Tells which features belong to which modality, and which are constant. Constant features
+        are ignored.
     numbers : ndarray of bool of shape (n_features,), default=None
-        Which features are numbers, and not indicators of categories. None stands for all.
+        True for numerical features, False for indicators of categories. None means that all
+        features are numerical.
     rows : ndarray of shape (n_samples, n_features), default=None
-        The samples in the order of their table, which says how long levels are kept; `z` by
-        default.
+        The same samples in the order of their table, from which the durations of categorical
+        levels are estimated. None uses `z`.
 
     Attributes
     ----------
     tolerance_ : ndarray of shape (n_features,)
-        Largest change of a feature, in standard deviations, that is still a repeat: half of the
-        smallest difference of two clean values, which is half of a step of a quantised sensor.
+        Largest change of a feature, in standard deviations, that still counts as a repeat: half of
+        the smallest difference between two clean values, which is half of a quantisation step.
     tied_ : ndarray of bool of shape (n_modalities,)
-        Whether there are equal clean samples. Sensors with steps, or with a value at which they
-        rest, repeat themselves for as long as the process stands still; others never do.
+        Whether some clean samples of the modality are equal. Quantised sensors, and sensors with a
+        resting value, repeat themselves while the process does not change. Others do not.
     hazards_ : ndarray of shape (n_lengths, n_modalities)
-        :math:`h(r)` for r = 0, 1, ...; the last for all longer runs.
+        Probability :math:`h(r)` that a run of r = 0, 1, ... repeats continues. The last row holds
+        for all longer runs.
     levels_ : dict of int to LevelRuns
-        Takes the place of :math:`h(r)` for modalities with categories and equal clean samples.
+        Replaces :math:`h(r)` for modalities with categories and with equal clean samples. The keys
+        are positions of modalities.
     epsilon_ : float
-        Probability that a stuck sensor changes.
+        Probability :math:`\\epsilon` that the value of a stuck sensor changes.
     """
 
     def __init__(
@@ -163,7 +170,7 @@ class RunLengths:
 
     @property
     def steps_(self) -> np.ndarray:
-        """Which modalities have categories and equal clean samples, (n_modalities,)."""
+        """Whether a modality has categories and equal clean samples, shape (n_modalities,)."""
         return np.isin(np.arange(len(self.tied_)), list(self.levels_))
 
     def _varying(self, z: np.ndarray, i: int) -> np.ndarray:
@@ -172,7 +179,7 @@ class RunLengths:
         return self._statistics.split(z)[i][:, varies]
 
     def level_hazards(self, z: np.ndarray) -> np.ndarray:
-        """Probabilities that samples of modalities with steps are repeated.
+        """Return the probability that each sample is followed by a repeat, given its values.
 
         Parameters
         ----------
@@ -182,24 +189,24 @@ class RunLengths:
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            :math:`h(v)`; NaN for other modalities.
+            Probability :math:`h(v)` of a repeat for the modalities in `levels_`, NaN for others.
         """
         found = np.full((len(z), len(self.tied_)), np.nan)
         for i, levels in self.levels_.items():
-            # below one, at which a change would be infinitely much evidence
+            # less than one, because the e-value of a change would be infinite at one
             hazards = levels.hazards(self._varying(z, i))
             found[:, i] = np.minimum(hazards, 1.0 - self.epsilon_)
         return found
 
     def judge(self, repeats: np.ndarray, hazard: np.ndarray) -> np.ndarray:
-        """Return the e-values of being stuck.
+        """Return the e-values of a stuck sensor.
 
         Parameters
         ----------
         repeats : ndarray of bool of shape (n_samples, n_modalities)
-            Whether a sample repeats the one before.
+            Whether each sample repeats the one before.
         hazard : ndarray of shape (n_samples, n_modalities)
-            Probability that it would.
+            Probability that a clean sample repeats the one before.
 
         Returns
         -------
@@ -209,17 +216,17 @@ class RunLengths:
         return np.where(repeats, (1 - self.epsilon_) / hazard, self.epsilon_ / (1 - hazard))
 
     def repeats(self, difference: np.ndarray) -> np.ndarray:
-        """Tell which differences of samples are repeats.
+        """Tell which differences between samples are small enough to count as repeats.
 
         Parameters
         ----------
         difference : ndarray of shape (n_samples, n_features)
-            In standard deviations.
+            Differences between two samples, in standard deviations.
 
         Returns
         -------
         ndarray of bool of shape (n_samples, n_modalities)
-            True for repeats; never for modalities that are constant.
+            True for repeats. Always False for modalities whose features are all constant.
         """
         varies, reduce = self._statistics.varies_, self._statistics.over_modalities
         same = reduce(np.logical_and, ~varies | (np.abs(difference) <= self.tolerance_))
@@ -228,25 +235,25 @@ class RunLengths:
     def __call__(
         self, z: np.ndarray, last: np.ndarray, runs: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Judge samples that follow others.
+        """Return the e-values of a stuck sensor for the next samples of a stream.
 
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            Standardised samples.
+            The next samples, standardised.
         last : ndarray of shape (n_features,)
-            The sample before; NaN where there is none.
+            The standardised sample before them, NaN if there is none.
         runs : ndarray of int of shape (n_modalities,)
-            Repeats up to that sample.
+            Number of consecutive repeats that end with the sample before.
 
         Returns
         -------
         e_values : ndarray of shape (n_samples, n_modalities)
-            Evidence of being stuck.
+            E-values of a stuck sensor.
         repeats : ndarray of bool of shape (n_samples, n_modalities)
-            Whether a sample repeats the one before.
+            Whether each sample repeats the one before.
         runs : ndarray of int of shape (n_modalities,)
-            Repeats up to the last sample.
+            Number of consecutive repeats that end with the last sample.
         """
         earlier = np.vstack([last, z[:-1]])
         repeats = self.repeats(z - earlier)
@@ -265,18 +272,18 @@ class RunLengths:
 
 
 def _smallest_step(x: np.ndarray) -> float:
-    """Return the smallest difference of two values; zero if all are equal."""
+    """Return the smallest difference between two unequal values, or zero if all are equal."""
     steps = np.diff(np.unique(x))
     return float(steps.min()) if len(steps) else 0.0
 
 
 def _has_ties(x: np.ndarray) -> bool:
-    """Tell whether there are equal samples."""
+    """Tell whether at least two samples are equal."""
     return len(np.unique(x, axis=0)) < len(x)
 
 
 def _lengths(repeats: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Return the repeats up to each sample, `start` of them before the first."""
+    """Return the number of consecutive repeats up to each sample, with `start` before the first."""
     position = np.arange(1, len(repeats) + 1)[:, None]
     last_change = np.maximum.accumulate(
         np.vstack([-start, np.where(repeats, -start.max(), position)]), axis=0
@@ -285,10 +292,10 @@ def _lengths(repeats: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 
 def _hazard(repeats: np.ndarray) -> np.ndarray:
-    """Return the probability that a run of r repeats goes on, from those of clean samples."""
+    """Estimate the probability that a run of r repeats continues in clean data."""
     before = np.append(0, _lengths(repeats[:, None], np.zeros(1, dtype=int))[:-1])
     reached = np.bincount(before)
     went_on = np.bincount(before, repeats, minlength=len(reached))
-    # of runs that are longer than any, few go on
+    # runs that are longer than all observed ones are assumed to continue rarely
     usual = min(0.5, (repeats.sum() + 1) / (len(repeats) + 2))
     return np.append((went_on + 1) / (reached + 1 / usual), usual)

@@ -1,28 +1,29 @@
-r"""Whether samples are exchangeable, as a monitor without order takes them to be.
+r"""Test whether samples are exchangeable, as a monitor with ``ordered=False`` assumes.
 
-If they are, all orders of their rows are equally likely. If rows are in the order of time and the
-process is slow, neighbours are alike: sums of q successive values vary more than those of q
-independent ones. The *variance ratio* of values :math:`r_t`, centred ranks,
+Samples are exchangeable if all orders of their rows are equally likely. If the rows are in temporal
+order and the process is slow, neighbouring rows are similar: sums of q successive values vary more
+than sums of q independent values. The *variance ratio* of centred ranks :math:`r_t`,
 
 .. math:: V_q = \frac{\frac{1}{n - q + 1} \sum_t (r_t + \dots + r_{t + q - 1})^2}
     {q \, \frac{1}{n} \sum_t r_t^2} \approx 1 + 2 \sum_{L < q} \Bigl(1 - \frac{L}{q}\Bigr) \rho_L,
 
-compares both: q successive samples tell as much as :math:`q / V_q` independent ones (Lo, A. W. and
-MacKinlay, A. C. (1988). Stock market prices do not follow random walks: evidence from a simple
-specification test. Review of Financial Studies 1; with ranks: Wright, J. H. (2000). Alternative
-variance-ratio tests using ranks and signs. Journal of Business & Economic Statistics 18). Ranks
-make no assumption on how values are distributed.
+compares these variances: q successive samples are worth as much as :math:`q / V_q` independent ones
+(Lo, A. W. and MacKinlay, A. C. (1988). Stock market prices do not follow random walks: evidence
+from a simple specification test. Review of Financial Studies 1; with ranks: Wright, J. H. (2000).
+Alternative variance-ratio tests using ranks and signs. Journal of Business & Economic Statistics
+18). Ranks need no assumption about the distribution of the values.
 
-There are many columns: the largest :math:`V_q` of all of them has to be larger than that of the
-same rows in each of 499 other orders, in which the columns stay together. Exchangeable rows are so
-with a probability of at most 1 / 500, whatever the columns have in common (Westfall, P. H. and
-Young, S. S. (1993). Resampling-based multiple testing).
+To correct for the number of columns, a permutation test compares the largest :math:`V_q` over all
+columns with that of the same rows in 499 random orders. There is a warning only if it is larger
+than all of these. This happens for exchangeable rows with a probability of at most 1 / 500,
+whatever the dependence between columns (Westfall, P. H. and Young, S. S. (1993). Resampling-based
+multiple testing).
 
-Rows may have been shuffled before they are given, so that they show nothing, and the samples of the
-stream be in order. These are judged by the autocorrelation :math:`\rho_1` of the stream itself
-(:mod:`sklearn_emma.monitoring.dependence`): how much less successive samples differ than clean ones
-drawn at random, three standard errors on the safe side. A sensor that saturates differs less, too:
-so most modalities have to.
+The calibration rows may have been shuffled although the samples of the stream are in temporal
+order. The test above cannot detect this. The stream is therefore judged by its own autocorrelation
+:math:`\rho_1` (:mod:`sklearn_emma.monitoring.dependence`), which measures how much less successive
+samples differ than random pairs of clean samples, minus three standard errors. The differences of a
+saturating sensor are small, too, so there is a warning only if most modalities are autocorrelated.
 """
 
 import warnings
@@ -43,27 +44,27 @@ __all__ = [
 
 # q
 _WINDOW = 8
-# The smallest variance ratio that matters.
+# The smallest variance ratio that gives a warning.
 _LEAST = 1.5
 _N_PERMUTATIONS = 499
-# Rows that are tested, the last ones.
+# Number of rows that are tested. These are the last ones.
 _N_ROWS = 2000
-# Samples of a stream that have to be known, and the largest autocorrelation that does not matter.
+# Stream length at which dependence is tested, and largest autocorrelation without a warning.
 _ENOUGH, _LARGEST = 100, 1 / 3
 
 
 def variance_ratios(values: np.ndarray) -> np.ndarray:
-    r"""Variance ratios :math:`V_8` of the ranks of columns.
+    r"""Return the variance ratio :math:`V_8` of the ranks of each column.
 
     Parameters
     ----------
     values : ndarray of shape (n_samples, n_columns)
-        Columns, in order; more than eight samples.
+        More than eight samples, in the order that is to be tested.
 
     Returns
     -------
     ndarray of shape (n_columns,)
-        About 1 for independent values, at most 8; 0 for constant columns.
+        Variance ratios: about 1 for independent values, at most 8, and 0 for constant columns.
 
     Examples
     --------
@@ -79,10 +80,10 @@ def variance_ratios(values: np.ndarray) -> np.ndarray:
 def warn_of_dependent_rows(
     statistics: np.ndarray, names: Sequence[str], rng: np.random.RandomState
 ) -> None:
-    """Warn if neighbouring rows of clean samples are alike.
+    """Warn if neighbouring rows of clean samples are similar.
 
-    The warning comes if the largest variance ratio is at least 1.5, and that is significant at a
-    level of 1 / 500. The last 2,000 rows are tested.
+    There is a warning if the largest variance ratio is at least 1.5 and significant at a level of
+    1 / 500. The last 2,000 rows are tested.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def warn_of_dependent_rows(
     names : sequence of str of length n_modalities
         Names of the modalities.
     rng : RandomState
-        Draws the permutations. It is only used if the largest ratio is at least 1.5.
+        Generator that draws the permutations. Used only if the largest ratio is at least 1.5.
     """
     n_samples = min(len(statistics), _N_ROWS)
     if n_samples <= _WINDOW:
@@ -107,27 +108,27 @@ def warn_of_dependent_rows(
         return
     name = names[int(ratios.reshape(len(names), -1).max(axis=1).argmax())]
     _warn(
-        f"Neighbouring rows of the clean samples are alike, most in modality {name!r}: "
-        f"{_WINDOW} of them tell as much as {_WINDOW / largest:.1f} independent samples "
+        f"Neighbouring rows of the clean samples are similar, most clearly in modality {name!r}: "
+        f"{_WINDOW} of them are worth only {_WINDOW / largest:.1f} independent samples "
         f"(permutation test, p = {1 / (1 + _N_PERMUTATIONS)}).",
-        "If the rows are in the order of time, calibrate with ModalityMonitor(..., ordered=True), "
+        "If the rows are in temporal order, calibrate with ModalityMonitor(..., ordered=True), "
         "on as many successive clean samples as you have. If they are only sorted, for instance "
         "by class, shuffle them before.",
     )
 
 
 def is_long_enough(n_samples: tuple[int, int]) -> bool:
-    """Tell whether a stream has become long enough to be judged by its last samples.
+    """Tell whether a stream has just reached the length at which its dependence is tested.
 
     Parameters
     ----------
     n_samples : tuple of int
-        Length of the stream before and after them.
+        Length of the stream before and after the last update.
 
     Returns
     -------
     bool
-        True once in a stream.
+        True for exactly one update of a stream, the one with its 100th sample.
     """
     before, after = n_samples
     return before < _ENOUGH <= after
@@ -136,36 +137,37 @@ def is_long_enough(n_samples: tuple[int, int]) -> bool:
 def warn_of_dependent_stream(
     n_samples: tuple[int, int], autocorrelation: np.ndarray, names: Sequence[str]
 ) -> None:
-    """Warn if successive samples of a stream are alike, once, when 100 of them are known.
+    """Warn once, at the 100th sample of a stream, if successive samples are similar.
 
     Parameters
     ----------
     n_samples : tuple of int
-        Length of the stream before and after the last call.
+        Length of the stream before and after the last update.
     autocorrelation : ndarray of shape (n_modalities,)
-        :math:`\\rho_1`. There is a warning if most are more than a third: at that, two samples of
-        an autoregressive process of first order tell as much as one that is independent.
+        Autocorrelation :math:`\\rho_1` at a lag of one. There is a warning if it exceeds one third
+        in most modalities. At one third, two samples of a first-order autoregressive process are
+        worth one independent sample.
     names : sequence of str of length n_modalities
         Names of the modalities.
     """
     if not is_long_enough(n_samples) or np.mean(autocorrelation > _LARGEST) <= 0.5:
         return
     _warn(
-        "Successive samples of the stream differ less than clean samples drawn at random, in "
-        f"{np.sum(autocorrelation > _LARGEST)} of {len(names)} modalities, most in "
-        f"{names[int(autocorrelation.argmax())]!r}: by a factor of about "
-        f"{1.0 - autocorrelation.max():.2g} in their squares.",
+        "Successive samples of the stream differ less than random pairs of clean samples in "
+        f"{np.sum(autocorrelation > _LARGEST)} of {len(names)} modalities, most clearly in "
+        f"{names[int(autocorrelation.argmax())]!r}: their squared differences are only about "
+        f"{1.0 - autocorrelation.max():.2g} times as large.",
         "Calibrate with ModalityMonitor(..., ordered=True), on as many successive clean samples as "
-        "you have. They have to be in the order of time: do not shuffle them before, as "
-        "train_test_split does, unless it is told shuffle=False.",
+        "you have. They must be in temporal order: do not shuffle them before. Note that "
+        "train_test_split shuffles unless shuffle=False.",
     )
 
 
 def _warn(found: str, advice: str) -> None:
-    """Warn the user of what was found."""
+    """Warn the user that the samples are not exchangeable, and give advice."""
     warnings.warn(
-        f"{found} The monitor was calibrated with ordered=False, which takes samples to be "
-        f"exchangeable: there may be more false alarms than promised. {advice}",
+        f"{found} The monitor was calibrated with ordered=False, which assumes exchangeable "
+        f"samples: there may be more false alarms than requested. {advice}",
         UserWarning,
         stacklevel=stacklevel_of_user(),
     )

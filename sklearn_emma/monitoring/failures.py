@@ -1,8 +1,8 @@
-"""Simulated failures: what likelihood ratios are learned from.
+"""Simulated failures, from which likelihood ratios are learned.
 
-Every failure acts on standardised values, so that nothing depends on the units of a data set. The
-levels of categorical columns have neither location nor scale: they become those of other samples,
-as by :mod:`sklearn_emma.corruption`, or stay as they are.
+Every failure acts on standardised values, so the units of a data set do not matter. Levels of
+categorical columns have neither location nor scale. They are replaced by the levels of other
+samples, as in :mod:`sklearn_emma.corruption`, or stay unchanged.
 """
 
 from collections.abc import Callable
@@ -15,34 +15,35 @@ from sklearn_emma.corruption.failures import replaced_share
 
 #: Kinds of failure, as a monitor reports them.
 KINDS = ("noise", "offset", "gain", "mismatch", "stuck", "missing")
-#: What a monitor reports where no kind has half of the probability.
+#: What a monitor reports if no kind has at least half of the probability.
 UNKNOWN = "unknown"
 
-#: How much more frequent clean samples of a stream may be than among those of the calibration.
+#: Default allowance: the density of clean samples in a stream may be up to 1 + ALLOWANCE times that
+#: of the calibration samples.
 ALLOWANCE = 0.5
 
-# Standard deviations and allowances of noise. A sample shows noise of one by about a nat, of which
-# the usual allowance would take log 1.5.
+# Standard deviations and allowances of noise. For noise with a standard deviation of one, a sample
+# gives only about one nat of evidence, and the default allowance would cost log 1.5 nats of it.
 _NOISE = {0.5: ALLOWANCE, 1.0: 0.1, 2.0: ALLOWANCE, 4.0: ALLOWANCE}
 
 Values = Callable[[np.ndarray, np.random.RandomState], np.ndarray]
 
 
 class Failure(NamedTuple):
-    """One way to fail, at one severity.
+    """Simulated failure of one kind and one severity.
 
     Attributes
     ----------
     kind : str
         One of :data:`KINDS`.
     values : callable
-        Takes standardised values (n_samples, n_features) and a RandomState, and returns the values
-        of a failing modality.
+        Function that takes standardised values of shape (n_samples, n_features) and a RandomState,
+        and returns the values of the failing modality.
     replaced : float, default=0.0
-        Probability that a level becomes that of another sample.
+        Probability that the level of a categorical column is replaced by that of another sample.
     allowance : float, default=0.5
-        By how much clean samples that look like it may be more frequent in a stream of independent
-        samples than among those of the calibration, see :mod:`sklearn_emma.monitoring.evidence`.
+        Allowance of the e-values of this failure if samples are independent, see
+        :mod:`sklearn_emma.monitoring.evidence`.
     """
 
     kind: str
@@ -53,23 +54,23 @@ class Failure(NamedTuple):
     def with_levels(
         self, z: np.ndarray, n_categories: int, rng: np.random.RandomState
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Make numbers and categories of a modality fail.
+        """Simulate the failure of a modality with numerical and categorical columns.
 
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_numbers)
-            Standardised numbers.
+            Standardised values of the numerical columns.
         n_categories : int
             Number of categorical columns.
         rng : RandomState
-            For the failure.
+            Random number generator.
 
         Returns
         -------
         values : ndarray of shape (n_samples, n_numbers)
-            Numbers of the failing modality.
+            Standardised numerical values of the failing modality.
         donors : ndarray of int of shape (n_samples, n_categories)
-            Samples whose levels it has.
+            Position of the sample from which each level is taken.
         """
         own = np.arange(len(z))
         if self.kind == "mismatch":  # all values are those of one other sample
@@ -102,7 +103,7 @@ def _mismatch(z: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     return z[rng.permutation(len(z))]
 
 
-#: Failures whose samples, one by one, differ from clean ones.
+#: Failures that can be detected from single samples.
 FAILURES = (
     *(
         Failure("noise", partial(_noise, sigma), float(replaced_share(sigma)), allowance)
@@ -112,7 +113,7 @@ FAILURES = (
     *(Failure("gain", partial(_gain, factor)) for factor in (0.25, 0.5, 2.0, 4.0)),
     Failure("mismatch", _mismatch, 1.0),
 )
-#: A failure that shows in successive samples.
+#: A failure that is detected from successive samples.
 SATURATION = Failure("gain", partial(_clip, 1.0))
 #: Kind of each simulated failure.
 SIMULATED_KINDS = tuple(failure.kind for failure in (*FAILURES, SATURATION))

@@ -1,70 +1,73 @@
-r"""Evidence over time: the forward filter of a hidden Markov model.
+r"""Accumulate evidence over time with the forward filter of a hidden Markov model.
 
-Each modality is clean, state 0, or fails in one of K ways. A clean modality starts to fail with
-probability h, the hazard rate, in the way k with probability :math:`\pi_k`; a failing one recovers
-with probability r; and a sample multiplies the probability of each state by its likelihood,
-relative to clean:
+Each modality is either clean (state 0) or fails in one of K ways (states 1 to K). At every sample,
+a clean modality starts to fail with probability h, the hazard rate, and the failure is of kind k
+with probability :math:`\pi_k`. A failing modality recovers with probability r. Then the probability
+of each state is multiplied by its likelihood ratio :math:`e_k` against the clean state:
 
 .. math::
 
     p_k \leftarrow \frac{e_k}{Z} \sum_j p_j A_{jk}, \qquad
     A = \begin{pmatrix} 1 - h & h \pi^T \\ r\, 1 & (1 - r)\, I \end{pmatrix}
 
-(Rabiner, L. R. (1989). A tutorial on hidden Markov models. Proceedings of the IEEE 77.) With
-:math:`r \ge h` the odds of failing are at most :math:`h / (1 - h) \sum_k \pi_k R_k`, with the
-Shiryaev-Roberts statistics :math:`R_k \leftarrow (R_k + 1)\, e_k`. So where the :math:`e_k` of
-clean samples have a mean of at most one given the past, an alarm at odds of :math:`h / \alpha`
-comes after no less than :math:`(1 - h) / \alpha` clean samples on average (Shin, J., Ramdas, A. and
-Rinaldo, A. (2023). E-detectors. New England Journal of Statistics in Data Science).
+(Rabiner, L. R. (1989). A tutorial on hidden Markov models. Proceedings of the IEEE 77.) If
+:math:`r \ge h`, the odds of a failure are at most :math:`h / (1 - h) \sum_k \pi_k R_k`, with the
+Shiryaev-Roberts statistics :math:`R_k \leftarrow (R_k + 1)\, e_k`. Therefore, if the :math:`e_k` of
+clean samples have a mean of at most one given the past, an alarm that is raised at odds of
+:math:`h / \alpha` occurs after at least :math:`(1 - h) / \alpha` clean samples on average (Shin,
+J., Ramdas, A. and Rinaldo, A. (2023). E-detectors. New England Journal of Statistics in Data
+Science).
 
-**Witnesses.** That values do not fit those of the other modalities, a mismatch, is only known as
-far as the others can be believed. A stuck modality cannot, although its values are ordinary. With
-:math:`q_i` the probability, after the sample before, that modality i is stuck, the e-value of a
-mismatch of modality j becomes
+**Witnesses.** A mismatch means that the values of a modality do not fit those of the other
+modalities, its witnesses. It is evidence against the modality only if the witnesses are themselves
+reliable. A stuck modality is not, although its values look ordinary. With :math:`q_i` the
+probability that modality i was stuck at the previous sample, the e-value of a mismatch of modality
+j becomes
 
 .. math:: e'_j = 1 - w_j + w_j e_j, \qquad w_j = \prod_{i \ne j} (1 - q_i).
 
-:math:`w_j` is known beforehand, so the mean of :math:`e'_j` is at most one where that of
-:math:`e_j` is. Noise, offset and gain of others need no such weight: the e-values are learned with
-clean modalities beside them.
+The weight :math:`w_j` depends on earlier samples only, so the mean of :math:`e'_j` is at most one
+if that of :math:`e_j` is. No weight is needed for noise, offset and gain of other modalities:
+clean modalities next to failing ones are among the examples from which e-values are learned.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-# Of probabilities that are divided by.
+# Lower bound of probabilities that are divided by.
 _SMALLEST = 1e-100
 
 
 class Witnesses(NamedTuple):
-    """Which states of a modality rest on the others, and in which it misleads about them.
+    """States that are judged by comparison with other modalities, and states that mislead others.
 
     Attributes
     ----------
     needed : ndarray of bool of shape (1 + n_failures,)
-        States whose likelihoods say how well a modality fits the others.
+        True for states whose likelihoods measure how well a modality fits the others.
     misleading : ndarray of bool of shape (1 + n_failures,)
-        States in which a modality is no witness.
+        True for states in which the values of a modality say nothing about the others.
     """
 
     needed: np.ndarray
     misleading: np.ndarray
 
     def weigh(self, p: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
-        """Weigh likelihoods by what the other modalities are worth as witnesses.
+        """Weight likelihoods by the probability that the other modalities are not misleading.
 
         Parameters
         ----------
         p : ndarray of shape (n_modalities, 1 + n_failures)
-            Probabilities of the states after the sample before.
+            Probabilities of the states after the previous sample.
         likelihood : ndarray of shape (n_modalities, 1 + n_failures)
             Likelihoods of the states.
 
         Returns
         -------
         ndarray of shape (n_modalities, 1 + n_failures)
-            Those of states that need witnesses lie between the given ones and those of clean.
+            Weighted likelihoods. For states that need witnesses they lie between the given
+            likelihood and that of the clean state, for others they are unchanged.
         """
         believed = np.maximum(p @ ~self.misleading, _SMALLEST)
         weight = np.where(self.needed, (believed.prod() / believed)[:, None], 1.0)
@@ -72,19 +75,20 @@ class Witnesses(NamedTuple):
 
 
 def transitions(hazard_rate: float, recovery_rate: float, prior: np.ndarray) -> np.ndarray:
-    """Transition probabilities A.
+    """Return the transition matrix A of the filter.
 
     Parameters
     ----------
     hazard_rate, recovery_rate : float
-        Probability, per sample, that a modality starts to fail, and that it recovers.
+        Probability per sample that a clean modality starts to fail, and that a failing one
+        recovers.
     prior : ndarray of shape (n_failures,)
-        Probability of each way to fail, summing to one.
+        Probability of each kind of failure when a failure starts. The sum is one.
 
     Returns
     -------
     ndarray of shape (1 + n_failures, 1 + n_failures)
-        Row by row, probabilities of the next state.
+        Transition probabilities. Row j holds the probabilities of the next state, given state j.
     """
     matrix = np.diag(np.full(len(prior) + 1, 1.0 - recovery_rate))
     matrix[1:, 0] = recovery_rate
@@ -93,17 +97,17 @@ def transitions(hazard_rate: float, recovery_rate: float, prior: np.ndarray) -> 
 
 
 def usual_share(transition: np.ndarray) -> float:
-    r"""Share of time in which a modality fails, :math:`\pi = h / (h + r)`.
+    r"""Return the stationary probability that a modality fails, :math:`\pi = h / (h + r)`.
 
     Parameters
     ----------
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        A.
+        Transition matrix A.
 
     Returns
     -------
     float
-        The share.
+        Long-term fraction of samples in which a modality fails.
     """
     hazard_rate, recovery_rate = 1.0 - transition[0, 0], transition[1, 0]
     return hazard_rate / (hazard_rate + recovery_rate)
@@ -115,18 +119,18 @@ def forward(
     likelihoods: np.ndarray,
     witnesses: Witnesses | None = None,
 ) -> np.ndarray:
-    """Filter samples.
+    """Run the forward filter: return the probabilities of the states after each sample.
 
     Parameters
     ----------
     start : ndarray of shape (n_modalities, 1 + n_failures)
-        Probabilities of the states after the sample before.
+        Probabilities of the states after the sample before the first.
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        A.
+        Transition matrix A.
     likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-        Likelihoods of the states.
+        Likelihoods of the states, up to a factor for each sample and modality.
     witnesses : Witnesses, default=None
-        Which states rest on the other modalities. None stands for none.
+        States that are judged by comparison with the other modalities. None weights no state.
 
     Returns
     -------
@@ -153,19 +157,19 @@ def forward(
 
 
 def hysteresis(up: np.ndarray, rise: np.ndarray, hold: np.ndarray) -> np.ndarray:
-    """Alarms that go up where they rise, and stay up as long as they hold.
+    """Raise alarms on one condition and keep them active on a weaker one.
 
     Parameters
     ----------
     up : ndarray of bool of shape (n_modalities,)
-        Whether an alarm was up before the first sample.
+        Whether an alarm was active before the first sample.
     rise, hold : ndarray of bool of shape (n_samples, n_modalities)
-        Where alarms go up, and where one that is up may stay.
+        Where alarms are raised, and where an active alarm stays active.
 
     Returns
     -------
     ndarray of bool of shape (n_samples, n_modalities)
-        Whether an alarm is up.
+        Whether an alarm is active after each sample.
     """
     alarms = np.empty_like(rise)
     for t in range(len(rise)):

@@ -1,4 +1,4 @@
-"""What a monitor says of every sample of a stream, and what it keeps."""
+"""Read a stream: the health of the modalities after each sample, and the state of the monitor."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,28 +16,30 @@ _WITNESSES = Witnesses(needed=_STATES == "mismatch", misleading=_STATES == "stuc
 
 
 class ModalityHealth(NamedTuple):
-    """The health of every modality at every sample.
+    """Health of every modality after each sample of a stream.
 
     Attributes
     ----------
     failing : ndarray of shape (n_samples, n_modalities)
-        Probability that the modality is failing now, given the samples so far.
+        Probability that the modality fails at this sample, given the samples so far.
     alarm : ndarray of bool of shape (n_samples, n_modalities)
-        Whether an alarm is up.
+        Whether an alarm is active.
     since : ndarray of int of shape (n_samples, n_modalities)
-        While an alarm is up, position in the stream of the first sample that failed, by estimate;
-        else -1.
+        While an alarm is active, the estimated position in the stream of the first sample of the
+        failure, else -1.
     kind : ndarray of str of shape (n_samples, n_modalities)
-        While an alarm is up, how the modality fails: "noise", "offset" (or drift), "gain" (or
+        While an alarm is active, the kind of failure: "noise", "offset" (or drift), "gain" (or
         saturation), "mismatch" (plausible values that do not fit the other modalities), "stuck",
-        "missing", or "unknown" if none of them has half of the probability; else "".
+        "missing", or "unknown" if no kind has at least half of the probability of failing.
+        Otherwise "".
     evidence : ndarray of shape (n_samples, n_modalities)
         Evidence against the modality from the samples so far, in nats, as the gate takes it.
     changed : ndarray of shape (n_samples,)
-        Probability that the process has changed, seen in many modalities at the same time, and no
-        sensor fails. It gives no alarm, and does not close modalities.
+        Probability that the process has changed, which many modalities show at the same time, and
+        that all sensors are intact. A change raises no alarm and does not close modalities.
     corrected : ndarray of bool of shape (n_samples, n_modalities)
-        Where the values of a modality were corrected before they were judged, see `recalibrate`.
+        Whether the values of the modality were corrected, see the parameter `recalibrate` of
+        :class:`ModalityMonitor`.
     """
 
     failing: np.ndarray
@@ -51,22 +53,22 @@ class ModalityHealth(NamedTuple):
 
 @dataclass(frozen=True)
 class StreamState:
-    """What a monitor keeps of the samples so far.
+    """State of a monitor: its summary of the stream so far.
 
     Attributes
     ----------
     n_samples : int
-        How many they were.
+        Number of samples so far.
     probabilities : ndarray of shape (n_modalities, 1 + n_failures)
-        Of the states of the filter, the first of them clean.
+        Probabilities of the states of the filter. The first state is clean.
     past : Past
-        What is kept of their values.
+        Summary of past values.
     alarm : ndarray of bool of shape (n_modalities,)
-        Whether an alarm is up.
+        Whether an alarm is active.
     quiet : ndarray of int of shape (n_modalities,)
-        Position of the last sample that gave no reason for suspicion.
+        Position of the last sample after which the probability of failing did not exceed its prior.
     correction : Correction
-        Of the values.
+        Current correction of the values.
     """
 
     n_samples: int
@@ -78,17 +80,17 @@ class StreamState:
 
 
 def start_of_stream(calibration: Calibration) -> StreamState:
-    """Return the state before the first sample.
+    """Return the state of a monitor before the first sample of a stream.
 
     Parameters
     ----------
     calibration : Calibration
-        What is known of clean samples.
+        Parameters of the monitor.
 
     Returns
     -------
     StreamState
-        All modalities are clean.
+        State in which all modalities are clean.
     """
     n_modalities = len(calibration.missing)
     return StreamState(
@@ -109,20 +111,20 @@ def follow(
     Parameters
     ----------
     calibration : Calibration
-        What is known of clean samples.
+        Parameters of the monitor.
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Samples in the order of time.
+        The next samples, in temporal order.
     state : StreamState
-        Of the stream before them.
+        State of the stream before these samples.
 
     Returns
     -------
     health : ModalityHealth
-        After each sample.
+        Health of the modalities after each sample.
     state : StreamState
-        After the last one.
+        State of the stream after the last sample.
     """
     likelihoods, past = calibration.likelihoods(estimator, X, state.past)
     probabilities = forward(state.probabilities, calibration.transition, likelihoods, _WITNESSES)
@@ -151,7 +153,7 @@ def follow(
 
 
 def _kinds(probabilities: np.ndarray) -> np.ndarray:
-    """Return the kind of failure that has most of the probability of failing."""
+    """Return the most probable kind of failure, or "unknown" if it has less than half."""
     kinds = np.array(STATE_KINDS)
     shares = np.stack([probabilities[..., 1:][..., kinds == k].sum(-1) for k in KINDS], -1)
     largest = shares.max(-1)

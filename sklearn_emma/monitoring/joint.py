@@ -1,17 +1,18 @@
-r"""Whether one sensor has failed, or the process has changed.
+r"""Distinguish failures of single sensors from a change of the process.
 
-The filter follows each modality by itself. If many of them turn out to be unlike the clean samples
-at the same time, it is more likely that the process has changed, with all sensors intact, than that
-as many failed. Let :math:`R_i` be the ratio of posterior to prior odds that modality i is unlike
-clean samples. If modalities fail independently, with probability :math:`\pi` each, or if the
-process has changed and shows in an unknown share :math:`\theta` of them, uniform from 0 to 1, the
-evidence has the likelihoods
+The filter treats each modality separately. If many modalities differ from the clean samples at the
+same time, a change of the process, with all sensors intact, is more likely than as many independent
+failures. Let :math:`R_i` be the ratio of posterior to prior odds that modality i differs from clean
+samples. There are two hypotheses. Either modalities fail independently, each with probability
+:math:`\pi`, or the process has changed, and the change affects each modality with an unknown
+probability :math:`\theta`, which is uniformly distributed from 0 to 1. The likelihoods are
 
 .. math:: L_{separate} = \prod_i (1 - \pi + \pi R_i), \qquad
     L_{changed} = \int_0^1 \prod_i (1 - \theta + \theta R_i)\, d\theta .
 
-A change is as likely beforehand as that two given modalities fail at the same time, :math:`\pi^2`.
-So one failing modality is never taken for a change, and about half of them are needed.
+The prior probability of a change is :math:`\pi^2`, the probability that two given modalities fail
+at the same time. Thus a single failing modality is never mistaken for a change. About half of the
+modalities have to differ.
 """
 
 import numpy as np
@@ -22,20 +23,21 @@ _SHARES, _LOG_WEIGHTS = (_NODES + 1) / 2, np.log(_WEIGHTS / 2)
 
 
 def probability_of_change(clean: np.ndarray, unlike: np.ndarray, prior: float) -> np.ndarray:
-    r"""Probability that the process has changed.
+    r"""Return the probability that the process has changed.
 
     Parameters
     ----------
     clean, unlike : ndarray of shape (n_samples, n_modalities)
-        Probabilities that each modality, by itself, is clean, and that it is unlike clean samples
-        in a way that a changed process can be as well.
+        Probability from the filter that each modality is clean, and that it is in a failure state
+        which a change of the process can be mistaken for.
     prior : float
-        :math:`\pi`, the share of time in which a modality fails.
+        Prior probability :math:`\pi` that a modality fails.
 
     Returns
     -------
     ndarray of shape (n_samples,)
-        Probabilities; zero for one or two modalities, of which one is no majority.
+        Probabilities of a change. Zero if there are only one or two modalities, or if at most one
+        has a probability `unlike` of more than one half.
 
     Examples
     --------
@@ -53,7 +55,7 @@ def probability_of_change(clean: np.ndarray, unlike: np.ndarray, prior: float) -
 
 
 def _posterior(clean: np.ndarray, unlike: np.ndarray, prior: float) -> np.ndarray:
-    """Return the probability of a change where several modalities are unlike clean samples."""
+    """Return the probability of a change by the formula, for any number of modalities."""
     tiny = np.finfo(float).tiny
     log_ratio = np.log(np.maximum(unlike, tiny)) - np.log(np.maximum(clean, tiny))
     log_ratio -= np.log(prior) - np.log1p(-prior)

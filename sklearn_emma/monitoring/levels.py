@@ -1,42 +1,41 @@
-r"""How long a modality of categories keeps its levels.
+r"""Estimate how often a modality with categorical columns repeats its values in clean data.
 
-A level may come again and again, the more often the more frequent it is, and a modality of nothing
-but categories, or of categories and numbers with steps, repeats whole samples. After a sample with
-the values v, another one like it follows with a probability that depends on v. Of n clean samples
-with these values m were followed by a repeat; so the probability is, with a confidence of two
-standard deviations, at most
+Frequent levels often follow each other. Therefore a modality that consists of categorical columns,
+or of categorical columns and quantised numbers, often repeats whole samples. The probability that a
+sample with values v is followed by an equal one depends on v. If m of n clean samples with these
+values were followed by a repeat, an upper bound of this probability at two standard deviations is
 
 .. math:: h(v) = \frac{m + 2 + 2 \sqrt{m (n - m) / n + 1}}{n + 4}
 
 (Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. Journal
-of the American Statistical Association 22). Values with fewer than twenty clean samples count
-together. If the times between changes vary more than that of a memoryless process, :math:`h(v)` is
-too low. So it is at least :math:`N^{-1 / R}` for the longest run of R repeats among N clean
-samples, which is then no evidence beyond what N samples can give.
+of the American Statistical Association 22). Values with fewer than twenty clean samples are pooled.
+If the times between changes vary more than those of a memoryless process, this :math:`h(v)` is too
+low for long runs. Therefore it is set to at least :math:`N^{-1 / R}`, with R the longest run of
+repeats among N clean samples. The evidence of such a run is then at most log N.
 """
 
 import numpy as np
 
 __all__ = ["LevelRuns"]
 
-# Clean samples that say by themselves how often they are repeated.
+# Smallest number of clean samples for which equal values get their own probability.
 _ENOUGH = 20
 
 
 class LevelRuns:
-    """Repeats of the samples of a modality with categories.
+    """Probability that a sample of a modality with categories is followed by an equal one.
 
     Parameters
     ----------
     x : ndarray of shape (n_samples, n_features)
-        Clean samples of the modality, in order.
+        Clean samples of the modality, in the order of their table.
 
     Attributes
     ----------
     hazards_ : dict of bytes to float
-        h, by the values of a sample.
+        Upper bound h of the probability, for each frequent combination of values.
     other_ : float
-        h of all other values.
+        Upper bound h for all other values.
 
     Examples
     --------
@@ -50,7 +49,7 @@ class LevelRuns:
     def __init__(self, x: np.ndarray) -> None:
         values, of_sample, counts = np.unique(x, axis=0, return_inverse=True, return_counts=True)
         enough = counts >= _ENOUGH
-        # the last group is that of values that are rare, or new
+        # the last group pools values that are rare or new
         group = np.where(enough, np.arange(len(values)), len(values))
         own = group[of_sample.ravel()]
         repeats = (x[1:] == x[:-1]).all(axis=1)
@@ -65,7 +64,7 @@ class LevelRuns:
         self.other_ = float(hazards[-1])
 
     def hazards(self, x: np.ndarray) -> np.ndarray:
-        """Return the probability that samples are repeated.
+        """Return the probability that each sample is followed by an equal one.
 
         Parameters
         ----------
@@ -75,19 +74,19 @@ class LevelRuns:
         Returns
         -------
         ndarray of shape (n_samples,)
-            h.
+            Upper bounds h of the probabilities.
         """
         rows = np.ascontiguousarray(x)
         return np.array([self.hazards_.get(row.tobytes(), self.other_) for row in rows])
 
 
 def _upper_bound(m: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Return the upper bound of a share of which m of n were seen."""
+    """Return the upper bound of a probability, given m successes in n trials."""
     return (m + 2 + 2 * np.sqrt(m * (n - m) / np.maximum(n, 1) + 1)) / (n + 4)
 
 
 def _longest_runs(repeats: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
-    """Return how many repeats in a row there were at most, by group."""
+    """Return the largest number of consecutive repeats in each group."""
     position = np.arange(1, len(repeats) + 1)
     lengths = position - np.maximum.accumulate(np.where(repeats, 0, position))
     longest = np.zeros(n_groups)

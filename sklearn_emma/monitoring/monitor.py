@@ -1,4 +1,4 @@
-"""ModalityMonitor: the state of every modality over time."""
+"""ModalityMonitor detects failing modalities in a data stream."""
 
 from numbers import Real
 from typing import Any, Self
@@ -17,12 +17,12 @@ from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, 
 from sklearn_emma.monitoring.recalibration import follow_and_correct
 from sklearn_emma.tables import refuse_no_table
 
-# Clean samples to calibrate on.
+# Smallest number of clean samples to calibrate on.
 _FEWEST = 20
 
 
 def _predicts(method: str) -> Any:
-    # a DAEEnergyScorer predicts as well, outliers, but has no gate
+    # a DAEEnergyScorer also has a predict method (for outliers), but no gate
     return available_if(
         lambda monitor: (
             hasattr(monitor.estimator, method) and hasattr(monitor.estimator, "readings")
@@ -31,44 +31,45 @@ def _predicts(method: str) -> Any:
 
 
 class ModalityMonitor(BaseEstimator):
-    r"""Evidence over time: which modality of a stream fails, since when, and how.
+    r"""Detect which modality of a data stream fails, since when, and how.
 
-    A gate that looks at one sample at a time cannot see a sensor that is stuck at an ordinary
-    value. The monitor reads samples in the order of time. Each gives evidence, as e-values, for
-    each way in which each modality can fail, and the filter of a hidden Markov model accumulates
-    it; the :ref:`user guide <monitoring>` has the equations. The probability of values that cannot
-    be used enters the gate as evidence in nats,
+    A gate that sees one sample at a time cannot detect a sensor that is stuck at an ordinary value.
+    The monitor reads samples in temporal order. Each sample gives evidence, as e-values, for each
+    kind of failure of each modality, and the filter of a hidden Markov model accumulates it. The
+    equations are in the :ref:`user guide <monitoring>`. The probability that the values of modality
+    i are unusable is passed to the gate as evidence in nats,
 
     .. math:: a_i = \max\Bigl(0, \log(1 - \pi) - \log\Bigl(1 - \sum_k u_{ik}\, p_{ik}\Bigr)\Bigr),
 
-    like that of missing values. :math:`\pi` is the share of time in which a modality fails,
-    whatever is seen. :math:`u_{ik}` is 1 for values that are not those of the sample
-    (stuck, mismatch), and wherever, on simulated failures, predictions come closer to those of the
-    clean samples with the gate of modality i closed than open; else 0. So mild noise that the
-    predictor can use does not close a gate.
+    like the evidence of missing values. :math:`\pi` is the prior probability that a modality fails,
+    and :math:`p_{ik}` is the probability that modality i fails in the way k, given the samples so
+    far. :math:`u_{ik}` is 1 if the values do not belong to the sample (stuck, mismatch). It is also
+    1 if, on simulated failures, the predictions are closer to those of the clean samples with the
+    gate of modality i closed than with it open. Otherwise it is 0. Therefore, mild noise that the
+    predictor can tolerate does not close a gate.
 
     Parameters
     ----------
     estimator : estimator of this package with modalities
         An :class:`~sklearn_emma.EMMAClassifier`, :class:`~sklearn_emma.EMMAClassifierCV`,
         :class:`~sklearn_emma.EMMARegressor`, :class:`~sklearn_emma.GatedClassifier`,
-        :class:`~sklearn_emma.GatedRegressor` or :class:`~sklearn_emma.DAEEnergyScorer`, fitted, or
-        to be fitted by :meth:`fit`. It may have categorical columns: the monitor takes what the
-        estimator takes.
+        :class:`~sklearn_emma.GatedRegressor` or :class:`~sklearn_emma.DAEEnergyScorer`. If it is
+        not fitted, :meth:`fit` fits it. Categorical columns are supported if the estimator supports
+        them.
 
     false_alarms : float, default=1.0
-        Expected number of false alarms in 10,000 clean samples, over all modalities together. It is
-        an upper bound for streams whose samples are exchangeable with those of the calibration, up
-        to the estimation of the e-values, and for autocorrelated ones as far as the calibration
-        samples in order show it, see `ordered`. A warning says so where samples are visibly not
-        exchangeable.
+        Expected number of false alarms in 10,000 clean samples, over all modalities together. This
+        is an upper bound, up to errors in the estimated e-values, if the samples of the stream are
+        exchangeable with the calibration samples. For autocorrelated streams, use `ordered`; the
+        bound then depends on how well the calibration samples represent the autocorrelation. There
+        is a warning if samples are clearly not exchangeable.
 
     ordered : bool, default=False
-        Whether the samples given to :meth:`fit` are in the order of time. If so, the evidence of a
-        sample is divided by what successive samples have in common: the exponent of the e-values is
-        the largest that keeps the clean samples free of alarms, as often as that number of
-        independent samples is. If not, they are shuffled, and their order only says how much the
-        first samples of a stream may have in common.
+        Whether the samples given to :meth:`fit` are in temporal order. If True, the e-values are
+        raised to a power of at most one that accounts for the autocorrelation of the samples: the
+        largest power at which the odds of a failure, on the clean samples, stay below a limit that
+        independent samples are expected to exceed at most once. If False, the samples are shuffled,
+        and their order is used only for a weak initial estimate of the autocorrelation of a stream.
 
     hazard_rate : float, default=0.001
         Probability, per sample, that a clean modality starts to fail.
@@ -77,18 +78,19 @@ class ModalityMonitor(BaseEstimator):
         Probability, per sample, that a failing modality recovers; at least `hazard_rate`.
 
     recalibrate : bool, default=False
-        Whether a modality with an alarm of offset or gain is corrected, by robust location and
-        scale of its last 32 samples, instead of being closed, when the corrected samples look clean
-        to the monitor, also beside the other modalities. Then the alarm goes down. It helps against
-        slow drift of an important sensor, and assumes that the mixture of what is observed, such as
-        the classes, is that of the clean samples.
+        Whether a modality with an alarm of offset or gain is corrected instead of closed. The
+        correction uses robust location and scale of its last 32 samples. It is applied only if the
+        monitor judges the corrected samples as clean, also in comparison with the other modalities.
+        The alarm is then cleared. This helps against slow drift of an important sensor. It assumes
+        that the distribution of the observed process, such as the class frequencies, is the same as
+        in the clean samples.
 
     calibration_fraction : float, default=0.3
-        If the estimator is to be fitted, the fraction of samples, the last ones if ordered, that
-        calibrate the monitor.
+        Fraction of the samples on which the monitor is calibrated if :meth:`fit` fits the
+        estimator: the last samples if `ordered` is True, else random ones.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the simulated failures. Pass an int for the same result in every call.
+        Controls the random splits and the simulated failures. Pass an int for reproducible results.
 
     Attributes
     ----------
@@ -97,16 +99,16 @@ class ModalityMonitor(BaseEstimator):
     modality_names_ : list of str
         Names of the modalities.
     calibration_ : Calibration
-        What was learned from clean samples.
+        Parameters estimated from clean samples.
     alarm_odds_ : float
-        Odds of failing at which an alarm goes up. It goes down at even odds.
+        Odds of a failure at which an alarm is raised. It is cleared at even odds.
     state_ : StreamState
-        What is kept of the samples so far; its size does not depend on their number.
+        Summary of the stream so far. Its size does not depend on the number of samples.
 
     See Also
     --------
-    sklearn_emma.corruption.Episodes : Failures that last.
-    sklearn_emma.model_selection.stream_curve : How well a monitor does.
+    sklearn_emma.corruption.Episodes : Simulate failures that last for many samples.
+    sklearn_emma.model_selection.stream_curve : Evaluate a monitor.
 
     Examples
     --------
@@ -159,19 +161,20 @@ class ModalityMonitor(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, reference: Any = None) -> Self:
-        """Calibrate on clean samples, after fitting the estimator on others of them if need be.
+        """Fit the estimator if it is not fitted, and calibrate the monitor on clean samples.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Clean samples. If the estimator is fitted, all of them calibrate, and should not be
-            those that it was trained on.
+            Clean samples. If the estimator is already fitted, all of them are used for calibration,
+            and they should not be samples that it was trained on.
         y : array-like of shape (n_samples,), default=None
-            What is predicted; only needed if the estimator is to be fitted.
+            Target. Only needed if the estimator is not fitted.
         reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-            Other clean samples, usually those that the estimator was trained on, which give means,
-            covariances, regressions, and the likelihood ratios of failures. By default those that
-            the estimator is trained on here, or, if it is fitted, half of X.
+            Other clean samples, usually those that the estimator was trained on. Means,
+            covariances, regressions, and the likelihood ratios of failures are estimated from them.
+            None uses the samples that this method trains the estimator on, or half of X if the
+            estimator is already fitted.
 
         Returns
         -------
@@ -183,15 +186,16 @@ class ModalityMonitor(BaseEstimator):
         TypeError
             If the estimator has no modalities.
         ValueError
-            If there are fewer than 20 samples to calibrate on or fewer than 2 in `reference`, a
-            modality has no value in them, or `recovery_rate` is less than `hazard_rate`.
+            If there are fewer than 20 samples to calibrate on or fewer than 2 in `reference`, if a
+            modality has only missing values in them, or if `recovery_rate` is less than
+            `hazard_rate`.
 
         Warns
         -----
         UserWarning
-            If `ordered` is False, but neighbouring rows are alike, by a test at a level of 1 / 500
-            (:ref:`user guide <monitoring>`): in the order of time they have to be given with
-            ``ordered=True``, else shuffled.
+            If `ordered` is False but neighbouring rows are significantly similar, by a test at a
+            level of 1 / 500 (:ref:`user guide <monitoring>`). Rows in temporal order need
+            ``ordered=True``. Rows in any other order should be shuffled.
         """
         if self.recovery_rate < self.hazard_rate:
             raise ValueError(
@@ -200,9 +204,9 @@ class ModalityMonitor(BaseEstimator):
             )
         if not hasattr(self.estimator, "modalities"):
             raise TypeError(
-                f"estimator={self.estimator!r} has no modalities to watch. Pass an EMMAClassifier, "
-                "an EMMARegressor, a GatedClassifier or a DAEEnergyScorer; of a Pipeline, its last "
-                "step, and the samples as they come out of the others."
+                f"estimator={self.estimator!r} has no modalities to monitor. Pass an "
+                "EMMAClassifier, an EMMARegressor, a GatedClassifier or a DAEEnergyScorer. Instead "
+                "of a Pipeline, pass its last step, and samples transformed by the steps before."
             )
         rng = check_random_state(self.random_state)
         refuse_no_table(X)
@@ -240,7 +244,7 @@ class ModalityMonitor(BaseEstimator):
         return estimator, _safe_split(estimator, X, None, rest)[0], reference
 
     def reset(self) -> Self:
-        """Forget the samples so far: the next one is the first of a stream.
+        """Forget the samples so far, so that the next one is the first of a new stream.
 
         Returns
         -------
@@ -257,19 +261,19 @@ class ModalityMonitor(BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            One sample or more, in the order of time; NaN marks missing values. Read one by one or
-            together, they give the same results.
+            One or more samples in temporal order. NaN marks missing values. The results do not
+            depend on how a stream is split into calls.
 
         Returns
         -------
         ModalityHealth
-            The health of every modality after each of them.
+            The health of every modality after each sample.
 
         Warns
         -----
         UserWarning
-            If `ordered` is False, but the first 100 samples of the stream follow each other more
-            closely than clean samples drawn at random, in most modalities.
+            If `ordered` is False, but the successive samples among the first 100 of the stream
+            differ less, in most modalities, than random pairs of clean samples.
         """
         check_is_fitted(self, "calibration_")
         n_before = self.state_.n_samples
@@ -285,7 +289,7 @@ class ModalityMonitor(BaseEstimator):
         return health
 
     def _read(self, X: Any) -> tuple[ModalityHealth, StreamState, Any]:
-        """Return the health of the next samples, the state after them, and X, corrected."""
+        """Return the health after each sample, the state after the last, and the corrected X."""
         check_is_fitted(self, "calibration_")
         if not self.recalibrate:
             return *follow(self.calibration_, self.estimator_, X, self.state_), X
@@ -293,41 +297,41 @@ class ModalityMonitor(BaseEstimator):
 
     @_predicts("predict")
     def predict(self, X: Any) -> np.ndarray:
-        """Predict the next samples of the stream, with the evidence of those before.
+        """Predict the next samples of the stream, using the evidence accumulated so far.
 
-        The stream does not advance: call :meth:`update` with the same samples for that.
+        This does not advance the stream: call :meth:`update` with the same samples for that.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples in the order of time.
+            The next samples, in temporal order.
 
         Returns
         -------
         ndarray of shape (n_samples, ...)
-            What the estimator predicts.
+            Predictions of the estimator.
         """
         return self._with_evidence("predict", X)
 
     @_predicts("predict_proba")
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes of the next samples, with the evidence of those before.
+        """Predict class probabilities of the next samples, using the evidence accumulated so far.
 
-        The stream does not advance: call :meth:`update` with the same samples for that.
+        This does not advance the stream: call :meth:`update` with the same samples for that.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples in the order of time.
+            The next samples, in temporal order.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``estimator_.classes_``.
+            Class probabilities, in the order of ``estimator_.classes_``.
         """
         return self._with_evidence("predict_proba", X)
 
     def _with_evidence(self, method: str, X: Any) -> np.ndarray:
-        """Return what a method of the estimator returns with the evidence of the stream."""
+        """Call a method of the estimator with the evidence of the stream."""
         health, _, corrected = self._read(X)
         return getattr(self.estimator_, method)(corrected, evidence=health.evidence)

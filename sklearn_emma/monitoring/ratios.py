@@ -1,4 +1,4 @@
-"""Likelihood ratios of failures against clean samples, learned from simulated failures."""
+"""Learn the likelihood ratios of failures against clean samples from simulated failures."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,24 +13,24 @@ from sklearn_emma.monitoring.evidence import bound_ratios, conformal_e_values
 from sklearn_emma.monitoring.failures import ALLOWANCE, Failure
 from sklearn_emma.monitoring.tails import UpperTail
 
-# Logarithm of a ratio, within the range of floating point numbers.
+# Largest log ratio, so that ratios stay within the range of floating point numbers.
 _LARGEST = 500.0
-# Clean samples that stand for what a stream may bring, and the fewest draws of each.
+# Number of simulated e-values of clean samples, and smallest number of draws per sample.
 _N_POSSIBLE, _FEWEST_DRAWS = 10_000, 5
-# Networks whose logits are averaged, with so many units each.
+# Number of networks whose logits are averaged, and hidden units of each.
 _N_NETWORKS, _N_HIDDEN = 3, 32
 _BATCH_SIZE, _EPOCHS, _STEPS = 256, 30, 4000
 
 
 class Examples(NamedTuple):
-    """Modalities of samples, and how they fail.
+    """Training set of a classifier of failures. Each example is one modality of one sample.
 
     Attributes
     ----------
     features : ndarray of shape (n_examples, n_statistics + n_modalities)
-        Statistics, and which modality it is.
+        Statistics of the modality, followed by its one-hot indicator.
     failure : ndarray of int of shape (n_examples,)
-        0 for clean, 1 + k for failure k.
+        Label: 0 for clean, 1 + k for failure k.
     """
 
     features: np.ndarray
@@ -38,23 +38,25 @@ class Examples(NamedTuple):
 
 
 def gather_examples(clean: np.ndarray, failing: Mapping[Failure, Sequence[np.ndarray]]) -> Examples:
-    """Gather clean and failing modalities.
+    """Build the training set from statistics of clean samples and of simulated failures.
 
-    While one modality fails the others are clean, and examples of it: otherwise what a failing
-    modality does to the statistics of the others would count against them. Only of two modalities
-    that do not fit each other both are suspect.
+    While one modality fails, the other modalities of the same sample are added as clean examples.
+    Otherwise the effect of a failing modality on the statistics of the others would count as
+    evidence against them. The exception is a mismatch between two modalities, which does not show
+    which of the two has failed.
 
     Parameters
     ----------
     clean : ndarray of shape (n_samples, n_modalities, n_statistics)
         Statistics of clean samples.
     failing : dict of Failure to list of ndarray
-        Statistics (n_simulated, n_modalities, n_statistics), by failure and failing modality.
+        For each failure, one array of shape (n_simulated, n_modalities, n_statistics) per failing
+        modality.
 
     Returns
     -------
     Examples
-        For all modalities together.
+        Training examples of all modalities.
     """
     modalities = range(clean.shape[1])
     parts = [(clean[:, i], i, 0) for i in modalities]
@@ -72,41 +74,43 @@ def gather_examples(clean: np.ndarray, failing: Mapping[Failure, Sequence[np.nda
 
 
 def append_modality(statistics: np.ndarray, i: np.ndarray, n_modalities: int) -> np.ndarray:
-    """Append which modality it is, as indicators.
+    """Append the one-hot indicator of the modality to the statistics of each example.
 
     Parameters
     ----------
     statistics : ndarray of shape (n_examples, n_statistics)
         Statistics.
     i : ndarray of int of shape (n_examples,)
-        Modalities.
+        Modality of each example.
     n_modalities : int
-        Their number.
+        Number of modalities.
 
     Returns
     -------
     ndarray of shape (n_examples, n_statistics + n_modalities)
-        Features of a classifier.
+        Features of the classifier.
     """
     return np.hstack([statistics, np.eye(n_modalities)[i]])
 
 
 class RatioNetwork:
-    """A classifier that tells failures from clean samples, as likelihood ratios.
+    """Neural network that estimates the likelihood ratios of failures against clean samples.
 
-    The mean of the logits of three networks, which is one with three times as many hidden units.
+    The logits of three networks with one hidden layer are averaged. The result is stored as a
+    single network with three times as many hidden units.
 
     Parameters
     ----------
     examples : Examples
-        To train on.
+        Training set.
     random_state : int
-        For the training.
+        Seed of the training.
 
     Attributes
     ----------
     layers_ : list of (ndarray, ndarray)
-        Weights and biases; the first layer takes the features as they come.
+        Weights and biases of both layers. The first layer includes the standardisation of the
+        features.
     """
 
     def __init__(self, examples: Examples, random_state: int) -> None:
@@ -117,23 +121,23 @@ class RatioNetwork:
         first, bias = (np.concatenate([layers[k] for layers in networks], axis=-1) for k in (0, 1))
         second = np.concatenate([layers[2] for layers in networks]) / _N_NETWORKS
         first = first / scaler.scale_[:, None]
-        # posterior odds are likelihood ratios times how often the classes come in training
+        # posterior odds are likelihood ratios times the class frequencies in training
         frequency = np.bincount(examples.failure)
         last_bias = np.mean([layers[3] for layers in networks], axis=0) - np.log(frequency)
         self.layers_ = [(first, bias - scaler.mean_ @ first), (second, last_bias)]
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Return the log ratios of each failure to clean.
+        """Return the log likelihood ratio of each failure against clean.
 
         Parameters
         ----------
-        features : ndarray of shape (n_examples, n_features)
-            Of the examples.
+        features : ndarray of shape (n_examples, n_statistics + n_modalities)
+            Features of the examples, see :class:`Examples`.
 
         Returns
         -------
         ndarray of shape (n_examples, n_failures)
-            Logarithms of likelihood ratios.
+            Log likelihood ratios, in nats.
         """
         (first, bias), (second, last_bias) = self.layers_
         logits = np.maximum(features @ first + bias, 0.0) @ second + last_bias
@@ -141,7 +145,7 @@ class RatioNetwork:
 
 
 def _train(features: np.ndarray, labels: np.ndarray, random_state: int) -> list[np.ndarray]:
-    """Return weights and biases of both layers of a network."""
+    """Train one network and return the weights and biases of both layers."""
     batch_size = min(_BATCH_SIZE, len(labels))
     epochs = int(np.clip(_STEPS * batch_size / len(labels), 5, _EPOCHS))
     network = MLPClassifier(
@@ -151,7 +155,7 @@ def _train(features: np.ndarray, labels: np.ndarray, random_state: int) -> list[
         max_iter=epochs,
         random_state=random_state,
     )
-    # the number of epochs is given: that the loss still falls is no reason to warn
+    # the number of epochs is fixed, so a loss that still decreases is no reason to warn
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         network.fit(features, labels)
@@ -159,30 +163,31 @@ def _train(features: np.ndarray, labels: np.ndarray, random_state: int) -> list[
 
 
 class FailureRatios:
-    """E-values of every failure, for every modality, from the statistics of a sample.
+    """E-values of each simulated failure and modality, given the statistics of a sample.
 
     Parameters
     ----------
     clean : ndarray of shape (n_samples, n_modalities, n_statistics)
-        Statistics of clean samples to calibrate on.
+        Statistics of the clean samples on which e-values are calibrated.
     examples : Examples
-        Clean and failing modalities of other samples, to learn ratios from.
+        Training set of the likelihood ratios, from other samples.
     random_state : int
-        For the training.
+        Seed of the training.
     extrapolate : bool, default=True
-        Whether ratios beyond the number of clean samples are believed as far as they are rare. That
-        takes clean samples that are independent.
+        Whether ratios may exceed the number of clean samples, up to a bound from their fitted tail.
+        This assumes that the clean samples are independent.
     allowance : float or ndarray of shape (n_failures,), default=0.5
-        How much more frequent clean samples of a stream may be than among these.
+        Allowance :math:`\\varepsilon_k`: the density of clean samples of a stream may be
+        :math:`1 + \\varepsilon_k` times that of the calibration samples.
 
     Attributes
     ----------
     network_ : RatioNetwork
-        Trained on the examples.
+        Network that estimates the likelihood ratios.
     n_clean_ : int
-        Number of clean samples.
+        Number N of clean samples.
     tail_ : UpperTail
-        Of the largest log ratios of clean samples.
+        Fitted tail of the largest log ratio of each modality in clean samples.
     clean_mean_ : ndarray of shape (n_modalities, n_failures)
         Mean of the bounded ratios over clean samples.
     """
@@ -203,12 +208,12 @@ class FailureRatios:
         self.clean_mean_ = self._bounded(log_ratios).mean(axis=0)
 
     def __call__(self, statistics: np.ndarray) -> np.ndarray:
-        """E-values of samples.
+        """Return the e-values of samples.
 
         Parameters
         ----------
         statistics : ndarray of shape (n_samples, n_modalities, n_statistics)
-            Of the samples.
+            Statistics of the samples.
 
         Returns
         -------
@@ -218,22 +223,22 @@ class FailureRatios:
         return self._e_values(self._log_ratios(statistics))
 
     def possible(self, clean: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-        """E-values of clean samples as a stream may bring them, some beyond all that are known.
+        """Draw e-values of clean samples of a stream, some larger than all observed ones.
 
-        Where the largest ratio of a modality is in the tail it is drawn anew from there, and the
-        others keep their proportions to it.
+        If the largest ratio of a modality is in the tail, a new value is drawn from the fitted
+        tail, and all ratios of the modality are multiplied by the same factor.
 
         Parameters
         ----------
         clean : ndarray of shape (n_samples, n_modalities, n_statistics)
             Statistics of clean samples.
         rng : RandomState
-            Draws.
+            Generator of the draws.
 
         Returns
         -------
         ndarray of shape (n_draws, n_samples, n_modalities, n_failures)
-            E-values, so often that they are ten thousand in all, but at least five times.
+            E-values. The number of draws is about 10,000 / n_samples, but at least five.
         """
         log_ratios = self._log_ratios(clean)
         largest = log_ratios.max(axis=-1)
@@ -242,20 +247,20 @@ class FailureRatios:
         return np.stack([self._e_values(log_ratios + shift[..., None]) for shift in drawn])
 
     def _log_ratios(self, statistics: np.ndarray) -> np.ndarray:
-        """Return log ratios of samples."""
+        """Return the log likelihood ratios of samples."""
         n_samples, n_modalities, _ = statistics.shape
         modality = np.tile(np.arange(n_modalities), n_samples)
         features = append_modality(np.concatenate(statistics), modality, n_modalities)
         return self.network_(features).reshape(n_samples, n_modalities, -1)
 
     def _bounded(self, log_ratios: np.ndarray) -> np.ndarray:
-        """Return bounded ratios of samples: up to N, or as large as they are rare."""
+        """Return ratios bounded by N, or by the inverse tail probability if that is larger."""
         bound = np.log(self.n_clean_)
         if self._extrapolate:
             bound = np.maximum(bound, -self.tail_.log_probability(log_ratios.max(axis=-1)))
         return bound_ratios(log_ratios, bound)
 
     def _e_values(self, log_ratios: np.ndarray) -> np.ndarray:
-        """Return e-values of samples."""
+        """Convert log ratios to e-values."""
         bounded = self._bounded(log_ratios)
         return conformal_e_values(self.clean_mean_, self.n_clean_, bounded, self._allowance)

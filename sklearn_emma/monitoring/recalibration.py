@@ -1,13 +1,15 @@
-r"""Correct a sensor instead of closing it.
+r"""Correct the offset or gain of a sensor instead of closing its modality.
 
-While an alarm of offset or gain is up, robust location :math:`m` and spread :math:`s` of the last
-32 samples of the modality are compared with those of clean samples, :math:`m_0` and :math:`s_0`:
+While an alarm of offset or gain is active, the standardised values :math:`z` of each feature of the
+modality are corrected by the robust location :math:`m` and spread :math:`s` of its last 32 samples
+and those of clean samples, :math:`m_0` and :math:`s_0`:
 
 .. math:: z \leftarrow z - m + m_0 \quad\text{(offset)}, \qquad
     z \leftarrow \frac{s_0}{s}\, (z - m) + m_0 \quad\text{(gain)}.
 
-The correction is kept if the 32 samples, corrected, look clean to the monitor, which judges them
-beside the other modalities; else it is tried again 16 samples later, and the modality stays closed.
+The correction is kept if the monitor judges the 32 corrected samples as clean, also in comparison
+with the other modalities. Otherwise the modality stays closed, and a correction is tried again 16
+samples later.
 """
 
 from dataclasses import replace
@@ -42,22 +44,22 @@ def follow_and_correct(
     Parameters
     ----------
     calibration : Calibration
-        What is known of clean samples.
+        Parameters of the monitor.
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Samples in the order of time.
+        The next samples, in temporal order.
     state : StreamState
-        Of the stream before them.
+        State of the stream before these samples.
 
     Returns
     -------
     health : ModalityHealth
-        After each sample.
+        Health of the modalities after each sample.
     state : StreamState
-        After the last one.
+        State of the stream after the last sample.
     X : ndarray or DataFrame of shape (n_samples, n_features)
-        The samples, corrected.
+        The corrected samples.
     """
     table = read_table(estimator, X)
     if not categories_of(estimator):
@@ -86,7 +88,7 @@ def follow_and_correct(
 
 
 def _correct(calibration: Calibration, correction: Correction, table: np.ndarray) -> np.ndarray:
-    """Return corrected values in the units of the table; gaps stay."""
+    """Return corrected values in the units of the table. Missing values stay missing."""
     statistics = calibration.statistics
     changes = (correction.factor != 1) | (correction.shift != 0)
     z = correction((table - statistics.mean_) / statistics.scale_)
@@ -94,7 +96,7 @@ def _correct(calibration: Calibration, correction: Correction, table: np.ndarray
 
 
 def _occasions(health: ModalityHealth, n_before: int) -> list[tuple[int, int]]:
-    """Return samples and modalities at which a correction is to be tried."""
+    """Return the pairs of sample and modality at which a correction is to be tried."""
     position = n_before + np.arange(len(health.alarm))[:, None]
     lasted = position - health.since + 1
     due = (lasted >= _WINDOW) & (lasted % _AGAIN == 0)
@@ -104,7 +106,7 @@ def _occasions(health: ModalityHealth, n_before: int) -> list[tuple[int, int]]:
 def _find_correction(
     calibration: Calibration, estimator: Any, state: StreamState, i: int, kind: str
 ) -> Correction | None:
-    """Return the correction of a modality, None if corrected samples do not look clean."""
+    """Return the correction of a modality, or None if the corrected samples do not look clean."""
     statistics = calibration.statistics
     recent = state.past.changes.recent[-_WINDOW:]
     location, spread = location_and_spread(recent)
@@ -124,7 +126,7 @@ def _find_correction(
 def _accept(
     calibration: Calibration, state: StreamState, i: int, further: Correction
 ) -> StreamState:
-    """Return the state with a modality that counts as clean once it is corrected."""
+    """Return the state after a correction is accepted, in which the modality is clean."""
     probabilities, alarm, quiet = (
         values.copy() for values in (state.probabilities, state.alarm, state.quiet)
     )

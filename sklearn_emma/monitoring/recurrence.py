@@ -1,50 +1,51 @@
-r"""Values that come again: evidence of a sensor whose range is too small.
+r"""Detect saturated sensors by recurring values.
 
-A sensor that saturates gives the end of its range again and again, while its other values are
-ordinary. A feature *recurs* if it has a value of one of the last eight samples. With h the
-probability, on clean samples, that a feature of a modality recurs,
+A saturated sensor gives the limit of its range again and again, while its other values are
+ordinary. A feature *recurs* if it has the same value as in one of the last eight samples. With h
+the probability that at least one feature of a modality recurs in a clean sample, and q = 0.2 the
+assumed probability of this in a saturated modality, the likelihood ratio
 
 .. math:: e = \frac{q}{h} \text{ if one recurs}, \qquad \frac{1 - q}{1 - h} \text{ if none does,}
 
-is the likelihood ratio of recurrences with probability q. A small q costs little if they are more
-frequent. Where c of n clean samples recur, h is two standard errors above what they show,
+is an e-value. If recurrences are more frequent than q, little evidence is lost. If c of n clean
+samples recur, h is an upper bound, two standard errors above the estimate:
 
 .. math:: h = \frac{c + 1 + 2 \sqrt{c + 1}}{n + 2}.
 
-Features with steps, or with a value at which they rest, recur while the process stands still. They
-show by equal values among the clean samples, in any order, and are left out.
+Features of quantised sensors, and features with a resting value, recur while the process does not
+change. They are recognised by equal values among the clean samples, in any order, and are ignored.
 """
 
 import numpy as np
 
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
-# Samples in which a value may come again.
+# Number of previous samples with which a value is compared.
 _WINDOW = 8
-# Largest share of clean samples with equal values, of a feature without steps.
+# A feature is ignored if more than this fraction of its clean values occur several times.
 _EQUAL = 0.01
 # q
 _EXPECTED = 0.2
 
 
 class Recurrence:
-    """Recurring values, and how unlikely they are on clean data.
+    """E-values of saturation, from recurring values.
 
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
-        Standardised clean samples, in order; what is missing is zero.
+        Standardised clean samples. Missing values are zero.
     statistics : SampleStatistics
-        Says which features belong together.
+        Tells which features belong to which modality.
     tolerance : ndarray of shape (n_features,)
-        Largest difference of two equal values.
+        Largest difference between two values that count as equal.
 
     Attributes
     ----------
     features_ : ndarray of bool of shape (n_features,)
-        Those without steps.
+        True for features that are used, which rarely have equal values in clean samples.
     rates_ : ndarray of shape (n_modalities,)
-        h.
+        Upper bound h of the probability that a feature of the modality recurs in a clean sample.
 
     Examples
     --------
@@ -66,14 +67,14 @@ class Recurrence:
         self.rates_ = np.minimum(upper_rate(recurs.sum(axis=0), len(z)), _EXPECTED)
 
     def __call__(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
-        """Judge samples that follow others.
+        """Return the e-values of saturation for the next samples of a stream.
 
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            Standardised samples.
+            The next samples, standardised.
         recent : ndarray of shape (n_recent, n_features)
-            At least the eight samples before; NaN where there is none.
+            At least the eight samples before them. NaN stands for samples before the stream.
 
         Returns
         -------
@@ -85,7 +86,7 @@ class Recurrence:
         return np.where(recurs, expected / h, (1.0 - expected) / (1.0 - h))
 
     def _recurs(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
-        """Tell which values come again; missing ones do not count."""
+        """Tell which values recur. Missing values never do."""
         values = np.vstack([recent[-_WINDOW:], z])
         found = np.zeros(z.shape, dtype=bool)
         for lag in range(1, _WINDOW + 1):
@@ -94,30 +95,30 @@ class Recurrence:
         return found & (z != 0)
 
     def _in_modality(self, recurs: np.ndarray) -> np.ndarray:
-        """Tell which modalities have a feature that recurs."""
+        """Tell for which modalities at least one feature recurs."""
         return self._statistics.over_modalities(np.logical_or, recurs & self.features_)
 
 
 def upper_rate(count: np.ndarray, n_samples: int) -> np.ndarray:
-    """Return an upper bound of how often something happens: two standard errors above what is seen.
+    """Return an upper bound of the probability of an event, two standard errors above its estimate.
 
     Parameters
     ----------
     count : ndarray of int of shape (n_modalities,)
-        How often it happened.
+        Number of samples in which the event occurred.
     n_samples : int
-        In so many samples.
+        Number of samples.
 
     Returns
     -------
     ndarray of shape (n_modalities,)
-        Probabilities, possibly above one.
+        Upper bounds, which may be greater than one.
     """
     one_more = count + 1
     return (one_more + 2.0 * np.sqrt(one_more)) / (n_samples + 2)
 
 
 def _equal(x: np.ndarray) -> float:
-    """Return the share of values that come more than once."""
+    """Return the fraction of values that occur more than once."""
     counts = np.unique(x, return_counts=True)[1]
     return float(counts[counts > 1].sum() / len(x))

@@ -1,4 +1,4 @@
-"""Clean samples that are made to fail: what failures look like, and whether they harm."""
+"""Simulate failures on clean samples, and measure whether they harm the predictions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,25 +10,25 @@ from sklearn_emma.monitoring.failures import Failure
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
 from sklearn_emma.monitoring.tables import are_numbers, categories_of, read_codes, read_table
 
-# Evidence that closes a modality for certain, in nats.
+# Evidence, in nats, that is large enough to close the gate of a modality.
 _CERTAIN = 10.0
-# Standard errors by which the predictor has to do better without a modality to close it.
+# A modality is closed if that improves the predictions by more than this many standard errors.
 _ERRORS = 3.0
 
 
 class Simulation:
-    """Failures of single modalities of clean samples.
+    """Simulate failures of single modalities on clean samples.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     X : ndarray or DataFrame of shape (n_samples, n_features)
-        Clean samples; of pandas if there are categorical columns.
+        Clean samples. A pandas DataFrame if there are categorical columns.
     statistics : SampleStatistics
-        Of clean samples.
+        Statistics fitted to clean samples.
     rng : RandomState
-        For the failures.
+        Random number generator of the failures.
     """
 
     def __init__(
@@ -51,19 +51,19 @@ class Simulation:
         self.target = self._predict(X, None)
 
     def fail(self, i: int, failure: Failure) -> Any:
-        """Make a modality fail.
+        """Simulate the failure of one modality in all samples.
 
         Parameters
         ----------
         i : int
-            The modality.
+            Position of the failing modality.
         failure : Failure
-            How it fails.
+            Kind and severity of the failure.
 
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features)
-            The samples; gaps and constant features stay as they are.
+            Samples in which modality i fails. Missing values and constant features are unchanged.
         """
         statistics, numbers, categories = self.statistics, self.numbers[i], self.categories[i]
         x, z = self.values[i][:, numbers], self.standard[i][:, numbers]
@@ -81,7 +81,7 @@ class Simulation:
         return replace_columns(X, columns[~np.isin(columns, categories)], failed)
 
     def _take_levels(self, categories: Sequence[int], donors: np.ndarray) -> Any:
-        """Return the samples with levels of others; what is missing of either stays."""
+        """Replace levels by those of donor samples, unless one of the two is missing."""
         X, own = self.X.copy(), np.arange(len(self.X))
         for column, donor in zip(categories, donors.T, strict=True):
             gap = self.missing[:, column]
@@ -90,38 +90,40 @@ class Simulation:
         return X
 
     def statistics_of(self, X: Any) -> np.ndarray:
-        """Statistics of samples.
+        """Return the statistics of samples.
 
         Parameters
         ----------
         X : ndarray or DataFrame of shape (n_samples, n_features)
-            The samples.
+            Samples.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities, n_statistics)
-            The statistics.
+            Statistics, as computed by :class:`SampleStatistics`.
         """
         z = self.statistics.standardise(read_table(self.estimator, X))
         return self.statistics(z, *read_energies(self.estimator, X))
 
     def harms(self, X: Any, i: int) -> bool:
-        """Tell whether the predictor does better without a modality that fails.
+        """Tell whether predictions are better without a failing modality.
 
-        Better is closer to the predictions of the clean samples, in cross-entropy for a classifier
-        and in squared error for a regressor, by more than three standard errors.
+        They are better if they are closer to the predictions for the clean samples by more than
+        three standard errors. The distance is the cross-entropy for a classifier and the squared
+        error for a regressor.
 
         Parameters
         ----------
         X : ndarray or DataFrame of shape (n_samples, n_features)
-            The samples, of which modality i fails.
+            Samples in which modality i fails.
         i : int
-            The modality.
+            Position of the failing modality.
 
         Returns
         -------
         bool
-            True also where nothing is predicted.
+            True if predictions are better without the modality, or if the estimator does not
+            predict.
         """
         if self.target is None:
             return True
@@ -131,7 +133,7 @@ class Simulation:
         return gain.mean() > _ERRORS * gain.std() / np.sqrt(len(gain))
 
     def _predict(self, X: Any, evidence: np.ndarray | None) -> Any:
-        """Return probabilities or values; None for an estimator that predicts neither."""
+        """Return class probabilities or predicted values, or None if the estimator has neither."""
         for method in ("predict_proba", "readings"):
             if hasattr(self.estimator, method):
                 found = getattr(self.estimator, method)(X, evidence=evidence)
@@ -140,7 +142,7 @@ class Simulation:
         return None
 
     def _losses(self, predicted: np.ndarray) -> np.ndarray:
-        """Return how far predictions are from those of the clean samples, sample by sample."""
+        """Return the loss of each sample, relative to the predictions for the clean samples."""
         if hasattr(self.estimator, "predict_proba"):
             return -(self.target * np.log(np.maximum(predicted, 1e-12))).sum(axis=1)
         return ((predicted - self.target) ** 2).mean(axis=1)

@@ -1,19 +1,20 @@
-r"""What a single sample tells about each of its modalities: ten statistics.
+r"""Compute ten statistics of each modality from a single sample.
 
-With :math:`z_i` the standardised values of modality i, :math:`\Sigma_i` their covariance, and
-:math:`\hat z_i` their linear prediction from the other modalities,
-:math:`r_i = z_i - \hat z_i` and :math:`S_i` the covariance of :math:`r_i`:
+Let :math:`z_i` be the standardised values of the :math:`D_i` features of modality i,
+:math:`\Sigma_i` their covariance, :math:`\hat z_i` their linear prediction from the other
+modalities, :math:`r_i = z_i - \hat z_i` the residual and :math:`S_i` its covariance. The statistics
+are:
 
-1. own energy, on the scale of the gate, and 2. disagreement with the others, in nats;
-3. 4. the largest of both among the other modalities;
-5. the matched filter of a common offset,
+1. own energy, on the scale of the gate, and 2. disagreement with the other modalities, in nats;
+3. 4. the largest own energy, and the largest disagreement, among the other modalities;
+5. the matched filter of a common offset of all features,
    :math:`1^T \Sigma_i^{-1} z_i / \sqrt{1^T \Sigma_i^{-1} 1}`;
 6. scale: :math:`\log \overline{z_i^2}`; 7. :math:`\log z_i^T \Sigma_i^{-1} z_i / D_i`;
-8. to 10. location and scale given the others: :math:`\overline{z_i \hat z_i}`,
+8. to 10. location and scale given the other modalities: :math:`\overline{z_i \hat z_i}`,
    :math:`\log r_i^T S_i^{-1} r_i / D_i`, :math:`\log \overline{\hat z_i^2}`.
 
-Sources: matched filter, T² and the regression on other sensors are those of multivariate process
-control; Montgomery, D. C. (2009). Introduction to statistical quality control, chapter 11.
+The matched filter, T² and the regression on other sensors are standard in multivariate process
+control (Montgomery, D. C. (2009). Introduction to statistical quality control, chapter 11).
 """
 
 from collections.abc import Sequence
@@ -26,29 +27,30 @@ from sklearn.linear_model import RidgeCV
 
 from sklearn_emma.nn.evidence_price import evidence_of_potential, relative_potential
 
-#: Standard deviations beyond which a modality is no better a witness of the others.
+#: Values are clipped to this many standard deviations before they predict other modalities.
 _LIMIT = 4.0
 _FLOOR = 0.01
-#: Positions of the statistics that are those of other modalities.
+#: Positions of the statistics that describe other modalities.
 OF_OTHERS = (2, 3)
 
 
 def read_energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return what an estimator says of each modality.
+    """Return the own energy and the cross-modal disagreement of each modality.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
 
     Returns
     -------
     energy : ndarray of shape (n_samples, n_modalities)
-        Own energy, on the scale of the gate or of the training samples.
+        Own energy: on the scale of the gate, or as returned by ``transform`` if the estimator has
+        no gate.
     disagreement : ndarray of shape (n_samples, n_modalities)
-        With the other modalities, in nats; zero where the estimator does not measure it.
+        Disagreement with the other modalities, in nats. Zero if the estimator does not measure it.
     """
     if not hasattr(estimator, "energy_parts"):
         energy = np.asarray(estimator.transform(X))
@@ -59,29 +61,30 @@ def read_energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 class SampleStatistics:
-    """Statistics of samples, in units of clean ones.
+    """Statistics of samples, relative to the distribution of clean samples.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Clean samples, one modality after the other; NaN marks missing values.
+        Clean samples. The features are sorted by modality. NaN marks missing values.
     sizes : sequence of int
         Number of features of each modality.
 
     Attributes
     ----------
     sizes_, starts_ : ndarray of int of shape (n_modalities,)
-        Number of features, and position of the first.
+        Number of features of each modality, and position of its first feature.
     mean_, scale_ : ndarray of shape (n_features,)
-        What values are standardised with.
+        Mean and standard deviation of each feature. The scale of constant features is one.
     varies_ : ndarray of bool of shape (n_features,)
         False for constant features.
     precision_ : ndarray of shape (n_features, n_features)
-        Inverse covariances, shrunken, of each modality by itself.
+        Inverse of the shrunken covariance of each modality, as a block-diagonal matrix.
     regression_ : ndarray of shape (n_features, n_features)
-        Ridge regressions of each modality on the others.
+        Coefficients of the ridge regressions of each modality on the others.
     residual_precision_ : ndarray of shape (n_features, n_features)
-        Inverse covariances, shrunken, of what they do not explain of each modality.
+        Inverse of the shrunken covariance of the residuals of each modality, as a block-diagonal
+        matrix.
     """
 
     def __init__(self, table: np.ndarray, sizes: Sequence[int]) -> None:
@@ -107,7 +110,7 @@ class SampleStatistics:
         self._norm = np.sqrt(np.maximum(squares, np.finfo(float).tiny))
 
     def _precision(self, z: np.ndarray) -> np.ndarray:
-        """Return inverse covariances of each modality, as one matrix."""
+        """Return the inverse covariances of all modalities, as a block-diagonal matrix."""
         return block_diag(*(LedoitWolf().fit(x).precision_ for x in self.split(z)))
 
     def split(self, values: np.ndarray) -> list[np.ndarray]:
@@ -116,7 +119,7 @@ class SampleStatistics:
         Parameters
         ----------
         values : ndarray of shape (n_samples, n_features)
-            Values.
+            One value per sample and feature.
 
         Returns
         -------
@@ -126,24 +129,24 @@ class SampleStatistics:
         return np.split(values, self.starts_[1:], axis=1)
 
     def over_modalities(self, ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
-        """Reduce the features of each modality.
+        """Reduce the values of all features of each modality to one value.
 
         Parameters
         ----------
         ufunc : numpy ufunc
-            Such as ``numpy.add``.
+            Reduction, such as ``numpy.add``.
         values : ndarray of shape (n_samples, n_features)
-            Values.
+            One value per sample and feature.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            The reduced values.
+            One value per sample and modality.
         """
         return ufunc.reduceat(values, self.starts_, axis=1)
 
     def standardise(self, table: np.ndarray) -> np.ndarray:
-        """Standardise samples; what is missing becomes the mean.
+        """Standardise samples, and replace missing values by zero, the mean.
 
         Parameters
         ----------
@@ -153,7 +156,7 @@ class SampleStatistics:
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            In standard deviations of the clean samples.
+            Values in standard deviations of the clean samples, relative to their mean.
         """
         z = (table - self.mean_) / self.scale_
         return np.where(np.isnan(z), 0.0, z)
@@ -192,13 +195,13 @@ class SampleStatistics:
         return np.stack(statistics, axis=-1)
 
     def _log_mean(self, squares: np.ndarray) -> np.ndarray:
-        """Return the logarithm of the mean over the features of a modality, from a floor."""
+        """Return the log of the mean over the features of each modality plus a small constant."""
         mean = self.over_modalities(np.add, squares) / self.sizes_
         return np.log(np.maximum(mean, 0.0) + _FLOOR)
 
 
 def _largest_other(values: np.ndarray) -> np.ndarray:
-    """Return, for each column, the largest value in the other columns."""
+    """Return, for each column, the largest value of the other columns, row by row."""
     if values.shape[1] == 1:
         return np.zeros_like(values)
     ordered = np.sort(values, axis=1)

@@ -1,4 +1,4 @@
-"""Tables as a monitor reads them: numbers, and indicators of the levels of categories."""
+"""Read tables for a monitor, as numbers and indicators of categorical levels."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from sklearn_emma.tables import plain_array
 from sklearn_emma.validation import check_table
 
 _FLOATS = [np.float64, np.float32]
-# Fewer have no standard deviation.
+# Fewer samples have no standard deviation.
 _FEWEST_CLEAN = 2
 
 
@@ -24,31 +24,31 @@ def categories_of(estimator: Any) -> list[int]:
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
 
     Returns
     -------
     list of int
-        Empty if all are numbers.
+        Positions of the categorical columns. Empty if all columns are numerical.
     """
     return list(getattr(estimator, "categories_", None) or ())
 
 
 def as_table(estimator: Any, X: Any) -> Any:
-    """Return a table whose samples can be chosen and changed.
+    """Convert a table to an array or DataFrame whose rows can be indexed and modified.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
 
     Returns
     -------
     ndarray or DataFrame of shape (n_samples, n_features)
-        Of pandas if the estimator has categorical columns. Else a DataFrame as it is, and anything
-        else as an array of floats.
+        A pandas DataFrame if the estimator has categorical columns. Otherwise, a DataFrame is
+        returned unchanged, and any other table as an array of floats.
     """
     if categories_of(estimator):
         return as_pandas(plain_array(X))
@@ -58,19 +58,19 @@ def as_table(estimator: Any, X: Any) -> Any:
 
 
 def read_codes(estimator: Any, X: Any) -> np.ndarray:
-    """Read all columns, with codes in categorical ones.
+    """Read all columns as numbers. Categorical levels are replaced by their codes.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
 
     Returns
     -------
     ndarray of shape (n_samples, n_features)
-        Values; NaN where missing.
+        Values and codes. NaN marks missing values.
     """
     if categories_of(estimator):
         return check_table(estimator, X, ensure_all_finite="allow-nan", reset=False, dtype=_FLOATS)
@@ -86,14 +86,14 @@ def read_table(estimator: Any, X: Any) -> np.ndarray:
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
 
     Returns
     -------
     ndarray of shape (n_samples, n_used_features)
-        Numbers, and the indicators of categories; NaN where missing.
+        Numerical columns and the indicators of categorical levels. NaN marks missing values.
     """
     table, indicators = read_codes(estimator, X), indicators_of(estimator)
     if indicators is not None:
@@ -102,16 +102,16 @@ def read_table(estimator: Any, X: Any) -> np.ndarray:
 
 
 def check_clean(estimator: Any, table: np.ndarray, name: str) -> None:
-    """Raise ValueError unless clean samples say something about every modality.
+    """Raise ValueError if there are too few samples or a modality has only missing values.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     table : ndarray of shape (n_samples, n_used_features)
         Clean samples, from :func:`read_table`.
     name : str
-        What they are called.
+        Name of the argument, for error messages.
     """
     if len(table) < _FEWEST_CLEAN:
         raise ValueError(f"{name} must hold at least {_FEWEST_CLEAN} samples, got {len(table)}.")
@@ -121,25 +121,26 @@ def check_clean(estimator: Any, table: np.ndarray, name: str) -> None:
     ):
         if np.isnan(values).all():
             raise ValueError(
-                f"{name} holds no value of modality {modality!r}. A monitor learns from clean "
-                "samples what a modality is like: give some in which it is there."
+                f"{name} holds no value of modality {modality!r}. A monitor needs clean samples of "
+                "every modality: pass some in which it is not missing."
             )
 
 
 def read_unseen(estimator: Any, X: Any) -> np.ndarray:
-    """Tell which modalities have a level that was never seen.
+    """Tell in which modalities a sample has a level that was not seen in training.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
 
     Returns
     -------
     ndarray of bool of shape (n_samples, n_modalities)
-        False where that is no evidence, see :mod:`sklearn_emma.indicators`.
+        True for an unseen level. False also where unseen levels are no evidence of a failure, see
+        :mod:`sklearn_emma.indicators`.
     """
     indicators = indicators_of(estimator)
     if indicators is None:
@@ -149,17 +150,17 @@ def read_unseen(estimator: Any, X: Any) -> np.ndarray:
 
 
 def are_numbers(estimator: Any) -> np.ndarray:
-    """Tell which features are numbers.
+    """Tell which features are numerical.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
 
     Returns
     -------
     ndarray of bool of shape (n_used_features,)
-        False for indicators.
+        True for numerical features, False for indicators of categorical levels.
     """
     columns, indicators = np.concatenate(estimator.modality_columns_), indicators_of(estimator)
     numbers = ~np.isin(columns, categories_of(estimator))
@@ -169,36 +170,36 @@ def are_numbers(estimator: Any) -> np.ndarray:
 
 
 def number_columns(estimator: Any) -> np.ndarray:
-    """Return the positions of the columns of numbers, one modality after the other.
+    """Return the positions of the numerical columns, sorted by modality.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
 
     Returns
     -------
     ndarray of int of shape (n_numbers,)
-        In the order of the features that are numbers.
+        Positions, in the order of the numerical features of :func:`read_table`.
     """
     columns = np.concatenate(estimator.modality_columns_)
     return columns[~np.isin(columns, categories_of(estimator))]
 
 
 def as_samples(estimator: Any, table: np.ndarray) -> Any:
-    """Return samples of given features, as the estimator takes them.
+    """Convert features back to samples in the format that the estimator takes.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     table : ndarray of shape (n_samples, n_used_features)
-        Features, as :func:`read_table` returns them. Indicators become the nearest level.
+        Features, as :func:`read_table` returns them. Indicators are converted to the nearest level.
 
     Returns
     -------
     ndarray or DataFrame of shape (n_samples, n_features)
-        Columns of no modality are zero.
+        Samples. Columns that belong to no modality are zero.
     """
     indicators, places = indicators_of(estimator), np.concatenate(feature_columns(estimator))
     names = getattr(estimator, "feature_names_in_", None)

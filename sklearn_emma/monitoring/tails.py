@@ -1,44 +1,46 @@
-r"""Likelihood ratios larger than those of all clean samples: how rare they are.
+r"""Extrapolate how rare large likelihood ratios are in clean samples.
 
 Let :math:`t = \max_k \log s_k` be the largest log likelihood ratio of a modality, u its
-:math:`(m + 1)`-th largest value among N clean samples, m a tenth of N but at most 20, and
-:math:`\Sigma` the sum of the m excesses :math:`t - u`. Beyond u excesses are taken to be
-exponential with an unknown rate, the prior of which is worth one excess of one nat, the most that
-the ratios of a correct model have on average. Then a clean sample exceeds t with the probability
+:math:`(m + 1)`-th largest value among N clean samples, where m is a tenth of N but at least 2 and
+at most 20, and :math:`\Sigma` the sum of the m excesses :math:`t - u`. Excesses over u are assumed
+to be exponentially distributed with an unknown rate. Its prior has the weight of one observed
+excess of one nat, which is the largest mean excess of the ratios of a correct model. Then a clean
+sample exceeds t with the probability
 
 .. math:: \hat p(t) = \frac{m + 1}{N + 1} \Bigl(1 + \frac{t - u}{1 + \Sigma}\Bigr)^{-(m + 1)},
 
-a generalised Pareto tail with the shape :math:`1 / (m + 1)`, the heavier the fewer samples there
-are (Pickands, J. (1975). Statistical inference using extreme order statistics. Annals of Statistics
-3; the Bayesian predictive distribution of an exponential one: Gelman, A. et al. (2013). Bayesian
-data analysis, section 2.6). Exponential excesses of log s are Pareto ones of s: the statistics are
-logarithms, so columns with a power law in their tails meet the assumption, too.
+This is a generalised Pareto tail with the shape :math:`1 / (m + 1)`, which is heavier if there are
+fewer samples (Pickands, J. (1975). Statistical inference using extreme order statistics. Annals of
+Statistics 3). It is the Bayesian predictive distribution of an exponential distribution (Gelman, A.
+et al. (2013). Bayesian data analysis, section 2.6). If the excesses of log s are exponential, s has
+a Pareto tail. As most statistics are logarithms, columns with power-law tails also meet the
+assumption.
 """
 
 import numpy as np
 
 __all__ = ["UpperTail"]
 
-# Share of the clean samples in the tail, and the largest and smallest number of them.
+# Fraction of the clean samples that form the tail, and the largest and smallest number of them.
 _SHARE, _MOST, _FEWEST = 0.1, 20, 2
 
 
 class UpperTail:
-    """The largest values of every modality in clean samples, and how rare larger ones are.
+    """Fitted upper tail of the values of each modality in clean samples.
 
     Parameters
     ----------
     clean : ndarray of shape (n_samples, n_modalities)
-        Values of clean samples, in nats; more than two.
+        Values of more than two clean samples, in nats.
 
     Attributes
     ----------
     n_excesses_ : int
-        m.
+        Number m of excesses.
     threshold_ : ndarray of shape (n_modalities,)
-        u.
+        Threshold u.
     total_ : ndarray of shape (n_modalities,)
-        :math:`1 + \\Sigma`.
+        One plus the sum of the excesses, :math:`1 + \\Sigma`.
 
     Examples
     --------
@@ -57,36 +59,36 @@ class UpperTail:
         self.total_ = 1.0 + (largest - largest[0]).sum(axis=0)
 
     def log_probability(self, values: np.ndarray) -> np.ndarray:
-        r"""Log probability :math:`\log \hat p` that a clean sample exceeds values.
+        r"""Return the log probability :math:`\log \hat p` that a clean sample exceeds each value.
 
         Parameters
         ----------
         values : ndarray of shape (n_samples, n_modalities)
-            Values, in nats. Those below u count as u.
+            Values, in nats. Values below u are treated as u.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Logarithms of probabilities.
+            Log probabilities.
         """
         excess = np.maximum(values - self.threshold_, 0.0)
         shape = self.n_excesses_ + 1
         return np.log(shape / (self._n_clean + 1)) - shape * np.log1p(excess / self.total_)
 
     def draw(self, values: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-        """Draw values above u anew, from the tail.
+        """Replace values above u by random draws from the tail.
 
         Parameters
         ----------
         values : ndarray of shape (n_samples, n_modalities)
-            Values of clean samples.
+            Values of clean samples, in nats.
         rng : RandomState
-            Draws.
+            Random number generator.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Other values where they are above u, else the same.
+            Draws where the given values are above u, else the given values.
         """
         excess = self.total_ * np.expm1(rng.exponential(size=values.shape) / (self.n_excesses_ + 1))
         return np.where(values > self.threshold_, self.threshold_ + excess, values)

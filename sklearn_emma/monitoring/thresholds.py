@@ -1,4 +1,4 @@
-"""What clean samples say of thresholds: exponents of e-values, and the odds of an alarm."""
+"""Choose the exponents of e-values and the alarm threshold on clean samples."""
 
 from typing import NamedTuple
 
@@ -8,24 +8,24 @@ from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.filter import forward, hysteresis
 
 _EXPONENTS = 0.5 ** np.arange(8)
-# Streams of clean samples, drawn again and again.
+# Number and length of the streams that are resampled from clean samples.
 _N_STREAMS, _LENGTH = 100, 2000
-# Share of the allowed false alarms that these streams may have.
+# Fraction of the allowed false alarms that may occur in these streams.
 _SHARE = 0.5
-# Odds of an alarm: the fewest, the most relative to those of the theory, and how many are tried.
+# Alarm odds: smallest value, largest value relative to the theoretical limit, size of the grid.
 _FEWEST_ODDS, _MOST_ODDS, _N_CANDIDATES = 1.0, 10.0, 24
 _TINY = np.finfo(float).tiny
 
 
 class Stuck(NamedTuple):
-    """What clean samples, one after another, say of being stuck.
+    """Evidence of stuck sensors in successive clean samples.
 
     Attributes
     ----------
     e_values : ndarray of shape (n_samples, n_modalities)
-        E-values; zero for modalities that are not to be judged by them.
+        E-values of a stuck sensor, zero for modalities to which this failure is not applied.
     repeats : ndarray of bool of shape (n_samples, n_modalities)
-        Where a modality repeats the sample before.
+        Whether each sample repeats the one before.
     """
 
     e_values: np.ndarray
@@ -33,12 +33,14 @@ class Stuck(NamedTuple):
 
 
 class StuckAfter:
-    """What clean samples in any order say of being stuck, for modalities with steps.
+    """Evidence of stuck sensors for arbitrary pairs of clean samples.
+
+    It covers the modalities with categories and equal clean samples (``run_lengths.steps_``).
 
     Parameters
     ----------
     run_lengths : RunLengths
-        Of repeated samples.
+        Calibrated e-values of stuck sensors.
     z : ndarray of shape (n_samples, n_features)
         Standardised clean samples.
     """
@@ -48,17 +50,17 @@ class StuckAfter:
         self._hazards = run_lengths.level_hazards(z)
 
     def __call__(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Judge samples after others.
+        """Return the e-values of a stuck sensor if one clean sample follows another.
 
         Parameters
         ----------
-        before, after : ndarray of int of shape (n_samples,)
-            Which clean samples.
+        before, after : ndarray of int of shape (n_pairs,)
+            Positions of the earlier and of the later clean sample of each pair.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_modalities)
-            E-values; one for modalities without steps.
+        ndarray of shape (n_pairs, n_modalities)
+            E-values, one for modalities that are not in ``run_lengths.steps_``.
         """
         steps = self._run_lengths.steps_
         if not steps.any():
@@ -69,22 +71,23 @@ class StuckAfter:
 
 
 def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
-    """Likelihoods of all states for modalities that are not missing.
+    """Combine e-values to the likelihoods of all states, for modalities that are not missing.
 
     Parameters
     ----------
     ratios : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        E-values of the simulated failures. Those of a repeated sample do not count: it tells
-        nothing that its predecessor did not.
+        E-values of the simulated failures. They are set to one for repeated samples, which hold
+        no new information.
     stuck : ndarray of shape (n_samples, n_modalities)
-        E-values of being stuck.
+        E-values of a stuck sensor.
     repeats : ndarray of bool of shape (n_samples, n_modalities)
-        Where a modality repeats the sample before.
+        Whether each sample repeats the one before.
 
     Returns
     -------
     ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-        Relative to clean.
+        Likelihood of each state relative to the clean state. It is one for the clean state and
+        zero for the state "missing".
     """
     ratios = np.where(repeats[..., None], 1.0, ratios)
     ones = np.ones((*stuck.shape, 1))
@@ -92,25 +95,26 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.nd
 
 
 def choose_exponents(e_values: np.ndarray, stuck: Stuck, transition: np.ndarray) -> np.ndarray:
-    r"""Exponents of e-values that take the dependence of successive samples into account.
+    r"""Choose exponents of e-values that account for the dependence of successive samples.
 
-    Of n independent clean samples the odds of failing exceed n times the hazard rate once or less,
-    by expectation (:mod:`sklearn_emma.monitoring.filter`). The exponent is the largest for which
-    those of the clean samples in order do not.
+    For n independent clean samples, the odds of a failure are expected to exceed n times the hazard
+    rate at most once (:mod:`sklearn_emma.monitoring.filter`). The exponent of a modality is the
+    largest of 1, 1/2, ..., 1/128 for which the odds of the clean samples in temporal order never
+    exceed this threshold.
 
     Parameters
     ----------
     e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        Of clean samples in order.
+        E-values of clean samples in temporal order.
     stuck : Stuck
-        Of the same samples.
+        Evidence of stuck sensors in the same samples.
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        Of the filter.
+        Transition matrix of the filter.
 
     Returns
     -------
     ndarray of shape (n_modalities,)
-        Exponents, at most one.
+        Exponents, at most one. An exponent is zero if the threshold is exceeded at all values.
     """
     n_samples, n_modalities, _ = e_values.shape
     start = np.tile(np.eye(1, len(transition)), (n_modalities, 1))
@@ -132,35 +136,36 @@ def choose_alarm_odds(
     limit: float,
     rng: np.random.RandomState,
 ) -> float:
-    """Odds of failing at which an alarm goes up, for streams of exchangeable samples.
+    """Choose the odds of a failure at which an alarm is raised, for exchangeable samples.
 
-    At the limit that the theory gives (:mod:`sklearn_emma.monitoring.filter`) false alarms are far
-    rarer than allowed. The odds are the lowest, but no less than even, at which 100 streams of
-    2,000 clean samples have at most half of the allowed ones. What is usual is not known better
-    than from the clean samples: every stream has its own probabilities of them, drawn from what
-    they leave possible (the Bayesian bootstrap; Rubin, D. B. (1981). Annals of Statistics 9), and
-    values beyond them.
+    At the theoretical limit (:mod:`sklearn_emma.monitoring.filter`), false alarms are far rarer
+    than allowed. The chosen odds are therefore the lowest, but at least one, at which 100 streams
+    of 2,000 resampled clean samples cause at most half of the allowed number of false alarms. To
+    account for the limited number of clean samples, each stream draws them with its own
+    probabilities (the Bayesian bootstrap; Rubin, D. B. (1981). Annals of Statistics 9), and large
+    e-values are drawn from the fitted tail.
 
     Parameters
     ----------
     e_values : ndarray of shape (n_draws, n_samples, n_modalities, n_simulated_failures)
-        Of clean samples that they were not learned from, as :meth:`FailureRatios.possible` draws
-        them.
+        E-values of clean samples that were not used to learn the likelihood ratios, as drawn by
+        :meth:`FailureRatios.possible`.
     stuck : StuckAfter
-        Of the same samples.
+        Evidence of stuck sensors for pairs of the same samples.
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        Of the filter.
+        Transition matrix of the filter.
     rate : float
-        Allowed false alarms per sample, over all modalities.
+        Allowed number of false alarms per sample, over all modalities together.
     limit : float
-        Odds of the theory. The chosen ones are at most ten times as large.
+        Theoretical limit of the odds. The chosen odds are at most ten times this value. A limit of
+        one or less is returned unchanged.
     rng : RandomState
-        Draws the streams.
+        Generator that draws the streams.
 
     Returns
     -------
     float
-        Odds.
+        Odds at which an alarm is raised.
     """
     n_draws, n_samples, n_modalities, _ = e_values.shape
     if limit <= _FEWEST_ODDS:
@@ -185,7 +190,7 @@ def choose_alarm_odds(
 
 
 def _draw_rows(n_samples: int, rng: np.random.RandomState) -> np.ndarray:
-    """Draw which samples the streams consist of, from probabilities of their own each."""
+    """Draw the positions of the samples of all streams, by the Bayesian bootstrap."""
     weights = rng.dirichlet(np.ones(n_samples), size=_N_STREAMS).cumsum(axis=1)
     drawn = rng.uniform(size=(_N_STREAMS, _LENGTH)) * weights[:, -1:]
     return np.stack([np.searchsorted(*both) for both in zip(weights, drawn, strict=True)], axis=1)

@@ -89,7 +89,8 @@ def test_weak_dependence_does_not_matter():
 def test_a_stream_is_judged_once():
     for n_samples, autocorrelation in [((0, 99), 0.9), ((100, 200), 0.9), ((0, 200), 0.3)]:
         warn_of_dependent_stream(n_samples, np.full(2, autocorrelation), NAMES)
-    with pytest.warns(UserWarning, match="2 of 2 modalities, most in 'b'.*0.1 in.*shuffle=False"):
+    message = "2 of 2 modalities, most clearly in 'b'.*0.1 times.*shuffle=False"
+    with pytest.warns(UserWarning, match=message):
         warn_of_dependent_stream((99, 100), np.array([0.8, 0.9]), NAMES)
 
 

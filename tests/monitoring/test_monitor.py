@@ -315,7 +315,7 @@ def test_wrong_settings_are_explained(fitted, table):
         ModalityMonitor(fitted, recovery_rate=1e-5).fit(X)
     with pytest.raises(ValueError, match="false_alarms"):
         ModalityMonitor(fitted, false_alarms=0).fit(X)
-    with pytest.raises(TypeError, match="has no modalities to watch.*of a Pipeline, its last"):
+    with pytest.raises(TypeError, match="has no modalities to monitor.*of a Pipeline, pass its"):
         ModalityMonitor(make_pipeline(fitted)).fit(X)
     with pytest.raises(NotFittedError):
         ModalityMonitor(EMMAClassifier()).update(X)
