@@ -1,4 +1,4 @@
-"""The torch modules behind the estimators, usable by themselves in any torch loop."""
+"""Torch modules of the estimators, which can be used on their own in any torch training loop."""
 
 from sklearn_emma.nn.attention import EnergyAttention, GateState
 from sklearn_emma.nn.attention_scores import (

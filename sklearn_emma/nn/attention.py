@@ -1,4 +1,4 @@
-r"""From potential energies to an attention gate per sample and modality.
+r"""Attention gate: convert potential energies to the attention of each sample and modality.
 
 .. math::
 
@@ -10,9 +10,11 @@ r"""From potential energies to an attention gate per sample and modality.
     \alpha  &= \mathrm{softmax}(-\rho E) \\
     \beta_i &= \max(0, \tanh(g_a \alpha_i - b_a)), \qquad g_a > 0,\ b_a \in [0, 1]
 
-A missing modality has :math:`\Psi_i = \infty`: it takes no importance and leaves the modal energies
-of the others alone. Symbols as in Werenne, A. (2019), Energy-based multi-modal attention,
-University of Liege.
+with potential :math:`\Psi_i`, self energy :math:`e_i`, shared energy :math:`e_{ij}`, modal energy
+:math:`E_i`, importance :math:`\alpha_i` and attention :math:`\beta_i` of modality i. A missing
+modality has :math:`\Psi_i = \infty`: its importance is zero, and it does not affect the modal
+energies of the others. The symbols are those of Werenne, A. (2019), Energy-based multi-modal
+attention, University of Liege.
 """
 
 import math
@@ -31,18 +33,18 @@ _MIN_GAIN = 1e-3
 
 
 class GateState(NamedTuple):
-    """Everything the gate computes on the way from energies to attention.
+    """Intermediate and final results of the gate.
 
     Attributes
     ----------
     modal_energy : Tensor of shape (..., n_samples, n_modalities)
-        :math:`E_i`, infinite where the modality is missing or the energy is beyond all numbers.
+        Modal energy :math:`E_i`, infinite if the modality is missing or the energy overflows.
     log_importance : Tensor of shape (..., n_samples, n_modalities)
-        :math:`\\log \\alpha_i`.
+        Log importance :math:`\\log \\alpha_i`.
     importance : Tensor of shape (..., n_samples, n_modalities)
-        :math:`\\alpha_i`, summing to one over the modalities that are there.
+        Importance :math:`\\alpha_i`, summing to one over the available modalities.
     attention : Tensor of shape (..., n_samples, n_modalities)
-        :math:`\\beta_i` in [0, 1).
+        Attention :math:`\\beta_i` in [0, 1).
     """
 
     modal_energy: Tensor
@@ -59,26 +61,25 @@ class EnergyAttention(nn.Module):
     n_modalities : int
         Number of modalities M.
     coldness : float, default=1.0
-        Inverse temperature :math:`\rho`: 0 gives every modality the same importance, large values
-        give all of it to the modality of lowest energy.
+        Inverse temperature :math:`\rho`. At 0 all modalities have the same importance. At large
+        values the modality with the lowest energy has all of it.
     gain : float, optional
-        Start value of :math:`g_a`. None takes ``2 * n_modalities``, so that a sample whose
-        modalities are all alike (:math:`\alpha_i = 1/M`) passes at :math:`\tanh 2 = 0.96`.
+        Initial value of :math:`g_a`. None uses ``2 * n_modalities``, so that modalities of equal
+        importance (:math:`\alpha_i = 1/M`) have an attention of :math:`\tanh 2 = 0.96`.
     potential_min : Tensor of shape (n_modalities,), optional
-        :math:`\Psi_{min,i}`; zeros by default.
+        Minimum potential :math:`\Psi_{min,i}`. None uses zeros.
     potential_scale : Tensor of shape (n_modalities,), optional
-        :math:`s_i`; ones by default.
+        Scale :math:`s_i` of the potential. None uses ones.
     potential_max : Tensor of shape (n_modalities,), optional
-        Largest potential :math:`\Psi_j` with which a modality acts on the others through
-        :math:`e_{ij}`: beyond what training showed, a failing modality says no more about the
-        others. Infinite by default, which is the thesis' gate.
+        Upper limit of the potential :math:`\Psi_j` in the shared energies :math:`e_{ij}` of the
+        other modalities. It bounds the effect of a failing modality on the others to what was seen
+        in training. None uses infinity, as in the thesis.
     generator : torch.Generator, optional
         Source of the initial coupling weights. None takes torch's global generator.
 
     Notes
     -----
-    Call :meth:`project_` after every optimizer step: it puts the parameters back within their
-    constraints.
+    Call :meth:`project_` after every optimizer step to enforce the constraints of the parameters.
 
     Examples
     --------
@@ -90,9 +91,9 @@ class EnergyAttention(nn.Module):
     True
     """
 
-    #: Whether :meth:`state` reads `encoded`.
+    #: Whether :meth:`state` uses `encoded`.
     reads_embeddings = False
-    #: Whether the energies decide on the importance.
+    #: Whether the importance depends on the energies.
     reads_energies = True
 
     potential_min: Tensor
@@ -112,7 +113,7 @@ class EnergyAttention(nn.Module):
         super().__init__()
         m = n_modalities
         self.coldness = coldness
-        #: Lets only some modalities of a sample pass; None lets all.
+        #: Module that closes all but the most important modalities of a sample, or None.
         self.select: nn.Module | None = None
         constants = {
             "potential_min": (potential_min, 0.0),
@@ -132,7 +133,7 @@ class EnergyAttention(nn.Module):
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Put every parameter back within its constraints, in place."""
+        """Project every parameter onto its constraints, in place."""
         self.self_weight.clamp_(min=1.0)
         self.self_bias.clamp_(min=0.0)
         self.coupling_weight.clamp_(-1.0, 1.0).diagonal(dim1=-2, dim2=-1).zero_()
@@ -140,10 +141,10 @@ class EnergyAttention(nn.Module):
         self.gain.clamp_(min=_MIN_GAIN)
         self.bias.clamp_(0.0, 1.0)
 
-    # Inside, samples come last: sums over modalities are then much faster.
+    # Private methods have samples on the last axis, where sums over modalities are much faster.
 
     def self_energy(self, potential: Tensor) -> Tensor:
-        """:math:`e_i`, of the shape of ``potential`` (n_samples, n_modalities)."""
+        """Return the self energy :math:`e_i`, of shape (n_samples, n_modalities)."""
         return self._self_energy(self._shifted(potential.mT)).mT
 
     def _shifted(self, potential: Tensor) -> Tensor:
@@ -157,23 +158,24 @@ class EnergyAttention(nn.Module):
         return torch.addcmul(bias, weight, shifted)
 
     def shared_energy(self, potential: Tensor) -> Tensor:
-        """:math:`e_{ij}`, of shape (n_samples, n_modalities, n_modalities) with a zero diagonal."""
+        """Return :math:`e_{ij}`, (n_samples, n_modalities, n_modalities) with a zero diagonal."""
         return self._energies(potential.mT)[1].movedim(-1, -3)
 
     def coupling(self, target: Tensor, source: Tensor) -> Tensor:
-        r""":math:`e_{ij}` from self energies, samples last.
+        r"""Return the shared energies :math:`e_{ij}`, given self energies.
 
         Parameters
         ----------
         target : Tensor of shape (..., n_modalities, 1, n_samples)
-            :math:`e_i` of the modality that is acted on.
+            Self energy :math:`e_i` of the affected modality.
         source : Tensor of shape (..., 1, n_modalities, n_samples)
-            :math:`e_j` of the one that acts, of no more than ``potential_max``.
+            Self energy :math:`e_j` of the affecting modality, with the potential limited to
+            ``potential_max``.
 
         Returns
         -------
         Tensor of shape (..., n_modalities, n_modalities, n_samples)
-            The shared energies, with a zero diagonal.
+            Shared energies, with a zero diagonal.
         """
         degree, weight = self.coupling_degree.unsqueeze(-1), self.coupling_weight.unsqueeze(-1)
         return weight * torch.addcmul(degree * target.log(), 1.0 - degree, source.log()).exp()
@@ -186,12 +188,12 @@ class EnergyAttention(nn.Module):
         return energy, self.coupling(energy.unsqueeze(-2), source.unsqueeze(-3))
 
     def modal_energy(self, potential: Tensor) -> Tensor:
-        """:math:`E_i`, of the shape of ``potential`` (n_samples, n_modalities)."""
+        """Return the modal energy :math:`E_i`, of shape (n_samples, n_modalities)."""
         energy, present = self._modal_energy(potential)
         return energy.masked_fill(~present, math.inf).mT
 
     def _modal_energy(self, potential: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return modal energies and what is there."""
+        """Return modal energies, and a mask of the available modalities with finite energy."""
         potential = potential.mT.contiguous()
         present = torch.isfinite(potential)
         minimum = self.potential_min.unsqueeze(-1)
@@ -200,52 +202,51 @@ class EnergyAttention(nn.Module):
             present = present & kept.mT.contiguous()
         if potential.shape[-2] > 1:
             energy = energy + torch.where(present.unsqueeze(-3), shared, 0.0).sum(-2)
-        # overflowing ones are as good as missing
+        # modalities whose energy overflows are treated as missing
         return energy, present & torch.isfinite(energy)
 
     def logits(self, energy: Tensor, present: Tensor, encoded: Tensor | None) -> Tensor:
-        r"""Log importance up to a constant per sample: :math:`-\rho E_i`.
+        r"""Return the log importance up to a constant per sample: :math:`-\rho E_i`.
 
         Parameters
         ----------
         energy : Tensor of shape (..., n_modalities, n_samples)
-            Modal energies :math:`E_i`; any number where the modality is not there.
+            Modal energies :math:`E_i`. The values of missing modalities are arbitrary.
         present : Tensor of bool of shape (..., n_modalities, n_samples)
-            Whether it is there.
+            Whether each modality is available.
         encoded : Tensor of shape (n_modalities, n_samples, n_units) or None
-            Embeddings of the modalities.
+            Embeddings of the modalities, which this gate does not use.
 
         Returns
         -------
         Tensor of shape (..., n_modalities, n_samples)
-            The logits; any where the modality is not there.
+            Logits. The values of missing modalities are arbitrary.
         """
         return -self.coldness * energy
 
     def state(
         self, potential: Tensor, kept: Tensor | None = None, encoded: Tensor | None = None
     ) -> GateState:
-        """Modal energies, importance and attention.
+        """Return modal energies, importance and attention.
 
         Parameters
         ----------
         potential : Tensor of shape (n_samples, n_modalities)
-            Potential energies; infinite where a modality is missing.
+            Potential energies, infinite for missing modalities.
         kept : Tensor of shape (..., n_samples, n_modalities), optional
-            False where a modality is to be taken for missing. What does not depend on it is
-            computed once for all leading dimensions.
+            False where a modality is treated as missing. Several masks may be passed in the leading
+            dimensions, for which the self and shared energies are computed only once.
         encoded : Tensor of shape (n_modalities, n_samples, n_units), optional
-            What the predictor's ``encode`` returned. This gate does without;
-            :class:`SoftmaxAttention` needs it.
+            Embeddings of the modalities. Only :class:`SoftmaxAttention` uses them.
 
         Returns
         -------
         GateState
-            Named tensors, each of the shape of `kept`, by default of `potential`.
+            Named tensors, each with the shape of `kept`, or of `potential` if `kept` is None.
         """
         energy, present = self._modal_energy(potential, kept)
         absent = ~present
-        # a sample without any modality needs finite logits; it loses its importance below
+        # a sample without any modality needs finite logits; its importance is set to zero below
         closed = absent & present.any(-2, keepdim=True)
         logits = self.logits(energy, present, encoded)
         logits = logits.masked_fill(absent, 0.0).masked_fill(closed, -math.inf)
@@ -258,22 +259,22 @@ class EnergyAttention(nn.Module):
         return GateState(*(x.mT for x in (modal_energy, log_importance, importance, attention)))
 
     def forward(self, potential: Tensor, encoded: Tensor | None = None) -> Tensor:
-        """Attention :math:`\\beta`, of the shape of ``potential`` (n_samples, n_modalities)."""
+        """Return the attention :math:`\\beta`, of shape (n_samples, n_modalities)."""
         return self.state(potential, encoded=encoded).attention
 
     def total_energy(self, potential: Tensor) -> Tensor:
-        """:math:`\\sum_i E_i`, a proxy for the uncertainty of the prediction.
+        """Return the total energy :math:`\\sum_i E_i`, a proxy for the uncertainty of a prediction.
 
         Parameters
         ----------
         potential : Tensor of shape (n_samples, n_modalities)
-            Potential energies. A missing modality counts like one at ``potential_max``, or where
-            that is infinite, like one a scale :math:`s_i` above its minimum.
+            Potential energies. For a missing modality the potential is set to ``potential_max``,
+            or, if that is infinite, to its minimum plus its scale :math:`s_i`.
 
         Returns
         -------
         Tensor of shape (n_samples,)
-            The total energy.
+            Total energy.
         """
         typical = self.potential_min + self.potential_scale
         failing = torch.where(torch.isfinite(self.potential_max), self.potential_max, typical)
@@ -281,7 +282,7 @@ class EnergyAttention(nn.Module):
         return self.modal_energy(torch.where(present, potential, failing)).sum(-1)
 
     def energy_threshold(self, potential: Tensor) -> Tensor:
-        r"""Modal energy below which a modality of this sample passes the gate.
+        r"""Return the modal energy below which the gate of a modality is open, for each sample.
 
         .. math:: E_{thr} = (\log(g_a / b_a) - \log Z) / \rho, \qquad Z = \sum_i \exp(-\rho E_i)
 
@@ -293,8 +294,9 @@ class EnergyAttention(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples,)
-            The threshold; infinite where the bias is zero and everything passes. At a coldness of
-            zero all modalities pass or none, and it is infinite or minus infinite.
+            Threshold. It is infinite if the bias is zero, as all gates are then open. If the
+            coldness is zero, it is infinite if all gates are open, and minus infinity if all are
+            closed.
         """
         energy, present = self._modal_energy(potential)
         if self.coldness == 0:
@@ -304,7 +306,7 @@ class EnergyAttention(nn.Module):
         return (torch.log(self.gain / self.bias) - log_z) / self.coldness
 
     def capacity(self) -> Tensor:
-        r"""How much the gate lets through: the area under it over all importances.
+        r"""Return the capacity of the gate: the integral of the attention over all importances.
 
         .. math:: \frac{1}{g_a} \log \frac{\cosh(g_a - b_a)}{\cosh b_a}
             = \int_0^1 \tanh(g_a \alpha - b_a)\, d\alpha
@@ -312,11 +314,11 @@ class EnergyAttention(nn.Module):
         Returns
         -------
         Tensor of shape ()
-            The capacity, below one.
+            Capacity, less than one.
         """
         return (log_cosh(self.gain - self.bias) - log_cosh(self.bias)) / self.gain
 
 
 def _full(shape: tuple[int, ...], value: float) -> Tensor:
-    """Return a tensor of one value in float32, whatever torch's default dtype is."""
+    """Return a constant float32 tensor, whatever the default dtype of torch is."""
     return torch.full(shape, float(value), dtype=torch.float32)

@@ -1,9 +1,10 @@
-r"""Scores of the modalities of a sample, from their embeddings: the attention of the literature.
+r"""Attention scores of modalities, computed from their embeddings as in the literature.
 
-A key :math:`k_i`, of d numbers, stands for modality i of a sample: the terms that the predictor
-multiplies by the gate, which are the values of this attention. Where a score needs a query, it is
-the mean over the modalities P that are there, :math:`q = \frac{1}{|P|} \sum_{i \in P} k_i`. A score
-raises the logit of the importance; see :class:`~sklearn_emma.nn.SoftmaxAttention`.
+The key :math:`k_i` of modality i is its embedding, a vector of length d. It is also the value of
+this attention: the terms of the predictor that are multiplied by the gate. The query, if a score
+needs one, is the mean key of the set P of available modalities,
+:math:`q = \frac{1}{|P|} \sum_{i \in P} k_i`. The score is added to the logit of the importance, see
+:class:`~sklearn_emma.nn.SoftmaxAttention`.
 
 =================  ======================================================  =======================
 class              score :math:`s_i`                                       source
@@ -17,7 +18,7 @@ KeyValueScore      :math:`(W q)^T (W_i k_i + b_i) / \sqrt{d'}`             Danil
 =================  ======================================================  =======================
 
 with :math:`A^h_{ji} = \mathrm{softmax}_{i \in P}((Q_h k_j)^T (K_h k_i) / \sqrt{d_h})`, the
-attention that modality j pays to modality i in head h.
+attention of modality j to modality i in head h.
 
 References
 ----------
@@ -49,16 +50,16 @@ __all__ = [
 
 
 class AttentionScore(nn.Module):
-    """A score of each modality of a sample; a subclass computes it in ``forward``.
+    """Base class of attention scores. A subclass computes the score in ``forward``.
 
     Parameters
     ----------
     n_modalities : int
         Number of modalities M.
     n_units : int
-        Numbers d of an embedding.
+        Size d of an embedding.
     with_energy : bool, default=True
-        Whether the gate adds the score to its energies, or goes by the score alone.
+        Whether the gate combines the score with the energies. If False, it uses the score alone.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
     """
@@ -83,31 +84,32 @@ class AttentionScore(nn.Module):
         keys : Tensor of shape (n_modalities, n_samples, n_units)
             Embeddings of the modalities.
         present : Tensor of bool of shape (..., n_samples, n_modalities)
-            Which are there; several patterns may share the keys.
+            Whether each modality is available. Several patterns of missing modalities may be passed
+            in the leading dimensions, for the same keys.
 
         Returns
         -------
         Tensor of shape (..., n_samples, n_modalities)
-            The scores; any finite numbers where a modality is not there. A score does not depend on
-            the keys of modalities that are not there.
+            Scores. They are arbitrary finite numbers for missing modalities, and must not depend on
+            the keys of missing modalities.
         """
         raise NotImplementedError(f"{type(self).__name__} has no method forward.")
 
 
 def mean_query(keys: Tensor, present: Tensor) -> Tensor:
-    """Average the keys of the modalities that are there.
+    """Return the mean key of the available modalities.
 
     Parameters
     ----------
     keys : Tensor of shape (n_modalities, n_samples, n_units)
         Embeddings of the modalities.
     present : Tensor of bool of shape (..., n_samples, n_modalities)
-        Which are there.
+        Whether each modality is available.
 
     Returns
     -------
     Tensor of shape (..., n_samples, n_units)
-        The queries; zero where nothing is there.
+        Queries, zero for samples without any modality.
     """
     there = present.to(keys.dtype)
     total = torch.einsum("...nm,mnd->...nd", there, keys)
@@ -115,16 +117,16 @@ def mean_query(keys: Tensor, present: Tensor) -> Tensor:
 
 
 class AdditiveScore(AttentionScore):
-    r"""Additive attention: :math:`v^T \tanh(W k_i + U q)`; v is zero at the start.
+    r"""Additive attention: :math:`v^T \tanh(W k_i + U q)`, with v initialised to zero.
 
     Parameters
     ----------
     n_modalities, n_units : int
-        Number of modalities, and d.
+        Number of modalities, and size d of an embedding.
     with_energy : bool, default=True
-        Whether the gate adds the score to its energies.
+        Whether the gate combines the score with the energies.
     n_hidden : int, default=32
-        Rows of W and U.
+        Number of rows of W and U.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
 
@@ -158,14 +160,14 @@ class AdditiveScore(AttentionScore):
 
 
 class DotScore(AttentionScore):
-    """Dot-product attention: :math:`q^T k_i`, without weights of its own.
+    """Dot-product attention: :math:`q^T k_i`, without trainable weights.
 
     Parameters
     ----------
     n_modalities, n_units : int
-        Number of modalities, and d.
+        Number of modalities, and size d of an embedding.
     with_energy : bool, default=True
-        Whether the gate adds the score to its energies.
+        Whether the gate combines the score with the energies.
     generator : torch.Generator, optional
         Not used.
     """
@@ -176,14 +178,14 @@ class DotScore(AttentionScore):
 
 
 class ScaledDotScore(DotScore):
-    r"""Scaled dot-product attention: :math:`q^T k_i / \sqrt d`, without weights of its own.
+    r"""Scaled dot-product attention: :math:`q^T k_i / \sqrt d`, without trainable weights.
 
     Parameters
     ----------
     n_modalities, n_units : int
-        Number of modalities, and d.
+        Number of modalities, and size d of an embedding.
     with_energy : bool, default=True
-        Whether the gate adds the score to its energies.
+        Whether the gate combines the score with the energies.
     generator : torch.Generator, optional
         Not used.
     """
@@ -194,14 +196,14 @@ class ScaledDotScore(DotScore):
 
 
 class BilinearScore(AttentionScore):
-    """Bilinear attention: :math:`q^T W k_i`; W is zero at the start.
+    """Bilinear attention: :math:`q^T W k_i`, with W initialised to zero.
 
     Parameters
     ----------
     n_modalities, n_units : int
-        Number of modalities, and d.
+        Number of modalities, and size d of an embedding.
     with_energy : bool, default=True
-        Whether the gate adds the score to its energies.
+        Whether the gate combines the score with the energies.
     generator : torch.Generator, optional
         Not used.
     """
@@ -223,18 +225,18 @@ class BilinearScore(AttentionScore):
 
 
 class KeyValueScore(AttentionScore):
-    r"""Key-value attention: every modality has a key apart from the values that are gated.
+    r"""Key-value attention: keys are linear maps of the embeddings, separate from the gated values.
 
-    The score is :math:`(W q)^T (W_i k_i + b_i) / \sqrt{d'}` with :math:`d'` rows of W.
+    The score is :math:`(W q)^T (W_i k_i + b_i) / \sqrt{d'}`, where W has :math:`d'` rows.
 
     Parameters
     ----------
     n_modalities, n_units : int
-        Number of modalities, and d.
+        Number of modalities, and size d of an embedding.
     with_energy : bool, default=True
-        Whether the gate adds the score to its energies.
+        Whether the gate combines the score with the energies.
     n_hidden : int, default=16
-        Size of a key, d'.
+        Size d' of a key.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
     """
@@ -260,17 +262,17 @@ class KeyValueScore(AttentionScore):
 
 
 class MultiHeadScore(AttentionScore):
-    r"""Self-attention over the modalities: the log of the attention that each one receives.
+    r"""Self-attention over the modalities: the log of the mean attention that each one receives.
 
-    Averaged over heads and over the modalities that pay it; so the softmax of the scores is the
-    average itself.
+    The attention is averaged over heads and over the available modalities it comes from. The
+    softmax of the scores is therefore this average itself.
 
     Parameters
     ----------
     n_modalities, n_units : int
-        Number of modalities, and d.
+        Number of modalities, and size d of an embedding.
     with_energy : bool, default=True
-        Whether the gate adds the score to its energies.
+        Whether the gate combines the score with the energies.
     n_heads : int, default=4
         Number of heads H.
     n_hidden : int, default=8
@@ -306,10 +308,10 @@ class MultiHeadScore(AttentionScore):
         n_hidden = self.of_key.shape[-2]
         queries, own = keys @ self.of_query.mT, keys @ self.of_key.mT  # (H, M, N, d_h)
         logits = torch.einsum("hjnd,hind->hnji", queries, own) / math.sqrt(n_hidden)
-        # heads, then patterns of what is there, samples, and pairs
+        # axes: heads, patterns of missing modalities, samples, pairs of modalities
         logits = logits.unflatten(1, (*[1] * (present.ndim - 2), -1))
         absent = ~present
-        # of a sample without any modality, all are read; the gate takes their importance away
+        # if a sample has no modality, none is masked; the gate then sets their importance to zero
         hidden = (absent & present.any(-1, keepdim=True)).unsqueeze(-2)
         paid = logits.masked_fill(hidden, -math.inf).softmax(-1)
         payers = present.to(keys.dtype).unsqueeze(-1)

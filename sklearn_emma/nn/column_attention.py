@@ -1,28 +1,32 @@
-r"""Attention to the columns of one modality: which to use, and which to treat as missing.
+r"""Attention to the columns of one modality: ignore corrupted columns as if they were missing.
 
-The columns of a set S are treated as missing, and take the value that the others explain, the
-conditional mean of a Gaussian with mean :math:`\mu` and precision matrix P:
+Let S be a set of columns that are treated as missing, and R the other columns. The values of S are
+replaced by their conditional mean given R, for a Gaussian with mean :math:`\mu` and precision
+matrix P:
 
 .. math:: \hat x_S = \mu_S - P_{SS}^{-1} P_{SR}\, (x_R - \mu_R)
 
-with R the other columns. The modality then has the potential
+The modality then has the potential
 
 .. math:: \Psi(S) = \Psi(\hat x^S) + 3\, s\, \bigl(-\log(1 - |S| / D)\bigr),
 
-its energy plus the price of missing values (:mod:`sklearn_emma.nn.evidence_price`). The energy of a
-column is what the former falls by when the column is treated as missing too,
+which is the energy of the filled values plus the price of |S| missing values out of D
+(:mod:`sklearn_emma.nn.evidence_price`). The energy of a column j is the reduction of the energy if
+this column is also treated as missing,
 
 .. math:: \epsilon_j(S) = \Psi(\hat x^S) - \Psi(\hat x^{S \cup \{j\}}).
 
-Where the energy of a modality exceeds that of 99 % of the training samples, columns of the highest
-energy join S: one, and then as many again as have joined, up to a third of the modality, until
-:math:`\Psi(\hat x^S) \le \Psi_{min}`. With the gaps of the sample as :math:`S_0` that makes
-:math:`S_1, S_2, \dots`, and the potential of the modality and the attention to its columns are
+If the energy of a modality exceeds that of 99 % of the training samples, the columns with the
+highest energy are added to S: first one column, then in each step as many as have been added so
+far. This stops at a third of the columns, or as soon as :math:`\Psi(\hat x^S) \le \Psi_{min}`. It
+gives the sets :math:`S_1, S_2, \dots`, starting from the missing values :math:`S_0` of the sample.
+The potential of the modality and the attention to its columns are
 
-.. math:: \Psi = \min_k \Psi(S_k), \qquad a_j = 0 \text{ if } j \in S_k, \text{ else } 1.
+.. math:: \Psi = \min_k \Psi(S_k), \qquad a_j = 0 \text{ if } j \in S_k, \text{ else } 1,
 
-So one bad column costs its modality no more than one missing value does. Values that are unlikely
-in most columns keep the energy that they have, since a third of the columns does not explain it.
+with the k of the minimum. Thus one corrupted column costs its modality no more than one missing
+value. If the values of most columns are unlikely, the energy remains high, because it cannot be
+explained by a third of the columns.
 """
 
 from collections.abc import Callable
@@ -35,29 +39,29 @@ from sklearn_emma.nn.evidence_price import gap_evidence, potential_of_evidence
 
 __all__ = ["ColumnAttention", "ColumnReading"]
 
-# Standard deviations within which columns explain others by their values as they are.
+# Values are clipped to this many standard deviations before they predict other columns.
 _LIMIT = 5.0
-# Columns farthest from what the others explain, among which the energy finds the worst.
+# Number of columns with the largest residuals, of which the one with the highest energy is chosen.
 _SHORTLIST = 4
-# Numbers in the matrices of the samples that are filled together.
+# Largest total number of matrix elements for the samples that are filled in one batch.
 _MATRICES = 2**22
-# Fraction of the training samples whose energy is not doubted.
+# Columns are examined if the energy exceeds that of this fraction of the training samples.
 _CLEAN = 0.99
 
 Energy = Callable[[Tensor], Tensor]
 
 
 class ColumnReading(NamedTuple):
-    """A modality as its columns are read.
+    """Values of a modality after corrupted columns are replaced.
 
     Attributes
     ----------
     values : Tensor of shape (n_samples, n_features)
-        The values, filled where the attention is zero.
+        Values, replaced by their conditional mean where the attention is zero.
     attention : Tensor of shape (n_samples, n_features)
-        From 0 to 1.
+        Attention to each column: 0 for ignored or missing values, else 1.
     potential : Tensor of shape (n_samples,)
-        The energy of the values, without the price of missing ones.
+        Energy of the filled values, without the price of missing values.
     """
 
     values: Tensor
@@ -66,18 +70,19 @@ class ColumnReading(NamedTuple):
 
 
 class ColumnAttention(nn.Module):
-    """Finds the columns that make a modality unlikely, and reads them as missing.
+    """Find the columns that make a modality unlikely, and treat them as missing.
 
     Parameters
     ----------
     n_features : int
-        Number of columns of the modality. With one there is nothing to find.
+        Number of columns of the modality. A single column is never ignored.
 
     Notes
     -----
-    The buffers ``mean``, of shape (n_features,), ``precision``, of shape (n_features, n_features),
-    and ``highest``, the energy beyond which columns are examined, are those of standard normal
-    columns and zero until :meth:`learn`.
+    The module has the buffers ``mean``, of shape (n_features,), ``precision``, of shape
+    (n_features, n_features), and ``highest``, the energy above which columns are examined. Before
+    :meth:`learn` is called, the mean is zero, the precision is the identity and ``highest`` is
+    zero.
 
     Examples
     --------
@@ -102,7 +107,7 @@ class ColumnAttention(nn.Module):
 
     def __init__(self, n_features: int):
         super().__init__()
-        #: Columns that may be treated as missing, gaps among them.
+        #: Largest number of columns that may be treated as missing, including missing values.
         self.most = max(1, n_features // 3) if n_features > 1 else 0
         self.register_buffer("mean", torch.zeros(n_features, dtype=torch.float32))
         self.register_buffer("precision", torch.eye(n_features, dtype=torch.float32))
@@ -110,17 +115,18 @@ class ColumnAttention(nn.Module):
 
     @torch.no_grad()
     def learn(self, energy: Energy, x: Tensor, weight: Tensor | None = None) -> None:
-        r"""Take mean, precision matrix and the range of energies from samples.
+        r"""Estimate mean, precision matrix and the 99 % quantile of the energy from samples.
 
         Parameters
         ----------
         energy : callable
-            :math:`\Psi`, from samples (n_samples, n_features) to their energies (n_samples,).
+            Function :math:`\Psi` from samples (n_samples, n_features) to their energies
+            (n_samples,).
         x : Tensor of shape (n_samples, n_features)
-            Standardised samples without gaps. To their covariance a ridge of n_features / n_samples
-            is added.
+            Standardised samples without missing values. A ridge of n_features / n_samples is added
+            to their covariance.
         weight : Tensor of shape (n_samples,), default=None
-            Weights of the samples in mean and covariance.
+            Sample weights of the mean and the covariance. None weights all samples equally.
         """
         n_samples, n_features = x.shape
         self.highest.copy_(energy(x).sort().values[round(_CLEAN * (n_samples - 1))])
@@ -135,19 +141,19 @@ class ColumnAttention(nn.Module):
         self.precision.copy_(torch.linalg.inv(covariance))
 
     def fill(self, x: Tensor, missing: Tensor) -> Tensor:
-        r"""Fill columns with what the others explain: :math:`\hat x^S`.
+        r"""Replace missing values by their conditional mean given the others: :math:`\hat x^S`.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Standardised samples; any number where missing.
+            Standardised samples. Missing values may be any number.
         missing : Tensor of bool of shape (n_samples, n_features)
-            S.
+            True for missing values, the set S of each sample.
 
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            The samples, filled.
+            The filled samples.
         """
         size = int(missing.sum(1).max()) if len(x) else 0
         if size == 0:
@@ -156,7 +162,7 @@ class ColumnAttention(nn.Module):
         return torch.cat([self._fill(values, absent, size) for values, absent in pairs])
 
     def _fill(self, x: Tensor, missing: Tensor, size: int) -> Tensor:
-        # the missing columns of each sample, and, where these are fewer, others that stay
+        # positions of the missing columns, padded with other columns that keep their values
         columns = missing.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :size]
         of_sample = missing.gather(1, columns)
         rest = self._deviation(x).masked_fill(missing, 0.0)
@@ -176,25 +182,25 @@ class ColumnAttention(nn.Module):
         minimum: Tensor | float,
         scale: Tensor | float,
     ) -> ColumnReading:
-        r"""Read samples.
+        r"""Replace the corrupted columns of samples.
 
         Parameters
         ----------
         energy : callable
-            :math:`\Psi`, from samples (n, n_features) to their energies (n,).
+            Function :math:`\Psi` from samples (n, n_features) to their energies (n,).
         x : Tensor of shape (n_samples, n_features)
-            Standardised samples, gaps filled.
+            Standardised samples whose missing values are filled.
         missing : Tensor of bool of shape (n_samples, n_features)
-            The gaps :math:`S_0`.
+            True for missing values, the set :math:`S_0` of each sample.
         potential : Tensor of shape (n_samples,)
             Energies of the samples.
         minimum, scale : Tensor of shape () or float
-            :math:`\Psi_{min}` and s of the gate.
+            Minimum :math:`\Psi_{min}` and scale s of the potential in the gate.
 
         Returns
         -------
         ColumnReading
-            The samples as read.
+            Filled values, attention and energy.
         """
         attention = (~missing).to(x.dtype)
         n_missing = missing.sum(1)
@@ -221,13 +227,13 @@ class ColumnAttention(nn.Module):
         minimum: Tensor | float,
         scale: Tensor | float,
     ) -> ColumnReading:
-        """Treat those columns as missing that give the lowest potential."""
+        """Add columns to S step by step, and return the reading with the lowest potential."""
         best, best_missing, best_own = x, missing, potential
         lowest = potential + self._price(missing.sum(1), scale)
         rows, values, step = torch.arange(len(x), device=x.device), x, 1
         n_joined = 0
         while True:
-            # what is clean now, or has no more columns to spare, is done
+            # samples are done if they are clean now, or if no more columns may be ignored
             goes_on = (potential > minimum) & (missing.sum(1) + step <= self.most)
             rows, values, missing = rows[goes_on], values[goes_on], missing[goes_on]
             if not len(rows):
@@ -247,11 +253,11 @@ class ColumnAttention(nn.Module):
         return ColumnReading(best, (~best_missing).to(x.dtype), best_own)
 
     def _worst(self, energy: Energy, x: Tensor, missing: Tensor, n_worst: int) -> Tensor:
-        """Return a mask (n_samples, n_features) of the columns of highest energy."""
+        """Return a mask of shape (n_samples, n_features) of the columns with the highest energy."""
         deviation = self._deviation(x)
         force = deviation @ self.precision
         residual = force / self.precision.diagonal()
-        # what the distance of Mahalanobis falls by when a column is left out
+        # reduction of the squared Mahalanobis distance if a column is left out
         fall = (force * residual).masked_fill(missing, -1.0)
         if n_worst > 1:
             columns = fall.topk(n_worst, 1).indices
@@ -266,7 +272,7 @@ class ColumnAttention(nn.Module):
         return torch.zeros_like(missing).scatter_(1, columns, True)
 
     def _price(self, n_missing: Tensor, scale: Tensor | float) -> Tensor:
-        """Return the price of missing columns; infinite where all are."""
+        """Return the price of missing columns, which is infinite if all are missing."""
         share = n_missing.to(self.mean.dtype) / len(self.mean)
         return potential_of_evidence(gap_evidence(share), scale)
 
@@ -275,5 +281,5 @@ class ColumnAttention(nn.Module):
 
 
 def _block(size: int) -> int:
-    """Return how many samples may have a square matrix of a size each."""
+    """Return the number of samples per batch if each needs a square matrix of the given size."""
     return max(1, _MATRICES // size**2)

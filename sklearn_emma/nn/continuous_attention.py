@@ -1,4 +1,4 @@
-r"""Attention to a stretch of a signal or a region of an image, instead of single positions.
+r"""Continuous attention to an interval of a signal or a region of an image.
 
 .. math::
 
@@ -6,12 +6,13 @@ r"""Attention to a stretch of a signal or a region of an image, instead of singl
     \qquad V(t) = B\, \psi(t), \qquad
     \mathbb{E}_{N(\mu, \Sigma)}[\psi_j(t)] = N(m_j;\, \mu,\, \Sigma + s^2 I)
 
-The values at the given positions become a smooth function V of continuous positions [1]_: a sum of
-Gaussian basis functions :math:`\psi_j(t) = N(t; m_j, s^2 I)`, whose coefficients B are those of a
-ridge regression. Weights of positions, such as a softmax, become a density p: the Gaussian of their
-mean and covariance, or a mixture of Gaussians, fitted by expectation maximisation of weighted
-positions [2]_. Of several numbers of Gaussians, that of the least description length is best. The
-context c is a closed form.
+The values at discrete positions are converted to a smooth function V of continuous positions [1]_:
+a sum of Gaussian basis functions :math:`\psi_j(t) = N(t; m_j, s^2 I)`, whose coefficients B are
+estimated by ridge regression. The weights of positions, such as a softmax, are converted to a
+density p. It is a Gaussian with the mean and covariance of the weights, or a mixture of Gaussians
+that is fitted to the weighted positions by expectation maximisation [2]_. The best number of
+Gaussians has the least description length. The context c, the expectation of V under p, has a
+closed form.
 
 References
 ----------
@@ -29,8 +30,8 @@ from torch import Tensor, nn
 
 __all__ = ["ContinuousAttention", "Density"]
 
-# Variance that a density has at least, in squared distances of neighbouring positions: a single
-# position is as wide as its share of the axis, which is uniform.
+# Smallest variance of a density, in squared distances between neighbouring positions. It is the
+# variance of a uniform distribution over the interval of one position.
 _LEAST_VARIANCE = 1.0 / 12.0
 
 
@@ -40,11 +41,11 @@ class Density(NamedTuple):
     Attributes
     ----------
     weight : Tensor of shape (n_samples, n_components)
-        :math:`\\pi_k`, which add up to one.
+        Mixture weights :math:`\\pi_k`, which sum to one.
     mean : Tensor of shape (n_samples, n_components, n_axes)
-        :math:`\\mu_k`, of positions between zero and one.
+        Means :math:`\\mu_k`. Positions range from zero to one along each axis.
     covariance : Tensor of shape (n_samples, n_components, n_axes, n_axes)
-        :math:`\\Sigma_k`.
+        Covariances :math:`\\Sigma_k`.
     """
 
     weight: Tensor
@@ -53,20 +54,20 @@ class Density(NamedTuple):
 
 
 class ContinuousAttention(nn.Module):
-    """Pool values over time or space by a density.
+    """Pool values over time or space by their expectation under a density.
 
     Parameters
     ----------
     sizes : sequence of int
         (length,) of a signal, or (height, width) of an image.
     n_basis : int, default=16
-        Basis functions along each axis, at most as many as positions.
+        Number of basis functions along each axis, limited to the number of positions.
     ridge : float, default=0.01
-        Strength of the ridge regression.
+        Regularisation strength of the ridge regression, relative to the basis functions.
     n_components : int, default=1
-        Gaussians of the density.
+        Number of Gaussians of the density.
     n_iter : int, default=10
-        Iterations of the fit of several Gaussians.
+        Number of iterations of expectation maximisation. Not used for a single Gaussian.
 
     Examples
     --------
@@ -116,7 +117,7 @@ class ContinuousAttention(nn.Module):
             self.register_buffer(name, constant, persistent=False)
         basis = self._basis(self.positions, self.widths)
         gram = basis.mT @ basis
-        # relative to the basis functions, whose height depends on their width
+        # the penalty is relative to the basis functions, whose height depends on their width
         penalty = ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
         regression = torch.linalg.solve(gram + penalty, basis.mT).mT
         self.register_buffer("regression", regression, persistent=False)
@@ -134,14 +135,14 @@ class ContinuousAttention(nn.Module):
         Parameters
         ----------
         weights : Tensor of shape (n_samples, n_positions)
-            Not negative, adding up to one; positions of an image row after row.
+            Non-negative weights that sum to one. The positions of an image are given row by row.
 
         Returns
         -------
         Density
-            Of the mean and covariance of the weights, with one component.
+            Fitted density. A single component has the mean and covariance of the weights.
         """
-        # a mixture starts from stretches of equal weight along the first axis
+        # initialise a mixture by splitting the positions, in order, into parts of equal weight
         reached = weights.cumsum(1) - 0.5 * weights
         stretch = (self.n_components * reached).floor().clamp(0, self.n_components - 1).long()
         components = torch.arange(self.n_components, device=weights.device)
@@ -156,7 +157,7 @@ class ContinuousAttention(nn.Module):
         return found
 
     def _moments(self, weights: Tensor, share: Tensor) -> Density:
-        """Return the mixture of the shares (n_samples, n_positions, n_components) of positions."""
+        """Return the mixture, given the share of each component in each position (M step)."""
         mass = weights.unsqueeze(2) * share
         weight = mass.sum(1)
         relative = (mass / weight.unsqueeze(1).clamp(min=torch.finfo(mass.dtype).tiny)).mT
@@ -166,14 +167,14 @@ class ContinuousAttention(nn.Module):
         return Density(weight, mean, covariance)
 
     def forward(self, values: Tensor, weights: Tensor) -> Tensor:
-        """Return the context.
+        """Return the context c, given weights of positions.
 
         Parameters
         ----------
         values : Tensor of shape (n_samples, n_values, n_positions)
             Values at each position.
         weights : Tensor of shape (n_samples, n_positions)
-            Weights of positions, adding up to one.
+            Weights of positions, which sum to one.
 
         Returns
         -------
@@ -190,7 +191,7 @@ class ContinuousAttention(nn.Module):
         values : Tensor of shape (n_samples, n_values, n_positions)
             Values at each position.
         density : Density
-            Of each sample.
+            Density of each sample.
 
         Returns
         -------
@@ -205,21 +206,24 @@ class ContinuousAttention(nn.Module):
     def description_length(
         self, weights: Tensor, density: Density, strength: float = 0.1
     ) -> Tensor:
-        r"""Return :math:`-2 \sum_l w_l \log p(t_l) + \lambda |K|`, least for the best K.
+        r"""Return the description length :math:`-2 \sum_l w_l \log p(t_l) + \lambda |K|`.
+
+        Here :math:`|K|` is the number of free parameters of a mixture: its weights, means and
+        covariances. The best number of components has the least description length.
 
         Parameters
         ----------
         weights : Tensor of shape (n_samples, n_positions)
-            What the density was fitted to.
+            Weights to which the density was fitted.
         density : Density
-            Of each sample.
+            Density of each sample.
         strength : float, default=0.1
-            :math:`\lambda`, the price of each parameter of the mixture.
+            Penalty :math:`\lambda` per free parameter.
 
         Returns
         -------
         Tensor of shape (n_samples,)
-            With the number :math:`|K|` of free parameters of weights, means and covariances.
+            Description length of each sample.
         """
         distance = self.positions - density.mean.unsqueeze(2)
         each = _normal_density(distance, density.covariance.unsqueeze(2))
@@ -240,19 +244,19 @@ class ContinuousAttention(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_values, n_basis)
-            Values at fewer positions, for images row after row.
+            Smoothed values. The positions of images are ordered row by row.
         """
         return values @ self.resampling
 
 
 def _grid(sizes: Sequence[int]) -> Tensor:
-    """Return the middles of equal parts of [0, 1] along each axis, (n_positions, n_axes)."""
+    """Return the centres of equal intervals of [0, 1] along each axis, (n_positions, n_axes)."""
     axes = [(torch.arange(n, dtype=torch.float64) + 0.5) / n for n in sizes]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
 
 
 def _normal_density(distance: Tensor, covariance: Tensor) -> Tensor:
-    """Return the density of a normal distribution at a distance (..., n_axes) from its mean."""
+    """Return the normal density at a displacement (..., n_axes) from the mean."""
     factor = torch.linalg.cholesky(covariance)
     scaled = torch.linalg.solve_triangular(factor, distance.unsqueeze(-1), upper=False).squeeze(-1)
     log_volume = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)

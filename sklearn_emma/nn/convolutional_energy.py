@@ -1,4 +1,4 @@
-r"""The potential energy of a signal or an image: a denoising autoencoder of convolutions.
+r"""Potential energy of signals and images: a convolutional denoising autoencoder.
 
 .. math::
 
@@ -7,14 +7,15 @@ r"""The potential energy of a signal or an image: a denoising autoencoder of con
 
     u_{kt} = (w_k * x)_t + b_{kt}, \qquad v = V\, \mathrm{pool}(\tanh u) + c, \qquad H = \log\cosh
 
-A filter :math:`w_k` is the same at all positions t, and so learns from all of them what belongs
-next to what, within a channel and across channels. Its bias :math:`b_{kt}` is not: the energy knows
-where in the window a pattern belongs. The units :math:`v_j` read the whole window, through averages
-over neighbouring positions where it is long.
+A filter :math:`w_k` is shared by all positions t, and learns local patterns, within a channel and
+across channels, from all of them. Its bias :math:`b_{kt}` depends on the position, so the energy
+depends on where in the window a pattern occurs. The units :math:`v_j` see the whole window. In long
+windows, their inputs are averages over neighbouring positions.
 
-r is the gradient of a potential by construction, for any network of this kind [1]_, and automatic
-differentiation computes it. Trained to undo Gaussian noise, low energy means likely, as for
-:class:`~sklearn_emma.nn.DAEEnergy`, which is the same potential without convolutions.
+The reconstruction r is defined by the gradient of a potential, as for any network of this kind
+[1]_. It is computed by automatic differentiation. The network is trained to remove Gaussian noise,
+so that a low energy means a likely sample. :class:`~sklearn_emma.nn.DAEEnergy` is the same
+potential without convolutions.
 
 References
 ----------
@@ -33,12 +34,12 @@ from sklearn_emma.nn.numerics import sum_log_cosh_
 
 __all__ = ["ConvolutionalEnergy"]
 
-# Positions along an axis that the units of the whole window read, for signals and for images.
+# Largest number of positions along each axis that the units of the whole window see.
 _MOST_READ = {1: 64, 2: 16}
 
 
 def signal_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the shape of signals or images as a tuple.
+    """Validate the shape of signals or images.
 
     Parameters
     ----------
@@ -48,12 +49,12 @@ def signal_shape(shape: Sequence[int]) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        The same.
+        The shape as a tuple.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If the shape does not have two or three positive sizes.
     """
     sizes = tuple(shape) if hasattr(shape, "__len__") else ()
     if len(sizes) not in (2, 3) or not all(isinstance(n, Integral) and n > 0 for n in sizes):
@@ -74,10 +75,10 @@ class ConvolutionalEnergy(nn.Module):
     n_filters : int, default=8
         Number of filters.
     kernel_size : int, default=7
-        Positions that a filter covers along each axis: an odd number, at most all of them. Of an
-        even one, one less.
+        Size of a filter along each axis. It is limited to the size of the window, and an even size
+        is reduced by one.
     n_units : int, default=32
-        Units that read the whole window.
+        Number of units that see the whole window.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
 
@@ -121,7 +122,7 @@ class ConvolutionalEnergy(nn.Module):
         self.visible_bias = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
 
     def freeze(self) -> None:
-        """Do nothing: no part of the potential depends on the weights alone."""
+        """Do nothing, as no part of the potential can be precomputed from the weights alone."""
 
     def _inputs_of_units(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return u and v."""
@@ -136,7 +137,7 @@ class ConvolutionalEnergy(nn.Module):
         return u, F.linear(read.flatten(1), self.weights, self.biases)
 
     def potential(self, x: Tensor) -> Tensor:
-        r""":math:`\Psi(x)`, lower for likelier samples.
+        r"""Return the potential :math:`\Psi(x)`, which is lower for more likely samples.
 
         Parameters
         ----------
@@ -146,14 +147,14 @@ class ConvolutionalEnergy(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples,)
-            Each sample's energy, independent of the other samples.
+            Energy of each sample, independent of the other samples.
         """
         u, v = self._inputs_of_units(x)
         hidden = sum_log_cosh_(torch.cat([u.flatten(1), v], 1))
         return 0.5 * (x - self.visible_bias).square().sum(1) - hidden
 
     def gradient(self, x: Tensor) -> Tensor:
-        r""":math:`\nabla\Psi(x) = x - r(x)`, by automatic differentiation.
+        r"""Return the gradient :math:`\nabla\Psi(x) = x - r(x)`, by automatic differentiation.
 
         Parameters
         ----------
@@ -163,11 +164,11 @@ class ConvolutionalEnergy(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            The gradient, which can itself be differentiated where gradients are recorded.
+            Gradient, which can itself be differentiated if gradients are enabled.
         """
         recording = torch.is_grad_enabled()
         with torch.inference_mode(False), torch.enable_grad():
-            # tensors made in inference mode cannot be differentiated by
+            # tensors created in inference mode do not support gradients
             at = x.clone() if x.is_inference() else x
             at = at if at.requires_grad else at.detach().requires_grad_(True)
             units = self._inputs_of_units(at)
@@ -176,7 +177,7 @@ class ConvolutionalEnergy(nn.Module):
             return at - self.visible_bias - back
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        r""":math:`r(x) = x - \nabla\Psi(x)`, the denoised samples.
+        r"""Return the denoised samples :math:`r(x) = x - \nabla\Psi(x)`.
 
         Parameters
         ----------
@@ -196,14 +197,14 @@ class ConvolutionalEnergy(nn.Module):
 
 
 def _odd(size: int) -> int:
-    """Return the largest odd number that is not larger: filters have a middle."""
+    """Return the largest odd number up to size, as filters must have a centre."""
     return size - 1 + size % 2
 
 
 def _glorot(
     shape: Sequence[int], n_in_and_out: int, generator: torch.Generator | None
 ) -> nn.Parameter:
-    """Draw weights within Glorot's bound."""
+    """Draw weights from the Glorot uniform distribution."""
     bound = math.sqrt(6.0 / n_in_and_out)
     uniform = torch.rand(*shape, generator=generator, dtype=torch.float32)
     return nn.Parameter((2.0 * uniform - 1.0) * bound)

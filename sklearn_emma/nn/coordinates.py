@@ -1,4 +1,4 @@
-r"""Coordinates in which the columns of a modality are alike, whatever their units and tails.
+r"""Coordinates that make columns comparable, whatever their units and tails.
 
 .. math::
 
@@ -6,9 +6,10 @@ r"""Coordinates in which the columns of a modality are alike, whatever their uni
     \phi(u) = \begin{cases} u & |u| \le l \\
     \mathrm{sign}(u)\,(l + \log(1 + |u| - l)) & \text{otherwise} \end{cases}
 
-Linear within l scales of the centre and logarithmic beyond: heavy tails neither drown the noise
-that an energy learns to undo, nor hide how far away a value is. :math:`\phi` is smooth to first
-order and can be inverted, so that gradients and reconstructions go back to the units of the column.
+The map is linear up to l scales from the centre, and logarithmic beyond. Therefore heavy tails do
+not dominate the denoising loss of an energy, and the distance of extreme values is still preserved.
+:math:`\phi` is continuously differentiable and invertible, so gradients and reconstructions can be
+converted to the units of the column.
 """
 
 import math
@@ -18,25 +19,25 @@ from torch import Tensor, nn
 
 __all__ = ["SoftClip"]
 
-# Scales from the centre beyond which a value is just far: energies square values, and the
-# difference of two infinities would be NaN.
+# Values are clipped to this many scales from the centre. Energies square values, which must not
+# overflow, because the difference of two infinities is NaN.
 FAR = 1e15
 
 
 def soft_clip(u: Tensor, limit: float) -> Tensor:
-    r"""Return :math:`\phi(u)`.
+    r"""Return :math:`\phi(u)`, which compresses large values logarithmically.
 
     Parameters
     ----------
     u : Tensor
         Any finite numbers.
     limit : float
-        How far from zero they are left as they are.
+        Absolute value l up to which numbers are unchanged.
 
     Returns
     -------
     Tensor
-        Of the shape of `u`.
+        Compressed values, with the shape of `u`.
     """
     if math.isinf(limit):
         return u
@@ -46,19 +47,18 @@ def soft_clip(u: Tensor, limit: float) -> Tensor:
 
 
 class SoftClip(nn.Module):
-    """Centre, scale and soften the columns of a modality.
+    """Centre and scale the columns of a modality, and compress extreme values.
 
     Parameters
     ----------
     n_features : int
         Number of columns D.
     limit : float, default=inf
-        Scales from the centre within which values are left as they are; inf softens nothing.
+        Distance from the centre, in scales, up to which values are not compressed.
 
     Notes
     -----
-    The buffers ``centre`` and ``scale``, of shape (n_features,), are zeros and ones until they are
-    set.
+    The buffers ``centre`` and ``scale``, of shape (n_features,), are initialised to zeros and ones.
 
     Examples
     --------
@@ -75,52 +75,52 @@ class SoftClip(nn.Module):
     def __init__(self, n_features: int, limit: float = math.inf):
         super().__init__()
         self.limit = limit
-        #: Precision of the coordinates; None for that in which samples are centred.
+        #: Dtype of the returned coordinates. None keeps the dtype of the centred samples.
         self.precision: torch.dtype | None = None
         self.register_buffer("centre", torch.zeros(n_features, dtype=torch.float32))
         self.register_buffer("scale", torch.ones(n_features, dtype=torch.float32))
 
     def _scaled(self, x: Tensor) -> Tensor:
-        """Return u, scales from the centre."""
+        """Return u, the signed distance from the centre in scales."""
         return ((x - self.centre) / self.scale).clamp(-FAR, FAR)
 
     def _excess(self, u: Tensor) -> Tensor:
-        """Return how far values are beyond the limit."""
+        """Return by how much absolute values exceed the limit."""
         return (u.abs() - self.limit).clamp(min=0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return z for samples of the table.
+        """Return the coordinates z of samples.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Samples.
+            Samples, in the units of the table.
 
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            Their coordinates.
+            Coordinates.
         """
         return soft_clip(self._scaled(x).to(self.precision), self.limit)
 
     def bound(self, x: Tensor) -> Tensor:
-        """Return samples with values limited to the range that coordinates tell apart.
+        """Clip values to the range within which different values have different coordinates.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Samples.
+            Samples, in the units of the table.
 
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            Samples with the same coordinates.
+            Clipped samples, which have the same coordinates.
         """
         reach = FAR * self.scale
         return torch.maximum(torch.minimum(x, self.centre + reach), self.centre - reach)
 
     def inverse(self, z: Tensor) -> Tensor:
-        """Return the samples of the table that have coordinates z.
+        """Return the samples that have the coordinates z.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class SoftClip(nn.Module):
         return u * self.scale + self.centre
 
     def slope(self, x: Tensor) -> Tensor:
-        """Return the derivative of each coordinate by its column.
+        """Return the derivative of each coordinate with respect to the value of its column.
 
         Parameters
         ----------
@@ -147,6 +147,6 @@ class SoftClip(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            Derivatives, positive.
+            Derivatives, which are positive.
         """
         return 1.0 / ((1.0 + self._excess(self._scaled(x))) * self.scale)

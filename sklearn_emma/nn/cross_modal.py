@@ -1,4 +1,4 @@
-r"""Energy of a modality given the others: its consistency with the rest of its sample.
+r"""Cross-modal energy: how well a modality fits the other modalities of its sample.
 
 .. math::
 
@@ -8,13 +8,15 @@ r"""Energy of a modality given the others: its consistency with the rest of its 
         v_j = \exp\left(-\max(0, (\Psi_j - \Psi_{min,j}) / s_j) - \max(0, A_j) + c\right) \\
     \Psi_i &\leftarrow \Psi_i + 3 s_i \max(0, A_i)
 
-A potential of one modality cannot see values that are plausible by themselves and belong to another
-sample. The log ratios :math:`c_{ij}`, pointwise mutual information in nats, can: they learn to tell
-the samples of the table from samples whose modalities were shuffled (noise-contrastive estimation,
-Gutmann, M. and Hyvärinen, A. (2010), AISTATS). :math:`v_j` is the weight of modality j:
-zero where it is unlikely by itself, small where it disagrees with all others; the constant c gives
-the most reliable modality of a sample the weight it has by itself. :math:`A_i` and :math:`v_j`
-depend on each other, and are found by fixed-point iteration.
+The potential of a single modality cannot detect values that are plausible but belong to another
+sample. The log ratios :math:`c_{ij}`, the pointwise mutual information in nats, can. They are
+learned by a classifier that distinguishes samples of the table from samples whose modalities were
+shuffled (noise-contrastive estimation, Gutmann, M. and Hyvärinen, A. (2010), AISTATS).
+:math:`A_i` is the disagreement of modality i with the others. :math:`v_j` is the weight of modality
+j: close to zero if its own potential is high, and small if it disagrees with the others. The
+constant c normalises the weights of a sample: the largest weight is that of the modality with the
+lowest relative potential, without disagreement. :math:`A_i` and :math:`v_j` depend on each other.
+They are computed by fixed-point iteration.
 """
 
 import math
@@ -29,23 +31,23 @@ from sklearn_emma.nn.evidence_price import potential_of_evidence, relative_poten
 
 __all__ = ["CrossModalEnergy"]
 
-# Standard deviations within which the encoders see values as they are.
+# Values of more than this many standard deviations are compressed before they are encoded.
 _LIMIT = 4.0
 _N_ROUNDS = 3
 
 
 class CrossModalEnergy(nn.Module):
-    r"""Pairwise log density ratios of the modalities, and the energies that follow from them.
+    r"""Pairwise log density ratios of the modalities, and the energies computed from them.
 
     Parameters
     ----------
     n_features : sequence of int
         Number of columns of each modality.
     encoder_sizes : sequence of int, default=(64, 32)
-        Units of each layer of an encoder; the last is K.
+        Number of units of each layer of an encoder. The last one is the size K of an embedding.
     bound : float, default=inf
-        Largest absolute log ratio in :meth:`disagreement`. N samples give no evidence of ratios
-        beyond N, so that log N is a good choice.
+        Largest absolute log ratio in :meth:`disagreement`. As N training samples cannot justify
+        ratios larger than N, log N is a good choice.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
 
@@ -80,68 +82,68 @@ class CrossModalEnergy(nn.Module):
         self.register_buffer("diagonal", torch.eye(m, dtype=torch.bool), persistent=False)
 
     def encode(self, modalities: Sequence[Tensor]) -> Tensor:
-        """Embed every modality.
+        """Return the embedding of every modality.
 
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised samples without gaps, one tensor per modality.
+            Standardised samples without missing values, one tensor per modality.
 
         Returns
         -------
         Tensor of shape (n_samples, n_modalities, K)
-            The embeddings z.
+            Embeddings z.
         """
         soft = self.soften(torch.cat(list(modalities), 1)).split(self.n_features, 1)
         return self.encoders(soft).transpose(0, 1)
 
     def pair_log_ratios(self, embeddings: Tensor) -> Tensor:
-        """Log ratios of embeddings, which may come from different samples.
+        """Return the log ratios of embeddings, which may come from different samples.
 
         Parameters
         ----------
         embeddings : Tensor of shape (n_samples, n_modalities, K)
-            The embeddings z.
+            Embeddings z.
 
         Returns
         -------
         Tensor of shape (n_samples, n_modalities, n_modalities)
-            The log ratios, symmetric; the diagonal is zero.
+            Log ratios in nats, as symmetric matrices with a zero diagonal.
         """
         scaled = embeddings / math.sqrt(embeddings.shape[2])
         ratios = torch.baddbmm(self.pair_bias + self.pair_bias.T, scaled, embeddings.mT)
         return ratios.masked_fill_(self.diagonal, 0.0)
 
     def log_ratios(self, modalities: Sequence[Tensor]) -> Tensor:
-        r""":math:`c_{ij}` of samples.
+        r"""Return the log ratios :math:`c_{ij}` of samples.
 
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised samples without gaps, one tensor per modality.
+            Standardised samples without missing values, one tensor per modality.
 
         Returns
         -------
         Tensor of shape (n_samples, n_modalities, n_modalities)
-            In nats: positive where two modalities fit together; the diagonal is zero.
+            Log ratios in nats, positive if two modalities fit together. The diagonal is zero.
         """
         return self.pair_log_ratios(self.encode(modalities))
 
     def disagreement(self, modalities: Sequence[Tensor], trust: Tensor) -> Tensor:
-        r""":math:`A_i`: the disagreement of each modality with the others.
+        r"""Return the disagreement :math:`A_i` of each modality with the others.
 
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised samples without gaps, one tensor per modality.
+            Standardised samples without missing values, one tensor per modality.
         trust : Tensor of shape (n_samples, n_modalities)
-            From 0 to 1, trust in each modality by itself; 0 where it is missing. It may be of
-            another precision than the modalities.
+            Weight of each modality by its own potential, from 0 to 1, and 0 if it is missing. Its
+            dtype may differ from that of the modalities.
 
         Returns
         -------
         Tensor of shape (n_samples, n_modalities)
-            In nats, of the precision of the trust.
+            Disagreement in nats, with the dtype of `trust`.
         """
         ratios = self.log_ratios(modalities).clamp(-self.bound, self.bound).to(trust.dtype)
         most = trust.amax(1, keepdim=True)
@@ -158,21 +160,21 @@ class CrossModalEnergy(nn.Module):
     def energy(
         self, modalities: Sequence[Tensor], potential: Tensor, minimum: Tensor, scale: Tensor
     ) -> Tensor:
-        r"""Potential that the disagreement of the modalities adds.
+        r"""Return the potential energy that is added by the disagreement of the modalities.
 
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised samples without gaps, one tensor per modality.
+            Standardised samples without missing values, one tensor per modality.
         potential : Tensor of shape (n_samples, n_modalities)
-            Potential of each modality by itself; infinite where it is missing.
+            Own potential of each modality, infinite if it is missing.
         minimum, scale : Tensor of shape (n_modalities,)
-            :math:`\Psi_{min,i}` and :math:`s_i` of the gate.
+            Minimum :math:`\Psi_{min,i}` and scale :math:`s_i` of the potential in the gate.
 
         Returns
         -------
         Tensor of shape (n_samples, n_modalities)
-            :math:`3 s_i \max(0, A_i)`.
+            Added potential :math:`3 s_i \max(0, A_i)`.
         """
         trust = torch.exp(-relative_potential(potential, minimum, scale).clamp(min=0.0))
         return potential_of_evidence(self.disagreement(modalities, trust).clamp(min=0.0), scale)
@@ -180,16 +182,16 @@ class CrossModalEnergy(nn.Module):
     def forward(
         self, modalities: Sequence[Tensor], potential: Tensor, minimum: Tensor, scale: Tensor
     ) -> Tensor:
-        """Potentials with the evidence of the other modalities, none lower than before.
+        """Return the potentials including the cross-modal energy.
 
         Parameters
         ----------
         modalities, potential, minimum, scale : objects
-            As for :meth:`energy`.
+            Parameters of :meth:`energy`.
 
         Returns
         -------
         Tensor of shape (n_samples, n_modalities)
-            ``potential + energy(...)``.
+            Potentials ``potential + energy(...)``, which are never lower than `potential`.
         """
         return potential + self.energy(modalities, potential, minimum, scale)

@@ -1,4 +1,4 @@
-"""Perceptrons, one for each modality: those of similar width go through one batched product."""
+"""One perceptron per modality. Those of similar width are computed in one batched product."""
 
 import math
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ def initial_weights(
     shape : sequence of int
         Shape of the weights.
     n_in : int
-        Inputs of the layer.
+        Number of inputs of the layer.
     generator : torch.Generator or None
         Source of random numbers. None takes torch's global generator.
 
     Returns
     -------
     Parameter
-        In float32.
+        Weights, in float32.
     """
     bound = 1.0 / math.sqrt(n_in)
     weights = torch.empty(*shape, dtype=torch.float32)
@@ -69,12 +69,12 @@ class Perceptron(nn.Module):
         self._frozen: list[tuple[Tensor, Tensor]] | None = None
 
     def freeze(self) -> None:
-        """Remember the layers; call it when the parameters will not be replaced any more."""
+        """Cache the list of layers. The parameters must not be replaced afterwards."""
         self._frozen = list(zip(self.weights, self.biases, strict=True))
 
     def layers(self) -> list[tuple[Tensor, Tensor]]:
         """Return weight and bias of each layer."""
-        # for a single sample, indexing the parameters takes as long as the products
+        # for a single sample, indexing a ParameterList takes as long as the matrix products
         if self._frozen is not None:
             return self._frozen
         return list(zip(self.weights, self.biases, strict=True))
@@ -84,13 +84,13 @@ class Perceptron(nn.Module):
         first, *others = self.layers()
         if first[0].ndim != 4:
             return self._through(affine(x, *first), others)
-        # several stacks as one: a ReLU in place is slow to differentiate in a tensor of other shape
+        # merge a stack of stacks: the gradient of an in-place ReLU is slow on a reshaped tensor
         shape = first[0].shape[:2]
         x, (first, *others) = merge_stacks(x, [first, *others])
         return self._through(affine(x, *first), others).unflatten(0, shape)
 
     def after_first(self, x: Tensor) -> Tensor:
-        """Apply all but the affine map of the first layer; what it returned may be overwritten."""
+        """Apply all but the affine map of the first layer to its result, which is overwritten."""
         return self._through(x, self.layers()[1:])
 
     def _through(self, x: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
@@ -100,17 +100,17 @@ class Perceptron(nn.Module):
 
 
 def freeze(module: Module) -> Module:
-    """Get a module ready for evaluation: without gradients, its perceptrons frozen.
+    """Prepare a module for evaluation: disable gradients and freeze its perceptrons.
 
     Parameters
     ----------
     module : torch.nn.Module
-        With its final parameters; changed in place.
+        Module with its final parameters. It is changed in place.
 
     Returns
     -------
     torch.nn.Module
-        The module.
+        The same module.
     """
     for part in module.modules():
         if isinstance(part, Perceptron):
@@ -119,14 +119,14 @@ def freeze(module: Module) -> Module:
 
 
 class Encoders(ModalityStacks):
-    """A perceptron for each modality, all of the same layers.
+    """One perceptron per modality, all with the same layer sizes.
 
     Parameters
     ----------
     n_features : sequence of int
         Number of columns of each modality.
     sizes : sequence of int
-        Units of each layer.
+        Number of units of each layer.
     activate_last : bool, default=False
         Whether the output passes through ReLU too.
     generator : torch.Generator, optional
@@ -144,7 +144,7 @@ class Encoders(ModalityStacks):
         super().__init__(each, [width_class(d) for d in n_features])
 
     def forward(self, modalities: Sequence[Tensor]) -> Tensor:
-        """Apply each to its modality.
+        """Apply each perceptron to its modality.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class Encoders(ModalityStacks):
         Returns
         -------
         Tensor of shape (..., n_modalities, n_samples, n_units)
-            The outputs; those of a stack of several have one more dimension in front.
+            Outputs. A stack of several encoders has an additional first dimension.
         """
         return self.apply_groups(self.gather(modalities))
 
@@ -163,5 +163,5 @@ class Encoders(ModalityStacks):
         return [stack_samples([modalities[i] for i in group]) for group in self.groups]
 
     def apply_groups(self, samples: Sequence[Tensor]) -> Tensor:
-        """Apply each to its modality, given what :meth:`gather` returned."""
+        """Apply each perceptron to its modality, given the result of :meth:`gather`."""
         return self.join([encode(x) for encode, x in zip(self.stacks, samples, strict=True)])

@@ -1,4 +1,4 @@
-r"""The potential energy of one modality: a denoising autoencoder with tied weights, at any depth.
+r"""Potential energy of a modality: a denoising autoencoder with tied weights, of any depth.
 
 .. math::
 
@@ -6,22 +6,23 @@ r"""The potential energy of one modality: a denoising autoencoder with tied weig
     r(x) = x - \nabla\Psi(x) = b_r + J_g(x)^\top h(g(x)), \qquad H' = h
 
 With one layer, :math:`g(x) = W x + b_h`, this is the tied autoencoder
-:math:`r(x) = W^\top h(W x + b_h) + b_r` and its potential in closed form [1]_. With more layers g
-is a network, r is *defined* as :math:`x - \nabla\Psi(x)`, and the field is integrable by
-construction [2]_. Trained to undo Gaussian noise, :math:`r(x) - x` points towards the data [3]_:
-low energy means likely.
+:math:`r(x) = W^\top h(W x + b_h) + b_r` and its potential in closed form [1]_. With more layers, g
+is a network and r is *defined* as :math:`x - \nabla\Psi(x)`, so that the vector field is integrable
+by construction [2]_. After training to remove Gaussian noise, :math:`r(x) - x` points towards the
+data [3]_: a low energy means a likely sample.
 
-Prototypes are hidden units that compete: with softmax for h and its integral, logsumexp, for H,
+Prototypes are competing hidden units, with softmax for h and its integral logsumexp for H. They add
+the term
 
 .. math::
 
     - \tau \log \sum_k e^{u_k(x)}, \qquad
     u_k(x) = \frac{m_k^\top x - \tfrac12 \lVert m_k \rVert^2}{\tau} + c_k
 
-joins :math:`\Psi`, and :math:`\sum_k \mathrm{softmax}_k(u(x))\, m_k` joins r. Alone they are a
-mixture of Gaussians of variance :math:`\tau` around the :math:`m_k` (the energy of a modern
-Hopfield network [4]_), which keeps the valleys of clusters that no sample connects at the right
-depth.
+to :math:`\Psi`, and :math:`\sum_k \mathrm{softmax}_k(u(x))\, m_k` to r. Without hidden layers, this
+is the energy of a mixture of Gaussians of variance :math:`\tau` around the :math:`m_k`, and of a
+modern Hopfield network [4]_. Prototypes give separate clusters, which are not connected by samples,
+the correct relative energies.
 
 References
 ----------
@@ -46,9 +47,10 @@ __all__ = ["ACTIVATIONS", "Activation", "DAEEnergy"]
 
 
 class Activation(NamedTuple):
-    """A hidden unit: its response h, the sum of H, the integral of h, over units, and the slope h'.
+    """Activation function h, the sum over units of its integral H, and its derivative h'.
 
-    Response and sum may overwrite u; the slope is given h(u).
+    The functions `response` and `integral` take u and may overwrite it. The function `slope` takes
+    h(u).
     """
 
     response: Callable[[Tensor], Tensor]
@@ -68,7 +70,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 class _Scoring(NamedTuple):
-    """What the potential applies to samples, and does not depend on them."""
+    """Quantities that depend on the weights alone, from which potentials are computed."""
 
     weights: list[Tensor]
     biases: list[Tensor]
@@ -85,18 +87,20 @@ class DAEEnergy(nn.Module):
     n_features : int
         Number of columns D of the modality.
     hidden_layer_sizes : sequence of int, default=(64,)
-        Units of each hidden layer. One layer is the tied autoencoder; more layers the deep energy.
+        Number of units of each hidden layer. One layer is a tied autoencoder, more layers are a
+        deep energy model.
     activation : {"sigmoid", "tanh", "relu", "identity"}, default="sigmoid"
-        The response h of every hidden unit.
+        Activation function h of every hidden unit.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
     n_prototypes : int, default=0
-        Number of prototypes, drawn from a normal distribution until :meth:`place_prototypes`.
+        Number of prototypes. They are drawn from a normal distribution, and should be placed by
+        :meth:`place_prototypes`.
 
     Notes
     -----
-    ``potential`` and ``reconstruct`` are explicit expressions: scoring needs no automatic
-    differentiation, and training differentiates r once, as for any autoencoder.
+    ``potential`` and ``reconstruct`` are explicit expressions. Scoring needs no automatic
+    differentiation. Training differentiates r once, as for any autoencoder.
 
     Examples
     --------
@@ -149,14 +153,16 @@ class DAEEnergy(nn.Module):
 
     @torch.no_grad()
     def place_prototypes(self, samples: Tensor, temperature: float) -> None:
-        r"""Place prototypes at samples, and let the hidden layers begin as a correction.
+        r"""Place prototypes at samples, and reduce the weights of the last hidden layer.
+
+        The hidden layers then start as a small correction to the prototypes.
 
         Parameters
         ----------
         samples : Tensor of shape (n_prototypes, n_features)
             Training samples.
         temperature : float
-            Where :math:`\tau` starts, the variance around a prototype.
+            Initial value of :math:`\tau`, the variance around a prototype.
         """
         self.prototypes.copy_(samples)
         self.log_temperature.fill_(math.log(temperature))
@@ -164,12 +170,12 @@ class DAEEnergy(nn.Module):
 
     @torch.no_grad()
     def freeze(self) -> None:
-        """Work out once what depends on the weights alone; call it when they change no more."""
+        """Precompute what depends on the weights alone. They must not change afterwards."""
         self._frozen = None
         self._frozen = self._scoring()
 
     def _scoring(self) -> _Scoring:
-        """Return what the potential applies to samples."""
+        """Return the quantities that depend on the weights alone, precomputed if frozen."""
         if self._frozen is not None:
             return self._frozen
         weights, biases = list(self.weights), list(self.hidden_biases)
@@ -180,19 +186,19 @@ class DAEEnergy(nn.Module):
         prototypes = None
         if self.n_prototypes:
             scaled, offsets, temperature = self._scaled_prototypes()
-            # powers of two are faster than those of e
+            # exp2 is faster than exp
             prototypes = scaled * LOG2_E, offsets * LOG2_E, temperature
         return _Scoring(weights, biases, response, self.visible_bias, prototypes)
 
     def _scaled_prototypes(self) -> tuple[Tensor, Tensor, Tensor]:
-        r"""Return :math:`m_k / \tau`, what u_k has besides, and :math:`\tau`."""
+        r"""Return the slopes :math:`m_k / \tau` and the constants of u_k, and :math:`\tau`."""
         temperature = self.log_temperature.exp()[..., None]
         scaled = self.prototypes / temperature[..., None]
         offsets = self.prototype_biases - 0.5 * (scaled * self.prototypes).sum(-1)
         return scaled, offsets, temperature
 
     def potential(self, x: Tensor) -> Tensor:
-        r""":math:`\Psi(x)`, lower for likelier samples.
+        r"""Return the potential :math:`\Psi(x)`, which is lower for more likely samples.
 
         Parameters
         ----------
@@ -202,7 +208,7 @@ class DAEEnergy(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples,)
-            Each sample's energy, independent of the other samples.
+            Energy of each sample, independent of the other samples.
         """
         weights, biases, response, visible_bias, prototypes = self._scoring()
         h = x
@@ -215,7 +221,7 @@ class DAEEnergy(nn.Module):
         return 0.5 * (x - visible_bias.unsqueeze(-2)).square().sum(-1) - hidden
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        r""":math:`r(x) = x - \nabla\Psi(x)`, the denoised samples.
+        r"""Return the denoised samples :math:`r(x) = x - \nabla\Psi(x)`.
 
         Parameters
         ----------
@@ -242,7 +248,7 @@ class DAEEnergy(nn.Module):
         return reconstruction
 
     def gradient(self, x: Tensor) -> Tensor:
-        r""":math:`\nabla\Psi(x) = x - r(x)`: the direction in which the energy grows.
+        r"""Return the gradient :math:`\nabla\Psi(x) = x - r(x)`.
 
         Parameters
         ----------
@@ -252,7 +258,7 @@ class DAEEnergy(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            The gradient; its squared norm is the squared reconstruction error.
+            Gradient. Its squared norm is the squared reconstruction error.
         """
         return x - self.reconstruct(x)
 
@@ -262,9 +268,10 @@ class DAEEnergy(nn.Module):
 
 
 def _by_sigmoids(weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    r"""Return weights and biases with which layers of sigmoids do what these do with tanh.
+    r"""Convert the weights and biases of tanh layers to those of equivalent sigmoid layers.
 
-    As :math:`\tanh u = 2\, \mathrm{sigmoid}(2 u) - 1`, which takes a fraction of the time.
+    They are equivalent because of :math:`\tanh u = 2\, \mathrm{sigmoid}(2 u) - 1`. The sigmoid is
+    much faster to compute.
     """
     weights, biases = list(weights), list(biases)
     for layer in range(len(weights) - 1):

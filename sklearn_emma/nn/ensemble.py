@@ -1,13 +1,13 @@
-r"""One energy from several views of a modality: a sample is unusual when any view finds it so.
+r"""Combine the energies of several views of a modality by a soft maximum.
 
 .. math:: \Psi(x) = \log \frac{1}{K} \sum_k e^{u_k(x)}, \qquad
     u_k(x) = \frac{\Psi_k(z_k(x)) - m_k}{q_k}
 
-Each view is a potential :math:`\Psi_k` in coordinates :math:`z_k` of its own; median :math:`m_k`
-and interquartile range :math:`q_k` of its potentials over the training samples make views
-comparable. The logarithm of the mean of exponentials is a soft maximum: a view in which a sample
-looks ordinary, or even likelier than most, does not make up for one in which it stands out. It is
-smooth, so the energy stays a potential with an explicit gradient.
+Each view has its own potential :math:`\Psi_k` in its own coordinates :math:`z_k`. The median
+:math:`m_k` and the interquartile range :math:`q_k` of the potentials of the training samples make
+views comparable. The logarithm of the mean of exponentials is a soft maximum: a sample has a high
+energy if it is unusual in any view, even if it is very likely in all others. The soft maximum is
+differentiable, so the energy is again a potential with an explicit gradient.
 """
 
 import math
@@ -31,14 +31,14 @@ class EnergyEnsemble(nn.Module):
     Parameters
     ----------
     members : sequence of DAEEnergy or ConvolutionalEnergy
-        The potentials.
+        Potential of each view.
     coordinates : sequence of SoftClip
-        What each of them sees the columns through.
+        Coordinates of each view, which are computed from the columns.
 
     Notes
     -----
-    The buffers ``level`` and ``spread``, of shape (n_members,), hold :math:`m_k` and :math:`q_k`:
-    zeros and ones until they are set.
+    The buffers ``level`` and ``spread``, of shape (n_members,), hold :math:`m_k` and :math:`q_k`.
+    They are initialised to zeros and ones.
 
     Examples
     --------
@@ -65,13 +65,13 @@ class EnergyEnsemble(nn.Module):
         self.register_buffer("spread", torch.ones(len(members), dtype=torch.float32))
 
     def prepare(self, precision: torch.dtype) -> None:
-        """Get ready to score samples; the weights must not change any more.
+        """Prepare for scoring samples. The weights must not change afterwards.
 
         Parameters
         ----------
         precision : torch.dtype
-            What members are evaluated in. Samples are centred and scaled, and members compared, in
-            the precision of the coordinates.
+            Dtype in which the members are evaluated. Samples are centred and scaled, and members
+            are compared, in the dtype of the coordinates.
         """
         self.members.to(precision)
         for member, see in zip(self.members, self.coordinates, strict=True):
@@ -79,7 +79,7 @@ class EnergyEnsemble(nn.Module):
             see.precision = precision
 
     def stack_key(self) -> tuple:
-        """Return what ensembles have in common that ``stack_ensembles`` can stack."""
+        """Return a key that is equal for ensembles that can be stacked by `stack_ensembles`."""
         shapes = [
             (name, value.shape[:-1] if name.endswith("weights.0") else value.shape)
             for member in self.members
@@ -92,7 +92,7 @@ class EnergyEnsemble(nn.Module):
         return width, tuple(shapes), tuple(kinds), tuple(limits)
 
     def potentials(self, x: Tensor) -> Tensor:
-        """Potential of each member, as it is.
+        """Return the potential of each member before scaling.
 
         Parameters
         ----------
@@ -102,20 +102,20 @@ class EnergyEnsemble(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_members)
-            Potentials.
+            Potential of each member.
         """
         found = []
         for member, see in zip(self.members, self.coordinates, strict=True):
             found.append(member.potential(see(x)))
-        # one member after another in memory, which is how they are compared
+        # contiguous in memory for each member, as they are processed member by member
         return torch.stack(found).movedim(0, -1)
 
     def _unusual(self, x: Tensor) -> Tensor:
-        """Return u_k(x)."""
+        """Return the scaled potential of each member, u_k(x)."""
         return (self.potentials(x) - self.level.unsqueeze(-2)) / self.spread.unsqueeze(-2)
 
     def potential(self, x: Tensor) -> Tensor:
-        r""":math:`\Psi(x)`, lower for likelier samples.
+        r"""Return the potential :math:`\Psi(x)`, which is lower for more likely samples.
 
         Parameters
         ----------
@@ -125,13 +125,13 @@ class EnergyEnsemble(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples,)
-            Each sample's energy, independent of the other samples.
+            Energy of each sample, independent of the other samples.
         """
         unusual = self._unusual(x)
         return unusual.logsumexp(-1) - math.log(unusual.shape[-1])
 
     def gradient(self, x: Tensor) -> Tensor:
-        r""":math:`\nabla\Psi(x) = \sum_k \mathrm{softmax}_k(u(x))\, \nabla u_k(x)`.
+        r"""Return :math:`\nabla\Psi(x) = \sum_k \mathrm{softmax}_k(u(x))\, \nabla u_k(x)`.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class EnergyEnsemble(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            The gradient, by the columns in their own units.
+            Gradient with respect to the columns in the units of the table.
         """
         share = self._unusual(x).softmax(1) / self.spread
         pairs = zip(self.members, self.coordinates, strict=True)
@@ -149,7 +149,7 @@ class EnergyEnsemble(nn.Module):
         return (share.unsqueeze(2) * gradients).sum(1)
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        r"""Denoised samples, :math:`\sum_k \mathrm{softmax}_k(u(x))\, z_k^{-1}(r_k(z_k(x)))`.
+        r"""Return denoised samples :math:`\sum_k \mathrm{softmax}_k(u(x)) z_k^{-1}(r_k(z_k(x)))`.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class EnergyEnsemble(nn.Module):
         return (share.unsqueeze(2) * samples).sum(1)
 
     def reconstruction_error(self, x: Tensor) -> Tensor:
-        """Mean of the members' squared reconstruction norms.
+        """Return the squared reconstruction error, averaged over the members.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class EnergyEnsemble(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples,)
-            Errors, in the members' coordinates.
+            Squared errors, in the coordinates of the members.
         """
         pairs = zip(self.members, self.coordinates, strict=True)
         errors = [member.gradient(see(x)).square().sum(1) for member, see in pairs]
@@ -189,18 +189,19 @@ class EnergyEnsemble(nn.Module):
 
 
 def stack_ensembles(ensembles: Sequence[EnergyEnsemble]) -> EnergyEnsemble:
-    """Several ensembles as one, for evaluation.
+    """Stack several ensembles to one, for evaluation.
 
     Parameters
     ----------
     ensembles : sequence of EnergyEnsemble
-        Of one :meth:`~EnergyEnsemble.stack_key`, prepared.
+        Prepared ensembles with the same :meth:`~EnergyEnsemble.stack_key`.
 
     Returns
     -------
     EnergyEnsemble
-        Takes samples of shape (n_ensembles, n_samples, n_features), where features beyond those of
-        an ensemble may have any finite value, and returns potentials (n_ensembles, n_samples).
+        Stacked ensemble. It takes samples of shape (n_ensembles, n_samples, n_features), where
+        padded features may have any finite value, and returns potentials of shape
+        (n_ensembles, n_samples).
     """
     first = ensembles[0]
     views = range(len(first.members))
@@ -210,7 +211,7 @@ def stack_ensembles(ensembles: Sequence[EnergyEnsemble]) -> EnergyEnsemble:
         sees = [ensemble.coordinates[k] for ensemble in ensembles]
         stacked = SoftClip(width, sees[0].limit)
         stacked.centre = torch.stack([_padded(see.centre, width, 0.0) for see in sees])[:, None]
-        # padding is divided by infinity: whatever it holds, its coordinate is zero
+        # padded features have an infinite scale, so their coordinates are zero
         stacked.scale = torch.stack([_padded(see.scale, width, math.inf) for see in sees])[:, None]
         coordinates.append(stacked)
     members = [stack([ensemble.members[k] for ensemble in ensembles]) for k in views]

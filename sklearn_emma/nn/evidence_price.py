@@ -1,14 +1,15 @@
-r"""One unit for every reason to distrust a modality.
+r"""Convert evidence against a modality to potential energy.
 
-Evidence against a modality is measured in nats, and becomes potential energy at a fixed price:
+All evidence against a modality is measured in nats, and converted to potential energy at a fixed
+price:
 
 .. math:: \Delta\Psi_i = 3\, s_i\, a_i
 
-for :math:`a_i` nats of evidence and the scale :math:`s_i` of the potential. With a coldness of one
-third a nat divides the Boltzmann weight of the modality by e, like the odds that its values are
-right. Three kinds of evidence enter this way: values that are missing, values that are not
-consistent with the other modalities (:class:`~sklearn_emma.nn.CrossModalEnergy`), and levels of
-categorical columns that were never seen.
+for :math:`a_i` nats of evidence, where :math:`s_i` is the scale of the potential. At a coldness of
+one third, one nat divides the Boltzmann weight of the modality by e, as it divides the odds that
+its values are valid by e. Three kinds of evidence are converted in this way: missing values, values
+that are not consistent with the other modalities (:class:`~sklearn_emma.nn.CrossModalEnergy`), and
+levels of categorical columns that do not occur in the training data.
 """
 
 import math
@@ -29,65 +30,67 @@ __all__ = [
 
 Values = TypeVar("Values", Tensor, np.ndarray)
 
-#: Scales :math:`s_i` of the potential per nat of evidence.
+#: Potential energy per nat of evidence, in units of the scale :math:`s_i`.
 NAT = 3.0
-# Samples that every level is thought to have besides those that were seen.
+# Pseudocount of each level (additive smoothing).
 _PRIOR = 1.0
 
 
 def potential_of_evidence(evidence: Values, scale: Values | float) -> Values:
-    r"""Price of evidence: :math:`3\, s_i\, a_i`.
+    r"""Convert evidence to potential energy: :math:`3\, s_i\, a_i`.
 
     Parameters
     ----------
     evidence : Tensor or ndarray of shape (..., n_modalities)
-        :math:`a_i`, in nats.
+        Evidence :math:`a_i`, in nats.
     scale : Tensor or ndarray of shape (n_modalities,), or float
-        :math:`s_i`.
+        Scale :math:`s_i` of the potential.
 
     Returns
     -------
     Tensor or ndarray of shape (..., n_modalities)
-        What the evidence adds to the potential.
+        Potential energy that the evidence adds.
     """
     return NAT * scale * evidence
 
 
 def gap_evidence(missing: Tensor) -> Tensor:
-    r"""Evidence of missing values: :math:`-\log(1 - n_i / D_i)`.
+    r"""Return the evidence of missing values: :math:`-\log(1 - n_i / D_i)`.
 
     Parameters
     ----------
     missing : Tensor
-        :math:`n_i / D_i`, the fraction of the modality's values that are missing.
+        Fraction :math:`n_i / D_i` of the values of a modality that are missing.
 
     Returns
     -------
     Tensor
-        Evidence in nats, of the shape of `missing`: zero for a complete modality, infinite for a
-        missing one.
+        Evidence in nats, with the shape of `missing`: zero if no value is missing, infinite if all
+        are.
     """
     return -torch.log1p(-missing)
 
 
 def unseen_level_evidence(n_rarest: int, n_once: int) -> float:
-    r"""Evidence of a level that no training sample has.
+    r"""Return the evidence of a level that does not occur in the training samples.
 
-    The surprisal of a level that n of N training samples have is :math:`-\log\frac{n + 1}{N + K}`
-    with K levels. What a level that was never seen has above the rarest usual one, with
-    :math:`n_{min}` samples, is evidence:
+    The surprisal of a level that occurs in n of N training samples is
+    :math:`-\log\frac{n + 1}{N + K}`, with K levels. The evidence is the surprisal of a new level
+    minus that of the rarest known level:
 
     .. math:: a = \max\Bigl(0, \log\frac{n_{min} + 1}{n_1 + 1}\Bigr)
 
-    for :math:`n_1` levels that were seen once. By Good's estimate [1]_ so many samples in N have a
-    level that was not seen before: where new levels are usual, they are no evidence.
+    Here :math:`n_{min}` is the number of training samples of the rarest known level, and
+    :math:`n_1` is the number of levels that occur only once. By Good's estimate [1]_,
+    :math:`n_1` of N samples are expected to have a new level. If new levels are common, they are
+    therefore no evidence.
 
     Parameters
     ----------
     n_rarest : int
-        :math:`n_{min}`.
+        Number :math:`n_{min}` of training samples of the rarest known level.
     n_once : int
-        :math:`n_1`.
+        Number :math:`n_1` of levels that occur only once.
 
     Returns
     -------
@@ -103,36 +106,37 @@ def unseen_level_evidence(n_rarest: int, n_once: int) -> float:
 
 
 def evidence_of_potential(potential: Values, scale: Values) -> Values:
-    r"""Evidence at the price of a potential: the inverse of :func:`potential_of_evidence`.
+    r"""Convert potential energy to evidence, the inverse of :func:`potential_of_evidence`.
 
     Parameters
     ----------
     potential : Tensor or ndarray of shape (..., n_modalities)
-        What evidence added to the potential.
+        Potential energy that was added by evidence.
     scale : Tensor or ndarray of shape (n_modalities,)
-        :math:`s_i`.
+        Scale :math:`s_i` of the potential.
 
     Returns
     -------
     Tensor or ndarray of shape (..., n_modalities)
-        :math:`a_i`, in nats.
+        Evidence :math:`a_i`, in nats.
     """
     return potential / (NAT * scale)
 
 
 def relative_potential(potential: Values, minimum: Values, scale: Values) -> Values:
-    r"""Potential on the scale of the gate: :math:`(\Psi_i - \Psi_{min,i}) / s_i`.
+    r"""Return the potential on the scale of the gate: :math:`(\Psi_i - \Psi_{min,i}) / s_i`.
 
     Parameters
     ----------
     potential : Tensor or ndarray
-        :math:`\Psi_i`.
+        Potential :math:`\Psi_i`.
     minimum, scale : Tensor or ndarray
-        :math:`\Psi_{min,i}` and :math:`s_i`, of shapes that broadcast with `potential`.
+        Minimum :math:`\Psi_{min,i}` and scale :math:`s_i` of the potential. Their shapes must
+        broadcast with `potential`.
 
     Returns
     -------
     Tensor or ndarray
-        Of the shape of `potential`.
+        Scaled potential, with the shape of `potential`.
     """
     return (potential - minimum) / scale

@@ -1,4 +1,4 @@
-r"""The predictor behind the gate: a linear model and a head on embeddings, of gated modalities.
+r"""Predictor of gated modalities: a linear model plus a head on gated embeddings.
 
 .. math::
 
@@ -6,21 +6,22 @@ r"""The predictor behind the gate: a linear model and a head on embeddings, of g
     \hat y = \sum_i \beta_i (A_i \phi(x_i) + a_i)
         + \mathrm{head}(\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1])
 
-The linear model is what is left where a penalty on weights finds the rest not worth its price.
-The first layer of the head is linear too, so that it can go before the gate:
+With a strong weight penalty, the embeddings vanish and the predictor reduces to the linear model.
+The first layer of the head is also linear, so it can be applied before the gate:
 
 .. math:: W (\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1]) = \sum_i \beta_i (W_i h_i + w_i)
 
-and is computed once for several gates. :math:`\phi` softens standardised values more than a hundred
-standard deviations from the mean, as :class:`~sklearn_emma.nn.SoftClip` does: extreme values among
-the training samples cannot dominate the loss. With ``normal_scores`` the network takes every column
-twice, :math:`\phi(x_i)` and :math:`\phi(q(x_i))`, see :class:`~sklearn_emma.nn.NormalScores`.
+It is thus computed only once for several gates. :math:`\phi` compresses standardised values of more
+than a hundred standard deviations, as :class:`~sklearn_emma.nn.SoftClip` does, so that extreme
+values of training samples cannot dominate the loss. With ``normal_scores`` the network takes every
+column twice, as :math:`\phi(x_i)` and as :math:`\phi(q(x_i))`, see
+:class:`~sklearn_emma.nn.NormalScores`.
 
-A predictor takes two steps, so that what was computed once can be fused under several gates:
-``encode(modalities)`` and ``fuse(encoded, attention)``. :class:`FusionNetwork` gates embeddings,
-each with a one beside it so that the head knows how far its modality is open; :class:`GatedInputs`
-gates the modalities themselves, :math:`x'_i = \beta_i x_i`, and hands the list of them to any
-network.
+A predictor works in two steps, ``encode(modalities)`` and ``fuse(encoded, attention)``, so that the
+result of the first step can be used for several gates. :class:`FusionNetwork` gates embeddings. A
+constant one is appended to each embedding, which tells the head how far the gate is open.
+:class:`GatedInputs` gates the modalities themselves, :math:`x'_i = \beta_i x_i`, and passes the
+list of gated modalities to an arbitrary network.
 """
 
 from abc import ABC, abstractmethod
@@ -37,24 +38,24 @@ from sklearn_emma.nn.normal_scores import NormalScores
 
 __all__ = ["Concatenated", "FusionNetwork", "GatedInputs", "GatedPredictor"]
 
-# Standard deviations from the mean beyond which values count logarithmically: extreme ones only.
+# Values of more than this many standard deviations are compressed logarithmically.
 _LIMIT = 100.0
 
 
 class GatedPredictor(nn.Module, ABC):
-    """What predicts behind a gate, in two steps.
+    """Base class of predictors of gated modalities, which predict in two steps.
 
     Attributes
     ----------
     n_networks : int
-        Networks that the prediction is a mean of.
+        Number of networks whose predictions are averaged.
     """
 
     n_networks: int = 1
 
     @abstractmethod
     def encode(self, modalities: Sequence[Tensor]) -> Any:
-        """Compute what does not depend on the gate.
+        """Compute the part of the prediction that does not depend on the gate.
 
         Parameters
         ----------
@@ -64,7 +65,7 @@ class GatedPredictor(nn.Module, ABC):
         Returns
         -------
         object
-            What :meth:`fuse` takes.
+            Encoded modalities, the input of :meth:`fuse`.
         """
 
     @abstractmethod
@@ -74,57 +75,57 @@ class GatedPredictor(nn.Module, ABC):
         Parameters
         ----------
         encoded : object
-            What :meth:`encode` returned.
+            Result of :meth:`encode`.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            The gate, or several.
+            Attention of one or several gates.
 
         Returns
         -------
         Tensor of shape (..., n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or values.
+            Unnormalised log probabilities of classes, or predicted values.
         """
 
     def fuse_each(self, encoded: Any, attention: Tensor) -> Tensor:
-        """Return the prediction of each network that the prediction is a mean of.
+        """Return the prediction of each of the networks that are averaged.
 
         Parameters
         ----------
         encoded : object
-            What :meth:`encode` returned.
+            Result of :meth:`encode`.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            The gate, or several.
+            Attention of one or several gates.
 
         Returns
         -------
         Tensor of shape (..., n_networks, n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or values.
+            Unnormalised log probabilities of classes, or predicted values.
         """
         return self.fuse(encoded, attention).unsqueeze(-3)
 
     def embeddings(self, encoded: Any) -> Any:
-        """Return what a gate may score, of shape (n_modalities, n_samples, n_units).
+        """Return the embeddings of the modalities, for gates with attention scores.
 
         Parameters
         ----------
         encoded : object
-            What :meth:`encode` returned.
+            Result of :meth:`encode`.
 
         Returns
         -------
-        Tensor
-            The embeddings; only a predictor that has some is asked for them.
+        Tensor of shape (n_modalities, n_samples, n_units)
+            Embeddings. Predictors without embeddings cannot be used with such gates.
         """
         return encoded
 
     def embeddings_for(self, gate: nn.Module, encoded: Any) -> Any:
-        """Return what a gate scores, or None if it goes by energies alone.
+        """Return the embeddings of the modalities, or None if the gate does not use them.
 
         Parameters
         ----------
         gate : EnergyAttention
             The gate.
         encoded : object
-            What :meth:`encode` returned.
+            Result of :meth:`encode`.
 
         Returns
         -------
@@ -134,17 +135,17 @@ class GatedPredictor(nn.Module, ABC):
         return self.embeddings(encoded) if gate.reads_embeddings else None
 
     def hidden_weights(self) -> list[Tensor]:
-        """Return the weight matrices of hidden layers, which Muon may train; here none are known.
+        """Return the weight matrices of hidden layers, which can be trained with Muon.
 
         Returns
         -------
         list of Tensor of shape (..., n_out, n_in)
-            Some of the parameters; leading dimensions are those of a stack of layers.
+            Weight matrices, with leading dimensions for stacked layers. Empty in this base class.
         """
         return []
 
     def numbers_per_sample(self) -> int:
-        """Return how many numbers all layers together have for a sample, roughly."""
+        """Estimate the number of activations of all layers for one sample."""
         return sum(p.numel() // p.shape[-1] for p in self.parameters() if p.ndim > 1)
 
     def forward(self, modalities: Sequence[Tensor], attention: Tensor) -> Tensor:
@@ -153,23 +154,23 @@ class GatedPredictor(nn.Module, ABC):
 
 
 class FusionNetwork(GatedPredictor):
-    r"""A linear model of gated modalities, plus encoders, gated embeddings and a head on them.
+    r"""Linear model of gated modalities plus a head on gated embeddings.
 
     Parameters
     ----------
     n_features : sequence of int
         Number of columns of each modality.
     n_outputs : int
-        Number of classes, or of values to predict.
+        Number of classes, or of target values.
     encoder_sizes : sequence of int, default=(64, 64, 32)
-        Units of each layer of an encoder; the last is the size of the embedding.
+        Number of units of each layer of an encoder. The last one is the size of the embedding.
     head_sizes : sequence of int, default=(32,)
-        Units of each hidden layer of the head.
+        Number of units of each hidden layer of the head.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
     normal_scores : bool, default=False
-        Whether each column is read twice: as it is, and by the module ``normal_scores``, whose
-        points are to be set.
+        Whether each column is used twice: as its value and as its normal score. The points of the
+        submodule ``normal_scores`` must then be set before use.
 
     Examples
     --------
@@ -203,21 +204,21 @@ class FusionNetwork(GatedPredictor):
     def make_encoders(
         self, n_features: Sequence[int], sizes: Sequence[int], generator: torch.Generator | None
     ) -> nn.Module:
-        """Make what embeds each modality, of which ``widths`` has the numbers read.
+        """Create the encoders of all modalities, with inputs of the sizes ``self.widths``.
 
         Parameters
         ----------
         n_features : sequence of int
             Number of columns of each modality.
         sizes : sequence of int
-            The encoder sizes.
+            Number of units of each layer of an encoder.
         generator : torch.Generator or None
             Source of the initial weights.
 
         Returns
         -------
         torch.nn.Module
-            The encoders.
+            Encoders of all modalities.
         """
         return Encoders(self.widths, sizes, True, generator)
 
@@ -228,19 +229,21 @@ class FusionNetwork(GatedPredictor):
 
     @torch.no_grad()
     def divide_first_layer(self, factor: float) -> None:
-        """Divide what is multiplied by the gate: attention times the factor then gives the same.
+        """Divide the weights of all gated terms by a factor.
+
+        The prediction is then unchanged if the attention is multiplied by the same factor.
 
         Parameters
         ----------
         factor : float
-            Positive.
+            Positive factor.
         """
         self.head.weights[0].div_(factor)
         for parameter in self.linear.parameters():
             parameter.div_(factor)
 
     def encode(self, modalities: Sequence[Tensor]) -> Tensor:
-        """Work out what each modality has to say when its gate is open.
+        """Compute the terms of each modality that are multiplied by its gate.
 
         Parameters
         ----------
@@ -250,9 +253,9 @@ class FusionNetwork(GatedPredictor):
         Returns
         -------
         Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
-            Terms of the first layer of the head, and of the linear model.
+            Terms of the first layer of the head, followed by those of the linear model.
         """
-        samples = self.encoders.gather(self.read(modalities))  # the linear model's groups too
+        samples = self.encoders.gather(self.read(modalities))  # same groups in the linear model
         embeddings, linear = self.encoders.apply_groups(samples), self.linear.apply_groups(samples)
         m, size = embeddings.shape[-3], embeddings.shape[-1]
         of_embeddings, of_ones = self.head.layers()[0][0].split([m * size, m], -1)
@@ -260,7 +263,7 @@ class FusionNetwork(GatedPredictor):
         return torch.cat([affine(embeddings, by_modality, of_ones.mT), linear], -1)
 
     def read(self, modalities: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return what encoders and linear model take of each modality.
+        """Return the inputs of the encoders and of the linear model for each modality.
 
         Parameters
         ----------
@@ -270,32 +273,33 @@ class FusionNetwork(GatedPredictor):
         Returns
         -------
         sequence of Tensor of shape (n_samples, n_features or 2 * n_features)
-            Values and, with normal scores, the score of each column after its value.
+            Compressed values. With normal scores, each value is followed by the score of its
+            column.
         """
-        # all columns at once: many modalities are many small tensors
+        # all columns at once, because one operation per modality is slow with many modalities
         columns = torch.cat(list(modalities), 1)
         read = soft_clip(columns, _LIMIT)
         if self.normal_scores is not None:
             scores = soft_clip(self.normal_scores(columns), _LIMIT)
-            # side by side, value and score of one column after the other
+            # alternate values and scores, column by column
             read = torch.stack([read, scores], 2).flatten(1)
         return read.split(self.widths, 1)
 
     def fuse(self, encoded: Tensor, attention: Tensor) -> Tensor:
-        """Gate what the modalities say, and predict.
+        """Gate the encoded modalities and predict.
 
         Parameters
         ----------
         encoded : Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
-            What :meth:`encode` returned; a stack of networks has one more dimension in front.
+            Result of :meth:`encode`. For a stack of networks it has an additional first dimension.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            The gate, or several, each for all networks of a stack.
+            Attention of one or several gates. All networks of a stack have the same attention.
 
         Returns
         -------
         Tensor of shape (..., n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or values; those of a stack have one more
-            dimension before the samples.
+            Unnormalised log probabilities of classes, or predicted values. For a stack of networks
+            there is an additional dimension before the samples.
         """
         gated = weighted_sum(encoded, attention)
         bias = self.head.layers()[0][1]
@@ -305,23 +309,23 @@ class FusionNetwork(GatedPredictor):
 
 
 def weighted_sum(encoded: Tensor, attention: Tensor) -> Tensor:
-    r"""Sum over modalities: :math:`\sum_i \beta_i e_i`.
+    r"""Return the sum over modalities :math:`\sum_i \beta_i e_i`.
 
     Parameters
     ----------
     encoded : Tensor of shape (*stack, n_modalities, n_samples, n_units)
-        The terms e.
+        Terms :math:`e_i`.
     attention : Tensor of shape (*gates, n_samples, n_modalities)
-        The weights.
+        Weights :math:`\beta_i`.
 
     Returns
     -------
     Tensor of shape (*gates, *stack, n_samples, n_units)
-        The sums.
+        Weighted sums.
     """
     gates, stack = attention.shape[:-2], encoded.shape[:-3]
     if torch.is_grad_enabled():
-        # a product per sample, differentiated three times as fast as the sum below
+        # one matrix product per sample, whose gradient is three times as fast as that of the sum
         terms = encoded.movedim((-2, -3), (0, 1)).flatten(2)
         weights = attention.movedim(-2, 0).flatten(1, -2) if gates else attention.unsqueeze(1)
         sums = weights.contiguous() @ terms
@@ -332,18 +336,18 @@ def weighted_sum(encoded: Tensor, attention: Tensor) -> Tensor:
 
 
 class Concatenated(nn.Module):
-    r"""A perceptron on the gated modalities side by side, the predictor of the thesis.
+    r"""Multilayer perceptron on the concatenated gated modalities, the predictor of the thesis.
 
-    As `module` of an estimator, or as `network` of :class:`GatedInputs`.
+    It can be used as `module` of an estimator, or as `network` of :class:`GatedInputs`.
 
     Parameters
     ----------
     n_features : sequence of int
         Number of columns of each modality.
     n_outputs : int
-        Number of classes, or of values to predict.
+        Number of classes, or of target values.
     hidden_sizes : sequence of int, default=(8, 4)
-        Units of each hidden layer, with ReLU.
+        Number of units of each hidden layer. The activation is ReLU.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
 
@@ -367,39 +371,41 @@ class Concatenated(nn.Module):
 
     @torch.no_grad()
     def divide_first_layer(self, factor: float) -> None:
-        """Divide the weights of the inputs: inputs times the factor then give the same.
+        """Divide the weights of the first layer by a factor.
+
+        The prediction is then unchanged if the inputs are multiplied by the same factor.
 
         Parameters
         ----------
         factor : float
-            Positive.
+            Positive factor.
         """
         self.layers.weights[0].div_(factor)
 
     def forward(self, modalities: Sequence[Tensor]) -> Tensor:
-        """Predict.
+        """Predict from gated modalities.
 
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            One tensor per modality.
+            Gated modalities, one tensor per modality.
 
         Returns
         -------
         Tensor of shape (n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or values.
+            Unnormalised log probabilities of classes, or predicted values.
         """
         return self.layers(torch.cat(list(modalities), 1))
 
 
 class GatedInputs(GatedPredictor):
-    r"""Any network on the gated modalities :math:`x'_i = \beta_i x_i`.
+    r"""Predictor that applies an arbitrary network to gated modalities :math:`x'_i = \beta_i x_i`.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Takes the list of gated modalities, each of shape (n_samples, n_features), and returns
-        unnormalised log probabilities or values of shape (n_samples, n_outputs).
+        Module that takes the list of gated modalities, each of shape (n_samples, n_features), and
+        returns unnormalised log probabilities or values of shape (n_samples, n_outputs).
 
     Examples
     --------
@@ -418,7 +424,7 @@ class GatedInputs(GatedPredictor):
         self.network = network
 
     def encode(self, modalities: Sequence[Tensor]) -> list[Tensor]:
-        """Return the modalities as they are."""
+        """Return the modalities unchanged, as a list."""
         return list(modalities)
 
     def fuse(self, encoded: Sequence[Tensor], attention: Tensor) -> Tensor:
@@ -427,14 +433,14 @@ class GatedInputs(GatedPredictor):
         Parameters
         ----------
         encoded : sequence of Tensor of shape (n_samples, n_features)
-            The modalities.
+            One tensor per modality.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            The gate, or several.
+            Attention of one or several gates.
 
         Returns
         -------
         Tensor of shape (..., n_samples, n_outputs)
-            What the network returned for each.
+            Outputs of the network for each gate.
         """
         pairs = zip(encoded, attention.unbind(-1), strict=True)
         gated = [(x * beta.unsqueeze(-1)).flatten(0, -2) for x, beta in pairs]

@@ -1,11 +1,12 @@
-r"""Several predictors behind one gate: their mean varies less than each of them.
+r"""Ensemble of predictors with a common gate. Its mean has a lower variance than each predictor.
 
 .. math:: \hat y = \frac{1}{K} \sum_k \hat y_k, \qquad L = \frac{1}{K} \sum_k L(y, \hat y_k)
 
-The networks differ in their initial weights, see the same samples and the same attention, and each
-has a loss of its own, so that they do not make up for each other's errors (deep ensembles,
-Lakshminarayanan et al., 2017). Energies and gate are computed once for all. Averaging unnormalised
-log probabilities is a geometric mean of probabilities: the logarithmic opinion pool.
+The networks differ in their initial weights. They are trained on the same samples with the same
+attention. Each network has its own loss, so that the networks do not learn to correct each other's
+errors (deep ensembles, Lakshminarayanan et al., 2017). Energies and gate are computed only once for
+all networks. Averaging unnormalised log probabilities corresponds to the geometric mean of the
+probabilities, the logarithmic opinion pool.
 """
 
 import copy
@@ -21,12 +22,12 @@ __all__ = ["FusionEnsemble"]
 
 
 class FusionEnsemble(GatedPredictor):
-    """The mean of several fusion networks of the same sizes.
+    """Mean of several fusion networks of the same architecture.
 
     Parameters
     ----------
     networks : sequence of FusionNetwork
-        K networks; their parameters are copied, and they share the normal scores of the first.
+        K networks. Their parameters are copied. All use the normal scores of the first network.
 
     Examples
     --------
@@ -50,17 +51,19 @@ class FusionEnsemble(GatedPredictor):
         return network
 
     def divide_first_layer(self, factor: float) -> None:
-        """Divide what is multiplied by the gate: attention times the factor then gives the same.
+        """Divide the weights of all gated terms by a factor.
+
+        The prediction is then unchanged if the attention is multiplied by the same factor.
 
         Parameters
         ----------
         factor : float
-            Positive.
+            Positive factor.
         """
         self.networks.divide_first_layer(factor)
 
     def encode(self, modalities: Sequence[Tensor]) -> Tensor:
-        """Work out what each modality has to say to each network when its gate is open.
+        """Compute the terms of each modality that are multiplied by its gate, in each network.
 
         Parameters
         ----------
@@ -70,50 +73,50 @@ class FusionEnsemble(GatedPredictor):
         Returns
         -------
         Tensor of shape (n_networks, n_modalities, n_samples, n_units + n_outputs)
-            See :meth:`FusionNetwork.encode`.
+            Results of :meth:`FusionNetwork.encode` of all networks.
         """
         return self.networks.encode(modalities)
 
     def fuse_each(self, encoded: Tensor, attention: Tensor) -> Tensor:
-        """Gate what the modalities say, and let each network predict.
+        """Gate the encoded modalities and return the prediction of each network.
 
         Parameters
         ----------
         encoded : Tensor of shape (n_networks, n_modalities, n_samples, n_units + n_outputs)
-            What :meth:`encode` returned.
+            Result of :meth:`encode`.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            The gate, or several.
+            Attention of one or several gates.
 
         Returns
         -------
         Tensor of shape (..., n_networks, n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or values.
+            Unnormalised log probabilities of classes, or predicted values.
         """
         return self.networks.fuse(encoded, attention)
 
     def fuse(self, encoded: Tensor, attention: Tensor) -> Tensor:
-        """Return the mean of what the networks predict, of shape (..., n_samples, n_outputs)."""
+        """Return the mean prediction of the networks, of shape (..., n_samples, n_outputs)."""
         return self.fuse_each(encoded, attention).mean(-3)
 
     def hidden_weights(self) -> list[Tensor]:
-        """Return the weights of hidden layers of all networks."""
+        """Return the weight matrices of the hidden layers of all networks."""
         return self.networks.hidden_weights()
 
     def numbers_per_sample(self) -> int:
-        """Return how many numbers all layers of all networks together have for a sample."""
+        """Estimate the number of activations of all networks for one sample."""
         return self.networks.numbers_per_sample()
 
     def embeddings(self, encoded: Tensor) -> Tensor:
-        """Return what a gate may score: the mean of what :meth:`encode` returned over networks.
+        """Return the embeddings for gates with attention scores: the mean over networks.
 
         Parameters
         ----------
         encoded : Tensor of shape (n_networks, n_modalities, n_samples, n_units + n_outputs)
-            What :meth:`encode` returned.
+            Result of :meth:`encode`.
 
         Returns
         -------
         Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
-            The mean.
+            Mean of the encoded modalities over networks.
         """
         return torch.mean(encoded, 0)

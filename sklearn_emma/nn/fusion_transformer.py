@@ -1,4 +1,4 @@
-r"""The unified attention of columns, modalities and energies, as one predictor.
+r"""Predictor with attention among columns, across modalities, and by energies.
 
 .. math::
 
@@ -6,15 +6,15 @@ r"""The unified attention of columns, modalities and energies, as one predictor.
     \hat y = \sum_i \beta_i (A_i \phi(x_i) + a_i)
         + \mathrm{head}(\beta_1 [u_1, 1], \dots, \beta_M [u_M, 1])
 
-Self-attention among the columns of each modality (:mod:`sklearn_emma.nn.self_attention`) gives its
-embedding. Attention across the modalities (:mod:`sklearn_emma.nn.modality_attention`) lets them
-read each other, as far as the gate :math:`\beta` is open. Linear model, head and :math:`\phi` are
-those of :class:`~sklearn_emma.nn.FusionNetwork`. A modality with :math:`\beta_i = 0` has no effect
-at all; with nothing left, the prediction is a constant.
+Self-attention among the columns of each modality (:mod:`sklearn_emma.nn.self_attention`) computes
+its embedding. In the attention across modalities (:mod:`sklearn_emma.nn.modality_attention`), each
+modality attends to the others, weighted by their gates :math:`\beta`. Linear model, head and
+:math:`\phi` are those of :class:`~sklearn_emma.nn.FusionNetwork`. A modality with
+:math:`\beta_i = 0` has no effect at all. If all gates are closed, the prediction is a constant.
 
-Proposed as future work by Werenne, A. (2019), Energy-based multi-modal attention, University of
-Liege: endogenous attention inside the modalities and between them, exogenous attention by energies
-on top.
+This was proposed as future work by Werenne, A. (2019), Energy-based multi-modal attention,
+University of Liege: endogenous attention within and between modalities, combined with exogenous
+attention by energies.
 """
 
 import math
@@ -31,23 +31,24 @@ __all__ = ["FusionTransformer"]
 
 
 class FusionTransformer(FusionNetwork):
-    """Self-attention among columns, attention across modalities, and a head on what is gated.
+    """Self-attention among columns, attention across modalities, and a head on gated embeddings.
 
     Parameters
     ----------
     n_features : sequence of int
         Number of columns of each modality.
     n_outputs : int
-        Number of classes, or of values to predict.
+        Number of classes, or of target values.
     encoder_sizes : sequence of int, default=(64, 32)
-        Units of each layer behind the pooled tokens; the last is the size of the embedding.
+        Number of units of each layer after the pooled tokens. The last one is the size of the
+        embedding.
     head_sizes : sequence of int, default=(32,)
-        Units of each hidden layer of the head.
+        Number of units of each hidden layer of the head.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
     normal_scores : bool, default=False
-        Whether each column is read twice: as it is, and by the module ``normal_scores``, whose
-        points are to be set.
+        Whether each column is used twice: as its value and as its normal score. The points of the
+        submodule ``normal_scores`` must then be set before use.
 
     Examples
     --------
@@ -78,28 +79,30 @@ class FusionTransformer(FusionNetwork):
     def make_encoders(
         self, n_features: Sequence[int], sizes: Sequence[int], generator: torch.Generator | None
     ) -> nn.Module:
-        """Make the self-attention of each modality; see :meth:`FusionNetwork.make_encoders`."""
+        """Create the self-attention of each modality, see :meth:`FusionNetwork.make_encoders`."""
         n_values = sum(self.widths) // sum(n_features)
         return SelfAttentionEncoders(n_features, n_values, sizes, generator)
 
     @torch.no_grad()
     def divide_first_layer(self, factor: float) -> None:
-        """Divide what is multiplied by the gate: attention times the factor then gives the same.
+        """Divide the weights of all gated terms by a factor.
+
+        The prediction is then unchanged if the attention is multiplied by the same factor.
 
         Parameters
         ----------
         factor : float
-            Positive.
+            Positive factor.
         """
         super().divide_first_layer(factor)
         self.cross.sink_bias.add_(math.log(factor))
 
     def numbers_per_sample(self) -> int:
-        """Return how many numbers all layers together have for a sample, roughly."""
+        """Estimate the number of activations of all layers for one sample."""
         return super().numbers_per_sample() + self.encoders.numbers_per_sample()
 
     def encode(self, modalities: Sequence[Tensor]) -> Tensor:
-        """Embed each modality.
+        """Return the embedding of each modality and its terms of the linear model.
 
         Parameters
         ----------
@@ -109,26 +112,26 @@ class FusionTransformer(FusionNetwork):
         Returns
         -------
         Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
-            Embeddings, and terms of the linear model.
+            Embeddings, followed by the terms of the linear model.
         """
         read = self.read(modalities)
         return torch.cat([self.encoders(read), self.linear(read)], -1)
 
     def fuse(self, encoded: Tensor, attention: Tensor) -> Tensor:
-        """Let modalities read each other, gate them and predict.
+        """Apply the attention across modalities, gate the modalities and predict.
 
         Parameters
         ----------
         encoded : Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
-            What :meth:`encode` returned; a stack of networks has one more dimension in front.
+            Result of :meth:`encode`. For a stack of networks it has an additional first dimension.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            The gate, or several, each for all networks of a stack.
+            Attention of one or several gates. All networks of a stack have the same attention.
 
         Returns
         -------
         Tensor of shape (..., n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or values; those of a stack have one more
-            dimension before the samples.
+            Unnormalised log probabilities of classes, or predicted values. For a stack of networks
+            there is an additional dimension before the samples.
         """
         n_outputs = self.head.layers()[-1][1].shape[-1]
         embeddings, linear = encoded.split([encoded.shape[-1] - n_outputs, n_outputs], -1)

@@ -1,11 +1,12 @@
-r"""Hard attention: of each sample, at most k modalities pass.
+r"""Hard attention: open the gates of at most k modalities of each sample.
 
 .. math:: \beta_i' = \begin{cases} \beta_i & i \in \mathrm{top}_k(\log\alpha_j - c_j) \\
     0 & \text{else} \end{cases}
 
-with costs :math:`c_j` in nats: modality j is chosen before one without cost if its importance is
-more than :math:`e^{c_j}` times as large. In training the gradient is that of :math:`\beta` for all
-modalities, also those that were not chosen (straight-through estimator; Bengio, Y., Léonard, N. and
+with costs :math:`c_j` in nats: modality j is preferred to a modality without cost if its importance
+is more than :math:`e^{c_j}` times as large. In training, the gradient is that of :math:`\beta` for
+all modalities, including those that are closed (straight-through estimator; Bengio, Y., Léonard, N.
+and
 Courville, A. (2013). Estimating or propagating gradients through stochastic neurons for conditional
 computation. arXiv:1308.3432).
 """
@@ -17,14 +18,14 @@ __all__ = ["HardAttention"]
 
 
 class HardAttention(nn.Module):
-    """Keep the attention to the most important modalities of each sample, less their costs.
+    """Keep the attention to the k modalities with the largest log importance minus cost.
 
     Parameters
     ----------
     max_modalities : int
-        How many are kept.
+        Number k of modalities that are kept.
     cost : Tensor of shape (n_modalities,)
-        Cost of each, in nats.
+        Cost of each modality, in nats.
 
     Examples
     --------
@@ -50,23 +51,23 @@ class HardAttention(nn.Module):
         self.register_buffer("earlier", earlier, persistent=False)
 
     def forward(self, log_importance: Tensor, attention: Tensor) -> Tensor:
-        """Close what is not chosen.
+        """Set the attention to all but the chosen modalities to zero.
 
         Parameters
         ----------
         log_importance : Tensor of shape (..., n_samples, n_modalities)
-            Logarithm of the importance; minus infinity where a modality is missing.
+            Logarithm of the importance, minus infinity for missing modalities.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            Attention without a choice.
+            Attention to all modalities.
 
         Returns
         -------
         Tensor of shape (..., n_samples, n_modalities)
-            The attention to what is chosen, zero to the others.
+            Attention to the chosen modalities, zero for the others.
         """
         worth = log_importance - self.cost
         own, other = worth.unsqueeze(-1), worth.unsqueeze(-2)
-        # of equal ones the first; sorting could not be exported
+        # ties are broken in favour of the first modality; sorting could not be exported
         ahead = (other > own) | ((other == own) & self.earlier)
         kept = attention * (ahead.sum(-1) < self.max_modalities)
         if not self.training:

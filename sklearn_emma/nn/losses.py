@@ -1,4 +1,4 @@
-r"""What stage 2 minimises: prediction loss and the two regularizers of the gate.
+r"""Loss of stage 2: the prediction loss and two regularizers of the gate.
 
 .. math::
 
@@ -7,10 +7,11 @@ r"""What stage 2 minimises: prediction loss and the two regularizers of the gate
         \log \alpha_{nk} & \xi_{nk} = 1 \\
         -\log \max(\alpha_{nk}, \alpha_{min}) & \xi_{nk} = -1 \end{cases}
 
-L is a mean over the samples: of the cross entropy of classes, or of a loss of numbers (squared
-error, absolute error, pinball loss of quantiles). :math:`\lambda_c` keeps the capacity of the gate
-low, :math:`\lambda_e` rewards importance on clean modalities (:math:`\xi = 1`) and its absence on
-corrupted ones (:math:`\xi = -1`). The floor :math:`\alpha_{min}` is 0.01; the thesis has none.
+L is the mean over samples of the cross entropy for a classifier, or of a regression loss (squared
+error, absolute error, pinball loss of quantiles). The term with :math:`\lambda_c` limits the
+capacity of the gate. The term with :math:`\lambda_e` rewards a high importance of clean modalities
+(:math:`\xi = 1`) and a low importance of corrupted ones (:math:`\xi = -1`). The floor
+:math:`\alpha_{min}` is 0.01. The thesis has no floor.
 """
 
 import math
@@ -34,7 +35,7 @@ __all__ = [
 
 
 def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Cross entropy of each sample, averaged with the samples' weights.
+    """Return the weighted cross entropy, averaged over samples.
 
     Parameters
     ----------
@@ -54,13 +55,13 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Te
 
 
 def weighted_squared_error(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    r"""Squared error of each sample, averaged with the samples' weights.
+    r"""Return the weighted squared error, averaged over samples.
 
     .. math::
 
         L = \frac1N \sum_n \frac{v_n}{K} \sum_k (\hat y_{nk} - y_{nk})^2
 
-    with the weights :math:`v_n`. It is least at the mean.
+    with the sample weights :math:`v_n`. The minimiser is the conditional mean.
 
     Parameters
     ----------
@@ -88,13 +89,14 @@ def weighted_squared_error(output: Tensor, target: Tensor, weight: Tensor) -> Te
 
 
 def weighted_absolute_error(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    r"""Absolute error of each sample, averaged with the samples' weights.
+    r"""Return the weighted absolute error, averaged over samples.
 
     .. math::
 
         L = \frac1N \sum_n \frac{v_n}{K} \sum_k |\hat y_{nk} - y_{nk}|
 
-    with the weights :math:`v_n`. It is least at the median, which extreme targets hardly change.
+    with the sample weights :math:`v_n`. The minimiser is the conditional median, which is robust
+    to extreme targets.
 
     Parameters
     ----------
@@ -124,15 +126,15 @@ def weighted_absolute_error(output: Tensor, target: Tensor, weight: Tensor) -> T
 def weighted_pinball_loss(
     output: Tensor, target: Tensor, weight: Tensor, quantiles: Sequence[float]
 ) -> Tensor:
-    r"""Pinball loss of several quantiles of each sample, averaged with the samples' weights.
+    r"""Return the weighted pinball loss of several quantiles, averaged over samples.
 
     .. math::
 
         L = \frac1N \sum_n \frac{v_n}{K} \sum_k
             \max\bigl(q_k (y_n - \hat y_{nk}), (q_k - 1) (y_n - \hat y_{nk})\bigr)
 
-    with the weights :math:`v_n`. It is least where :math:`\hat y_{nk}` is the quantile :math:`q_k`
-    of y [1]_; at :math:`q = 1/2` it is half the absolute error.
+    with the sample weights :math:`v_n`. The minimiser :math:`\hat y_{nk}` is the conditional
+    quantile of y at level :math:`q_k` [1]_. At :math:`q = 1/2` the loss is half the absolute error.
 
     Parameters
     ----------
@@ -143,7 +145,7 @@ def weighted_pinball_loss(
     weight : Tensor of shape (n_samples,)
         Weight of each sample, one for an ordinary sample.
     quantiles : sequence of float of length n_quantiles
-        The levels :math:`q_k`, between 0 and 1.
+        Quantile levels :math:`q_k`, between 0 and 1.
 
     Returns
     -------
@@ -168,17 +170,17 @@ def weighted_pinball_loss(
 
 
 def capacity_penalty(gate: EnergyAttention) -> Tensor:
-    """:math:`g_a - b_a`, which the capacity of the gate grows with.
+    """Return the penalty :math:`g_a - b_a`, which increases with the capacity of the gate.
 
     Parameters
     ----------
     gate : EnergyAttention
-        The gate.
+        Attention gate.
 
     Returns
     -------
     Tensor of shape ()
-        The penalty, to be multiplied by ``lambda_capacity``.
+        Penalty, to be multiplied by ``lambda_capacity``.
     """
     return gate.gain - gate.bias
 
@@ -186,25 +188,25 @@ def capacity_penalty(gate: EnergyAttention) -> Tensor:
 def energy_alignment(
     log_importance: Tensor, indicator: Tensor, weight: Tensor, floor: float = 0.01
 ) -> Tensor:
-    r""":math:`\Omega`: how well importance follows the failures that were put in.
+    r"""Return the alignment :math:`\Omega` of the importance with the simulated failures.
 
     Parameters
     ----------
     log_importance : Tensor of shape (n_samples, n_modalities)
-        :math:`\log\alpha`. A missing modality (minus infinity) has nothing left to align.
+        Log importance :math:`\log\alpha`. Missing modalities (minus infinity) are ignored.
     indicator : Tensor of shape (n_samples, n_modalities)
-        :math:`\xi`: +1 clean, -1 corrupted.
+        Indicator :math:`\xi`: +1 for clean and -1 for corrupted modalities.
     weight : Tensor of shape (n_samples,)
         Weight of each sample.
     floor : float, default=0.01
-        :math:`\alpha_{min}`, the importance below which a corrupted modality earns no more. Without
-        it (0) the reward has no bound, and grows with the scale of the energies alone, at the
-        expense of clean modalities.
+        Importance :math:`\alpha_{min}` below which the reward of a corrupted modality does not
+        increase further. Without a floor (0), the reward is unbounded: it increases with the scale
+        of the energies alone, at the expense of clean modalities.
 
     Returns
     -------
     Tensor of shape ()
-        The alignment, to be rewarded by ``lambda_energy``.
+        Alignment, to be multiplied by ``lambda_energy`` and maximised.
     """
     lowest = math.log(floor) if floor else -math.inf
     earning = torch.where(indicator < 0, log_importance.clamp(min=lowest), log_importance)
@@ -215,31 +217,31 @@ def energy_alignment(
 def noise_contrastive_loss(
     together: Tensor, apart: Tensor, weight: Tensor, apart_weight: Tensor
 ) -> Tensor:
-    r"""Logistic loss of telling samples of the table from shuffled ones, by pairs of modalities.
+    r"""Return the logistic loss of distinguishing samples from shuffled ones, pair by pair.
 
     .. math:: \frac{1}{P} \sum_{i \ne j} \left( \mathrm{E}\, \log(1 + e^{-c_{ij}}) +
         \mathrm{E}\, \log(1 + e^{c'_{ij}}) \right)
 
-    with P pairs. It is least where c is the log of the density of a pair in the table over that of
-    a pair from different samples (Gutmann, M. and Hyvärinen, A. (2010). Noise-contrastive
-    estimation. AISTATS).
+    with P pairs of modalities. At the minimum, c is the log ratio of the density of a pair from the
+    same sample to that of a pair from different samples (Gutmann, M. and Hyvärinen, A. (2010).
+    Noise-contrastive estimation. AISTATS).
 
     Parameters
     ----------
     together : Tensor of shape (n_samples, n_modalities, n_modalities)
-        Log ratios of samples of the table; the diagonal does not matter.
+        Log ratios c of the original samples. The diagonal is ignored.
     apart : Tensor of shape (n_shuffles * n_samples, n_modalities, n_modalities)
-        Log ratios of the same samples, shuffled.
+        Log ratios c' of samples whose modalities are shuffled.
     weight : Tensor of shape (n_samples,)
-        Weights of the samples of the table.
+        Weights of the original samples.
     apart_weight : Tensor of shape (n_shuffles * n_samples, n_modalities)
-        Weights of the samples that the values of each modality were taken from. A pair has the
-        product of both.
+        Weight of the sample from which each modality of a shuffled sample was taken. The weight of
+        a pair is the product of both.
 
     Returns
     -------
     Tensor of shape ()
-        The loss; it is 2 log 2 for log ratios of zero and weights of one.
+        Loss. It is 2 log 2 if all log ratios are zero and all weights are one.
 
     Examples
     --------

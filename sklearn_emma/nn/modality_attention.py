@@ -1,4 +1,4 @@
-r"""Attention across modalities, with the gate as an exogenous factor.
+r"""Attention across modalities, in which closed modalities are ignored.
 
 .. math::
 
@@ -6,12 +6,12 @@ r"""Attention across modalities, with the gate as an exogenous factor.
     s^h_{ji} = q^h_j \cdot k^h_i / \sqrt{d_h}, \qquad
     u_j = z_j + W_O \Bigl[\sum_i A^1_{ji} v^1_i, \sum_i A^2_{ji} v^2_i\Bigr]
 
-Tokens are the embeddings z of the modalities (:mod:`sklearn_emma.nn.multi_head`). The gate
-:math:`\beta_i` of a modality, which comes from outside, from its energy, enters as
-:math:`\log \beta_i` in the logits of its key. So no modality reads a closed one, exactly, and
-while a gate closes, its modality fades without a jump. What is left when all fade is the sink
-:math:`e^{c_h}` [1]_, a key whose value is zero: where a single modality is hardly open, it is
-hardly read.
+The tokens are the embeddings z of the modalities (:mod:`sklearn_emma.nn.multi_head`). The gate
+:math:`\beta_i` of a modality, which is computed from its energy, is an exogenous factor: it adds
+:math:`\log \beta_i` to the logits of its key. Therefore the attention to a closed modality is
+exactly zero, and the attention changes continuously while a gate closes. The attention sink
+:math:`e^{c_h}` [1]_ is an additional key whose value is zero. It receives the attention if all
+gates are almost closed.
 
 References
 ----------
@@ -30,12 +30,12 @@ __all__ = ["ModalityAttention"]
 
 
 class ModalityAttention(MultiHeadAttention):
-    """Lets the modalities of a sample read each other, as far as their gates are open.
+    """Multi-head attention of the modalities of a sample to each other, weighted by their gates.
 
     Parameters
     ----------
     n_units : int
-        Size of an embedding. There are two heads, or one if it is odd.
+        Size of an embedding. There are two heads if it is even, else one.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
 
@@ -53,43 +53,43 @@ class ModalityAttention(MultiHeadAttention):
 
     def __init__(self, n_units: int, generator: torch.Generator | None = None):
         super().__init__(n_units, generator)
-        #: :math:`c_h`
+        #: Logit :math:`c_h` of the attention sink.
         self.sink_bias = nn.Parameter(torch.zeros(1, self.n_heads, 1, 1, dtype=torch.float32))
 
     def forward(self, tokens: Tensor, attention: Tensor) -> Tensor:  # type: ignore[override]
-        """Let modalities read each other.
+        """Apply the attention across modalities.
 
         Parameters
         ----------
         tokens : Tensor of shape (..., n_modalities, n_samples, n_units)
-            z.
+            Embeddings z of the modalities.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            The gate, or several.
+            Attention :math:`\\beta` of one or several gates.
 
         Returns
         -------
         Tensor of shape (..., n_modalities, n_samples, n_units)
-            u.
+            New embeddings u of the modalities.
         """
         scores, value = self.scores_and_values(tokens)
         return tokens + self.mix_heads(self.weights(scores, attention) @ value)
 
     def weights(self, scores: Tensor, attention: Tensor) -> Tensor:
-        """Return what modalities pay to each other.
+        """Return the attention weights A of each modality (row) to each modality (column).
 
         Parameters
         ----------
         scores : Tensor of shape (..., n_samples, n_heads, n_modalities, n_modalities)
-            s.
+            Scores s.
         attention : Tensor of shape (..., n_samples, n_modalities)
-            The gate, or several.
+            Attention :math:`\\beta` of one or several gates.
 
         Returns
         -------
         Tensor of shape (..., n_samples, n_heads, n_modalities, n_modalities)
-            A: zero in the column of a modality that is closed.
+            Attention weights A. The columns of closed modalities are zero.
         """
-        # a logarithm would have infinite gradients where a gate is closed; as a factor it has none
+        # the gate is a factor, because its logarithm has infinite gradients if the gate is closed
         beta = attention.unsqueeze(-2).unsqueeze(-2)
         scores = torch.where(beta > 0, scores, -math.inf)
         top = torch.maximum(scores.amax(-1, keepdim=True), self.sink_bias).detach()

@@ -1,8 +1,9 @@
-"""Several modules of like shape as one: their products become one batched product.
+"""Stack several modules of similar shape, to compute them in one batched matrix product.
 
-A stacked module has the parameters of all with a leading dimension, and so have the samples that it
-takes and returns. Where modules differ in columns the narrower are padded with weights of zero,
-which get no gradient, and so stay zero, as the padding of their samples is zero too.
+The parameters of a stacked module have an additional leading dimension, and so have its inputs and
+outputs. If modules differ in their number of columns, the smaller ones are padded with zero
+weights. The padding of their samples is also zero, so these weights have no gradient and remain
+zero.
 """
 
 import copy
@@ -19,28 +20,28 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """:math:`x W^T + b`, for one module or for several at once.
+    """Return :math:`x W^T + b`, for one module or a stack of modules.
 
     Parameters
     ----------
     x : Tensor of shape (..., n_samples, n_in)
         Samples.
     weight : Tensor of shape (..., n_out, n_in)
-        W, with leading dimensions that go with those of `x`.
+        Weights W, with leading dimensions that broadcast with those of `x`.
     bias : Tensor of shape (..., n_out)
-        The bias.
+        Bias b.
 
     Returns
     -------
     Tensor of shape (..., n_samples, n_out)
-        The product.
+        Result of the affine map.
     """
     if weight.ndim == 2:
         return F.linear(x, weight, bias)
     if weight.ndim == x.ndim == 3:
         return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
     if weight.ndim == 4 and x.ndim in (3, 4):
-        # one product with the bias, and not a sum afterwards: as fast again on many samples
+        # adding the bias in the product is twice as fast as a separate sum on many samples
         x, [(flat_weight, flat_bias)] = merge_stacks(x, [(weight, bias)])
         return affine(x, flat_weight, flat_bias).unflatten(0, weight.shape[:2])
     return x @ weight.mT + bias.unsqueeze(-2)
@@ -49,21 +50,21 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def merge_stacks(
     x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """Make one stack of a stack of stacks.
+    """Flatten a stack of stacks to a single stack.
 
     Parameters
     ----------
     x : Tensor of shape (..., n_samples, n_in)
-        Samples of all, or those that all have in common.
+        Samples of each module, or samples that are broadcast to all modules.
     layers : sequence of tuple of Tensor of shape (n_stacks, n_modules, ...)
         Weights and biases.
 
     Returns
     -------
     x : Tensor of shape (n_stacks * n_modules, n_samples, n_in)
-        The samples of each module.
+        Samples of each module.
     layers : list of tuple of Tensor of shape (n_stacks * n_modules, ...)
-        Its weights and biases.
+        Weights and biases of each module.
     """
     shape = layers[0][0].shape[:2]
     flat = [(weight.flatten(0, 1), bias.flatten(0, 1)) for weight, bias in layers]
@@ -71,17 +72,17 @@ def merge_stacks(
 
 
 def stack(modules: Sequence[Module]) -> Module:
-    """Several modules as one.
+    """Stack several modules to one.
 
     Parameters
     ----------
     modules : sequence of torch.nn.Module
-        Of one class, with the same parameters but for the number of columns.
+        Modules of the same class, whose parameters differ only in the number of columns.
 
     Returns
     -------
     torch.nn.Module
-        With copies of the parameters.
+        Stacked module with copies of the parameters.
     """
     stacked = copy.deepcopy(modules[0])
     for name, parameter in stacked.named_parameters():
@@ -95,14 +96,14 @@ def stack(modules: Sequence[Module]) -> Module:
 
 @torch.no_grad()
 def unstack(stacked: Module, modules: Sequence[Module]) -> None:
-    """Give the parameters of a stacked module back.
+    """Copy the parameters of a stacked module back to the single modules.
 
     Parameters
     ----------
     stacked : torch.nn.Module
-        What :func:`stack` made.
+        Result of :func:`stack`.
     modules : sequence of torch.nn.Module
-        Of what; changed in place.
+        Modules that were stacked. They are changed in place.
     """
     for i, module in enumerate(modules):
         for name, parameter in module.named_parameters():
@@ -115,19 +116,19 @@ def _corner(padded: Tensor, like: Tensor) -> Tensor:
 
 
 def stack_samples(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Samples of several modules as one tensor, padded with zeros.
+    """Stack the samples of several modules, and pad missing columns with zeros.
 
     Parameters
     ----------
     tensors : sequence of Tensor of shape (n_samples, n_features)
-        Samples of each; they may differ in columns.
+        Samples of each module, which may differ in their number of columns.
     dim : int, default=0
-        Where the new dimension goes.
+        Position of the new dimension.
 
     Returns
     -------
     Tensor
-        The samples.
+        Stacked samples.
     """
     widest = max(tensor.shape[-1] for tensor in tensors)
     padded = [
@@ -138,7 +139,10 @@ def stack_samples(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 def width_class(n_features: int) -> int:
-    """Return what modules must have in common to be worth stacking: padding at most doubles them.
+    """Return the width class of a module. Stacking is efficient within one class.
+
+    Within one class, padding at most doubles the number of columns, except for modules with few
+    columns.
 
     Parameters
     ----------
@@ -148,20 +152,21 @@ def width_class(n_features: int) -> int:
     Returns
     -------
     int
-        The next power of two, and at least 8: so small, a product costs less than its call.
+        Next power of two, but at least 8, as the computing time of smaller products does not
+        matter.
     """
     return max(8, 2 ** math.ceil(math.log2(n_features)))
 
 
 class ModalityStacks(nn.Module):
-    """A module for each modality, those that are alike as one stack.
+    """One module per modality, where similar modules are stacked.
 
     Parameters
     ----------
     modules : sequence of torch.nn.Module
-        One per modality.
+        One module per modality.
     kinds : sequence of int
-        Modules of the same kind are stacked.
+        Kind of each module. Modules of the same kind are stacked.
     """
 
     def __init__(self, modules: Sequence[nn.Module], kinds: Sequence[int]):
@@ -169,7 +174,7 @@ class ModalityStacks(nn.Module):
         alike: dict[int, list[int]] = {}
         for i, kind in enumerate(kinds):
             alike.setdefault(kind, []).append(i)
-        #: Places of the modalities of each stack.
+        #: Positions of the modalities of each stack.
         self.groups = list(alike.values())
         stacks = [stack([modules[i] for i in group]) for group in self.groups]
         self.stacks: Any = nn.ModuleList(stacks)
@@ -177,17 +182,17 @@ class ModalityStacks(nn.Module):
         self._places = None if order == sorted(order) else np.argsort(order).tolist()
 
     def join(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Put what the stacks return together.
+        """Concatenate the outputs of the stacks, and restore the order of the modalities.
 
         Parameters
         ----------
         outputs : sequence of Tensor of shape (..., n_modules, n_samples, n_units)
-            What each stack returned.
+            Output of each stack.
 
         Returns
         -------
         Tensor of shape (..., n_modalities, n_samples, n_units)
-            In the order of the modalities.
+            Outputs in the order of the modalities.
         """
         joined = outputs[0] if len(outputs) == 1 else torch.cat(list(outputs), -3)
         return joined if self._places is None else joined[..., self._places, :, :]

@@ -1,11 +1,11 @@
-r"""Multi-head self-attention among a few things of a sample, its tokens [1]_.
+r"""Multi-head self-attention among the tokens of a sample, such as columns or modalities [1]_.
 
 .. math::
 
     t' = t + W_O\, [\, A^1 V^1, \dots, A^H V^H ], \qquad
         A^h = \mathrm{softmax}\bigl(Q^h {K^h}^T / \sqrt{d_h}\bigr)
 
-with queries, keys and values Q, K, V, linear maps of the normalised tokens :math:`\bar t`.
+with queries Q, keys K and values V, which are linear maps of the normalised tokens :math:`\bar t`.
 
 References
 ----------
@@ -20,12 +20,12 @@ from torch.nn import functional as F
 
 from sklearn_emma.nn.encoders import Perceptron
 
-# Heads, where they divide the units of a token.
+# Number of heads, if the size of a token is divisible by it.
 _N_HEADS = 2
 
 
 def normalise(tokens: Tensor) -> Tensor:
-    r"""Normalise each token to mean 0 and variance 1: :math:`\bar t`, layer normalisation.
+    r"""Normalise each token to mean 0 and variance 1 (layer normalisation): :math:`\bar t`.
 
     Parameters
     ----------
@@ -35,18 +35,18 @@ def normalise(tokens: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (..., n_units)
-        Without a scale, as a linear map follows.
+        Normalised tokens. There is no trainable scale, as a linear map follows.
     """
     return F.layer_norm(tokens, tokens.shape[-1:])
 
 
 class MultiHeadAttention(nn.Module):
-    """Lets the tokens of a sample read each other, with a residual connection.
+    """Multi-head self-attention among the tokens of a sample, with a residual connection.
 
     Parameters
     ----------
     n_units : int
-        Size of a token. There are two heads, or one if it is odd.
+        Size of a token. There are two heads if it is even, else one.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
     """
@@ -58,7 +58,7 @@ class MultiHeadAttention(nn.Module):
         self.mix = Perceptron([n_units, n_units], generator=generator)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Let tokens read each other.
+        """Apply self-attention to the tokens.
 
         Parameters
         ----------
@@ -68,13 +68,13 @@ class MultiHeadAttention(nn.Module):
         Returns
         -------
         Tensor of shape (..., n_tokens, n_samples, n_units)
-            With what they have read.
+            New tokens.
         """
         scores, value = self.scores_and_values(tokens)
         return tokens + self.mix_heads(scores.softmax(-1) @ value)
 
     def scores_and_values(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        r"""Return :math:`Q^h {K^h}^T / \sqrt{d_h}` and :math:`V^h`.
+        r"""Return the scores :math:`Q^h {K^h}^T / \sqrt{d_h}` and the values :math:`V^h`.
 
         Parameters
         ----------
@@ -84,31 +84,31 @@ class MultiHeadAttention(nn.Module):
         Returns
         -------
         scores : Tensor of shape (..., n_samples, n_heads, n_tokens, n_tokens)
-            Of each token (row) for each (column).
+            Score of each query token (row) and key token (column).
         values : Tensor of shape (..., n_samples, n_heads, n_tokens, n_units / n_heads)
-            What is read.
+            Values of the tokens.
         """
         heads = _of_tokens(self.project, normalise(tokens)).unflatten(-1, (3, self.n_heads, -1))
         query, key, value = (part.movedim(-4, -2) for part in heads.unbind(-3))
         return (query / math.sqrt(query.shape[-1])) @ key.mT, value
 
     def mix_heads(self, context: Tensor) -> Tensor:
-        """Return a linear map of what all heads have read.
+        """Combine the outputs of all heads by a linear map.
 
         Parameters
         ----------
         context : Tensor of shape (..., n_samples, n_heads, n_tokens, n_units / n_heads)
-            What each has read.
+            Output of each head.
 
         Returns
         -------
         Tensor of shape (..., n_tokens, n_samples, n_units)
-            The map.
+            Combined output.
         """
         return _of_tokens(self.mix, context.movedim(-2, -4).flatten(-2))
 
 
 def _of_tokens(layer: Perceptron, tokens: Tensor) -> Tensor:
     """Apply a layer, or a stack of them, to tokens of shape (..., n_tokens, n_samples, n_units)."""
-    # a single product for all tokens; the number of samples is open in an export
+    # a single product for all tokens; the number of samples is dynamic in an export
     return layer(tokens.flatten(-3, -2)).unflatten(-2, (tokens.shape[-3], -1))

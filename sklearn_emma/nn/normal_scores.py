@@ -1,4 +1,4 @@
-r"""Normal scores of columns: their quantiles as a network sees them best.
+r"""Normal scores of columns: map their quantiles to those of a normal distribution.
 
 .. math::
 
@@ -7,10 +7,10 @@ r"""Normal scores of columns: their quantiles as a network sees them best.
 
 with the quantiles :math:`t_1 < \dots < t_K` of the training samples at the levels
 :math:`(k - 1/2)/K` and the quantile function :math:`\Phi^{-1}` of the normal distribution (van der
-Waerden, 1952). Where many values lie close together the score spreads them, so that a network can
-tell them apart. Below :math:`t_1` and above :math:`t_K` the slope is one: other than by
-scikit-learn's ``QuantileTransformer``, values that no training sample had are not clipped, and keep
-their order.
+Waerden, 1952). The scores spread values that lie close together, so that a network can distinguish
+them. Below :math:`t_1` and above :math:`t_K` the slope is one. Unlike in the
+``QuantileTransformer`` of scikit-learn, values outside the range of the training samples are not
+clipped and keep their order.
 """
 
 import torch
@@ -23,7 +23,7 @@ N_QUANTILES = 32
 
 
 class NormalScores(nn.Module):
-    """Piecewise linear functions, one per column, with a slope of one at both ends.
+    """Piecewise linear functions, one per column, with a slope of one outside the outer quantiles.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class NormalScores(nn.Module):
 
     Notes
     -----
-    The buffers ``quantile`` and ``score``, of shape (n_features, 32), hold where the pieces of each
-    function meet, and its values there; ``slope``, of shape (n_features, 33), the slopes of the
-    pieces. Each function is the identity until :meth:`set_points` is called.
+    The buffers ``quantile`` and ``score``, of shape (n_features, 32), hold the breakpoints of each
+    function and its values there. The buffer ``slope``, of shape (n_features, 33), holds the slopes
+    of the pieces. Each function is the identity until :meth:`set_points` is called.
 
     Examples
     --------
@@ -60,21 +60,21 @@ class NormalScores(nn.Module):
         self.register_buffer("slope", slope)
 
     def set_points(self, quantile: Tensor, score: Tensor) -> None:
-        """Set where the pieces meet.
+        """Set the breakpoints of the functions and their values.
 
         Parameters
         ----------
         quantile : Tensor of shape (n_features, 32)
-            Strictly increasing in each row.
+            Breakpoints, strictly increasing in each row.
         score : Tensor of shape (n_features, 32)
-            The values there.
+            Values of the functions at the breakpoints.
         """
         self.quantile.copy_(quantile)
         self.score.copy_(score)
         self.slope[:, 1:-1] = score.diff(dim=1) / quantile.diff(dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the scores of samples.
+        """Return the normal scores of samples.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class NormalScores(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            Their scores.
+            Normal score of each value.
         """
         columns = x.mT.contiguous()
         piece = torch.searchsorted(self.quantile, columns)

@@ -8,9 +8,9 @@ r"""Self-attention among the columns of a modality: every column is a token.
         a^k = \mathrm{softmax}_j\bigl(r_k^T \bar t'_j\bigr)
 
 The tokens are those of Gorishniy et al. [1]_: the value of a column times a learned vector, plus
-another one. One block of multi-head self-attention (:mod:`sklearn_emma.nn.multi_head`) lets columns
-read each other. Eight learned queries :math:`r_k` then pool the tokens, and a perceptron makes of
-what they find one embedding h of the modality.
+a learned bias vector. In one block of multi-head self-attention
+(:mod:`sklearn_emma.nn.multi_head`), columns attend to each other. Eight learned queries :math:`r_k`
+then pool the tokens, and a perceptron maps the pooled tokens to the embedding h of the modality.
 
 References
 ----------
@@ -31,26 +31,26 @@ from sklearn_emma.nn.multi_head import MultiHeadAttention, normalise
 
 __all__ = ["ColumnSelfAttention", "SelfAttentionEncoders"]
 
-# Units of a token, and learned queries that pool the tokens.
+# Size of a token, and number of learned queries that pool the tokens.
 _N_UNITS, _N_QUERIES = 16, 8
-# Tokens of a modality at most: the attention has a number for each pair of them.
+# Largest number of tokens of a modality, as the attention is quadratic in it.
 _MOST_TOKENS = 64
-# Numbers that samples embedded together may have: what fits into the cache.
+# Largest number of activations of a batch, so that they fit into the cache.
 _BLOCK_NUMBERS = 2**20
 
 
 class ColumnSelfAttention(nn.Module):
-    """The embedding of a modality, by self-attention among its columns.
+    """Embed a modality by self-attention among its columns.
 
     Parameters
     ----------
     n_features : int
-        Number of columns. Of more than 64, each token holds as many successive columns as are
-        needed to have 64 at most.
+        Number of columns. If there are more than 64, each token holds several successive columns,
+        so that there are at most 64 tokens.
     n_values : int, default=1
-        Numbers that each column comes with, side by side.
+        Number of values of each column, which are adjacent in the input.
     sizes : sequence of int, default=(64, 32)
-        Units of each layer of the perceptron; the last is the size of the embedding.
+        Number of units of each layer of the perceptron. The last one is the size of the embedding.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
 
@@ -71,7 +71,7 @@ class ColumnSelfAttention(nn.Module):
     ):
         super().__init__()
         columns = math.ceil(n_features / _MOST_TOKENS)
-        #: Tokens of the modality.
+        #: Number of tokens of the modality.
         self.n_tokens = math.ceil(n_features / columns)
         n_in = columns * n_values
         self.token_weight = initial_weights((self.n_tokens, n_in, _N_UNITS), n_in, generator)
@@ -81,7 +81,7 @@ class ColumnSelfAttention(nn.Module):
         self.embed = Perceptron([_N_QUERIES * _N_UNITS, *sizes], True, generator)
 
     def tokens(self, x: Tensor) -> Tensor:
-        """Make the tokens.
+        """Return the tokens of samples.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class ColumnSelfAttention(nn.Module):
         Returns
         -------
         Tensor of shape (..., n_tokens, n_samples, n_units)
-            The tokens t.
+            Tokens t.
         """
         n_tokens, n_in, _ = self.token_weight.shape[-3:]
         # the last token may have fewer columns
@@ -99,7 +99,7 @@ class ColumnSelfAttention(nn.Module):
         return x.movedim(-2, -3) @ self.token_weight + self.token_bias
 
     def pool(self, tokens: Tensor) -> Tensor:
-        """Pool tokens.
+        """Pool tokens, and return the embedding of the modality.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class ColumnSelfAttention(nn.Module):
         Returns
         -------
         Tensor of shape (..., n_samples, sizes[-1])
-            The embedding h.
+            Embedding h.
         """
         share = (normalise(tokens) @ self.query.mT).softmax(-3)
         pooled = share.movedim(-3, -1) @ tokens.movedim(-3, -2)
@@ -120,23 +120,23 @@ class ColumnSelfAttention(nn.Module):
         return self.pool(self.attend(self.tokens(x)))
 
     def numbers_per_sample(self) -> int:
-        """Return how many numbers the tokens of a sample and their pairs are, of all in a stack."""
+        """Return the number of activations of tokens and attention per sample, for all modules."""
         *stacked, n_tokens, _, n_units = self.token_bias.shape
         of_token = 4 * n_units + self.attend.n_heads * n_tokens
         return math.prod(stacked) * n_tokens * of_token
 
 
 class SelfAttentionEncoders(ModalityStacks):
-    """Self-attention among the columns of each modality: those of equal width at once.
+    """Self-attention among the columns of each modality, batched for modalities of equal width.
 
     Parameters
     ----------
     n_features : sequence of int
         Number of columns of each modality.
     n_values : int, default=1
-        Numbers that each column comes with, side by side.
+        Number of values of each column, which are adjacent in the input.
     sizes : sequence of int, default=(64, 32)
-        As for :class:`ColumnSelfAttention`.
+        Number of units of each layer of the perceptron, see :class:`ColumnSelfAttention`.
     generator : torch.Generator, optional
         Source of the initial weights, modality by modality. None takes torch's global generator.
     """
@@ -152,7 +152,7 @@ class SelfAttentionEncoders(ModalityStacks):
         super().__init__(each, n_features)
 
     def forward(self, modalities: Sequence[Tensor]) -> Tensor:
-        """Embed each modality.
+        """Return the embedding of each modality.
 
         Parameters
         ----------
@@ -162,17 +162,17 @@ class SelfAttentionEncoders(ModalityStacks):
         Returns
         -------
         Tensor of shape (..., n_modalities, n_samples, n_units)
-            The embeddings; those of a stack of several have one more dimension in front.
+            Embeddings. A stack of several encoders has an additional first dimension.
         """
         found = []
         for group, encode in zip(self.groups, self.stacks, strict=True):
             samples = torch.stack([modalities[i] for i in group])
             size = max(1, _BLOCK_NUMBERS // encode.numbers_per_sample())
-            # an export, which traces a few samples, must not split them
+            # small inputs are not split, as splitting must not be traced in an export
             parts = [samples] if samples.shape[1] <= size else samples.split(size, 1)
             found.append(torch.cat([encode(x) for x in parts], -2))
         return self.join(found)
 
     def numbers_per_sample(self) -> int:
-        """Return how many numbers the tokens of a sample and their pairs are."""
+        """Return the number of activations of tokens and attention per sample."""
         return sum(encode.numbers_per_sample() for encode in self.stacks)

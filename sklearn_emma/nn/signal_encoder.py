@@ -1,4 +1,4 @@
-r"""Features of a signal or an image: when, what and how often something happens in the window.
+r"""Features of signals and images: smoothed values, attended patterns and spectrum.
 
 .. math::
 
@@ -6,17 +6,19 @@ r"""Features of a signal or an image: when, what and how often something happens
     w_t = \frac{\epsilon + \sum_k u_k(t)^2}{\sum_{t'} (\epsilon + \sum_k u_k(t')^2)}, \qquad
     c_k = \mathbb{E}_{t \sim p_w} |u_k(t)|
 
-The filters :math:`g_k` are derivatives of Gaussians, of several orders and widths [1]_, applied to
-each channel. Attention goes to where they respond, as a density p over continuous time or space
-(:class:`~sklearn_emma.nn.ContinuousAttention`), and the context is what is expected there, wherever
-that is. The features are
+The filters :math:`g_k` are derivatives of Gaussians, of several orders and widths [1]_. They are
+applied to each channel. The power of their responses gives the attention weights :math:`w_t`, to
+which a density p over continuous time or space is fitted
+(:class:`~sklearn_emma.nn.ContinuousAttention`). The context :math:`c_k` is the expected absolute
+response under this density. It does not depend on where in the window a pattern occurs. The
+features are
 
-* the values of each channel, as a smooth function V at few positions,
+* the values of each channel, as a smooth function V at a few positions,
 * mean and standard deviation of the density, and the context,
 * the logarithmic spectrum (:mod:`sklearn_emma.nn.signal_features`).
 
-They take the place of the columns in the default predictor: of few samples with many columns it
-would learn by heart what is in each of them.
+They replace the columns as the input of the default predictor, which would otherwise overfit if
+there are few samples with many columns.
 
 References
 ----------
@@ -40,14 +42,15 @@ from sklearn_emma.nn.signal_features import log_spectrum
 
 __all__ = ["SignalEncoder", "SignalFusionNetwork"]
 
-# Standard deviations of the Gaussians, in positions, for signals and for images.
+# Standard deviations of the Gaussians, in positions, by the number of axes.
 _WIDTHS = {1: (1.0, 2.0, 4.0), 2: (1.0, 2.0)}
 _HIGHEST_ORDER = 2
-# Basis functions along each axis.
+# Number of basis functions along each axis.
 _N_BASIS = {1: 16, 2: 8}
-# Bands of frequencies along each axis: classes differ in less than what fails.
+# Number of frequency bands along each axis. There are more than in the energy of a signal, because
+# the spectra of classes differ less than those of failing sensors.
 _N_BANDS = {1: 32, 2: 8}
-# Power of the responses that counts as none.
+# Constant that is added to the power of the responses.
 _FLOOR = 1e-4
 
 
@@ -61,8 +64,9 @@ class SignalEncoder(nn.Module):
 
     Notes
     -----
-    Nothing in it is trained. The buffers ``centre`` and ``scale``, of shape (n_outputs,), are zeros
-    and ones until they are set to those of the features of training samples.
+    The encoder has no trainable parameters. The buffers ``centre`` and ``scale``, of shape
+    (n_outputs,), are initialised to zeros and ones. They should be set to location and scale of the
+    features of training samples.
 
     Examples
     --------
@@ -103,7 +107,7 @@ class SignalEncoder(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, channels * n_filters, n_positions)
-            Responses.
+            Response of each filter to each channel at each position.
         """
         each = signal.flatten(0, 1).unsqueeze(1)
         reach = self.filters.shape[-1] // 2
@@ -114,17 +118,17 @@ class SignalEncoder(nn.Module):
         )
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the features in units of their own.
+        """Return the features before centring and scaling.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Flattened signals of standardised channels, finite.
+            Flattened signals of standardised channels, with finite values.
 
         Returns
         -------
         Tensor of shape (n_samples, n_outputs)
-            Features.
+            Features, in their own units.
         """
         signal = x.unflatten(1, self.shape)
         responses = self.responses(signal)
@@ -140,32 +144,32 @@ class SignalEncoder(nn.Module):
         return log_spectrum(signal, _N_BANDS[signal.ndim - 2])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features, centred and scaled.
+        """Return the centred and scaled features.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Flattened signals of standardised channels, finite.
+            Flattened signals of standardised channels, with finite values.
 
         Returns
         -------
         Tensor of shape (n_samples, n_outputs)
-            Features.
+            Centred and scaled features.
         """
         return (self.features(x) - self.centre) / self.scale
 
 
 class SignalFusionNetwork(FusionNetwork):
-    """The default predictor where modalities are signals: it reads their features.
+    """Default predictor for modalities that are signals or images, from features of these.
 
     Parameters
     ----------
     n_features : sequence of int
         Number of columns of each modality.
     n_outputs : int
-        Number of classes, or of values to predict.
+        Number of classes, or of target values.
     shapes : sequence of tuple of int or None
-        Shape of the signals of each modality; None where it is none.
+        Shape of the signals of each modality, or None if the modality is not a signal.
     *args, **params : objects
         Other parameters of :class:`FusionNetwork`.
 
@@ -196,7 +200,7 @@ class SignalFusionNetwork(FusionNetwork):
         self.signals = nn.ModuleDict(encoders)
 
     def read_signals(self, modalities: Sequence[Tensor]) -> list[Tensor]:
-        """Return modalities with features of signals in the place of their columns.
+        """Replace the columns of signals by their features.
 
         Parameters
         ----------
@@ -206,7 +210,7 @@ class SignalFusionNetwork(FusionNetwork):
         Returns
         -------
         list of Tensor of shape (n_samples, n_columns)
-            Those of modalities that are no signals are the same.
+            One tensor per modality. Modalities that are not signals are unchanged.
         """
         found = list(modalities)
         for i, encode in self.signals.items():
@@ -214,7 +218,7 @@ class SignalFusionNetwork(FusionNetwork):
         return found
 
     def encode(self, modalities: Sequence[Tensor]) -> Tensor:
-        """Work out what each modality has to say when its gate is open.
+        """Compute the terms of each modality that are multiplied by its gate.
 
         Parameters
         ----------
@@ -224,13 +228,13 @@ class SignalFusionNetwork(FusionNetwork):
         Returns
         -------
         Tensor of shape (n_modalities, n_samples, n_units + n_outputs)
-            As :meth:`FusionNetwork.encode`.
+            Encoded modalities, see :meth:`FusionNetwork.encode`.
         """
         return super().encode(self.read_signals(modalities))
 
 
 def _gaussian_derivatives(n_axes: int) -> Tensor:
-    """Return filters of shape (n_filters, 1, size, ...), each of squares that add up to one."""
+    """Return filters of shape (n_filters, 1, size, ...), each with a Euclidean norm of one."""
     reach = math.ceil(3 * max(_WIDTHS[n_axes]))
     t = torch.arange(-reach, reach + 1, dtype=torch.float64)
     filters = []

@@ -1,12 +1,13 @@
-r"""The energy of a signal or an image: a sample is unusual when any view of it is.
+r"""Energy of signals and images: the soft maximum of the energies of several views.
 
 .. math:: \Psi(x) = \log \frac{1}{K} \sum_k e^{u_k(x)}, \qquad
     u_k(x) = \frac{\Psi_k(\varphi_k(s)) - m_k}{q_k}, \qquad s = \frac{x - c}{d}
 
-Channels are centred and scaled, each by one number, which keeps the form of the signal. The views
-:math:`\varphi_k` are the signal itself, its spectrum and its local power
-(:mod:`sklearn_emma.nn.signal_features`), each with a potential of its own. All of them are smooth,
-so that the soft maximum is again a potential, with a gradient.
+Each channel is centred by one number c and scaled by one number d, which preserves the shape of the
+signal. The views :math:`\varphi_k` are the signal itself, its spectrum and its local power
+(:mod:`sklearn_emma.nn.signal_features`). Each view has its own potential :math:`\Psi_k`. A sample
+has a high energy if the energy of any view is high. All views are differentiable, so the soft
+maximum is again a potential with a gradient.
 """
 
 import math
@@ -21,13 +22,13 @@ from sklearn_emma.nn.signal_features import local_power, log_spectrum
 
 __all__ = ["SIGNAL_VIEWS", "SignalEnergy"]
 
-#: Views of a signal (n_samples, channels, ...) by name; each returns (n_samples, n_features).
+#: Functions from signals (n_samples, channels, ...) to views (n_samples, n_features), by name.
 SIGNAL_VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
     "signal": lambda signal: signal.flatten(1),
     "spectrum": log_spectrum,
     "power": local_power,
 }
-# Samples that are computed together: convolutions need memory.
+# Number of samples per batch, which limits the memory of convolutions.
 _BLOCK = 1024
 
 
@@ -39,12 +40,13 @@ class SignalEnergy(nn.Module):
     shape : tuple of int
         (channels, length) of a signal, or (channels, height, width) of an image.
     energies : mapping of str to EnergyEnsemble
-        Energies of views, by the names of ``SIGNAL_VIEWS``.
+        Energy of each view. The keys are names of ``SIGNAL_VIEWS``.
 
     Notes
     -----
     The buffers ``centre`` and ``scale``, of shape (n_channels,), and ``level`` and ``spread``, of
-    shape (n_views,), hold c, d, :math:`m_k` and :math:`q_k`: zeros and ones until they are set.
+    shape (n_views,), hold c, d, :math:`m_k` and :math:`q_k`. They are initialised to zeros (c and
+    :math:`m_k`) and ones (d and :math:`q_k`).
 
     Examples
     --------
@@ -71,19 +73,19 @@ class SignalEnergy(nn.Module):
             self.register_buffer(name, torch.ones(size, dtype=torch.float32))
 
     def prepare(self, precision: torch.dtype) -> None:
-        """Get ready to score samples; the weights must not change any more.
+        """Prepare for scoring samples. The weights must not change afterwards.
 
         Parameters
         ----------
         precision : torch.dtype
-            What the potentials are evaluated in.
+            Dtype in which the potentials are evaluated.
         """
         for energy in self.energies.values():
             assert isinstance(energy, EnergyEnsemble)
             energy.prepare(precision)
 
     def potentials(self, x: Tensor) -> Tensor:
-        r"""Potential of each view, as it is: :math:`\Psi_k(\varphi_k(s))`.
+        r"""Return the potential of each view before scaling, :math:`\Psi_k(\varphi_k(s))`.
 
         Parameters
         ----------
@@ -93,7 +95,7 @@ class SignalEnergy(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_views)
-            Potentials.
+            Potential of each view.
         """
         signal = x.unflatten(1, self.shape)
         by_channel = -1, *[1] * (signal.ndim - 2)
@@ -103,7 +105,7 @@ class SignalEnergy(nn.Module):
         return torch.stack(found, 1)
 
     def unusual(self, x: Tensor) -> Tensor:
-        """Energy of each view on the scale of the training samples, :math:`u_k(x)`.
+        """Return the energy of each view on the scale of the training samples, :math:`u_k(x)`.
 
         Parameters
         ----------
@@ -113,13 +115,13 @@ class SignalEnergy(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_views)
-            Energies.
+            Scaled energy of each view.
         """
         found = [self.potentials(block) for block in x.split(_BLOCK)]
         return (torch.cat(found) - self.level) / self.spread
 
     def potential(self, x: Tensor) -> Tensor:
-        r""":math:`\Psi(x)`, lower for likelier samples.
+        r"""Return the potential :math:`\Psi(x)`, which is lower for more likely samples.
 
         Parameters
         ----------
@@ -129,13 +131,13 @@ class SignalEnergy(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples,)
-            Each sample's energy, independent of the other samples.
+            Energy of each sample, independent of the other samples.
         """
         unusual = self.unusual(x)
         return unusual.logsumexp(1) - math.log(unusual.shape[1])
 
     def gradient(self, x: Tensor) -> Tensor:
-        r"""Return :math:`\nabla\Psi(x)`, by automatic differentiation.
+        r"""Return the gradient :math:`\nabla\Psi(x)`, by automatic differentiation.
 
         Parameters
         ----------

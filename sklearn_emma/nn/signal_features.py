@@ -1,4 +1,4 @@
-r"""What a signal or an image shows that its single values do not: spectrum and local power.
+r"""Features of signals and images that single values do not show: spectrum and local power.
 
 .. math::
 
@@ -6,14 +6,14 @@ r"""What a signal or an image shows that its single values do not: spectrum and 
     P_w = \log\bigl(\epsilon + \mathrm{var}_{t \in w}\, x_t\bigr), \qquad
     D_w = \log\bigl(\epsilon + \mathrm{mean}_{t \in w} (x_{t+1} - x_t)^2\bigr)
 
-:math:`\hat x` is the Fourier transform of the signal less its mean, under a Hann window [1]_, whose
-frequencies f are gathered in bands b. Windows w overlap by half; there are about sixteen along an
-axis. All is computed channel by channel, and along both axes of an image.
+:math:`\hat x` is the Fourier transform of the signal minus its mean, after multiplication by a Hann
+window [1]_. Its frequencies f are averaged in bands b. The windows w overlap by half, with about
+sixteen along an axis. All features are computed for each channel, and along both axes of an image.
 
-A constant signal is likelier than any other to an energy of the values, if the training samples
-spread around their mean: no other part of it is wrong. In the logarithm of its power it is far from
-them. The same holds for a part of the signal that drops out, and interference of one frequency is a
-small change of all values, but a large one of a single band.
+If the training samples scatter around their mean, an energy of the values assigns the lowest energy
+to a constant signal at this mean. The logarithm of its power, however, is far from that of the
+training samples. The same holds for a signal that drops out for some time. Interference at one
+frequency changes all values a little, but it changes one band of the spectrum a lot.
 
 References
 ----------
@@ -29,30 +29,30 @@ from torch.nn import functional as F
 
 __all__ = ["local_power", "log_spectrum"]
 
-# Power, in variances of the channel, below which a signal counts as silent.
+# Constant that is added to the power before the logarithm, in variances of the channel.
 _FLOOR = 1e-4
-# Bands along each axis, for signals and for images. The power of noise at one frequency is an
-# exponential variable: in a band of several it spreads less, and a tone is seen all the same.
+# Number of bands along each axis, by the number of axes. The power of noise at one frequency is
+# exponentially distributed. Its average over a band varies less, and a tone remains visible.
 _MOST_BANDS = {1: 16, 2: 8}
-# Half as many windows along an axis, before they overlap.
+# Number of steps between windows along an axis. A window is two steps wide.
 _N_WINDOWS = 16
 
 
 def log_spectrum(signal: Tensor, n_bands: int | None = None) -> Tensor:
-    """Logarithm of the power in bands of frequencies.
+    """Return the logarithm of the power in frequency bands.
 
     Parameters
     ----------
     signal : Tensor of shape (n_samples, channels, length) or (n_samples, channels, height, width)
-        Signals of standardised channels, or images.
+        Signals or images with standardised channels.
     n_bands : int, default=None
-        Bands along each axis, at most as many as frequencies. None takes 16 of signals, 8 of
-        images.
+        Number of bands along each axis, limited to the number of frequencies. None uses 16 for
+        signals and 8 for images.
 
     Returns
     -------
     Tensor of shape (n_samples, n_features)
-        Bands of one channel after another.
+        Log power of the bands, channel by channel.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def log_spectrum(signal: Tensor, n_bands: int | None = None) -> Tensor:
         tapered = tapered * _hann(signal, axis)
     power = torch.fft.rfftn(tapered, dim=axes).abs().square() / math.prod(signal.shape[2:])
     if len(axes) == 2:
-        # bands gather neighbours, of negative frequencies along the first axis too
+        # order frequencies along the first axis, so that bands contain neighbouring ones
         power = torch.fft.fftshift(power, dim=2)
     most = n_bands or _MOST_BANDS[len(axes)]
     counts = [min(most, size) for size in power.shape[2:]]
@@ -80,17 +80,17 @@ def log_spectrum(signal: Tensor, n_bands: int | None = None) -> Tensor:
 
 
 def local_power(signal: Tensor) -> Tensor:
-    """Logarithm of the variance of the signal in windows, and of its mean squared steps.
+    """Return the log variance and the log mean squared difference of the signal in windows.
 
     Parameters
     ----------
     signal : Tensor of shape (n_samples, channels, length) or (n_samples, channels, height, width)
-        Signals of standardised channels, or images.
+        Signals or images with standardised channels.
 
     Returns
     -------
     Tensor of shape (n_samples, n_features)
-        Variances of all windows, then steps along each axis.
+        Log variances of all windows, followed by the log mean squared differences along each axis.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def local_power(signal: Tensor) -> Tensor:
     width = [min(size, 2 * step) for size, step in zip(sizes, hop, strict=True)]
     pool = F.avg_pool1d if len(sizes) == 1 else F.avg_pool2d
     mean = pool(signal, width, hop)
-    # around the mean of the sample: less is lost to rounding
+    # subtract the mean of the sample first, which reduces rounding errors
     axes = tuple(range(2, signal.ndim))
     centre = signal.mean(axes, keepdim=True)
     variance = pool((signal - centre).square(), width, hop) - (mean - centre).square()
@@ -120,7 +120,7 @@ def local_power(signal: Tensor) -> Tensor:
 
 
 def _hann(signal: Tensor, axis: int) -> Tensor:
-    """Return a Hann window of mean square one, without its zeros at both ends."""
+    """Return a Hann window with a mean square of one, without the zeros at both ends."""
     size = signal.shape[axis]
     t = torch.arange(1, size + 1, dtype=signal.dtype, device=signal.device)
     window = torch.sin(math.pi * t / (size + 1)).square()

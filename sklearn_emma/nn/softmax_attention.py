@@ -1,4 +1,4 @@
-r"""A gate that goes by scores of the modalities' embeddings, with or without their energies.
+r"""Attention gate by scores of embeddings, with or without energies.
 
 .. math::
 
@@ -6,10 +6,11 @@ r"""A gate that goes by scores of the modalities' embeddings, with or without th
     \beta_i &= \max(0, \tanh(g_a \alpha_i - b_a))
 
 with the scores :math:`s_i` of :mod:`sklearn_emma.nn.attention_scores`, and the modal energies and
-the last step of :mod:`sklearn_emma.nn.attention`. With scores of zero the first is the gate of the
-energies. The attention of the literature weighs by :math:`\alpha` itself, which sums to one; the
-last step lets modalities that are alike all pass (:math:`\alpha_i = 1/M` gives
-:math:`\tanh 2 = 0.96` at the start), and is the same for every gate, so that gates can be compared.
+the last step of :mod:`sklearn_emma.nn.attention`. If all scores are zero, the first variant is the
+energy gate. In the literature, the weights of attention are :math:`\alpha` itself, which sums to
+one. The last step opens the gates of all modalities if they have the same importance
+(:math:`\alpha_i = 1/M` gives :math:`\tanh 2 = 0.96` initially). It is the same for all gates of
+this package, so that they can be compared.
 """
 
 from typing import Any
@@ -22,18 +23,19 @@ __all__ = ["SoftmaxAttention"]
 
 
 class SoftmaxAttention(EnergyAttention):
-    r"""Attention gate driven by scores of embeddings, and by energies if the score says so.
+    r"""Attention gate driven by scores of embeddings, and optionally by energies.
 
     Parameters
     ----------
     n_modalities : int
         Number of modalities M.
     score : torch.nn.Module
-        Takes embeddings of shape (n_modalities, n_samples, n_units) and which modalities are there,
-        of shape (..., n_samples, n_modalities), and returns scores of the latter's shape, such as
-        an :class:`AttentionScore`. Its attribute ``with_energy``, true where it has none, says
-        whether energies count too. If not, the gate has no coupling, and :meth:`modal_energy` is
-        the energy of a gate at its start.
+        Module such as an :class:`AttentionScore`. It takes embeddings of shape
+        (n_modalities, n_samples, n_units) and a mask of available modalities of shape
+        (..., n_samples, n_modalities), and returns scores with the shape of the mask. Its attribute
+        ``with_energy`` (True if it has none) tells whether the importance also depends on energies.
+        If not, the gate has no coupling, its energy parameters are not trained, and
+        :meth:`modal_energy` returns the energy of an untrained gate.
     **params : dict
         Other parameters of :class:`EnergyAttention`.
 
@@ -43,7 +45,7 @@ class SoftmaxAttention(EnergyAttention):
     >>> from sklearn_emma.nn import DotScore, EnergyAttention, SoftmaxAttention
     >>> keys = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]], [[-1.0, 0.0]]])
     >>> gate = SoftmaxAttention(3, DotScore(3, 2, with_energy=False))
-    >>> beta = gate(torch.zeros(1, 3), keys)  # the last one is unlike the mean
+    >>> beta = gate(torch.zeros(1, 3), keys)  # the last key differs from the mean
     >>> bool(beta[0, 0] == beta[0, 1] > beta[0, 2])
     True
     >>> gate(torch.tensor([[torch.inf, 0.0, 0.0]]), keys)[0, 0].item()
@@ -63,26 +65,26 @@ class SoftmaxAttention(EnergyAttention):
 
     @property
     def reads_energies(self) -> bool:  # type: ignore[override]
-        """Whether the energies decide on the importance too."""
+        """Whether the importance also depends on the energies."""
         return bool(getattr(self.score, "with_energy", True))
 
     def logits(self, energy: Tensor, present: Tensor, encoded: Tensor | None) -> Tensor:
-        r"""Log importance up to a constant per sample: :math:`s_i - \rho E_i`, or :math:`s_i`.
+        r"""Return the log importance up to a constant: :math:`s_i - \rho E_i`, or :math:`s_i`.
 
         Parameters
         ----------
         energy, present, encoded : Tensor
-            As for :meth:`EnergyAttention.logits`.
+            Parameters of :meth:`EnergyAttention.logits`. The embeddings `encoded` are required.
 
         Returns
         -------
         Tensor of shape (..., n_modalities, n_samples)
-            The logits.
+            Logits.
 
         Raises
         ------
         ValueError
-            If there are no embeddings.
+            If `encoded` is None.
         """
         if encoded is None:
             raise ValueError(
@@ -93,7 +95,7 @@ class SoftmaxAttention(EnergyAttention):
         return scores + super().logits(energy, present, None) if self.reads_energies else scores
 
     def energy_threshold(self, potential: Tensor) -> Tensor:
-        """NaN: where scores decide too, there is no energy below which all modalities pass.
+        """Return NaN, because the gates do not depend on energies alone.
 
         Parameters
         ----------
