@@ -1,8 +1,8 @@
-"""Pictures of energies and the gate, and reports on the state of the modalities.
+"""Plots of energies and of the gate, and reports on the state of the modalities.
 
-Pictures are Displays as in scikit-learn: a class method computes and draws, ``plot`` draws again,
-and the artists are attributes that end in an underscore. They need matplotlib (the extra ``plot``),
-which is imported when something is drawn. Without `ax` they draw on a new figure of
+Plots are displays as in scikit-learn: a class method computes and draws them, ``plot`` draws them
+again, and the artists are attributes that end in an underscore. They need matplotlib (the extra
+``plot``), which is imported when something is drawn. Without `ax`, they draw on a new figure of
 :mod:`matplotlib.pyplot`.
 """
 

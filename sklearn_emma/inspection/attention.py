@@ -1,4 +1,4 @@
-"""AttentionDisplay: importance of and attention to each modality."""
+"""AttentionDisplay: plot the importance of each modality and the attention to it."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from sklearn_emma.inspection.drawing import (
 class AttentionDisplay(Display):
     r"""Importance :math:`\alpha` and attention :math:`\beta`, as distributions or sample by sample.
 
-    Make one with :meth:`from_estimator` or :meth:`from_predictions`.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ class AttentionDisplay(Display):
     Attributes
     ----------
     boxes_ : dict of str to dict of str to list of artists
-        Of distributions: what :meth:`matplotlib.axes.Axes.boxplot` returned for ``"importance"``
-        and ``"attention"``.
+        Only for distributions: the results of :meth:`matplotlib.axes.Axes.boxplot` for
+        ``"importance"`` and ``"attention"``.
     image_ : AxesImage
-        Of strips: a line per modality and a column per sample, or per mean of consecutive samples
-        where there are more than two thousand.
+        Only for strips: one row per modality and one column per sample. If there are more than two
+        thousand samples, a column is the mean of several consecutive samples.
     colorbar_ : Colorbar
-        Of strips: the scale of the colours.
+        Only for strips: the colour bar.
     ax_, figure_ : Axes, Figure
-        Where it is drawn.
+        Axes and figure of the plot.
 
     See Also
     --------
@@ -89,20 +89,21 @@ class AttentionDisplay(Display):
         Parameters
         ----------
         estimator : EMMAClassifier or EMMARegressor
-            Fitted; may be the last step of a Pipeline, or in a search.
+            Fitted estimator, or a fitted Pipeline or search that ends in one.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples, for a strip in the order in which they were recorded.
+            Samples. For a strip they should be in the order in which they were recorded.
         kind : "distribution" or "strip", default="distribution"
-            Boxes per modality, or a colour per modality and sample, to see when a modality failed.
+            Boxes per modality, or one colour per modality and sample, which shows when a modality
+            fails.
         quantity : "attention" or "importance", default="attention"
-            The quantity of a strip; distributions show both.
+            Quantity shown in a strip. Distributions show both.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         AttentionDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
@@ -131,7 +132,7 @@ class AttentionDisplay(Display):
         quantity: str = "attention",
         ax: Any = None,
     ) -> "AttentionDisplay":
-        """Draw given importance and attention.
+        """Draw importance and attention that are already computed.
 
         Parameters
         ----------
@@ -140,16 +141,16 @@ class AttentionDisplay(Display):
         modality_names : list of str, default=None
             Names of the modalities.
         kind : "distribution" or "strip", default="distribution"
-            Boxes per modality, or a colour per modality and sample.
+            Boxes per modality, or one colour per modality and sample.
         quantity : "attention" or "importance", default="attention"
-            The quantity of a strip; distributions show both.
+            Quantity shown in a strip. Distributions show both.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         AttentionDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
@@ -170,26 +171,26 @@ class AttentionDisplay(Display):
     def plot(
         self, ax: Any = None, *, kind: str = "distribution", quantity: str = "attention"
     ) -> "AttentionDisplay":
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
         kind : "distribution" or "strip", default="distribution"
-            Boxes per modality, or a colour per modality and sample.
+            Boxes per modality, or one colour per modality and sample.
         quantity : "attention" or "importance", default="attention"
-            The quantity of a strip; distributions show both.
+            Quantity shown in a strip. Distributions show both.
 
         Returns
         -------
         AttentionDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
         ValueError
-            If `kind` or `quantity` is none of the above.
+            If `kind` or `quantity` is unknown.
         """
         check_member(kind, ("distribution", "strip"), "kind")
         check_member(quantity, ("attention", "importance"), "quantity")
@@ -211,7 +212,7 @@ class AttentionDisplay(Display):
         height = 1.1 + 0.45 * len(names)
         ax = self._prepare(ax, figsize=(8.0, max(2.0, height)))
         values = getattr(self, quantity)
-        # matplotlib leaves out columns beyond the pixels of a screen; their mean is drawn instead
+        # matplotlib drops columns if there are more than pixels, so means of columns are drawn
         per_column = -(-len(values) // 2000)
         starts = np.arange(0, len(values), per_column)
         counts = np.diff(starts, append=len(values))[:, None]

@@ -1,4 +1,4 @@
-"""The modality of a sample whose energy is highest, and the columns that it comes from."""
+"""Find the modality with the highest energy of a sample, and the columns that contribute to it."""
 
 from typing import Any, NamedTuple
 
@@ -10,25 +10,26 @@ from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.nn.evidence_price import potential_of_evidence, relative_potential
 from sklearn_emma.validation import check_table, standardise
 
-#: Columns named for a sample, and the smallest share of the energy with which one is named.
+#: Largest number of columns listed for a sample, and smallest share of the energy to be listed.
 _MOST, _LEAST = 3, 0.1
 _REASONS = ("missing", "gaps", "does not fit the others", "unusual values")
 
 
 class Causes(NamedTuple):
-    """Why samples are out-of-distribution.
+    """Reasons why samples are out-of-distribution.
 
     Attributes
     ----------
     modality : list of str
-        The worst modality of each sample: the one whose energy is highest above that of clean
-        training samples, in units of its ``potential_scale_``.
+        Worst modality of each sample: the one whose energy exceeds that of clean training samples
+        most, in units of its ``potential_scale_``.
     reason : list of str
-        "missing"; "gaps" where most of the energy is the cost of single missing values; "does not
-        fit the others" where most of it comes from the other modalities; or "unusual values".
+        "missing"; "gaps" if most of the energy is the price of single missing values; "does not fit
+        the others" if most of it is cross-modal energy; or "unusual values".
     columns : list of str
-        Columns that the energy comes from and their shares, such as ``"a 70%, b 20%"``; those
-        without a value for gaps; none where the modality does not fit the others.
+        Columns that contribute to the energy and their shares, such as ``"a 70%, b 20%"``. If the
+        reason is "gaps", these are the columns with missing values. If the modality does not fit
+        the others, the string is empty. If the modality is missing, it is "all".
     """
 
     modality: list[str]
@@ -37,28 +38,28 @@ class Causes(NamedTuple):
 
 
 def find_causes(estimator: Any, X: Any, readings: Readings, chosen: np.ndarray) -> Causes:
-    """Name the worst modality of samples, and the columns that its energy comes from.
+    """Find the worst modality of samples, and the columns that contribute to its energy.
 
-    The energy is divided among columns by the attribution of a
-    :class:`~sklearn_emma.DAEEnergyScorer`; that of any other energy by the squared distance of the
-    columns from the training mean, in standard deviations. A categorical column has the shares of
-    all indicators of its levels, and of a level that was never seen.
+    The energy of a :class:`~sklearn_emma.DAEEnergyScorer` is divided among columns by its
+    attribution. Any other energy is divided in proportion to the squared distance of the columns
+    from the training mean, in standard deviations. The share of a categorical column is the sum of
+    the shares of all indicators of its levels, plus the evidence of an unseen level.
 
     Parameters
     ----------
     estimator : EMMAClassifier or EMMARegressor
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
     readings : Readings
-        Of the estimator, for these samples.
+        Readings of the estimator for all samples of X.
     chosen : ndarray of int of shape (n_chosen,)
-        Positions of the samples to explain.
+        Positions of the samples to be explained.
 
     Returns
     -------
     Causes
-        With an entry for each chosen sample.
+        Causes, with one entry per chosen sample.
     """
     table = check_table(estimator, X, ensure_all_finite="allow-nan", reset=False)[chosen]
     scale = estimator.potential_scale_
@@ -89,7 +90,7 @@ def find_causes(estimator: Any, X: Any, readings: Readings, chosen: np.ndarray) 
 
 
 def _shares(estimator: Any, i: int, table: np.ndarray) -> np.ndarray:
-    """Divide the energy of modality i of samples (n_samples, n_columns) among its columns."""
+    """Return the share of each column in the energy of modality i, (n_samples, n_columns)."""
     scorer = estimator.energy_scorers_[estimator.modality_names_[i]]
     columns = estimator.modality_columns_[i]
     x = standardise(table, estimator.mean_, estimator.scale_)
@@ -111,7 +112,7 @@ def _shares(estimator: Any, i: int, table: np.ndarray) -> np.ndarray:
 
 
 def _write(names: list[str], share: np.ndarray, missing: np.ndarray, reason: str) -> str:
-    """Name the columns of one sample."""
+    """Return the columns of one sample and their shares as a string."""
     if reason == "missing":
         return "all"
     if reason == "does not fit the others":

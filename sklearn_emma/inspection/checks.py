@@ -1,4 +1,4 @@
-"""Checks of the estimators and arrays that Displays and reports are given."""
+"""Validate the estimators and arrays that are passed to displays and reports."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,21 +13,21 @@ GATED = "a fitted EMMAClassifier or EMMARegressor, or a Pipeline or search that 
 
 
 def unwrap(estimator: Any, X: Any = None) -> tuple[Any, Any]:
-    """Return the estimator inside of searches and pipelines.
+    """Return the final estimator of nested searches and pipelines.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        Fitted estimator, search or pipeline.
     X : array-like or DataFrame, default=None
-        Samples as the estimator takes them.
+        Samples in the format of `estimator`.
 
     Returns
     -------
     estimator : estimator
-        The best estimator of the search, or the last step of the pipeline.
+        Best estimator of the search, or last step of the pipeline.
     X : array-like or DataFrame or None
-        Samples as that takes them, transformed by the steps before.
+        Samples in the format of this estimator, transformed by all previous steps.
     """
     while True:
         if hasattr(estimator, "best_estimator_"):
@@ -41,7 +41,7 @@ def unwrap(estimator: Any, X: Any = None) -> tuple[Any, Any]:
 
 
 def check_gated(estimator: Any, who: str, attribute: str = "attention") -> None:
-    """Raise unless an estimator is fitted and has a gate."""
+    """Raise an error if an estimator has no gate or is not fitted."""
     if not hasattr(type(estimator), attribute) and not hasattr(estimator, attribute):
         raise TypeError(f"{who} needs {GATED}, got {estimator!r}.")
     check_is_fitted(estimator)
@@ -56,7 +56,7 @@ def read_energies(estimator: Any, X: Any, who: str) -> np.ndarray:
 
 
 def check_matrix(values: Any, what: str, *, allow_inf: bool = False) -> np.ndarray:
-    """Return a matrix (n_samples, n_modalities) of numbers, none of them NaN."""
+    """Validate a matrix of shape (n_samples, n_modalities) without NaN, and return it."""
     values = np.asarray(values, dtype=float)
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(
@@ -69,7 +69,7 @@ def check_matrix(values: Any, what: str, *, allow_inf: bool = False) -> np.ndarr
 
 
 def check_names(names: Sequence | None, n_modalities: int) -> list[str]:
-    """Return names of modalities; without any, ``modality0`` and so on."""
+    """Validate and return the names of the modalities, by default ``modality0`` and so on."""
     if names is None:
         return [f"modality{i}" for i in range(n_modalities)]
     names = [str(name) for name in names]
@@ -81,7 +81,7 @@ def check_names(names: Sequence | None, n_modalities: int) -> list[str]:
 
 
 def check_member(value: Any, allowed: Sequence, name: str) -> Any:
-    """Raise ValueError unless a value is among those allowed; return it."""
+    """Return a value if it is one of the allowed values, else raise ValueError."""
     if value not in allowed:
         *most, last = (repr(choice) for choice in allowed)
         choices = f"{', '.join(most)} or {last}" if most else last

@@ -1,4 +1,4 @@
-"""CouplingDisplay: how the energies of modalities act on each other."""
+"""CouplingDisplay: plot how the energies of modalities affect each other."""
 
 from typing import Any
 
@@ -9,32 +9,34 @@ from sklearn_emma.inspection.drawing import GREY, Display, name_modalities
 
 
 class CouplingDisplay(Display):
-    r"""Coupling of the modalities as a heat map: colour and first number are the weight.
+    r"""Heat map of the coupling of modalities. The colour shows the coupling weight.
 
-    Row i and column j hold weight :math:`w_{ij}` and degree :math:`\gamma_{ij}` of the shared
-    energy :math:`e_{ij} = w_{ij} e_i^{\gamma_{ij}} e_j^{1 - \gamma_{ij}}` that modality j adds to
-    modality i. With a weight above zero a high energy of j raises that of i, below zero it lowers
-    it. At degree 0 the shared energy depends on the energy of j alone, at 1 on that of i.
+    Row i and column j show the weight :math:`w_{ij}` and the degree :math:`\gamma_{ij}` of the
+    shared energy :math:`e_{ij} = w_{ij} e_i^{\gamma_{ij}} e_j^{1 - \gamma_{ij}}` that modality j
+    adds to modality i. If the weight is positive, a high energy of j increases that of i. If it is
+    negative, it decreases that of i. At degree 0 the shared energy depends on the energy of j
+    alone, at degree 1 on that of i alone.
 
-    Make one with :meth:`from_estimator` or :meth:`from_parameters`.
+    Create it with :meth:`from_estimator` or :meth:`from_parameters`.
 
     Parameters
     ----------
     coupling_weight, coupling_degree : ndarray of shape (n_modalities, n_modalities)
-        :math:`w_{ij}` in [-1, 1] and :math:`\gamma_{ij}` in [0, 1]; the diagonals are ignored.
+        Weights :math:`w_{ij}` in [-1, 1] and degrees :math:`\gamma_{ij}` in [0, 1]. The diagonals
+        are ignored.
     modality_names : list of str, default=None
         Names of the modalities.
 
     Attributes
     ----------
     image_ : AxesImage
-        The weights, masked on the diagonal.
+        Image of the weights, masked on the diagonal.
     text_ : ndarray of Text of shape (n_modalities, n_modalities)
-        The numbers; None on the diagonal.
+        Numbers in the cells, None on the diagonal.
     colorbar_ : Colorbar
-        The scale of the colours.
+        Colour bar of the heat map.
     ax_, figure_ : Axes, Figure
-        Where it is drawn.
+        Axes and figure of the plot.
 
     Examples
     --------
@@ -64,14 +66,14 @@ class CouplingDisplay(Display):
         Parameters
         ----------
         estimator : EMMAClassifier or EMMARegressor
-            Fitted; may be the last step of a Pipeline, or in a search.
+            Fitted estimator, or a fitted Pipeline or search that ends in one.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         CouplingDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
@@ -96,7 +98,7 @@ class CouplingDisplay(Display):
         modality_names: list[str] | None = None,
         ax: Any = None,
     ) -> "CouplingDisplay":
-        """Draw weights and degrees.
+        """Draw coupling weights and degrees.
 
         Parameters
         ----------
@@ -105,17 +107,17 @@ class CouplingDisplay(Display):
         modality_names : list of str, default=None
             Names of the modalities.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         CouplingDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
         ValueError
-            If they are not two square matrices of the same size.
+            If weights and degrees are not square matrices of the same size.
         """
         weight = np.asarray(coupling_weight, dtype=float)
         degree = np.asarray(coupling_degree, dtype=float)
@@ -128,17 +130,17 @@ class CouplingDisplay(Display):
         return cls(weight, degree, modality_names=names).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> "CouplingDisplay":
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         CouplingDisplay
-            The drawn Display.
+            The drawn display.
         """
         n = len(self.coupling_weight)
         names = check_names(self.modality_names, n)

@@ -1,4 +1,4 @@
-"""What Displays share: figures, colours, legends, boxes side by side."""
+"""Common functions of displays: figures, colours, legends and grouped boxes."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-#: Colours that people with any kind of colour vision tell apart (Okabe and Ito, 2008).
+#: Palette that is also distinguishable for colour-blind readers (Okabe and Ito, 2008).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#767676"
 
 
 class Display:
-    """Base of all Displays.
+    """Base class of all displays.
 
     Attributes
     ----------
     ax_, figure_ : Axes, Figure
-        Where it is drawn.
+        Axes and figure of the plot.
     """
 
     ax_: Any
@@ -30,7 +30,7 @@ class Display:
         figsize: tuple[float, float] = (6.4, 4.4),
         projection: str | None = None,
     ) -> Any:
-        """Set ``ax_`` and ``figure_``: those of the user, or of a new pyplot figure."""
+        """Set ``ax_`` and ``figure_`` to the given axes, or to those of a new pyplot figure."""
         require_matplotlib(type(self).__name__)
         if ax is None:
             ax = make_axes(figsize=figsize, subplot_kw={"projection": projection})
@@ -39,19 +39,19 @@ class Display:
 
 
 def make_axes(*shape: int, **settings: Any) -> Any:
-    """Make a pyplot figure, and return its axes.
+    """Create a pyplot figure, and return its axes.
 
     Parameters
     ----------
     *shape : int
-        Rows and columns of axes. Without, there is one of them.
+        Number of rows and columns of axes. By default there is a single one.
     **settings : dict
-        Passed to :func:`matplotlib.pyplot.subplots`.
+        Parameters of :func:`matplotlib.pyplot.subplots`.
 
     Returns
     -------
     Axes or ndarray of Axes
-        The axes.
+        Axes of the figure.
     """
     import matplotlib.pyplot as plt
 
@@ -59,7 +59,7 @@ def make_axes(*shape: int, **settings: Any) -> Any:
 
 
 def require_matplotlib(who: str) -> None:
-    """Raise ImportError that names the extra to install where matplotlib is missing."""
+    """Raise an ImportError that names the extra to install if matplotlib is missing."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -69,12 +69,12 @@ def require_matplotlib(who: str) -> None:
 
 
 def despine(ax: Any) -> None:
-    """Hide the frame on the sides without an axis."""
+    """Hide the frame at the top and on the right."""
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def legend(ax: Any, handles: Sequence, labels: Sequence[str] | None = None) -> Any:
-    """Put a legend above the axes, in as many columns as have room."""
+    """Put a legend above the axes, with as many columns as fit."""
     labels = [handle.get_label() for handle in handles] if labels is None else labels
     width = max(len(str(label)) for label in labels) + 7
     return ax.legend(
@@ -89,7 +89,7 @@ def legend(ax: Any, handles: Sequence, labels: Sequence[str] | None = None) -> A
 
 
 def choose_colors(n: int) -> list:
-    """Return n different colours; shades of one scale where there are more than seven."""
+    """Return n different colours, from a sequential colour map if there are more than seven."""
     if n <= len(COLORS):
         return list(COLORS[:n])
     from matplotlib import colormaps
@@ -117,7 +117,7 @@ def level_labels(levels: np.ndarray) -> list[str]:
 
 
 def name_modalities(ax: Any, names: list[str], axis: str = "x") -> None:
-    """Label the positions 0, 1, ... of an axis with names, slanted where they are long."""
+    """Label the positions 0, 1, ... of an axis with names, which are rotated if they are long."""
     long = axis == "x" and sum(len(name) + 2 for name in names) > 50
     slant: dict[str, Any] = (
         {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
@@ -127,16 +127,16 @@ def name_modalities(ax: Any, names: list[str], axis: str = "x") -> None:
 
 
 def draw_boxes(ax: Any, groups: Sequence[Sequence[np.ndarray]], colors: Sequence) -> list[dict]:
-    """Draw a box per group and modality: quartiles, and whiskers from 5 to 95 per cent.
+    """Draw one box per group and modality, with whiskers from the 5 % to the 95 % quantile.
 
     Parameters
     ----------
     ax : Axes
-        Where to draw.
+        Axes to draw on.
     groups : list of list of ndarray
-        Values by group and modality.
+        Values of each group and modality.
     colors : list of color
-        One per group.
+        Colours of the groups.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""EnergyDisplay: the distribution of the energy of each modality."""
+"""EnergyDisplay: plot the distribution of the energy of each modality."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,33 +20,33 @@ from sklearn_emma.inspection.drawing import (
 
 
 class EnergyDisplay(Display):
-    """Energies of each modality as boxes, by group: clean against corrupted samples, or by class.
+    """Box plot of the energy of each modality, by groups such as clean and corrupted or classes.
 
-    Make one with :meth:`from_estimator` or :meth:`from_predictions`.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     energies : ndarray of shape (n_samples, n_modalities)
-        Energies; infinite where a modality is missing.
+        Energies, infinite for missing modalities.
     groups : ndarray of shape (n_samples,), default=None
-        Group of each sample: numbers are drawn in their order, names in that of appearance. None
-        makes one group of all.
+        Group of each sample. Numerical groups are drawn in ascending order, others in the order of
+        their first occurrence. None puts all samples in one group.
     modality_names : list of str, default=None
         Names of the modalities.
     usual : ndarray of shape (n_modalities,), default=None
-        Energy that nine tenths of the training samples do not exceed, drawn as a dashed line.
+        The 90 % quantile of the energy of the training samples, drawn as a dashed line.
 
     Attributes
     ----------
     boxes_ : dict of group to dict of str to list of artists
-        What :meth:`matplotlib.axes.Axes.boxplot` returned for each group: ``"boxes"``,
+        Result of :meth:`matplotlib.axes.Axes.boxplot` for each group, with ``"boxes"``,
         ``"medians"``, ``"whiskers"`` and ``"caps"``.
     missing_ : list of Text
-        Shares of samples in which a modality is missing, where there are any.
+        Texts with the fraction of samples in which a modality is missing, if it is not zero.
     usual_ : LineCollection or None
-        The dashed lines.
+        Dashed lines at `usual`.
     ax_, figure_ : Axes, Figure
-        Where it is drawn.
+        Axes and figure of the plot.
 
     See Also
     --------
@@ -88,20 +88,20 @@ class EnergyDisplay(Display):
         Parameters
         ----------
         estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-            Fitted; may be the last step of a Pipeline, or in a search.
+            Fitted estimator, or a fitted Pipeline or search that ends in one.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples.
         groups : array-like of shape (n_samples,), default=None
             Group of each sample, such as its class.
         X_corrupted : array-like or DataFrame of shape (n_corrupted, n_features), default=None
-            Further samples, drawn as the group "corrupted"; those of `X` are called "clean".
+            Further samples, drawn as the group "corrupted". The group of `X` is then "clean".
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         EnergyDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class EnergyDisplay(Display):
             If the estimator has no energies.
         """
         if groups is not None and X_corrupted is not None:
-            raise ValueError("Give groups or X_corrupted, not both.")
+            raise ValueError("Pass groups or X_corrupted, not both.")
         inner, samples = unwrap(estimator, X)
         energies = read_energies(inner, samples, cls.__name__)
         if X_corrupted is not None:
@@ -136,25 +136,25 @@ class EnergyDisplay(Display):
         usual: Any = None,
         ax: Any = None,
     ) -> "EnergyDisplay":
-        """Draw given energies.
+        """Draw energies that are already computed.
 
         Parameters
         ----------
         energies : array-like of shape (n_samples, n_modalities)
-            Energies; infinite where a modality is missing.
+            Energies, infinite for missing modalities.
         groups : array-like of shape (n_samples,), default=None
             Group of each sample, such as its class.
         modality_names : list of str, default=None
             Names of the modalities.
         usual : array-like of shape (n_modalities,), default=None
-            Energy that nine tenths of the training samples do not exceed.
+            The 90 % quantile of the energy of the training samples.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         EnergyDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
@@ -170,17 +170,17 @@ class EnergyDisplay(Display):
         return display.plot(ax=ax)
 
     def plot(self, ax: Any = None) -> "EnergyDisplay":
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         EnergyDisplay
-            The drawn Display.
+            The drawn display.
         """
         ax = self._prepare(ax)
         names = check_names(self.modality_names, self.energies.shape[1])
@@ -215,7 +215,7 @@ class EnergyDisplay(Display):
         return self
 
     def _write_missing(self, ax: Any, parts: list[np.ndarray], colors: Sequence) -> None:
-        """Write above the boxes in how many samples the modality is missing."""
+        """Write the fraction of samples in which a modality is missing above its box."""
         self.missing_ = []
         width = 0.8 / len(parts)
         for i, (part, color) in enumerate(zip(parts, colors, strict=True)):

@@ -1,4 +1,4 @@
-"""TrainingHistoryDisplay: losses and gate, epoch by epoch."""
+"""TrainingHistoryDisplay: plot losses and gate parameters by epoch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from sklearn_emma.inspection.drawing import (
     require_matplotlib,
 )
 
-#: Panels: label of the axis, and the name of each curve in it.
+#: Panels: label of the axis, and the label of each curve.
 _PANELS: dict[str, tuple[str, dict[str, str]]] = {
     "loss": ("loss", {"train_loss": "training", "valid_loss": "held-out samples"}),
     "gain": ("gain", {"gain": "gain"}),
@@ -25,26 +25,26 @@ _PANELS: dict[str, tuple[str, dict[str, str]]] = {
 class TrainingHistoryDisplay(Display):
     """Losses, and gain, bias and capacity of the gate, by epoch.
 
-    Make one with :meth:`from_estimator` or :meth:`from_history`.
+    Create it with :meth:`from_estimator` or :meth:`from_history`.
 
     Parameters
     ----------
     history : dict of str to ndarray of shape (n_epochs,)
-        ``history_`` of an estimator: ``"train_loss"``, ``"valid_loss"`` with early stopping,
-        ``"gain"``, ``"bias"`` and ``"capacity"``.
+        Attribute ``history_`` of an estimator, with the keys ``"train_loss"``, ``"valid_loss"``
+        (with early stopping), ``"gain"``, ``"bias"`` and ``"capacity"``.
 
     Attributes
     ----------
     lines_ : dict of str to Line2D
-        Curves by the keys of the history.
+        Curves, by the keys of the history.
     axes_ : dict of str to Axes
-        The panels drawn: ``"loss"``, ``"gain"`` and ``"gate"``, the last with bias and capacity.
+        Axes of the panels ``"loss"``, ``"gain"`` and ``"gate"`` (bias and capacity).
     ax_, figure_ : Axes, Figure
-        The first panel, and where it is drawn.
+        Axes of the first panel, and figure.
 
     See Also
     --------
-    sklearn.model_selection.LearningCurveDisplay : Score against the number of training samples.
+    sklearn.model_selection.LearningCurveDisplay : Plot scores against the number of samples.
 
     Examples
     --------
@@ -67,21 +67,21 @@ class TrainingHistoryDisplay(Display):
         Parameters
         ----------
         estimator : EMMAClassifier or EMMARegressor
-            Fitted; may be the last step of a Pipeline, or in a search.
+            Fitted estimator, or a fitted Pipeline or search that ends in one.
         panels : list of {"loss", "gain", "gate"}, default=None
-            Panels to draw. None draws those of which the history has data.
+            Panels to draw. None draws all panels for which the history has data.
         ax : matplotlib Axes or list of Axes, default=None
-            Where to draw: one for each panel. None makes a figure.
+            Axes to draw on, one per panel. None creates a new figure.
 
         Returns
         -------
         TrainingHistoryDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
         TypeError
-            If the estimator has no history of a gate.
+            If the estimator has no gate.
         """
         estimator, _ = unwrap(estimator)
         check_gated(estimator, cls.__name__)
@@ -96,21 +96,21 @@ class TrainingHistoryDisplay(Display):
         Parameters
         ----------
         history : dict of str to array-like of shape (n_epochs,)
-            See the class.
+            History, see the parameter `history` of the class.
         panels : list of {"loss", "gain", "gate"}, default=None
-            Panels to draw. None draws those of which the history has data.
+            Panels to draw. None draws all panels for which the history has data.
         ax : matplotlib Axes or list of Axes, default=None
-            Where to draw: one for each panel. None makes a figure.
+            Axes to draw on, one per panel. None creates a new figure.
 
         Returns
         -------
         TrainingHistoryDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
         ValueError
-            If it holds no known key.
+            If the history has no known key.
         """
         known = [key for _, curves in _PANELS.values() for key in curves]
         if not isinstance(history, Mapping) or not set(known) & set(history):
@@ -119,25 +119,25 @@ class TrainingHistoryDisplay(Display):
         return cls(history).plot(ax=ax, panels=panels)
 
     def plot(self, ax: Any = None, *, panels: list[str] | None = None) -> "TrainingHistoryDisplay":
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes or list of Axes, default=None
-            Where to draw: one for each panel. None makes a figure.
+            Axes to draw on, one per panel. None creates a new figure.
         panels : list of {"loss", "gain", "gate"}, default=None
-            Panels to draw. None draws those of which the history has data.
+            Panels to draw. None draws all panels for which the history has data.
 
         Returns
         -------
         TrainingHistoryDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
         ValueError
-            If a panel is unknown or the history has no data for it, or there are not as many axes
-            as panels.
+            If a panel is unknown, if the history has no data for it, or if the number of axes
+            differs from the number of panels.
         """
         there = [panel for panel, (_, curves) in _PANELS.items() if set(curves) & set(self.history)]
         panels = there if panels is None else list(panels)

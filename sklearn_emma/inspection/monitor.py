@@ -1,4 +1,4 @@
-"""MonitorDisplay: the health of every modality over time."""
+"""MonitorDisplay: plot the health of every modality over time."""
 
 from typing import Any
 
@@ -13,33 +13,34 @@ from sklearn_emma.monitoring import ModalityHealth
 class MonitorDisplay(Display):
     """Time line of every modality: the probability that it fails, and the alarms.
 
-    Below the modalities is the process: the probability that it has changed as a whole, with all
-    sensors intact, shaded where that is more likely than not. It is left out where the monitor does
-    not know it: of one or two modalities, none is outvoted.
+    The last row shows the probability that the process as a whole has changed, with all sensors
+    intact. It is shaded where this probability exceeds one half. The row is omitted if there are
+    only one or two modalities, because a change of the process can then not be distinguished from
+    failures.
 
-    Make one with :meth:`from_estimator` or :meth:`from_predictions`.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     health : ModalityHealth
-        What :meth:`~sklearn_emma.monitoring.ModalityMonitor.update` returned.
+        Result of :meth:`~sklearn_emma.monitoring.ModalityMonitor.update`.
     modality_names : list of str, default=None
         Names of the modalities.
 
     Attributes
     ----------
     lines_ : list of Line2D
-        Probability of failing, by modality.
+        Curves of the probability of failing, one per modality.
     alarms_ : list of list of PolyCollection
-        A shaded area for each alarm, by modality, from its first sample to its last.
+        Shaded areas of the alarms of each modality, from the first to the last sample.
     labels_ : list of list of Text
-        The kind of failure at the end of each alarm.
+        Labels of the alarms of each modality: the kind of failure at the end of the alarm.
     process_line_ : Line2D or None
-        Probability that the process has changed.
+        Curve of the probability that the process has changed.
     changes_ : list of PolyCollection
-        A shaded area for each time in which that is more likely than not.
+        Shaded areas of the intervals in which this probability exceeds one half.
     ax_, figure_ : Axes, Figure
-        Where it is drawn.
+        Axes and figure of the plot.
 
     Examples
     --------
@@ -66,21 +67,21 @@ class MonitorDisplay(Display):
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, *, ax: Any = None) -> "MonitorDisplay":
-        """Let a monitor read the next samples of its stream, and draw their health.
+        """Update a monitor with the next samples of its stream, and draw their health.
 
         Parameters
         ----------
         estimator : ModalityMonitor
-            Fitted. The stream advances, as with ``update``.
+            Fitted monitor. Its stream advances, as by ``update``.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples in the order of time.
+            The next samples, in temporal order.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         MonitorDisplay
-            The drawn Display.
+            The drawn display.
         """
         names = list(estimator.modality_names_)
         return cls.from_predictions(estimator.update(X), modality_names=names, ax=ax)
@@ -89,37 +90,37 @@ class MonitorDisplay(Display):
     def from_predictions(
         cls, health: ModalityHealth, *, modality_names: list[str] | None = None, ax: Any = None
     ) -> "MonitorDisplay":
-        """Draw a given state of health.
+        """Draw the health of modalities that is already computed.
 
         Parameters
         ----------
         health : ModalityHealth
-            What ``update`` of a monitor returned.
+            Result of ``update`` of a monitor.
         modality_names : list of str, default=None
             Names of the modalities. None numbers them.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         MonitorDisplay
-            The drawn Display.
+            The drawn display.
         """
         names = check_names(modality_names, health.failing.shape[1])
         return cls(health, modality_names=names).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> "MonitorDisplay":
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         MonitorDisplay
-            The Display.
+            The drawn display.
         """
         health = self.health
         n_samples, n_modalities = health.failing.shape
@@ -156,7 +157,7 @@ class MonitorDisplay(Display):
 def _draw_row(
     ax: Any, base: int, probability: np.ndarray, up: np.ndarray, kind: np.ndarray, color: str
 ) -> tuple[Any, list, list]:
-    """Draw a probability as a line, and shaded areas with labels; return line, areas, labels."""
+    """Draw a probability and labelled shaded areas, and return line, areas and labels."""
     (line,) = ax.plot(np.arange(len(up)), base + 0.8 * probability, color=COLORS[0], lw=1.2)
     areas, labels = [], []
     for first, last in intervals(up):

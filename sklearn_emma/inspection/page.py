@@ -1,4 +1,4 @@
-"""The report as one HTML page: its data as JSON, in a template with script and style."""
+"""Write a report as one HTML page: a template with script and style, and the data as JSON."""
 
 import html
 import json
@@ -12,29 +12,29 @@ import pandas as pd
 
 from sklearn_emma.model_selection.failure_page import write_section
 
-#: Most cells of the overview in one line.
+#: Largest number of cells in a row of the overview.
 _CELLS = 150
 
 
 def write_page(report: Any, title: str, failures: Any = None) -> str:
-    """Return the page of a report.
+    """Return the HTML page of a report.
 
     Parameters
     ----------
     report : ModalityReport
-        The report.
+        Report to be written.
     title : str
         Title of the page.
     failures : FailureModeAnalysis, default=None
-        What is shown of failures that did not happen; None shows nothing.
+        Analysis of simulated failures that is added to the page. None adds nothing.
 
     Returns
     -------
     str
-        HTML that needs no other file.
+        HTML page that needs no other files.
     """
     template = files("sklearn_emma.inspection").joinpath("report.html").read_text(encoding="utf-8")
-    # in a script element only "<" could end the data early
+    # escape "<", which could end the script element
     data = json.dumps(_collect(report), allow_nan=False).replace("<", "\\u003c")
     section = "" if failures is None else write_section(failures)
     parts = {"title": html.escape(title), "data": data, "failures": section}
@@ -42,7 +42,7 @@ def write_page(report: Any, title: str, failures: Any = None) -> str:
 
 
 def _collect(report: Any) -> dict:
-    """Gather the data of the page, as lists, numbers and strings."""
+    """Collect the data of the page as lists, numbers and strings."""
     names = report.summary.index.tolist()
     failing = np.column_stack([report[name, "failing"] for name in names])
     attention = np.column_stack([report[name, "attention"] for name in names])
@@ -78,7 +78,7 @@ def _collect(report: Any) -> dict:
 
 
 def _overview(index: pd.Index, attention: np.ndarray, failing: np.ndarray) -> dict:
-    """Average consecutive samples, so that there are at most _CELLS cells in a line."""
+    """Average consecutive samples, so that there are at most _CELLS cells in a row."""
     per_cell = max(1, -(-len(index) // _CELLS))
     starts = list(range(0, len(index), per_cell))
     stops = [*starts[1:], len(index)] if starts else []
@@ -101,7 +101,7 @@ def _overview(index: pd.Index, attention: np.ndarray, failing: np.ndarray) -> di
 
 
 def _alarms(report: Any) -> dict | None:
-    """Return the alarms of samples in the order of time, and when they were up."""
+    """Return the list of alarms and when they were active, or None without temporal order."""
     if report.alarms is None:
         return None
     rows = [
@@ -113,12 +113,12 @@ def _alarms(report: Any) -> dict | None:
 
 
 def _text(label: Any) -> str:
-    """Write the label of a sample."""
+    """Return the label of a sample as a string."""
     return label.isoformat(sep=" ") if isinstance(label, pd.Timestamp) else str(label)
 
 
 def _plain(value: Any) -> Any:
-    """Return a number or a string, as JSON has them; None for a number that is not finite."""
+    """Convert a value to a JSON number or string, or to None if it is not finite."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Reports: the state of every modality of every sample."""
+"""Report the state of every modality of every sample."""
 
 from typing import Any
 
@@ -16,19 +16,20 @@ from sklearn_emma.inspection.whole_table import find_in_table
 from sklearn_emma.monitoring import ModalityHealth, ModalityMonitor
 from sklearn_emma.validation import check_table
 
-#: A modality fails if its energy exceeds that of a typical failure in training so many times.
+#: A modality fails if its energy is this many times as far above normal as that of a typical
+#: failure in training.
 _FAR = 4
 
 
 class ModalityReport(pd.DataFrame):
-    """The result of :func:`modality_report`: a DataFrame that can also be written as a page.
+    """Result of :func:`modality_report`: a DataFrame that can also be written as an HTML page.
 
-    Its selections and copies are plain DataFrames.
+    Selections and copies of it are ordinary DataFrames.
 
     Parameters
     ----------
     data : DataFrame
-        The report.
+        Values of the report.
     summary, worst, column_summary : DataFrame, default=None
         See the attributes.
     gate : dict, default=None
@@ -43,30 +44,31 @@ class ModalityReport(pd.DataFrame):
     Attributes
     ----------
     summary : DataFrame of shape (n_modalities, 6)
-        A row per modality: shares of samples in which it is failing and missing, mean attention,
-        median and largest energy, and median percentile.
+        One row per modality: the fractions of samples in which it is failing and missing, mean
+        attention, median and largest energy, and median percentile.
     worst : DataFrame of shape (n_worst, 5)
-        The samples of highest total energy, the highest first: ``prediction``, ``total_energy``,
-        the ``modality`` that is worst, the ``reason`` ("unusual values", "does not fit the others",
-        "gaps" or "missing"), and the ``columns`` that its energy comes from, with their shares;
-        none where the modality is usual by itself and does not fit the others.
+        The samples with the highest total energy, in descending order: ``prediction``,
+        ``total_energy``, the worst ``modality``, the ``reason`` ("unusual values", "does not fit
+        the others", "gaps" or "missing"), and the ``columns`` that contribute to its energy, with
+        their shares. These are empty if the modality does not fit the others.
     column_summary : DataFrame of shape (n_used_features, 3)
-        A row per column: its ``modality``, the share of samples in which it is ``missing``, and
-        that in which attention to columns, if there is any, has it ``ignored``.
+        One row per column: its ``modality``, the fraction of samples in which it is ``missing``,
+        and the fraction in which it is ``ignored`` by the attention to columns.
     gate : dict
-        ``gain``, ``bias`` and ``capacity`` of the gate, and as DataFrames ``coupling_weight`` and
+        ``gain``, ``bias`` and ``capacity`` of the gate, and the DataFrames ``coupling_weight`` and
         ``coupling_degree``.
     worst_positions : ndarray of int of shape (n_worst,)
         Positions in the report of the samples in ``worst``.
     table : DataFrame of shape (n_findings, 6)
-        What is wrong with the table as a whole: ``modality``, ``column`` (empty for the modality as
-        a whole), ``finding`` ("constant", "repeated", "unlike clean samples", "unusual energies" or
-        "does not fit the others"), ``n_samples``, ``statistic`` and ``p_value``.
+        Findings about the table as a whole: ``modality``, ``column`` (empty if it concerns the
+        whole modality), ``finding`` ("constant", "repeated", "unlike clean samples", "unusual
+        energies" or "does not fit the others"), ``n_samples``, ``statistic`` and ``p_value``.
     alarms : DataFrame of shape (n_alarms, 5)
-        With ``ordered=True``: ``modality`` and ``kind`` of failure, labels of the ``first`` and the
-        ``last`` sample, and ``n_samples``; else None.
+        If samples are in temporal order: ``modality`` and ``kind`` of failure, labels of the
+        ``first`` and the ``last`` sample, and ``n_samples`` of each alarm. Otherwise None.
     health : ModalityHealth
-        With ``ordered=True``, what the monitor says of every sample; else None.
+        If samples are in temporal order, the health of every modality at every sample. Otherwise
+        None.
     """
 
     _metadata = [
@@ -106,27 +108,27 @@ class ModalityReport(pd.DataFrame):
     def to_html(  # type: ignore[override]
         self, buf: Any = None, *, title: str = "State of the modalities", failures: Any = None
     ) -> str | None:
-        """Write one HTML page that needs neither network nor other files.
+        """Write one HTML page that needs neither a network connection nor other files.
 
-        It shows the state of the modalities over the order of the samples, alarms if they are in
-        the order of time, what is wrong with the table as a whole, the worst samples with
-        the columns that their energy comes from, to be sorted and filtered, the coupling, and the
-        capacity.
+        It shows the state of the modalities over the samples, the alarms if the samples are in
+        temporal order, findings about the table as a whole, the worst samples with the columns that
+        contribute to their energy (as a table that can be sorted and filtered), the coupling, and
+        the capacity of the gate.
 
         Parameters
         ----------
         buf : str, path or object with ``write``, default=None
-            Where to write. None returns the page.
+            File to write to. None returns the page.
         title : str, default="State of the modalities"
             Title of the page.
         failures : FailureModeAnalysis, default=None
-            What :func:`~sklearn_emma.model_selection.failure_mode_analysis` found, to be shown
-            below: which modalities can be lost.
+            Result of :func:`~sklearn_emma.model_selection.failure_mode_analysis`, which is added to
+            the page. It shows which modalities are needed.
 
         Returns
         -------
         str or None
-            The page, if `buf` is None.
+            The page if `buf` is None, else None.
         """
         page = write_page(self, title, failures)
         if buf is None:
@@ -150,56 +152,59 @@ def modality_report(
 ) -> ModalityReport:
     r"""Report on the state of every modality of every sample.
 
-    A modality is *failing* where its attention is below `threshold`, which includes missing ones,
-    or where its energy is more than four times as far above those of clean training samples as that
-    of a typical failure in training. The latter detects that all modalities fail together, where
-    attention cannot: it compares the modalities of a sample with each other. With ``ordered=True``
-    a modality is failing also while :class:`~sklearn_emma.monitoring.ModalityMonitor` has an alarm
-    up, which detects sensors that are stuck at ordinary values.
+    A modality is *failing* if its attention is below `threshold`, which includes missing
+    modalities, or if its energy exceeds that of clean training samples by more than four times as
+    much as the energy of a typical failure in training does. The second criterion also detects that
+    all modalities fail at the same time. Attention cannot detect this, because it compares the
+    modalities of a sample with each other. With ``ordered=True``, a modality is also failing while
+    :class:`~sklearn_emma.monitoring.ModalityMonitor` has an active alarm, which detects sensors
+    that are stuck at ordinary values.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or ModalityMonitor
-        Fitted; may be the last step of a Pipeline, or in a search. Of a monitor, the estimator in
-        it, and X is read in order, as a stream of its own.
+        Fitted estimator, or a fitted Pipeline or search that ends in one. For a monitor, the report
+        is about its estimator, and X is read in order as a separate stream.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Samples, in the order of time if they have one. The report has the index of a pandas
-        DataFrame.
+        Samples, in temporal order if they have one. The report has the index of X if that is a
+        pandas DataFrame.
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-        Clean samples, usually the training samples, whose energies give the percentiles, and that
-        the table as a whole is compared with. The estimator does not keep them: without `reference`
-        percentiles are NaN. With ``ordered=True`` they calibrate a monitor, unless one is given;
-        samples that the estimator was not trained on are better for that.
+        Clean samples, usually the training samples. Percentiles are relative to their energies, and
+        the table as a whole is compared with them. Without `reference`, percentiles are NaN,
+        because the estimator does not store its training samples. With ``ordered=True``, a monitor
+        is calibrated on them, unless a monitor is given. For this, samples that the estimator was
+        not trained on are better.
     threshold : float, default=0.5
-        Attention, between 0 and 1, below which a modality counts as failing.
+        Attention, from 0 to 1, below which a modality is failing.
     n_worst : int, default=200
-        How many samples are explained in ``worst``.
+        Number of samples that are explained in ``worst``.
     ordered : bool, default=False
-        Whether the samples are in the order of time, as those of a monitor are in any case. If so,
-        attention, importance and prediction take the evidence of earlier samples into account, and
-        each modality has the further columns ``alarm``, ``since`` and ``kind`` of
+        Whether the samples are in temporal order. For a monitor this is always assumed. If so,
+        attention, importance and prediction use the evidence of earlier samples, and each modality
+        has the additional columns ``alarm``, ``since`` and ``kind`` of
         :class:`~sklearn_emma.monitoring.ModalityHealth`.
 
     Returns
     -------
     ModalityReport of shape (n_samples, 5 * n_modalities + 1 + n_outputs), 8 if ordered
-        A DataFrame. Its columns are a MultiIndex: below the name of each modality ``energy``,
-        infinite where the modality is missing; ``percentile``, the percentage of reference samples
-        of lower energy; ``importance``; ``attention``; and ``failing``. Then follow
-        ``total_energy`` and ``prediction``, with an empty second level, or the number of the output
-        where there are several.
+        A DataFrame whose columns are a MultiIndex. For each modality there are ``energy``, infinite
+        if the modality is missing; ``percentile``, the percentage of reference samples with a lower
+        energy; ``importance``; ``attention``; and ``failing``. The last columns are
+        ``total_energy`` and ``prediction``. Their second level is empty, or the number of the
+        output if there are several.
 
     Raises
     ------
     TypeError
         If the estimator has no gate.
     ValueError
-        If `threshold` or `n_worst` is out of range, or `ordered` without `reference` or monitor.
+        If `threshold` or `n_worst` is out of range, or if `ordered` is True without `reference` or
+        a monitor.
 
     See Also
     --------
-    AttentionDisplay : The attention as a picture.
-    sklearn_emma.DAEEnergyScorer.attribution : How an energy is divided among columns.
+    AttentionDisplay : Plot the attention.
+    sklearn_emma.DAEEnergyScorer.attribution : Divide an energy among columns.
 
     Examples
     --------
@@ -284,14 +289,14 @@ def modality_report(
 
 
 def _percentiles(energies: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return percentages of reference samples of lower energy, for each modality."""
+    """Return the percentage of reference samples with a lower energy, for each modality."""
     ordered = np.sort(reference, axis=0)
     below = [np.searchsorted(r, e) for r, e in zip(ordered.T, energies.T, strict=True)]
     return 100.0 * np.column_stack(below) / len(ordered)
 
 
 def _summarise(names: list[str], fields: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Return one row per modality."""
+    """Return the summary of the report, with one row per modality."""
     missing = np.isinf(fields["energy"])
     energies = pd.DataFrame(np.where(missing, np.nan, fields["energy"]))
     return pd.DataFrame(
@@ -308,7 +313,7 @@ def _summarise(names: list[str], fields: dict[str, np.ndarray]) -> pd.DataFrame:
 
 
 def _summarise_columns(estimator: Any, samples: Any, attention: np.ndarray) -> pd.DataFrame:
-    """Return one row per column of a modality."""
+    """Return the summary of the columns, with one row per column that belongs to a modality."""
     table = check_table(estimator, samples, ensure_all_finite="allow-nan", reset=False)
     owner = dict.fromkeys(range(estimator.n_features_in_))
     for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
@@ -329,7 +334,7 @@ def _summarise_columns(estimator: Any, samples: Any, attention: np.ndarray) -> p
 def _explain(
     estimator: Any, samples: Any, readings: Readings, worst: np.ndarray, prediction: np.ndarray
 ) -> pd.DataFrame:
-    """Return one row per sample of high total energy, with its causes."""
+    """Return one row per sample with a high total energy, with its causes."""
     modality, reason, columns = (
         find_causes(estimator, samples, readings, worst) if len(worst) else ([], [], [])
     )
@@ -346,7 +351,7 @@ def _explain(
 
 
 def _describe_gate(estimator: Any) -> dict[str, Any]:
-    """Return the parameters of the gate."""
+    """Return the parameters of the gate as a dict."""
     names = estimator.modality_names_
     return {
         "gain": estimator.gain_,

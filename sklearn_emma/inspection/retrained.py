@@ -1,4 +1,4 @@
-"""Matched training: models retrained on exactly the failure that they are tested on."""
+"""Matched training: retrain models on the same failure that they are tested on."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +15,14 @@ from sklearn_emma.model_selection.robustness import corruption_at, robustness_cu
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """How robustness curves are measured.
+    """Settings of robustness curves.
 
     Parameters
     ----------
     modalities, corruption, scoring, cv, n_repeats, n_jobs : objects
-        As in :func:`sklearn_emma.model_selection.robustness_curve`.
+        Parameters of :func:`sklearn_emma.model_selection.robustness_curve`.
     seed : int
-        Determines the failures.
+        Seed of the failures.
     """
 
     modalities: Any
@@ -39,7 +39,7 @@ class EvaluationProtocol:
         Parameters
         ----------
         estimator : estimator
-            Cloned.
+            Estimator, which is cloned.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,) or None
@@ -71,7 +71,7 @@ class EvaluationProtocol:
 
 
 class _CorruptedInTraining(TransformerMixin, BaseEstimator):
-    """Corrupts a modality of training samples; others pass as they are."""
+    """Corrupt one modality of the training samples, and leave test samples unchanged."""
 
     def __init__(self, failure: Corruption, modalities: Any, name: str, seed: int) -> None:
         self.failure = failure
@@ -84,11 +84,11 @@ class _CorruptedInTraining(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Corrupt training samples."""
+        """Return the corrupted training samples."""
         return next(break_modality(self.failure, X, self.modalities, self.name, [self.seed], X))
 
     def transform(self, X: Any) -> Any:
-        """Return samples as they are."""
+        """Return the samples unchanged."""
         return X
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -103,23 +103,23 @@ def matched_training_scores(
     levels: np.ndarray,
     protocol: EvaluationProtocol,
 ) -> np.ndarray:
-    """Cross-validated scores of matched training for every modality and level.
+    """Return cross-validated scores of matched training for every modality and level.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted anew for every modality, level and split, on training samples that are corrupted like
-        the test samples.
+        Estimator that is retrained for every modality, level and split, on training samples that
+        are corrupted in the same way as the test samples.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
     y : array-like of shape (n_samples,) or None
         Targets.
     names : list of str
-        Modalities to fail in turn.
+        Names of the modalities that fail, one at a time.
     levels : ndarray of shape (n_levels,)
         Failure levels.
     protocol : EvaluationProtocol
-        How the scores are measured.
+        Settings of the evaluation.
 
     Returns
     -------

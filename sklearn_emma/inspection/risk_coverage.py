@@ -1,4 +1,4 @@
-"""RiskCoverageDisplay: the risk of a classifier that refuses samples."""
+"""RiskCoverageDisplay: plot the risk of a classifier that rejects samples."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,15 +11,15 @@ from sklearn_emma.model_selection.abstaining import AbstainingClassifier, reject
 
 
 class RiskCoverageDisplay(Display):
-    """Risk of accepted samples against their share, for every threshold of a rejection score.
+    """Risk of the accepted samples against coverage, for every threshold of a rejection score.
 
-    Make one with :meth:`from_estimator` or :meth:`from_predictions`; pass ``ax=display.ax_`` to
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`; pass ``ax=display.ax_`` to
     draw several on the same axes.
 
     Parameters
     ----------
     coverage, risk : ndarray of shape (n_thresholds,)
-        As :func:`~sklearn_emma.metrics.risk_coverage_curve` returns them.
+        Results of :func:`~sklearn_emma.metrics.risk_coverage_curve`.
     area : float, default=None
         Area under the curve, for the legend.
     name : str, default=None
@@ -30,16 +30,16 @@ class RiskCoverageDisplay(Display):
     Attributes
     ----------
     line_ : Line2D
-        The curve.
+        Risk-coverage curve.
     point_ : Line2D or None
-        The threshold in use.
+        Marker of the threshold in use.
     ax_, figure_ : Axes, Figure
-        Where it is drawn.
+        Axes and figure of the plot.
 
     See Also
     --------
-    sklearn_emma.metrics.risk_coverage_curve : The numbers.
-    sklearn_emma.model_selection.AbstainingClassifier : Chooses a threshold.
+    sklearn_emma.metrics.risk_coverage_curve : Compute the curve.
+    sklearn_emma.model_selection.AbstainingClassifier : Choose a threshold.
 
     Examples
     --------
@@ -80,35 +80,35 @@ class RiskCoverageDisplay(Display):
         ax: Any = None,
         **kwargs: Any,
     ) -> "RiskCoverageDisplay":
-        """Score and predict samples, and draw the curve.
+        """Compute predictions and rejection scores of samples, and draw the curve.
 
         Parameters
         ----------
         estimator : classifier
-            Fitted. An AbstainingClassifier is drawn by its own rejection score, and its threshold
-            is marked.
+            Fitted classifier. For an AbstainingClassifier its own rejection score is used, and its
+            threshold is marked.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples that the classifier was not trained on.
         y : array-like of shape (n_samples,)
-            Their labels.
+            True labels.
         reject_score : "max_probability", "total_energy" or callable, default="max_probability"
-            High for samples to be refused first, as in
-            :class:`~sklearn_emma.model_selection.AbstainingClassifier`.
+            Rejection score, see :class:`~sklearn_emma.model_selection.AbstainingClassifier`.
+            Samples with a high score are rejected first.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
         loss : "zero_one" or callable, default="zero_one"
             The loss of each sample, as in :func:`~sklearn_emma.metrics.risk_coverage_curve`.
         name : str, default=None
-            Name for the legend. None takes that of the class.
+            Name for the legend. None uses the name of the class.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
         RiskCoverageDisplay
-            The drawn Display.
+            The drawn display.
         """
         name = type(estimator).__name__ if name is None else name
         threshold = None
@@ -152,24 +152,24 @@ class RiskCoverageDisplay(Display):
         y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Predictions.
         reject_score : array-like of shape (n_samples,)
-            High for samples to be refused first.
+            Rejection scores. Samples with a high score are rejected first.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
         loss : "zero_one" or callable, default="zero_one"
             The loss of each sample, as in :func:`~sklearn_emma.metrics.risk_coverage_curve`.
         threshold : float, default=None
-            Largest score that is accepted, to be marked.
+            Largest score of accepted samples, which is marked in the plot.
         name : str, default=None
             Name for the legend.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
         RiskCoverageDisplay
-            The drawn Display.
+            The drawn display.
         """
         how: dict[str, Any] = {"sample_weight": sample_weight, "loss": loss}
         coverage, risk, thresholds = risk_coverage_curve(y_true, y_pred, reject_score, **how)
@@ -184,21 +184,21 @@ class RiskCoverageDisplay(Display):
     def plot(
         self, ax: Any = None, *, name: str | None = None, **kwargs: Any
     ) -> "RiskCoverageDisplay":
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
         name : str, default=None
-            Name for the legend. None takes that of the Display.
+            Name for the legend. None uses the name of the display.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
         RiskCoverageDisplay
-            The drawn Display.
+            The drawn display.
         """
         ax = self._prepare(ax)
         name = self.name if name is None else name
@@ -212,7 +212,7 @@ class RiskCoverageDisplay(Display):
         style = {"label": label, "linewidth": 2, **kwargs}
         if "color" not in kwargs:
             style["color"] = self._next_color(ax)
-        # the area under these steps is that of the legend
+        # the area under these steps is the area in the legend
         (self.line_,) = ax.plot(
             [0.0, *self.coverage], [self.risk[0], *self.risk], drawstyle="steps-pre", **style
         )
@@ -239,6 +239,6 @@ class RiskCoverageDisplay(Display):
 
     @staticmethod
     def _next_color(ax: Any) -> str:
-        """Return the colour after those of the curves on these axes."""
+        """Return the next colour that is not used by a curve on these axes."""
         curves = sum(line.get_drawstyle() == "steps-pre" for line in ax.lines)
         return COLORS[curves % len(COLORS)]

@@ -1,4 +1,4 @@
-"""RobustnessCurveDisplay: score against the severity of a failure."""
+"""RobustnessCurveDisplay: plot scores against the severity of a failure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,36 +26,38 @@ _LEVEL_NAMES = {
 
 
 class RobustnessCurveDisplay(Display):
-    """Score of one or several estimators against the severity of a failure.
+    """Scores of one or several estimators against the severity of a failure.
 
-    Make one with :meth:`from_estimator`, which cross-validates, or :meth:`from_results` of
-    :func:`~sklearn_emma.model_selection.robustness_curve`. Levels stand at equal distances.
+    Create it with :meth:`from_estimator`, which cross-validates estimators, or with
+    :meth:`from_results`, which takes results of
+    :func:`~sklearn_emma.model_selection.robustness_curve`. Levels are drawn at equal distances.
 
     Parameters
     ----------
     results : dict of str to Bunch
         Results of `robustness_curve`, by name of the estimator.
     specialist : ndarray of shape (n_modalities, n_levels), default=None
-        Mean scores of matched training: of models that were retrained on exactly the failure of
-        each modality and level, as an upper bound for a single model.
+        Mean scores of matched training, that is, of models that are retrained on the failure of
+        each modality and level. They are an upper bound for a single model.
     level_name, score_name : str
         Labels of the axes.
 
     Attributes
     ----------
     lines_ : dict of str to Line2D
-        Mean scores, by name of the estimator.
+        Curves of mean scores, by name of the estimator.
     bands_ : dict of str to PolyCollection
-        Around a mean over modalities, from the worst modality to the best; around a single one,
-        the standard deviation over splits on either side.
+        Bands around the curves. For a mean over modalities, they range from the worst to the best
+        modality. For a single modality, they show plus and minus one standard deviation over
+        splits.
     specialist_ : Line2D or None
-        The scores of matched training.
+        Curve of matched training.
     ax_, figure_ : Axes, Figure
-        Where it is drawn.
+        Axes and figure of the plot.
 
     See Also
     --------
-    sklearn_emma.model_selection.robustness_curve : The scores themselves.
+    sklearn_emma.model_selection.robustness_curve : Compute the scores.
 
     Examples
     --------
@@ -115,43 +117,44 @@ class RobustnessCurveDisplay(Display):
         Parameters
         ----------
         estimator : estimator or dict of str to estimator
-            Any estimators, cloned; a dict names them.
+            Estimator, or estimators by name. They are cloned.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,), default=None
             Targets.
         modalities : dict, list of (name, columns), callable, "prefix" or None
-            The groups of columns.
+            Columns of each modality.
         corruption : subclass of Corruption or callable, default=Noise
-            Takes a level and returns a :class:`~sklearn_emma.corruption.Corruption`.
+            Function that takes a level and returns a :class:`~sklearn_emma.corruption.Corruption`.
         levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
             Severity of the failure.
         specialist : estimator, default=None
-            Retrained for every modality, level and split on training samples that are corrupted in
-            the same way as the test samples (matched training).
+            Estimator for matched training: it is retrained for every modality, level and split on
+            training samples that are corrupted in the same way as the test samples.
         only : str or list of str, default=None
-            Names of the modalities that fail in turn. None stands for all.
+            Names of the modalities that fail, one at a time. None means all.
         scoring : str, callable or None, default=None
-            A scorer. None stands for ``score`` of the estimator.
+            A scorer. None uses ``score`` of the estimator.
         cv : int, cross-validation splitter, iterable or None, default=None
-            How samples are split: the same for all estimators, unless the splitter is random.
+            Cross-validation splits. They are the same for all estimators, unless the splitter is
+            random.
         n_repeats : int, default=1
-            How often failures are drawn.
+            Number of random draws of each failure.
         random_state : int, RandomState instance or None, default=None
-            Determines the failures, which are the same for all estimators.
+            Controls the random failures, which are the same for all estimators.
         n_jobs : int, default=None
-            Splits computed at the same time, as in joblib.
+            Number of splits that are computed in parallel, as in joblib.
         modality : str, default=None
-            Draw the curve of this modality. None draws the mean over all that fail.
+            Modality whose curve is drawn. None draws the mean over all modalities that fail.
         score_name : str, default=None
-            Label of the scores. None takes `scoring` if that is a string.
+            Label of the scores. None uses `scoring` if it is a string.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         RobustnessCurveDisplay
-            The drawn Display.
+            The drawn display.
         """
         if not isinstance(estimator, Mapping):
             estimator = {type(estimator).__name__: estimator}
@@ -192,26 +195,26 @@ class RobustnessCurveDisplay(Display):
         Parameters
         ----------
         results : Bunch or dict of str to Bunch
-            Results of the same levels and modalities, by name of the estimator.
+            Results for the same levels and modalities, by name of the estimator.
         specialist : array-like of shape (n_modalities, n_levels) or Bunch, default=None
-            Mean scores of matched training, for each modality and level, or the results of another
-            estimator to be drawn as the reference.
+            Mean scores of matched training for each modality and level, or the results of another
+            estimator that is drawn as a reference.
         level_name, score_name : str
             Labels of the axes.
         modality : str, default=None
-            Draw the curve of this modality. None draws the mean over all that failed.
+            Modality whose curve is drawn. None draws the mean over all modalities that fail.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
         RobustnessCurveDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
         ValueError
-            If there are no results, or they differ in levels or modalities.
+            If there are no results, or if they differ in levels or modalities.
         """
         if hasattr(results, "test_scores"):
             results = {"score": results}
@@ -242,19 +245,19 @@ class RobustnessCurveDisplay(Display):
         return display.plot(ax=ax, modality=modality)
 
     def plot(self, ax: Any = None, *, modality: str | None = None) -> "RobustnessCurveDisplay":
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a new figure.
         modality : str, default=None
-            Draw the curve of this modality. None draws the mean over all that failed.
+            Modality whose curve is drawn. None draws the mean over all modalities that fail.
 
         Returns
         -------
         RobustnessCurveDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------

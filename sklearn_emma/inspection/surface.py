@@ -1,4 +1,4 @@
-"""AttentionSurfaceDisplay: attention while two modalities fail."""
+"""AttentionSurfaceDisplay: plot the attention while two modalities fail."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,34 +12,34 @@ from sklearn_emma.model_selection.failure_scorer import break_modality, check_co
 
 
 class AttentionSurfaceDisplay(Display):
-    """Mean attention against the noise on two modalities, as surfaces or as a map.
+    """Mean attention against the failure levels of two modalities, as surfaces or as a map.
 
-    Make one with :meth:`from_estimator` or :meth:`from_grid`.
+    Create it with :meth:`from_estimator` or :meth:`from_grid`.
 
     Parameters
     ----------
     attention : ndarray of shape (n_levels, n_levels, n_modalities)
-        Mean attention to each modality, when the first of the failing pair is at the level of the
-        first axis and the second at the level of the second axis.
+        Mean attention to each modality. The first axis is the level of the first failing modality,
+        the second axis that of the second one.
     levels : ndarray of shape (n_levels,)
         Failure levels.
     modality_names : list of str
         Names of all modalities.
     failing : (str, str)
-        The two that fail.
+        Names of the two modalities that fail.
     level_name : str, default="noise"
         Name of the levels.
 
     Attributes
     ----------
     surfaces_ : dict of str to Poly3DCollection
-        Of surfaces: one per modality drawn.
+        Only for surfaces: one surface per modality drawn.
     image_ : QuadMesh
-        Of a map: the attention to one modality.
+        Only for a map: the attention to one modality.
     colorbar_ : Colorbar
-        Of a map: the scale of the colours.
+        Only for a map: the colour bar.
     ax_, figure_ : Axes, Figure
-        Where it is drawn.
+        Axes and figure of the plot.
 
     References
     ----------
@@ -92,31 +92,31 @@ class AttentionSurfaceDisplay(Display):
         Parameters
         ----------
         estimator : EMMAClassifier or EMMARegressor
-            Fitted.
+            Fitted estimator.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Clean samples; a few hundred are enough.
+            Clean samples. A few hundred are enough.
         failing : (str, str), default=None
-            Names of the two modalities that fail. None stands for the first two.
+            Names of the two modalities that fail. None means the first two.
         corruption : subclass of Corruption or callable, default=Noise
-            Takes a level and returns a :class:`~sklearn_emma.corruption.Corruption`.
+            Function that takes a level and returns a :class:`~sklearn_emma.corruption.Corruption`.
         levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
             Severity of the failures.
         reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-            Samples that give the corruption its units, usually the training samples. None takes
+            Samples that define the units of the corruption, usually the training samples. None uses
             `X`.
         random_state : int, RandomState instance or None, default=None
-            Determines the failures.
+            Controls the random failures.
         kind : "surface" or "map", default="surface"
             Surfaces in 3D, or the attention to one modality in colours.
         modality : str, default=None
             The modality attended to; None takes both that fail, and for a map the first of them.
         ax : matplotlib Axes, default=None
-            Where to draw; surfaces need one with ``projection="3d"``. None makes a figure.
+            Axes to draw on. Surfaces need ``projection="3d"``. None creates a new figure.
 
         Returns
         -------
         AttentionSurfaceDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class AttentionSurfaceDisplay(Display):
         modality: str | None = None,
         ax: Any = None,
     ) -> "AttentionSurfaceDisplay":
-        """Draw given attention.
+        """Draw attention that is already computed.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class AttentionSurfaceDisplay(Display):
         modality_names : list of str, default=None
             Names of all modalities.
         failing : (str, str), default=None
-            The two that fail. None stands for the first two.
+            Names of the two modalities that fail. None means the first two.
         level_name : str, default="noise"
             Name of the levels.
         kind : "surface" or "map", default="surface"
@@ -185,12 +185,12 @@ class AttentionSurfaceDisplay(Display):
         modality : str, default=None
             The modality attended to; None takes both that fail, and for a map the first of them.
         ax : matplotlib Axes, default=None
-            Where to draw; surfaces need one with ``projection="3d"``. None makes a figure.
+            Axes to draw on. Surfaces need ``projection="3d"``. None creates a new figure.
 
         Returns
         -------
         AttentionSurfaceDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
@@ -217,12 +217,12 @@ class AttentionSurfaceDisplay(Display):
     def plot(
         self, ax: Any = None, *, kind: str = "surface", modality: str | None = None
     ) -> "AttentionSurfaceDisplay":
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; surfaces need one with ``projection="3d"``. None makes a figure.
+            Axes to draw on. Surfaces need ``projection="3d"``. None creates a new figure.
         kind : "surface" or "map", default="surface"
             Surfaces in 3D, or the attention to one modality in colours.
         modality : str, default=None
@@ -231,12 +231,12 @@ class AttentionSurfaceDisplay(Display):
         Returns
         -------
         AttentionSurfaceDisplay
-            The drawn Display.
+            The drawn display.
 
         Raises
         ------
         ValueError
-            If `kind` or `modality` is unknown, or surfaces are to be drawn on axes in 2D.
+            If `kind` or `modality` is unknown, or if surfaces are drawn on 2D axes.
         """
         check_member(kind, ("surface", "map"), "kind")
         if modality is not None:
@@ -246,7 +246,7 @@ class AttentionSurfaceDisplay(Display):
             return self._plot_map(ax, shown[0])
         if ax is not None and ax.name != "3d":
             raise ValueError(
-                'Surfaces need axes made with projection="3d". Make them so, or pass kind="map".'
+                'Surfaces need axes with projection="3d". Pass such axes, or pass kind="map".'
             )
         ax = self._prepare(ax, projection="3d", figsize=(6.4, 5.4))
         places = np.arange(len(self.levels))
@@ -276,7 +276,7 @@ class AttentionSurfaceDisplay(Display):
         return self
 
     def _plot_map(self, ax: Any, name: str) -> "AttentionSurfaceDisplay":
-        """Draw the attention to one modality in colours."""
+        """Draw the attention to one modality as a colour map."""
         ax = self._prepare(ax, figsize=(5.8, 4.6))
         places = np.arange(len(self.levels))
         self.image_ = ax.pcolormesh(

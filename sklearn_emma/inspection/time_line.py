@@ -1,4 +1,4 @@
-"""The health of modalities over the order of the samples, and its alarms as a table."""
+"""Compute the health of modalities over time, and a table of alarms."""
 
 import copy
 from typing import Any
@@ -13,27 +13,27 @@ FIELDS = ("modality", "kind", "first", "last", "n_samples")
 
 
 def read_stream(estimator: Any, X: Any, reference: Any) -> ModalityHealth:
-    """Read samples in the order of time, as a stream of their own.
+    """Monitor samples in temporal order, as a separate stream.
 
     Parameters
     ----------
     estimator : ModalityMonitor or estimator
-        Fitted; a monitor stays where it is in its own stream. Any other estimator gets a monitor
-        that is calibrated on the reference.
+        Fitted monitor or estimator. The state of a monitor is not changed. For any other estimator
+        a new monitor is calibrated on the reference.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Samples in the order of time.
+        Samples in temporal order.
     reference : array-like or DataFrame of shape (n_reference, n_features) or None
         Clean samples.
 
     Returns
     -------
     ModalityHealth
-        Of every modality at every sample.
+        Health of every modality at every sample.
 
     Raises
     ------
     ValueError
-        If there is nothing to calibrate on.
+        If there is neither a monitor nor a reference.
     """
     if isinstance(estimator, ModalityMonitor):
         return copy.copy(estimator).reset().update(X)
@@ -46,30 +46,31 @@ def read_stream(estimator: Any, X: Any, reference: Any) -> ModalityHealth:
 
 
 def list_alarms(health: ModalityHealth, names: list[str], index: pd.Index) -> pd.DataFrame:
-    """List alarms.
+    """Return a table of all alarms.
 
     Parameters
     ----------
     health : ModalityHealth
-        Of samples in the order of time.
+        Health of the modalities for samples in temporal order.
     names : list of str
-        Of the modalities.
+        Names of the modalities.
     index : Index of length n_samples
         Labels of the samples.
 
     Returns
     -------
     DataFrame of shape (n_alarms, 5)
-        In the order of time: ``modality``; ``kind`` of failure at the end of the alarm; ``first``,
-        label of the first sample that failed, by estimate; ``last``, that of the last sample of the
-        alarm; and ``n_samples`` from one to the other. Alarms of a modality that overlap are one.
+        Alarms in temporal order, with the columns ``modality``; ``kind``, the kind of failure at
+        the end of the alarm; ``first``, the label of the estimated first sample of the failure;
+        ``last``, the label of the last sample of the alarm; and ``n_samples``, the number of
+        samples from first to last. Overlapping alarms of a modality are merged.
     """
     found = []
     for i, name in enumerate(names):
         failures: list[tuple[int, int]] = []
         for start, stop in intervals(health.alarm[:, i]):
             first = min(max(int(health.since[stop, i]), 0), start)
-            # an alarm for what began before the end of the last one goes on with it
+            # merge alarms if the failure began before the end of the previous alarm
             while failures and first <= failures[-1][1]:
                 first = min(first, failures.pop()[0])
             failures.append((first, stop))
@@ -81,12 +82,12 @@ def list_alarms(health: ModalityHealth, names: list[str], index: pd.Index) -> pd
 
 
 def intervals(up: np.ndarray) -> list[tuple[int, int]]:
-    """Find runs of True.
+    """Return the first and last position of each run of True values.
 
     Parameters
     ----------
     up : ndarray of bool of shape (n_samples,)
-        Values.
+        Boolean values.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What is wrong with a table as a whole, without the order of its samples."""
+"""Find failures in a table as a whole, independent of the order of its samples."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,42 +12,44 @@ from sklearn_emma.validation import check_table
 
 #: The columns of the result.
 FIELDS = ("modality", "column", "finding", "n_samples", "statistic", "p_value")
-# Samples below which nothing is said, level of all tests together, and smallest distance of two
-# distributions that matters.
+# Smallest number of samples for a test, significance level of all tests together, and smallest
+# distance between two distributions that is reported.
 _FEWEST, _LEVEL, _DISTANCE = 10, 0.001, 0.15
 
 
 def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame:
     r"""Find columns and modalities that are constant, repeated, or unlike clean samples.
 
-    A failure that leaves every sample plausible, such as a sensor stuck at an ordinary value, shows
-    in the table as a whole. The tests are for independent samples, at a level of .001 after
-    Bonferroni's correction:
+    A failure that leaves every single sample plausible, such as a sensor that is stuck at an
+    ordinary value, can be detected in the table as a whole. The tests assume independent samples.
+    Their significance level is 0.001 after Bonferroni correction:
 
-    * *constant*: all values are equal. The p-value is :math:`s^n`, with the share s of that value
-      in the reference, NaN without one. A column that has its constant value of training is none.
-    * *repeated*: one sample of a modality comes more often than the most frequent one of the
-      reference, by a binomial test. The statistic is its share.
+    * *constant*: all values are equal. The p-value is :math:`s^n`, where s is the fraction of this
+      value in the reference. It is NaN without a reference. A column that was constant in training
+      and still has this value is not reported.
+    * *repeated*: the most frequent sample of a modality is more frequent than that of the
+      reference, by a binomial test. The statistic is its fraction.
     * *unlike clean samples*: the distribution differs from that of the reference, by the two-sample
-      test of Kolmogorov and Smirnov; only if the largest difference of the distribution functions,
-      the statistic, is at least .15.
-    * *unusual energies*, *does not fit the others*: the same for the energy of a modality by
-      itself, and for its disagreement with the others.
+      Kolmogorov-Smirnov test. The statistic is the largest difference between the distribution
+      functions. It is reported only if it is at least 0.15.
+    * *unusual energies*, *does not fit the others*: the same test for the own energy of a modality,
+      and for its disagreement with the others.
 
     Parameters
     ----------
     estimator : EMMAClassifier or EMMARegressor
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-        Clean samples. Without them only constant columns are found.
+        Clean samples. Without them, only constant columns are found.
 
     Returns
     -------
     DataFrame of shape (n_findings, 6)
-        ``modality``, ``column`` (empty for a modality as a whole), ``finding``, ``n_samples`` that
-        it is about, ``statistic`` (NaN for *constant*) and ``p_value``.
+        Findings, with ``modality``, ``column`` (empty if the finding concerns the whole modality),
+        ``finding``, ``n_samples`` (the number of samples it is about), ``statistic`` (NaN for
+        *constant*) and ``p_value``.
     """
     table = check_table(estimator, X, ensure_all_finite="allow-nan", reset=False)
     clean = None
@@ -78,7 +80,7 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
 def _in_modality(
     table: np.ndarray, clean: np.ndarray | None, usual: np.ndarray
 ) -> Iterator[tuple[int | None, str, int, float, float]]:
-    """Give findings: column or None, what, samples, statistic, p-value."""
+    """Yield findings as tuples of column or None, finding, n_samples, statistic and p-value."""
     constant = np.zeros(table.shape[1], dtype=bool)
     for j, values in enumerate(table.T):
         known = values[~np.isnan(values)]
@@ -101,7 +103,7 @@ def _in_modality(
 
 
 def _most_frequent(table: np.ndarray) -> tuple[int, int]:
-    """Return how often the most frequent complete sample comes, and how many are complete."""
+    """Return the count of the most frequent complete sample, and the number of complete samples."""
     complete = table[~np.isnan(table).any(axis=1)]
     if complete.size == 0:
         return 0, 0
@@ -109,7 +111,7 @@ def _most_frequent(table: np.ndarray) -> tuple[int, int]:
 
 
 def _compare(values: np.ndarray, clean: np.ndarray) -> list[tuple[int, float, float]]:
-    """Return samples, statistic and p-value where two distributions differ by enough to matter."""
+    """Return n_samples, statistic and p-value if two distributions differ enough, else nothing."""
     values, clean = values[np.isfinite(values)], clean[np.isfinite(clean)]
     if min(len(values), len(clean)) < _FEWEST:
         return []
@@ -120,7 +122,7 @@ def _compare(values: np.ndarray, clean: np.ndarray) -> list[tuple[int, float, fl
 
 
 def _energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return own energies, and disagreement with the others."""
+    """Return own energies and the disagreement with the others, NaN for missing modalities."""
     own, gaps, cross_modal = estimator.energy_parts(X)
     whole = np.where(np.isfinite(gaps), own, np.nan)
     disagreement = evidence_of_potential(cross_modal, estimator.potential_scale_)
