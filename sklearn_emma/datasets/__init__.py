@@ -1,4 +1,4 @@
-"""Data sets whose columns come in modalities: simulated, shipped and downloaded."""
+"""Data sets with modalities: simulated, included in scikit-learn, and downloaded."""
 
 from sklearn_emma.datasets.fetch import fetch_htru2, fetch_mfeat
 from sklearn_emma.datasets.real import load_breast_cancer_modalities

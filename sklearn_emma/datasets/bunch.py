@@ -1,4 +1,4 @@
-"""The one form in which every classification data set of the package is returned."""
+"""Return classification data sets as a Bunch or as data and target."""
 
 from typing import Any
 
@@ -22,9 +22,9 @@ def make_bunch(
     Parameters
     ----------
     frame : DataFrame of shape (n_samples, n_features)
-        The columns, named ``<modality>__<column>``.
+        Features. The columns are named ``<modality>__<column>``.
     target : ndarray of shape (n_samples,)
-        The classes, as integers from 0.
+        Classes, as integers from 0.
     target_names : list of str
         Name of each class.
     descr : str
@@ -39,7 +39,7 @@ def make_bunch(
     Returns
     -------
     data : Bunch or tuple of (data, target)
-        As documented by the functions of :mod:`sklearn_emma.datasets`.
+        Data set, as documented in the functions of :mod:`sklearn_emma.datasets`.
     """
     modalities: dict[str, list] = {}
     for position, column in enumerate(frame.columns):

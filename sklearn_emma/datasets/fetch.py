@@ -1,4 +1,4 @@
-"""Data sets that are downloaded once and kept, or read from a local copy."""
+"""Load data sets that are downloaded once and cached, or read from a local copy."""
 
 import os
 from typing import Any
@@ -58,21 +58,21 @@ def fetch_htru2(
 ) -> Any:
     """Load HTRU2, pulsar candidates of the High Time Resolution Universe survey.
 
-    Each candidate is described by mean, standard deviation, excess kurtosis and skewness of two
-    curves, which are the modalities: its integrated pulse profile (`IP`) and its signal-to-noise
-    ratio against dispersion measure (`DM`). 1,639 of the 17,898 candidates are pulsars, the
-    others noise and radio interference.
+    The modalities are two curves of each candidate: its integrated pulse profile (`IP`) and its
+    signal-to-noise ratio against dispersion measure (`DM`). Each curve is described by its mean,
+    standard deviation, excess kurtosis and skewness. 1,639 of the 17,898 candidates are pulsars.
+    The others are noise or radio interference.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder to keep downloads in; None takes scikit-learn's, ``~/scikit_learn_data``.
+        Folder for downloads. None uses that of scikit-learn, ``~/scikit_learn_data``.
     download_if_missing : bool, default=True
         If False, raise an OSError instead of downloading a missing file.
     path : str or path-like, default=None
-        A local copy, or the folder it is in: ``htru2.csv``, with a header of column names, or
-        ``htru2.zip`` as UCI serves it. None looks in the folder that the environment variable
-        ``SKLEARN_EMMA_DATA`` names, then among the downloads.
+        Local copy, or the folder with it: ``htru2.csv``, with a header of column names, or the
+        archive ``htru2.zip`` from UCI. None searches the folder given by the environment variable
+        ``SKLEARN_EMMA_DATA``, then the folder for downloads.
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=True
@@ -102,14 +102,14 @@ def fetch_htru2(
         filename : str
             The file that was read.
     (data, target) : tuple, if `return_X_y`
-        The first two of these.
+        Only data and target.
 
     Raises
     ------
     OSError
-        If `path` has no such file, or a download fails or is needed but not allowed.
+        If there is no such file at `path`, if a download fails, or if it is needed but not allowed.
     ValueError
-        If the file is damaged, or is another one.
+        If the file is damaged or is not this data set.
     ImportError
         If a download is needed and pooch is not installed.
 
@@ -165,13 +165,13 @@ def fetch_mfeat(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder to keep downloads in; None takes scikit-learn's, ``~/scikit_learn_data``.
+        Folder for downloads. None uses that of scikit-learn, ``~/scikit_learn_data``.
     download_if_missing : bool, default=True
         If False, raise an OSError instead of downloading a missing file.
     path : str or path-like, default=None
-        A local copy, or the folder it is in: ``mfeat.csv.gz``, with a header of column names, or
-        ``multiple+features.zip`` as UCI serves it. None looks in the folder that the environment
-        variable ``SKLEARN_EMMA_DATA`` names, then among the downloads.
+        Local copy, or the folder with it: ``mfeat.csv.gz``, with a header of column names, or the
+        archive ``multiple+features.zip`` from UCI. None searches the folder given by the
+        environment variable ``SKLEARN_EMMA_DATA``, then the folder for downloads.
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=True
@@ -201,14 +201,14 @@ def fetch_mfeat(
         filename : str
             The file that was read.
     (data, target) : tuple, if `return_X_y`
-        The first two of these.
+        Only data and target.
 
     Raises
     ------
     OSError
-        If `path` has no such file, or a download fails or is needed but not allowed.
+        If there is no such file at `path`, if a download fails, or if it is needed but not allowed.
     ValueError
-        If the file is damaged, or is another one.
+        If the file is damaged or is not this data set.
     ImportError
         If a download is needed and pooch is not installed.
 

@@ -1,4 +1,4 @@
-"""Real data that come with scikit-learn, their columns grouped in modalities."""
+"""Real data sets of scikit-learn, with columns grouped in modalities."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from sklearn_emma.datasets.bunch import make_bunch
 def load_breast_cancer_modalities(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load the Wisconsin breast cancer data as three modalities.
 
-    Ten properties of the cell nuclei in a picture (radius, texture, perimeter, area,
-    smoothness, compactness, concavity, concave points, symmetry and fractal dimension) are each
-    given three times: as the mean over the nuclei, its standard error, and the mean of the three
-    worst (largest) values. These three are the modalities `mean`, `error` and `worst`.
+    Ten properties of the cell nuclei in an image (radius, texture, perimeter, area, smoothness,
+    compactness, concavity, concave points, symmetry and fractal dimension) are each described by
+    three values: the mean over the nuclei, its standard error, and the mean of the three worst
+    (largest) values. These are the modalities `mean`, `error` and `worst`.
 
     Unlike in :func:`sklearn.datasets.load_breast_cancer`, **malignant is 1**, the positive class of
     F1, precision and recall.
@@ -46,9 +46,9 @@ def load_breast_cancer_modalities(*, return_X_y: bool = False, as_frame: bool = 
         target_names : ndarray of shape (2,)
             Names of the classes, ``benign`` and ``malignant``.
         DESCR : str
-            Description by scikit-learn, preceded by what is different here.
+            Description by scikit-learn, preceded by the differences of this version.
     (data, target) : tuple, if `return_X_y`
-        The first two of these.
+        Only data and target.
 
     See Also
     --------

@@ -1,10 +1,10 @@
-"""The file of a data set: find it, download it, read it and check it.
+"""Find, download, read and check the file of a data set.
 
-A file is taken from, in this order: the `path` argument, the folder that the environment variable
-SKLEARN_EMMA_DATA names, the cache below scikit-learn's data home, the UCI Machine Learning
-Repository. It is either a CSV file whose SHA-256 is known and checked, or the archive as UCI
-serves it. UCI publishes no checksums, so of its archives the content is checked: samples, columns,
-values that are numbers, and the number of samples per class.
+The file is searched in this order: the `path` argument, the folder given by the environment
+variable SKLEARN_EMMA_DATA, the cache in the data home of scikit-learn, the UCI Machine Learning
+Repository. It is either a CSV file with a known SHA-256, which is checked, or the archive from UCI.
+UCI publishes no checksums, so the content of an archive is checked: the number of samples and
+columns, that all values are finite numbers, and the number of samples per class.
 """
 
 import hashlib
@@ -30,24 +30,25 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set is found and what it must look like.
+    """Source and expected content of a data set.
 
     Parameters
     ----------
     name : str
-        The data set's name, for messages.
+        Name of the data set, for messages.
     csv : str
         Name of the CSV file, with a header of column names and the class in the last column.
     csv_sha256 : str
-        Its checksum.
+        SHA-256 checksum of the CSV file.
     archive : str
-        Name of UCI's archive.
+        Name of the archive from UCI.
     read_archive : callable
-        Takes the open :class:`zipfile.ZipFile`, returns columns and classes as a DataFrame.
+        Function that takes the open :class:`zipfile.ZipFile`, and returns columns and classes as a
+        DataFrame.
     url : str
-        Where the archive is downloaded from.
+        URL of the archive.
     columns : tuple of str
-        Names for the columns, without the class.
+        Names of the columns, without the class.
     class_counts : tuple of int
         Number of samples of class 0, 1, ...
     """
@@ -68,16 +69,16 @@ def retrieve(
     data_home: str | os.PathLike | None = None,
     download_if_missing: bool = True,
 ) -> tuple[pd.DataFrame, np.ndarray, Path]:
-    """Find a data set, downloading it if necessary, and read it.
+    """Find a data set, download it if necessary, and read it.
 
     Parameters
     ----------
     source : Source
-        The data set.
+        Source of the data set.
     path : str or path-like, default=None
-        A local copy, or the folder it is in.
+        Local copy, or the folder with it.
     data_home : str or path-like, default=None
-        Folder to keep downloads in; None takes scikit-learn's.
+        Folder for downloads. None uses that of scikit-learn.
     download_if_missing : bool, default=True
         If False, raise an OSError instead of downloading.
 
@@ -105,7 +106,7 @@ def retrieve(
     except ValueError as error:
         raise ValueError(
             f"{file} is damaged, or is not the {source.name} data set: {error}. Replace it, or "
-            "delete it so that it is downloaded anew."
+            "delete it so that it is downloaded again."
         ) from error
     return frame, target, file
 
@@ -127,7 +128,7 @@ def read_htru2_archive(archive: zipfile.ZipFile) -> pd.DataFrame:
 
 
 def read_mfeat_archive(archive: zipfile.ZipFile) -> pd.DataFrame:
-    """Read one file per modality, with the same samples in each: 200 of each digit, in order.
+    """Read and concatenate the files of all modalities, each with 200 samples per digit in order.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ def _open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
 
 
 def _find_local(source: Source, path: str | os.PathLike | None) -> Path | None:
-    """Find a local copy; None if there is none and `path` names none."""
+    """Return the local copy, or None if there is none and `path` is None."""
     if path is not None:
         place = Path(path).expanduser()
         file = _find_in_folder(source, place) if place.is_dir() else place
@@ -171,14 +172,14 @@ def _find_local(source: Source, path: str | os.PathLike | None) -> Path | None:
         return None
     if not Path(folder).is_dir():
         raise FileNotFoundError(
-            f"{ENVIRONMENT_VARIABLE}={folder!r} is not a folder. Let it name the folder with the "
+            f"{ENVIRONMENT_VARIABLE}={folder!r} is not a folder. Set it to the folder with the "
             "data sets, or unset it."
         )
     return _find_in_folder(source, Path(folder))
 
 
 def _find_in_folder(source: Source, folder: Path) -> Path | None:
-    """Return the CSV file or else the archive in a folder, None if it has neither."""
+    """Return the CSV file in a folder, else the archive, else None."""
     for name in (source.csv, source.archive):
         if (folder / name).is_file():
             return folder / name
@@ -186,7 +187,7 @@ def _find_in_folder(source: Source, folder: Path) -> Path | None:
 
 
 def _download(source: Source, file: Path) -> None:
-    """Download an archive to a folder beside `file`; move it to `file` once it is checked."""
+    """Download an archive to a temporary folder, and move it to `file` after it is checked."""
     try:
         import pooch
     except ImportError as error:
@@ -217,7 +218,7 @@ def _download(source: Source, file: Path) -> None:
 
 
 def _offline_advice(source: Source) -> str:
-    """Write out what to do without a download, for messages."""
+    """Return advice for use without a download, for messages."""
     return (
         f"get {source.archive} or {source.csv} by other means and pass it as path, or set its "
         f"folder as the environment variable {ENVIRONMENT_VARIABLE}."
@@ -225,7 +226,7 @@ def _offline_advice(source: Source) -> str:
 
 
 def _read(source: Source, file: Path) -> tuple[pd.DataFrame, np.ndarray]:
-    """Read and check a CSV file or archive; raise ValueError if it is not the data set."""
+    """Read a CSV file or archive, and raise ValueError if it is not the data set."""
     if not zipfile.is_zipfile(file):
         _check_sha256(source, file)
         return _check_content(source, pd.read_csv(file))
@@ -238,7 +239,7 @@ def _read(source: Source, file: Path) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def _check_sha256(source: Source, file: Path) -> None:
-    """Raise ValueError unless a CSV file has the checksum of the data set."""
+    """Raise ValueError if a CSV file does not have the checksum of the data set."""
     with open(file, "rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != source.csv_sha256:
@@ -249,7 +250,7 @@ def _check_sha256(source: Source, file: Path) -> None:
 
 
 def _check_content(source: Source, table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Check size, values and classes; name the columns."""
+    """Check size, values and classes, and return named columns and classes."""
     n_samples, n_columns = sum(source.class_counts), len(source.columns) + 1
     if table.shape != (n_samples, n_columns):
         raise ValueError(

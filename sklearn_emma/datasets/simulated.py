@@ -1,4 +1,4 @@
-"""Simulated data: a classification task in modalities, and curves in the plane."""
+"""Simulated data: a classification task with modalities, and curves in the plane."""
 
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -25,10 +25,10 @@ def make_multimodal_classification(
     return_X_y: bool = False,
     as_frame: bool = True,
 ) -> Any:
-    r"""Generate a classification task whose columns come in modalities.
+    r"""Generate a classification task with several modalities.
 
     The information of each modality about the class, and its redundancy with the other modalities,
-    are parameters; the best possible accuracy is known.
+    are parameters. The best possible accuracy is known in special cases (see Notes).
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ def make_multimodal_classification(
     relevance : float or array-like of shape (n_modalities,), default=1.0
         Information of each modality about the class, :math:`r_i` in [0, 1]: at 0 it is noise.
     redundancy : float, default=0.5
-        Share of that information that the modalities have in common, q in [0, 1]: at 0 their errors
-        are independent and each modality adds information, at 1 they hold the same information and
-        the best of them is as good as all together.
+        Fraction q in [0, 1] of the noise variance that the modalities have in common. At 0 their
+        errors are independent and each modality adds information. At 1 modalities of relevance 1
+        hold the same information, and one of them is as good as all together.
     separation : float, default=3.0
         Distance between any two class centres, :math:`\delta \ge 0`, in within-class standard
         deviations of a modality of relevance 1.
     weights : array-like of shape (n_classes,), default=None
-        Proportions of the classes, adding up to 1. None makes them equal.
+        Proportions of the classes, which sum to 1. None makes them equal.
     random_state : int, RandomState instance or None, default=None
-        Determines all random numbers. Pass an int for reproducible output.
+        Controls the random numbers. Pass an int for reproducible output.
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=True
@@ -78,9 +78,9 @@ def make_multimodal_classification(
         target_names : ndarray of shape (n_classes,)
             Names of the classes, ``class0``, ``class1``, ...
         DESCR : str
-            The arguments of the simulation.
+            Description of the simulation with all its parameters.
     (data, target) : tuple, if `return_X_y`
-        The first two of these.
+        Only data and target.
 
     Raises
     ------
@@ -89,10 +89,10 @@ def make_multimodal_classification(
 
     Notes
     -----
-    The classes y appear in the proportions of `weights`. Their centres :math:`\mu_y` are the
-    corners of a regular simplex with edges of length 1 in K - 1 dimensions. Modality i holds a
-    noisy copy of the class of a sample. Part of the noise is common to all modalities, and the copy
-    is weighted by the relevance:
+    The classes y have the proportions `weights`. Their centres :math:`\mu_y` are the corners of a
+    regular simplex with edges of length 1 in K - 1 dimensions. Modality i holds a noisy copy of the
+    class centre of a sample. Part of the noise is common to all modalities, and the copy is
+    weighted by the relevance:
 
     .. math::
 
@@ -103,12 +103,12 @@ def make_multimodal_classification(
     with :math:`\varepsilon_0, \varepsilon_i, \eta_i, \xi_i` independent standard normal and
     :math:`Q_i` a random rotation that spreads the K - 1 informative dimensions and the
     :math:`D_i - K + 1` others, :math:`\xi_i`, over the columns. (If :math:`D_i < K - 1`, the
-    columns are the first :math:`D_i` of the rotated ones, and information is lost.) So every
-    column has unit variance within its class, whatever the parameters, and a modality's relevance
-    does not depend on `redundancy`.
+    columns are the first :math:`D_i` rotated dimensions, and information is lost.) Thus every
+    column has unit variance within its class, whatever the parameters, and the relevance of a
+    modality does not depend on `redundancy`.
 
-    For two equally frequent classes the best accuracy from modality i alone is
-    :math:`\Phi(r_i \delta / 2)`; from M modalities of relevance 1 it is
+    For two equally frequent classes, the best accuracy with modality i alone is
+    :math:`\Phi(r_i \delta / 2)`. With M modalities of relevance 1 it is
     :math:`\Phi(\frac{\delta}{2} \sqrt{M / (1 + (M - 1) q)})`.
 
     Examples
@@ -181,7 +181,7 @@ def make_wave(
     noise : float, default=None
         Standard deviation of Gaussian noise added to the points. None adds none.
     random_state : int, RandomState instance or None, default=None
-        Determines all random numbers. Pass an int for reproducible output.
+        Controls the random numbers. Pass an int for reproducible output.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def make_circle(
     noise : float, default=None
         Standard deviation of Gaussian noise added to the points. None adds none.
     random_state : int, RandomState instance or None, default=None
-        Determines all random numbers. Pass an int for reproducible output.
+        Controls the random numbers. Pass an int for reproducible output.
 
     Returns
     -------
@@ -256,7 +256,7 @@ def make_spiral(
     noise : float, default=None
         Standard deviation of Gaussian noise added to the points. None adds none.
     random_state : int, RandomState instance or None, default=None
-        Determines all random numbers. Pass an int for reproducible output.
+        Controls the random numbers. Pass an int for reproducible output.
 
     Returns
     -------
@@ -286,7 +286,7 @@ def make_spiral(
 def _make_curve(
     curve: Callable, n_samples: int, noise: float | None, random_state: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw positions uniformly along [0, 2 pi], and the points of `curve` there."""
+    """Draw positions uniformly from [0, 2 pi], and return the points of `curve` there."""
     _check_count("n_samples", n_samples, 1)
     if noise is not None:
         _check_real("noise", noise, np.inf)
@@ -302,13 +302,13 @@ def _simplex(n_corners: int) -> np.ndarray:
     """Return the corners of a regular simplex with unit edges, (n_corners, n_corners - 1)."""
     corners = np.eye(n_corners) / np.sqrt(2)
     corners -= corners.mean(axis=0)  # centred
-    # The corners lie in a hyperplane: the axes of that plane are all right singular vectors but
-    # the last, whose singular value is zero.
+    # The corners lie in a hyperplane. It is spanned by all right singular vectors except the last
+    # one, whose singular value is zero.
     return corners @ np.linalg.svd(corners)[2][:-1].T
 
 
 def _random_rotation(n_dims: int, rng: np.random.RandomState) -> np.ndarray:
-    """Draw an orthogonal matrix, uniformly (Mezzadri 2007: the signs of R's diagonal matter)."""
+    """Draw a uniformly distributed orthogonal matrix (Mezzadri, 2007)."""
     Q, R = np.linalg.qr(rng.standard_normal((n_dims, n_dims)))
     return Q * np.sign(np.diag(R))
 
@@ -340,7 +340,7 @@ def _per_modality(name: str, value: Any, n_modalities: int) -> tuple:
 
 
 def _check_weights(weights: Any, n_classes: int) -> np.ndarray:
-    """Return the proportions of the classes; raise ValueError unless they add up to one."""
+    """Return the proportions of the classes, and raise ValueError if they do not sum to one."""
     if weights is None:
         return np.full(n_classes, 1 / n_classes)
     values = np.asarray(weights, dtype=float)

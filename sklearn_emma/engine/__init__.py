@@ -1,1 +1,1 @@
-"""How anything is trained: objectives, optimizer, batches, seeds, devices. It knows no EMMA."""
+"""Generic training: objectives, optimizer, batches, seeds and devices, independent of EMMA."""

@@ -1,6 +1,6 @@
-"""Tensors in, batches out: shuffled batches for training, blocks for evaluation.
+"""Shuffled batches for training, and blocks of samples for evaluation.
 
-Every rule for how many samples are computed together is in this module.
+This module has all rules for the number of samples that are computed together.
 """
 
 import math
@@ -10,57 +10,58 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Samples evaluated together, by precision: more are faster until the output of a layer no longer
-# fits into the cache.
+# Number of samples per block, by precision. Larger blocks are faster until the output of a layer no
+# longer fits into the cache.
 _BLOCK = {torch.float64: 1024, torch.float32: 4096}
-# So many times as many where a few samples of each block take many small steps.
+# Factor for blocks in which only a few samples are searched, in many small steps.
 _MORE_OF_A_SEARCH = 4
-# Samples evaluated together by estimators of others, which may take long per call.
+# Number of samples per block for energies of other libraries, whose calls may be expensive.
 _BLOCK_OF_OTHERS = 2**15
-# Numbers of a block that has one for every pair of modalities: what fits into the cache, and what
-# fits into memory; and the fewest samples for which a block is worth its calls.
+# Largest size of arrays with one number per sample and pair of modalities, to fit into the cache
+# and into memory, and smallest number of samples per block.
 _PAIRS_IN_CACHE, _PAIRS_IN_MEMORY, _FEWEST = 2**18, 2**22, 32
-# Modalities that train as one stack at most, and the numbers in their tables at most: more are
-# hardly faster, and larger tables need the memory more, and have large batches anyway.
+# Largest number of modalities that are trained as one stack, and largest size of their tables.
+# Larger stacks are hardly faster, and large tables have large batches anyway.
 _MOST_STACKED, _MOST_STACKED_NUMBERS = 16, 2**24
-# Numbers that a step of stacked settings may keep, by device; much smaller chunks cost time.
+# Largest total size of the activations in a step of stacked settings, by device.
 _STEP_NUMBERS = {"cpu": 2**24, "cuda": 2**27}
 
 
 def shuffled(tensors: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Shuffle samples.
+    """Shuffle the samples of several tensors in the same way.
 
     Parameters
     ----------
     tensors : sequence of Tensor of shape (n_samples, ...)
-        What a sample consists of.
+        Tensors with the same samples, such as features and targets.
     generator : torch.Generator
-        On the device of the tensors.
+        Random number generator on the device of the tensors.
 
     Returns
     -------
     list of Tensor of shape (n_samples, ...)
-        Copies in the same new order.
+        Shuffled copies.
     """
     order = torch.randperm(len(tensors[0]), generator=generator, device=tensors[0].device)
     return [tensor[order] for tensor in tensors]
 
 
 def auto_batch_size(batch_size: int | str, n_samples: int) -> int:
-    """Return the samples per step.
+    """Return the number of samples per training step.
 
     Parameters
     ----------
     batch_size : int or "auto"
-        "auto" takes a sixth of the samples but 32 to 1024, and a hundredth of them but no more
-        than 4096 when that is more: small tables get enough steps, large ones not too many.
+        Batch size. "auto" is the larger of two numbers: a sixth of the samples, limited to the
+        range from 32 to 1024, and a hundredth of the samples, but at most 4096. Thus small tables
+        have enough steps per epoch, and large tables not too many.
     n_samples : int
         Number of training samples.
 
     Returns
     -------
     int
-        The batch size, not above the number of samples.
+        Batch size, at most the number of samples.
     """
     if batch_size == "auto":
         batch_size = max(32, min(1024, n_samples // 6), min(4096, n_samples // 100))
@@ -70,36 +71,37 @@ def auto_batch_size(batch_size: int | str, n_samples: int) -> int:
 def slices(tensors: Sequence[Tensor], batch_size: int) -> Iterator[list[Tensor]]:
     """Slice samples into batches of nearly equal size.
 
-    A small remainder would be a noisy step, and a single sample too few for batch normalisation.
+    A small last batch would give a noisy step, and a batch of one sample is too small for batch
+    normalisation.
 
     Parameters
     ----------
     tensors : sequence of Tensor of shape (n_samples, ...)
-        What a batch consists of.
+        Tensors with the same samples.
     batch_size : int
-        Samples per batch at most.
+        Largest number of samples per batch.
 
     Yields
     ------
     list of Tensor of shape (n_batch, ...)
-        Views.
+        Views of the samples of a batch.
     """
     n_batches = math.ceil(len(tensors[0]) / batch_size)
     yield from map(list, zip(*(tensor.tensor_split(n_batches) for tensor in tensors), strict=True))
 
 
 def precision_of(table: np.ndarray) -> torch.dtype:
-    """Return the precision in which samples are evaluated: single for tables in float32.
+    """Return the dtype in which samples are evaluated: single precision for tables in float32.
 
     Parameters
     ----------
     table : ndarray
-        The samples.
+        Table of samples.
 
     Returns
     -------
     torch.dtype
-        The precision.
+        Dtype of the evaluation.
     """
     return torch.float32 if table.dtype == np.float32 else torch.float64
 
@@ -107,23 +109,23 @@ def precision_of(table: np.ndarray) -> torch.dtype:
 def evaluation_block(
     precision: torch.dtype, n_modalities: int = 1, others: bool = False, search: bool = False
 ) -> int:
-    """Return how many samples of a table to evaluate together.
+    """Return the number of samples that are evaluated together.
 
     Parameters
     ----------
     precision : torch.dtype
-        Of the evaluation.
+        Dtype of the evaluation.
     n_modalities : int, default=1
-        Number of modalities, for what has a number for every pair of them.
+        Number of modalities, if there are arrays with one number per pair of modalities.
     others : bool, default=False
-        Whether energies of other libraries take part.
+        Whether there are energies of other libraries.
     search : bool, default=False
-        Whether a few samples are searched, as for bad columns.
+        Whether a few samples of each block are searched, for instance for corrupted columns.
 
     Returns
     -------
     int
-        At least one.
+        Number of samples per block.
     """
     if others:
         return max(_FEWEST, min(_BLOCK_OF_OTHERS, _PAIRS_IN_MEMORY // n_modalities**2))
@@ -132,7 +134,7 @@ def evaluation_block(
 
 
 def pair_block(n_modalities: int) -> int:
-    """Return how many training samples may have a number for every pair of modalities.
+    """Return the block size for arrays with one number per training sample and modality pair.
 
     Parameters
     ----------
@@ -142,52 +144,54 @@ def pair_block(n_modalities: int) -> int:
     Returns
     -------
     int
-        At least one.
+        Number of samples per block.
     """
     return max(1, min(_BLOCK[torch.float32], _PAIRS_IN_MEMORY // n_modalities**2))
 
 
 def energy_block() -> int:
-    """Return how many training samples get their energies together.
+    """Return the number of training samples whose energies are computed together.
+
+    An energy has many more activations per sample than a sample has values.
 
     Returns
     -------
     int
-        An energy keeps many more numbers of a sample than the sample has.
+        Number of samples per block.
     """
     return _BLOCK_OF_OTHERS
 
 
 def stacked_modalities(n_samples: int, width: int) -> int:
-    """Return how many modalities train as one stack.
+    """Return the number of modalities that are trained as one stack.
 
     Parameters
     ----------
     n_samples, width : int
-        Shape of the table of each.
+        Shape of the table of each modality.
 
     Returns
     -------
     int
-        At least one.
+        Number of modalities per stack, at least one.
     """
     return max(1, min(_MOST_STACKED, _MOST_STACKED_NUMBERS // (n_samples * width)))
 
 
 def stacked_settings(device_type: str, numbers_of_step: int) -> int:
-    """Return how many settings take a step together.
+    """Return the number of hyperparameter settings that are trained together.
 
     Parameters
     ----------
     device_type : str
-        "cpu" or "cuda".
+        Type of the device, "cpu" or "cuda".
     numbers_of_step : int
-        Numbers that a step of one setting keeps.
+        Number of activations in a step of one setting.
 
     Returns
     -------
     int
-        At least one.
+        Number of settings per stack, at least one.
     """
     return max(1, _STEP_NUMBERS.get(device_type, _STEP_NUMBERS["cuda"]) // numbers_of_step)
 
@@ -198,16 +202,16 @@ def blocks(table: np.ndarray, n_samples: int) -> Iterator[tuple[slice, np.ndarra
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        The table.
+        Table of samples.
     n_samples : int
-        Samples per block at most.
+        Largest number of samples per block.
 
     Yields
     ------
     where : slice
         Positions of the samples.
     block : ndarray of shape (n_block, n_features)
-        A view of them.
+        View of the samples.
     """
     for start in range(0, len(table), n_samples):
         where = slice(start, start + n_samples)

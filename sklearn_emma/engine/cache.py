@@ -1,8 +1,8 @@
-"""Torch models built from fitted attributes: kept beside an estimator, never inside it.
+"""Cache of torch models that are built from fitted attributes of estimators.
 
-An estimator holds plain arrays, so that it can be pickled, cloned and compared. What answers are
-torch modules, built from the arrays once and used by all threads. They are built again when one of
-the attributes is replaced.
+An estimator holds only plain arrays, so that it can be pickled, cloned and compared. The torch
+modules that compute its results are built from these arrays once, and used by all threads. They are
+rebuilt if one of the attributes is replaced.
 """
 
 from collections.abc import Callable, Hashable
@@ -15,23 +15,23 @@ _MODELS: WeakKeyDictionary[Any, dict[Hashable, tuple[tuple, Any]]] = WeakKeyDict
 
 
 def cached(owner: Any, key: Hashable, attributes: tuple, build: Callable[[], Model]) -> Model:
-    """Return a model of an estimator, built when it is not there or out of date.
+    """Return a cached model of an estimator. Build it if it does not exist or is out of date.
 
     Parameters
     ----------
     owner : estimator
-        Whose model it is. The model vanishes with it.
+        Estimator of the model. If it is deleted, the model is deleted from the cache.
     key : hashable
-        Which of its models.
+        Identifies the model among those of the estimator.
     attributes : tuple
-        The objects that the model is built from.
+        Objects from which the model is built.
     build : callable
-        Makes the model.
+        Function that builds the model.
 
     Returns
     -------
     object
-        The model.
+        The cached or new model.
     """
     models = _MODELS.setdefault(owner, {})
     found = models.get(key)
@@ -44,14 +44,14 @@ def cached(owner: Any, key: Hashable, attributes: tuple, build: Callable[[], Mod
 
 
 def preset(owner: Any, key: Hashable, attributes: tuple, model: Any) -> None:
-    """Set a model of an estimator.
+    """Store a model of an estimator in the cache.
 
     Parameters
     ----------
     owner, key, attributes : objects
-        As for :func:`cached`.
+        Parameters of :func:`cached`.
     model : object
-        The model.
+        Model to be stored.
     """
     _MODELS.setdefault(owner, {})[key] = attributes, model
 

@@ -1,4 +1,4 @@
-"""Where a fit runs."""
+"""Select the device of a fit."""
 
 import torch
 
@@ -9,17 +9,17 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        "auto" takes CUDA when present, else the CPU.
+        Name of the device. "auto" uses CUDA if it is available, else the CPU.
 
     Returns
     -------
     torch.device
-        A device that is there.
+        An available device.
 
     Raises
     ------
     ValueError
-        If the device is not known or not there.
+        If the device is unknown or not available.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -28,7 +28,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         torch.empty(0, device=resolved)
     except (AssertionError, NotImplementedError, RuntimeError, TypeError) as error:
         raise ValueError(
-            f"device={device!r} is not available here. Pass device='auto' to take CUDA when it is "
-            "present, or device='cpu'."
+            f"device={device!r} is not available here. Pass device='auto' to use CUDA if it is "
+            "available, or device='cpu'."
         ) from error
     return resolved

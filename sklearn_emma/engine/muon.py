@@ -1,4 +1,4 @@
-r"""Muon: momentum whose singular values are made equal, for the weights of hidden layers.
+r"""Muon: momentum with orthogonalised updates, for the weights of hidden layers.
 
 .. math::
 
@@ -6,11 +6,11 @@ r"""Muon: momentum whose singular values are made equal, for the weights of hidd
     N_t = (1 - \beta) G_t + \beta M_t, \qquad
     W_t = W_{t-1} - \eta \sqrt{\max(m, n)}\, U V^\top, \qquad N_t = U \Sigma V^\top
 
-for weights W of shape (m, n) with gradient G, as proposed by Jordan et al. [1]_. A step moves along
-all directions of the gradient equally far, also along those in which it is small, and needs fewer
-epochs than Adam for the same loss. Entries of :math:`U V^\top` have a root mean square of
-:math:`1 / \sqrt{\max(m, n)}`, so that :math:`\eta` is the size of a step, as in Adam [2]_.
-:math:`U V^\top` is found roughly by the iteration of Newton and Schulz with the coefficients of
+for weights W of shape (m, n) with gradient G, as proposed by Jordan et al. [1]_. All singular
+values of a step are equal, so it also moves in directions in which the gradient is small. Training
+needs fewer epochs than with Adam for the same loss. The entries of :math:`U V^\top` have a root
+mean square of :math:`1 / \sqrt{\max(m, n)}`, so :math:`\eta` is the typical size of a change, as in
+Adam [2]_. :math:`U V^\top` is approximated by the Newton-Schulz iteration with the coefficients of
 [1]_,
 
 .. math:: X \leftarrow a X + (b X X^\top + c (X X^\top)^2) X, \qquad X_0 = N / \lVert N \rVert_F
@@ -24,27 +24,28 @@ References
 import torch
 from torch import Tensor
 
-# Coefficients a, b, c of the iteration, and how often it is applied: more changes nothing.
+# Coefficients a, b, c of the iteration, and number of iterations. More have no effect on training.
 _COEFFICIENTS = 3.4445, -4.7750, 2.0315
 _N_ITERATIONS = 3
 
 
 def orthogonal(x: Tensor) -> Tensor:
-    r"""Return matrices with the singular vectors of others, and singular values near one.
+    r"""Return matrices with the same singular vectors, and with singular values close to one.
 
     Parameters
     ----------
     x : Tensor of shape (n_matrices, m, n)
-        The matrices. Columns or rows of zeros stay zero.
+        Matrices. Columns or rows of zeros remain zero.
 
     Returns
     -------
     Tensor of shape (n_matrices, m, n)
-        Roughly :math:`U V^\top` of each; where a singular value is far below the largest, less.
+        Approximation of :math:`U V^\top` of each matrix. Singular values that are far below the
+        largest one result in values below one.
     """
     tall = x.shape[-2] > x.shape[-1]
     wide = x.mT if tall else x
-    # a matrix of zeros has no direction, and stays as it is
+    # a matrix of zeros remains unchanged
     wide = wide / wide.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1)
     a, b, c = _COEFFICIENTS
     for _ in range(_N_ITERATIONS):
@@ -62,14 +63,14 @@ def muon_step(
     beta: float,
     weight_decay: float,
 ) -> None:
-    """Take a step.
+    """Update weights by one step of Muon.
 
     Parameters
     ----------
     parameter : Tensor of shape (..., m, n)
-        Weights; leading dimensions are those of a stack of layers. Changed in place.
+        Weights, with leading dimensions for stacked layers. They are changed in place.
     gradient : Tensor of shape (..., m, n)
-        The gradient of the loss.
+        Gradient of the loss.
     mean : Tensor of shape (..., m, n)
         Momentum, zero before the first step. Changed in place.
     lr : float
@@ -79,7 +80,7 @@ def muon_step(
     weight_decay : float
         Strength of an L2 penalty, whose gradient is added to that of the loss.
     """
-    # products are rounded by the layout of their factors, which in a stack is another
+    # rounding in products depends on the memory layout, which differs in a stack
     gradient = gradient.contiguous().add(parameter, alpha=weight_decay)
     mean.lerp_(gradient, 1.0 - beta)
     m, n = parameter.shape[-2:]

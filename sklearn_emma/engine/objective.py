@@ -1,4 +1,4 @@
-"""What can be trained: an objective has parameters, training data and a loss."""
+"""Training objectives, which have parameters, training data and a loss."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,34 +13,34 @@ from sklearn_emma.engine.batches import shuffled
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train, under the names of the estimators' parameters.
+    """Training configuration, with the same names as the parameters of estimators.
 
     Attributes
     ----------
     batch_size : int
-        Samples per step.
+        Number of samples per step.
     learning_rate : float
-        Largest learning rate of the cycle, or the constant one.
+        Largest learning rate of the cycle, or the constant learning rate.
     max_epochs : int
-        Epochs to train.
+        Largest number of epochs.
     weight_decay : float
         Strength of an L2 penalty on the parameters, whose gradient is added to that of the loss.
     early_stopping : bool
         Whether to stop when the validation loss has not improved for `n_iter_no_change` epochs, and
-        go back to the best epoch.
+        restore the parameters of the best epoch.
     n_iter_no_change : int
-        Patience in epochs.
+        Number of epochs without improvement before training stops (patience).
     tol : float
-        Smallest relative improvement that counts.
+        Smallest relative improvement of the validation loss that counts as an improvement.
     verbose : int or bool
         Whether to show progress.
     schedule : {"one_cycle", "constant"}
-        Of the learning rate.
+        Schedule of the learning rate.
     solver : {"muon", "adam"}
-        Optimizer of the weights of hidden layers, where the objective tells them apart; all else
-        is trained by Adam.
+        Optimizer of the weights of hidden layers, if the objective marks them. All other parameters
+        are trained by Adam.
     memory : joblib.Memory or None
-        Where :func:`~sklearn_emma.engine.training_memory.train_once` keeps the outcome.
+        Cache in which :func:`~sklearn_emma.engine.training_memory.train_once` stores the result.
     """
 
     batch_size: int
@@ -57,7 +57,7 @@ class TrainingConfig:
 
 
 class Objective(nn.Module, ABC):
-    """Something to minimise: its parameters, its data, its loss.
+    """Base class of training objectives, with parameters, training data and a loss.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Objective(nn.Module, ABC):
 
     #: Number of samples in an epoch.
     n_samples: int
-    #: Loss of a constant prediction, or of each of several models, to recognise divergence.
+    #: Loss of a constant prediction (one per model if there are several), to detect divergence.
     baseline_loss: float | list[float]
 
     def __init__(self, generator: torch.Generator):
@@ -75,11 +75,11 @@ class Objective(nn.Module, ABC):
         self.generator = generator
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
-        """Prepare for an epoch, counted from 0."""
+        """Prepare an epoch, counted from 0."""
 
     @abstractmethod
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return the samples of one epoch, freshly corrupted, as tensors of equal length."""
+        """Return the samples of one epoch, with new corruptions, as tensors of equal length."""
 
     def shuffled_data(self) -> Sequence[Tensor]:
         """Return the samples of one epoch in the order of the batches."""
@@ -87,26 +87,26 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, *batch: Tensor) -> Tensor:
-        """Return the loss of a batch: a scalar, or one for each of several models."""
+        """Return the loss of a batch: a scalar, or one value per model if there are several."""
 
     def backward(self, *batch: Tensor) -> Tensor:
-        """Return the loss of a batch, detached, and leave its gradient in the parameters."""
+        """Compute the gradients of the loss of a batch, and return the detached loss."""
         loss = self.loss(*batch)
         loss.sum().backward()
         return loss.detach()
 
     def validation_loss(self) -> Tensor | None:
-        """Return the loss of held-out samples, the same ones every epoch, or None without any."""
+        """Return the loss of held-out samples, which are the same in all epochs, or None."""
         return None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the parameters with optimizer settings of their own.
+        """Return the parameter groups of the optimizer.
 
         Returns
         -------
         list of dict
-            As torch's optimizers take them. Where "hidden" is true, "params" are weights of hidden
-            layers.
+            Parameter groups in the format of torch optimizers. If "hidden" is True, "params" are
+            weights of hidden layers.
         """
         return [{"params": list(self.parameters())}]
 
@@ -114,5 +114,5 @@ class Objective(nn.Module, ABC):
         """Project parameters onto their constraints."""
 
     def monitored(self) -> dict[str, float]:
-        """Return what the history holds beside the losses."""
+        """Return the values that are added to the history besides the losses."""
         return {}

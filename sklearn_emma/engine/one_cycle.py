@@ -1,25 +1,24 @@
-r"""Schedules of the learning rate: one cycle, or none.
+r"""Schedules of the learning rate: one cycle, or constant.
 
-In one cycle the learning rate rises and falls once, while momentum falls and rises.
-
-From s to e, at the fraction p of a phase,
+In one cycle, the learning rate rises and falls once, while momentum falls and rises. In a phase in
+which a value changes from s to e, the value at the fraction p of the phase is
 
 .. math:: e + \tfrac12 (s - e) (1 + \cos \pi p)
 
 (Smith, L. N. and Topin, N. (2019). Super-convergence: very fast training of neural networks using
-large learning rates. SPIE.) The numbers are those of ``torch.optim.lr_scheduler.OneCycleLR``, which
-takes longer than a fused step of a small model.
+large learning rates. SPIE.) The values are the same as those of
+``torch.optim.lr_scheduler.OneCycleLR``, which takes longer than a fused step of a small model.
 """
 
 import math
 
 # Fraction of the steps in which the learning rate rises.
 _RISE = 0.1
-# The learning rate starts at this fraction of the largest, and ends at that.
+# Learning rate at the start and at the end, as fractions of the largest one.
 _START, _END = 1.0 / 25.0, 1.0 / 25.0 / 1e4
-# First-moment decay of Adam, at the largest learning rate and at the ends.
+# First-moment decay of Adam, at the largest learning rate and at the start and end.
 _LEAST_BETA, _LARGEST_BETA = 0.85, 0.95
-# The same without a cycle: Adam's own.
+# First-moment decay of the constant schedule, the default of Adam.
 _PLAIN_BETA = 0.9
 
 #: Names of the schedules.
@@ -27,14 +26,14 @@ SCHEDULES = ("one_cycle", "constant")
 
 
 class OneCycle:
-    """Learning rate and first-moment decay of every step.
+    """Learning rate and first-moment decay of every step, in one cycle.
 
     Parameters
     ----------
     largest : float
         Largest learning rate.
     n_steps : int
-        Steps of the training; the schedule has three at least.
+        Number of training steps. The schedule has at least three.
     """
 
     def __init__(self, largest: float, n_steps: int):
@@ -49,12 +48,12 @@ class OneCycle:
         Parameters
         ----------
         step : int
-            From 0.
+            Number of the step, counted from 0.
 
         Returns
         -------
         learning_rate, beta : float
-            Of this step.
+            Learning rate and first-moment decay.
         """
         start, end = self.largest * _START, self.largest * _END
         if step <= self.peak:
@@ -68,12 +67,12 @@ class OneCycle:
 
 
 class Constant:
-    """The same learning rate and first-moment decay in every step: plain Adam.
+    """Constant learning rate and first-moment decay, as in plain Adam.
 
     Parameters
     ----------
     learning_rate : float
-        Of every step.
+        Learning rate of all steps.
     """
 
     def __init__(self, learning_rate: float):
@@ -85,5 +84,5 @@ class Constant:
 
 
 def _anneal(start: float, end: float, share: float) -> float:
-    """Return the value at a fraction of the way from start to end."""
+    """Return the value at a fraction of a cosine transition from start to end."""
     return end + (start - end) / 2.0 * (1.0 + math.cos(math.pi * share))

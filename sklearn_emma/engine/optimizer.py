@@ -1,7 +1,7 @@
-"""Muon for weights of hidden layers, Adam by torch's fused kernel for all else.
+"""Optimizer: Muon for weights of hidden layers, and the fused Adam of torch for all others.
 
-For one model or for a stack of them, with little around it: a step of a small model takes so little
-arithmetic that what ``torch.optim.Adam`` does around its kernel would be a tenth of the time.
+It trains one model or a stack of models, with little overhead. For a small model, the overhead of
+``torch.optim.Adam`` around its fused kernel would be a tenth of the computing time.
 """
 
 from collections.abc import Sequence
@@ -14,25 +14,25 @@ from sklearn_emma.engine.muon import muon_step
 
 #: Names of the optimizers.
 SOLVERS = ("muon", "adam")
-# The fused kernel takes so many numbers at a time on some CPU, and the rest of a tensor one by
-# one, which rounds them otherwise.
+# On some CPUs, the fused kernel processes this many numbers at a time, and the rest of a tensor one
+# by one, with different rounding.
 _REGISTER = 16
 
 
 class FusedOptimizer(torch.optim.Optimizer):
-    """Adam, as ``torch.optim.Adam(fused=True)``, or Muon and Adam.
+    """Adam like ``torch.optim.Adam(fused=True)``, or Muon combined with Adam.
 
     Parameters
     ----------
     groups : list of dict
-        Groups of parameters; those with a true value of "hidden" are weights of hidden layers.
+        Parameter groups. Groups in which "hidden" is True are weights of hidden layers.
     lr, weight_decay : float
-        As for :class:`torch.optim.Adam`.
+        Parameters of :class:`torch.optim.Adam`.
     solver : {"muon", "adam"}, default="adam"
-        Whether the weights of hidden layers are trained by :mod:`~sklearn_emma.engine.muon`.
+        Optimizer of the weights of hidden layers, see :mod:`~sklearn_emma.engine.muon`.
     stacked : bool, default=False
-        Whether parameters are those of several models, of shape (n_models, ...); then every model
-        is rounded as it would be alone.
+        Whether parameters have the shape (n_models, ...). The rounding of every model is then the
+        same as if it was trained alone.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class FusedOptimizer(torch.optim.Optimizer):
         Parameters
         ----------
         lr : float, default=None
-            Learning rate; None takes that of each group.
+            Learning rate. None uses that of each group.
         beta : float, default=None
-            Decay of the first moment; None takes that of each group.
+            Decay of the first moment. None uses that of each group.
         """
         for group in self.param_groups:
             rate = group["lr"] if lr is None else lr
@@ -145,7 +145,7 @@ class FusedOptimizer(torch.optim.Optimizer):
         }
 
     def replace(self, old: Tensor, new: Tensor, places: list[int]) -> None:
-        """Go on with some of the models of a stacked parameter."""
+        """Keep the optimizer state of some of the models of a stacked parameter."""
         state = self.state.pop(old)
         mean = state["mean"][places]
         if "square" in state:
@@ -154,7 +154,7 @@ class FusedOptimizer(torch.optim.Optimizer):
             self.state[new] = {"mean": mean}
 
     def _pieces(self, tensor: Tensor) -> Sequence[Tensor]:
-        """Cut a stack into what the kernel rounds as it does for a model alone."""
+        """Split a stack into models if the rounding would otherwise differ from a single model."""
         whole = (
             not self.stacked or tensor.device.type != "cpu" or tensor[0].numel() % _REGISTER == 0
         )

@@ -1,7 +1,7 @@
-"""What a fit shows of its progress: a bar on a terminal, plain lines in a log, or nothing.
+"""Show the progress of a fit: a bar on a terminal, lines in a log, or nothing.
 
-It says what is being trained, how many epochs of it are done, and how much time those that are left
-take. A training that stops early takes less.
+It shows what is trained, the number of epochs done, and the remaining time if there is no early
+stopping.
 """
 
 import sys
@@ -13,14 +13,14 @@ from skorch.callbacks import Callback
 
 
 class Progress(Callback):
-    """Progress of one training.
+    """Callback that shows the progress of one training.
 
     Parameters
     ----------
     what : str
-        What is being trained.
+        Name of the trained model in the display.
     max_epochs : int
-        Epochs to come.
+        Number of epochs.
     """
 
     def __init__(self, what: str, max_epochs: int):
@@ -58,17 +58,17 @@ class Progress(Callback):
 
 
 def duration(seconds: float) -> str:
-    """Write out how long something takes.
+    """Format a duration.
 
     Parameters
     ----------
     seconds : float
-        Any time.
+        Duration in seconds.
 
     Returns
     -------
     str
-        In seconds, or in minutes from two on.
+        Duration in seconds, or in minutes from two minutes on.
     """
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
@@ -98,15 +98,15 @@ def progress_callbacks(verbose: int | bool, what: str, max_epochs: int) -> list[
     Parameters
     ----------
     verbose : int or bool
-        Zero or False for none.
+        Whether to show progress.
     what : str
-        What is being trained.
+        Name of the trained model in the display.
     max_epochs : int
-        Epochs to come.
+        Number of epochs.
 
     Returns
     -------
     list of skorch callbacks
-        Empty, or one.
+        At most one callback.
     """
     return [("progress", Progress(what, max_epochs))] if verbose else []

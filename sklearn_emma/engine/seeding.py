@@ -1,4 +1,4 @@
-"""One generator for everything random in a fit; torch's global generators are left alone."""
+"""Seeds and generators of a fit. The global generators of torch are not used."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ def draw_seed(random_state: Any) -> int:
     Parameters
     ----------
     random_state : int, RandomState instance or None
-        As everywhere in scikit-learn.
+        Random state, as in scikit-learn.
 
     Returns
     -------
     int
-        A seed in [0, 2**31 - 1).
+        Seed in [0, 2**31 - 1).
     """
     return int(check_random_state(random_state).randint(2**31 - 1))
 
@@ -26,21 +26,21 @@ def draw_seed(random_state: Any) -> int:
 def make_generator(
     seed: int, device: torch.device | str = "cpu", stream: int = 0
 ) -> torch.Generator:
-    """Make a generator on a device.
+    """Create a random number generator on a device.
 
     Parameters
     ----------
     seed : int
-        Where it starts.
+        Seed of the generator.
     device : torch.device or str, default="cpu"
-        Where the random numbers are drawn.
+        Device on which the random numbers are drawn.
     stream : int, default=0
-        Which of the independent streams of the seed.
+        Number of one of the independent streams of the seed.
 
     Returns
     -------
     torch.Generator
-        The generator.
+        Generator of the stream.
     """
     state = np.random.SeedSequence([seed, stream]).generate_state(1)
     return torch.Generator(device).manual_seed(int(state[0]))

@@ -1,4 +1,4 @@
-"""A lean skorch net: an objective trained epoch by epoch on tensors that stay on the device."""
+"""Minimal skorch net that trains an objective on tensors that stay on the device."""
 
 import math
 from typing import Any
@@ -14,24 +14,24 @@ from sklearn_emma.engine.objective import Objective, TrainingConfig
 from sklearn_emma.engine.one_cycle import Constant, OneCycle
 from sklearn_emma.engine.optimizer import FusedOptimizer
 
-# A fit is called diverged when it ends this many times worse than a constant prediction.
+# A fit has diverged if its final loss is this many times that of a constant prediction.
 _DIVERGED = 10.0
 
 
 class Trainer(NeuralNet):
-    """A net of skorch without what is slow for small tables.
+    """Skorch net without the parts that are slow for small tables.
 
-    Batches are slices of tensors shuffled once per epoch, losses are read from the device once per
-    epoch, and the learning rate follows one cycle unless it is constant.
+    Batches are slices of tensors that are shuffled once per epoch. Losses are read from the device
+    once per epoch. The learning rate follows one cycle, or is constant.
 
     Parameters
     ----------
     module : Objective
-        What to train.
+        Training objective.
     config : TrainingConfig
-        How to train.
+        Training configuration.
     callbacks : list of skorch callbacks, default=None
-        Notified of the beginning and end of training and of epochs.
+        Callbacks for the beginning and end of training and of epochs.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Trainer(NeuralNet):
             lr=config.learning_rate,
             max_epochs=config.max_epochs,
             callbacks=callbacks,
-            device=None,  # the objective is where its data is
+            device=None,  # the objective is already on the device of its data
             train_split=None,
         )
         self.config = config
@@ -55,7 +55,7 @@ class Trainer(NeuralNet):
         return []
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "Trainer":
-        """Make the optimizer."""
+        """Create the optimizer."""
         groups = self.module_.parameter_groups()
         self.optimizer_ = FusedOptimizer(
             groups, self.lr, self.config.weight_decay, self.config.solver
@@ -68,12 +68,14 @@ class Trainer(NeuralNet):
         Returns
         -------
         dict of str to ndarray of shape (n_epochs,) or (n_epochs, n_models)
-            ``train_loss``, with held-out samples ``valid_loss``, and what the objective monitors.
+            ``train_loss``, ``valid_loss`` if there are held-out samples, and the values that the
+            objective monitors.
 
         Raises
         ------
         ValueError
-            If the loss stops being finite, or ends far above that of a constant prediction.
+            If the loss becomes infinite or NaN, or if the final loss is far above that of a
+            constant prediction.
         """
         self.run()
         names = [name for name in self.history[0] if name not in ("batches", "epoch")]
@@ -128,7 +130,7 @@ class Trainer(NeuralNet):
     def _run_epoch(
         self, objective: Objective, cycle: OneCycle | Constant, epoch: int
     ) -> tuple[Tensor, Tensor | None]:
-        """Take one step per batch; return the mean loss and the validation loss."""
+        """Take one step per batch, and return the mean loss and the validation loss."""
         optimizer = self.optimizer_
         objective.train()
         objective.begin_epoch(epoch, self.max_epochs)
@@ -156,7 +158,7 @@ class Trainer(NeuralNet):
         return _DIVERGED * np.asarray(baseline_loss)
 
     def _check(self, loss: ArrayLike, bound: ArrayLike) -> None:
-        """Raise ValueError for a loss, or the first of several, that is not below its bound."""
+        """Raise ValueError if a loss, or any of several, is not below its bound."""
         reached, bound = np.broadcast_arrays(loss, bound)
         too_much = reached[~(reached < bound)]
         if len(too_much):

@@ -1,4 +1,4 @@
-"""Train an objective; skorch is imported when it is needed, since it takes long to import."""
+"""Train an objective. The import of skorch is deferred, as it takes long."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def gradients() -> Iterator[None]:
-    """Let torch record gradients, also where the caller has turned that off."""
+    """Enable gradients in torch, even if the caller has disabled them."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
@@ -23,23 +23,23 @@ def gradients() -> Iterator[None]:
 def make_trainer(
     objective: Objective, what: str, config: TrainingConfig, kind: "type[Trainer] | None" = None
 ) -> "Trainer":
-    """Make the trainer of an objective.
+    """Create the trainer of an objective.
 
     Parameters
     ----------
     objective : Objective
-        What to train.
+        Training objective.
     what : str
-        Its name in the display of progress.
+        Name of the objective in the progress display.
     config : TrainingConfig
-        How to train.
+        Training configuration.
     kind : subclass of Trainer, default=None
-        Another trainer than :class:`~sklearn_emma.engine.trainer.Trainer`.
+        Class of the trainer. None uses :class:`~sklearn_emma.engine.trainer.Trainer`.
 
     Returns
     -------
     Trainer
-        With a display of progress, if wanted.
+        Trainer, with a progress display if the configuration is verbose.
     """
     from sklearn_emma.engine.progress import progress_callbacks
     from sklearn_emma.engine.trainer import Trainer
@@ -54,15 +54,15 @@ def train(objective: Objective, what: str, config: TrainingConfig) -> dict[str, 
     Parameters
     ----------
     objective : Objective
-        Trained in place.
+        Training objective, whose parameters are trained in place.
     what : str
-        Its name in the display of progress.
+        Name of the objective in the progress display.
     config : TrainingConfig
-        How to train.
+        Training configuration.
 
     Returns
     -------
     dict of str to ndarray of shape (n_epochs,) or (n_epochs, n_models)
-        Losses, and what the objective monitors.
+        Losses, and the values that the objective monitors, by epoch.
     """
     return make_trainer(objective, what, config).train()

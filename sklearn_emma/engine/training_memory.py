@@ -1,4 +1,4 @@
-"""Trainings that start alike on the same samples: run once, and read from a cache afterwards."""
+"""Cache of trainings: identical trainings are run once, and then read from the cache."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,49 +12,50 @@ from sklearn_emma.engine.objective import Objective, TrainingConfig
 from sklearn_emma.engine.training import train
 from sklearn_emma.engine.weights import load_arrays, to_arrays
 
-#: What training leaves behind: parameters and buffers, and the state of the generator.
+#: Result of a training: parameters and buffers, and the state of the generator.
 _Trained = tuple[dict[str, np.ndarray], np.ndarray]
 
 
 def open_cache(memory: Any) -> joblib.Memory:
-    """Return the cache that the parameter `memory` names.
+    """Return the cache given by the parameter `memory` of an estimator.
 
     Parameters
     ----------
     memory : str, joblib.Memory or None
-        What the user passed.
+        Cache, or folder of a cache.
 
     Returns
     -------
     joblib.Memory
-        Of None, one that keeps nothing.
+        Cache. For None, it stores nothing.
 
     Raises
     ------
     ValueError
-        If it is none of these, or a folder that cannot be made.
+        If `memory` has another type, or is a folder that cannot be created.
     """
     try:
         return check_memory(memory)
     except OSError as error:
         raise ValueError(
-            f"memory={memory!r} is no folder for a cache: {error.strerror}. Pass a folder that can "
-            "be made and written to, or None."
+            f"memory={memory!r} cannot be used as a cache folder: {error.strerror}. Pass a folder "
+            "that can be created and written to, or None."
         ) from error
 
 
 def train_once(objective: Objective, what: str, config: TrainingConfig) -> None:
-    """Train an objective, unless the cache knows the outcome.
+    """Train an objective, or read the result from the cache.
 
     Parameters
     ----------
     objective : Objective
-        Trained in place, with the same parameters and the same random numbers afterwards in either
-        case. All that is random in it comes from its generator.
+        Training objective, whose parameters are trained in place. All its random numbers must come
+        from its generator. The parameters and the state of the generator are the same in both
+        cases.
     what : str
-        Its name in the display of progress.
+        Name of the objective in the progress display.
     config : TrainingConfig
-        How to train, and the cache.
+        Training configuration, including the cache.
     """
     if config.memory is None:
         train(objective, what, config)
@@ -66,16 +67,16 @@ def train_once(objective: Objective, what: str, config: TrainingConfig) -> None:
 
 
 def _train(start: str, objective: Objective, what: str, config: TrainingConfig) -> _Trained:
-    """Train an objective; the start is what the cache knows it by."""
+    """Train an objective. The hash `start` is the key of the cache."""
     train(objective, what, config)
     return to_arrays(objective), objective.generator.get_state().numpy()
 
 
 def _start_of(objective: Objective, config: TrainingConfig) -> str:
-    """Return the hash of all that decides on the outcome."""
+    """Return a hash of everything that determines the result of a training."""
     state = objective.generator.get_state()
     samples = objective.epoch_data()
-    # constants of the objective show in its first loss
+    # constants of the objective affect its first loss, which is part of the hash
     with torch.no_grad():
         loss = objective.loss(*[x[: config.batch_size] for x in samples])
     objective.generator.set_state(state)

@@ -1,4 +1,4 @@
-"""Modules to plain numpy arrays and back, so that fitted estimators hold no torch objects."""
+"""Convert modules to NumPy arrays and back, so that fitted estimators hold no torch objects."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,12 @@ def to_arrays(module: nn.Module) -> dict[str, np.ndarray]:
     Parameters
     ----------
     module : torch.nn.Module
-        The module, on any device.
+        Module on any device.
 
     Returns
     -------
     dict of str to ndarray
-        Copies.
+        Copies of parameters and buffers, by name.
     """
     return {
         name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()
@@ -33,11 +33,11 @@ def load_arrays(
     Parameters
     ----------
     module : torch.nn.Module
-        The module.
+        Module whose values are set.
     arrays : mapping of str to ndarray
-        What :func:`to_arrays` returned for a module of the same structure.
+        Result of :func:`to_arrays` for a module of the same structure.
     strict : bool, default=True
-        Whether the arrays must name every parameter and buffer.
+        Whether there must be an array for every parameter and buffer.
     """
     state = {name: torch.as_tensor(np.array(value)) for name, value in arrays.items()}
     module.load_state_dict(state, strict=strict)

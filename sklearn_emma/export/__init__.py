@@ -1,4 +1,4 @@
-"""Fitted estimators as ONNX models, which run without Python, torch and this package."""
+"""Export fitted estimators as ONNX models, which run without Python, torch and this package."""
 
 from sklearn_emma.export.onnx_model import to_onnx
 

@@ -1,4 +1,4 @@
-"""Codes of categorical columns as indicators, inside an exported model."""
+"""Convert the codes of categorical columns to indicators inside an exported model."""
 
 import math
 
@@ -9,12 +9,12 @@ from sklearn_emma.indicators import Indicators
 
 
 class CategoryModule(nn.Module):
-    """The columns of a table of codes as features: the same as :class:`Indicators`, for tensors.
+    """Convert a table of codes to features, as :class:`Indicators` does, for tensors.
 
     Parameters
     ----------
     indicators : Indicators
-        Of a fitted estimator.
+        Indicators of a fitted estimator.
     """
 
     def __init__(self, indicators: Indicators):
@@ -32,15 +32,15 @@ class CategoryModule(nn.Module):
         Parameters
         ----------
         table : Tensor of float64 of shape (n_samples, n_columns)
-            Samples, with codes in the categorical columns; NaN marks missing values. What is the
-            code of no level is a level never seen.
+            Samples, with codes in the categorical columns. NaN marks missing values. Any number
+            that is not the code of a level stands for an unseen level.
 
         Returns
         -------
         features : Tensor of shape (n_samples, n_features)
-            Numbers as they are; all indicators of a missing value are NaN.
+            Features. Numerical columns are unchanged. All indicators of a missing value are NaN.
         evidence : Tensor of shape (n_samples, n_columns)
-            That of levels never seen, in nats.
+            Evidence of unseen levels, in nats.
         """
         features, evidence = [], []
         for column in range(self.n_columns):
@@ -59,5 +59,5 @@ class CategoryModule(nn.Module):
 
 
 def sum_by_modality(values: Tensor, columns: list) -> Tensor:
-    """Return sums (n_samples, n_modalities) over the columns of each modality."""
+    """Return the sum over the columns of each modality, of shape (n_samples, n_modalities)."""
     return torch.stack([values[:, positions].sum(1) for positions in columns], 1)

@@ -1,4 +1,4 @@
-"""A fitted estimator as one torch module, from raw columns to everything that it predicts."""
+"""Wrap a fitted estimator as one torch module, from raw columns to predictions."""
 
 import math
 from typing import Any
@@ -22,14 +22,14 @@ from sklearn_emma.validation import standardise
 
 
 class PredictorModule(nn.Module):
-    """A fitted classifier or regressor.
+    """Torch module of a fitted classifier or regressor.
 
     Parameters
     ----------
     estimator : EMMAClassifier or EMMARegressor
-        Fitted.
+        Fitted estimator.
     precision : torch.dtype
-        That of the samples.
+        Dtype of the samples.
 
     Raises
     ------
@@ -72,17 +72,17 @@ class PredictorModule(nn.Module):
         self.expand = _expansion(estimator)
 
     def forward(self, table: Tensor) -> dict[str, Tensor]:
-        """Return what is computed for samples.
+        """Return predictions, attention and energies of samples.
 
         Parameters
         ----------
         table : Tensor of shape (n_samples, n_features)
-            Samples, with codes in categorical columns; NaN marks missing values.
+            Samples, with codes in categorical columns. NaN marks missing values.
 
         Returns
         -------
         dict of str to Tensor of shape (n_samples, ...)
-            By the names of the methods that return the same.
+            Results. Each key is the name of the method of the estimator that returns the same.
         """
         gaps = table.isnan()
         values: Any = table.double()
@@ -103,14 +103,14 @@ class PredictorModule(nn.Module):
 
 
 class ScorerModule(nn.Module):
-    """A fitted energy scorer.
+    """Torch module of a fitted energy scorer.
 
     Parameters
     ----------
     scorer : DAEEnergyScorer
-        Fitted.
+        Fitted estimator.
     precision : torch.dtype
-        That of the samples; p-values are found in double precision, as by the scorer.
+        Dtype of the samples. P-values are computed in double precision, as by the scorer.
     """
 
     def __init__(self, scorer: DAEEnergyScorer, precision: torch.dtype):
@@ -125,7 +125,7 @@ class ScorerModule(nn.Module):
         self.n_calibration = len(scorer.calibration_energies_)
 
     def forward(self, table: Tensor) -> dict[str, Tensor]:
-        """Return what is computed for samples.
+        """Return energies and scores of samples.
 
         Parameters
         ----------
@@ -135,15 +135,14 @@ class ScorerModule(nn.Module):
         Returns
         -------
         dict of str to Tensor of shape (n_samples, ...)
-            "energies", which are those of ``transform``, and by the names of the methods
-            "score_samples" and, if there are calibration energies, "p_values"; NaN for a modality
-            with a missing value.
+            Results: "energies" as returned by ``transform``, "score_samples" and, if there are
+            calibration energies, "p_values". They are NaN for a modality with a missing value.
         """
         gaps = table.isnan()
         features, further = table.double(), torch.zeros(1, dtype=torch.float64)
         if self.expand is not None:
             features, unseen = self.expand(features)
-            # energies of a scorer have the scale one
+            # the potential of a scorer has a scale of one
             further = potential_of_evidence(sum_by_modality(unseen, self.columns), 1.0)
         complete = torch.where(features.isnan(), 0.0, features)
         missing = torch.stack([gaps[:, columns].any(1) for columns in self.columns], 1)
@@ -165,23 +164,23 @@ def _energies(scorer: DAEEnergyScorer, precision: torch.dtype) -> ModalityEnergi
 
 
 def _expansion(estimator: Any) -> CategoryModule | None:
-    """Return what turns codes into indicators; None where no column is categorical."""
+    """Return the module that converts codes to indicators, or None if no column is categorical."""
     indicators = indicators_of(estimator)
     return None if indicators is None else CategoryModule(indicators)
 
 
-# Of their size, by how much calibration energies are raised: energies that are equal but for
-# rounding count as equal.
+# Calibration energies are raised by this fraction, so that energies that are equal up to rounding
+# errors count as equal.
 _ROUNDING = 1e-12
 
 
 class CountBelow(nn.Module):
-    """Count the numbers of a list that are lower than others, by bisection.
+    """Count the numbers of a list that are lower than given values, by bisection.
 
     Parameters
     ----------
     numbers : ndarray of float64 of shape (n_numbers, n_columns)
-        A list in each column.
+        Lists of numbers, one per column.
     """
 
     def __init__(self, numbers: np.ndarray):
@@ -190,22 +189,22 @@ class CountBelow(nn.Module):
         self.n_steps = n_numbers.bit_length()
         padded = np.full((2**self.n_steps - 1, n_columns), np.inf)
         padded[:n_numbers] = np.sort(numbers + _ROUNDING * np.maximum(np.abs(numbers), 1.0), axis=0)
-        # one list after another
+        # concatenate the lists
         self.ordered = torch.from_numpy(padded.T.reshape(-1).copy())
         self.starts = torch.arange(n_columns) * len(padded)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return how many numbers are lower.
+        """Return the number of list elements that are lower than each value.
 
         Parameters
         ----------
         values : Tensor of float64 of shape (n_samples, n_columns)
-            Values for each of the lists.
+            Values that are compared with the list of their column.
 
         Returns
         -------
         Tensor of float64 of shape (n_samples, n_columns)
-            The counts.
+            Counts.
         """
         places = self.starts.expand_as(values)
         for exponent in reversed(range(self.n_steps)):

@@ -23,37 +23,37 @@ _PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
 def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     """Export a fitted estimator to ONNX, from raw columns to predictions.
 
-    The model runs with onnxruntime, without torch, scikit-learn and this package. To export it
-    needs the extra ``onnx``.
+    The model runs with onnxruntime, without torch, scikit-learn and this package. The export needs
+    the extra ``onnx``.
 
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted; every energy is a :class:`~sklearn_emma.DAEEnergyScorer`. A network of your own must
-        be one that torch can trace: what it does may not depend on the values of the samples.
+        Fitted estimator. Every energy must be a :class:`~sklearn_emma.DAEEnergyScorer`. A custom
+        network must be traceable by torch: its control flow must not depend on the values of the
+        samples.
     dtype : {"float64", "float32"}, default="float64"
-        Dtype of the samples that the model takes. As by the estimator, samples in float32 are
+        Dtype of the samples that the model takes. As in the estimator, samples in float32 are
         evaluated in single precision.
 
     Returns
     -------
     onnx.ModelProto
-        The model; ``onnx.save`` writes it to a file. Its input "X", of shape (n_samples,
-        n_features), has the columns in the order of fit; those of no modality are ignored. NaN
-        marks missing values. A categorical column has codes: the place of a level among the
-        ``categories_`` of the estimator, counted from zero, or their number for a level that was
-        never seen. Its outputs have the names, shapes and values of methods of the
-        estimator:
+        ONNX model, which ``onnx.save`` writes to a file. Its input "X", of shape (n_samples,
+        n_features), has the columns in the order of fit. Columns that belong to no modality are
+        ignored. NaN marks missing values. A categorical column holds codes: the position of a level
+        in the ``categories_`` of the estimator, counted from zero, or the number of levels for an
+        unseen level. The outputs have the names, shapes and values of methods of the estimator:
 
         * EMMAClassifier: "predict", "predict_proba", "attention", "energies";
         * EMMARegressor: "predict", "predict_quantiles" (with ``loss="quantile"``), "attention",
           "energies";
-        * DAEEnergyScorer: "energies", which are those of ``transform``, "score_samples" and, if
-          there are calibration energies, "p_values"; NaN for a modality with a missing value.
+        * DAEEnergyScorer: "energies" (as returned by ``transform``), "score_samples" and, if there
+          are calibration energies, "p_values". They are NaN for a modality with a missing value.
 
-        Its metadata, of JSON, has "modalities" and, where known, "features", in order. Where
-        columns are categorical it has "categories": for each column the list of its levels, and
-        null for numbers.
+        The metadata are JSON lists. "modalities" holds the names of the modalities and "features"
+        the names of the columns, if they are known. If there are categorical columns, "categories"
+        holds the list of levels of each column, or null for a numerical column.
 
     Raises
     ------
@@ -62,16 +62,17 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is none of the three.
+        If the estimator is none of these three classes.
     ValueError
-        If an energy is none of a :class:`~sklearn_emma.DAEEnergyScorer`, if the estimator was
-        fitted with ``column_attention=True``, if torch cannot trace the network, if `dtype` is not
-        valid, or if a level is neither text, a number nor a truth value.
+        If an energy is not a :class:`~sklearn_emma.DAEEnergyScorer`, if a modality is a signal or
+        an image, if the estimator was fitted with ``column_attention=True``, if torch cannot trace
+        the network, if `dtype` is not valid, or if a level is neither a string, a number nor a
+        boolean.
 
     Notes
     -----
-    Samples are not checked: a number of columns other than at fit is an error of the runtime, and
-    infinite values count as extreme ones.
+    Samples are not validated. A wrong number of columns is an error of the runtime, and infinite
+    values are treated as extreme values.
 
     Examples
     --------
@@ -88,7 +89,7 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
         import onnx
     except ImportError as error:
         raise ImportError(
-            "to_onnx needs the package onnx, of the extra onnx: pip install 'sklearn_emma[onnx]'."
+            "to_onnx needs the package onnx. Install it with pip install 'sklearn_emma[onnx]'."
         ) from error
 
     if not isinstance(estimator, EMMAClassifier | EMMARegressor | DAEEnergyScorer):
@@ -119,13 +120,13 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
 
 
 def _levels(estimator: Any) -> list[list | None]:
-    """Return the levels of each column, None for numbers."""
+    """Return the levels of each column, or None for a numerical column."""
     levels = [estimator.categories_.get(column) for column in range(estimator.n_features_in_)]
     for known in levels:
         for level in known or ():
             if not isinstance(level, str | bool | int | float):
                 raise ValueError(
-                    "Levels of categorical columns have to be text, numbers or truth values in an "
+                    "Levels of categorical columns must be strings, numbers or booleans in an "
                     f"ONNX model, but there is {level!r} of type {type(level).__name__}. Convert "
                     'the column before fit, for instance with .astype(str).astype("category").'
                 )
@@ -133,7 +134,7 @@ def _levels(estimator: Any) -> list[list | None]:
 
 
 def _precision(dtype: Any) -> torch.dtype:
-    """Return the precision that samples of a dtype are evaluated in."""
+    """Return the torch dtype in which samples of a NumPy dtype are evaluated."""
     try:
         return _PRECISIONS[np.dtype(dtype).name]
     except (KeyError, TypeError) as error:
@@ -141,7 +142,7 @@ def _precision(dtype: Any) -> torch.dtype:
 
 
 def _trace_predictor(estimator: EMMAClassifier | EMMARegressor, example: torch.Tensor) -> bytes:
-    """Translate a classifier or regressor."""
+    """Convert a classifier or regressor to ONNX."""
     module = PredictorModule(estimator, example.dtype)
     if is_built_in(estimator.module):
         return trace(module, example)
@@ -155,7 +156,7 @@ def _trace_predictor(estimator: EMMAClassifier | EMMARegressor, example: torch.T
 
 
 def _add_labels(model: "ModelProto", classes: np.ndarray) -> None:
-    """Add an output with the most probable class, in front of the others."""
+    """Add an output with the most probable class before the other outputs."""
     from onnx import helper, numpy_helper
 
     labels = classes.astype(object) if classes.dtype.kind in "OU" else classes

@@ -1,9 +1,9 @@
-"""Torch modules as ONNX models.
+"""Convert torch modules to ONNX models.
 
-The exporter is the one of torch that traces: its models agree with torch to the last digits, where
-the other one rounds constants to single precision; it writes them with all versions of torch that
-this package supports, and it needs no further package. What it cannot translate, or translates
-wrongly, is translated here.
+This uses the exporter of torch that is based on tracing. Its models agree with torch to the last
+digits, while the other exporter rounds constants to single precision. It works with all versions of
+torch that this package supports, and needs no additional package. This module adds operators that
+it does not support or translates incorrectly.
 """
 
 import io
@@ -16,29 +16,29 @@ import torch
 from torch import Tensor, nn
 from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic
 
-#: Version of the ONNX operators: every runtime since 2022 has them.
+#: Version of the ONNX operator set, which every runtime since 2022 supports.
 OPSET = 17
 
 
 def trace(module: nn.Module, example: Tensor) -> bytes:
-    """Translate a module of one table into an ONNX model.
+    """Convert a module to an ONNX model.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Takes a table, and returns a dict of tensors with a row for each of its samples.
+        Module that takes a table, and returns a dict of tensors with one row per sample.
     example : Tensor of shape (n_samples, n_features)
-        A table.
+        Example of a table.
 
     Returns
     -------
     bytes
-        The model, with the input "X" and outputs of the names in the dict.
+        ONNX model with the input "X". The names of the outputs are the keys of the dict.
     """
     file: Any = io.BytesIO()
     flat = _Flat(module).eval()
     with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings(), _translations():
-        warnings.simplefilter("ignore")  # of tracing, and that this exporter is the older one
+        warnings.simplefilter("ignore")  # about tracing, and about the older exporter
         names = list(module(example))
         torch.onnx.export(
             flat,
@@ -54,7 +54,7 @@ def trace(module: nn.Module, example: Tensor) -> bytes:
 
 
 class _Flat(nn.Module):
-    """Returns the values of a dict as a tuple."""
+    """Wrap a module that returns a dict, to return the values as a tuple."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -66,7 +66,7 @@ class _Flat(nn.Module):
 
 @contextmanager
 def _translations() -> Iterator[None]:
-    """Have the exporter use the translations of this module."""
+    """Register the operator translations of this module with the exporter, temporarily."""
     translations: dict[str, Callable] = {
         "aten::exp2": _exp2,
         "aten::lift_fresh": _same,
@@ -107,7 +107,7 @@ def _move_dimension(g: Any, x: Any, source: Any, destination: Any) -> Any:
 
 
 def _product(g: Any, x: Any, *how: Any) -> Any:
-    """Multiply by logarithms, as older runtimes have no product of numbers in double precision."""
+    """Compute a product by logarithms, as older runtimes have no product in double precision."""
     keepdims, axes = 0, []
     if len(how) == 3:  # dim, keepdim, dtype; else dtype only
         keepdims = _constant(how[1])
@@ -123,7 +123,7 @@ def _product(g: Any, x: Any, *how: Any) -> Any:
 
 
 def _search_sorted(g: Any, ordered: Any, x: Any, *how: Any) -> Any:
-    """Count the numbers of each row of a matrix that are lower than those of the same row."""
+    """Count, row by row, the elements of `ordered` that are lower than each element of `x`."""
     column, row = (g.op("Constant", value_t=torch.tensor([axis])) for axis in (2, 1))
     lower = g.op("Less", g.op("Unsqueeze", ordered, row), g.op("Unsqueeze", x, column))
     count = g.op("Cast", lower, to_i=torch.onnx.TensorProtoDataType.INT64)

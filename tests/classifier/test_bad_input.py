@@ -514,5 +514,5 @@ def test_more_modalities_than_there_are_get_a_warning(table, quick):
 
 def test_a_cache_that_cannot_be_made(table, quick, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="memory=.*is no folder for a cache"):
+    with pytest.raises(ValueError, match="memory=.*cannot be used as a cache folder"):
         quick(memory=str(tmp_path / "file" / "cache")).fit(*table)

@@ -143,5 +143,5 @@ def test_any_code_of_no_level_is_a_level_never_seen(scorer, training, run, code)
 def test_levels_that_json_has_not_are_refused(training):
     X = training[0].assign(mode=pd.cut(training[0]["force"], 3))
     scorer = DAEEnergyScorer(MODALITIES, remainder="drop", max_epochs=1, random_state=0).fit(X)
-    with pytest.raises(ValueError, match="have to be text, numbers or truth values"):
+    with pytest.raises(ValueError, match="must be strings, numbers or booleans"):
         to_onnx(scorer)
