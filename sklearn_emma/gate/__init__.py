@@ -1,1 +1,1 @@
-"""Stage 2: from the potentials of the modalities to attention, and from there to a prediction."""
+"""Stage 2: compute attention from the potentials of the modalities, and predict."""

@@ -1,10 +1,10 @@
-r"""Adversarial training: gate and predictor also learn from attacks on what they are.
+r"""Adversarial training: gate and predictor are also trained on attacked samples.
 
 .. math:: \mathcal{L}(x) + \mathcal{L}(x^{adv})
 
-In :math:`x^{adv}`, the intact samples of a batch, modalities are changed to mislead the model as it
-is in this step (Goodfellow, I., Shlens, J. and Szegedy, C. (2015). Explaining and harnessing
-adversarial examples. ICLR). An attacked modality counts as corrupted.
+:math:`x^{adv}` are the clean samples of a batch, with modalities that are changed to mislead the
+model with its current parameters (Goodfellow, I., Shlens, J. and Szegedy, C. (2015). Explaining and
+harnessing adversarial examples. ICLR). An attacked modality is treated as corrupted.
 """
 
 from typing import Any
@@ -18,14 +18,14 @@ from sklearn_emma.gate.white_box import WhiteBox
 
 
 class AdversarialObjective(GatedObjective):
-    """Gate and predictor on clean, corrupted and attacked samples.
+    """Objective of gate and predictor on clean, corrupted and attacked samples.
 
     Parameters
     ----------
     attack : Adversarial
-        The attack.
+        Attack on the samples.
     **params : dict
-        Those of :class:`GatedObjective`.
+        Parameters of :class:`GatedObjective`.
     """
 
     def __init__(self, attack: Adversarial, **params: Any):
@@ -35,7 +35,7 @@ class AdversarialObjective(GatedObjective):
         self.box = WhiteBox(model, self.failures.energies.potentials)
 
     def loss(self, *batch: Tensor) -> Tensor:
-        """Return prediction loss and regularization, in training those of attacked samples too."""
+        """Return prediction loss and regularization. In training, attacked samples are added."""
         loss = super().loss(*batch)
         attacked = self.attacked(*batch) if self.training else None
         if attacked is None:
@@ -46,23 +46,23 @@ class AdversarialObjective(GatedObjective):
 
     @torch.no_grad()
     def attacked(self, *batch: Tensor) -> list[Tensor] | None:
-        """Attack the intact samples of a batch.
+        """Attack the clean samples of a batch.
 
         Parameters
         ----------
         *batch : Tensor of shape (n_batch, ...)
-            What :meth:`draw_epoch` returns.
+            A batch of the tensors that :meth:`draw_epoch` returns.
 
         Returns
         -------
         list of Tensor of shape (n_intact, ...) or None
-            The same of the attacked samples; None where no sample is intact.
+            The same tensors for the attacked samples, or None if no sample of the batch is clean.
         """
         intact = (batch[2] > 0).all(1)
         if not intact.any():
             return None
         subset, potential, _, target, weight, *modalities = (tensor[intact] for tensor in batch)
-        # of values that are missing, only those of missing modalities have a price here
+        # only missing modalities have a price here, but not single missing values
         gap = torch.where(torch.isfinite(potential), 0.0, torch.inf)
         moved, indicator = self.attack.corrupt_tensors(
             modalities,

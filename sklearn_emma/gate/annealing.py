@@ -1,12 +1,12 @@
-r"""Annealing: the gate starts as the identity, and cools.
+r"""Annealing: the coldness of the gate increases from zero during training.
 
-At a coldness of zero every importance is 1/M, whatever the energies, and every attention
-:math:`\tanh(g_a / M)`. A predictor that has learned with open gates, and whose first layer behind
-the gate is divided by that, predicts as before. Then the coldness rises in equal steps to its final
-value, which it reaches half-way through the training.
+At a coldness of zero, every importance is 1/M, whatever the energies, and every attention is
+:math:`\tanh(g_a / M)`. A predictor that was trained with open gates keeps its predictions if its
+first layer after the gate is divided by this attention. During training, the coldness then
+increases in equal steps. It reaches its final value after half of the epochs.
 
-Proposed as future work by Werenne, A. (2019), Energy-based multi-modal attention, University of
-Liege.
+This was proposed as future work by Werenne, A. (2019), Energy-based multi-modal attention,
+University of Liege.
 """
 
 from typing import Any
@@ -20,45 +20,46 @@ COLDNESS_SCHEDULES = ("constant", "annealed")
 
 
 def cooled_fraction(epoch: int, n_epochs: int) -> float:
-    """Return the fraction of the coldness that is reached in an epoch.
+    """Return the coldness in an epoch, as a fraction of the final coldness.
 
     Parameters
     ----------
     epoch : int
-        From 0.
+        Number of the epoch, counted from 0.
     n_epochs : int
         Number of epochs.
 
     Returns
     -------
     float
-        From 0 in the first epoch to 1 from the middle on; 1 where there is one epoch.
+        Fraction, from 0 in the first epoch to 1 in the second half. It is 1 if there is only one
+        epoch.
     """
     return 1.0 if n_epochs == 1 else min(1.0, epoch / max(1.0, (n_epochs - 1) / 2))
 
 
 @torch.no_grad()
 def start_as_identity(gate: EnergyAttention, predictor: GatedPredictor) -> None:
-    """Let a predictor behind a gate without coldness predict as it does behind open gates.
+    """Rescale a predictor so that a gate with a coldness of zero has the effect of open gates.
 
     Parameters
     ----------
     gate : EnergyAttention
-        As it starts.
+        Gate with its initial parameters.
     predictor : GatedPredictor
-        Its first layer behind the gate is changed in place.
+        Predictor, whose first layer after the gate is changed in place.
 
     Raises
     ------
     ValueError
-        If a module of the user's own does not say what its first layer is.
+        If a custom module has no method ``divide_first_layer``.
     """
     module: Any = predictor.network if isinstance(predictor, GatedInputs) else predictor
     if not hasattr(module, "divide_first_layer"):
         raise ValueError(
-            'coldness_schedule="annealed" divides the first layer behind the gate by its attention '
-            f"at the start, and {type(module).__name__} has no method divide_first_layer(factor). "
-            'Add one that divides the weights that the inputs meet first, or use "constant".'
+            'coldness_schedule="annealed" divides the first layer after the gate by the initial '
+            f"attention, but {type(module).__name__} has no method divide_first_layer(factor). "
+            'Add one that divides the weights of the first layer, or use "constant".'
         )
     start = torch.tanh(gate.gain / len(gate.potential_min) - gate.bias)
     module.divide_first_layer(float(start))

@@ -1,4 +1,4 @@
-"""The gate that `attention_score` names: that of the energies, or one that scores embeddings."""
+"""Build the gate given by `attention_score`: by energies, or by scores of embeddings."""
 
 import copy
 import math
@@ -29,9 +29,9 @@ from sklearn_emma.nn import (
 )
 from sklearn_emma.validation import stacklevel_of_user
 
-#: The gate of the energies alone.
+#: Name of the gate that uses energies alone.
 ENERGY = "energy"
-#: Scores by name; with "+energy" behind it, the gate adds its energies.
+#: Scores by name. With the suffix "+energy", the gate combines the score with energies.
 SCORES: dict[str, type[AttentionScore]] = {
     "additive": AdditiveScore,
     "bilinear": BilinearScore,
@@ -46,17 +46,17 @@ ATTENTION_SCORES = (ENERGY, *SCORES, *(f"{name}{_PLUS}" for name in SCORES))
 
 
 def is_energy(attention_score: Any) -> bool:
-    """Tell whether a gate goes by energies alone.
+    """Tell whether a gate uses energies alone.
 
     Parameters
     ----------
     attention_score : str, torch.nn.Module instance, class or callable
-        What the user passed.
+        Parameter of the estimator.
 
     Returns
     -------
     bool
-        False where it scores embeddings.
+        False if the gate scores embeddings.
     """
     return isinstance(attention_score, str) and attention_score == ENERGY
 
@@ -69,27 +69,27 @@ def build_gate(
     gain: float | None = None,
     generator: torch.Generator | None = None,
 ) -> EnergyAttention:
-    """Make a gate.
+    """Build a gate.
 
     Parameters
     ----------
     attention_score : str, torch.nn.Module instance, class or callable
-        One of :data:`ATTENTION_SCORES`, or what makes a score of the user's own.
+        One of :data:`ATTENTION_SCORES`, or a custom score or its constructor.
     n_units : int
-        Numbers of an embedding; any number for a gate of energies alone.
+        Size of an embedding. Ignored by a gate that uses energies alone.
     coldness : float
         Inverse temperature of the energies.
     n_modalities : int
         Number of modalities.
     gain : float, default=None
-        Gain at the start.
+        Initial gain.
     generator : torch.Generator, default=None
-        Source of initial weights, on the CPU. None takes one of a fixed seed.
+        Source of initial weights, on the CPU. None uses a generator with a fixed seed.
 
     Returns
     -------
     EnergyAttention
-        On the CPU, in float32.
+        Gate on the CPU, in float32.
     """
     generator = make_generator(0) if generator is None else generator
     params: dict[str, Any] = {"coldness": coldness, "gain": gain, "generator": generator}
@@ -106,7 +106,7 @@ def build_gate(
 
 
 def _own_score(attention_score: Any, n_modalities: int, n_units: int) -> nn.Module:
-    """Make a score of the user's own, and check what it returns."""
+    """Build a custom score, and validate its output."""
     cpu = torch.device("cpu")
     with seeded_layers(attention_score, 0, cpu):
         if isinstance(attention_score, nn.Module):
@@ -115,8 +115,8 @@ def _own_score(attention_score: Any, n_modalities: int, n_units: int) -> nn.Modu
             score = attention_score(n_modalities, n_units)
         if not isinstance(score, nn.Module):
             raise TypeError(
-                "attention_score must be a torch.nn.Module, or a callable that takes the numbers "
-                "of modalities and of units of an embedding and returns one; it returned "
+                "attention_score must be a torch.nn.Module, or a callable that takes the number of "
+                "modalities and the size of an embedding and returns one; it returned "
                 f"{type(score).__name__}."
             )
         score = score.float().cpu()
@@ -140,19 +140,19 @@ def _own_score(attention_score: Any, n_modalities: int, n_units: int) -> nn.Modu
 
 
 def hard_attention(max_modalities: int | None, costs: np.ndarray) -> HardAttention | None:
-    """Make what lets only some modalities of a sample pass a gate.
+    """Build the module that limits the number of open gates of a sample.
 
     Parameters
     ----------
     max_modalities : int or None
-        How many.
+        Largest number of open gates.
     costs : ndarray of shape (n_modalities,)
-        Cost of each, in nats.
+        Cost of each modality, in nats.
 
     Returns
     -------
     HardAttention or None
-        None where all may pass.
+        Module, or None if there is no limit.
     """
     if max_modalities is None:
         return None
@@ -167,34 +167,34 @@ def modality_costs(
     Parameters
     ----------
     costs : mapping of str to float or None
-        What the user passed.
+        Parameter of the estimator.
     names : sequence of str
         Names of the modalities.
     max_modalities : int or None
-        How many modalities of a sample pass.
+        Largest number of open gates of a sample.
 
     Returns
     -------
     ndarray of shape (n_modalities,)
-        Zero for those that are not named.
+        Costs, zero for modalities that are not named.
 
     Raises
     ------
     ValueError
-        If there is no modality of a name, a cost is negative or not finite, or all modalities pass
-        whatever they cost.
+        If a name is not that of a modality, if a cost is negative or not finite, or if there are
+        costs although `max_modalities` is None.
 
     Warns
     -----
     UserWarning
-        If more modalities may pass than there are.
+        If `max_modalities` is larger than the number of modalities.
     """
     given = {} if costs is None else dict(costs)
     unknown = sorted(set(given) - set(names), key=str)
     if unknown:
         raise ValueError(
-            f"modality_costs names {unknown}, but the modalities are {list(names)}. Give a cost of "
-            "zero or more for each of these, or leave it out."
+            f"modality_costs names {unknown}, but the modalities are {list(names)}. Pass costs of "
+            "zero or more for these. Modalities without a cost may be omitted."
         )
     wrong = {
         k: v for k, v in given.items() if not isinstance(v, Real) or not 0 <= float(v) < math.inf
@@ -204,13 +204,13 @@ def modality_costs(
     found = np.array([float(given.get(name, 0.0)) for name in names])
     if max_modalities is None and found.any():
         raise ValueError(
-            "modality_costs decides on the modalities that max_modalities keeps, which is None. "
-            "Set max_modalities to how many may be used for a sample."
+            "modality_costs has no effect without max_modalities, which is None. Set "
+            "max_modalities to the largest number of modalities to use for a sample."
         )
     if max_modalities is not None and max_modalities > len(names):
         warnings.warn(
-            f"max_modalities={max_modalities} is more than the {len(names)} modalities that there "
-            "are, so none is left out. Set it to fewer, or to None.",
+            f"max_modalities={max_modalities} is more than the number of modalities, "
+            f"{len(names)}, so it has no effect. Set it to a smaller number, or to None.",
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )
@@ -220,24 +220,24 @@ def modality_costs(
 def check_gate(
     attention_score: Any, module: Any, coldness_schedule: str, max_modalities: int | None
 ) -> None:
-    """Raise ValueError unless a gate goes with the other parameters of an estimator.
+    """Raise ValueError if a gate is not compatible with the other parameters of an estimator.
 
     Parameters
     ----------
     attention_score : str, torch.nn.Module instance, class or callable
-        What the user passed.
+        Parameter of the estimator.
     module : torch.nn.Module instance, class, callable, str or None
-        The predictor.
+        Parameter of the estimator: the predictor.
     coldness_schedule : str
-        How the gate cools.
+        Schedule of the coldness.
     max_modalities : int or None
-        How many modalities of a sample pass.
+        Largest number of open gates of a sample.
     """
     what = f"attention_score={attention_score!r}"
     if not is_energy(attention_score) and not is_built_in(module):
         raise ValueError(
-            f"{what} scores the embeddings of a network of this library, and a module of your own "
-            'has none. Use attention_score="energy", or module=None.'
+            f"{what} needs the embeddings of a network of this library, which a custom module does "
+            'not have. Use attention_score="energy", or module=None.'
         )
     if max_modalities is not None:
         what = f"max_modalities={max_modalities}"
@@ -245,15 +245,15 @@ def check_gate(
         return
     if coldness_schedule != "constant":
         raise ValueError(
-            f"coldness_schedule={coldness_schedule!r} starts with a gate without coldness as the "
-            f"identity, which a gate with {what} is not. Use "
-            'coldness_schedule="constant", or leave the other out.'
+            f"coldness_schedule={coldness_schedule!r} requires that all gates are equal at a "
+            f"coldness of zero, which is not the case with {what}. Use "
+            'coldness_schedule="constant", or omit the other parameter.'
         )
 
 
 @torch.no_grad()
 def count_units(predictor: GatedPredictor, modalities: Sequence[Tensor]) -> int:
-    """Count the numbers of an embedding.
+    """Return the size of the embeddings of a predictor.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ def count_units(predictor: GatedPredictor, modalities: Sequence[Tensor]) -> int:
     Returns
     -------
     int
-        The last dimension of what the predictor encodes; 0 where there are no embeddings.
+        Size of the last dimension of encoded modalities, or 0 if there are no embeddings.
     """
     if isinstance(predictor, GatedInputs):
         return 0

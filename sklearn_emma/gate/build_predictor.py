@@ -1,4 +1,4 @@
-"""The predictor behind the gate: the default one, or the user's."""
+"""Build the predictor: the default one, or a custom one."""
 
 import copy
 import threading
@@ -26,35 +26,36 @@ _GLOBAL_GENERATOR = threading.RLock()
 
 
 def is_built_in(module: Any) -> bool:
-    """Tell whether a predictor is one of the library.
+    """Tell whether a predictor is built into the library.
 
     Parameters
     ----------
     module : torch.nn.Module instance, class, callable, str or None
-        What the user passed.
+        Parameter of the estimator.
 
     Returns
     -------
     bool
-        False where it is the user's own.
+        False for a custom predictor.
     """
     return module is None or isinstance(module, str)
 
 
 @contextmanager
 def seeded_layers(module: Any, seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the random numbers of the user's layers, and restore the generator afterwards.
+    """Seed the global generator of torch for custom layers, and restore it afterwards.
 
-    Layers such as dropout know torch's global generator only, so trainings take turns.
+    Layers such as dropout use only the global generator of torch. Therefore a lock prevents that
+    several threads use it at the same time.
 
     Parameters
     ----------
     module : torch.nn.Module instance, class, callable, str or None
-        What the user passed. A name or None draws nothing, and waits for nobody.
+        Parameter of the estimator. For a name or None, this context does nothing.
     seed : int
-        Determines what is drawn.
+        Seed of the random numbers.
     device : torch.device
-        Where the layers are.
+        Device of the layers.
     """
     if is_built_in(module):
         yield
@@ -77,29 +78,30 @@ def build_predictor(
     seed: int = 0,
     shapes: Sequence[tuple[int, ...] | None] = (),
 ) -> GatedPredictor:
-    """Make a predictor with ``encode`` and ``fuse``.
+    """Build a predictor with the methods ``encode`` and ``fuse``.
 
     Parameters
     ----------
     module : torch.nn.Module instance, class, callable, "transformer" or None
-        What the user passed.
+        Parameter of the estimator.
     hidden_layer_sizes : sequence of int
-        Units of the default predictor's encoders.
+        Number of units of each layer of the encoders of the default predictor.
     n_features : list of int
         Number of features of each modality.
     n_outputs : int
-        Numbers to return for a sample.
+        Number of outputs per sample.
     n_networks : int, default=1
-        Networks that the default predictor averages.
+        Number of networks that the default predictor averages.
     seed : int, default=0
-        Determines initial weights.
+        Seed of the initial weights.
     shapes : sequence of tuple of int or None, default=()
-        Shape of each modality that is a signal, whose features the default predictor reads.
+        Shape of each modality that is a signal, else None. The default predictor uses features of
+        signals.
 
     Returns
     -------
     torch.nn.Module
-        On the CPU, in float32.
+        Predictor on the CPU, in float32.
     """
     if is_built_in(module):
         generator = make_generator(seed)
@@ -120,15 +122,15 @@ def build_predictor(
         network = module(list(n_features), n_outputs)
     if not isinstance(network, nn.Module):
         raise TypeError(
-            "module must be a torch.nn.Module, or a callable that takes the list of numbers of "
-            "columns and the number of outputs and returns one; it returned "
+            "module must be a torch.nn.Module, or a callable that takes the list of the number of "
+            "columns of each modality and the number of outputs, and returns one; it returned "
             f"{type(network).__name__}."
         )
     return _behind_gate(network)
 
 
 def _behind_gate(network: nn.Module) -> GatedPredictor:
-    """Return what predicts under a gate: a network that knows of none gets its inputs gated."""
+    """Wrap a network without gate support as a predictor of gated inputs."""
     network = network.float().cpu()
     return network if isinstance(network, GatedPredictor) else GatedInputs(network)
 
@@ -139,18 +141,18 @@ def check_predictor(
     n_outputs: int,
     returns: str,
 ) -> None:
-    """Raise ValueError unless the predictor returns a tensor of the right shape.
+    """Raise ValueError if the predictor does not return a tensor of the expected shape.
 
     Parameters
     ----------
     predictor : torch.nn.Module
-        With ``encode`` and ``fuse``.
+        Predictor with the methods ``encode`` and ``fuse``.
     modalities : list of Tensor of shape (n_samples, n_features)
-        A few samples without gaps.
+        A few samples without missing values.
     n_outputs : int
-        Numbers to return for a sample.
+        Expected number of outputs per sample.
     returns : str
-        What they are and the name of their shape, for the message.
+        Description of the outputs and of their shape, for the message.
     """
     if not any(parameter.requires_grad for parameter in predictor.parameters()):
         raise ValueError("module has no parameters that can be trained.")

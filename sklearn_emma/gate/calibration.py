@@ -1,13 +1,13 @@
-r"""Constants of the gate, which give coldness the same meaning for every table.
+r"""Constants of the gate, which give the coldness the same meaning for every table.
 
-:math:`\Psi_{min,i}` is a high quantile of the potentials of clean samples: below it, differences of
-potential say nothing of failures, and would only disturb the comparison of modalities. The scale
-:math:`s_i` is the median rise of the potential from clean samples to corrupted ones, but at least
-the interquartile range of the clean samples, so that failures that do not show in the energy
-(swapped samples, say) do not inflate differences between clean samples.
+:math:`\Psi_{min,i}` is the 90 % quantile of the potentials of clean samples. Below it, differences
+in potential are not related to failures, and would only disturb the comparison of modalities. The
+scale :math:`s_i` is the difference between the median potentials of corrupted and of clean samples,
+but at least the interquartile range of the clean samples. Otherwise, failures that do not affect
+the energy (such as swapped samples) would inflate the differences between clean samples.
 
-The thesis has another rule: :math:`\Psi_{min,i}` is the minimum over the training samples,
-:math:`s_i = 1`, and no potential is too large to act on the other modalities.
+The thesis uses another rule: :math:`\Psi_{min,i}` is the minimum over the training samples,
+:math:`s_i = 1`, and the effect of a potential on the other modalities is not limited.
 """
 
 import math
@@ -42,11 +42,11 @@ class Calibrated:
     Attributes
     ----------
     samples : ScoredSamples
-        With potentials that price gaps.
+        Samples with potentials that include the price of missing values.
     energies : Energies
-        Which price gaps.
-    constants : GateConstants or mapping
-        Where the gate starts from, by name.
+        Energies that include the price of missing values.
+    constants : mapping of str to ndarray
+        Initial constants (and, for a fitted gate, parameters) of the gate, by name.
     """
 
     samples: ScoredSamples
@@ -54,23 +54,24 @@ class Calibrated:
     constants: Mapping[str, np.ndarray]
 
 
-#: Names of the rules that the constants follow.
+#: Names of the rules for the constants.
 CALIBRATIONS = ("failures", "minimum")
 
 
 def calibrate(
     samples: Samples, probe: Failures, rule: str = "failures", with_columns: bool = False
 ) -> Calibrated:
-    """Find the constants of the gate, and price the gaps of training samples.
+    """Compute the constants of the gate, and add the price of missing values to the potentials.
 
     Parameters
     ----------
     samples : Samples
         Clean training samples.
     probe : Failures
-        Corrupts every sample; its energies do not price gaps yet.
+        Failures that corrupt every sample. Its energies do not yet include the price of missing
+        values.
     rule : {"failures", "minimum"}, default="failures"
-        Whether constants are those that failures of the training suggest, or those of the thesis.
+        Rule for the constants: by the training failures, or as in the thesis.
     with_columns : bool, default=False
         Whether there is attention to columns.
 
@@ -124,7 +125,7 @@ def _of_failures(typical: Sequence[Tensor], failing: Sequence[Tensor]) -> GateCo
             scale = max(scale, quantile(failed, 0.5) - quantile(clean, 0.5))
         scale = scale if scale > 1e-6 else 1.0
         minimum = quantile(clean, _CLEAN)
-        # beyond a typical failure of the training, a modality says no more about the others
+        # the effect on other modalities is limited to that of a typical failure in training
         highest = quantile(failed, 0.5) if len(failed) else -math.inf
         minima.append(minimum)
         scales.append(scale)
@@ -139,7 +140,7 @@ def _of_minimum(typical: Sequence[Tensor]) -> GateConstants:
 
 
 def quantile(values: Tensor, q: float) -> float:
-    """Return the q-th quantile; torch.quantile takes no more than 2**24 values."""
+    """Return the q-th quantile. Unlike torch.quantile, the number of values is not limited."""
     return float(values.sort().values[round(q * (len(values) - 1))])
 
 

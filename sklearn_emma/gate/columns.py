@@ -1,4 +1,4 @@
-"""Columns within modalities: learned from training samples, read, and made to fail in training."""
+"""Attention to columns: fit it, apply it to samples, and corrupt columns in training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,28 +14,28 @@ from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.nn import ColumnAttention
 from sklearn_emma.nn.column_attention import ColumnReading
 
-#: Fraction of the training samples without a failing modality in which columns fail.
+#: Fraction of the samples without a failing modality in which single columns fail.
 FAILING_COLUMNS = 0.25
 
 
 def learn_columns(
     energies: Sequence[Potential], modalities: Sequence[Tensor], weight: Tensor
 ) -> nn.ModuleList:
-    """Learn how the columns of each modality explain each other.
+    """Fit the attention to the columns of each modality.
 
     Parameters
     ----------
     energies : sequence of Potential
-        One per modality.
+        Energy of each modality.
     modalities : sequence of Tensor of shape (n_samples, n_features)
-        Standardised training samples, gaps filled.
+        Standardised training samples whose missing values are filled.
     weight : Tensor of shape (n_samples,)
         Weights of the samples.
 
     Returns
     -------
     ModuleList of ColumnAttention
-        One per modality.
+        Attention to the columns of each modality.
     """
     columns = nn.ModuleList()
     for energy, x in zip(energies, modalities, strict=True):
@@ -53,16 +53,16 @@ def build_columns(
     Parameters
     ----------
     estimator : BaseEMMA
-        Fitted.
+        Fitted estimator.
     precision : torch.dtype
-        Of the values.
+        Dtype of the values.
     device : torch.device or str, default="cpu"
-        Where it is.
+        Device of the modules.
 
     Returns
     -------
     ModuleList of ColumnAttention or None
-        None where there is none.
+        Attention to the columns of each modality, or None if the estimator does not use it.
     """
     if estimator.column_weights_ is None:
         return None
@@ -78,23 +78,23 @@ def read_columns(
     minimum: Tensor | float,
     scale: Tensor | float,
 ) -> ColumnReading:
-    r"""Fill the gaps of a modality with what its other columns explain, and examine its columns.
+    r"""Fill the missing values of a modality, and replace its corrupted columns.
 
     Parameters
     ----------
     attend : ColumnAttention
-        Of the modality.
+        Attention to the columns of the modality.
     energy : Potential
-        Of the modality.
+        Energy of the modality.
     x : Tensor of shape (n_samples, n_features)
-        Standardised values, NaN where missing.
+        Standardised values. NaN marks missing values.
     minimum, scale : Tensor of shape () or float
-        :math:`\Psi_{min,i}` and :math:`s_i`.
+        Minimum :math:`\Psi_{min,i}` and scale :math:`s_i` of the potential in the gate.
 
     Returns
     -------
     ColumnReading
-        The modality as read.
+        Filled values, attention to columns, and energy.
     """
     gaps = x.isnan()
     if not gaps.any():
@@ -104,16 +104,16 @@ def read_columns(
 
 
 def fill_gaps(attend: ColumnAttention, x: Tensor, gaps: Tensor) -> Tensor:
-    """Fill gaps with what the other columns explain, and with the mean where there are none.
+    """Fill missing values with their conditional mean, or with the mean if all are missing.
 
     Parameters
     ----------
     attend : ColumnAttention
-        Of the modality.
+        Attention to the columns of the modality.
     x : Tensor of shape (n_samples, n_features)
         Standardised values.
     gaps : Tensor of bool of shape (n_samples, n_features)
-        What is missing.
+        True for missing values.
 
     Returns
     -------
@@ -126,14 +126,14 @@ def fill_gaps(attend: ColumnAttention, x: Tensor, gaps: Tensor) -> Tensor:
 
 
 class ColumnReader:
-    """Reads the columns of all modalities of a table.
+    """Apply the attention to columns to all modalities of a table.
 
     Parameters
     ----------
     attend : ModuleList of ColumnAttention
-        One per modality.
+        Attention to the columns of each modality.
     energies : sequence of Potential
-        One per modality.
+        Energy of each modality.
     columns : sequence of ndarray of int
         Columns of each modality.
     """
@@ -153,33 +153,33 @@ class ColumnReader:
         minimum: Tensor,
         scale: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        r"""Read samples.
+        r"""Fill the missing values of samples, and replace their corrupted columns.
 
         Parameters
         ----------
         standard : Tensor of float64 of shape (n_samples, n_columns)
             Standardised samples.
         gaps : Tensor of bool of shape (n_samples, n_columns)
-            Where values are missing.
+            True for missing values.
         energies : ModalityEnergies
-            The same energies, for all samples.
+            The energies of all modalities, for a whole table.
         minimum, scale : Tensor of shape (n_modalities,)
-            :math:`\Psi_{min,i}` and :math:`s_i`.
+            Minimum :math:`\Psi_{min,i}` and scale :math:`s_i` of the potential in the gate.
 
         Returns
         -------
         complete : Tensor of shape (n_samples, n_columns)
-            The values as read.
+            Filled values.
         own : Tensor of shape (n_samples, n_modalities)
             Potential of each modality, without the price of missing values.
         attention : Tensor of shape (n_samples, n_columns)
-            Attention to columns; zero for gaps.
+            Attention to columns, zero for missing values.
         """
         complete, attention = standard.clone(), (~gaps).to(standard.dtype)
         if gaps.any():
             for attend, _, c in self.modalities:
                 complete[:, c] = fill_gaps(attend, standard[:, c], gaps[:, c])
-            complete.nan_to_num_()  # columns of no modality
+            complete.nan_to_num_()  # columns that belong to no modality
         own = energies.potential(complete)
         for i, (attend, energy, c) in enumerate(self.modalities):
             of_modality = complete[:, c], gaps[:, c], own[:, i], minimum[i], scale[i]
@@ -201,29 +201,30 @@ def fail_columns(
     names: list[str],
     generator: torch.Generator,
 ) -> tuple[list[Tensor], Tensor]:
-    """Let some columns fail as modalities do, in some samples without a failing modality.
+    """Corrupt single columns in some of the samples without a failing modality.
 
     Parameters
     ----------
     modalities : sequence of Tensor of shape (n_samples, n_features)
         Samples.
     intact : Tensor of bool of shape (n_samples,)
-        Where no modality fails.
+        True for samples without a failing modality.
     corruption : Corruption
-        What happens to the columns that fail.
+        Corruption that is applied to the columns.
     reference : Reference
-        Units and donors of the corruption.
+        Units and donor samples of the corruption.
     names : list of str
         Names of the modalities.
     generator : torch.Generator
-        On the device of the samples.
+        Random number generator on the device of the samples.
 
     Returns
     -------
     modalities : list of Tensor of shape (n_samples, n_features)
-        The samples with failures.
+        Samples with corrupted columns.
     changed : Tensor of bool of shape (n_samples, n_modalities)
-        Where a column failed. The only column of a modality does not.
+        True for modalities with a corrupted column. Modalities with a single column are not
+        changed.
     """
     kind: dict[str, Any] = {"generator": generator, "device": intact.device, "dtype": torch.float32}
     rows = (intact & (torch.rand(len(intact), **kind) < FAILING_COLUMNS)).nonzero().squeeze(1)

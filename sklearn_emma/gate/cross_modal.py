@@ -1,4 +1,4 @@
-"""Train the cross-modal energy: tell samples from shuffled ones."""
+"""Train the cross-modal energy by distinguishing samples from shuffled ones."""
 
 import math
 from collections.abc import Sequence
@@ -12,28 +12,28 @@ from sklearn_emma.engine.objective import Objective, TrainingConfig
 from sklearn_emma.engine.training_memory import train_once
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, noise_contrastive_loss
 
-# Training samples get noise of up to so many standard deviations, so that the log ratios are smooth
-# and a small table is not memorised.
+# Largest standard deviation of the noise that is added to training samples. It makes the log ratios
+# smooth and prevents overfitting to small tables.
 _NOISE = 0.5
-# Shuffled samples for every training sample.
+# Number of shuffled samples per training sample.
 _N_SHUFFLES = 2
 _EPOCHS = 50
 _LEARNING_RATE = 3e-3
 
 
 class Contrast(Objective):
-    """Tell samples from those whose modalities were shuffled.
+    """Objective of distinguishing samples from samples with shuffled modalities.
 
     Parameters
     ----------
     cross_modal : CrossModalEnergy
-        Trained in place.
+        Cross-modal energy, which is trained in place.
     modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised samples without gaps.
+        Standardised samples without missing values.
     weight : Tensor of shape (n_samples,)
         Weights of the samples.
     generator : torch.Generator
-        On the device of the samples.
+        Random number generator on the device of the samples.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Contrast(Objective):
         self.baseline_loss = 2.0 * math.log(2.0)
 
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return weight and modalities, with fresh noise."""
+        """Return sample weights and modalities, with newly drawn noise."""
         g = self.generator
         kind: dict[str, Any] = {"dtype": torch.float32, "device": self.weight.device}
         sigma = _NOISE * torch.rand(self.n_samples, 1, generator=g, **kind)
@@ -70,7 +70,7 @@ class Contrast(Objective):
         return noise_contrastive_loss(together, apart, weight, weight[order])
 
     def _shuffle(self, embeddings: Tensor) -> Tensor:
-        """Draw another sample for every modality."""
+        """Draw a random permutation of the samples for every modality."""
         n, m = embeddings.shape[:2]
         return torch.rand(
             n, m, generator=self.generator, dtype=torch.float32, device=embeddings.device
@@ -84,16 +84,16 @@ def train_cross_modal(
     generator: torch.Generator,
     weights_generator: torch.Generator,
 ) -> CrossModalEnergy:
-    """Learn how consistent modalities are.
+    """Train the cross-modal energy.
 
     Parameters
     ----------
     modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised samples without gaps.
+        Standardised samples without missing values.
     weight : Tensor of shape (n_samples,)
         Weights of the samples.
     config : TrainingConfig
-        Batches, display of progress and cache, as for gate and predictor.
+        Batch size, progress display and cache, as for gate and predictor.
     generator : torch.Generator
         Source of shuffling and noise, on the device of the samples.
     weights_generator : torch.Generator
@@ -102,7 +102,7 @@ def train_cross_modal(
     Returns
     -------
     CrossModalEnergy
-        Trained, on the device of the samples.
+        Trained cross-modal energy, on the device of the samples.
     """
     cross_modal = CrossModalEnergy(
         [x.shape[1] for x in modalities], bound=math.log(len(weight)), generator=weights_generator
@@ -122,23 +122,23 @@ def add_cross_modal_energy(
     potential: Tensor,
     gate: EnergyAttention,
 ) -> Tensor:
-    """Evaluate a cross-modal energy on training samples, block by block.
+    """Add the cross-modal energy to the potentials of training samples, block by block.
 
     Parameters
     ----------
     cross_modal : CrossModalEnergy or None
-        Trained; None adds nothing.
+        Trained cross-modal energy. None adds nothing.
     modalities : sequence of Tensor of shape (n_samples, n_features)
-        Standardised samples without gaps.
+        Standardised samples without missing values.
     potential : Tensor of shape (n_samples, n_modalities)
-        Potential of each modality by itself.
+        Own potential of each modality.
     gate : EnergyAttention
-        For its constants.
+        Gate, whose constants are used.
 
     Returns
     -------
     Tensor of shape (n_samples, n_modalities)
-        Potentials with the evidence of the other modalities.
+        Potentials including the cross-modal energy.
     """
     if cross_modal is None:
         return potential

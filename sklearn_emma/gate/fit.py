@@ -1,4 +1,4 @@
-"""Stage 2 of a fit (`BaseEMMA._fit` has the whole order): calibrate, warm up, train the gate."""
+"""Stage 2 of a fit: calibrate the gate, warm up the predictor, and train both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -35,46 +35,47 @@ from sklearn_emma.gate.training_failures import (
 from sklearn_emma.gate.virtual_adversarial import VirtualAdversarialObjective
 from sklearn_emma.nn import CrossModalEnergy, FusionEnsemble, GatedPredictor
 
-#: Name of the training of gate and predictor in the display of progress.
+#: Name of the training of gate and predictor in the progress display.
 GATE_AND_PREDICTOR = "stage 2 of 2, gate and predictor"
-# Of two modalities that are inconsistent, it is unknown which is wrong.
+# Smallest number of modalities for a cross-modal energy. If there are only two and they are
+# inconsistent, it is unknown which one has failed.
 _MIN_MODALITIES = 3
 
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Hyperparameters of stage 2, under the names of the estimators' parameters.
+    """Hyperparameters of stage 2, with the same names as the parameters of estimators.
 
     Attributes
     ----------
     coldness, lambda_capacity, lambda_energy, subset_weight : float
-        Of the gate and its loss.
+        Coldness of the gate, and weights of the terms of the loss.
     cross_modal : bool
         Whether there is a cross-modal energy.
     corruption : Corruption or None
-        Of training samples.
+        Corruption of training samples.
     pretrain_epochs : int
-        Epochs of the warm-up.
+        Number of epochs of the warm-up.
     training : TrainingConfig
-        How gate and predictor are trained.
+        Training configuration of gate and predictor.
     potential_calibration : {"failures", "minimum"}
-        Where the constants of the gate come from.
+        Rule for the constants of the gate.
     initial_gain : float or None
-        Gain of the gate at the start; None stands for twice the number of modalities.
+        Initial gain of the gate. None means twice the number of modalities.
     importance_floor : float
-        Of the energy alignment.
+        Floor of the importance in the energy alignment.
     redraw_corruption : bool
-        Whether every epoch draws failures of its own.
+        Whether new failures are drawn in every epoch.
     adversarial : Adversarial or VirtualAdversarial or None
         Attack on training samples.
     coldness_schedule : {"constant", "annealed"}
-        Whether the gate cools as it learns; not one that is trained further.
+        Schedule of the coldness. A gate that is trained further is not annealed.
     column_attention : bool, default=False
         Whether there is attention to columns.
     attention_score : str, torch.nn.Module instance, class or callable, default="energy"
-        What decides on the importance of modalities.
+        Score that determines the importance of modalities.
     max_modalities : int or None, default=None
-        How many modalities of a sample pass the gate.
+        Largest number of open gates of a sample.
     modality_costs : ndarray of shape (n_modalities,)
         Costs of modalities, in nats.
     """
@@ -107,14 +108,14 @@ class GateConfig:
 
 @dataclass(frozen=True)
 class GateStart:
-    """A fitted gate to start from.
+    """Fitted gate from which further training starts.
 
     Attributes
     ----------
     gate : mapping of str to ndarray
         Parameters and constants of the gate and, with a prefix, of its score.
     cross_modal : CrossModalEnergy or None
-        What it was trained with.
+        Cross-modal energy with which the gate was trained.
     """
 
     gate: Mapping[str, np.ndarray]
@@ -123,14 +124,14 @@ class GateStart:
 
 @dataclass(frozen=True)
 class Generators:
-    """Sources of random numbers of stage 2.
+    """Random number generators of stage 2.
 
     Attributes
     ----------
     samples : torch.Generator
-        Of shuffling and failures, on the device of the samples.
+        Generator of shuffling and failures, on the device of the samples.
     weights : torch.Generator
-        Of initial weights, on the CPU.
+        Generator of initial weights, on the CPU.
     """
 
     samples: torch.Generator
@@ -139,7 +140,7 @@ class Generators:
 
 @dataclass(frozen=True)
 class GateProblem:
-    """What the fit of gate and predictor starts from.
+    """Inputs of the fit of gate and predictor.
 
     Attributes
     ----------
@@ -150,16 +151,17 @@ class GateProblem:
     samples : Samples
         Clean samples.
     held_out : Tensor of shape (n_held_out,) or None
-        Positions of the samples that decide on early stopping.
+        Positions of the held-out samples for early stopping.
     energies : Energies
-        Of the modalities; without a price of gaps, unless there is a start.
+        Energies of the modalities. They include a price of missing values only if there is a
+        `start`.
     config : GateConfig
         Hyperparameters.
     generators : Generators
-        Sources of random numbers.
+        Random number generators.
     start : GateStart or None
-        A gate to start from, together with the network's weights: then the predictor is not warmed
-        up.
+        Fitted gate from which training continues, together with the weights of the network. There
+        is then no warm-up of the predictor.
     """
 
     network: GatedPredictor
@@ -173,17 +175,17 @@ class GateProblem:
 
 
 def prepare_gate(problem: GateProblem) -> GatedObjective:
-    """Do everything that comes before the training of gate and predictor.
+    """Calibrate the gate, train the cross-modal energy, and warm up the predictor.
 
     Parameters
     ----------
     problem : GateProblem
-        Its network is trained in place.
+        Inputs of the fit. The network is trained in place.
 
     Returns
     -------
     GatedObjective
-        What is to be trained.
+        Objective of the training of gate and predictor.
     """
     samples, energies, config = problem.samples, problem.energies, problem.config
     start, generators = problem.start, problem.generators
@@ -228,7 +230,7 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         plain = PlainObjective(problem.network, problem.prediction_loss, scored, generators.samples)
         warm_up = replace(config.training, max_epochs=config.pretrain_epochs, early_stopping=False)
         if not isinstance(problem.network, FusionEnsemble):
-            # layers of the user's may draw random numbers of their own
+            # custom layers may use random numbers that are not part of the cache key
             warm_up = replace(warm_up, memory=None)
         train_once(plain, "stage 2 of 2, warm start", warm_up)
     learned: dict[str, Any] = {
@@ -256,13 +258,13 @@ def train_gate(objective: GatedObjective, config: GateConfig) -> dict[str, np.nd
     Parameters
     ----------
     objective : GatedObjective
-        What :func:`prepare_gate` returned; trained in place.
+        Result of :func:`prepare_gate`, which is trained in place.
     config : GateConfig
         Hyperparameters.
 
     Returns
     -------
     dict of str to ndarray of shape (n_epochs,)
-        Losses, and the gate's gain, bias and capacity after each epoch.
+        Losses, and gain, bias and capacity of the gate after each epoch.
     """
     return train(objective, GATE_AND_PREDICTOR, config.training)

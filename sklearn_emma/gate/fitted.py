@@ -1,4 +1,4 @@
-"""The fitted attributes of an estimator that hold its gate: from what was trained, and back."""
+"""Convert a trained gate and predictor to fitted attributes of an estimator, and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,19 +21,19 @@ GATE = (
     "gain",
     "bias",
 )
-# What names of the parameters of a gate's score begin with.
+# Prefix of the parameters of the score of a gate.
 _OF_SCORE = "score."
 
 
 def fitted_attributes(objective: GatedObjective, coldness: float) -> dict[str, Any]:
-    """Return what was trained as fitted attributes.
+    """Return the fitted attributes of a trained gate and predictor.
 
     Parameters
     ----------
     objective : GatedObjective
-        Trained.
+        Trained objective.
     coldness : float
-        Inverse temperature of the energies, once the gate has cooled.
+        Final coldness of the gate, at the end of annealing.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def fitted_attributes(objective: GatedObjective, coldness: float) -> dict[str, A
     for name in GATE:
         value = arrays.pop(name)
         found[f"{name}_"] = value if value.ndim else float(value)
-    # what is left are the weights of a score
+    # the remaining arrays are the weights of a score
     of_score = {name.removeprefix(_OF_SCORE): value for name, value in arrays.items()}
     return found | {
         "n_units_": count_units(objective.network, objective.samples.filled),
@@ -60,17 +60,17 @@ def fitted_attributes(objective: GatedObjective, coldness: float) -> dict[str, A
 
 
 def gate_arrays(attributes: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the arrays of a gate by their names in it.
+    """Return the arrays of a gate, by their names in the gate.
 
     Parameters
     ----------
     attributes : mapping of str to object
-        Fitted attributes, those of :func:`fitted_attributes` among them.
+        Fitted attributes, which include those of :func:`fitted_attributes`.
 
     Returns
     -------
     dict of str to ndarray
-        The same arrays: parameters and constants, and the weights of a score if there is one.
+        Parameters and constants of the gate, and the weights of its score if there is one.
     """
     score = attributes["score_weights_"] or {}
     arrays = {name: attributes[f"{name}_"] for name in GATE}

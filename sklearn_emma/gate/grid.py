@@ -1,9 +1,9 @@
-"""Stage 2 for many settings at once: stacked gates and predictors, trained on the same batches.
+"""Train stage 2 for many hyperparameter settings at once, with stacked gates and predictors.
 
-With the same seed, settings of the gate and of the loss have the same energies, failures, shuffles
-and initial weights; only what they learn differs. So their parameters are stacked, a batch goes
-through all of them at once, and whatever they share is computed once. Every setting takes the same
-steps as alone, in the same order, so that the results are the same.
+With the same seed, all settings of the gate and of the loss have the same energies, failures,
+shuffled batches and initial weights. Therefore their parameters are stacked, all of them process
+the same batch at once, and common quantities are computed only once. Every setting takes the same
+steps as if it was trained alone, so the results are the same.
 """
 
 import copy
@@ -22,9 +22,9 @@ from sklearn_emma.engine.objective import Objective
 from sklearn_emma.engine.optimizer import FusedOptimizer
 from sklearn_emma.gate.objective import GatedObjective, LossWeights, baseline_loss, gated_loss
 
-#: The hyperparameters that settings may differ in.
+#: Hyperparameters in which stacked settings may differ.
 STACKABLE = ("coldness", "lambda_capacity", "lambda_energy", "subset_weight")
-# Buffers that all settings share.
+# Prefixes of buffers that are common to all settings.
 _CONSTANTS = "gate.", "network.networks.normal_scores.", "network.networks.signals."
 
 
@@ -34,7 +34,7 @@ class Model(nn.Module):
     Parameters
     ----------
     objective : GatedObjective
-        Gate, predictor and prediction loss; the gate is copied.
+        Objective with gate, predictor and prediction loss. The gate is copied.
     """
 
     cooled: Tensor
@@ -48,19 +48,20 @@ class Model(nn.Module):
         self.register_buffer("cooled", objective.cooled.clone())
 
     def forward(self, method: str, *args: Any) -> Any:
-        """Return the loss, or call a method, with the tensors of the functional call.
+        """Return the loss, or the result of another method, with the current tensors.
 
         Parameters
         ----------
         method : str
-            "loss", "monitored" or "project".
+            Method to be called: "loss", "monitored" or "project".
         *args : objects
-            For the loss: values of :data:`STACKABLE`, a batch, and whether there is a subset loss.
+            Arguments. For the loss, these are values of :data:`STACKABLE`, a batch, and whether
+            there is a subset loss.
 
         Returns
         -------
         Tensor
-            The loss, or what the method returned.
+            Result of the method.
         """
         if method != "loss":
             return getattr(self, method)(*args)
@@ -73,23 +74,23 @@ class Model(nn.Module):
         )
 
     def monitored(self) -> Tensor:
-        """Return the gate's gain, bias and capacity."""
+        """Return gain, bias and capacity of the gate."""
         return torch.stack([self.gate.gain, self.gate.bias, self.gate.capacity()])
 
     def project(self) -> None:
-        """Project the gate's parameters, which may be stacked."""
+        """Project the parameters of the gate, which may be stacked, onto their constraints."""
         self.gate.project_()
 
 
 class Chunk:
-    """Settings that go through a step together.
+    """Settings that are trained together in one stack.
 
     Parameters
     ----------
     model : Model
-        The structure, and the parameters to start from.
+        Model with the initial parameters of all settings.
     settings : dict of int to mapping
-        :data:`STACKABLE` of each setting, by its number.
+        Values of :data:`STACKABLE` of each setting, by its number.
     """
 
     def __init__(self, model: Model, settings: Mapping[int, Mapping[str, float]]):
@@ -101,26 +102,26 @@ class Chunk:
                 [setting[name] for setting in settings.values()], dtype=torch.float32, device=device
             )
             for name in STACKABLE
-            # what is off in every setting is not computed
+            # terms with a weight of zero in every setting are not computed
             if name == "coldness" or any(setting[name] for setting in settings.values())
         }
 
         def stack(x: Tensor) -> Tensor:
-            """Return as many copies as there are settings."""
+            """Return one copy per setting, stacked."""
             return x.detach().repeat(len(settings), *[1] * x.ndim)
 
         named = list(model.named_parameters())
         self.learned = {name: stack(p) for name, p in named if p.requires_grad}
         self.others = {name: stack(p) for name, p in named if not p.requires_grad}
-        # the buffers of a network of the user's may change as it learns
+        # the buffers of a custom network may change during training
         for name, buffer in model.named_buffers():
             if not name.startswith(_CONSTANTS):
                 self.others[name] = stack(buffer)
 
     def backward(self, batch: Sequence[Tensor]) -> Tensor:
-        """Return the loss of each setting, and leave its gradient in the parameters."""
-        # The gradient of one model, for all of them: its products are those of a model alone. The
-        # gradient of all would round otherwise, and training amplifies that.
+        """Compute the gradients of the loss of each setting, and return the losses."""
+        # Vectorise the gradient of a single model, so that matrix products are rounded as for a
+        # model that is trained alone. Training would amplify differences in rounding.
         with_subsets = "subset_weight" in self.values
         gradients, losses = self._call(grad_and_value(self._loss), batch, with_subsets)
         for name, gradient in gradients.items():
@@ -154,11 +155,11 @@ class Chunk:
         functional_call(self.model, self.learned, "project")
 
     def state(self, place: int) -> dict[str, Tensor]:
-        """Return parameters and buffers of the setting in a place."""
+        """Return parameters and buffers of the setting at a position of the stack."""
         return {name: x[place].clone() for name, x in (self.learned | self.others).items()}
 
     def keep(self, places: list[int], optimizer: FusedOptimizer) -> None:
-        """Keep some of the settings; the optimizer's groups are to be made anew."""
+        """Keep only some settings. The groups of the optimizer must be rebuilt afterwards."""
         self.numbers = [self.numbers[place] for place in places]
         self.values = {name: x[places] for name, x in self.values.items()}
         self.others = {name: x[places] for name, x in self.others.items()}
@@ -168,17 +169,17 @@ class Chunk:
 
 
 class StackedObjective(Objective):
-    """Gates and predictors of many settings, on the samples of one objective.
+    """Objective of the gates and predictors of many settings, on the same samples.
 
     Parameters
     ----------
     objective : GatedObjective
-        Where every setting starts from; its random numbers are those of all.
+        Objective from which every setting starts. All settings use its random numbers.
     settings : dict of int to mapping
-        :data:`STACKABLE` of each setting, by its number; subset_weight is zero in all of them or in
-        none.
+        Values of :data:`STACKABLE` of each setting, by its number. The `subset_weight` is zero in
+        all of them or in none.
     batch_size : int
-        Samples per step.
+        Number of samples per step.
     """
 
     def __init__(
@@ -211,7 +212,7 @@ class StackedObjective(Objective):
         ]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the groups of the objective, for all settings."""
+        """Return the parameter groups of the objective, for all settings."""
         kinds = {
             id(p): i for i, g in enumerate(self.objective.parameter_groups()) for p in g["params"]
         }
@@ -225,7 +226,7 @@ class StackedObjective(Objective):
         return groups
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
-        """Cool the gates."""
+        """Set the coldness of the gates in an epoch."""
         self.objective.begin_epoch(epoch, n_epochs)
         for chunk in self.chunks:
             chunk.others["cooled"].copy_(self.objective.cooled)
@@ -239,7 +240,7 @@ class StackedObjective(Objective):
         return torch.cat([chunk.loss(batch) for chunk in self.chunks])
 
     def backward(self, *batch: Tensor) -> Tensor:
-        """Return the loss of each setting, and leave the gradients in the parameters."""
+        """Compute the gradients of the loss of each setting, and return the losses."""
         losses = []  # chunk by chunk, to save memory
         for chunk in self.chunks:
             losses.append(chunk.backward(batch))
@@ -257,7 +258,7 @@ class StackedObjective(Objective):
         return self.loss(*self.objective.held_out)
 
     def places(self) -> Iterator[tuple[int, Chunk, int]]:
-        """Yield the number of each setting, its chunk and its place there, in order of losses."""
+        """Yield number, chunk and position in the chunk of each setting, in the order of losses."""
         for chunk in self.chunks:
             for place, number in enumerate(chunk.numbers):
                 yield number, chunk, place

@@ -1,4 +1,4 @@
-"""Train many settings of stage 2 together, each with its own end."""
+"""Train many settings of stage 2 together, each with its own early stopping."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ from sklearn_emma.gate.grid import STACKABLE, Chunk, StackedObjective
 from sklearn_emma.gate.objective import GatedObjective
 from sklearn_emma.nn import GatedInputs
 
-#: Parameters and buffers of a trained setting and its history, or why its training failed.
+#: Parameters and buffers of a trained setting and its history, or the error of its training.
 Outcome = tuple[dict[str, Tensor], dict[str, np.ndarray]] | ValueError
 
 
 class StackedTrainer(Trainer):
-    """The trainer of a :class:`StackedObjective`; its parameters are those of :class:`Trainer`."""
+    """Trainer of a :class:`StackedObjective`, with the parameters of :class:`Trainer`."""
 
     optimizer_: Any
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "StackedTrainer":
-        """Make the optimizer."""
+        """Create the optimizer."""
         groups = self.module_.parameter_groups()
         self.optimizer_ = FusedOptimizer(
             groups, self.lr, self.config.weight_decay, self.config.solver, stacked=True
@@ -35,7 +35,7 @@ class StackedTrainer(Trainer):
         return self
 
     def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> Trainer:
-        """Run the epochs; a setting that has stopped takes part no more."""
+        """Run the epochs. Settings that have stopped are removed."""
         objective: StackedObjective = self.module_
         cycle = self.cycle()
         self.outcomes_: dict[int, Outcome] = {}
@@ -62,7 +62,7 @@ class StackedTrainer(Trainer):
     def _end_epoch(
         self, objective: StackedObjective, losses: dict[str, list[float]], epoch: int
     ) -> None:
-        """Record the losses of every setting, and drop those that have stopped."""
+        """Record the losses of every setting, and remove settings that have stopped."""
         gates = torch.cat([chunk.monitored() for chunk in objective.chunks]).tolist()
         finished = set()
         for i, (number, chunk, place) in enumerate(list(objective.places())):
@@ -121,17 +121,17 @@ def train_settings(
     Parameters
     ----------
     objective : GatedObjective
-        What :func:`~sklearn_emma.gate.fit.prepare_gate` has prepared.
+        Result of :func:`~sklearn_emma.gate.fit.prepare_gate`.
     config : GateConfig
-        Hyperparameters; its own values hold for settings that do not name them.
+        Hyperparameters. They are used for values that a setting does not contain.
     settings : sequence of mapping of str to float
-        The settings.
+        Hyperparameter settings.
 
     Returns
     -------
     list of tuple or ValueError
-        For each setting, what :func:`load_state` takes, and the history as
-        :func:`~sklearn_emma.gate.fit.train_gate` returns it; or the error, where training diverged.
+        For each setting, the state for :func:`load_state`, and the history as returned by
+        :func:`~sklearn_emma.gate.fit.train_gate`. If training diverged, the error instead.
     """
     complete = {
         i: {name: float(setting.get(name, getattr(config, name))) for name in STACKABLE}
@@ -139,7 +139,7 @@ def train_settings(
     }
     if len(objective.samples.modalities) == 1:  # there is no subset of one modality
         complete = {i: {**setting, "subset_weight": 0.0} for i, setting in complete.items()}
-    # random numbers are drawn for random subsets, so that settings without them draw others
+    # random subsets need additional random numbers, so settings with and without are separated
     groups = [
         {i: s for i, s in complete.items() if bool(s["subset_weight"]) is with_subsets}
         for with_subsets in (True, False)
@@ -148,7 +148,7 @@ def train_settings(
     outcomes: dict[int, Outcome] = {}
     for group in filter(None, groups):
         objective.generator.set_state(start)
-        # layers of the user may draw from the global generators
+        # custom layers may draw from the global generators
         alone = not isinstance(objective.network, GatedInputs) or len(group) == len(complete)
         with nullcontext() if alone else _forked(objective.generator.device):
             stacked = StackedObjective(objective, group, config.training.batch_size)
@@ -159,19 +159,19 @@ def train_settings(
 
 
 def _forked(device: torch.device) -> Any:
-    """Return a context that leaves torch's global generators as they were."""
+    """Return a context that restores the global generators of torch at the end."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def load_state(objective: GatedObjective, state: Mapping[str, Tensor]) -> None:
-    """Give gate and predictor of an objective the parameters of a setting.
+    """Load the parameters of a setting into the gate and predictor of an objective.
 
     Parameters
     ----------
     objective : GatedObjective
-        Changed in place.
+        Objective, which is changed in place.
     state : mapping of str to Tensor
-        What :func:`train_settings` returned for the setting.
+        State of the setting, returned by :func:`train_settings`.
     """
     for prefix, module in (("gate.", objective.gate), ("network.", objective.network)):
         own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

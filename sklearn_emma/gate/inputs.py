@@ -1,14 +1,15 @@
-r"""Where a table becomes standardised, filled modalities with potentials.
+r"""Convert tables to standardised, filled modalities with potentials.
 
-Gaps are filled with the training median, and count as evidence of failure: the potential of a
-modality is
+Missing values are filled with the training median, and count as evidence of a failure. The
+potential of a modality is
 
 .. math:: \Psi_i(x_{filled}) + 3\, s_i\, \bigl(-\log(1 - n_i / D_i)\bigr) + 3\, s_i \max(0, A_i)
 
-with :math:`n_i` of :math:`D_i` values missing and the disagreement :math:`A_i` with the other
-modalities. Categories become indicators (:mod:`sklearn_emma.indicators`), and a level that was
-never seen is further evidence, in :math:`\Psi_i`; see :mod:`sklearn_emma.nn.evidence_price` and
-:class:`~sklearn_emma.nn.CrossModalEnergy`. It is infinite where the modality is missing altogether.
+where :math:`n_i` of :math:`D_i` values are missing, and :math:`A_i` is the disagreement with the
+other modalities (:class:`~sklearn_emma.nn.CrossModalEnergy`). The potential is infinite if all
+values of the modality are missing. Categories are converted to indicators
+(:mod:`sklearn_emma.indicators`). An unseen level is additional evidence, which is included in
+:math:`\Psi_i` (:mod:`sklearn_emma.nn.evidence_price`).
 """
 
 import math
@@ -33,26 +34,26 @@ from sklearn_emma.validation import standardise
 
 
 def gap_energy(missing: Tensor, scale: Tensor | float) -> Tensor:
-    """Energy of missing values.
+    """Return the energy of missing values.
 
     Parameters
     ----------
     missing : Tensor of shape (n_samples, ...)
         Fraction of the values of a modality that are missing.
     scale : Tensor or float
-        :math:`s_i`; zero for no price of gaps but that of a missing modality.
+        Scale :math:`s_i` of the potential. If it is zero, only missing modalities have an energy.
 
     Returns
     -------
     Tensor of shape (n_samples, ...)
-        Infinite where a modality is missing altogether.
+        Energy of missing values, infinite if all values of a modality are missing.
     """
     price = potential_of_evidence(gap_evidence(missing), scale)
     return torch.where(missing < 1, price, math.inf)
 
 
 def add_gap_energy(own: Tensor, gap: Tensor) -> Tensor:
-    """Return potentials, infinite where the modality is missing, whatever its filling."""
+    """Return own + gap, which is infinite for missing modalities even if own is NaN."""
     return torch.where(gap < math.inf, own + gap, math.inf)
 
 
@@ -63,48 +64,49 @@ def read_modality(
     scale: Tensor | float,
     shares: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Fill the gaps of a modality, and find its potential.
+    """Fill the missing values of a modality, and compute its own potential.
 
     Parameters
     ----------
     energy : Potential
-        Of the modality.
+        Energy of the modality.
     x : Tensor of shape (n_samples, n_features)
-        Standardised values, NaN where missing.
+        Standardised values. NaN marks missing values.
     fill : Tensor of shape (n_features,)
-        What gaps are filled with.
+        Values that replace missing ones.
     scale : Tensor of shape () or float
-        :math:`s_i`.
+        Scale :math:`s_i` of the potential.
     shares : Tensor of shape (n_features,), default=None
-        Share of each feature in the values of the modality; None where each is one value.
+        Weight of each feature in the fraction of missing values. None weights all features
+        equally.
 
     Returns
     -------
     potential : Tensor of shape (n_samples,)
-        Potentials of the modality by itself.
+        Own potential of the modality, including the price of missing values.
     filled : Tensor of shape (n_samples, n_features)
-        Complete values; `x` itself where there are no gaps.
+        Complete values. This is `x` itself if no value is missing.
     """
     gaps = x.isnan()
     if not gaps.any():
         return energy.potential(x), x
     filled = torch.where(gaps, fill, x)
     missing = gaps.to(x.dtype)
-    # of a missing modality exactly one, whatever shares add up to
+    # exactly one for a missing modality, despite rounding errors in the sum of shares
     share = missing.mean(1) if shares is None else (missing @ shares).masked_fill(gaps.all(1), 1.0)
     own = energy.potential(filled)
     return add_gap_energy(own, gap_energy(share, scale)), filled
 
 
 class Inputs(NamedTuple):
-    """What the gate and the predictor take.
+    """Inputs of the gate and the predictor.
 
     Attributes
     ----------
     modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised values, gaps filled, in the precision of the predictor.
+        Standardised and filled values, in the dtype of the predictor.
     own_energy, gap_energy, cross_modal_energy : Tensor of shape (n_samples, n_modalities)
-        Parts of the potential.
+        Terms of the potential.
     potential : Tensor of shape (n_samples, n_modalities)
         Potentials, in double precision.
     column_attention : Tensor of shape (n_samples, n_used_columns) or None
@@ -121,12 +123,12 @@ class Inputs(NamedTuple):
 
 @dataclass(frozen=True)
 class CategoryReader:
-    """Reads the categorical columns of a table of codes.
+    """Compute the evidence of unseen levels in a table of codes.
 
     Attributes
     ----------
     indicators : Indicators
-        Of the levels.
+        Indicators of the levels.
     columns : list of slice or ndarray of int
         Columns of each modality in the table.
     """
@@ -135,7 +137,7 @@ class CategoryReader:
     columns: Sequence[slice | np.ndarray]
 
     def unseen(self, table: np.ndarray) -> Tensor:
-        """Return the evidence (n_samples, n_modalities) of levels never seen, in nats."""
+        """Return the evidence of unseen levels, in nats, of shape (n_samples, n_modalities)."""
         evidence = self.indicators.unseen(table)
         sums = [evidence[:, positions].sum(axis=1) for positions in self.columns]
         return torch.from_numpy(np.array(sums)).mT
@@ -143,28 +145,28 @@ class CategoryReader:
 
 @dataclass(frozen=True)
 class InputReader:
-    """Reads tables as a fitted estimator sees them.
+    """Convert tables to the inputs of the gate and predictor of a fitted estimator.
 
     Attributes
     ----------
     columns : list of slice or ndarray of int
-        Features of each modality: its columns, with the indicators of its categories.
+        Features of each modality: its columns, with categories replaced by their indicators.
     mean, scale : ndarray of shape (n_columns,)
-        What columns are standardised with.
+        Mean and scale with which columns are standardised.
     median : ndarray of shape (n_features,)
-        What gaps are filled with.
+        Values that replace missing ones.
     energies : ModalityEnergies
-        Of samples in double precision.
+        Energies of the modalities, for samples in double precision.
     potential_min, potential_scale : Tensor of shape (n_modalities,)
         Constants of the gate.
     cross_modal : CrossModalEnergy or None
-        Consistency of the modalities.
+        Cross-modal energy, if there is one.
     precision : torch.dtype
-        Of the predictor and the cross-modal energy.
+        Dtype of the predictor and the cross-modal energy.
     categories : CategoryReader or None
-        Reads categorical columns; None where there are none.
+        Evidence of unseen levels. None if no column is categorical.
     attend : ColumnReader or None
-        Attention to columns, if there is any.
+        Attention to columns, if it is used.
     """
 
     columns: Sequence[slice | np.ndarray]
@@ -181,28 +183,28 @@ class InputReader:
 
     @cached_property
     def used(self) -> np.ndarray:
-        """Positions in the table of the columns of all modalities, in its order."""
+        """Positions of all columns that belong to a modality, in the order of the table."""
         columns = self.columns if self.categories is None else self.categories.columns
         return np.sort(np.concatenate([np.arange(len(self.mean))[c] for c in columns]))
 
     @property
     def block_size(self) -> int:
-        """Samples that are read together."""
+        """Number of samples that are read together."""
         others, search = bool(self.energies.others), self.attend is not None
         return evaluation_block(self.precision, len(self.columns), others, search)
 
     def read(self, table: np.ndarray) -> Inputs:
-        """Standardise and fill samples, and find their potentials.
+        """Standardise and fill samples, and compute their potentials.
 
         Parameters
         ----------
         table : ndarray of shape (n_samples, n_columns)
-            Samples; NaN marks missing values.
+            Samples. NaN marks missing values.
 
         Returns
         -------
         Inputs
-            What the gate and the predictor take.
+            Inputs of the gate and the predictor.
         """
         standard = standardise(table, self.mean, self.scale)
         if self.categories is not None:
@@ -230,7 +232,7 @@ class InputReader:
         return inputs._replace(column_attention=attention[:, self.used])
 
     def _read_categories(self, standard: np.ndarray, categories: CategoryReader) -> Inputs:
-        """Read samples whose categories are codes."""
+        """Read samples with categorical columns, which are given as codes."""
         features = categories.indicators.expand(standard)
         complete = np.where(np.isnan(features), self.median, features)
         own = self.energies.potential(complete)
@@ -241,21 +243,21 @@ class InputReader:
         return inputs._replace(column_attention=torch.from_numpy(1.0 - gaps[:, self.used]))
 
     def join(self, complete: Tensor, own: Tensor, missing: Tensor | None) -> Inputs:
-        """Add what gaps and the other modalities say to the energies of samples.
+        """Add the energy of missing values and the cross-modal energy to the own energies.
 
         Parameters
         ----------
         complete : Tensor of float64 of shape (n_samples, n_columns)
-            Standardised samples, gaps filled.
+            Standardised samples whose missing values are filled.
         own : Tensor of float64 of shape (n_samples, n_modalities)
-            Potential of each modality.
+            Own potential of each modality.
         missing : Tensor of float64 of shape (n_samples, n_modalities) or None
-            Fraction of the values of a modality that were gaps; None where there were none.
+            Fraction of the values of a modality that were missing. None if no value was missing.
 
         Returns
         -------
         Inputs
-            What the gate and the predictor take.
+            Inputs of the gate and the predictor.
         """
         gap, cross_modal = torch.zeros_like(own), torch.zeros_like(own)
         potential = own
@@ -272,23 +274,23 @@ class InputReader:
 
 
 def _missing_shares(gaps: np.ndarray, columns: Sequence[slice | np.ndarray]) -> Tensor:
-    """Return the share (n_samples, n_modalities) of the values of each modality that are gaps."""
+    """Return the fraction of missing values of each modality, (n_samples, n_modalities)."""
     shares = [gaps[:, positions].mean(axis=1) for positions in columns]
     return torch.from_numpy(np.array(shares)).mT
 
 
-# Blocks of samples that are remembered at most.
+# Largest number of blocks of samples that are cached.
 _N_REMEMBERED = 256
 
 
 @dataclass(frozen=True)
 class RememberingReader(InputReader):
-    """Remembers what it has read, for estimators that read the same samples alike."""
+    """Reader with a cache, which is shared by estimators with identical inputs."""
 
     remembered: dict[bytes, Inputs] = field(default_factory=dict)
 
     def read(self, table: np.ndarray) -> Inputs:
-        """Return what :meth:`InputReader.read` returned for the same samples."""
+        """Return the result of :meth:`InputReader.read`, from the cache if possible."""
         key = blake2b(table.tobytes()).digest()
         found = self.remembered.get(key)
         if found is None:

@@ -1,8 +1,9 @@
 """Choose the strength of the L2 regularization of the predictor by cross-validation.
 
-The best strength differs by orders of magnitude between tables. So several are tried in several
-folds, as one stack, on the predictor alone: clean samples with random subsets of their modalities
-stand for corrupted ones behind a gate that works.
+The best strength differs by orders of magnitude between tables. Therefore several strengths are
+compared by cross-validation of the predictor alone, with all models in one stack. Clean samples
+with random subsets of their modalities take the place of corrupted samples whose corrupted
+modalities are closed by the gate.
 """
 
 import math
@@ -26,33 +27,33 @@ from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.nn import FusionNetwork
 from sklearn_emma.nn.module_stack import stack
 
-# Strengths to choose from, for a loss averaged over samples.
+# Candidate strengths, for a loss averaged over samples.
 _STRENGTHS = (0.001, 0.003, 0.01)
-# With fewer samples nothing is chosen, and this strength is taken.
+# Smallest number of samples for a selection, and strength that is used if there are fewer.
 _MIN_SAMPLES, _OF_FEW_SAMPLES = 30, 0.003
-# Of more samples so many decide.
+# Largest number of samples that are used for the selection.
 _MAX_SAMPLES = 2000
-# Folds; so many are left out in turn as make this number of samples together.
+# Number of folds. They are left out in turn, until this number of samples was left out.
 _N_FOLDS, _MIN_LEFT_OUT = 3, 1000
 _MAX_EPOCHS = 20
-# Weight of the subset loss, and how often subsets are drawn to compare strengths.
+# Weight of the subset loss, and number of draws of subsets in the comparison of strengths.
 _SUBSET_WEIGHT, _N_DRAWS = 2.0, 3
 
 
 class PenaltyObjective(Objective):
-    """Copies of a predictor, each with a penalty and a fold that it is not trained on.
+    """Objective of copies of a predictor, one for each strength of the penalty and left-out fold.
 
     Parameters
     ----------
     network : FusionNetwork
-        Where they all start from; left as it is.
+        Network from which all copies start. It is not changed.
     prediction_loss : PredictionLoss
         The prediction loss.
     samples : sequence of Tensor of shape (n_samples, ...)
-        Which modalities are there, of shape (n_samples, n_modalities), the target, the weight, and
-        the modalities without gaps.
+        Mask of available modalities of shape (n_samples, n_modalities), target, sample weights, and
+        the modalities without missing values.
     generator : torch.Generator
-        On the device of the samples.
+        Random number generator on the device of the samples.
     """
 
     def __init__(
@@ -83,11 +84,11 @@ class PenaltyObjective(Objective):
         self.baseline_loss += float(self._penalty().detach())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return weights of hidden layers, other weights, and biases apart."""
+        """Return separate groups for weights of hidden layers, other weights, and biases."""
         return predictor_groups(self.network)
 
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return fold, presence, target, weight and the modalities."""
+        """Return fold, mask of available modalities, target, weight and the modalities."""
         return self.samples
 
     def loss(self, *batch: Tensor) -> Tensor:
@@ -100,7 +101,7 @@ class PenaltyObjective(Objective):
             weights = torch.stack([seen, self.subset_weight * seen])
         encoded = self.network.encode(modalities)
         outputs = self.network.fuse(encoded, attention.to(weight.dtype))
-        # of every copy, samples with all modalities and with some of them
+        # each copy has outputs with all modalities and with a subset of them
         n_means = len(outputs) * len(self.strength)
         return n_means * self.prediction_loss.of_several(outputs, target, weights) + self._penalty()
 
@@ -114,17 +115,17 @@ class PenaltyObjective(Objective):
 
     @torch.no_grad()
     def log_likelihoods(self, batch_size: int) -> Tensor:
-        """Return the log likelihood of the samples left out, for each strength.
+        """Return the log likelihood of the left-out samples, for each strength.
 
         Parameters
         ----------
         batch_size : int
-            Samples evaluated together.
+            Number of samples that are evaluated together.
 
         Returns
         -------
         Tensor of shape (n_strengths,)
-            The logarithms, up to a constant.
+            Log likelihoods, up to a constant.
         """
         total, n_unseen = torch.zeros_like(self.strength), 0.0
         for fold, present, target, weight, *modalities in slices(self.samples, batch_size):
@@ -145,7 +146,7 @@ class PenaltyObjective(Objective):
 
 
 def _folds(target: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the fold of each sample; folds have similar targets."""
+    """Assign samples to folds that are stratified by the target."""
     n, device = len(target), target.device
     order = torch.randperm(n, generator=generator, device=device)
     first = target.view(n, -1)[order, 0]
@@ -169,24 +170,24 @@ def select_l2(
     Parameters
     ----------
     network : FusionNetwork
-        The predictor as it starts; left as it is.
+        Predictor with its initial weights. It is not changed.
     prediction_loss : PredictionLoss
         The prediction loss.
     data : tuple of Samples and Tensor of shape (n_held_out,) or None
-        Training samples, and the positions of those that are not used.
+        Training samples, and the positions of held-out samples, which are not used.
     fills : list of Tensor of shape (n_features,)
-        What gaps are filled with.
+        Values that replace missing ones.
     batch_size : int or "auto"
-        Samples per step, at most.
+        Largest number of samples per step.
     config : TrainingConfig
-        How gate and predictor will be trained; at most 20 epochs are trained here.
+        Training configuration of gate and predictor. The selection trains at most 20 epochs.
     generator : torch.Generator
-        On the device of the samples.
+        Random number generator on the device of the samples.
 
     Returns
     -------
     float
-        The strength, for a penalty that is divided by the number of samples.
+        Strength, for a penalty that is divided by the number of samples.
     """
     samples, held_out = data
     usable = samples.weight > 0
@@ -209,7 +210,7 @@ def select_l2(
         )
         objective = PenaltyObjective(network, prediction_loss, table, generator)
         train_once(objective, "stage 2 of 2, L2 regularization", short)
-        # the mean over what is likely, so that chance does not decide between equals
+        # geometric mean weighted by likelihood, which is stable if several are about equally good
         likelihood = objective.log_likelihoods(short.batch_size).double().softmax(0).tolist()
         logs = (p * math.log(s) for p, s in zip(likelihood, _STRENGTHS, strict=True))
         strength = min(max(math.exp(math.fsum(logs)), _STRENGTHS[0]), _STRENGTHS[-1])

@@ -1,4 +1,4 @@
-"""Where the normal scores of the default predictor come from: quantiles of the training samples."""
+"""Fit the normal scores of the default predictor to quantiles of the training samples."""
 
 import numpy as np
 import torch
@@ -8,23 +8,23 @@ from sklearn_emma.energy.column_scale import quantiles_of_columns
 from sklearn_emma.gate.samples import Samples
 from sklearn_emma.nn.normal_scores import N_QUANTILES, NormalScores
 
-# Samples among which quantiles are found.
+# Largest number of samples from which quantiles are computed.
 _MAX_SAMPLES = 100_000
-# Quantiles nearer to each other are one: rounding must not look like a step.
+# Quantiles with a smaller relative distance are merged, as it may be due to rounding.
 _LEAST_DISTANCE = 1e-5
 
 
 def learn_normal_scores(scores: NormalScores, samples: Samples, seed: int) -> None:
-    """Set the points of normal scores.
+    """Set the points of normal scores by quantiles of training samples.
 
     Parameters
     ----------
     scores : NormalScores
-        Changed in place.
+        Module, which is changed in place.
     samples : Samples
         Training samples.
     seed : int
-        Chooses the samples that count, when there are many.
+        Seed of the random choice of samples, if there are many.
     """
     some = np.random.RandomState(seed).permutation(len(samples.target))[:_MAX_SAMPLES]
     weight = samples.weight.cpu().double().numpy()[some]
@@ -39,20 +39,20 @@ def learn_normal_scores(scores: NormalScores, samples: Samples, seed: int) -> No
 
 
 def strictly_increasing(quantile: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Join quantiles that are equal, as those of a column of few values are.
+    """Merge equal quantiles, which occur in columns with few different values.
 
     Parameters
     ----------
     quantile : ndarray of shape (n_quantiles,)
-        In order; NaN in a column without values.
+        Quantiles in ascending order. NaN for a column without values.
     score : ndarray of shape (n_quantiles,)
-        Their scores.
+        Normal scores of the quantiles.
 
     Returns
     -------
     quantile, score : ndarray of shape (n_quantiles,)
-        Each quantile once, with the mean of its scores; as many as are missing then follow at
-        distances of one, where the slope is one anyway.
+        Distinct quantiles, with the mean of their scores. To keep the number of quantiles, points
+        at distances of one are appended, where the slope is one anyway.
     """
     if np.isnan(quantile).any():
         return score, score

@@ -1,4 +1,4 @@
-"""The objectives of stage 2: the predictor alone, then gate and predictor on corrupted samples."""
+"""Objectives of stage 2: the predictor alone, then gate and predictor on corrupted samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,24 +22,27 @@ from sklearn_emma.nn import (
     energy_alignment,
 )
 
-#: Fraction of samples that lose all modalities in the subset loss: these teach the class priors.
+#: Fraction of samples without any modality in the subset loss. From them, class priors are learned.
 NOTHING_LEFT = 0.05
 
 
 def random_subset(n_samples: int, n_modalities: int, generator: torch.Generator) -> Tensor:
-    """Draw 1 to M - 1 modalities per sample, all numbers equally likely, and sometimes none.
+    """Draw a random subset of modalities for each sample.
+
+    The size of the subset is uniformly distributed from 1 to M - 1. For 5 % of the samples it is
+    zero.
 
     Parameters
     ----------
     n_samples, n_modalities : int
-        Number of samples and, two or more, of modalities M.
+        Number of samples, and number M of modalities, at least two.
     generator : torch.Generator
-        Source of random numbers.
+        Random number generator.
 
     Returns
     -------
     Tensor of shape (n_samples, n_modalities)
-        True for what is drawn, on the device of the generator.
+        True for modalities of the subset, on the device of the generator.
     """
     n, m, device = n_samples, n_modalities, generator.device
     kind: dict[str, Any] = {"generator": generator, "dtype": torch.float32, "device": device}
@@ -50,13 +53,15 @@ def random_subset(n_samples: int, n_modalities: int, generator: torch.Generator)
 
 
 def penalised_parameters(network: torch.nn.Module) -> set[str]:
-    """Return the names of the parameters that are penalised: weights, but no biases."""
+    """Return the names of the parameters with an L2 penalty: weights, but not biases."""
     named = network.named_parameters()
     return {name for name, p in named if p.ndim > 1 and "bias" not in name}
 
 
 def predictor_groups(network: GatedPredictor) -> list[dict[str, Any]]:
-    """Return weights of hidden layers, other weights, and biases apart: only weights are penalised.
+    """Return separate groups for weights of hidden layers, other weights, and biases.
+
+    Only weights have an L2 penalty.
 
     Parameters
     ----------
@@ -66,7 +71,7 @@ def predictor_groups(network: GatedPredictor) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        As torch's optimizers take them.
+        Parameter groups in the format of torch optimizers.
     """
     hidden = network.hidden_weights()
     known, penalised = set(map(id, hidden)), penalised_parameters(network)
@@ -83,7 +88,7 @@ def predictor_groups(network: GatedPredictor) -> list[dict[str, Any]]:
 
 
 class PlainObjective(Objective):
-    """The predictor alone, on clean samples, with every modality fully open.
+    """Objective of the predictor alone, on clean samples, with open gates.
 
     Parameters
     ----------
@@ -94,7 +99,7 @@ class PlainObjective(Objective):
     samples : ScoredSamples
         Training samples.
     generator : torch.Generator
-        On the device of the samples.
+        Random number generator on the device of the samples.
     """
 
     def __init__(
@@ -110,12 +115,12 @@ class PlainObjective(Objective):
         self.samples = samples
         self.n_samples = len(samples.target)
         self.modalities = samples.filled
-        # a missing modality is closed here too
+        # the gates of missing modalities are closed
         self.attention = torch.isfinite(samples.potential).to(samples.weight.dtype)
         self.baseline_loss = prediction_loss.baseline_loss(samples.target, samples.weight)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return weights of hidden layers, other weights, and biases apart."""
+        """Return separate groups for weights of hidden layers, other weights, and biases."""
         return predictor_groups(self.network)
 
     def epoch_data(self) -> Sequence[Tensor]:
@@ -136,9 +141,9 @@ class LossWeights:
     Attributes
     ----------
     lambda_capacity, lambda_energy, subset_weight : float, or Tensor of shape ()
-        Of the two regularization terms, and of the subset loss.
+        Weights of the two regularization terms, and of the subset loss.
     importance_floor : float
-        Importance below which a corrupted modality earns no more.
+        Importance below which the reward of a corrupted modality does not increase further.
     """
 
     lambda_capacity: float | Tensor
@@ -179,7 +184,7 @@ def gated_loss(
     batch: Sequence[Tensor],
     with_subsets: bool,
 ) -> Tensor:
-    """Prediction loss and regularization of a gate and a predictor.
+    """Return the prediction loss and regularization of a gate and a predictor.
 
     Parameters
     ----------
@@ -190,22 +195,22 @@ def gated_loss(
     prediction_loss : PredictionLoss
         The prediction loss.
     weights : LossWeights
-        Of the regularization terms and of the subset loss.
+        Weights of the regularization terms and of the subset loss.
     batch : sequence of Tensor of shape (n_batch, ...)
-        What :meth:`GatedObjective.epoch_data` returns.
+        A batch of the tensors that :meth:`GatedObjective.epoch_data` returns.
     with_subsets : bool
         Whether there is a subset loss.
 
     Returns
     -------
     Tensor of shape ()
-        The loss.
+        Loss.
     """
     subset, potential, indicator, target, sample_weight, *modalities = batch
     encoded: Any = network.encode(modalities)
     embeddings = network.embeddings_for(gate, encoded)
     if with_subsets:
-        # samples with all modalities and with some of them in one call
+        # outputs with all modalities and with a subset of them in one call
         both = gate.state(potential, torch.stack([torch.ones_like(subset), subset]), embeddings)
         outputs = network.fuse_each(encoded, both.attention)
         both_weights = torch.stack([sample_weight, weights.subset_weight * sample_weight])
@@ -228,7 +233,7 @@ def baseline_loss(
     samples: ScoredSamples,
 ) -> float:
     """Return the loss of the initial gate and a constant prediction."""
-    # the regularization terms are no measure of success: they may be large in a good fit
+    # include the regularization terms, which may also be large in a good fit
     cost, size = 0.0, pair_block(samples.potential.shape[1])
     tensors = samples.potential, samples.weight, *samples.filled
     blocks = zip(*(tensor.split(size) for tensor in tensors), strict=True)
@@ -246,7 +251,7 @@ def baseline_loss(
 
 @dataclass(frozen=True)
 class GateModel:
-    """What learns in stage 2, and what it learns with.
+    """Gate and predictor of stage 2, with the cross-modal energy and the prediction loss.
 
     Attributes
     ----------
@@ -255,7 +260,7 @@ class GateModel:
     network : GatedPredictor
         The predictor.
     cross_modal : CrossModalEnergy or None
-        Consistency of the modalities; it is trained already.
+        Trained cross-modal energy, if there is one.
     prediction_loss : PredictionLoss
         The prediction loss.
     """
@@ -267,28 +272,29 @@ class GateModel:
 
 
 class GatedObjective(Objective):
-    r"""Gate and predictor on clean and corrupted samples.
+    r"""Objective of gate and predictor on clean and corrupted samples.
 
-    Minimises the loss of :mod:`sklearn_emma.nn.losses`, plus ``subset_weight`` times the prediction
-    loss of the same samples with a random subset of their modalities, so that the predictor is
-    trained for every combination of modalities.
+    It minimises the loss of :mod:`sklearn_emma.nn.losses`, plus ``subset_weight`` times the
+    prediction loss of the same samples with a random subset of their modalities. Thus the predictor
+    is trained for all combinations of modalities.
 
     Parameters
     ----------
     model : GateModel
-        What is trained.
+        Gate and predictor to be trained.
     weights : LossWeights
-        Of the regularization terms and of the subset loss.
+        Weights of the regularization terms and of the subset loss.
     samples, held_out : ScoredSamples, ScoredSamples or None
-        Training samples and samples of the validation loss, both clean.
+        Clean training samples, and clean samples of the validation loss.
     failures : Failures
-        Draws the corruption.
+        Failures that are drawn for the samples.
     generator : torch.Generator
-        On the device of the samples.
+        Random number generator on the device of the samples.
     redraw : bool, default=True
-        Whether every epoch draws failures of its own; otherwise there is one corrupted copy.
+        Whether new failures are drawn in every epoch. If False, all epochs use the same corrupted
+        copy of the samples.
     annealed : bool, default=False
-        Whether the gate cools from a coldness of zero; see :mod:`sklearn_emma.gate.annealing`.
+        Whether the coldness increases from zero, see :mod:`sklearn_emma.gate.annealing`.
     """
 
     cooled: Tensor
@@ -322,35 +328,35 @@ class GatedObjective(Objective):
         self.copy = None if redraw else self._with_failures(samples)
         self.annealed = annealed
         self.coldness = self.gate.coldness
-        # fraction of the coldness that is reached; the best epoch of early stopping has its own
+        # current fraction of the coldness, a buffer that early stopping restores
         self.register_buffer("cooled", torch.ones((), device=generator.device))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the groups of the predictor, and the gate.
+        """Return the parameter groups of the predictor, and of the gate.
 
-        Biases hold the mean of the target, and the gate's parameters have constraints of their own:
-        only weights are penalised.
+        Only weights have an L2 penalty. Biases represent the mean of the target, and the parameters
+        of the gate have constraints.
 
         Returns
         -------
         list of dict
-            As torch's optimizers take them.
+            Parameter groups in the format of torch optimizers.
         """
         gate = {"params": list(self.gate.parameters()), "weight_decay": 0.0}
         return [*predictor_groups(self.network), gate]
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
-        """Cool the gate."""
+        """Set the coldness of the gate in an epoch."""
         if self.annealed:
             self.cooled.fill_(cooled_fraction(epoch, n_epochs))
             self.gate.coldness = self.coldness * float(self.cooled)
 
     def after_step(self) -> None:
-        """Project the gate's parameters."""
+        """Project the parameters of the gate onto their constraints."""
         self.gate.project_()
 
     def monitored(self) -> dict[str, float]:
-        """Return the gate's gain, bias and capacity."""
+        """Return gain, bias and capacity of the gate."""
         gate = self.gate
         return {
             "gain": float(gate.gain.detach()),
@@ -368,16 +374,16 @@ class GatedObjective(Objective):
         return [all_kept, potential, indicator, samples.target, samples.weight, *modalities]
 
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return the samples of an epoch; see :meth:`draw_epoch`."""
+        """Return the samples of an epoch, see :meth:`draw_epoch`."""
         return self.draw_epoch(bool(self.weights.subset_weight))
 
     def draw_epoch(self, with_subsets: bool) -> list[Tensor]:
-        """Return the samples of an epoch, with fresh failures unless there is one corrupted copy.
+        """Return the samples of an epoch, with new failures if `redraw` is True.
 
         Parameters
         ----------
         with_subsets : bool
-            Whether to draw a random subset of the modalities of each sample, instead of all.
+            Whether to draw a random subset of the modalities of each sample for the subset loss.
 
         Returns
         -------
@@ -398,5 +404,5 @@ class GatedObjective(Objective):
         )
 
     def validation_loss(self) -> Tensor | None:
-        """Return the loss on held-out samples with the failures they drew at the start."""
+        """Return the loss of held-out samples, with failures that are the same in all epochs."""
         return None if self.held_out is None else self.loss(*self.held_out)

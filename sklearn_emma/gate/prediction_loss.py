@@ -1,4 +1,4 @@
-"""The prediction loss: the one place in stage 2 that knows what is predicted."""
+"""Prediction losses of classifiers and regressors."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,16 +14,16 @@ from sklearn_emma.nn import (
     weighted_squared_error,
 )
 
-# A mean loss, of standardised values, that leaves nothing to be explained.
+# Lower bound of the mean loss of standardised values, in logarithms.
 _TINY = 1e-12
 
 
 class PredictionLoss(ABC):
-    """The loss of a prediction."""
+    """Base class of prediction losses."""
 
     @abstractmethod
     def __call__(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Return the loss of what a network returned, averaged over samples with their weights."""
+        """Return the weighted loss of the outputs of a network, averaged over samples."""
 
     def of_several(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the mean loss of several outputs for the same targets.
@@ -31,16 +31,16 @@ class PredictionLoss(ABC):
         Parameters
         ----------
         outputs : Tensor of shape (..., n_samples, n_outputs)
-            What networks returned.
+            Outputs of networks.
         target : Tensor of shape (n_samples, ...)
-            The targets.
+            Targets.
         weight : Tensor of shape (..., n_samples)
-            The weights, with leading dimensions that go with those of the outputs.
+            Sample weights, with leading dimensions that broadcast with those of the outputs.
 
         Returns
         -------
         Tensor of shape ()
-            The loss.
+            Mean loss.
         """
         leading = outputs.shape[:-2]
         targets = target.expand(*leading, *target.shape).flatten(0, len(leading))
@@ -49,36 +49,36 @@ class PredictionLoss(ABC):
 
     @abstractmethod
     def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
-        """Return how much predictions differ from expected ones, on the mean."""
+        """Return the mean divergence of predictions from expected predictions."""
 
     @abstractmethod
     def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
-        """Return the loss of a constant prediction, to recognise divergence."""
+        """Return the loss of a constant prediction, to detect divergence."""
 
     @abstractmethod
     def log_likelihood(self, loss: Tensor, n_samples: float) -> Tensor:
-        """Return the log likelihood of so many samples of this mean loss, up to a constant."""
+        """Return the log likelihood of n_samples samples, given their mean loss."""
 
 
 class ClassLoss(PredictionLoss):
-    """Cross entropy of class indices."""
+    """Cross entropy of classes."""
 
     def __call__(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the weighted cross entropy of unnormalised log probabilities."""
         return weighted_cross_entropy(output, target, weight)
 
     def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
-        """Return the Kullback-Leibler divergence of the probabilities from expected ones."""
+        """Return the Kullback-Leibler divergence from expected probabilities."""
         log_p, log_q = expected.log_softmax(-1), outputs.log_softmax(-1)
         return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1).mean()
 
     def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
-        """Return the cross entropy of equal probabilities for the classes that occur."""
+        """Return the cross entropy of equal probabilities of all classes that occur."""
         n_classes = len(target.unique())
         return float(weight.mean()) * math.log(max(n_classes, 2))
 
     def log_likelihood(self, loss: Tensor, n_samples: float) -> Tensor:
-        """Return the log of the probability of the classes."""
+        """Return the log probability of the classes."""
         return -n_samples * loss
 
 
@@ -88,9 +88,9 @@ class ValueLoss(PredictionLoss):
     Parameters
     ----------
     loss : {"squared_error", "absolute_error", "quantile"}
-        Which.
+        Name of the loss.
     quantiles : sequence of float, default=()
-        Levels of the quantiles that the network returns, for the last.
+        Levels of the quantiles that the network predicts. Only for "quantile".
     """
 
     def __init__(self, loss: str, quantiles: Sequence[float] = ()):
@@ -108,17 +108,17 @@ class ValueLoss(PredictionLoss):
         return error(output, target, weight)
 
     def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
-        """Return half the squared distance: the divergence of normal laws of unit variance."""
+        """Return half the mean squared difference, the divergence of unit-variance normals."""
         return 0.5 * (outputs - expected).square().mean()
 
     def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
-        """Return the loss of the centre of all targets, but no less than of an error of one."""
+        """Return the loss of a prediction of zero, but at least that of errors of one."""
         centre = self(target.new_zeros(target.shape), target, weight)
-        # all targets may be the same, and no network hits them exactly
+        # all targets may be equal, but no network predicts them exactly
         one_off = self(target + 1.0, target, weight)
         return max(float(centre), float(one_off))
 
     def log_likelihood(self, loss: Tensor, n_samples: float) -> Tensor:
-        """Return that of errors from the normal or Laplace's law, of the scale that fits best."""
+        """Return the log likelihood of normal or Laplace errors at the best scale."""
         power = 0.5 if self.loss == "squared_error" else 1.0
         return -power * n_samples * loss.clamp(min=_TINY).log()

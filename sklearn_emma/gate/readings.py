@@ -1,6 +1,6 @@
-"""What a fitted gate and predictor compute for samples.
+"""Compute the results of a fitted gate and predictor for samples.
 
-The torch modules are built from the public attributes of a fitted estimator, once.
+The torch modules are built once from the public attributes of a fitted estimator.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,33 +28,33 @@ from sklearn_emma.nn.evidence_price import potential_of_evidence
 
 
 class Readings(NamedTuple):
-    r"""Everything that a fitted estimator computes for samples, in order of computation.
+    r"""Results of a fitted estimator for samples, in the order of computation.
 
     Attributes
     ----------
     own_energy : ndarray of shape (n_samples, n_modalities)
-        Potential of each modality, gaps filled.
+        Own potential of each modality, with missing values filled.
     gap_energy : ndarray of shape (n_samples, n_modalities)
-        What gaps add; infinite where the modality is missing altogether.
+        Energy of missing values, infinite if all values of a modality are missing.
     cross_modal_energy : ndarray of shape (n_samples, n_modalities)
-        What inconsistency with the other modalities adds.
+        Energy of the inconsistency with other modalities.
     energies : ndarray of shape (n_samples, n_modalities)
-        Their sum, the potential energies :math:`\Psi_i`, with any further evidence that was given.
+        Sum of these energies and of any additional evidence: the potential energies :math:`\Psi_i`.
     modal_energy : ndarray of shape (n_samples, n_modalities)
         Modal energies :math:`E_i`.
     importance : ndarray of shape (n_samples, n_modalities)
-        :math:`\alpha_i`.
+        Importance :math:`\alpha_i` of each modality.
     attention : ndarray of shape (n_samples, n_modalities)
-        :math:`\beta_i`.
+        Attention :math:`\beta_i` to each modality.
     total_energy : ndarray of shape (n_samples,)
-        :math:`\sum_i E_i`.
+        Total energy :math:`\sum_i E_i`.
     energy_threshold : ndarray of shape (n_samples,)
-        Modal energy below which a modality passes the gate; NaN for a gate of scores.
+        Modal energy below which the gate of a modality is open. NaN for gates with scores.
     column_attention : ndarray of shape (n_samples, n_used_features)
-        :math:`a_{ij}`, of each column of a modality.
+        Attention :math:`a_{ij}` to each column of a modality.
     output : ndarray of shape (n_samples, n_outputs)
-        What the network returns: unnormalised log probabilities, or standardised values. Of another
-        estimator behind a gate: probabilities, or values in the units of y.
+        Output of the network: unnormalised log probabilities, or standardised values. For another
+        estimator with a gate: probabilities, or values in the units of y.
     """
 
     own_energy: np.ndarray
@@ -82,26 +82,26 @@ def read_out(
     wanted: Collection[str],
     evidence: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Compute what is wanted of some samples.
+    """Compute the requested results for a batch of samples.
 
     Parameters
     ----------
     inputs : Inputs
-        The samples.
+        Inputs of gate and predictor.
     gate : EnergyAttention
-        In double precision.
+        Gate in double precision.
     predictor : GatedPredictor or None
-        In the precision of the inputs; None where no output is wanted and the gate scores no
-        embeddings.
+        Predictor in the dtype of the inputs. None if no output is requested and the gate does not
+        score embeddings.
     wanted : collection of str
-        Fields of :class:`Readings`, and "gated" for the gated features.
+        Requested results: names of the fields of :class:`Readings`, and "gated" for gated features.
     evidence : Tensor of shape (n_samples, n_modalities), default=None
-        Further evidence against each modality, in nats.
+        Additional evidence against each modality, in nats.
 
     Returns
     -------
     dict of str to Tensor of shape (n_samples, ...)
-        What was wanted, and possibly more.
+        Requested results, and possibly others.
     """
     potential = inputs.potential
     if evidence is not None:
@@ -139,19 +139,19 @@ def read_out(
 
 
 def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
-    """Return what reads samples for a fitted estimator, built once.
+    """Return the cached reader of samples of a fitted estimator.
 
     Parameters
     ----------
     estimator : BaseEMMA
-        Fitted.
+        Fitted estimator.
     precision : torch.dtype
-        Of the evaluation.
+        Dtype of the evaluation.
 
     Returns
     -------
     InputReader
-        The reader.
+        Reader of samples.
     """
 
     def build() -> InputReader:
@@ -181,7 +181,7 @@ def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
 
 
 def _column_reader(estimator: Any, energies: Sequence[Potential]) -> ColumnReader | None:
-    """Return what reads columns, in double precision."""
+    """Return the attention to columns in double precision, or None if it is not used."""
     columns = build_columns(estimator, torch.float64)
     if columns is None:
         return None
@@ -189,7 +189,7 @@ def _column_reader(estimator: Any, energies: Sequence[Potential]) -> ColumnReade
 
 
 def _read_from(estimator: Any) -> tuple:
-    """Return the attributes that the reader is built from."""
+    """Return the attributes from which the reader is built."""
     return (
         estimator.modality_columns_,
         estimator.mean_,
@@ -205,12 +205,12 @@ def _read_from(estimator: Any) -> tuple:
 
 
 def share_reader(estimators: Sequence[Any]) -> None:
-    """Let fitted estimators that differ in gate and predictor only read samples once for all.
+    """Share one caching reader among fitted estimators that differ only in gate and predictor.
 
     Parameters
     ----------
     estimators : sequence of BaseEMMA
-        Fitted on the same samples.
+        Estimators that are fitted on the same samples.
     """
     for precision in (torch.float64, torch.float32) if estimators else ():
         reader = reader_of(estimators[0], precision)
@@ -227,16 +227,16 @@ def build_cross_modal(
     Parameters
     ----------
     estimator : BaseEMMA
-        Fitted.
+        Fitted estimator.
     precision : torch.dtype
-        Of its weights.
+        Dtype of the weights.
     device : torch.device or str, default="cpu"
-        Where it is.
+        Device of the module.
 
     Returns
     -------
     CrossModalEnergy or None
-        None where there is none.
+        Cross-modal energy, or None if the estimator has none.
     """
     if estimator.cross_modal_weights_ is None:
         return None
@@ -247,12 +247,12 @@ def build_cross_modal(
 
 
 def gate_of(estimator: Any) -> EnergyAttention:
-    """Return the gate of a fitted estimator in double precision, built once.
+    """Return the cached gate of a fitted estimator, in double precision.
 
     Parameters
     ----------
     estimator : BaseEMMA
-        Fitted.
+        Fitted estimator.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Training samples cut into modalities, on the device, and the energies that they get."""
+"""Training samples on the device, split into modalities, and their energies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from sklearn_emma.gate.inputs import add_gap_energy, gap_energy, read_modality
 
 
 def fill(modalities: Sequence[Tensor], fills: Sequence[Tensor]) -> list[Tensor]:
-    """Replace NaN.
+    """Replace missing values.
 
     Parameters
     ----------
     modalities : sequence of Tensor of shape (n_samples, n_features)
-        Values, NaN where missing.
+        Values. NaN marks missing values.
     fills : sequence of Tensor of shape (n_features,)
-        What takes the place of NaN.
+        Values that replace missing ones.
 
     Returns
     -------
@@ -38,13 +38,13 @@ class Samples:
     Attributes
     ----------
     modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised values, NaN where missing.
+        Standardised values. NaN marks missing values.
     target : Tensor of shape (n_samples,) or (n_samples, n_outputs)
-        What the prediction loss takes: class indices, or standardised values.
+        Target of the prediction loss: class indices, or standardised values.
     weight : Tensor of shape (n_samples,)
-        Weights.
+        Sample weights.
     blocks : list of list of Tensor, or None
-        Places of the indicators of each categorical column, by modality; None where no column is
+        Positions of the indicators of each categorical column, by modality. None if no column is
         categorical.
     """
 
@@ -54,12 +54,13 @@ class Samples:
     blocks: list[list[Tensor]] | None = None
 
     def value_shares(self) -> list[Tensor] | None:
-        """Return the share of each feature in the values of its modality.
+        """Return the weight of each feature in the fraction of missing values of its modality.
 
         Returns
         -------
         list of Tensor of shape (n_features,), or None
-            All indicators of a category are one value. None where each feature is a value.
+            Weights. All indicators of a category together have the weight of one value. None if no
+            column is categorical.
         """
         if self.blocks is None:
             return None
@@ -79,11 +80,11 @@ class ScoredSamples:
     Attributes
     ----------
     modalities, target, weight : objects
-        As in :class:`Samples`.
+        Attributes of :class:`Samples`.
     potential : Tensor of shape (n_samples, n_modalities)
-        Potentials, each modality by itself.
+        Own potential of each modality.
     filled : list of Tensor of shape (n_samples, n_features)
-        The values as they are read: complete.
+        Complete values, with missing values filled and corrupted columns replaced.
     """
 
     modalities: list[Tensor]
@@ -93,7 +94,7 @@ class ScoredSamples:
     filled: list[Tensor]
 
     def take(self, index: Tensor) -> "ScoredSamples":
-        """Return some of the samples."""
+        """Return a subset of the samples."""
         return ScoredSamples(
             [x[index] for x in self.modalities],
             self.target[index],
@@ -112,17 +113,17 @@ class Energies:
     names : list of str
         Names of the modalities.
     potentials : list of Potential
-        One per modality, for samples in float32.
+        Energy of each modality, for samples in float32.
     fills : list of Tensor of shape (n_features,)
-        What gaps are filled with.
+        Values that replace missing ones.
     scale : Tensor of shape (n_modalities,)
-        :math:`s_i`, in double precision on the CPU; zeros before it is known.
+        Scale :math:`s_i` of the potential, in double precision on the CPU. Zero before calibration.
     value_shares : list of Tensor of shape (n_features,), or None
-        Share of each feature in the values of its modality; None where all are the same.
+        Weight of each feature in the fraction of missing values, see :meth:`Samples.value_shares`.
     columns : ModuleList of ColumnAttention, default=None
-        Attention to the columns of each modality, if there is any.
+        Attention to the columns of each modality, if it is used.
     minimum : Tensor of shape (n_modalities,), default=None
-        :math:`\Psi_{min,i}`, which columns need.
+        Minimum :math:`\Psi_{min,i}` of the potential. Only needed for the attention to columns.
     """
 
     names: list[str]
@@ -135,7 +136,7 @@ class Energies:
 
     @torch.no_grad()
     def of_modality(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the potentials (n_samples,) and the complete values of modality i."""
+        """Return the own potentials, of shape (n_samples,), and complete values of modality i."""
         read = self._read if self.columns is None else self._read_columns
         potentials, filled = zip(
             *[read(i, block) for block in x.split(energy_block())], strict=True
@@ -169,21 +170,21 @@ class Energies:
     def rescore(
         self, samples: ScoredSamples, modalities: list[Tensor], changed: Tensor
     ) -> ScoredSamples:
-        """Return samples with other values.
+        """Return samples with new values, and recompute potentials only where needed.
 
         Parameters
         ----------
         samples : ScoredSamples
-            The samples as they were.
+            Samples with their previous values.
         modalities : list of Tensor of shape (n_samples, n_features)
-            Their new values.
+            New values.
         changed : Tensor of bool of shape (n_samples, n_modalities)
-            Where the values changed, or how they are read.
+            True where the potential of a modality must be recomputed.
 
         Returns
         -------
         ScoredSamples
-            The samples as they are now.
+            Samples with the new values.
         """
         potential, filled = samples.potential.clone(), list(samples.filled)
         for i, x in enumerate(modalities):

@@ -1,4 +1,4 @@
-"""Settings of the gate and its loss: the grid that a search chooses from."""
+"""Grids of hyperparameters of the gate and its loss."""
 
 from numbers import Real
 from typing import Any
@@ -8,14 +8,14 @@ import numpy as np
 from sklearn_emma.compat import Interval
 from sklearn_emma.gate.grid import STACKABLE
 
-#: What a search chooses from unless told otherwise: the defaults, and what is around them.
+#: Default grid of a search: the default values and values around them.
 DEFAULT_GRID = {
     "coldness": (0.03, 0.1, 0.3, 1.0, 3.0),
     "lambda_capacity": (0.0, 0.01, 0.1),
     "lambda_energy": (0.0, 0.02, 0.1),
 }
-#: The grid of the thesis, whose potentials are not divided by a scale: see the page on the thesis
-#: in the user guide.
+#: Grid of the thesis, in which potentials are not divided by a scale. See the page on the thesis in
+#: the user guide.
 THESIS_GRID = {
     "coldness": (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
     "lambda_capacity": (0.0, 1e-4, 1e-3, 1e-2, 1e-1),
@@ -29,19 +29,19 @@ def check_param_grid(param_grid: Any) -> list[dict[str, list]]:
     Parameters
     ----------
     param_grid : dict, list of dict or None
-        What the user passed: values of a parameter are a list, or one number.
+        Grid. The values of a parameter are a list or a single number. None uses the default grid.
 
     Returns
     -------
     list of dict of str to list
-        As GridSearchCV takes it.
+        Grid in the format of GridSearchCV.
 
     Raises
     ------
     ValueError
-        If it holds a parameter that cannot be stacked, or a value that is not valid.
+        If the grid has a parameter that cannot be stacked, or an invalid value.
     TypeError
-        If it is neither a dict nor a list of dicts.
+        If the grid is neither a dict nor a list of dicts.
     """
     if param_grid is None:
         param_grid = DEFAULT_GRID
@@ -57,8 +57,8 @@ def check_param_grid(param_grid: Any) -> list[dict[str, list]]:
         unknown = sorted(set(grid) - set(STACKABLE), key=str)
         if unknown:
             raise ValueError(
-                f"param_grid holds {unknown}, but settings that train together differ in "
-                f"{list(STACKABLE)} only. Search other parameters with "
+                f"param_grid holds {unknown}, but settings that are trained together may differ "
+                f"in {list(STACKABLE)} only. Search other parameters with "
                 "sklearn.model_selection.GridSearchCV over EMMAClassifier or over "
                 "EMMAClassifierCV."
             )

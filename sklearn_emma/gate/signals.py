@@ -1,4 +1,4 @@
-"""Features of signals in the default predictor: in units of the training samples."""
+"""Fit the scales of the features of signals in the default predictor."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,14 +19,16 @@ def learn_signals(network: Any, samples: Samples) -> Samples:
     Parameters
     ----------
     network : torch.nn.Module
-        The predictor; one that is no :class:`SignalFusionNetwork` has no such features.
+        The predictor. Only a :class:`SignalFusionNetwork` has features of signals. For any other
+        predictor, the samples are returned unchanged.
     samples : Samples
         Training samples.
 
     Returns
     -------
     Samples
-        Modalities as the network reads them; features of samples with gaps are missing.
+        Samples in which signals are replaced by their features. If a signal has missing values, all
+        its features are missing.
     """
     if not isinstance(network, SignalFusionNetwork):
         return samples

@@ -1,4 +1,4 @@
-"""Failures of modalities, drawn afresh while gate and predictor learn."""
+"""Simulated failures of modalities for the training of gate and predictor."""
 
 import copy
 
@@ -9,7 +9,7 @@ from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Referen
 from sklearn_emma.gate.columns import fail_columns
 from sklearn_emma.gate.samples import Energies, Samples, ScoredSamples
 
-# Fraction of the training samples that are corrupted unless the corruption says otherwise.
+# Default fraction of the training samples that are corrupted.
 _FRACTION = 0.5
 
 
@@ -19,12 +19,12 @@ def training_corruption(corruption: Corruption | None) -> Corruption:
     Parameters
     ----------
     corruption : Corruption or None
-        What the user passed.
+        Parameter of the estimator.
 
     Returns
     -------
     Corruption
-        With a `fraction`.
+        Corruption whose `fraction` is not None.
     """
     if corruption is None:
         return Mixture(
@@ -39,14 +39,14 @@ def training_corruption(corruption: Corruption | None) -> Corruption:
 
 def with_fraction(corruption: Corruption, fraction: float) -> Corruption:
     """Return a copy of a corruption with another fraction of corrupted samples."""
-    # not clone: a corruption of the user's own may store its parameters as it likes
+    # clone is not used, as a custom corruption may not follow the conventions of scikit-learn
     changed = copy.copy(corruption)
     changed.fraction = fraction
     return changed
 
 
 def training_reference(samples: Samples, names: list[str]) -> Reference:
-    """Return units and donors for the corruption of training samples.
+    """Return the units and donor samples for the corruption of training samples.
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ def training_reference(samples: Samples, names: list[str]) -> Reference:
     Returns
     -------
     Reference
-        Means of zero, and standard deviations of at most one: extreme values do not stretch them.
+        Reference with means of zero, and with standard deviations limited to one, so that they are
+        not inflated by extreme values.
     """
     reference = Reference.from_tensors(samples.modalities, samples.weight, names)
     means = [torch.zeros_like(mean) for mean in reference.means]
@@ -67,18 +68,18 @@ def training_reference(samples: Samples, names: list[str]) -> Reference:
 
 
 class Failures:
-    """Draws failures, and finds the potentials that result.
+    """Simulate failures of modalities, and recompute the potentials.
 
     Parameters
     ----------
     corruption : Corruption
-        What may happen to a modality.
+        Corruption of modalities.
     reference : Reference
-        Units and donors of the corruption.
+        Units and donor samples of the corruption.
     energies : Energies
-        Of the modalities.
+        Energies of the modalities.
     generator : torch.Generator
-        On the device of the samples.
+        Random number generator on the device of the samples.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Failures:
         self.generator = generator
 
     def draw(self, samples: ScoredSamples) -> tuple[ScoredSamples, Tensor]:
-        """Let some modalities of some samples fail.
+        """Corrupt random modalities of random samples.
 
         Parameters
         ----------
@@ -104,9 +105,9 @@ class Failures:
         Returns
         -------
         samples : ScoredSamples
-            The samples with failures; potentials are computed anew only where something changed.
+            Samples with failures. Potentials are recomputed only for changed modalities.
         indicator : Tensor of shape (n_samples, n_modalities)
-            +1 clean, -1 corrupted.
+            +1 for clean and -1 for corrupted modalities.
         """
         modalities, indicator = self.corruption.corrupt_tensors(
             samples.modalities,

@@ -1,6 +1,6 @@
-"""Gate and predictor with virtual adversarial training; its equation stands beside its parameters.
+"""Virtual adversarial training of gate and predictor.
 
-See :mod:`sklearn_emma.corruption.virtual_adversarial`.
+The equation is given in :mod:`sklearn_emma.corruption.virtual_adversarial`.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from torch import Tensor
 from sklearn_emma.corruption import VirtualAdversarial
 from sklearn_emma.gate.objective import GatedObjective
 
-# Where the first gradient is taken, as a fraction of the change.
+# Length of the random displacement at which the gradient is computed, as a fraction of eps.
 _START = 0.1
 
 
 class VirtualAdversarialObjective(GatedObjective):
-    """Gate and predictor on clean and corrupted samples, and equal predictions for neighbours.
+    """Objective of gate and predictor with a penalty on changes of predictions near samples.
 
     Parameters
     ----------
     smoothing : VirtualAdversarial
-        Size, weight and schedule.
+        Size of the displacement, weight of the penalty, and schedule of the weight.
     **params : dict
-        Those of :class:`GatedObjective`.
+        Parameters of :class:`GatedObjective`.
     """
 
     def __init__(self, smoothing: VirtualAdversarial, **params: Any):
@@ -33,31 +33,31 @@ class VirtualAdversarialObjective(GatedObjective):
         self.weight = smoothing.weight_in(0, 1)
 
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
-        """Cool the gate, and raise the weight."""
+        """Set the coldness of the gate and the weight of the penalty in an epoch."""
         super().begin_epoch(epoch, n_epochs)
         self.weight = self.smoothing.weight_in(epoch, n_epochs)
 
     def loss(self, *batch: Tensor) -> Tensor:
-        """Return prediction loss and regularization, in training with that of neighbours."""
+        """Return prediction loss and regularization, in training including the penalty."""
         loss = super().loss(*batch)
         if not self.training or not self.weight:
             return loss
         return loss + self.weight * self.roughness(batch[1], batch[5:])
 
     def roughness(self, potential: Tensor, modalities: Sequence[Tensor]) -> Tensor:
-        """Return how much predictions change between samples and their worst neighbours.
+        """Return the change of predictions for displacements in the worst direction.
 
         Parameters
         ----------
         potential : Tensor of shape (n_batch, n_modalities)
             Potentials of the samples.
         modalities : sequence of Tensor of shape (n_batch, n_features)
-            The samples.
+            Samples.
 
         Returns
         -------
         Tensor of shape ()
-            The mean divergence of the predictions.
+            Mean divergence of the predictions.
         """
         with torch.no_grad():
             encoded: Any = self.network.encode(modalities)

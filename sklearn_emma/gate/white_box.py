@@ -1,4 +1,4 @@
-"""The gradient of the prediction loss by the samples, through energies, gate and predictor."""
+"""Gradient of the prediction loss with respect to samples, through energies, gate and predictor."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,31 +15,31 @@ from sklearn_emma.nn import EnergyAttention, GatedPredictor
 
 @dataclass(frozen=True)
 class WhiteBox:
-    """A model whose gradient is known.
+    """Model whose gradients are available to an attack.
 
     Attributes
     ----------
     model : GateModel
         Gate, predictor, cross-modal energy and prediction loss.
     potentials : sequence of Potential
-        One per modality. Those without a method ``gradient``, of other libraries, count as
-        constants.
+        Energy of each modality. Energies without a method ``gradient``, from other libraries, are
+        treated as constant.
     """
 
     model: GateModel
     potentials: Sequence[Potential]
 
     def potential(self, modalities: Sequence[Tensor], own: Tensor, gap: Tensor) -> Tensor:
-        """Return the potentials that the gate takes.
+        """Return the potentials that are the input of the gate.
 
         Parameters
         ----------
         modalities : list of Tensor of shape (n_samples, n_features)
-            Standardised samples, gaps filled.
+            Standardised samples whose missing values are filled.
         own : Tensor of shape (n_samples, n_modalities)
-            Potential of each modality by itself.
+            Own potential of each modality.
         gap : Tensor of shape (n_samples, n_modalities)
-            What missing values add, infinite where a modality is missing.
+            Energy of missing values, infinite for missing modalities.
 
         Returns
         -------
@@ -54,7 +54,7 @@ class WhiteBox:
 
     @torch.no_grad()
     def own_energy(self, modalities: Sequence[Tensor]) -> Tensor:
-        """Return the potential of each modality by itself, of shape (n_samples, n_modalities)."""
+        """Return the own potential of each modality, of shape (n_samples, n_modalities)."""
         pairs = zip(self.potentials, modalities, strict=True)
         return torch.stack([energy.potential(x) for energy, x in pairs], 1)
 
@@ -64,16 +64,17 @@ class WhiteBox:
         Parameters
         ----------
         modalities : list of Tensor of shape (n_samples, n_features)
-            Standardised samples, gaps filled.
+            Standardised samples whose missing values are filled.
         gap : Tensor of shape (n_samples, n_modalities)
-            What missing values add, infinite where a modality is missing.
+            Energy of missing values, infinite for missing modalities.
         target : Tensor of shape (n_samples,) or (n_samples, n_outputs)
-            What the prediction loss takes.
+            Target of the prediction loss.
 
         Returns
         -------
         list of Tensor of shape (n_samples, n_features)
-            Times the number of samples, the gradient of the loss by each modality.
+            Gradient with respect to each modality. It is the gradient of the mean loss over
+            samples.
         """
         found = []
         with torch.inference_mode(False), torch.enable_grad():

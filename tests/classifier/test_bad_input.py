@@ -508,7 +508,7 @@ def test_an_interrupted_first_fit_leaves_nothing(refuse):
 def test_more_modalities_than_there_are_get_a_warning(table, quick):
     X, y = table
     n_modalities = len(quick().fit(X, y).modality_names_)
-    with pytest.warns(UserWarning, match=f"more than the {n_modalities} modalities"):
+    with pytest.warns(UserWarning, match=f"more than the number of modalities, {n_modalities}"):
         quick(max_modalities=n_modalities + 1).fit(X, y)
 
 
