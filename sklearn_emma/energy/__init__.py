@@ -1,1 +1,1 @@
-"""Stage 1: from one modality to its potential, a measure of how unlike the training data it is."""
+"""Stage 1: learn the potential of each modality, which measures how unusual a sample is."""

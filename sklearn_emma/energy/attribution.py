@@ -1,4 +1,4 @@
-"""Attribute an energy to features: descend to a typical sample, integrate along the way back."""
+"""Attribute an energy to features by integrated gradients from the nearest typical sample."""
 
 import numpy as np
 import torch
@@ -6,30 +6,30 @@ from torch import Tensor
 
 from sklearn_emma.nn import EnergyEnsemble
 
-# Steps of the descent, and the relative fall of the energy at which it stops.
+# Largest number of steps of the descent, and relative decrease of the energy at which it stops.
 _MAX_STEPS = 200
 _ARRIVED = 1e-7
-# Points of the quadrature along the way back.
+# Number of nodes of the quadrature.
 _N_NODES = 64
 
 
 def descend(energy: EnergyEnsemble, x: Tensor) -> Tensor:
-    """Follow the reconstruction to its fixed point.
+    """Iterate the reconstruction of samples to its fixed point.
 
-    A step that would raise the energy is halved until it does not, so that the energy falls all the
-    way and the iteration cannot run in circles.
+    A step that would increase the energy is halved, so that the energy decreases in every step and
+    the iteration cannot cycle.
 
     Parameters
     ----------
     energy : EnergyEnsemble
-        Of one modality.
+        Energy of one modality.
     x : Tensor of shape (n_samples, n_features)
-        Where to start.
+        Samples from which the descent starts.
 
     Returns
     -------
     Tensor of shape (n_samples, n_features)
-        Where the energy no longer falls.
+        Points at which the energy no longer decreases.
     """
     x = _bound(energy, x)
     value = energy.potential(x)
@@ -51,7 +51,7 @@ def descend(energy: EnergyEnsemble, x: Tensor) -> Tensor:
 
 
 def _bound(energy: EnergyEnsemble, x: Tensor) -> Tensor:
-    """Limit values that no view tells apart, so that squares stay finite."""
+    """Clip values that are so extreme that all views treat them as equal, to avoid overflow."""
     bounded = torch.stack([see.bound(x) for see in energy.coordinates])
     return bounded.gather(0, bounded.abs().argmax(0, keepdim=True))[0]
 
@@ -62,7 +62,7 @@ def attribute(energy: EnergyEnsemble, x: Tensor) -> Tensor:
     Parameters
     ----------
     energy : EnergyEnsemble
-        Of one modality.
+        Energy of one modality.
     x : Tensor of shape (n_samples, n_features)
         Samples.
 
@@ -74,13 +74,13 @@ def attribute(energy: EnergyEnsemble, x: Tensor) -> Tensor:
     x = _bound(energy, x)
     typical = descend(energy, x)
     way = x - typical
-    # Gauss and Legendre's nodes, from [-1, 1] to [0, 1]
+    # Gauss-Legendre nodes, mapped from [-1, 1] to [0, 1]
     nodes, shares = np.polynomial.legendre.leggauss(_N_NODES)
     total = torch.zeros_like(x)
     for node, share in zip(0.5 * (nodes + 1.0), 0.5 * shares, strict=True):
         total += share * energy.gradient(typical + node * way)
     total *= way
-    # what the quadrature left over goes where most of it went
+    # distribute the error of the quadrature in proportion to the contributions
     rest = energy.potential(x) - energy.potential(typical) - total.sum(1)
     size = total.abs()
     return total + rest.unsqueeze(1) * size / size.sum(1, keepdim=True).clamp(min=1e-300)

@@ -1,4 +1,4 @@
-"""What can be read off the columns before training: their scales, and the noise that suits them."""
+"""Compute the scales of columns, and the noise levels for training, from the training samples."""
 
 import math
 
@@ -6,42 +6,43 @@ import numpy as np
 
 from sklearn_emma.energy.views import EnergyView
 
-# A value is extreme when it is so many ranges beyond the middle of the samples. The middle is nine
-# tenths of them, so that heavy tails are not extreme; where those are equal, nearly all.
+# A value is extreme if its distance from the central 90 % of the samples is more than this many
+# times their range, so that heavy tails are not extreme. If these are all equal, the central 98 %
+# are used.
 _EXTREME = 5.0
 _MIDDLES = ((0.05, 0.95), (0.01, 0.99))
-# Samples among which neighbours are looked for.
+# Largest number of samples for the search of nearest neighbours.
 _N_ROWS = 2000
-# The lowest level of noise that is found, for tables whose samples repeat; the highest level, one
-# scale of the columns, at which modalities lose their structure.
+# Limits of "auto" noise. The lowest level is for tables with repeated samples. The highest level is
+# one scale of the columns, at which modalities lose their structure.
 _LOWEST, _HIGHEST = 0.03, 1.0
 
 
 def mean_and_deviation(
     table: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and standard deviation of columns, NaN ignored.
+    """Return the weighted mean and standard deviation of columns, ignoring NaN.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Samples; every column holds a value.
+        Samples. NaN marks missing values.
     weight : ndarray of shape (n_samples,)
-        Their weights.
+        Sample weights.
 
     Returns
     -------
     mean, deviation : ndarray of shape (n_features,)
-        NaN where a column holds no value.
+        Mean and standard deviation, NaN for a column without values.
     constant : ndarray of bool of shape (n_features,)
-        Whether a column does not vary beyond rounding.
+        Whether a column is constant up to rounding.
     """
     present = ~np.isnan(table)
     share = present * weight[:, None]
     total = share.sum(axis=0)
     total = np.where(total > 0, total, np.nan)
     mean = (np.where(present, table, 0.0) * share).sum(axis=0) / total
-    # far from zero a plain sum of squares would cancel, and squares may overflow
+    # avoid the cancellation of a plain sum of squares, and overflow
     difference = np.where(present, table - mean, 0.0)
     largest = np.abs(difference).max(axis=0)
     largest[largest == 0] = 1.0
@@ -50,27 +51,27 @@ def mean_and_deviation(
 
 
 def limit_extreme_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the table with values beyond all bounds put on the bounds, for finding its scales.
+    """Clip extreme values of a table, before its scales are computed.
 
-    One code for "no reading", such as -9999, among the training samples would stretch the standard
-    deviation of its column until nothing else is seen in it.
+    Otherwise, a single code for "no reading" such as -9999 would inflate the standard deviation of
+    its column so much that all other variation becomes negligible.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Samples, NaN where there is no value.
+        Samples. NaN marks missing values.
     weight : ndarray of shape (n_samples,)
-        Their weights.
+        Sample weights.
 
     Returns
     -------
     ndarray of shape (n_samples, n_features)
-        The same values, none further from the middle samples than five times their range.
+        Values, clipped to a distance of five times the range of the central samples.
     """
     levels = sum(zip(*_MIDDLES, strict=True), ())
     lows, highs = np.split(quantiles_of_columns(table, weight, levels), 2)
     spread = highs - lows
-    # narrowest first; quartiles apart by rounding only are the same
+    # use the narrowest range that is not zero, up to rounding
     varies = spread > 1e-9 * np.maximum(np.abs(lows), np.abs(highs))
     found, first = varies.any(axis=0), varies.argmax(axis=0)[None]
     low, high = (np.take_along_axis(q, first, axis=0)[0] for q in (lows, highs))
@@ -81,27 +82,27 @@ def limit_extreme_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def column_scale(
     x: np.ndarray, weight: np.ndarray, scaling: str, least: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Centre and scale of columns, extreme values limited.
+    r"""Return centre and scale of columns, after clipping extreme values.
 
-    "standard" is mean and standard deviation. "robust" is the median and the interquartile range in
-    standard deviations of a normal distribution, :math:`IQR / 1.349`, but at least half a standard
-    deviation: where most values are equal the quartiles say nothing.
+    "standard" uses mean and standard deviation. "robust" uses the median and the interquartile
+    range, converted to a standard deviation by :math:`IQR / 1.349`, but at least half a standard
+    deviation, as the interquartile range is useless if most values are equal.
 
     Parameters
     ----------
     x : ndarray of shape (n_samples, n_features)
         Training samples.
     weight : ndarray of shape (n_samples,)
-        Their weights, of mean one.
+        Sample weights with a mean of one.
     scaling : {"standard", "robust"}
-        Which.
+        Kind of scaling.
     least : ndarray of shape (n_features,), default=None
-        The least scale of each column.
+        Smallest scale of each column.
 
     Returns
     -------
     centre, scale : ndarray of shape (n_features,)
-        The scale of a constant column is one.
+        Centre and scale of each column. The scale of a constant column is one.
     """
     if least is not None:
         centre, scale = column_scale(x, weight, scaling)
@@ -115,26 +116,25 @@ def column_scale(
 
 
 def target_scale(y: np.ndarray, weight: np.ndarray, loss: str) -> tuple[np.ndarray, np.ndarray]:
-    r"""Centre and scale of what a regression predicts.
+    r"""Return centre and scale of the targets of a regression.
 
-    Mean and standard deviation for the squared error. For the others the median and the
-    interquartile range in standard deviations of a normal distribution, :math:`IQR / 1.349`,
-    however few extreme values have whatever size; the standard deviation where the quartiles are
-    the same.
+    For the squared error these are mean and standard deviation. For other losses they are the
+    median and the interquartile range, converted to a standard deviation by :math:`IQR / 1.349`,
+    which are robust to extreme values. If the quartiles are equal, the standard deviation is used.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples, n_outputs)
-        Values, none missing.
+        Targets without missing values.
     weight : ndarray of shape (n_samples,)
         Weights of the samples.
     loss : str
-        "squared_error" or another.
+        Name of the loss, such as "squared_error".
 
     Returns
     -------
     centre, scale : ndarray of shape (n_outputs,)
-        The scale of a constant output is one.
+        Centre and scale of each output. The scale of a constant output is one.
     """
     mean, deviation, constant = mean_and_deviation(y, weight)
     deviation = np.where(constant, 1.0, deviation)
@@ -142,28 +142,30 @@ def target_scale(y: np.ndarray, weight: np.ndarray, loss: str) -> tuple[np.ndarr
         return mean, deviation
     low, median, high = quantiles_of_columns(y, weight, (0.25, 0.5, 0.75))
     spread = (high - low) / 1.349
-    # quartiles apart by rounding only are the same
+    # quartiles that differ only by rounding count as equal
     return median, np.where(constant | (spread <= 1e-10 * deviation), deviation, spread)
 
 
 def quantiles_of_columns(
     x: np.ndarray, weight: np.ndarray, levels: tuple[float, ...]
 ) -> np.ndarray:
-    """Weighted quantiles of columns, NaN ignored, as numpy's where the weights are equal.
+    """Return weighted quantiles of columns, ignoring NaN.
+
+    If all weights are equal and there is no NaN, they are those of :func:`numpy.quantile`.
 
     Parameters
     ----------
     x : ndarray of shape (n_samples, n_features)
         Samples.
     weight : ndarray of shape (n_samples,)
-        Their weights.
+        Sample weights.
     levels : tuple of float of length n_levels
-        Between zero and one, in order.
+        Levels between zero and one, in ascending order.
 
     Returns
     -------
     ndarray of shape (n_levels, n_features)
-        The quantiles; NaN for a column without values.
+        Quantiles, NaN for a column without values.
     """
     if (weight == weight[0]).all() and not np.isnan(x).any():
         return np.quantile(x, levels, axis=0)
@@ -179,25 +181,25 @@ def quantiles_of_columns(
 
 
 def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, float]:
-    r"""Levels of noise that suit a table.
+    r"""Return the range of noise levels for training.
 
-    What "auto" begins with is the distance from a sample to its nearest neighbour, per column,
-    :math:`\sigma_{low} = \mathrm{median}\, d_1 / \sqrt{D}`: less noise would teach each sample by
-    itself, and much more would blur what many samples show.
+    The lowest level of "auto" is the distance from a sample to its nearest neighbour, per column,
+    :math:`\sigma_{low} = \mathrm{median}\, d_1 / \sqrt{D}`. Less noise would overfit to single
+    samples, and much more noise would blur the structure of the data.
 
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
         Training samples in the coordinates of the view.
     view : EnergyView
-        What the user asks for.
+        View with the requested noise.
     seed : int
-        Chooses the samples among which neighbours are looked for, when there are many.
+        Seed of the random choice of samples for the search of neighbours, if there are many.
 
     Returns
     -------
     low, high : float
-        Standard deviations of the noise.
+        Lowest and highest standard deviation of the noise.
     """
     if isinstance(view.noise, (tuple, list)):
         low, high = view.noise

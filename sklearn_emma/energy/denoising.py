@@ -1,4 +1,4 @@
-"""The objective of stage 1: the members of an energy learn to remove noise."""
+"""Objective of stage 1: train the members of an energy to remove noise."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -13,20 +13,20 @@ from sklearn_emma.engine.objective import Objective
 from sklearn_emma.nn import ConvolutionalEnergy, DAEEnergy
 from sklearn_emma.nn.module_stack import stack, stack_samples, unstack
 
-# Replaced samples are uniform within this many scales of the centre, well beyond the training data.
+# Replaced samples are drawn uniformly within this many scales of the centre, well beyond the data.
 _BOX = 5.0
 
 
 @dataclass(frozen=True)
 class TrainingNoise:
-    """What corrupts training samples: noise between two levels, and samples replaced altogether.
+    """Corruption of training samples: noise between two levels, and replaced samples.
 
     Attributes
     ----------
     low, high : float
         Lowest and highest standard deviation of the noise.
     replaced : float
-        Fraction of samples that are replaced by uniform ones.
+        Fraction of samples that are replaced by uniformly distributed ones.
     """
 
     low: float
@@ -41,14 +41,14 @@ class TrainingNoise:
         x : Tensor of shape (n_samples, n_features)
             Clean samples.
         generator : torch.Generator
-            On the device of the samples.
+            Random number generator on the device of the samples.
 
         Returns
         -------
         corrupted : Tensor of shape (n_samples, n_features)
-            The samples, each with its own level of noise.
+            Corrupted samples, each with its own level of noise.
         weight : Tensor of shape (n_samples,)
-            Weight of each in the loss.
+            Weight of each sample in the loss.
         """
         low, high = self.low, self.high
         kind: dict[str, Any] = {"generator": generator, "device": x.device, "dtype": x.dtype}
@@ -80,21 +80,21 @@ def denoising_loss(
     robust: Sequence[bool],
     batch: Sequence[Tensor],
 ) -> Tensor:
-    """Return the sum of the losses of some energies.
+    """Return the sum of the denoising losses of several energies.
 
     Parameters
     ----------
     energies : sequence of DAEEnergy or ConvolutionalEnergy
-        One for each view, or stacked ones.
+        Energy of each view, or stacked energies of several modalities.
     robust : sequence of bool
-        Which loss each takes.
+        Whether each view uses the robust loss.
     batch : sequence of Tensor of shape (..., n_batch, n_features) or (..., n_batch)
-        Clean samples, corrupted samples and weights of each view, one after another.
+        Clean samples, corrupted samples and weights of the first view, then of the next, and so on.
 
     Returns
     -------
     Tensor of shape (...)
-        The loss, or one for each of the stacked energies.
+        Loss, or the loss of each of the stacked energies.
     """
     losses = []
     for k, (energy, root) in enumerate(zip(energies, robust, strict=True)):
@@ -106,20 +106,20 @@ def denoising_loss(
 
 @dataclass(frozen=True)
 class View:
-    """One view of a modality as it is trained.
+    """Training problem of one view of a modality.
 
     Attributes
     ----------
     energy : DAEEnergy or ConvolutionalEnergy
-        What to train.
+        Energy to be trained.
     samples : Tensor of shape (n_samples, n_features)
         Training samples, in the coordinates of the view.
     held_out : Tensor of shape (n_held_out, n_features) or None
         Samples of the validation loss, whose noise is drawn once.
     noise : TrainingNoise
-        What the energy learns to remove.
+        Noise that the energy is trained to remove.
     robust : bool
-        Whether the loss is the distance, not its square.
+        Whether the loss is the distance instead of the squared distance.
     """
 
     energy: DAEEnergy | ConvolutionalEnergy
@@ -132,23 +132,24 @@ class View:
 class Denoising(Objective):
     r"""Minimise :math:`\sum_k \mathrm{mean}\, (w \lVert r_k(\tilde z_k) - z_k \rVert^2)^{p_k/2}`.
 
-    The corrupted sample :math:`\tilde z` is z with noise of its own level :math:`\sigma`,
-    log-uniform within the range, and has the weight :math:`w = (\sigma_{low} / \sigma)^2`: the norm
-    grows as :math:`\sigma^2`, and every level is to matter as much. Small noise shapes the energy
-    near the data, large noise the slopes far away. Some samples are replaced by uniform ones in a
-    box around the data, and count as noise of as much variance.
+    The corrupted sample :math:`\tilde z` is z plus noise of its own level :math:`\sigma`, drawn
+    log-uniformly from the range of levels. It has the weight :math:`w = (\sigma_{low} / \sigma)^2`:
+    as the squared norm is proportional to :math:`\sigma^2`, all levels have the same influence. Low
+    noise determines the energy near the data, high noise its slope far away. Some samples are
+    replaced by uniformly distributed ones in a box around the data. Their weight is that of noise
+    of the same variance.
 
-    With the squared loss p is two, with the robust one p is one: outliers among the training
-    samples then have no more influence than any other sample.
+    p is two for the squared loss and one for the robust loss. With the robust loss, outliers among
+    the training samples have no more influence than other samples.
 
     Parameters
     ----------
     views : sequence of View
-        Energies, data and noise.
+        Energy, data and noise of each view.
     weight : Tensor of shape (n_samples,)
         Weights of the samples, of mean one.
     generator : torch.Generator
-        On the device of the samples.
+        Random number generator on the device of the samples.
     """
 
     def __init__(self, views: Sequence[View], weight: Tensor, generator: torch.Generator):
@@ -165,14 +166,14 @@ class Denoising(Objective):
         self.baseline_loss = sum(map(self._baseline_loss, views))
 
     def _baseline_loss(self, view: View) -> float:
-        """Return the loss of a zero reconstruction, or of one that leaves all the noise."""
+        """Return the loss of a zero reconstruction, plus that of unchanged noise of level low."""
         square = float((self.weight * view.samples.square().sum(1)).mean())
         loss = view.noise.mean_weight() * square + view.samples.shape[1] * view.noise.low**2
-        # by Jensen's inequality no less than the mean of roots
+        # by Jensen's inequality, this is an upper bound of the mean of the roots
         return math.sqrt(loss) if view.robust else loss
 
     def _corrupt(self, samples: Sequence[Tensor], weight: Tensor) -> list[Tensor]:
-        """Return clean samples, corrupted samples and weights of each view, one after another."""
+        """Return clean samples, corrupted samples and weights, view by view."""
         tensors = []
         for x, view in zip(samples, self.views, strict=True):
             corrupted, level = view.noise.draw(x, self.generator)
@@ -180,11 +181,11 @@ class Denoising(Objective):
         return tensors
 
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return clean samples, corrupted samples and weights of each view, one after another."""
+        """Return clean samples, corrupted samples and weights, view by view."""
         return self._corrupt([view.samples for view in self.views], self.weight)
 
     def loss(self, *batch: Tensor) -> Tensor:
-        """Return the sum of the views' losses."""
+        """Return the sum of the losses of all views."""
         return denoising_loss(self.energies, self.robust, batch)
 
     def validation_loss(self) -> Tensor | None:
@@ -193,16 +194,16 @@ class Denoising(Objective):
 
 
 class StackedDenoising(Objective):
-    """Energies of several modalities, each trained as it would be alone: one batched product.
+    """Objective of the stacked energies of several modalities.
 
-    Every modality has samples, noise and an order of its own, from its own generator; a step goes
-    through the stacked parameters of all of them.
+    Every modality has its own samples, noise and order of samples, from its own generator, so each
+    energy is trained as if it was alone. A step computes all of them in batched products.
 
     Parameters
     ----------
     objectives : sequence of Denoising
-        For each modality, of as many samples and energies of the same layers; none holds samples
-        out.
+        Objective of each modality. They must have the same number of samples, the same layer sizes,
+        and no held-out samples.
     """
 
     def __init__(self, objectives: Sequence[Denoising]):
@@ -214,7 +215,7 @@ class StackedDenoising(Objective):
         self.baseline_loss = np.array([o.baseline_loss for o in objectives]).tolist()
 
     def epoch_data(self) -> Sequence[Tensor]:
-        """Return the data of each modality, in its own order: (n_samples, n_modalities, ...)."""
+        """Return the shuffled data of all modalities, of shape (n_samples, n_modalities, ...)."""
         each = (objective.shuffled_data() for objective in self.objectives)
         return [
             stack_samples(tensors, 1) if tensors[0].ndim > 1 else torch.stack(tensors, 1)
@@ -222,7 +223,7 @@ class StackedDenoising(Objective):
         ]
 
     def shuffled_data(self) -> Sequence[Tensor]:
-        """Return the same, which is shuffled already."""
+        """Return the data of an epoch, which is already shuffled."""
         return self.epoch_data()
 
     def loss(self, *batch: Tensor) -> Tensor:

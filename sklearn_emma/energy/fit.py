@@ -1,4 +1,4 @@
-"""Fit one energy scorer per modality, on samples that may have gaps."""
+"""Fit one energy scorer per modality, on samples that may have missing values."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,27 +24,28 @@ def fit_energies(
     n_jobs: int | None = None,
     memory: joblib.Memory,
 ) -> dict[str, Any]:
-    """Fit one energy scorer per modality, on the samples that have all of its values.
+    """Fit one energy scorer per modality.
 
-    Where these are fewer than half of the samples that have any: on those, with gaps filled with
-    the median.
+    A modality is fitted on the samples in which it is complete. If these are fewer than half of the
+    samples in which it has any value, it is fitted on all of the latter, with missing values
+    replaced by the median.
 
     Parameters
     ----------
     scorers : dict of str to estimator
-        Unfitted scorers by modality; they are cloned.
+        Unfitted scorers by modality. They are cloned.
     modalities : sequence of ndarray of shape (n_samples, n_features)
-        Standardised samples, NaN where missing, in the order of the scorers.
+        Standardised samples, in the order of the scorers. NaN marks missing values.
     weight : ndarray of shape (n_samples,)
-        Weights, passed on to scorers whose fit takes them.
+        Sample weights, which are passed to scorers whose fit takes them.
     seed : int
-        Random state of scorers that have none of their own.
+        Seed of scorers whose random state is None.
     least_scales : sequence of ndarray of shape (n_features,), default=None
-        The least scale of each feature, for scorers that train as a stack.
+        Smallest scale of each feature, for scorers that are trained as a stack.
     n_jobs : int or None, default=None
-        Processes.
+        Number of parallel processes.
     memory : joblib.Memory
-        Where fits are cached.
+        Cache of fits.
 
     Returns
     -------
@@ -83,33 +84,33 @@ def fit_energies(
 
 
 def _training_samples(name: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return complete samples of a modality to learn its energy from, and which these are."""
+    """Return the complete training samples of a modality, and a mask of these samples."""
     gaps = np.isnan(x)
     present, complete = ~gaps.all(axis=1), ~gaps.any(axis=1)
     if present.sum() < 2:
         raise ValueError(
             f"Modality {name!r} has values in {int(present.sum())} sample(s); at least 2 are "
-            "needed to learn its energy. Leave the modality out."
+            "needed to learn its energy. Omit this modality."
         )
-    # filled samples look likelier than they are, but too few samples are worse
+    # filled samples seem more likely than they are, but too few samples would be worse
     chosen = complete if complete.sum() >= max(2, present.sum() / 2) else present
     return np.where(gaps, np.nanmedian(x, axis=0), x)[chosen], chosen
 
 
 def seeded(scorer: Any, seed: int) -> Any:
-    """Clone an estimator with random states.
+    """Clone an estimator, and set random states that are None.
 
     Parameters
     ----------
     scorer : estimator
-        Left as it is.
+        Estimator, which is not changed.
     seed : int
-        The random states of the clone, where they are None.
+        Value for random states that are None, including those of nested estimators.
 
     Returns
     -------
     estimator
-        The clone.
+        Clone of the estimator.
     """
     scorer = clone(scorer)
     unseeded = [
@@ -128,13 +129,13 @@ def _fit_own(
     names: list[str],
     n_jobs: int | None,
 ) -> list[Any]:
-    """Fit scorers, each on a table of its own, training energies of one shape as a stack."""
+    """Fit scorers, each on its own table, and train energies of the same shape as a stack."""
     pending = [
-        # the classifier has warned of constant columns, and knows their names
+        # the classifier has already warned about constant columns, with their names
         scorer.begin_fit(table, weight, quiet=True)
         for scorer, table, weight in zip(scorers, tables, weights, strict=True)
     ]
-    # where there are no categories, a task keeps the scale of its own
+    # without categories, a task keeps its own smallest scale
     least_scales = [None if least is None or not least.any() else least for least in least_scales]
     tasks = [
         replace(task, name=name, least_scale=task.least_scale if least is None else least)

@@ -1,4 +1,4 @@
-"""Energies on the scale of the training data; those of like modalities in one batched product."""
+"""Scaled energies of modalities. Those of the same architecture are computed in one product."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from sklearn_emma.nn.ensemble import stack_ensembles
 
 @dataclass(frozen=True)
 class ScaledEnergy:
-    """The energy of one modality: its potential on the scale of the training data.
+    """Energy of one modality: its potential on the scale of the training data.
 
     Attributes
     ----------
     module : EnergyEnsemble or SignalEnergy
-        The potential.
+        Module that computes the potential.
     median, iqr : float
-        Of the potentials of the training samples.
+        Median and interquartile range of the potentials of the training samples.
     """
 
     module: EnergyEnsemble | SignalEnergy
@@ -29,11 +29,11 @@ class ScaledEnergy:
     iqr: float
 
     def potential(self, x: Tensor) -> Tensor:
-        """Return the energies (n_samples,) of samples (n_samples, n_features)."""
+        """Return the energies of samples, of shape (n_samples,)."""
         return (self.module.potential(x) - self.median) / self.iqr
 
     def gradient(self, x: Tensor) -> Tensor:
-        """Return the gradients (n_samples, n_features) of the energies of samples."""
+        """Return the gradients of the energies of samples, of shape (n_samples, n_features)."""
         return self.module.gradient(x) / self.iqr
 
 
@@ -46,11 +46,11 @@ class _Group:
     modalities : list of int
         Positions of the modalities.
     columns : ndarray of int of shape (n_modalities, n_features)
-        Columns of each; narrower ones are padded.
+        Columns of each modality, padded to the same number.
     module : EnergyEnsemble
         Stacked potentials.
     median, iqr : Tensor of shape (n_modalities, 1)
-        Their scales.
+        Medians and interquartile ranges of the training potentials.
     """
 
     modalities: list[int]
@@ -61,12 +61,12 @@ class _Group:
 
 
 class ModalityEnergies:
-    """The energies of all modalities of a table.
+    """Energies of all modalities of a table.
 
     Parameters
     ----------
     energies : sequence of Potential
-        One per modality.
+        Energy of each modality.
     columns : sequence of ndarray of int
         Columns of each modality.
     """
@@ -84,7 +84,7 @@ class ModalityEnergies:
             _stack({i: (energies[i], columns[i]) for i in group}) for group in alike.values()
         ]
         order = [i for group in self.groups for i in group.modalities] + list(self.others)
-        # where each modality is among the energies that are found group by group
+        # position of each modality in the energies that are computed group by group
         self.places = torch.tensor(order).argsort()
 
     def potential(self, table: np.ndarray | Tensor) -> Tensor:
@@ -93,12 +93,12 @@ class ModalityEnergies:
         Parameters
         ----------
         table : ndarray or Tensor of float64 of shape (n_samples, n_columns)
-            Standardised samples without gaps.
+            Standardised samples without missing values.
 
         Returns
         -------
         Tensor of shape (n_samples, n_modalities)
-            Energies, one modality after another in memory.
+            Energies, contiguous in memory for each modality.
         """
         found = []
         for group in self.groups:
@@ -110,7 +110,7 @@ class ModalityEnergies:
 
 
 def _stack(energies: dict[int, tuple[Potential, np.ndarray]]) -> _Group:
-    """Stack energies of one architecture."""
+    """Stack energies of the same architecture."""
     own = [energy for energy, _ in energies.values() if isinstance(energy, ScaledEnergy)]
     modules = [energy.module for energy in own if isinstance(energy.module, EnergyEnsemble)]
     width = max(len(columns) for _, columns in energies.values())

@@ -1,4 +1,4 @@
-"""The score below which samples are outliers, and the verdict by it."""
+"""Threshold of outlier scores, and predictions of outliers."""
 
 from abc import abstractmethod
 from typing import Any
@@ -15,15 +15,16 @@ def outlier_threshold(scores: np.ndarray, contamination: float | str) -> float:
     Parameters
     ----------
     scores : ndarray of shape (n_samples,)
-        Of the training samples; high is normal.
+        Scores of the training samples. High scores are normal.
     contamination : float or "auto"
-        Fraction of outliers among them. "auto" takes what lies more than 1.5 interquartile ranges
-        below the first quartile, but at least the lowest score in a hundred.
+        Fraction of outliers among them. With "auto", outliers are samples whose scores are more
+        than 1.5 interquartile ranges below the first quartile, but at least the lowest 1 % of all
+        samples.
 
     Returns
     -------
     float
-        The threshold.
+        Threshold.
     """
     if isinstance(contamination, str):
         low, high = np.quantile(scores, [0.25, 0.75])
@@ -32,16 +33,16 @@ def outlier_threshold(scores: np.ndarray, contamination: float | str) -> float:
 
 
 class ThresholdMixin(OutlierMixin):
-    """Outliers are samples whose score is below the fitted ``offset_``."""
+    """Mixin for outlier detection. Outliers have a score below the fitted ``offset_``."""
 
     offset_: float
 
     @abstractmethod
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return the score of each sample: high is normal."""
+        """Return the score of each sample. High scores are normal."""
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Score above the threshold: negative for outliers.
+        """Return the score relative to the threshold, which is negative for outliers.
 
         Parameters
         ----------
@@ -51,12 +52,12 @@ class ThresholdMixin(OutlierMixin):
         Returns
         -------
         ndarray of shape (n_samples,)
-            ``score_samples(X) - offset_``.
+            Relative scores ``score_samples(X) - offset_``.
         """
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
-        """Tell outliers.
+        """Predict which samples are outliers.
 
         Parameters
         ----------

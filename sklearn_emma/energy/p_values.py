@@ -1,4 +1,4 @@
-"""Conformal p-values: how unusual an energy is, whatever the data and the energy."""
+"""Conformal p-values of energies, which are valid for any data and any energy."""
 
 from typing import Any
 
@@ -6,7 +6,9 @@ import numpy as np
 
 
 def conformal_p_values(calibration: np.ndarray, energies: np.ndarray) -> np.ndarray:
-    r"""Share of calibration energies that are at least as high.
+    r"""Return the conformal p-values of energies.
+
+    A p-value is the fraction of calibration energies that are at least as high:
 
     .. math:: p_i(x) = \frac{1 + \#\{k: E_i(x_k) \ge E_i(x)\}}{n + 1}
 
@@ -18,7 +20,7 @@ def conformal_p_values(calibration: np.ndarray, energies: np.ndarray) -> np.ndar
     calibration : ndarray of shape (n_calibration, n_modalities)
         Energies of clean samples that the energy was not trained on.
     energies : ndarray of shape (n_samples, n_modalities)
-        Energies to judge.
+        Energies to be judged.
 
     Returns
     -------
@@ -31,14 +33,14 @@ def conformal_p_values(calibration: np.ndarray, energies: np.ndarray) -> np.ndar
 
 
 def p_value_of_rank(below: Any, n_calibration: int) -> Any:
-    """P-value of an energy by its rank among the calibration energies.
+    """Return the p-value of an energy, given its rank among the calibration energies.
 
     Parameters
     ----------
     below : ndarray or Tensor of shape (...,)
-        How many calibration energies are lower.
+        Number of calibration energies that are lower.
     n_calibration : int
-        How many there are.
+        Number of calibration energies.
 
     Returns
     -------

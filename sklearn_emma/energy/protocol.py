@@ -1,9 +1,10 @@
-"""What counts as an energy: our own scorers, those of scikit-learn, and PyOD's detectors.
+"""Protocol of energies: scorers of this package, of scikit-learn, and detectors of PyOD.
 
-An estimator of this package has two methods (:class:`TensorEnergy`): ``begin_fit``, so that the
-energies of many modalities train as one stack, and ``tensor_energy``, so that they are evaluated on
-tensors. Any other estimator is fitted with ``fit`` and asked for ``score_samples`` or, if it is a
-PyOD detector, for ``decision_function``; :class:`ArrayEnergy` evaluates it on tensors.
+An energy scorer of this package has two methods (:class:`TensorEnergy`): ``begin_fit``, so that the
+energies of many modalities can be trained as one stack, and ``tensor_energy``, so that they can be
+evaluated on tensors. Any other estimator is fitted with ``fit``. Its energies are computed by
+``score_samples`` or, if it is a PyOD detector, by ``decision_function``. :class:`ArrayEnergy`
+evaluates it on tensors.
 """
 
 import sys
@@ -19,34 +20,34 @@ from sklearn_emma.engine.weights import load_arrays
 
 
 class Potential(Protocol):
-    """An energy of one modality on tensors."""
+    """Energy of one modality that is evaluated on tensors."""
 
     def potential(self, x: Tensor) -> Tensor:
-        """Return the energies (n_samples,) of complete samples (n_samples, n_features)."""
+        """Return the energies of complete samples, of shape (n_samples,)."""
 
 
 class PendingFit(Protocol):
-    """A fit that waits for its energies to be trained, possibly together with those of others."""
+    """Pending fit, whose energies can be trained together with those of other fits."""
 
     @property
     def tasks(self) -> Sequence[EnergyTask]:
-        """What is to be trained."""
+        """Energies to be trained."""
 
     def finish(self, trained: Sequence[TrainedEnergy]) -> Any:
-        """Store what was trained, and return the fitted estimator."""
+        """Store the trained energies, and return the fitted estimator."""
 
 
 class Precision(NamedTuple):
-    """Where and how precisely energies are evaluated.
+    """Device and dtypes in which energies are evaluated.
 
     Attributes
     ----------
     device : torch.device or str
-        Where the samples are.
+        Device of the samples.
     inputs : torch.dtype
-        Of the samples: in this precision they are centred and scaled.
+        Dtype of the samples, in which they are centred and scaled.
     weights : torch.dtype
-        Of the weights.
+        Dtype of the weights.
     """
 
     device: torch.device | str = "cpu"
@@ -55,21 +56,21 @@ class Precision(NamedTuple):
 
 
 def load_energy(module: Any, weights: Mapping[str, np.ndarray], precision: Precision) -> Any:
-    """Get an energy ready to score samples.
+    """Load fitted weights into an energy, and prepare it for scoring samples.
 
     Parameters
     ----------
     module : EnergyEnsemble or SignalEnergy
-        As built; changed in place.
+        Newly built energy, which is changed in place.
     weights : mapping of str to ndarray
-        What was fitted.
+        Fitted weights.
     precision : Precision
-        Where and how precisely it is to be evaluated.
+        Device and dtypes of the evaluation.
 
     Returns
     -------
     torch.nn.Module
-        The module.
+        The same module.
     """
     load_arrays(module, weights)
     module.to(device=precision.device, dtype=precision.inputs).requires_grad_(False)
@@ -78,22 +79,22 @@ def load_energy(module: Any, weights: Mapping[str, np.ndarray], precision: Preci
 
 
 class TensorEnergy(Protocol):
-    """An estimator whose energies train together and are evaluated on tensors."""
+    """Estimator whose energies can be trained together, and are evaluated on tensors."""
 
     def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> PendingFit:
-        """Validate the data, and return the fit."""
+        """Validate the data, and return the pending fit."""
 
     def tensor_energy(self, precision: Precision) -> Potential:
-        """Return the fitted energy."""
+        """Return the fitted energy as a function of tensors."""
 
 
 class ArrayEnergy:
-    """The energy of any fitted estimator, on tensors.
+    """Energy of an arbitrary fitted estimator, evaluated on tensors.
 
     Parameters
     ----------
     scorer : estimator
-        Fitted; see :func:`potential_of`.
+        Fitted estimator, see :func:`potential_of`.
     name : str
         Name of the modality, for messages.
     """
@@ -113,7 +114,7 @@ class ArrayEnergy:
         Returns
         -------
         Tensor of shape (n_samples,)
-            Energies, of the dtype and on the device of `x`.
+            Energies, with the dtype and device of `x`.
 
         Raises
         ------
@@ -137,21 +138,21 @@ class ArrayEnergy:
 
 
 def tensor_energy(scorer: Any, name: str, precision: Precision) -> Potential:
-    """Return the energy of any fitted estimator, on tensors.
+    """Return the energy of any fitted estimator as a function of tensors.
 
     Parameters
     ----------
     scorer : estimator
-        Fitted on the samples of one modality.
+        Estimator that is fitted on the samples of one modality.
     name : str
         Name of the modality, for messages.
     precision : Precision
-        Where and how precisely our own energies are evaluated; those of others take float64.
+        Device and dtypes of the evaluation. Estimators of other libraries always take float64.
 
     Returns
     -------
     Potential
-        The energy.
+        Energy of the modality.
     """
     if speaks_tensors(scorer):
         energy: Potential = scorer.tensor_energy(precision)
@@ -165,13 +166,13 @@ def speaks_tensors(scorer: Any) -> bool:
     Parameters
     ----------
     scorer : estimator
-        Any.
+        Any estimator.
 
     Returns
     -------
     bool
-        False too for a subclass that overrides ``fit`` or ``score_samples`` only: what it overrides
-        is asked.
+        True for a :class:`TensorEnergy`. False for a subclass that overrides only ``fit`` or
+        ``score_samples``, so that the overridden methods are used.
     """
     return _defined_first(scorer, "tensor_energy", "score_samples") and _defined_first(
         scorer, "begin_fit", "fit"
@@ -179,7 +180,7 @@ def speaks_tensors(scorer: Any) -> bool:
 
 
 def _defined_first(scorer: Any, method: str, other: str) -> bool:
-    """Tell which of two methods the more derived class defines; the first where one has both."""
+    """Tell whether `method` is defined in a class at least as derived as that of `other`."""
     for kind in type(scorer).__mro__:
         if method in vars(kind):
             return True
@@ -189,13 +190,14 @@ def _defined_first(scorer: Any, method: str, other: str) -> bool:
 
 
 def potential_of(scorer: Any, x: np.ndarray) -> np.ndarray:
-    """Energies by any fitted estimator.
+    """Return the energies of samples, computed by any fitted estimator.
 
     Parameters
     ----------
     scorer : estimator
-        With ``score_samples`` as in scikit-learn, high is normal, and the energy is its negative;
-        the ``decision_function`` of a PyOD detector is high for outliers, and is the energy.
+        Fitted estimator. For an estimator with ``score_samples`` as in scikit-learn, whose scores
+        are high for normal samples, the energy is the negative score. For a PyOD detector, whose
+        ``decision_function`` is high for outliers, the energy is its value.
     x : ndarray of shape (n_samples, n_features)
         Samples.
 
@@ -210,19 +212,19 @@ def potential_of(scorer: Any, x: np.ndarray) -> np.ndarray:
 
 
 def check_energy(energy: Any, names: Sequence[str]) -> None:
-    """Raise unless energy is a scorer, or a dict of scorers of known modalities.
+    """Raise an error unless energy is a scorer, or a dict of scorers of known modalities.
 
     Parameters
     ----------
     energy : object
-        What the user passed.
+        Parameter of the estimator.
     names : list of str
         Names of the modalities.
 
     Raises
     ------
     ValueError
-        If a dict names an unknown modality, or a scorer has modalities of its own.
+        If a dict names an unknown modality, or if `modalities` of a scorer is not None.
     TypeError
         If a scorer is a class, or has no ``score_samples``.
     """
@@ -242,14 +244,14 @@ def check_energy(energy: Any, names: Sequence[str]) -> None:
         if not (hasattr(scorer, "score_samples") or _is_pyod(scorer)):
             raise TypeError(
                 f"energy must be an estimator with a score_samples method, or a PyOD detector, got "
-                f"{scorer!r}. sklearn's GaussianMixture, KernelDensity and IsolationForest have "
-                "one; wrap another detector with decision_function in a class whose score_samples "
-                "returns minus the outlier score."
+                f"{scorer!r}. GaussianMixture, KernelDensity and IsolationForest of scikit-learn "
+                "have this method. Wrap any other detector in a class whose score_samples returns "
+                "minus the outlier score."
             )
         if speaks_tensors(scorer) and getattr(scorer, "modalities", None) is not None:
             raise ValueError(
-                f"A {type(scorer).__name__} passed as energy sees the columns of one modality, and "
-                "must leave their grouping to the classifier: set its modalities to None, got "
+                f"A {type(scorer).__name__} that is passed as energy gets the columns of one "
+                "modality only. Set its modalities to None, and pass them to the classifier, got "
                 f"{scorer.modalities!r}."
             )
 

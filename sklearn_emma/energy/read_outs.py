@@ -1,4 +1,4 @@
-"""EnergyReadOuts: everything that the fitted energies of modalities have to say of samples."""
+"""EnergyReadOuts: methods that compute results from the fitted energies of modalities."""
 
 import warnings
 from collections.abc import Callable
@@ -29,12 +29,12 @@ from sklearn_emma.validation import check_table
 
 Method = Callable[[EnergyEnsemble, Tensor], Tensor]
 Join = Callable[[Indicators, np.ndarray], np.ndarray]
-# Scale of the energies of a scorer: they are in interquartile ranges.
+# Scale of the energies of a scorer, which are in units of interquartile ranges.
 _UNIT = 1.0
 
 
 class EnergyReadOuts(ThresholdMixin, TransformerMixin):
-    """Read-outs of an estimator with fitted energies of modalities.
+    """Base class of estimators with fitted energies of modalities.
 
     The fitted attributes are those of :class:`~sklearn_emma.DAEEnergyScorer`, from
     ``modality_names_`` to ``calibration_energies_``.
@@ -47,7 +47,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
     potential_median_: np.ndarray
     potential_iqr_: np.ndarray
     calibration_energies_: np.ndarray
-    # of the energies, as fitted; plain, so that it can be saved anywhere
+    # architecture of the fitted energies, as a plain tuple that can be serialised anywhere
     _architecture: tuple
 
     # --- evaluation ---
@@ -58,12 +58,12 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Parameters
         ----------
         precision : Precision
-            Where and how precisely it is evaluated.
+            Device and dtypes of the evaluation.
 
         Returns
         -------
         ScaledEnergy
-            Its method ``potential`` takes complete samples.
+            Energy, whose method ``potential`` takes complete samples.
         """
         return self.tensor_energies(precision)[0]
 
@@ -73,19 +73,19 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Parameters
         ----------
         precision : Precision
-            Where and how precisely they are evaluated.
+            Device and dtypes of the evaluation.
 
         Returns
         -------
         list of ScaledEnergy
-            In the order of ``modality_names_``.
+            Energies in the order of ``modality_names_``.
         """
         scales = zip(self.potential_median_.tolist(), self.potential_iqr_.tolist(), strict=True)
         modules = self._modules(precision)
         return [ScaledEnergy(m, *scale) for m, scale in zip(modules, scales, strict=True)]
 
     def _modules(self, precision: Precision) -> list[EnergyEnsemble]:
-        """Return the energies of the modalities, built once."""
+        """Return the cached modules of the energies of all modalities."""
 
         def build() -> list[EnergyEnsemble]:
             architecture, modules = Architecture(*self._architecture), []
@@ -97,17 +97,17 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         return cached(self, precision, (self.energy_weights_,), build)
 
     def _check(self, X: Any) -> np.ndarray:
-        """Return samples as an array, in their own precision."""
+        """Validate samples, and return them as an array of float64 or float32."""
         check_is_fitted(self)
         return check_table(self, X, reset=False, dtype=[np.float64, np.float32])
 
     def _features(self, table: np.ndarray) -> np.ndarray:
-        """Return samples with indicators for categories, which the energies take."""
+        """Return the inputs of the energies, in which categories are replaced by indicators."""
         indicators = indicators_of(self)
         return table if indicators is None else indicators.expand(table)
 
     def _energies(self, X: Any, precision: torch.dtype | None = None) -> np.ndarray:
-        """Return the energies of samples, in a precision or else in their own."""
+        """Return the energies of samples, evaluated in a dtype (by default that of the samples)."""
         table = self._check(X)
         features = self._features(table)
         energies = self._scaled(self._evaluate(features, EnergyEnsemble.potential, precision))
@@ -121,10 +121,10 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
     def _evaluate(
         self, table: np.ndarray, method: Method, precision: torch.dtype | None = None
     ) -> np.ndarray:
-        """Return a number per modality or per feature, modality by modality.
+        """Return the results of a method of the energies, concatenated over modalities.
 
-        Samples are evaluated in their own precision unless in another; they are centred and scaled
-        in double precision.
+        Samples are evaluated in their own dtype, unless another one is given. They are centred and
+        scaled in double precision.
         """
         precision = precision or precision_of(table)
         modules, where = self._modules(Precision(weights=precision)), feature_columns(self)
@@ -139,9 +139,10 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         return np.concatenate(results)
 
     def _run_features(self, X: Any, method: Method, join: Join = Indicators.codes) -> np.ndarray:
-        """Apply a method that gives a number per feature; zero for columns of no modality.
+        """Apply a method of the energies that returns one number per feature.
 
-        The numbers of the indicators of a category are joined.
+        Columns that belong to no modality are zero. The numbers of the indicators of a category are
+        combined to one number by `join`.
         """
         features = self._features(self._check(X))
         found = self._evaluate(features, method, torch.float64)
@@ -154,7 +155,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         return (potentials - self.potential_median_) / self.potential_iqr_
 
     def _per_feature_scale(self) -> np.ndarray:
-        """Return the scale of each column's modality."""
+        """Return the scale of the energy of the modality that each column belongs to."""
         scale = np.ones(self.n_features_in_)
         for columns, iqr in zip(self.modality_columns_, self.potential_iqr_, strict=True):
             scale[columns] = iqr
@@ -163,7 +164,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
     # --- read-outs ---
 
     def transform(self, X: Any) -> np.ndarray:
-        """Energies of each modality.
+        """Return the energy of each modality.
 
         Parameters
         ----------
@@ -173,15 +174,16 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Energies, in interquartile ranges above the median training sample; always float64. Of
-            samples in float32 they are evaluated in single precision, which is twice as fast.
+            Energies, in interquartile ranges above the median of the training samples. The dtype is
+            always float64. Samples in float32 are evaluated in single precision, which is twice as
+            fast.
         """
         if is_lazy(X):
             return map_chunks(self.transform, X)
         return self._energies(X)
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the total energy of each sample: high is normal.
+        """Return minus the total energy of each sample. High scores are normal.
 
         Parameters
         ----------
@@ -198,14 +200,14 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         return -self._energies(X).sum(axis=1)
 
     def p_values(self, X: Any) -> np.ndarray:
-        r"""How unusual each modality is, as conformal p-values.
+        r"""Return the conformal p-value of each modality.
 
-        With n training samples that were held out of training for this,
+        With n training samples that are held out of training for calibration,
 
-        .. math:: p_i(x) = \frac{1 + \#\{k: E_i(x_k) \ge E_i(x)\}}{n + 1},
+        .. math:: p_i(x) = \frac{1 + \#\{k: E_i(x_k) \ge E_i(x)\}}{n + 1}.
 
-        which for a sample drawn like the training samples is at most alpha with probability at most
-        alpha, whatever the data and however good the energy [1]_.
+        For a sample from the distribution of the training samples, the p-value is at most alpha
+        with a probability of at most alpha, whatever the data and the quality of the energy [1]_.
 
         Parameters
         ----------
@@ -215,13 +217,13 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            In (0, 1], small for modalities that are unlike the training samples.
+            P-values in (0, 1], small for modalities that are unlike the training samples.
 
         Raises
         ------
         ValueError
-            If no sample was held out, because of `calibration_fraction` or too few training
-            samples.
+            If no sample was held out for calibration, because `calibration_fraction` or the number
+            of training samples is too small.
 
         References
         ----------
@@ -230,7 +232,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         """
         if is_lazy(X):
             return map_chunks(self.p_values, X)
-        # in the precision of the energies that they are compared with
+        # in the dtype of the calibration energies
         energies = self._energies(X, torch.float64)
         if not len(self.calibration_energies_):
             raise ValueError(
@@ -240,14 +242,14 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         return conformal_p_values(self.calibration_energies_, energies)
 
     def predict_modality(self, X: Any, alpha: float = 0.05) -> np.ndarray:
-        """Tell which modalities of a sample are outlying.
+        """Predict which modalities of a sample are outliers.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples.
         alpha : float, default=0.05
-            False-alarm rate: the largest share of clean samples in which a modality is flagged.
+            False-alarm rate: largest fraction of clean samples in which a modality is flagged.
 
         Returns
         -------
@@ -257,12 +259,12 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Raises
         ------
         ValueError
-            If alpha is not between 0 and 1, or no sample was held out to calibrate.
+            If alpha is not between 0 and 1, or if no sample was held out for calibration.
 
         Warns
         -----
         UserWarning
-            If so few samples were held out that nothing can be flagged at this rate.
+            If too few samples were held out to flag any modality at this rate.
         """
         if not (isinstance(alpha, Real) and 0 < alpha < 1):
             raise ValueError(
@@ -281,10 +283,10 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         return p_values <= alpha
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        r"""Denoised samples :math:`r(x)`, in the units of X.
+        r"""Return denoised samples :math:`r(x)`, in the units of X.
 
-        For an energy of one member :math:`r = x - \nabla\Psi(x)` in the member's coordinates; of
-        several members the mean.
+        For an energy with one view, :math:`r = x - \nabla\Psi(x)` in the coordinates of the view.
+        For several views it is their mean, weighted by how unusual the sample is in each view.
 
         Parameters
         ----------
@@ -294,16 +296,16 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Reconstructions; columns of no modality are zero. Of a categorical column the code of
-            the nearest level: its place in ``categories_``.
+            Reconstructions. Columns that belong to no modality are zero. For a categorical column,
+            this is the code of the nearest level: its position in ``categories_``.
         """
         return self._run_features(X, EnergyEnsemble.reconstruct)
 
     def reconstruction_error(self, X: Any) -> np.ndarray:
-        r"""Squared reconstruction norm :math:`\lVert r(x) - x \rVert^2` of each modality.
+        r"""Return the reconstruction error :math:`\lVert r(x) - x \rVert^2` of each modality.
 
-        The other measure of how unusual a sample is, for comparison: it has false minima where the
-        field vanishes off the data.
+        This is an alternative measure of how unusual a sample is, for comparison. It has spurious
+        minima at points far from the data where the gradient of the energy vanishes.
 
         Parameters
         ----------
@@ -313,13 +315,13 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Errors, of columns as the energy sees them.
+            Squared errors, in the coordinates of the energy.
         """
         features = self._features(self._check(X))
         return self._evaluate(features, EnergyEnsemble.reconstruction_error, torch.float64)
 
     def energy_gradient(self, X: Any) -> np.ndarray:
-        """Gradient of the energies with respect to the columns.
+        """Return the gradient of the energies with respect to the columns.
 
         Parameters
         ----------
@@ -329,17 +331,18 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Derivative of the energy of a column's modality, as :meth:`transform` gives it, by the
-            column in the units of X; zero for columns of no modality and for categorical ones.
+            Derivative of the energy of the modality, as returned by :meth:`transform`, with respect
+            to the value of the column in the units of X. Zero for categorical columns, and for
+            columns that belong to no modality.
         """
         gradient = self._run_features(X, EnergyEnsemble.gradient, Indicators.numbers)
         return gradient / self._per_feature_scale()
 
     def nearest_typical(self, X: Any) -> np.ndarray:
-        r"""The typical sample that each sample came from: the fixed point of r reached from it.
+        r"""Return the nearest typical sample of each sample: the fixed point of r reached from it.
 
-        Denoising a sample again and again, :math:`x \leftarrow r(x)`, leads down the energy into
-        the valley that the sample belongs to.
+        Denoising a sample repeatedly, :math:`x \leftarrow r(x)`, decreases its energy until a local
+        minimum of the energy is reached.
 
         Parameters
         ----------
@@ -349,8 +352,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Typical samples, in the units of X; columns of no modality are those of X. Of a
-            categorical column the code of the nearest level.
+            Typical samples, in the units of X. Columns that belong to no modality are unchanged.
+            For a categorical column, this is the code of the nearest level.
         """
         typical = self._run_features(X, descend)
         unused = np.setdiff1d(
@@ -361,11 +364,11 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         return typical
 
     def attribution(self, X: Any) -> np.ndarray:
-        r"""Which columns a sample's energy comes from.
+        r"""Return the contribution of each column to the energy of its modality.
 
-        The energy that a modality has above that of its nearest typical sample :math:`x^*`, see
-        :meth:`nearest_typical`, divided among its columns: integrated gradients [1]_ along the
-        straight line from there,
+        The difference between the energy of a modality and that of its nearest typical sample
+        :math:`x^*` (see :meth:`nearest_typical`) is divided among its columns by integrated
+        gradients [1]_ along the straight line between them,
 
         .. math:: a_j = (x_j - x^*_j) \int_0^1 \frac{\partial E}{\partial x_j}
             \bigl(x^* + t (x - x^*)\bigr)\, dt, \qquad \sum_j a_j = E(x) - E(x^*).
@@ -378,7 +381,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Contributions to the energies of :meth:`transform`; zero for columns of no modality.
+            Contributions to the energies of :meth:`transform`. Zero for columns that belong to no
+            modality.
 
         References
         ----------
@@ -391,17 +395,17 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         return found + potential_of_evidence(indicators.unseen(self._check(X)), _UNIT)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the columns of :meth:`transform`.
+        """Return the names of the columns of :meth:`transform`.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns seen at fit: checked, and not needed.
+            Names of the columns seen at fit. They are validated, but not needed.
 
         Returns
         -------
         ndarray of str of shape (n_modalities,)
-            ``energy_<modality>``.
+            Names ``energy_<modality>``.
         """
         check_is_fitted(self)
         _check_feature_names_in(self, input_features)

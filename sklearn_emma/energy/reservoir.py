@@ -1,4 +1,4 @@
-"""A uniform sample of a stream."""
+"""Reservoir sampling: keep a uniform random sample of a stream."""
 
 from dataclasses import dataclass, field, replace
 
@@ -7,20 +7,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Reservoir:
-    """Samples kept of a stream, each of which is as likely to be among them.
+    """Uniform random sample of the samples of a stream.
 
     Parameters
     ----------
     seed : int
-        Determines which.
+        Seed of the random choices.
     size : int
-        How many at most.
+        Largest number of samples that are kept.
     n_seen : int
-        How many samples there were so far.
+        Number of samples of the stream so far.
     samples : ndarray of shape (n_kept, n_features)
-        What is kept.
+        Samples that are kept.
     held_out : ndarray of bool of shape (n_kept,)
-        Samples that are kept from training, for as long as they stay.
+        Whether each of them is held out from training, as long as it is in the reservoir.
     """
 
     seed: int
@@ -31,23 +31,23 @@ class Reservoir:
 
     @classmethod
     def of(cls, samples: np.ndarray, held_out: np.ndarray, seed: int, size: int) -> "Reservoir":
-        """Make a reservoir of a first table.
+        """Create a reservoir from a first table.
 
         Parameters
         ----------
         samples : ndarray of shape (n_samples, n_features)
-            The table, of which a uniform sample is kept.
+            Table, of which a uniform random sample is kept.
         held_out : ndarray of bool of shape (n_samples,)
-            Samples that are kept from training.
+            Whether each sample is held out from training.
         seed : int
-            Determines which samples are kept.
+            Seed of the random choices.
         size : int
-            How many at most.
+            Largest number of samples that are kept.
 
         Returns
         -------
         Reservoir
-            Of memory of its own, with at least two samples to train on if the table has them.
+            Reservoir with copies of the samples. It has samples to train on if the table has them.
         """
         kept = np.random.RandomState([seed, 1]).permutation(len(samples))[:size]
         training = np.flatnonzero(~held_out)[:2]
@@ -61,24 +61,24 @@ class Reservoir:
         return self.samples[~self.held_out]
 
     def add(self, samples: np.ndarray, held_out_fraction: float) -> "Reservoir":
-        """Take in the next samples.
+        """Add the next samples of the stream.
 
         Parameters
         ----------
         samples : ndarray of shape (n_samples, n_features)
             New samples.
         held_out_fraction : float
-            Probability of each of being held out.
+            Probability that a sample is held out.
 
         Returns
         -------
         Reservoir
-            A new one; this one stays as it is.
+            A new reservoir. This one is not changed.
         """
         random = np.random.RandomState([self.seed, self.n_seen % 2**32])
         held_out = random.uniform(size=len(samples)) < held_out_fraction
         if not self.n_seen:
-            held_out[:2] = False  # there has to be something to learn from
+            held_out[:2] = False  # at least two samples are needed for training
         n_fill = min(self.size - len(self.held_out), len(samples))
         fill = samples[:n_fill]
         kept = np.vstack([self.samples, fill]) if self.n_seen else fill.copy()

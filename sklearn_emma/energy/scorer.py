@@ -1,4 +1,4 @@
-"""DAEEnergyScorer: energies of modalities as a scikit-learn estimator."""
+"""DAEEnergyScorer: a scikit-learn estimator of the energies of modalities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,20 +36,20 @@ from sklearn_emma.validation import (
 
 @dataclass(frozen=True)
 class EnergyFit:
-    """A fit that waits for its energies to be trained.
+    """Pending fit of a scorer, whose energies are yet to be trained.
 
     Attributes
     ----------
     scorer : DAEEnergyScorer
-        What is fitted.
+        Scorer to be fitted.
     tasks : list of EnergyTask
-        What is to be trained.
+        Energies to be trained.
     table : ndarray of shape (n_samples, n_features)
         All samples.
     held_out : ndarray of bool of shape (n_samples,)
-        Those that calibrate.
+        Whether each sample is held out for calibration.
     seed : int
-        Determines everything random.
+        Seed of all random numbers.
     """
 
     scorer: "DAEEnergyScorer"
@@ -59,108 +59,111 @@ class EnergyFit:
     seed: int
 
     def finish(self, trained: Sequence[TrainedEnergy]) -> "DAEEnergyScorer":
-        """Store what was trained, and return the fitted scorer."""
+        """Store the trained energies, and return the fitted scorer."""
         return self.scorer._store(self.table, self.held_out, trained)
 
 
 class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
-    r"""Energy of each modality: how unlike the training samples a sample is.
+    r"""Energy of each modality, which measures how unlike the training samples a sample is.
 
-    Denoising autoencoders with tied weights learn, modality by modality, to undo noise; their
-    potential :math:`\Psi`, in closed form, is low where the training samples are dense [1]_ [2]_.
-    The energy is the potential on a scale that is the same for all modalities,
+    Denoising autoencoders with tied weights are trained for each modality to remove noise. Their
+    potential :math:`\Psi`, which has a closed form, is low where the training samples are dense
+    [1]_ [2]_. The energy is the potential on a common scale for all modalities,
 
     .. math:: E_i(x) = \frac{\Psi_i(x_i) - \mathrm{median}\, \Psi_i}{\mathrm{IQR}\, \Psi_i},
 
-    median and interquartile range taken over the training samples: 0 is typical, and larger is more
-    unusual. A sample's score is minus the sum of its energies.
+    where the median and the interquartile range are taken over the training samples. An energy of 0
+    is typical, and higher energies are more unusual. The score of a sample is minus the sum of its
+    energies.
 
-    Missing values are refused, both NaN and missing levels of categories. Drop these samples or
-    impute their values, or use :class:`EMMAClassifier`, which accepts missing values and fits the
-    energy of each modality on the samples without gaps.
+    Missing values are not accepted, neither NaN nor missing levels of categories. Drop these
+    samples or impute their values, or use :class:`EMMAClassifier`, which accepts missing values and
+    fits the energy of each modality on the samples without missing values.
 
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
-        The groups of columns. Columns are given as to
-        :class:`~sklearn.compose.ColumnTransformer`; a callable maps a column's name to its
-        modality's; "prefix" takes the part of a column's name before ``__``. None makes one
-        modality, "all", of all columns.
+        Columns of each modality. They are specified as in
+        :class:`~sklearn.compose.ColumnTransformer`. A callable maps the name of a column to the
+        name of its modality. "prefix" uses the part of the column name before ``__``. None puts all
+        columns in one modality, "all".
 
     remainder : "error", "drop" or str, default="error"
-        What to do with columns that belong to no modality: raise, ignore them, or gather them in a
-        modality of this name. Ignored columns may hold anything.
+        Handling of columns that belong to no modality: raise an error, ignore them, or put them in
+        a modality of this name. Ignored columns may have any content.
 
     hidden_layer_sizes : tuple of int, default=(48, 32)
-        Units of each hidden layer of the energy. One layer is the tied autoencoder of the thesis
-        [1]_; more layers are the deep energy [3]_.
+        Number of units of each hidden layer of the energy. One layer is the tied autoencoder of the
+        thesis [1]_. More layers are a deep energy model [3]_.
 
     activation : {"tanh", "sigmoid", "relu", "identity"}, default="tanh"
-        Response h of the hidden units. With the bounded ones, tanh and sigmoid, the energy grows
-        without bound as a sample moves away from the training samples; with relu and identity it
-        may not.
+        Activation function h of the hidden units. With the bounded functions tanh and sigmoid, the
+        energy increases without bound as a sample moves away from the training samples. With relu
+        and identity it may not.
 
     views : {"fine", "coarse"}, EnergyView or tuple of them, default=("fine", "coarse")
-        The views that the energy is learned from. Each view trains its own autoencoder, and a
-        sample is unusual if any view finds it unusual (a soft maximum). "fine" removes noise of the
-        size of the distance between neighbouring samples, and is sharp near them; "coarse" also
-        removes much larger noise, is scaled by quartiles, which outliers affect less, and rises far
-        away. For other views see :class:`EnergyView`; :func:`make_thesis_scorer` uses that of the
-        thesis.
+        Views from which the energy is learned. Each view has its own autoencoder, and a sample is
+        unusual if it is unusual in any view (a soft maximum). "fine" removes noise of the size of
+        the distance between neighbouring samples, so its energy is sharp near the data. "coarse"
+        also removes much larger noise and is scaled by quartiles, which are less affected by
+        outliers. Its energy increases far from the data. For other views see :class:`EnergyView`.
+        :func:`make_thesis_scorer` uses the view of the thesis.
 
     scale_energies : bool, default=True
-        Whether energies are in interquartile ranges above the median, as above. If False, they are
-        the potentials :math:`\Psi_i` themselves, as in the thesis; several views are brought to a
-        common scale in either case.
+        Whether energies are in interquartile ranges above the median, as in the formula above. If
+        False, they are the potentials :math:`\Psi_i` themselves, as in the thesis. Several views
+        are scaled to make them comparable in both cases.
 
     contamination : "auto" or float in (0, 0.5], default="auto"
-        Fraction of training samples that :meth:`predict` calls outliers. "auto" takes as outliers
-        what exceeds the third quartile of the training samples' total energies by more than 1.5
-        interquartile ranges, but at least the most unusual sample in a hundred.
+        Fraction of training samples that :meth:`predict` considers as outliers. With "auto",
+        outliers are samples whose total energy exceeds the third quartile of the training samples
+        by more than 1.5 interquartile ranges, but at least the most unusual 1 % of them.
 
     calibration_fraction : float, default=0.1
-        Fraction of training samples that are held out to calibrate :meth:`p_values` and
-        :meth:`predict_modality`, in [0, 1). 0 trains on all samples, and these methods raise.
+        Fraction of training samples in [0, 1) that are held out to calibrate :meth:`p_values` and
+        :meth:`predict_modality`. If it is 0, all samples are used for training, and these methods
+        raise an error.
 
     learning_rate : float, default=0.02
-        Largest learning rate of the cycle, or the constant one.
+        Largest learning rate of the cycle, or the constant learning rate.
 
     learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
-        Whether the learning rate rises and falls once, or stays as it is.
+        Schedule of the learning rate: it rises and falls once, or is constant.
 
     max_epochs : int, default=100
-        Passes over the training samples.
+        Number of passes over the training samples.
 
     batch_size : int or "auto", default="auto"
-        Samples per step. "auto" takes 1/6 of the samples, within 32 and 1024, or 1/100 of them up
-        to 4096 when that is more.
+        Number of samples per step. "auto" is the larger of two numbers: 1/6 of the samples, limited
+        to the range from 32 to 1024, and 1/100 of the samples, but at most 4096.
 
     early_stopping : bool, default=False
-        Whether to hold out samples, to stop when their loss no longer improves, and to go back to
-        the best epoch.
+        Whether to hold out samples, to stop training when their loss no longer improves, and to
+        restore the weights of the best epoch.
 
     validation_fraction : float, default=0.1
-        Fraction of samples held out with `early_stopping`.
+        Fraction of samples that are held out for `early_stopping`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement before stopping early.
+        Number of epochs without improvement before training stops early.
 
     tol : float, default=1e-4
-        Smallest relative improvement that counts for early stopping.
+        Smallest relative improvement of the loss that counts for early stopping.
 
     buffer_size : int, default=10_000
-        Samples that :meth:`fit` and :meth:`partial_fit` keep, a uniform sample of all they have
-        seen.
+        Number of samples that :meth:`fit` and :meth:`partial_fit` store. They are a uniform random
+        sample of all samples so far.
 
     n_jobs : int, default=None
-        Processes, as in joblib. Modalities of similar width are trained together anyway.
+        Number of parallel processes, as in joblib. Modalities of similar width are trained together
+        in any case.
 
     device : str or torch.device, default="auto"
-        Where to train. "auto" takes CUDA when present, else the CPU.
+        Device of the training. "auto" uses CUDA if it is available, else the CPU.
 
     random_state : int, RandomState instance or None, default=None
-        Determines initial weights, shuffling and noise. Pass an int for the same result in
-        every call; torch's global generators are not touched.
+        Controls initial weights, shuffling and noise. Pass an int for reproducible results. The
+        global generators of torch are not used.
 
     verbose : bool, default=False
         Whether to show progress.
@@ -170,36 +173,37 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     modality_names_ : list of str
         Names of the modalities.
     modality_columns_ : list of ndarray of int
-        Positions of each modality's columns.
+        Positions of the columns of each modality.
     energy_weights_ : list of dict of str to ndarray
-        Weights of each modality's :class:`~sklearn_emma.nn.EnergyEnsemble`.
+        Weights of the :class:`~sklearn_emma.nn.EnergyEnsemble` of each modality.
     potential_median_, potential_iqr_ : ndarray of shape (n_modalities,)
-        Location and scale of each modality's training potentials; zeros and ones without
-        `scale_energies`.
+        Median and interquartile range of the training potentials of each modality. Zeros and ones
+        if `scale_energies` is False.
     offset_ : float
-        Samples with a score below are outliers.
+        Threshold of the score. Samples with a lower score are outliers.
     calibration_energies_ : ndarray of shape (n_held_out, n_modalities)
-        Energies of the samples held out to calibrate.
+        Energies of the samples that were held out for calibration.
     loss_curve_ : list of ndarray of shape (n_epochs,)
         Training loss of each modality.
     validation_loss_curve_ : list of ndarray of shape (n_epochs,) or None
-        Loss of each modality's held-out samples, None without `early_stopping`.
+        Loss of the held-out samples of each modality. None without `early_stopping`.
     n_iter_ : int
         Largest number of epochs of any modality.
     categories_ : dict of int to list
-        Levels of the categorical columns, by position; empty where there are none.
+        Levels of the categorical columns, by position. Empty if no column is categorical.
     category_counts_ : dict of int to ndarray of int of shape (n_levels,)
-        Training samples of each level; with :meth:`partial_fit`, of the first call.
+        Number of training samples of each level. With :meth:`partial_fit`, only the samples of the
+        first call are counted.
     n_samples_seen_ : int
-        Samples seen, by :meth:`fit` and by all calls of :meth:`partial_fit` after it.
+        Number of samples so far, in :meth:`fit` and in all calls of :meth:`partial_fit` after it.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, when all are strings.
+        Names of the columns, if all are strings.
 
     See Also
     --------
-    EMMAClassifier, EMMARegressor : Turn energies into an attention gate, and predict.
+    EMMAClassifier, EMMARegressor : Predict with an attention gate that is driven by energies.
 
     References
     ----------
@@ -299,17 +303,17 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DAEEnergyScorer":
         """Learn the energy of each modality.
 
-        A uniform sample of at most `buffer_size` of the samples, whatever their weights, is stored
-        in the estimator, so that :meth:`partial_fit` can continue.
+        A uniform random sample of at most `buffer_size` samples, independent of their weights, is
+        stored in the estimator, so that :meth:`partial_fit` can continue training.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training samples, finite numbers.
+            Training samples, with finite values.
         y : None
-            Ignored, here for scikit-learn's conventions.
+            Ignored, for compatibility with scikit-learn.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in the training loss; a sample of weight zero is left out.
+            Weights of the samples in the training loss. Samples with a weight of zero are ignored.
 
         Returns
         -------
@@ -319,7 +323,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Raises
         ------
         ValueError
-            If X, a parameter or the modalities are not valid, or training diverges.
+            If X, a parameter or the modalities are not valid, or if training diverges.
         """
         with all_or_nothing(self):
             pending = self.begin_fit(X, sample_weight)
@@ -330,23 +334,23 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             return self
 
     def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> EnergyFit:
-        """Validate the data of a fit, and return what it has to train.
+        """Validate the data of a fit, and return the energies to be trained.
 
-        With it, the energies of several scorers can be trained together.
+        This allows the energies of several scorers to be trained together.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training samples, finite numbers.
+            Training samples, with finite values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
         quiet : bool, default=False
-            Whether not to warn of constant columns.
+            Whether to suppress the warning about constant columns.
 
         Returns
         -------
         EnergyFit
-            Its ``tasks`` are to be trained, and its ``finish`` completes the fit.
+            Pending fit. Its ``tasks`` must be trained, and its ``finish`` completes the fit.
 
         Raises
         ------
@@ -354,7 +358,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             If X, a parameter or the modalities are not valid.
         """
         self._validate_params()
-        self.__dict__.pop("_reservoir", None)  # of the previous fit
+        self.__dict__.pop("_reservoir", None)  # remove that of a previous fit
         self._check_parameters()
         table = check_table(self, X, ensure_min_samples=2)
         weight, keep = check_weights(sample_weight, table)
@@ -373,17 +377,17 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     def partial_fit(self, X: Any, y: Any = None) -> "DAEEnergyScorer":
         """Continue training with the next samples of a stream.
 
-        A uniform sample of everything seen so far, by :meth:`fit` too, of at most `buffer_size`, is
-        stored in the estimator, and every call trains on it, for as many steps as :meth:`fit` would
-        take with the samples of the call. So the order of the samples hardly matters, and earlier
-        samples are not forgotten.
+        A uniform random sample of at most `buffer_size` of all samples so far, including those of
+        :meth:`fit`, is stored in the estimator. Every call trains on this sample, for about as many
+        steps as :meth:`fit` would take with the samples of the call. Therefore the order of the
+        samples hardly matters, and earlier samples are not forgotten.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples, finite numbers; at least two in the first call.
+            Samples with finite values. At least two in the first call.
         y : None
-            Ignored, here for scikit-learn's conventions.
+            Ignored, for compatibility with scikit-learn.
 
         Returns
         -------
@@ -393,15 +397,15 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Raises
         ------
         ValueError
-            As :meth:`fit`, and if the estimator is the energy of an :class:`EMMAClassifier` or
-            :class:`EMMARegressor`, which keep no samples.
+            In the same cases as :meth:`fit`, and if the estimator is the energy of an
+            :class:`EMMAClassifier` or :class:`EMMARegressor`, which do not store samples.
         """
         first = not hasattr(self, "energy_weights_")
         if not first and not hasattr(self, "_reservoir"):
             raise ValueError(
                 f"This {type(self).__name__} was fitted as the energy of another estimator, and "
-                "keeps no samples that new ones could be mixed with. Clone it, and start with fit "
-                "or partial_fit on the first samples."
+                "does not store earlier samples, which partial_fit needs. Clone it, and start with "
+                "fit or partial_fit on the first samples."
             )
         with all_or_nothing(self):
             self._check_parameters()
@@ -422,7 +426,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             return self._store(reservoir.samples, reservoir.held_out, trained)
 
     def _learn_columns(self, X: Any, table: np.ndarray, quiet: bool = False) -> None:
-        """Find the modalities and the levels of categories; warn of columns that tell nothing."""
+        """Determine modalities and levels of categories, and warn about uninformative columns."""
         names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
         self._refuse_shapes(names, columns)
         self.modality_names_, self.modality_columns_ = names, columns
@@ -442,17 +446,17 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         signals = [name for name, shape in zip(names, shapes, strict=True) if shape is not None]
         if signals:
             raise ValueError(
-                f"Modalities {signals} have a shape, but a {type(self).__name__} knows no order of "
-                "columns. Use a SignalEnergyScorer for each, or leave the shape out."
+                f"Modalities {signals} have a shape, but a {type(self).__name__} does not use the "
+                "order of columns. Use a SignalEnergyScorer for each of them, or omit the shape."
             )
 
     def _check_enough(self, n_training: int, n_samples: int) -> None:
-        """Raise ValueError if too few samples are left to learn from."""
+        """Raise ValueError if too few samples are left for training."""
         if n_training < min(2, n_samples):
             raise ValueError(
                 f"calibration_fraction={self.calibration_fraction:g} holds out "
-                f"{n_samples - n_training} of {n_samples} samples and leaves {n_training} to learn "
-                "from, but at least 2 are needed. Lower it, or fit on more samples."
+                f"{n_samples - n_training} of {n_samples} samples and leaves {n_training} for "
+                "training, but at least 2 are needed. Lower it, or fit on more samples."
             )
 
     def _tasks(
@@ -463,7 +467,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         max_epochs: int,
         start: list[dict[str, np.ndarray]] | None = None,
     ) -> list[EnergyTask]:
-        """Return one training per modality; a new architecture starts anew."""
+        """Return one training task per modality. A new architecture is trained from scratch."""
         architecture = architecture_of(self, len(samples))
         if start is not None and tuple(architecture) != self._architecture:
             start, max_epochs = None, self.max_epochs
@@ -473,7 +477,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     def _store(
         self, table: np.ndarray, held_out: np.ndarray, trained: Sequence[TrainedEnergy]
     ) -> "DAEEnergyScorer":
-        """Store the trained energies, and find their scales."""
+        """Store the trained energies, and compute their scales."""
         self.energy_weights_ = [energy.weights for energy in trained]
         self.loss_curve_ = [energy.history["train_loss"] for energy in trained]
         self.validation_loss_curve_ = (

@@ -1,4 +1,4 @@
-"""SignalEnergyScorer: the energy of a signal or an image as a scikit-learn estimator."""
+"""SignalEnergyScorer: a scikit-learn estimator of the energy of signals or images."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -42,14 +42,14 @@ Method = Callable[[SignalEnergy, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class SignalFit:
-    """A fit that waits for the energies of its views to be trained.
+    """Pending fit of a scorer, whose energies are yet to be trained.
 
     Attributes
     ----------
     scorer : SignalEnergyScorer
-        What is fitted.
+        Scorer to be fitted.
     tasks : list of EnergyTask
-        What is to be trained, one for each view.
+        Energies to be trained, one per view.
     table : ndarray of shape (n_samples, n_features)
         All samples.
     channels : (ndarray, ndarray)
@@ -62,71 +62,72 @@ class SignalFit:
     channels: tuple[np.ndarray, np.ndarray]
 
     def finish(self, trained: Sequence[TrainedEnergy]) -> "SignalEnergyScorer":
-        """Store what was trained, and return the fitted scorer."""
+        """Store the trained energies, and return the fitted scorer."""
         return self.scorer._store(self.table, self.channels, trained)
 
 
 class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
-    r"""Energy of a signal or an image: how unlike the training samples a sample is.
+    r"""Energy of a signal or an image, which measures how unlike the training samples it is.
 
-    A signal can fail in ways that its single values do not show: it stops, a part of it drops out,
-    it is delayed, or mains hum is added. So each of three views of the signal has an energy, and a
-    sample is unusual if it is unusual in any view:
+    A signal can fail in ways that single values do not show: it stops, a part of it drops out, it
+    is delayed, or mains hum is added. Therefore each of three views of the signal has an energy,
+    and a sample is unusual if it is unusual in any view:
 
     * "signal": a convolutional denoising autoencoder
-      (:class:`~sklearn_emma.nn.ConvolutionalEnergy`) learns which values follow each other within a
-      channel, which belong together across channels, and where in the window;
-    * "spectrum": an autoencoder of the logarithmic power in bands of frequencies;
-    * "power": an autoencoder of the logarithms of the variance and of the mean squared step from
-      value to value, both in short windows.
+      (:class:`~sklearn_emma.nn.ConvolutionalEnergy`) learns patterns of values within a channel and
+      across channels, and where in the window they occur;
+    * "spectrum": an autoencoder of the logarithmic power in frequency bands;
+    * "power": an autoencoder of the logarithms of the variance and of the mean squared difference
+      between neighbouring values, both in short windows.
 
-    Energies are in interquartile ranges above the median of the training samples, as those of
-    :class:`DAEEnergyScorer`, which this class replaces for a modality that is a signal. A delay of
-    the whole window is detected only if training windows are aligned, such as heartbeats, and a
-    delay of one channel only if it depends on the others.
+    Energies are in interquartile ranges above the median of the training samples, like those of
+    :class:`DAEEnergyScorer`, which this class replaces for modalities that are signals. A delay of
+    the whole window is detected only if the training windows are aligned, for instance with
+    heartbeats. A delay of one channel is detected only if it is related to the other channels.
 
     Parameters
     ----------
     shape : tuple of int, default=None
-        (channels, length) of a signal, or (channels, height, width) of an image. The columns are
-        its values in C order: channel after channel, and row after row of an image. None takes all
+        (channels, length) of a signal, or (channels, height, width) of an image. The columns hold
+        its values in C order: channel by channel, and row by row for an image. None treats all
         columns as one channel.
 
     views : tuple of {"signal", "spectrum", "power"}, default=("signal", "spectrum", "power")
-        The views whose energies are learned.
+        Views whose energies are learned.
 
     n_filters : int, default=8
-        Filters of the convolutional energy.
+        Number of filters of the convolutional energy.
 
     kernel_size : int, default=7
-        Positions that a filter covers along each axis, an odd number.
+        Size of a filter along each axis. It is limited to the size of the window, and an even size
+        is reduced by one.
 
     contamination : "auto" or float in (0, 0.5], default="auto"
-        Fraction of training samples that :meth:`predict` calls outliers. "auto" takes as outliers
-        what exceeds the third quartile of the training samples' energies by more than 1.5
-        interquartile ranges, but at least the most unusual sample in a hundred.
+        Fraction of training samples that :meth:`predict` considers as outliers. With "auto",
+        outliers are samples whose energy exceeds the third quartile of the training samples by more
+        than 1.5 interquartile ranges, but at least the most unusual 1 % of them.
 
     learning_rate : float, default=0.02
-        Largest learning rate of the cycle, or the constant one.
+        Largest learning rate of the cycle, or the constant learning rate.
 
     learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
-        Whether the learning rate rises and falls once, or stays as it is.
+        Schedule of the learning rate: it rises and falls once, or is constant.
 
     max_epochs : int, default=100
-        Passes over the training samples.
+        Number of passes over the training samples.
 
     batch_size : int or "auto", default="auto"
-        Samples per step. "auto" takes 1/6 of the samples, within 32 and 1024, or 1/100 of them up
-        to 4096 when that is more.
+        Number of samples per step. "auto" is the larger of two numbers: 1/6 of the samples, limited
+        to the range from 32 to 1024, and 1/100 of the samples, but at most 4096.
 
     n_jobs : int, default=None
-        Processes that train the views, as in joblib.
+        Number of parallel processes that train the views, as in joblib.
 
     device : str or torch.device, default="auto"
-        Where to train. "auto" takes CUDA when present, else the CPU.
+        Device of the training. "auto" uses CUDA if it is available, else the CPU.
 
     random_state : int, RandomState instance or None, default=None
-        Determines initial weights, shuffling and noise.
+        Controls initial weights, shuffling and noise.
 
     verbose : bool, default=False
         Whether to show progress.
@@ -138,21 +139,21 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
     energy_weights_ : dict of str to ndarray
         Weights of the :class:`~sklearn_emma.nn.SignalEnergy`.
     potential_median_, potential_iqr_ : float
-        Location and scale of the training potentials.
+        Median and interquartile range of the training potentials.
     offset_ : float
-        Samples with a score below are outliers.
+        Threshold of the score. Samples with a lower score are outliers.
     loss_curve_ : dict of str to ndarray of shape (n_epochs,)
         Training loss of each view.
     n_iter_ : int
-        Epochs.
+        Number of epochs.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, when all are strings.
+        Names of the columns, if all are strings.
 
     See Also
     --------
-    DAEEnergyScorer : Energies of columns without an order.
+    DAEEnergyScorer : Energies of columns that are not ordered.
 
     Examples
     --------
@@ -223,11 +224,11 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training samples: flattened signals, finite numbers.
+            Training samples: flattened signals with finite values.
         y : None
-            Ignored, here for scikit-learn's conventions.
+            Ignored, for compatibility with scikit-learn.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in the training loss; a sample of weight zero is left out.
+            Weights of the samples in the training loss. Samples with a weight of zero are ignored.
 
         Returns
         -------
@@ -237,29 +238,29 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or a parameter is not valid, the shape is not that of the columns, or training
-            diverges.
+            If X or a parameter is not valid, if the shape does not match the number of columns, or
+            if training diverges.
         """
         with all_or_nothing(self):
             pending = self.begin_fit(X, sample_weight)
             return pending.finish(train_energies(pending.tasks, self.n_jobs))
 
     def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> SignalFit:
-        """Validate the data of a fit, and return what it has to train.
+        """Validate the data of a fit, and return the energies to be trained.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training samples, finite numbers.
+            Training samples, with finite values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
         quiet : bool, default=False
-            Whether not to warn of constant channels.
+            Whether to suppress the warning about constant channels.
 
         Returns
         -------
         SignalFit
-            Its ``tasks`` are to be trained, and its ``finish`` completes the fit.
+            Pending fit. Its ``tasks`` must be trained, and its ``finish`` completes the fit.
 
         Raises
         ------
@@ -282,7 +283,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
             VIEWS["fine"].count_prototypes(len(table)),
             views,
         )
-        # plain, so that it can be saved anywhere
+        # a plain tuple, which can be serialised anywhere
         self._architecture: Any = tuple(architecture)
         training = TrainingConfig(
             batch_size=auto_batch_size(self.batch_size, len(table)),
@@ -299,7 +300,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         return SignalFit(self, tasks, table, channels)
 
     def _warn_of_constants(self, table: np.ndarray) -> None:
-        # that a position never varies is usual in images
+        # constant positions are common in images
         channels = table.reshape(len(table), self.shape_[0], -1)
         constant = np.ptp(channels, axis=(0, 2)) == 0
         if constant.any():
@@ -320,14 +321,14 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         return views
 
     def _check(self, X: Any, reset: bool = False) -> np.ndarray:
-        """Return samples as an array."""
+        """Validate samples, and return them as an array."""
         if not reset:
             check_is_fitted(self)
         table = check_table(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
         if self.categories_:
             raise ValueError(
                 f"A signal consists of numbers, but {len(self.categories_)} column(s) of X are "
-                "categorical. Leave them out, or give them to a modality of their own."
+                "categorical. Omit them, or put them in a separate modality."
             )
         return np.asarray(table)
 
@@ -337,7 +338,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         channels: tuple[np.ndarray, np.ndarray],
         trained: Sequence[TrainedEnergy],
     ) -> "SignalEnergyScorer":
-        """Store the trained energies, and find their scales."""
+        """Store the trained energies, and compute their scales."""
         views = SignalArchitecture(*self._architecture).views
         pairs = dict(zip(views, trained, strict=True))
         self.loss_curve_ = {view: energy.history["train_loss"] for view, energy in pairs.items()}
@@ -348,7 +349,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         potentials = self._evaluate(table, SignalEnergy.unusual)
         weights["level"] = np.median(potentials, axis=0)
         weights["spread"] = interquartile_range(potentials)
-        self.energy_weights_ = dict(weights)  # another one: the modules are built again
+        self.energy_weights_ = dict(weights)  # a new object, so that cached modules are rebuilt
         potentials = self._evaluate(table, SignalEnergy.potential)
         self.potential_median_ = float(np.median(potentials))
         self.potential_iqr_ = float(interquartile_range(potentials))
@@ -363,31 +364,31 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         precision : Precision
-            Where and how precisely it is evaluated.
+            Device and dtypes of the evaluation.
 
         Returns
         -------
         ScaledEnergy
-            Its method ``potential`` takes complete samples.
+            Energy, whose method ``potential`` takes complete samples.
         """
         return ScaledEnergy(self._module(precision), self.potential_median_, self.potential_iqr_)
 
     def _module(self, precision: Precision) -> SignalEnergy:
-        """Return the energy, built once."""
+        """Return the cached module of the energy."""
 
         def build() -> SignalEnergy:
-            # as fitted, whatever the parameters are by now
+            # the fitted architecture, even if parameters have changed since
             module = SignalArchitecture(*self._architecture).build()
             return load_energy(module, self.energy_weights_, precision)
 
         return cached(self, precision, (self.energy_weights_,), build)
 
     def _scores(self, potentials: np.ndarray) -> np.ndarray:
-        """Return scores of potentials."""
+        """Convert potentials to scores."""
         return (self.potential_median_ - potentials) / self.potential_iqr_
 
     def _evaluate(self, table: np.ndarray, method: Method) -> np.ndarray:
-        """Return what a method of the energy gives for samples."""
+        """Return the results of a method of the energy for samples."""
         module = self._module(Precision())
         with torch.inference_mode():
             found = [
@@ -397,7 +398,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         return np.concatenate(found)
 
     def transform(self, X: Any) -> np.ndarray:
-        """Energies of each view, which tell in what way a sample is unusual.
+        """Return the energy of each view, which shows in what way a sample is unusual.
 
         Parameters
         ----------
@@ -407,12 +408,12 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_views)
-            In interquartile ranges above the median training sample.
+            Energies, in interquartile ranges above the median of the training samples.
         """
         return self._evaluate(self._check(X), SignalEnergy.unusual)
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the energy of each sample: high is normal.
+        """Return minus the energy of each sample. High scores are normal.
 
         Parameters
         ----------
@@ -427,17 +428,17 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         return self._scores(self._evaluate(self._check(X), SignalEnergy.potential))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the columns of :meth:`transform`.
+        """Return the names of the columns of :meth:`transform`.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns seen at fit: checked, and not needed.
+            Names of the columns seen at fit. They are validated, but not needed.
 
         Returns
         -------
         ndarray of str of shape (n_views,)
-            ``energy_<view>``.
+            Names ``energy_<view>``.
         """
         check_is_fitted(self)
         _check_feature_names_in(self, input_features)

@@ -1,4 +1,4 @@
-"""The training tasks of the energy of a signal: one energy per view, trained like any other."""
+"""Training tasks of the energy of a signal, one per view."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,11 @@ from sklearn_emma.nn import ConvolutionalEnergy, EnergyEnsemble, SignalEnergy, S
 from sklearn_emma.nn.convolutional_energy import signal_shape
 from sklearn_emma.nn.signal_energy import SIGNAL_VIEWS
 
-# What the convolutional energy learns from; the filters take the place of prototypes.
+# View of the convolutional energy, which has filters instead of prototypes.
 _CONVOLUTIONAL_VIEW = replace(VIEWS["fine"], n_prototypes=0)
-# The least scale of a position, in standard deviations of its channel.
+# Smallest scale of a position, in standard deviations of its channel.
 _LEAST_SCALE = 0.1
-# Of the energies of spectrum and power, those of a DAEEnergyScorer.
+# Hidden layers of the energies of spectrum and power, as in a DAEEnergyScorer.
 _HIDDEN_LAYER_SIZES = (48, 32)
 
 
@@ -39,11 +39,11 @@ class ConvolutionalArchitecture(NamedTuple):
 
     @property
     def stackable(self) -> bool:
-        """Convolutions cannot be stacked."""
+        """Whether energies can be trained as one stack, which is not possible for convolutions."""
         return False
 
     def build(self, n_features: int, generator: torch.Generator) -> EnergyEnsemble:
-        """Make an energy with initial weights.
+        """Build an energy with initial weights.
 
         Parameters
         ----------
@@ -55,7 +55,7 @@ class ConvolutionalArchitecture(NamedTuple):
         Returns
         -------
         EnergyEnsemble
-            Of one member.
+            Energy with one member.
         """
         energy = ConvolutionalEnergy(*self, generator=generator)
         return EnergyEnsemble([energy], [SoftClip(n_features, _CONVOLUTIONAL_VIEW.clip)])
@@ -69,11 +69,11 @@ class SignalArchitecture(NamedTuple):
     shape : tuple of int
         (channels, length) or (channels, height, width).
     n_filters, kernel_size : int
-        Of the convolutional energy.
+        Number and size of the filters of the convolutional energy.
     n_prototypes : int
-        Of the energies of spectrum and power.
+        Number of prototypes of the energies of spectrum and power.
     views : tuple of str
-        Names of :data:`~sklearn_emma.nn.signal_energy.SIGNAL_VIEWS`.
+        Names of the views, see :data:`~sklearn_emma.nn.signal_energy.SIGNAL_VIEWS`.
     """
 
     shape: tuple[int, ...]
@@ -88,12 +88,12 @@ class SignalArchitecture(NamedTuple):
         Parameters
         ----------
         view : str
-            Its name.
+            Name of the view.
 
         Returns
         -------
         ConvolutionalArchitecture or Architecture
-            Convolutional where positions matter, an autoencoder of columns otherwise.
+            Convolutional architecture for the signal itself, else an autoencoder of columns.
         """
         if view == "signal":
             return ConvolutionalArchitecture(self.shape, self.n_filters, self.kernel_size)
@@ -103,12 +103,12 @@ class SignalArchitecture(NamedTuple):
         return Architecture(_HIDDEN_LAYER_SIZES, "tanh", clips, prototypes)
 
     def build(self) -> SignalEnergy:
-        """Make an energy, whose weights are to be set.
+        """Build an energy, whose weights are to be loaded.
 
         Returns
         -------
         SignalEnergy
-            In float64.
+            Energy in float64.
         """
         generator, empty = make_generator(0), torch.zeros(1, *self.shape)
         energies = {
@@ -121,12 +121,12 @@ class SignalArchitecture(NamedTuple):
 def channel_scale(
     table: np.ndarray, weight: np.ndarray, n_channels: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the channels of signals, extreme values limited.
+    """Return mean and standard deviation of the channels of signals, with clipped extreme values.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Flattened signals, channel after channel; NaN is ignored.
+        Flattened signals, channel by channel. NaN is ignored.
     weight : ndarray of shape (n_samples,)
         Weights of the samples.
     n_channels : int
@@ -135,7 +135,7 @@ def channel_scale(
     Returns
     -------
     mean, scale : ndarray of shape (n_channels,)
-        The scale of a constant channel is one.
+        Mean and standard deviation of each channel. The scale of a constant channel is one.
     """
     values = table.reshape(len(table), n_channels, -1).transpose(0, 2, 1)
     weight = np.repeat(weight, values.shape[1])
@@ -150,12 +150,12 @@ def scale_of_signals(
     Parameters
     ----------
     table, weight, n_channels : objects
-        As for :func:`channel_scale`.
+        Parameters of :func:`channel_scale`.
 
     Returns
     -------
     mean, scale : ndarray of shape (n_features,)
-        The same for all columns of a channel.
+        Mean and scale of the channel of each column.
     """
     return for_columns(channel_scale(table, weight, n_channels), table.shape[1])
 
@@ -168,14 +168,14 @@ def for_columns(
     Parameters
     ----------
     channels : (ndarray, ndarray)
-        What :func:`channel_scale` returned.
+        Mean and scale of each channel, from :func:`channel_scale`.
     n_features : int
         Number of columns.
 
     Returns
     -------
     mean, scale : ndarray of shape (n_features,)
-        The same for all columns of a channel.
+        Mean and scale of the channel of each column.
     """
     mean, scale = (np.repeat(values, n_features // len(values)) for values in channels)
     return mean, scale
@@ -188,25 +188,25 @@ def signal_tasks(
     training: TrainingConfig,
     place: tuple[torch.device, int],
 ) -> list[EnergyTask]:
-    """Return one training per view of a signal.
+    """Return one training task per view of a signal.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
         Flattened signals of standardised channels.
     weight : ndarray of shape (n_samples,)
-        Their weights, of mean one.
+        Sample weights with a mean of one.
     architecture : SignalArchitecture
         Structure of the energy.
     training : TrainingConfig
-        How the energies are trained.
+        Training configuration of the energies.
     place : (torch.device, int)
-        Where, and the seed.
+        Device and seed of the training.
 
     Returns
     -------
     list of EnergyTask
-        In the order of the views.
+        Training tasks, in the order of the views.
     """
     device, seed = place
     signal = torch.from_numpy(table.reshape(-1, *architecture.shape))
@@ -223,12 +223,12 @@ def signal_tasks(
 def joined_weights(
     trained: Mapping[str, Mapping[str, np.ndarray]], scales: Sequence[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return the weights of the energies of views as those of one energy, its views uncalibrated.
+    """Combine the weights of the energies of views to those of one energy, with unscaled views.
 
     Parameters
     ----------
     trained : mapping of str to dict of str to ndarray
-        Weights of each view's energy.
+        Weights of the energy of each view.
     scales : (ndarray, ndarray)
         Mean and standard deviation of the channels.
 
@@ -246,24 +246,24 @@ def joined_weights(
 
 
 def check_shape(shape: Sequence[int] | None, n_features: int) -> tuple[int, ...]:
-    """Return the shape of the signals in rows of a table.
+    """Validate the shape of the signals in the rows of a table.
 
     Parameters
     ----------
     shape : sequence of int or None
-        (channels, length) or (channels, height, width); None for one channel.
+        (channels, length) or (channels, height, width). None means one channel.
     n_features : int
         Number of columns.
 
     Returns
     -------
     tuple of int
-        The shape.
+        Shape of the signals.
 
     Raises
     ------
     ValueError
-        If it is none, or not that of the columns.
+        If the shape is not valid, or if it does not match the number of columns.
     """
     if shape is None:
         return (1, n_features)

@@ -1,4 +1,4 @@
-"""From the parameters of a DAEEnergyScorer to the trainings of its energies."""
+"""Create the training tasks of a DAEEnergyScorer from its parameters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,19 +15,19 @@ from sklearn_emma.indicators import feature_columns, least_scales_of
 
 
 def architecture_of(scorer: Any, n_samples: int) -> Architecture:
-    """Return the structure of the energies.
+    """Return the architecture of the energies.
 
     Parameters
     ----------
     scorer : DAEEnergyScorer
-        With its parameters.
+        Scorer, whose parameters are used.
     n_samples : int
         Number of training samples.
 
     Returns
     -------
     Architecture
-        The same for every modality.
+        Architecture of the energies of all modalities.
     """
     views = resolve_views(scorer.views)
     return Architecture(
@@ -47,29 +47,29 @@ def modality_tasks(
     max_epochs: int,
     start: Sequence[dict[str, np.ndarray]] | None = None,
 ) -> list[EnergyTask]:
-    """Return one training per modality.
+    """Return one training task per modality.
 
     Parameters
     ----------
     scorer : DAEEnergyScorer
-        With its parameters, its modalities and the levels of its categorical columns.
+        Scorer whose modalities and levels of categorical columns are already determined.
     architecture : Architecture
-        Of the energies.
+        Architecture of the energies.
     samples : ndarray of shape (n_samples, n_features)
         Training samples, with indicators of categories.
     weight : ndarray of shape (n_samples,)
-        Their weights.
+        Sample weights.
     seed : int
-        Determines all that is random.
+        Seed of all random numbers.
     max_epochs : int
-        Passes over the samples.
+        Largest number of passes over the samples.
     start : sequence of dict of str to ndarray, default=None
-        Weights of each modality to start from.
+        Initial weights of each modality. None draws random ones.
 
     Returns
     -------
     list of EnergyTask
-        In the order of the modalities.
+        Training tasks, in the order of the modalities.
     """
     stop = None
     if scorer.early_stopping:

@@ -1,4 +1,4 @@
-"""Train the energies of modalities: coordinates, noise, training, a common scale of views."""
+"""Train the energies of modalities, including coordinates, noise, and the scales of views."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,18 +23,18 @@ from sklearn_emma.nn.module_stack import width_class
 
 
 class AnyArchitecture(Protocol):
-    """Structure of an energy."""
+    """Protocol of the architecture of an energy."""
 
     @property
     def stackable(self) -> bool:
-        """Whether energies of this structure can train as one stack."""
+        """Whether energies of this architecture can be trained as one stack."""
 
     def build(self, n_features: int, generator: torch.Generator) -> EnergyEnsemble:
-        """Make an energy with initial weights."""
+        """Build an energy with initial weights."""
 
 
 class Architecture(NamedTuple):
-    """Structure of an energy: hidden layers, and for each view its clip and prototypes."""
+    """Architecture of an energy: hidden layers, and clip and number of prototypes of each view."""
 
     hidden_layer_sizes: tuple[int, ...]
     activation: str
@@ -43,11 +43,11 @@ class Architecture(NamedTuple):
 
     @property
     def stackable(self) -> bool:
-        """Products of several are one batched product."""
+        """Whether energies of this architecture can be trained as one stack."""
         return True
 
     def build(self, n_features: int, generator: torch.Generator) -> EnergyEnsemble:
-        """Make an energy with initial weights.
+        """Build an energy with initial weights.
 
         Parameters
         ----------
@@ -59,7 +59,7 @@ class Architecture(NamedTuple):
         Returns
         -------
         EnergyEnsemble
-            One member for each view.
+            Energy with one member per view.
         """
         sizes, activation = self.hidden_layer_sizes, self.activation
         return EnergyEnsemble(
@@ -68,26 +68,26 @@ class Architecture(NamedTuple):
         )
 
 
-# Modalities that the display of progress names.
+# Largest number of modalities that the progress display names.
 _MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
 class EnergyConfig:
-    """How energies are trained.
+    """Configuration of the training of energies.
 
     Attributes
     ----------
     architecture : AnyArchitecture
-        Of the energies.
+        Architecture of the energies.
     views : tuple of EnergyView
-        What they learn from.
+        Views from which the energies are learned.
     training : TrainingConfig
-        How.
+        Training configuration.
     device : torch.device
-        Where.
+        Device of the training.
     scaled : bool
-        Whether the potential of a single view is scaled, as those of several are.
+        Whether the potential of a single view is scaled. Those of several views always are.
     """
 
     architecture: AnyArchitecture
@@ -99,26 +99,26 @@ class EnergyConfig:
 
 @dataclass(frozen=True)
 class EnergyTask:
-    """One modality whose energy is to be trained.
+    """Training task of the energy of one modality.
 
     Attributes
     ----------
     name : str
-        Its name, for messages.
+        Name of the modality, for messages.
     x : ndarray of shape (n_samples, n_features)
         Training samples.
     weight : ndarray of shape (n_samples,)
-        Their weights, of mean one.
+        Sample weights with a mean of one.
     held_out : ndarray of shape (n_held_out, n_features) or None
-        Samples that decide on early stopping.
+        Held-out samples for early stopping.
     config : EnergyConfig
-        How to train.
+        Configuration of the training.
     seed : int
-        Determines all that is random.
+        Seed of all random numbers.
     start : dict of str to ndarray, or None
-        Weights to start from.
+        Initial weights. None draws random ones.
     least_scale : ndarray of shape (n_features,), or None
-        The least scale of each feature.
+        Smallest scale of each feature.
     """
 
     name: str
@@ -131,13 +131,13 @@ class EnergyTask:
     least_scale: np.ndarray | None = None
 
     def shape(self) -> tuple:
-        """Return what tasks have in common that can train as one stack."""
+        """Return a key that is equal for tasks that can be trained as one stack."""
         n_samples, n_features = self.x.shape
         return n_samples, width_class(n_features), self.config
 
 
 class TrainedEnergy(NamedTuple):
-    """Weights of a trained energy, and its losses, of shape (n_epochs,)."""
+    """Weights of a trained energy, and its losses by epoch."""
 
     weights: dict[str, np.ndarray]
     history: dict[str, np.ndarray]
@@ -146,23 +146,23 @@ class TrainedEnergy(NamedTuple):
 def train_energies(
     tasks: Sequence[EnergyTask], n_jobs: int | None = None, stage: str = ""
 ) -> list[TrainedEnergy]:
-    """Train the energies of modalities: those of one shape as a stack, others in processes.
+    """Train the energies of modalities: those of the same shape as stacks, stacks in parallel.
 
-    Every energy is, up to rounding, the one that it would be if it were trained alone.
+    Up to rounding, every energy is the same as if it was trained alone.
 
     Parameters
     ----------
     tasks : sequence of EnergyTask
-        The modalities.
+        Training tasks of the modalities.
     n_jobs : int or None, default=None
-        Processes, as in joblib.
+        Number of parallel processes, as in joblib.
     stage : str, default=""
-        What the display of progress begins with.
+        Prefix of the progress display.
 
     Returns
     -------
     list of TrainedEnergy
-        One per modality.
+        Trained energy of each modality.
     """
     groups = list(_groups(tasks))
     trained = Parallel(n_jobs=n_jobs)(
@@ -178,23 +178,23 @@ def train_energies(
 
 
 def _groups(tasks: Sequence[EnergyTask]) -> Iterator[list[int]]:
-    """Yield positions of tasks that train as one stack."""
+    """Yield the positions of the tasks of each stack."""
     alike: list[tuple[tuple, list[int]]] = []
     for i, task in enumerate(tasks):
         group = next((group for shape, group in alike if shape == task.shape()), None)
-        # with early stopping each has its own end
+        # with early stopping, tasks end at different epochs
         alone = task.config.training.early_stopping or not task.config.architecture.stackable
         if group is None or alone:
             alike.append((task.shape(), group := []))
         group.append(i)
     for (n_samples, width, *_), group in alike:
-        # whatever n_jobs is: results must not depend on it
+        # the split must not depend on n_jobs, so that results do not either
         n_parts = math.ceil(len(group) / stacked_modalities(n_samples, width))
         yield from (part.tolist() for part in np.array_split(group, n_parts))
 
 
 def _title(names: Sequence[str]) -> str:
-    """Name what is trained together."""
+    """Return the title of a stack for the progress display."""
     if len(names) > _MOST_NAMED:
         others = len(names) - _MOST_NAMED + 1
         names = [*names[: _MOST_NAMED - 1], f"{others} others"]
@@ -202,7 +202,7 @@ def _title(names: Sequence[str]) -> str:
 
 
 def _train_group(tasks: Sequence[EnergyTask], stage: str = "") -> list[TrainedEnergy]:
-    """Train the energies of modalities of one shape."""
+    """Train the energies of modalities of the same shape."""
     what = stage + _title([task.name for task in tasks])
     energies, objectives = zip(*map(_prepare, tasks), strict=True)
     config = tasks[0].config.training
@@ -221,7 +221,7 @@ def _train_group(tasks: Sequence[EnergyTask], stage: str = "") -> list[TrainedEn
 
 
 def _prepare(task: EnergyTask) -> tuple[EnergyEnsemble, Denoising]:
-    """Make the energy of a modality, and the objective of its training."""
+    """Build the energy of a modality, and the objective of its training."""
     x, config = task.x, task.config
     energy = config.architecture.build(x.shape[1], make_generator(task.seed))
     if task.start is not None:

@@ -1,4 +1,4 @@
-"""Views of a modality: what an energy sees its columns through, and what noise it undoes."""
+"""Views of a modality: the coordinates of an energy, and the noise that it is trained to remove."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,39 +10,40 @@ import numpy as np
 
 @dataclass(frozen=True)
 class EnergyView:
-    """One way to learn an energy from the columns of a modality.
+    """Settings of one way to learn an energy from the columns of a modality.
 
-    With nothing but a level of noise this is the plain denoising autoencoder.
+    If only the noise level is set, the view is a plain denoising autoencoder.
 
     Parameters
     ----------
     noise : "auto", float or (float, float)
-        Standard deviation of the noise to undo, in scales of each column. With a range every sample
-        draws its own, log-uniformly, and every level matters as much: little noise makes the energy
-        sharp near the training samples, much noise makes it rise far away from them. "auto" begins
-        at the distance between neighbouring samples.
+        Standard deviation of the noise to be removed, in scales of each column. For a range, the
+        level of each sample is drawn log-uniformly, and all levels have the same influence on the
+        loss. Low noise makes the energy sharp near the training samples, and high noise makes it
+        increase far away from them. The range of "auto" begins at the distance between neighbouring
+        samples.
     noise_ratio : float, default=4.0
-        Where "auto" ends, in multiples of where it begins, but at most one scale.
+        Ratio of the highest to the lowest level of "auto". The highest level is at most one scale.
     scaling : {"standard", "robust"}, default="standard"
-        What a column is measured in: mean and standard deviation, or median and interquartile
-        range, which outliers among the training samples stretch less.
+        Scaling of columns: by mean and standard deviation, or by median and interquartile range,
+        which are less affected by outliers among the training samples.
     clip : float, default=inf
-        Scales from the centre beyond which a column's values count logarithmically, so that heavy
-        tails do not drown the rest.
+        Distance from the centre, in scales, beyond which values are compressed logarithmically, so
+        that heavy tails do not dominate.
     lost_fraction : float, default=0.0
-        Fraction of samples that are put anywhere within 5 scales of the centre instead, from where
-        the energy learns to lead back.
+        Fraction of samples that are replaced by uniformly distributed ones within 5 scales of the
+        centre. From them, the energy learns to increase far away from the data.
     n_prototypes : int or "auto", default=0
-        Prototypes that compete for a sample beside the hidden layers, as in a mixture of Gaussians:
-        they keep clusters apart. "auto" takes one in 10 training samples, at most 128.
+        Number of prototypes, which are competing hidden units as in a mixture of Gaussians. They
+        help to separate clusters. "auto" uses one per 10 training samples, at most 128.
     loss : {"squared", "robust"}, default="squared"
-        Loss of a denoised sample: its squared distance from the true one, or the distance, under
-        which outliers among the training samples pull little.
+        Loss of a denoised sample: its squared distance from the clean sample, or its distance,
+        which reduces the influence of outliers among the training samples.
 
     Raises
     ------
     ValueError
-        If a value is not one of these.
+        If a parameter is not valid.
 
     See Also
     --------
@@ -50,7 +51,7 @@ class EnergyView:
 
     Examples
     --------
-    One tied autoencoder of 12 units that undoes little noise, the structure of the thesis:
+    A tied autoencoder with 12 units that removes low noise, the architecture of the thesis:
 
     >>> from sklearn_emma import DAEEnergyScorer, EnergyView
     >>> scorer = DAEEnergyScorer(
@@ -106,12 +107,12 @@ class EnergyView:
         Returns
         -------
         int
-            How many.
+            Number of prototypes.
         """
         return min(128, n_samples // 10) if self.n_prototypes == "auto" else self.n_prototypes
 
 
-#: Views by name: one that is sharp near the data, and one that rises far away from them.
+#: Views by name: one that is sharp near the data, and one that increases far away from them.
 VIEWS = {
     "fine": EnergyView(noise="auto", clip=5.0, n_prototypes="auto", loss="robust"),
     "coarse": EnergyView(
@@ -126,22 +127,22 @@ VIEWS = {
 
 
 def resolve_views(views: "str | EnergyView | Sequence[str | EnergyView]") -> tuple[EnergyView, ...]:
-    """Return the views that the user wrote, in order.
+    """Convert the parameter `views` of an estimator to a tuple of views.
 
     Parameters
     ----------
     views : str, EnergyView, or sequence of them
-        As given to the estimator.
+        Views or their names.
 
     Returns
     -------
     tuple of EnergyView
-        At least one.
+        At least one view, in the given order.
 
     Raises
     ------
     ValueError
-        If one is none.
+        If there is no view, or if an element is not a view.
     """
     given = (views,) if isinstance(views, (str, EnergyView)) else tuple(views)
     resolved = [VIEWS.get(view, view) if isinstance(view, str) else view for view in given]
