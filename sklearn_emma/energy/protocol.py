@@ -251,8 +251,8 @@ def check_energy(energy: Any, names: Sequence[str]) -> None:
         if speaks_tensors(scorer) and getattr(scorer, "modalities", None) is not None:
             raise ValueError(
                 f"A {type(scorer).__name__} that is passed as energy gets the columns of one "
-                "modality only. Set its modalities to None, and pass them to the classifier, got "
-                f"{scorer.modalities!r}."
+                "modality only: set its modalities to None, got "
+                f"{scorer.modalities!r}. Pass the modalities to the classifier instead."
             )
 
 

@@ -47,7 +47,7 @@ class EvaluationProtocol:
         levels : array-like of shape (n_levels,)
             Failure levels.
         only : str or list of str, default=None
-            Names of the modalities that fail in turn. None stands for all.
+            Names of the modalities that fail, one at a time. None means all.
 
         Returns
         -------

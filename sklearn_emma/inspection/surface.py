@@ -109,7 +109,7 @@ class AttentionSurfaceDisplay(Display):
         kind : "surface" or "map", default="surface"
             Surfaces in 3D, or the attention to one modality in colours.
         modality : str, default=None
-            The modality attended to; None takes both that fail, and for a map the first of them.
+            Modality whose attention is shown. None shows both failing ones (a map only the first).
         ax : matplotlib Axes, default=None
             Axes to draw on. Surfaces need ``projection="3d"``. None creates a new figure.
 
@@ -183,7 +183,7 @@ class AttentionSurfaceDisplay(Display):
         kind : "surface" or "map", default="surface"
             Surfaces in 3D, or the attention to one modality in colours.
         modality : str, default=None
-            The modality attended to; None takes both that fail, and for a map the first of them.
+            Modality whose attention is shown. None shows both failing ones (a map only the first).
         ax : matplotlib Axes, default=None
             Axes to draw on. Surfaces need ``projection="3d"``. None creates a new figure.
 
@@ -226,7 +226,7 @@ class AttentionSurfaceDisplay(Display):
         kind : "surface" or "map", default="surface"
             Surfaces in 3D, or the attention to one modality in colours.
         modality : str, default=None
-            The modality attended to; None takes both that fail, and for a map the first of them.
+            Modality whose attention is shown. None shows both failing ones (a map only the first).
 
         Returns
         -------

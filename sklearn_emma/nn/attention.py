@@ -75,7 +75,7 @@ class EnergyAttention(nn.Module):
         other modalities. It bounds the effect of a failing modality on the others to what was seen
         in training. None uses infinity, as in the thesis.
     generator : torch.Generator, optional
-        Source of the initial coupling weights. None takes torch's global generator.
+        Source of the initial coupling weights. None uses the global generator of torch.
 
     Notes
     -----

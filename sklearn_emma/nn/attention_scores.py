@@ -61,7 +61,7 @@ class AttentionScore(nn.Module):
     with_energy : bool, default=True
         Whether the gate combines the score with the energies. If False, it uses the score alone.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class AdditiveScore(AttentionScore):
     n_hidden : int, default=32
         Number of rows of W and U.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
 
     Examples
     --------
@@ -238,7 +238,7 @@ class KeyValueScore(AttentionScore):
     n_hidden : int, default=16
         Size d' of a key.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
     """
 
     def __init__(
@@ -278,7 +278,7 @@ class MultiHeadScore(AttentionScore):
     n_hidden : int, default=8
         Size of the keys and queries of a head.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
 
     Examples
     --------

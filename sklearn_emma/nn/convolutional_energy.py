@@ -80,7 +80,7 @@ class ConvolutionalEnergy(nn.Module):
     n_units : int, default=32
         Number of units that see the whole window.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
 
     Raises
     ------

@@ -49,7 +49,7 @@ class CrossModalEnergy(nn.Module):
         Largest absolute log ratio in :meth:`disagreement`. As N training samples cannot justify
         ratios larger than N, log N is a good choice.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
 
     Examples
     --------

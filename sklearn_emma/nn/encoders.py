@@ -28,7 +28,7 @@ def initial_weights(
     n_in : int
         Number of inputs of the layer.
     generator : torch.Generator or None
-        Source of random numbers. None takes torch's global generator.
+        Source of random numbers. None uses the global generator of torch.
 
     Returns
     -------
@@ -50,7 +50,7 @@ class Perceptron(nn.Module):
     activate_last : bool, default=False
         Whether the output passes through ReLU too.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Encoders(ModalityStacks):
     activate_last : bool, default=False
         Whether the output passes through ReLU too.
     generator : torch.Generator, optional
-        Source of the initial weights, modality by modality. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
     """
 
     def __init__(

@@ -92,7 +92,7 @@ class DAEEnergy(nn.Module):
     activation : {"sigmoid", "tanh", "relu", "identity"}, default="sigmoid"
         Activation function h of every hidden unit.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
     n_prototypes : int, default=0
         Number of prototypes. They are drawn from a normal distribution, and should be placed by
         :meth:`place_prototypes`.

@@ -37,7 +37,7 @@ class ModalityAttention(MultiHeadAttention):
     n_units : int
         Size of an embedding. There are two heads if it is even, else one.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
 
     Examples
     --------

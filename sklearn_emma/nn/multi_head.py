@@ -48,7 +48,7 @@ class MultiHeadAttention(nn.Module):
     n_units : int
         Size of a token. There are two heads if it is even, else one.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
     """
 
     def __init__(self, n_units: int, generator: torch.Generator | None = None):

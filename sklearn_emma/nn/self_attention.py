@@ -52,7 +52,7 @@ class ColumnSelfAttention(nn.Module):
     sizes : sequence of int, default=(64, 32)
         Number of units of each layer of the perceptron. The last one is the size of the embedding.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
 
     Examples
     --------
@@ -138,7 +138,7 @@ class SelfAttentionEncoders(ModalityStacks):
     sizes : sequence of int, default=(64, 32)
         Number of units of each layer of the perceptron, see :class:`ColumnSelfAttention`.
     generator : torch.Generator, optional
-        Source of the initial weights, modality by modality. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
     """
 
     def __init__(
