@@ -25,7 +25,7 @@ from sklearn_emma.gate.objective import GatedObjective, LossWeights, baseline_lo
 #: The hyperparameters that settings may differ in.
 STACKABLE = ("coldness", "lambda_capacity", "lambda_energy", "subset_weight")
 # Buffers that all settings share.
-_CONSTANTS = "gate.", "network.networks.normal_scores.", "network.networks.signals."
+_CONSTANTS = "gate.", "network.networks.columns.", "network.networks.signals."
 
 
 class Model(nn.Module):

@@ -2,8 +2,8 @@ r"""The predictor behind the gate: a linear model and a head on embeddings, of g
 
 .. math::
 
-    h_i = \mathrm{encoder}_i(\phi(x_i)), \qquad
-    \hat y = \sum_i \beta_i (A_i \phi(x_i) + a_i)
+    h_i = \mathrm{encoder}_i(u(x_i)), \qquad
+    \hat y = \sum_i \beta_i (A_i u(x_i) + a_i)
         + \mathrm{head}(\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1])
 
 The linear model is what is left where a penalty on weights finds the rest not worth its price.
@@ -11,10 +11,9 @@ The first layer of the head is linear too, so that it can go before the gate:
 
 .. math:: W (\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1]) = \sum_i \beta_i (W_i h_i + w_i)
 
-and is computed once for several gates. :math:`\phi` softens standardised values more than a hundred
-standard deviations from the mean, as :class:`~sklearn_emma.nn.SoftClip` does: extreme values among
-the training samples cannot dominate the loss. With ``normal_scores`` the network takes every column
-twice, :math:`\phi(x_i)` and :math:`\phi(q(x_i))`, see :class:`~sklearn_emma.nn.NormalScores`.
+and is computed once for several gates. :math:`u(x_i)` are the features of the columns, see
+:class:`~sklearn_emma.nn.ColumnFeatures`: the values, softened at the extremes, and, if asked for,
+their normal scores and periodic functions of these.
 
 A predictor takes two steps, so that what was computed once can be fused under several gates:
 ``encode(modalities)`` and ``fuse(encoded, attention)``. :class:`FusionNetwork` gates embeddings,
@@ -30,15 +29,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.nn.coordinates import soft_clip
+from sklearn_emma.nn.column_features import ColumnFeatures
 from sklearn_emma.nn.encoders import Encoders, Perceptron
 from sklearn_emma.nn.module_stack import affine
-from sklearn_emma.nn.normal_scores import NormalScores
 
 __all__ = ["Concatenated", "FusionNetwork", "GatedInputs", "GatedPredictor"]
-
-# Standard deviations from the mean beyond which values count logarithmically: extreme ones only.
-_LIMIT = 100.0
 
 
 class GatedPredictor(nn.Module, ABC):
@@ -168,8 +163,10 @@ class FusionNetwork(GatedPredictor):
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
     normal_scores : bool, default=False
-        Whether each column is read twice: as it is, and by the module ``normal_scores``, whose
-        points are to be set.
+        Whether the normal score of each column is read too; the points of
+        ``columns.normal_scores`` are to be set.
+    periodic : bool, default=False
+        Whether periodic features of each column are read too, which need normal scores.
 
     Examples
     --------
@@ -189,10 +186,11 @@ class FusionNetwork(GatedPredictor):
         head_sizes: Sequence[int] = (32,),
         generator: torch.Generator | None = None,
         normal_scores: bool = False,
+        periodic: bool = False,
     ):
         super().__init__()
-        self.normal_scores = NormalScores(sum(n_features)) if normal_scores else None
-        self.widths = [d * (1 + normal_scores) for d in n_features]
+        self.columns = ColumnFeatures(sum(n_features), normal_scores, periodic)
+        self.widths = [d * self.columns.n_values for d in n_features]
         self.encoders: Any = self.make_encoders(n_features, encoder_sizes, generator)
         self.linear = Encoders(self.widths, (n_outputs,), False, generator)
         for parameter in self.linear.parameters():
@@ -269,17 +267,11 @@ class FusionNetwork(GatedPredictor):
 
         Returns
         -------
-        sequence of Tensor of shape (n_samples, n_features or 2 * n_features)
-            Values and, with normal scores, the score of each column after its value.
+        sequence of Tensor of shape (n_samples, n_features * n_values)
+            The features of the columns.
         """
         # all columns at once: many modalities are many small tensors
-        columns = torch.cat(list(modalities), 1)
-        read = soft_clip(columns, _LIMIT)
-        if self.normal_scores is not None:
-            scores = soft_clip(self.normal_scores(columns), _LIMIT)
-            # side by side, value and score of one column after the other
-            read = torch.stack([read, scores], 2).flatten(1)
-        return read.split(self.widths, 1)
+        return self.columns(torch.cat(list(modalities), 1)).split(self.widths, 1)
 
     def fuse(self, encoded: Tensor, attention: Tensor) -> Tensor:
         """Gate what the modalities say, and predict.

@@ -45,9 +45,8 @@ class FusionTransformer(FusionNetwork):
         Units of each hidden layer of the head.
     generator : torch.Generator, optional
         Source of the initial weights. None takes torch's global generator.
-    normal_scores : bool, default=False
-        Whether each column is read twice: as it is, and by the module ``normal_scores``, whose
-        points are to be set.
+    normal_scores, periodic : bool, default=False
+        What is read of each column, as for :class:`FusionNetwork`.
 
     Examples
     --------
@@ -71,8 +70,10 @@ class FusionTransformer(FusionNetwork):
         head_sizes: Sequence[int] = (32,),
         generator: torch.Generator | None = None,
         normal_scores: bool = False,
+        periodic: bool = False,
     ):
-        super().__init__(n_features, n_outputs, encoder_sizes, head_sizes, generator, normal_scores)
+        read = normal_scores, periodic
+        super().__init__(n_features, n_outputs, encoder_sizes, head_sizes, generator, *read)
         self.cross = ModalityAttention(encoder_sizes[-1], generator)
 
     def make_encoders(

@@ -1,12 +1,18 @@
-"""Choose the strength of the L2 regularization of the predictor by cross-validation.
+"""Choose features and L2 regularization of the predictor by cross-validation.
 
-The best strength differs by orders of magnitude between tables. So several are tried in several
-folds, as one stack, on the predictor alone: clean samples with random subsets of their modalities
-stand for corrupted ones behind a gate that works.
+The best strength differs by orders of magnitude between tables, and periodic features help on some
+and harm on others. So several strengths are tried in several folds, as one stack, with each kind of
+features, on the predictor alone: clean samples with random subsets of their modalities stand for
+corrupted ones behind a gate that works.
+
+Folds are contiguous within each class, as those of scikit-learn's ``StratifiedKFold``. Where the
+order of the samples is that of time, or of one experiment after the other, what is chosen is what
+predicts other times and experiments best, not what recognises the neighbours of a sample. The order
+of shuffled samples has no effect.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +21,7 @@ from torch import Tensor
 
 from sklearn_emma.engine.batches import auto_batch_size, slices
 from sklearn_emma.engine.objective import Objective, TrainingConfig
+from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.training_memory import train_once
 from sklearn_emma.gate.objective import (
     penalised_parameters,
@@ -26,8 +33,8 @@ from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.nn import FusionNetwork
 from sklearn_emma.nn.module_stack import stack
 
-# Strengths to choose from, for a loss averaged over samples.
-_STRENGTHS = (0.001, 0.003, 0.01)
+# Strengths to choose from, for a loss averaged over samples: without periodic features, and with.
+_STRENGTHS = {False: (0.001, 0.003, 0.01, 0.03), True: (0.0005, 0.003)}
 # With fewer samples nothing is chosen, and this strength is taken.
 _MIN_SAMPLES, _OF_FEW_SAMPLES = 30, 0.003
 # Of more samples so many decide.
@@ -37,6 +44,8 @@ _N_FOLDS, _MIN_LEFT_OUT = 3, 1000
 _MAX_EPOCHS = 20
 # Weight of the subset loss, and how often subsets are drawn to compare strengths.
 _SUBSET_WEIGHT, _N_DRAWS = 2.0, 3
+# Log likelihood by which periodic features have to be better.
+_PREFERENCE = 3.0
 
 
 class PenaltyObjective(Objective):
@@ -51,6 +60,8 @@ class PenaltyObjective(Objective):
     samples : sequence of Tensor of shape (n_samples, ...)
         Which modalities are there, of shape (n_samples, n_modalities), the target, the weight, and
         the modalities without gaps.
+    strengths : sequence of float
+        Strengths of the penalty.
     generator : torch.Generator
         On the device of the samples.
     """
@@ -60,6 +71,7 @@ class PenaltyObjective(Objective):
         network: FusionNetwork,
         prediction_loss: PredictionLoss,
         samples: Sequence[Tensor],
+        strengths: Sequence[float],
         generator: torch.Generator,
     ):
         super().__init__(generator)
@@ -68,14 +80,15 @@ class PenaltyObjective(Objective):
         self.n_samples = len(target)
         n_left_out = min(_N_FOLDS, math.ceil(_MIN_LEFT_OUT * _N_FOLDS / self.n_samples))
         folds = torch.arange(n_left_out, device=device)
-        strengths = torch.tensor(_STRENGTHS, dtype=torch.float32, device=device)
         self.left_out = folds.repeat(len(strengths)).unsqueeze(1)
-        self.strength = strengths.repeat_interleave(len(folds))
+        each = torch.tensor(strengths, dtype=torch.float32, device=device)
+        self.strength = each.repeat_interleave(len(folds))
+        self.n_strengths = len(strengths)
         self.network = stack([network] * len(self.strength))
         weights = penalised_parameters(network)
         self.weights = [p for name, p in self.network.named_parameters() if name in weights]
         self.prediction_loss = prediction_loss
-        self.samples = [_folds(target, generator), *samples]
+        self.samples = [contiguous_folds(target), *samples]
         # there is no subset of one modality
         self.subset_weight = _SUBSET_WEIGHT if present.shape[1] > 1 else 0.0
         loss = prediction_loss.baseline_loss(target, weight)
@@ -130,7 +143,7 @@ class PenaltyObjective(Objective):
         for fold, present, target, weight, *modalities in slices(self.samples, batch_size):
             encoded = self.network.encode(modalities)
             unseen = (fold == self.left_out) * weight
-            n_unseen += float(unseen.sum()) / len(_STRENGTHS)
+            n_unseen += float(unseen.sum()) / self.n_strengths
             kept = [(1.0, present)]
             if self.subset_weight:
                 share = self.subset_weight / _N_DRAWS
@@ -140,36 +153,54 @@ class PenaltyObjective(Objective):
                 pairs = zip(outputs, unseen, strict=True)
                 losses = [self.prediction_loss(output, target, w) for output, w in pairs]
                 total += share * len(fold) * torch.stack(losses)
-        mean = total.view(len(_STRENGTHS), -1).sum(1) / ((1.0 + self.subset_weight) * n_unseen)
+        mean = total.view(self.n_strengths, -1).sum(1) / ((1.0 + self.subset_weight) * n_unseen)
         return self.prediction_loss.log_likelihood(mean, n_unseen)
 
 
-def _folds(target: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the fold of each sample; folds have similar targets."""
+def contiguous_folds(target: Tensor) -> Tensor:
+    """Return the fold of each sample: three successive parts of each class, or of all samples.
+
+    Parameters
+    ----------
+    target : Tensor of int of shape (n_samples,), or of float of shape (n_samples, n_outputs)
+        Positions of classes, or values, which have no classes.
+
+    Returns
+    -------
+    Tensor of int of shape (n_samples,)
+        From 2 for the first part to 0 for the last, which is left out in any case.
+    """
     n, device = len(target), target.device
-    order = torch.randperm(n, generator=generator, device=device)
-    first = target.view(n, -1)[order, 0]
-    order = order[first.argsort(stable=True)]
+    group = torch.zeros(n, dtype=torch.long, device=device) if target.ndim > 1 else target
+    order = group.argsort(stable=True)
+    size = group.bincount()
+    start = (size.cumsum(0) - size).repeat_interleave(size)
     fold = torch.empty(n, dtype=torch.long, device=device)
-    fold[order] = torch.arange(n, device=device) % _N_FOLDS
+    place = torch.arange(n, device=device) - start
+    fold[order] = _N_FOLDS - 1 - place * _N_FOLDS // size.repeat_interleave(size)
     return fold
 
 
-def select_l2(
-    network: Any,
+def select_predictor(
+    networks: Mapping[bool, Any],
+    strength: float | None,
     prediction_loss: PredictionLoss,
     data: tuple[Samples, Tensor | None],
     fills: list[Tensor],
     batch_size: int | str,
     config: TrainingConfig,
-    generator: torch.Generator,
-) -> float:
-    """Choose the strength of the L2 penalty on the weights of a predictor.
+    seed: int,
+) -> tuple[bool, float]:
+    """Choose one of several predictors, and the strength of the L2 penalty on its weights.
 
     Parameters
     ----------
-    network : FusionNetwork
-        The predictor as it starts; left as it is.
+    networks : dict of bool to GatedPredictor
+        The predictors as they start, without or with periodic features; left as they are. Where
+        there is a choice, each is a :class:`~sklearn_emma.nn.FusionEnsemble`, of which the first
+        network is tried.
+    strength : float or None
+        The strength, as it is returned. None chooses it.
     prediction_loss : PredictionLoss
         The prediction loss.
     data : tuple of Samples and Tensor of shape (n_held_out,) or None
@@ -180,39 +211,69 @@ def select_l2(
         Samples per step, at most.
     config : TrainingConfig
         How gate and predictor will be trained; at most 20 epochs are trained here.
-    generator : torch.Generator
-        On the device of the samples.
+    seed : int
+        Determines folds, batches and subsets, the same for all predictors.
 
     Returns
     -------
-    float
+    periodic : bool
+        Which predictor. Periodic features are chosen if the likelihood of samples left out, in the
+        mean over strengths, is more than e³ times as large with them; not with fewer than 30
+        samples.
+    strength : float
         The strength, for a penalty that is divided by the number of samples.
     """
     samples, held_out = data
+    first, unit = next(iter(networks)), strength_unit(len(samples.target))
+    if len(networks) == 1 and strength is not None:
+        return first, strength
     usable = samples.weight > 0
     if held_out is not None:
         usable[held_out] = False
     some = usable.nonzero().squeeze(1)
-    some = some[torch.randperm(len(some), generator=generator, device=some.device)[:_MAX_SAMPLES]]
-    strength = _OF_FEW_SAMPLES
-    if len(some) >= _MIN_SAMPLES:
-        weight, modalities = samples.weight[some], [x[some] for x in samples.modalities]
+    if len(some) < _MIN_SAMPLES:
+        return first, unit * _OF_FEW_SAMPLES if strength is None else strength
+    found: dict[bool, tuple[float, float]] = {}
+    for periodic, ensemble in networks.items():
+        strengths = _STRENGTHS[periodic] if strength is None else (strength / unit,)
+        generator = make_generator(seed, some.device, stream=3)
+        order = torch.randperm(len(some), generator=generator, device=some.device)
+        drawn = some[order[:_MAX_SAMPLES].sort().values]
+        weight, modalities = samples.weight[drawn], [x[drawn] for x in samples.modalities]
         present = torch.stack([~x.isnan().all(1) for x in modalities], 1)
         weight = weight / weight.mean()
-        table = [present, samples.target[some], weight, *fill(modalities, fills)]
+        table = [present, samples.target[drawn], weight, *fill(modalities, fills)]
         short = replace(
             config,
-            batch_size=auto_batch_size(batch_size, len(some)),
+            batch_size=auto_batch_size(batch_size, len(drawn)),
             max_epochs=min(config.max_epochs, _MAX_EPOCHS),
             weight_decay=0.0,
             early_stopping=False,
         )
-        objective = PenaltyObjective(network, prediction_loss, table, generator)
-        train_once(objective, "stage 2 of 2, L2 regularization", short)
+        objective = PenaltyObjective(ensemble.first(), prediction_loss, table, strengths, generator)
+        train_once(objective, "stage 2 of 2, choice of the predictor", short)
+        log_likelihood = objective.log_likelihoods(short.batch_size).double()
+        evidence = float(log_likelihood.logsumexp(0)) - math.log(len(strengths))
         # the mean over what is likely, so that chance does not decide between equals
-        likelihood = objective.log_likelihoods(short.batch_size).double().softmax(0).tolist()
-        logs = (p * math.log(s) for p, s in zip(likelihood, _STRENGTHS, strict=True))
-        strength = min(max(math.exp(math.fsum(logs)), _STRENGTHS[0]), _STRENGTHS[-1])
-    # the more samples there are, the less regularization the network needs
-    n_samples = len(samples.target)
-    return strength * n_samples * min(1.0, _MAX_SAMPLES / n_samples) ** 2
+        likelihood = log_likelihood.softmax(0).tolist()
+        logs = (p * math.log(s) for p, s in zip(likelihood, strengths, strict=True))
+        best = min(max(math.exp(math.fsum(logs)), strengths[0]), strengths[-1])
+        found[periodic] = evidence - _PREFERENCE * periodic, unit * best
+    chosen = max(found, key=lambda periodic: found[periodic][0])
+    return chosen, found[chosen][1]
+
+
+def strength_unit(n_samples: int) -> float:
+    """Return what strengths are proportional to: with many samples, less regularization is needed.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of training samples.
+
+    Returns
+    -------
+    float
+        The number of samples up to 2,000, and less and less above.
+    """
+    return n_samples * min(1.0, _MAX_SAMPLES / n_samples) ** 2
