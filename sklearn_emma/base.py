@@ -30,9 +30,9 @@ from sklearn_emma.gate.fit import (
     train_gate,
 )
 from sklearn_emma.gate.fitted import fitted_attributes, gate_arrays
-from sklearn_emma.gate.l2_selection import select_l2
 from sklearn_emma.gate.normal_scores import learn_normal_scores
 from sklearn_emma.gate.objective import GatedObjective
+from sklearn_emma.gate.predictor_selection import select_predictor
 from sklearn_emma.gate.readings import (
     build_cross_modal,
     share_reader,
@@ -229,8 +229,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
                 hold_out(len(target), self._strata(target), self.validation_fraction, seed)
             )
         energies = training_energies(self, samples, fresh)
-        network = self._initial_network(samples, energies.fills, seed)
-        self._set_l2_regularization(network, (samples, held_out), energies.fills, seed)
+        network = self._choose_network((samples, held_out), energies.fills, seed, fresh)
         return GateProblem(
             self._warm(network) if start else network,
             self._prediction_loss(),
@@ -242,21 +241,50 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             GateStart(start, build_cross_modal(self, torch.float32, device)) if start else None,
         )
 
-    def _initial_network(
-        self, samples: Samples, fills: list[torch.Tensor], seed: int
+    def _choose_network(
+        self,
+        data: tuple[Samples, torch.Tensor | None],
+        fills: list[torch.Tensor],
+        seed: int,
+        fresh: bool,
     ) -> GatedPredictor:
-        """Make the predictor, and check that it returns what it has to."""
+        """Make the predictor; its features and its penalty are chosen if they are "auto"."""
+        choices = [bool(self.periodic_features)]
+        if self.periodic_features == "auto":
+            choices = [False, True] if fresh else [self.periodic_features_]
+        strength = None if self.l2_regularization == "auto" else float(self.l2_regularization)
+        if not is_built_in(self.module):
+            choices, strength = [False], strength or 0.0
+        networks = {
+            choice: self._initial_network(data[0], fills, seed, choice) for choice in choices
+        }
+        training = training_config(self, len(data[0].target), 0.0)
+        loss = self._prediction_loss()
+        self.periodic_features_, self.l2_regularization_ = select_predictor(
+            networks, strength, loss, data, fills, self.batch_size, training, seed
+        )
+        self._architecture = self._architecture_with(self.periodic_features_)
+        return networks[self.periodic_features_]
+
+    def _initial_network(
+        self, samples: Samples, fills: list[torch.Tensor], seed: int, periodic: bool
+    ) -> GatedPredictor:
+        """Make a predictor, and check that it returns what it has to."""
         device = samples.target.device
-        self._architecture = self.module, tuple(self.hidden_layer_sizes), self.n_networks
+        self._architecture = self._architecture_with(periodic)
         network = self._build_network(seed).to(device)
         with seeded_layers(self.module, seed, device):
             few = fill([x[:2] for x in samples.modalities], fills)
             check_predictor(network, few, self._n_outputs, self._returns)
         if isinstance(network, FusionEnsemble):
             samples = learn_signals(network.networks, samples)
-            if network.networks.normal_scores is not None:
-                learn_normal_scores(network.networks.normal_scores, samples, seed)
+            if network.networks.columns.normal_scores is not None:
+                learn_normal_scores(network.networks.columns.normal_scores, samples, seed)
         return network
+
+    def _architecture_with(self, periodic: bool) -> tuple:
+        """Return what the predictor is built from."""
+        return self.module, tuple(self.hidden_layer_sizes), self.n_networks, periodic
 
     def _warm(self, network: GatedPredictor) -> GatedPredictor:
         """Return the network with the weights of the previous fit."""
@@ -265,29 +293,10 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         except RuntimeError as error:
             raise ValueError(
                 "warm_start=True needs the network of the previous fit, but module, "
-                "hidden_layer_sizes or n_networks changed. Set warm_start=False to start anew."
+                "hidden_layer_sizes, n_networks or periodic_features changed. Set "
+                "warm_start=False to start anew."
             ) from error
         return network
-
-    def _set_l2_regularization(
-        self,
-        network: GatedPredictor,
-        data: tuple[Samples, torch.Tensor | None],
-        fills: list[torch.Tensor],
-        seed: int,
-    ) -> None:
-        """Set the strength of the L2 regularization, chosen by cross-validation if "auto"."""
-        if self.l2_regularization != "auto":
-            self.l2_regularization_ = float(self.l2_regularization)
-        elif not isinstance(network, FusionEnsemble):
-            self.l2_regularization_ = 0.0
-        else:
-            generator = make_generator(seed, data[0].target.device, stream=3)
-            training = training_config(self, len(data[0].target), 0.0)
-            loss, first = self._prediction_loss(), network.first()
-            self.l2_regularization_ = select_l2(
-                first, loss, data, fills, self.batch_size, training, generator
-            )
 
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:
         """Keep what was trained."""

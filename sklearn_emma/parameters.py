@@ -29,6 +29,7 @@ class Parameters(BaseEstimator):
         "module": [callable, StrOptions({TRANSFORMER}), None],
         "hidden_layer_sizes": ["array-like"],
         "n_networks": [Interval(Integral, 1, None, closed="left")],
+        "periodic_features": [StrOptions({"auto"}), "boolean"],
         "coldness": [Interval(Real, 0, None, closed="left")],
         "potential_calibration": [StrOptions(set(CALIBRATIONS))],
         "initial_gain": [Interval(Real, 0, None, closed="neither"), None],
@@ -75,6 +76,7 @@ class Parameters(BaseEstimator):
         module: Any,
         hidden_layer_sizes: Sequence[int],
         n_networks: int,
+        periodic_features: bool | str,
         coldness: float,
         coldness_schedule: str,
         attention_score: Any,
@@ -116,6 +118,7 @@ class Parameters(BaseEstimator):
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_networks = n_networks
+        self.periodic_features = periodic_features
         self.coldness = coldness
         self.coldness_schedule = coldness_schedule
         self.attention_score = attention_score

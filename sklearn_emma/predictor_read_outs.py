@@ -35,6 +35,7 @@ class PredictorReadOuts(GateReadOuts):
     energy_scorers_: dict[str, Any]
     modality_shapes_: list
     network_weights_: dict[str, np.ndarray]
+    periodic_features_: bool
     scale_: np.ndarray
     _architecture: tuple
 
@@ -144,9 +145,17 @@ class PredictorReadOuts(GateReadOuts):
     def _build_network(self, seed: int = 0) -> GatedPredictor:
         """Make the network as it was fitted, whatever the parameters are by now."""
         widths = [len(columns) for columns in feature_columns(self)]
-        module, sizes, n_networks = self._architecture
-        shapes = self.modality_shapes_
-        return build_predictor(module, sizes, widths, self._n_outputs, n_networks, seed, shapes)
+        module, sizes, n_networks, periodic = self._architecture
+        return build_predictor(
+            module,
+            sizes,
+            widths,
+            self._n_outputs,
+            n_networks=n_networks,
+            periodic=periodic,
+            seed=seed,
+            shapes=self.modality_shapes_,
+        )
 
     def _refuse_categories(self, what: str) -> None:
         """Raise ValueError if a column is categorical."""

@@ -90,12 +90,19 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     hidden_layer_sizes : tuple of int, default=(64, 48, 32)
         Units of each layer of the encoder of a modality in the default predictor; with
         "transformer", of the layers behind its self-attention. The last is also the width of the
-        head. A `module` of your own ignores these sizes and `n_networks`.
+        head. A `module` of your own ignores these sizes, `n_networks` and `periodic_features`.
 
     n_networks : int, default=4
         Number of networks whose predictions are averaged; see
         :class:`~sklearn_emma.nn.FusionEnsemble`. With one, a fit is faster and predictions vary
         more with the seed.
+
+    periodic_features : bool or "auto", default="auto"
+        Whether the default predictor reads, besides the value of each column and its normal score,
+        six periodic functions of the score; see :class:`~sklearn_emma.nn.ColumnFeatures`. They
+        help where thresholds or peaks within a column matter, where trees are good, and they harm
+        where smooth functions are right. "auto" decides by the cross-validation that chooses
+        `l2_regularization`, in favour of them only if the evidence is strong.
 
     coldness : float, default=0.3
         Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
@@ -199,9 +206,10 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
         weights of the predictor, biases apart, with N training samples. "auto" chooses it by
         cross-validation on at most 2000 of them: s N, and :math:`s\, 2000^2 / N` for more than 2000
-        samples, with s between 0.001 and 0.01 (0.003 for fewer than 30 samples). Overlapping
-        classes need a stronger penalty than separable ones. A `module` of your own has no penalty
-        unless you give a number.
+        samples, with s between 0.0005 and 0.03 (0.003 for fewer than 30 samples). Overlapping
+        classes need a stronger penalty than separable ones. The folds are contiguous, so keep the
+        order of samples that were recorded one after the other. A `module` of your own has no
+        penalty unless you give a number.
 
     max_epochs : int, default=50
         Passes over the training samples. Adam needs about 100, at a learning rate of 0.006.
@@ -229,9 +237,9 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     memory : str, joblib.Memory or None, default=None
         Cache for everything that does not depend on the gate: energies, also the cross-modal one,
-        the choice of `l2_regularization` and the first `pretrain_epochs`. A search over the
-        parameters of the gate then does this once for each fold. Needs an int as `random_state`.
-        Empty the folder after an upgrade of the package.
+        the choice of `periodic_features` and `l2_regularization`, and the first `pretrain_epochs`.
+        A search over the parameters of the gate then does this once for each fold. Needs an int as
+        `random_state`. Empty the folder after an upgrade of the package.
 
     warm_start : bool, default=False
         Whether to start from the solution of the previous call to fit: its energies and their
@@ -294,6 +302,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Costs of the modalities, zero where none was given.
     l2_regularization_ : float
         Strength of the penalty that the predictor was trained with.
+    periodic_features_ : bool
+        Whether the predictor reads periodic features.
     cross_modal_weights_ : dict of str to ndarray, or None
         Weights of the cross-modal energy.
     column_weights_ : dict of str to ndarray, or None
@@ -367,6 +377,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
         n_networks: int = 4,
+        periodic_features: bool | str = "auto",
         coldness: float = 0.3,
         coldness_schedule: str = "constant",
         attention_score: Any = "energy",
@@ -409,6 +420,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
             module=module,
             hidden_layer_sizes=hidden_layer_sizes,
             n_networks=n_networks,
+            periodic_features=periodic_features,
             coldness=coldness,
             coldness_schedule=coldness_schedule,
             attention_score=attention_score,

@@ -72,7 +72,10 @@ class EMMAClassifierCV(EMMAClassifier):
         several scores, the name of the one that decides, or a callable from ``cv_results_`` to the
         best index.
 
-    remainder, missing_modalities, energy, module, hidden_layer_sizes, n_networks : objects
+    remainder, missing_modalities, energy, module, hidden_layer_sizes : objects
+        As for :class:`EMMAClassifier`.
+
+    n_networks, periodic_features : objects
         As for :class:`EMMAClassifier`. A `module` must be made of layers that
         :func:`torch.func.vmap` can batch, as those of torch are.
 
@@ -198,6 +201,7 @@ class EMMAClassifierCV(EMMAClassifier):
         module: Any = None,
         hidden_layer_sizes: Sequence[int] = (64, 48, 32),
         n_networks: int = 4,
+        periodic_features: bool | str = "auto",
         coldness: float = 0.3,
         coldness_schedule: str = "constant",
         attention_score: Any = "energy",
@@ -242,6 +246,7 @@ class EMMAClassifierCV(EMMAClassifier):
         self.module = module
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_networks = n_networks
+        self.periodic_features = periodic_features
         self.coldness = coldness
         self.coldness_schedule = coldness_schedule
         self.attention_score = attention_score

@@ -26,7 +26,8 @@ def quick():
         "max_epochs": 10,
         "learning_rate": 0.01,
         "lambda_energy": 0.0,
-        "l2_regularization": 5.0,  # not chosen, which takes time
+        "l2_regularization": 5.0,
+        "periodic_features": False,  # not chosen, which takes time
         "random_state": 0,
     }
     return lambda **params: EMMAClassifier(**(defaults | params))

@@ -20,6 +20,7 @@ BRIEF = {
     "energy": DAEEnergyScorer(hidden_layer_sizes=(4,), max_epochs=2),
     "hidden_layer_sizes": (8,),
     "l2_regularization": 1.0,
+    "periodic_features": False,
     "max_epochs": 3,
     "pretrain_epochs": 2,
     "learning_rate": 0.03,
@@ -29,6 +30,7 @@ QUICK = {
     "energy": DAEEnergyScorer(hidden_layer_sizes=(16,), max_epochs=10),
     "hidden_layer_sizes": (16,),
     "l2_regularization": 1.0,
+    "periodic_features": False,
     "max_epochs": 20,
     "pretrain_epochs": 2,
     "random_state": 0,
@@ -383,7 +385,7 @@ def test_partial_fit_keeps_the_levels_of_the_first_call(other):
 def test_gradients_and_attacks_refuse_categories(mixed):
     X, y = mixed[:2]
     params = {"energy": DAEEnergyScorer(max_epochs=1), "pretrain_epochs": 1, "max_epochs": 1}
-    classifier = EMMAClassifier("prefix", l2_regularization=1.0, **params)
+    classifier = EMMAClassifier("prefix", l2_regularization=1.0, periodic_features=False, **params)
     with pytest.raises(ValueError, match=r"adversarial=Adversarial\(\) needs columns of numbers"):
         classifier.set_params(adversarial=Adversarial()).fit(X, y)
     classifier.set_params(adversarial=None).fit(X, y)

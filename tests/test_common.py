@@ -32,7 +32,7 @@ QUICK = {
     "max_epochs": 10,
 }
 # a search fits several times, and only the classifier alone has to choose its regularization
-FIXED = QUICK | {"l2_regularization": 1.0}
+FIXED = QUICK | {"l2_regularization": 1.0, "periodic_features": False}
 QUICK_GATE = FIXED | {"hidden_layer_sizes": (4,), "max_epochs": 2}
 SEARCH = {"param_grid": {"coldness": [0.1, 0.3]}, "cv": 2}
 ESTIMATORS = [

@@ -12,7 +12,13 @@ da = pytest.importorskip("dask.array", reason="needs dask, of the extra dask")
 dd = pytest.importorskip("dask.dataframe", reason="needs dask, of the extra dask")
 
 ENERGY = DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=2, calibration_fraction=0)
-QUICK = {"energy": ENERGY, "max_epochs": 1, "l2_regularization": 1.0, "random_state": 0}
+QUICK = {
+    "energy": ENERGY,
+    "max_epochs": 1,
+    "l2_regularization": 1.0,
+    "periodic_features": False,
+    "random_state": 0,
+}
 READ_OUTS = ["energies", "importance", "attention", "modal_energy", "total_energy", "transform"]
 
 

@@ -227,7 +227,13 @@ def test_an_absent_modality_may_have_categories(quick):
 @pytest.mark.parametrize("estimator", [EMMAClassifier, EMMARegressor])
 def test_one_modality_of_several_columns_warns(estimator, array, table):
     quick = {"energy": DAEEnergyScorer(**SCORER), "pretrain_epochs": 1, "max_epochs": 1}
-    model = estimator(hidden_layer_sizes=(4,), l2_regularization=1.0, random_state=0, **quick)
+    model = estimator(
+        hidden_layer_sizes=(4,),
+        l2_regularization=1.0,
+        periodic_features=False,
+        random_state=0,
+        **quick,
+    )
     with pytest.warns(UserWarning, match="modalities=None makes one modality of all 9") as record:
         model.fit(array, table[1])
     assert record[0].filename == __file__

@@ -74,7 +74,9 @@ def build_predictor(
     hidden_layer_sizes: Sequence[int],
     n_features: Sequence[int],
     n_outputs: int,
+    *,
     n_networks: int = 1,
+    periodic: bool = False,
     seed: int = 0,
     shapes: Sequence[tuple[int, ...] | None] = (),
 ) -> GatedPredictor:
@@ -92,6 +94,8 @@ def build_predictor(
         Number of outputs per sample.
     n_networks : int, default=1
         Number of networks that the default predictor averages.
+    periodic : bool, default=False
+        Whether the default predictor reads periodic features of the columns.
     seed : int, default=0
         Seed of the initial weights.
     shapes : sequence of tuple of int or None, default=()
@@ -106,7 +110,7 @@ def build_predictor(
     if is_built_in(module):
         generator = make_generator(seed)
         sizes = tuple(hidden_layer_sizes)
-        params: tuple[Any, ...] = sizes, sizes[-1:], generator, True
+        params: tuple[Any, ...] = sizes, sizes[-1:], generator, True, periodic
 
         def make() -> FusionNetwork:
             if module == TRANSFORMER:

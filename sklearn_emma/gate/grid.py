@@ -24,8 +24,8 @@ from sklearn_emma.gate.objective import GatedObjective, LossWeights, baseline_lo
 
 #: Hyperparameters in which stacked settings may differ.
 STACKABLE = ("coldness", "lambda_capacity", "lambda_energy", "subset_weight")
-# Prefixes of buffers that are common to all settings.
-_CONSTANTS = "gate.", "network.networks.normal_scores.", "network.networks.signals."
+# Buffers that all settings share.
+_CONSTANTS = "gate.", "network.networks.columns.", "network.networks.signals."
 
 
 class Model(nn.Module):

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
@@ -18,6 +18,7 @@ from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
 from sklearn_emma.gated.closing import close_modalities, leave_out_columns, mean_over_masks
 from sklearn_emma.gated.estimator_input import estimator_input, takes_nan, weight_params
 from sklearn_emma.gated.training_tables import training_tables
+from sklearn_emma.gated.unfitted_gate import unfitted_gate, with_choices_of
 from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.predictor_read_outs import predictor_of
 from sklearn_emma.read_outs import GateReadOuts
@@ -49,24 +50,17 @@ _OF_GATE = (
 _JUDGING_COPIES = 4
 # Where these are at most this fraction of all samples, nothing is fitted again with them.
 _LITTLE = 0.1
-# Without a blend, the gate needs a predictor to be trained with, and not the best one.
-_QUICK_GATE: dict[str, Any] = {
-    "hidden_layer_sizes": (16,),
-    "l2_regularization": 3.0,
-    "pretrain_epochs": 3,
-    "max_epochs": 10,
-}
 
 
 class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     """Gate and an estimator behind it; a subclass says what is predicted, and documents it."""
 
     _parameter_constraints: dict = {
-        "estimator": [HasMethods(["fit", "predict"])],
+        "estimator": [HasMethods(["fit", "predict"]), None],
         "modalities": [dict, list, tuple, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
         "missing_modalities": [StrOptions({"error", "allow"})],
-        "gate": "no_validation",  # _unfitted_gate says more
+        "gate": "no_validation",  # unfitted_gate says more
         "threshold": [Interval(Real, 0, 1, closed="left"), StrOptions({"mean"})],
         "blend": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "n_copies": [Interval(Integral, 0, None, closed="left")],
@@ -76,7 +70,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: Any = None,
         modalities: Any = None,
         *,
         remainder: str = "error",
@@ -109,6 +103,8 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
 
     #: The kind of gate that the default one is.
     _gate_type: type[BaseEMMA]
+    #: The kind of estimator that ``estimator=None`` stands for.
+    _default_type: type[BaseEstimator]
     #: Further fitted attributes of the gate that are also those of this estimator.
     _of_gate: tuple[str, ...] = ()
     _target_checks: dict = {}
@@ -136,6 +132,16 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     @abstractmethod
     def _of_network(self, output: np.ndarray) -> np.ndarray:
         """Return what the gate's network predicts, of the shape of what :meth:`_call` returns."""
+
+    def unfitted_estimator(self) -> Any:
+        """Return the estimator as it was passed, or the one that None stands for.
+
+        Returns
+        -------
+        estimator
+            Not a copy.
+        """
+        return self._default_type() if self.estimator is None else self.estimator
 
     @property
     def _can_blend(self) -> bool:
@@ -185,17 +191,20 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             seed = draw_seed(self.random_state)
             judging = self._judging_positions(y, keep, seed)
             self.blend_ = self._given_blend()
+            alone = self.blend == 0 or not self._can_blend
+            gate = unfitted_gate(self, self._gate_type, alone, seed)
             if len(judging):
                 learning = np.zeros(len(table))
                 learning[keep] = weight
                 judging_weight = learning[judging]
                 learning[judging] = 0.0
-                self._fit_both(X, y, table, learning, seed)
+                self._fit_both(gate, X, y, table, learning, seed)
                 self.blend_ = self._choose_blend(
                     table[judging], y[judging], judging_weight, table[learning > 0], seed
                 )
+                gate = with_choices_of(self.gate_, len(weight) - len(judging), len(weight))
             if not 0 < len(judging) <= _LITTLE * len(weight):
-                self._fit_both(X, y, table, sample_weight, seed)
+                self._fit_both(gate, X, y, table, sample_weight, seed)
         return self
 
     def _judging_positions(self, y: np.ndarray, keep: np.ndarray, seed: int) -> np.ndarray:
@@ -218,14 +227,20 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         return 0.5 if self.blend == "auto" else float(self.blend)
 
     def _fit_both(
-        self, X: Any, y: np.ndarray, table: np.ndarray, sample_weight: Any, seed: int
+        self,
+        gate: BaseEMMA,
+        X: Any,
+        y: np.ndarray,
+        table: np.ndarray,
+        sample_weight: Any,
+        seed: int,
     ) -> None:
         """Fit the gate, and the estimator on samples behind it."""
         weight, keep = check_weights(sample_weight, table)
-        self.gate_ = self._unfitted_gate(seed).fit(X, y, sample_weight)
+        self.gate_ = gate.fit(X, y, sample_weight)
         for name in (*_OF_GATE, *self._of_gate):
             setattr(self, name, getattr(self.gate_, name))
-        estimator = seeded(self.estimator, seed)
+        estimator = seeded(self.unfitted_estimator(), seed)
         takes_gaps = takes_nan(estimator) if self.shut_value == "auto" else self.shut_value == "nan"
         self.fills_nan_ = not takes_gaps
         learned, random = table[keep], np.random.RandomState(seed)
@@ -235,27 +250,6 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         target = np.concatenate([y[keep]] * len(tables))
         inputs = estimator_input(samples, self, estimator)
         self.estimator_ = estimator.fit(inputs, target, **params)
-
-    def _unfitted_gate(self, seed: int) -> BaseEMMA:
-        """Return the gate, with the modalities of this estimator."""
-        if self.gate is None:
-            alone = self.blend == 0 or not self._can_blend
-            gate = self._gate_type(**(_QUICK_GATE if alone else {}))
-        elif isinstance(self.gate, self._gate_type):
-            gate = clone(self.gate)
-        else:
-            kind = self._gate_type.__name__
-            raise TypeError(
-                f"gate must be an unfitted {kind}, such as {kind}(coldness=0.3), or None, got "
-                f"{self.gate!r}."
-            )
-        if gate.modalities is not None:
-            raise ValueError(
-                f"gate has modalities of its own, {gate.modalities!r}. Give them to "
-                f"{type(self).__name__}, and set those of the gate to None."
-            )
-        gate.set_params(modalities=self.modalities, remainder=self.remainder)
-        return gate if gate.random_state is not None else gate.set_params(random_state=seed)
 
     def _behind_gate(self, table: np.ndarray, random: np.random.RandomState) -> np.ndarray:
         """Close modalities of training samples; a random threshold stands for the mean over all."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,7 +17,7 @@ from sklearn_emma.targets import check_labels
 
 def _gives_probabilities(gated: Any) -> bool:
     """Tell whether the classifier behind a gate gives probabilities."""
-    return hasattr(getattr(gated, "estimator_", gated.estimator), "predict_proba")
+    return hasattr(getattr(gated, "estimator_", gated.unfitted_estimator()), "predict_proba")
 
 
 class GatedClassifier(ClassifierMixin, BaseGated):
@@ -34,13 +35,14 @@ class GatedClassifier(ClassifierMixin, BaseGated):
 
     Parameters
     ----------
-    estimator : classifier
-        Takes numbers. It gets categorical columns as the type ``category`` of pandas where it says
-        that it takes them, as histogram gradient boosting, a ColumnTransformer, or a Pipeline that
-        begins with an encoder do, and as indicators of their levels otherwise. Without
-        ``predict_proba`` there is no :meth:`predict_proba`, and with ``threshold="mean"`` its
-        predictions are votes; it cannot be blended then. Cloned; random states that are None are
-        set.
+    estimator : classifier or None, default=None
+        Takes numbers. None takes :class:`~sklearn.ensemble.HistGradientBoostingClassifier` with its
+        defaults. The classifier gets categorical columns as the type ``category`` of pandas where
+        it says that it takes them, as histogram gradient boosting, a ColumnTransformer, or a
+        Pipeline that begins with an encoder do, and as indicators of their levels otherwise.
+        Without ``predict_proba`` there is no :meth:`predict_proba`, and with ``threshold="mean"``
+        its predictions are votes; it cannot be blended then. Cloned; random states that are None
+        are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMAClassifier`.
@@ -70,8 +72,9 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         :math:`(1 - b)\, p + b\, p_{EMMA}` is predicted, an average of probabilities. "auto" chooses
         what is best on held-out samples, clean and corrupted as in training: a fifth of the
         samples, at most 1,000. With fewer than 40 samples, or 5 of a class, b is 1/2. If the
-        held-out samples are more than a tenth, gate and classifier are then fitted
-        again on all samples. 0 leaves the classifier alone, and fits in half of the time or less.
+        held-out samples are more than a tenth, gate and classifier are then fitted again on all
+        samples, the network of the gate with the features and the penalty of the first fit. 0
+        leaves the classifier alone, and fits in half of the time or less.
 
     n_copies : int, default=10
         Corrupted copies of the training samples that the classifier learns from besides.
@@ -136,10 +139,11 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     """
 
     _gate_type = EMMAClassifier
+    _default_type = HistGradientBoostingClassifier
     _of_gate = ("classes_",)
 
     def _check_estimator(self) -> None:
-        if not self._can_blend and not is_classifier(self.estimator):
+        if not self._can_blend and not is_classifier(self.unfitted_estimator()):
             raise TypeError(
                 f"estimator must be a classifier, got {self.estimator!r}. For a regressor take "
                 "GatedRegressor."
@@ -151,7 +155,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
 
     @property
     def _can_blend(self) -> bool:
-        return hasattr(self.estimator, "predict_proba")
+        return hasattr(self.unfitted_estimator(), "predict_proba")
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
         return np.unique(y, return_inverse=True)[1]

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin, is_classifier
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils import column_or_1d, get_tags
 
 from sklearn_emma.gated.base import BaseGated
@@ -23,9 +24,10 @@ class GatedRegressor(RegressorMixin, BaseGated):
 
     Parameters
     ----------
-    estimator : regressor
-        Takes numbers, and categories as for :class:`GatedClassifier`. Cloned; random states that
-        are None are set.
+    estimator : regressor or None, default=None
+        Takes numbers, and categories as for :class:`GatedClassifier`. None takes
+        :class:`~sklearn.ensemble.HistGradientBoostingRegressor` with its defaults. Cloned; random
+        states that are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMARegressor`.
@@ -54,9 +56,10 @@ class GatedRegressor(RegressorMixin, BaseGated):
         Weight b, from 0 to 1, of the network that the gate is trained with:
         :math:`(1 - b)\, p + b\, p_{EMMA}` is predicted, an average of values. "auto" chooses
         what is best on held-out samples, clean and corrupted as in training: a fifth of the
-        samples, at most 1,000. With fewer than 40 samples, or 5 of a class, b is 1/2. If the
-        held-out samples are more than a tenth, gate and regressor are then fitted
-        again on all samples. 0 leaves the regressor alone, and fits in half of the time or less.
+        samples, at most 1,000. With fewer than 40 samples b is 1/2. If the held-out samples are
+        more than a tenth, gate and regressor are then fitted again on all samples, the network of
+        the gate with the features and the penalty of the first fit. 0 leaves the regressor alone,
+        and fits in half of the time or less.
 
     n_copies : int, default=10
         Corrupted copies of the training samples that the regressor learns from besides.
@@ -120,15 +123,16 @@ class GatedRegressor(RegressorMixin, BaseGated):
     """
 
     _gate_type = EMMARegressor
+    _default_type = HistGradientBoostingRegressor
     _target_checks = {"multi_output": True}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = get_tags(self.estimator).target_tags.multi_output
+        tags.target_tags.multi_output = get_tags(self.unfitted_estimator()).target_tags.multi_output
         return tags
 
     def _check_estimator(self) -> None:
-        if is_classifier(self.estimator):
+        if is_classifier(self.unfitted_estimator()):
             raise TypeError(
                 f"estimator must be a regressor, got {self.estimator!r}. For a classifier take "
                 "GatedClassifier."
@@ -136,7 +140,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         y = check_values(y)
-        if get_tags(self.estimator).target_tags.multi_output:
+        if get_tags(self.unfitted_estimator()).target_tags.multi_output:
             return y
         return column_or_1d(y, warn=True)
 

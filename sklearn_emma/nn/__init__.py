@@ -11,6 +11,7 @@ from sklearn_emma.nn.attention_scores import (
     ScaledDotScore,
 )
 from sklearn_emma.nn.column_attention import ColumnAttention, ColumnReading
+from sklearn_emma.nn.column_features import ColumnFeatures
 from sklearn_emma.nn.continuous_attention import ContinuousAttention, Density
 from sklearn_emma.nn.convolutional_energy import ConvolutionalEnergy
 from sklearn_emma.nn.coordinates import SoftClip
@@ -42,6 +43,7 @@ __all__ = [
     "AttentionScore",
     "BilinearScore",
     "ColumnAttention",
+    "ColumnFeatures",
     "ColumnReading",
     "ColumnSelfAttention",
     "Concatenated",

@@ -2,8 +2,8 @@ r"""Predictor of gated modalities: a linear model plus a head on gated embedding
 
 .. math::
 
-    h_i = \mathrm{encoder}_i(\phi(x_i)), \qquad
-    \hat y = \sum_i \beta_i (A_i \phi(x_i) + a_i)
+    h_i = \mathrm{encoder}_i(f(x_i)), \qquad
+    \hat y = \sum_i \beta_i (A_i f(x_i) + a_i)
         + \mathrm{head}(\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1])
 
 With a strong weight penalty, the embeddings vanish and the predictor reduces to the linear model.
@@ -11,11 +11,9 @@ The first layer of the head is also linear, so it can be applied before the gate
 
 .. math:: W (\beta_1 [h_1, 1], \dots, \beta_M [h_M, 1]) = \sum_i \beta_i (W_i h_i + w_i)
 
-It is thus computed only once for several gates. :math:`\phi` compresses standardised values of more
-than a hundred standard deviations, as :class:`~sklearn_emma.nn.SoftClip` does, so that extreme
-values of training samples cannot dominate the loss. With ``normal_scores`` the network takes every
-column twice, as :math:`\phi(x_i)` and as :math:`\phi(q(x_i))`, see
-:class:`~sklearn_emma.nn.NormalScores`.
+It is thus computed only once for several gates. :math:`f(x_i)` are the features of the columns, see
+:class:`~sklearn_emma.nn.ColumnFeatures`: the values, with extreme ones compressed, and optionally
+normal scores and periodic functions of these.
 
 A predictor works in two steps, ``encode(modalities)`` and ``fuse(encoded, attention)``, so that the
 result of the first step can be used for several gates. :class:`FusionNetwork` gates embeddings. A
@@ -31,15 +29,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.nn.coordinates import soft_clip
+from sklearn_emma.nn.column_features import ColumnFeatures
 from sklearn_emma.nn.encoders import Encoders, Perceptron
 from sklearn_emma.nn.module_stack import affine
-from sklearn_emma.nn.normal_scores import NormalScores
 
 __all__ = ["Concatenated", "FusionNetwork", "GatedInputs", "GatedPredictor"]
-
-# Values of more than this many standard deviations are compressed logarithmically.
-_LIMIT = 100.0
 
 
 class GatedPredictor(nn.Module, ABC):
@@ -169,8 +163,10 @@ class FusionNetwork(GatedPredictor):
     generator : torch.Generator, optional
         Source of the initial weights. None uses the global generator of torch.
     normal_scores : bool, default=False
-        Whether each column is used twice: as its value and as its normal score. The points of the
-        submodule ``normal_scores`` must then be set before use.
+        Whether the normal score of each column is read too; the points of
+        ``columns.normal_scores`` are to be set.
+    periodic : bool, default=False
+        Whether periodic features of each column are read too, which need normal scores.
 
     Examples
     --------
@@ -190,10 +186,11 @@ class FusionNetwork(GatedPredictor):
         head_sizes: Sequence[int] = (32,),
         generator: torch.Generator | None = None,
         normal_scores: bool = False,
+        periodic: bool = False,
     ):
         super().__init__()
-        self.normal_scores = NormalScores(sum(n_features)) if normal_scores else None
-        self.widths = [d * (1 + normal_scores) for d in n_features]
+        self.columns = ColumnFeatures(sum(n_features), normal_scores, periodic)
+        self.widths = [d * self.columns.n_values for d in n_features]
         self.encoders: Any = self.make_encoders(n_features, encoder_sizes, generator)
         self.linear = Encoders(self.widths, (n_outputs,), False, generator)
         for parameter in self.linear.parameters():
@@ -272,18 +269,11 @@ class FusionNetwork(GatedPredictor):
 
         Returns
         -------
-        sequence of Tensor of shape (n_samples, n_features or 2 * n_features)
-            Compressed values. With normal scores, each value is followed by the score of its
-            column.
+        sequence of Tensor of shape (n_samples, n_features * n_values)
+            The features of the columns.
         """
-        # all columns at once, because one operation per modality is slow with many modalities
-        columns = torch.cat(list(modalities), 1)
-        read = soft_clip(columns, _LIMIT)
-        if self.normal_scores is not None:
-            scores = soft_clip(self.normal_scores(columns), _LIMIT)
-            # alternate values and scores, column by column
-            read = torch.stack([read, scores], 2).flatten(1)
-        return read.split(self.widths, 1)
+        # all columns at once: many modalities are many small tensors
+        return self.columns(torch.cat(list(modalities), 1)).split(self.widths, 1)
 
     def fuse(self, encoded: Tensor, attention: Tensor) -> Tensor:
         """Gate the encoded modalities and predict.

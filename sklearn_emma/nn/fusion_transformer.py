@@ -2,14 +2,14 @@ r"""Predictor with attention among columns, across modalities, and by energies.
 
 .. math::
 
-    z_i = \mathrm{columns}_i(\phi(x_i)), \qquad u = \mathrm{modalities}(z, \beta), \qquad
-    \hat y = \sum_i \beta_i (A_i \phi(x_i) + a_i)
+    z_i = \mathrm{columns}_i(f(x_i)), \qquad u = \mathrm{modalities}(z, \beta), \qquad
+    \hat y = \sum_i \beta_i (A_i f(x_i) + a_i)
         + \mathrm{head}(\beta_1 [u_1, 1], \dots, \beta_M [u_M, 1])
 
 Self-attention among the columns of each modality (:mod:`sklearn_emma.nn.self_attention`) computes
 its embedding. In the attention across modalities (:mod:`sklearn_emma.nn.modality_attention`), each
 modality attends to the others, weighted by their gates :math:`\beta`. Linear model, head and
-:math:`\phi` are those of :class:`~sklearn_emma.nn.FusionNetwork`. A modality with
+:math:`f` are those of :class:`~sklearn_emma.nn.FusionNetwork`. A modality with
 :math:`\beta_i = 0` has no effect at all. If all gates are closed, the prediction is a constant.
 
 This was proposed as future work by Werenne, A. (2019), Energy-based multi-modal attention,
@@ -45,10 +45,9 @@ class FusionTransformer(FusionNetwork):
     head_sizes : sequence of int, default=(32,)
         Number of units of each hidden layer of the head.
     generator : torch.Generator, optional
-        Source of the initial weights. None uses the global generator of torch.
-    normal_scores : bool, default=False
-        Whether each column is used twice: as its value and as its normal score. The points of the
-        submodule ``normal_scores`` must then be set before use.
+        Source of the initial weights. None takes torch's global generator.
+    normal_scores, periodic : bool, default=False
+        What is read of each column, as for :class:`FusionNetwork`.
 
     Examples
     --------
@@ -72,8 +71,10 @@ class FusionTransformer(FusionNetwork):
         head_sizes: Sequence[int] = (32,),
         generator: torch.Generator | None = None,
         normal_scores: bool = False,
+        periodic: bool = False,
     ):
-        super().__init__(n_features, n_outputs, encoder_sizes, head_sizes, generator, normal_scores)
+        read = normal_scores, periodic
+        super().__init__(n_features, n_outputs, encoder_sizes, head_sizes, generator, *read)
         self.cross = ModalityAttention(encoder_sizes[-1], generator)
 
     def make_encoders(

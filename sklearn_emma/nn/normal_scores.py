@@ -13,6 +13,8 @@ them. Below :math:`t_1` and above :math:`t_K` the slope is one. Unlike in the
 clipped and keep their order.
 """
 
+from statistics import NormalDist
+
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +22,8 @@ __all__ = ["NormalScores"]
 
 #: Quantiles K of a column.
 N_QUANTILES = 32
+#: The highest score of a quantile; the lowest is its negative.
+HIGHEST_SCORE = NormalDist().inv_cdf(1.0 - 0.5 / N_QUANTILES)
 
 
 class NormalScores(nn.Module):

@@ -140,6 +140,7 @@ def test_settings_of_a_search_train_as_alone(table):
         "pretrain_epochs": 1,
         "max_epochs": 3,
         "l2_regularization": 5.0,
+        "periodic_features": False,
         "random_state": 0,
     }
     grid = [{"lambda_energy": 0.0}, {"lambda_energy": 0.1, "coldness": 1.0}]
@@ -174,7 +175,12 @@ def test_another_classifier_behind_a_gate_of_scores(table, quick):
 
 def test_a_regressor_takes_scores(table):
     X, y = table
-    params = {"attention_score": "multi_head+energy", "max_epochs": 3, "l2_regularization": 5.0}
+    params = {
+        "attention_score": "multi_head+energy",
+        "max_epochs": 3,
+        "l2_regularization": 5.0,
+        "periodic_features": False,
+    }
     energy = DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5)
     model = EMMARegressor("prefix", energy=energy, **params, random_state=0)
     model.fit(X, np.asarray(y, dtype=float))

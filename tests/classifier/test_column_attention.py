@@ -20,6 +20,7 @@ QUICK = {
     "pretrain_epochs": 3,
     "max_epochs": 10,
     "l2_regularization": 1.0,
+    "periodic_features": False,
     "random_state": 0,
 }
 WIDTHS = {"a": 4, "b": 6, "c": 1}

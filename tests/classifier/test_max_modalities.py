@@ -69,6 +69,7 @@ def test_settings_of_a_search_train_as_alone(table):
         "pretrain_epochs": 1,
         "max_epochs": 3,
         "l2_regularization": 5.0,
+        "periodic_features": False,
         "random_state": 0,
     }
     grid = [{"lambda_energy": 0.0}, {"lambda_energy": 0.1, "coldness": 1.0}]

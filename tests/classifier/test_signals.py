@@ -28,6 +28,7 @@ QUICK = {
     "energy": ENERGY,
     "hidden_layer_sizes": (8,),
     "l2_regularization": 1.0,
+    "periodic_features": False,
     "max_epochs": 5,
     "random_state": 0,
 }

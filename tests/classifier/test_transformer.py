@@ -145,7 +145,12 @@ def test_categorical_columns_are_tokens_too(table, make):
 def test_a_regressor_and_a_gated_classifier_take_it(table, make):
     X, y = table
     energy = DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5)
-    common = PARAMS | {"l2_regularization": 5.0, "hidden_layer_sizes": (8,), "random_state": 0}
+    common = PARAMS | {
+        "l2_regularization": 5.0,
+        "periodic_features": False,
+        "hidden_layer_sizes": (8,),
+        "random_state": 0,
+    }
     model = EMMARegressor("prefix", energy=energy, **common).fit(X, X.iloc[:, 0])
     assert model.score(X, X.iloc[:, 0]) > 0.5
     gate = make(modalities=None)

@@ -241,7 +241,12 @@ def test_the_samples_of_a_stream_are_copied(X):
 def test_the_energies_of_a_classifier_keep_no_samples(X):
     energy = make_scorer(modalities=None)
     classifier = EMMAClassifier(
-        GROUPS, energy=energy, hidden_layer_sizes=(4,), max_epochs=1, l2_regularization=1.0
+        GROUPS,
+        energy=energy,
+        hidden_layer_sizes=(4,),
+        max_epochs=1,
+        l2_regularization=1.0,
+        periodic_features=False,
     )
     scorer = classifier.fit(X, X[:, 0] > 0).energy_scorers_["left"]
     before = scorer.transform(X[:, :3])

@@ -223,6 +223,7 @@ def test_it_is_the_energy_of_a_modality_beside_others(table):
         energy={"wave": SignalEnergyScorer(SHAPE, **QUICK)},
         max_epochs=3,
         l2_regularization=1.0,
+        periodic_features=False,
         random_state=0,
     ).fit(*table)
     kinds = [type(scorer) for scorer in clf.energy_scorers_.values()]
@@ -244,6 +245,7 @@ def test_it_is_the_same_energy_beside_others_of_its_shape_and_beside_categories(
         energy={"first": scorer, "second": scorer},
         max_epochs=1,
         l2_regularization=1.0,
+        periodic_features=False,
         random_state=0,
     ).fit(frame, np.arange(80) // 40)
     for name, columns, x in ("first", slice(96), X), ("second", slice(96, 192), second):
@@ -260,6 +262,7 @@ def test_gaps_of_a_signal_are_filled_and_priced(table):
         energy={"wave": SignalEnergyScorer(SHAPE, **QUICK)},
         max_epochs=3,
         l2_regularization=1.0,
+        periodic_features=False,
         random_state=0,
     ).fit(X, y)
     gone = X.copy()

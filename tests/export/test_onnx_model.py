@@ -30,7 +30,9 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 
 @pytest.fixture(scope="module")
 def classifier(data, modalities):
-    return EMMAClassifier(modalities, l2_regularization=1.0, **QUICK).fit(*data)
+    return EMMAClassifier(modalities, l2_regularization=1.0, periodic_features=False, **QUICK).fit(
+        *data
+    )
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,9 @@ def test_a_regressor_answers_as_before(data, modalities, samples, run, columns):
     X = data[0]
     y = X[:, 0] if columns != 2 else X[:, :2]
     loss = "quantile" if columns == "quantile" else "squared_error"
-    regressor = EMMARegressor(modalities, loss=loss, l2_regularization=1.0, **QUICK).fit(X, y)
+    regressor = EMMARegressor(
+        modalities, loss=loss, l2_regularization=1.0, periodic_features=False, **QUICK
+    ).fit(X, y)
     outputs = run(to_onnx(regressor), samples)
     assert ("predict_quantiles" in outputs) == (columns == "quantile")
     assert {"predict", "attention", "energies"} < set(outputs) | {""}
@@ -100,7 +104,9 @@ def test_a_search_answers_as_its_best_classifier(data, modalities, samples, run)
 def test_two_modalities_of_one_width_and_no_cross_modal_energy(data, samples, run):
     X, y = data
     modalities = {"a": [0, 1, 2], "b": [3, 4, 5]}
-    classifier = EMMAClassifier(modalities, l2_regularization=1.0, **QUICK).fit(X, y)
+    classifier = EMMAClassifier(
+        modalities, l2_regularization=1.0, periodic_features=False, **QUICK
+    ).fit(X, y)
     compare(run(to_onnx(classifier), samples), classifier, samples)
 
 
@@ -109,7 +115,9 @@ def test_modalities_of_very_different_width(run):
     X = random.normal(size=(60, 30))
     modalities = {"wide": range(20), "narrow": [20], "middle": range(21, 30)}
     modalities = {name: list(columns) for name, columns in modalities.items()}
-    classifier = EMMAClassifier(modalities, l2_regularization=1.0, **QUICK).fit(X, X[:, 0] > 0)
+    classifier = EMMAClassifier(
+        modalities, l2_regularization=1.0, periodic_features=False, **QUICK
+    ).fit(X, X[:, 0] > 0)
     X[::3, 4] = X[::5, 20] = np.nan
     compare(run(to_onnx(classifier), X), classifier, X)
 
@@ -226,7 +234,7 @@ def test_torch_is_left_as_it_was(scorer):
 
 def test_attention_to_columns_is_refused(data, modalities):
     attentive = EMMAClassifier(
-        modalities, l2_regularization=1.0, column_attention=True, **QUICK
+        modalities, l2_regularization=1.0, periodic_features=False, column_attention=True, **QUICK
     ).fit(*data)
     with pytest.raises(ValueError, match="column_attention=False"):
         to_onnx(attentive)

@@ -70,6 +70,7 @@ def test_a_search_anneals_every_setting_as_alone(table, early_stopping):
         "pretrain_epochs": 2,
         "max_epochs": 6,
         "l2_regularization": 5.0,
+        "periodic_features": False,
         "coldness_schedule": "annealed",
         "early_stopping": early_stopping,
         "tol": 10.0,  # stops before the gate has cooled

@@ -32,6 +32,7 @@ QUICK = {
     "pretrain_epochs": 1,
     "max_epochs": 2,
     "l2_regularization": 1.0,
+    "periodic_features": False,
 }
 
 

@@ -13,6 +13,7 @@ QUICK = {
     "pretrain_epochs": 1,
     "max_epochs": 1,
     "l2_regularization": 1.0,
+    "periodic_features": False,
 }
 
 

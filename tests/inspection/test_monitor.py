@@ -69,7 +69,12 @@ def test_alarms_of_the_same_failure_are_one():
 def test_the_report_of_a_monitor_is_one_of_a_stream():
     X = np.random.RandomState(0).standard_normal((200, 4))
     clf = EMMAClassifier({"a": [0, 1], "b": [2, 3]}, max_epochs=1, pretrain_epochs=1)
-    clf.set_params(energy=DAEEnergyScorer(max_epochs=2), l2_regularization=1.0, random_state=0)
+    clf.set_params(
+        energy=DAEEnergyScorer(max_epochs=2),
+        l2_regularization=1.0,
+        periodic_features=False,
+        random_state=0,
+    )
     clf.fit(X[:100], (X[:100, 0] > 0).astype(int))
     monitor = ModalityMonitor(clf, random_state=0).fit(X[:100])
     report = modality_report(monitor, X[100:])

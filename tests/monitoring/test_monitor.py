@@ -124,7 +124,12 @@ def test_beside_a_stuck_sensor_the_others_are_not_to_blame():
     X = np.hstack([rng.normal(np.c_[y, y] * strength) for strength in (2.0, 2.0, 0.7)])
     groups = {"a": [0, 1], "b": [2, 3], "c": [4, 5]}
     clf = EMMAClassifier(
-        groups, max_epochs=20, n_networks=1, l2_regularization=1.0, random_state=0
+        groups,
+        max_epochs=20,
+        n_networks=1,
+        l2_regularization=1.0,
+        periodic_features=False,
+        random_state=0,
     ).fit(X[:600], y[:600])
     monitor = ModalityMonitor(clf, random_state=0).fit(X[600:1000], reference=X[:600])
     X[1100:, :2] = X[1100, :2]
@@ -297,6 +302,7 @@ def test_a_gated_regressor_is_watched(table):
         energy=DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5),
         hidden_layer_sizes=(8,),
         l2_regularization=1.0,
+        periodic_features=False,
         pretrain_epochs=1,
         max_epochs=3,
     )

@@ -43,7 +43,7 @@ def test_the_network_reads_each_column_and_its_score():
     scores, *_ = make_scores()
     network = FusionNetwork([1, 1], 1, (4,), (4,), torch.Generator().manual_seed(1), True)
     plain = FusionNetwork([2, 2], 1, (4,), (4,), torch.Generator().manual_seed(1))
-    network.normal_scores.load_state_dict(scores.state_dict())
+    network.columns.normal_scores.load_state_dict(scores.state_dict())
     x = torch.linspace(-9, 9, 40).reshape(-1, 2)
     q, open_gates = scores(x), torch.ones(20, 2)
     pairs = [torch.stack([x[:, j], q[:, j]], 1) for j in range(2)]

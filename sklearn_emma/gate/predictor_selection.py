@@ -1,13 +1,19 @@
-"""Choose the strength of the L2 regularization of the predictor by cross-validation.
+"""Choose features and L2 regularization of the predictor by cross-validation.
 
-The best strength differs by orders of magnitude between tables. Therefore several strengths are
-compared by cross-validation of the predictor alone, with all models in one stack. Clean samples
+The best strength differs by orders of magnitude between tables, and periodic features help on some
+tables and do harm on others. Therefore several strengths, with each kind of features, are compared
+by cross-validation of the predictor alone, with all models of one kind in one stack. Clean samples
 with random subsets of their modalities take the place of corrupted samples whose corrupted
 modalities are closed by the gate.
+
+Folds are contiguous within each class, as in scikit-learn's ``StratifiedKFold``. If samples are in
+the order of time, or of one experiment after the other, the selected model is the one that predicts
+other times and experiments best, and not the one that recognises samples close in time. If samples
+are shuffled, contiguous folds are random folds.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +22,7 @@ from torch import Tensor
 
 from sklearn_emma.engine.batches import auto_batch_size, slices
 from sklearn_emma.engine.objective import Objective, TrainingConfig
+from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.training_memory import train_once
 from sklearn_emma.gate.objective import (
     penalised_parameters,
@@ -27,8 +34,8 @@ from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.nn import FusionNetwork
 from sklearn_emma.nn.module_stack import stack
 
-# Candidate strengths, for a loss averaged over samples.
-_STRENGTHS = (0.001, 0.003, 0.01)
+# Candidate strengths, for a loss averaged over samples: without periodic features, and with them.
+_STRENGTHS = {False: (0.001, 0.003, 0.01, 0.03), True: (0.0005, 0.003)}
 # Smallest number of samples for a selection, and strength that is used if there are fewer.
 _MIN_SAMPLES, _OF_FEW_SAMPLES = 30, 0.003
 # Largest number of samples that are used for the selection.
@@ -38,6 +45,8 @@ _N_FOLDS, _MIN_LEFT_OUT = 3, 1000
 _MAX_EPOCHS = 20
 # Weight of the subset loss, and number of draws of subsets in the comparison of strengths.
 _SUBSET_WEIGHT, _N_DRAWS = 2.0, 3
+# Log likelihood by which periodic features have to be better.
+_PREFERENCE = 3.0
 
 
 class PenaltyObjective(Objective):
@@ -52,6 +61,8 @@ class PenaltyObjective(Objective):
     samples : sequence of Tensor of shape (n_samples, ...)
         Mask of available modalities of shape (n_samples, n_modalities), target, sample weights, and
         the modalities without missing values.
+    strengths : sequence of float
+        Strengths of the penalty.
     generator : torch.Generator
         Random number generator on the device of the samples.
     """
@@ -61,6 +72,7 @@ class PenaltyObjective(Objective):
         network: FusionNetwork,
         prediction_loss: PredictionLoss,
         samples: Sequence[Tensor],
+        strengths: Sequence[float],
         generator: torch.Generator,
     ):
         super().__init__(generator)
@@ -69,14 +81,15 @@ class PenaltyObjective(Objective):
         self.n_samples = len(target)
         n_left_out = min(_N_FOLDS, math.ceil(_MIN_LEFT_OUT * _N_FOLDS / self.n_samples))
         folds = torch.arange(n_left_out, device=device)
-        strengths = torch.tensor(_STRENGTHS, dtype=torch.float32, device=device)
         self.left_out = folds.repeat(len(strengths)).unsqueeze(1)
-        self.strength = strengths.repeat_interleave(len(folds))
+        each = torch.tensor(strengths, dtype=torch.float32, device=device)
+        self.strength = each.repeat_interleave(len(folds))
+        self.n_strengths = len(strengths)
         self.network = stack([network] * len(self.strength))
         weights = penalised_parameters(network)
         self.weights = [p for name, p in self.network.named_parameters() if name in weights]
         self.prediction_loss = prediction_loss
-        self.samples = [_folds(target, generator), *samples]
+        self.samples = [contiguous_folds(target), *samples]
         # there is no subset of one modality
         self.subset_weight = _SUBSET_WEIGHT if present.shape[1] > 1 else 0.0
         loss = prediction_loss.baseline_loss(target, weight)
@@ -131,7 +144,7 @@ class PenaltyObjective(Objective):
         for fold, present, target, weight, *modalities in slices(self.samples, batch_size):
             encoded = self.network.encode(modalities)
             unseen = (fold == self.left_out) * weight
-            n_unseen += float(unseen.sum()) / len(_STRENGTHS)
+            n_unseen += float(unseen.sum()) / self.n_strengths
             kept = [(1.0, present)]
             if self.subset_weight:
                 share = self.subset_weight / _N_DRAWS
@@ -141,36 +154,56 @@ class PenaltyObjective(Objective):
                 pairs = zip(outputs, unseen, strict=True)
                 losses = [self.prediction_loss(output, target, w) for output, w in pairs]
                 total += share * len(fold) * torch.stack(losses)
-        mean = total.view(len(_STRENGTHS), -1).sum(1) / ((1.0 + self.subset_weight) * n_unseen)
+        mean = total.view(self.n_strengths, -1).sum(1) / ((1.0 + self.subset_weight) * n_unseen)
         return self.prediction_loss.log_likelihood(mean, n_unseen)
 
 
-def _folds(target: Tensor, generator: torch.Generator) -> Tensor:
-    """Assign samples to folds that are stratified by the target."""
+def contiguous_folds(target: Tensor) -> Tensor:
+    """Return the fold of each sample: folds are contiguous parts of each class.
+
+    Parameters
+    ----------
+    target : Tensor of int of shape (n_samples,), or of float of shape (n_samples, n_outputs)
+        Positions of classes, or target values. Folds of the latter are contiguous parts of the
+        table.
+
+    Returns
+    -------
+    Tensor of int of shape (n_samples,)
+        2 for the first part of a class, 1 for the next and 0 for the last. Fold 0 is always left
+        out; the others may not be if there are many samples.
+    """
     n, device = len(target), target.device
-    order = torch.randperm(n, generator=generator, device=device)
-    first = target.view(n, -1)[order, 0]
-    order = order[first.argsort(stable=True)]
+    group = torch.zeros(n, dtype=torch.long, device=device) if target.ndim > 1 else target
+    order = group.argsort(stable=True)
+    size = group.bincount()
+    start = (size.cumsum(0) - size).repeat_interleave(size)
     fold = torch.empty(n, dtype=torch.long, device=device)
-    fold[order] = torch.arange(n, device=device) % _N_FOLDS
+    place = torch.arange(n, device=device) - start
+    fold[order] = _N_FOLDS - 1 - place * _N_FOLDS // size.repeat_interleave(size)
     return fold
 
 
-def select_l2(
-    network: Any,
+def select_predictor(
+    networks: Mapping[bool, Any],
+    strength: float | None,
     prediction_loss: PredictionLoss,
     data: tuple[Samples, Tensor | None],
     fills: list[Tensor],
     batch_size: int | str,
     config: TrainingConfig,
-    generator: torch.Generator,
-) -> float:
-    """Choose the strength of the L2 penalty on the weights of a predictor.
+    seed: int,
+) -> tuple[bool, float]:
+    """Choose one of several predictors, and the strength of the L2 penalty on its weights.
 
     Parameters
     ----------
-    network : FusionNetwork
-        Predictor with its initial weights. It is not changed.
+    networks : dict of bool to GatedPredictor
+        Predictors with their initial weights, without and with periodic features, or one of the
+        two. They are not changed. If there is something to select, each is a
+        :class:`~sklearn_emma.nn.FusionEnsemble`, of which the first network is trained.
+    strength : float or None
+        Strength of the penalty, in the units in which it is returned. None selects it.
     prediction_loss : PredictionLoss
         The prediction loss.
     data : tuple of Samples and Tensor of shape (n_held_out,) or None
@@ -181,39 +214,69 @@ def select_l2(
         Largest number of samples per step.
     config : TrainingConfig
         Training configuration of gate and predictor. The selection trains at most 20 epochs.
-    generator : torch.Generator
-        Random number generator on the device of the samples.
+    seed : int
+        Seed of the random numbers of the selection.
 
     Returns
     -------
-    float
+    periodic : bool
+        Key of the selected predictor. Periodic features are selected if they increase the
+        log-likelihood of the samples left out by more than 3, where the likelihood is averaged over
+        strengths. They are not selected with fewer than 30 samples.
+    strength : float
         Strength, for a penalty that is divided by the number of samples.
     """
     samples, held_out = data
+    first, unit = next(iter(networks)), strength_unit(len(samples.target))
+    if len(networks) == 1 and strength is not None:
+        return first, strength
     usable = samples.weight > 0
     if held_out is not None:
         usable[held_out] = False
     some = usable.nonzero().squeeze(1)
-    some = some[torch.randperm(len(some), generator=generator, device=some.device)[:_MAX_SAMPLES]]
-    strength = _OF_FEW_SAMPLES
-    if len(some) >= _MIN_SAMPLES:
-        weight, modalities = samples.weight[some], [x[some] for x in samples.modalities]
+    if len(some) < _MIN_SAMPLES:
+        return first, unit * _OF_FEW_SAMPLES if strength is None else strength
+    found: dict[bool, tuple[float, float]] = {}
+    for periodic, ensemble in networks.items():
+        strengths = _STRENGTHS[periodic] if strength is None else (strength / unit,)
+        generator = make_generator(seed, some.device, stream=3)
+        order = torch.randperm(len(some), generator=generator, device=some.device)
+        drawn = some[order[:_MAX_SAMPLES].sort().values]
+        weight, modalities = samples.weight[drawn], [x[drawn] for x in samples.modalities]
         present = torch.stack([~x.isnan().all(1) for x in modalities], 1)
         weight = weight / weight.mean()
-        table = [present, samples.target[some], weight, *fill(modalities, fills)]
+        table = [present, samples.target[drawn], weight, *fill(modalities, fills)]
         short = replace(
             config,
-            batch_size=auto_batch_size(batch_size, len(some)),
+            batch_size=auto_batch_size(batch_size, len(drawn)),
             max_epochs=min(config.max_epochs, _MAX_EPOCHS),
             weight_decay=0.0,
             early_stopping=False,
         )
-        objective = PenaltyObjective(network, prediction_loss, table, generator)
-        train_once(objective, "stage 2 of 2, L2 regularization", short)
+        objective = PenaltyObjective(ensemble.first(), prediction_loss, table, strengths, generator)
+        train_once(objective, "stage 2 of 2, choice of the predictor", short)
+        log_likelihood = objective.log_likelihoods(short.batch_size).double()
+        evidence = float(log_likelihood.logsumexp(0)) - math.log(len(strengths))
         # geometric mean weighted by likelihood, which is stable if several are about equally good
-        likelihood = objective.log_likelihoods(short.batch_size).double().softmax(0).tolist()
-        logs = (p * math.log(s) for p, s in zip(likelihood, _STRENGTHS, strict=True))
-        strength = min(max(math.exp(math.fsum(logs)), _STRENGTHS[0]), _STRENGTHS[-1])
-    # the more samples there are, the less regularization the network needs
-    n_samples = len(samples.target)
-    return strength * n_samples * min(1.0, _MAX_SAMPLES / n_samples) ** 2
+        likelihood = log_likelihood.softmax(0).tolist()
+        logs = (p * math.log(s) for p, s in zip(likelihood, strengths, strict=True))
+        best = min(max(math.exp(math.fsum(logs)), strengths[0]), strengths[-1])
+        found[periodic] = evidence - _PREFERENCE * periodic, unit * best
+    chosen = max(found, key=lambda periodic: found[periodic][0])
+    return chosen, found[chosen][1]
+
+
+def strength_unit(n_samples: int) -> float:
+    """Return the unit of strengths: the more samples, the less regularization is needed.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of training samples.
+
+    Returns
+    -------
+    float
+        n for n up to 2,000 samples, and 2,000² / n above.
+    """
+    return n_samples * min(1.0, _MAX_SAMPLES / n_samples) ** 2

@@ -1,4 +1,4 @@
-"""The choice of the L2 regularization."""
+"""The choice of features and L2 regularization of the predictor."""
 
 import copy
 from dataclasses import replace
@@ -7,13 +7,18 @@ import pytest
 import torch
 
 from sklearn_emma.engine.objective import TrainingConfig
-from sklearn_emma.gate import l2_selection
-from sklearn_emma.gate.l2_selection import PenaltyObjective, select_l2
+from sklearn_emma.gate import predictor_selection
 from sklearn_emma.gate.prediction_loss import ClassLoss, ValueLoss
+from sklearn_emma.gate.predictor_selection import (
+    PenaltyObjective,
+    contiguous_folds,
+    select_predictor,
+)
 from sklearn_emma.gate.samples import Samples
-from sklearn_emma.nn import FusionNetwork
+from sklearn_emma.nn import FusionEnsemble, FusionNetwork
 
 N = 60
+STRENGTHS = predictor_selection._STRENGTHS[False]
 
 
 def generator(seed=0):
@@ -51,7 +56,7 @@ def make_objective(kind="classes", widths=(3, 2)):
     weight = torch.rand(N, generator=generator(6)) + 0.5
     tensors = [present, target, weight, *samples.modalities]
     objective = PenaltyObjective(
-        make_network(widths, n_outputs), prediction_loss, tensors, generator()
+        make_network(widths, n_outputs), prediction_loss, tensors, STRENGTHS, generator()
     )
     with torch.no_grad():  # each copy its own, as after a few steps
         for parameter in objective.network.parameters():
@@ -90,15 +95,18 @@ def choose(
     learning_rate=0.01,
     max_epochs=20,
 ):
-    return select_l2(
-        network or make_network(widths, n_outputs),
+    periodic, strength = select_predictor(
+        {False: FusionEnsemble([network or make_network(widths, n_outputs)])},
+        None,
         prediction_loss or ClassLoss(),
         (samples, held_out),
         [torch.zeros(d) for d in widths],
         32,
         TrainingConfig(32, learning_rate, max_epochs),
-        generator(seed),
+        seed,
     )
+    assert periodic is False
+    return strength
 
 
 @pytest.mark.parametrize("kind", TARGETS)
@@ -151,18 +159,23 @@ def test_samples_left_out_are_not_learned_from():
     assert not torch.allclose(gradients[0][0], gradients[1][0])
 
 
-def test_folds_have_similar_targets():
-    target = torch.tensor([0] * 30 + [1] * 6)
-    fold = l2_selection._folds(target, generator())
-    assert fold[:30].bincount().tolist() == [10, 10, 10]
-    assert fold[30:].bincount().tolist() == [2, 2, 2]
+def test_folds_are_contiguous_within_each_class():
+    target = torch.tensor([1, 0, 0] * 6)
+    fold = contiguous_folds(target)
+    assert fold[target == 1].tolist() == [2, 2, 1, 1, 0, 0]
+    assert fold[target == 0].tolist() == [2] * 4 + [1] * 4 + [0] * 4
+    values = torch.randn(6, 2, generator=generator())
+    assert contiguous_folds(values).tolist() == [2, 2, 1, 1, 0, 0]
 
 
 def test_noisy_labels_get_a_stronger_penalty():
     clear = choose(make_samples(300, (6,)), (6,))
     noisy = choose(make_samples(300, (6,), noise=0.5), (6,))
     assert noisy > 1.5 * clear
-    least, most = 300 * min(l2_selection._STRENGTHS), 300 * max(l2_selection._STRENGTHS)
+    least, most = (
+        300 * min(STRENGTHS),
+        300 * max(STRENGTHS),
+    )
     assert least <= clear < noisy <= most
 
 
@@ -177,7 +190,7 @@ def test_values_have_a_penalty_too(loss, unit):
         choose(Samples([x], unit * y, torch.ones(400)), (6,), ValueLoss(loss), 1, max_epochs=40)
         for y in (signal, nothing)
     ]
-    assert chosen[1] > 1.3 * chosen[0]
+    assert chosen[1] > 1.1 * chosen[0]
 
 
 def test_of_few_samples_nothing_is_chosen():
@@ -185,14 +198,14 @@ def test_of_few_samples_nothing_is_chosen():
 
 
 def test_no_more_samples_than_needed_decide_and_many_get_a_weaker_penalty(monkeypatch):
-    n, most = l2_selection._MAX_SAMPLES + 500, l2_selection._MAX_SAMPLES
+    n, most = predictor_selection._MAX_SAMPLES + 500, predictor_selection._MAX_SAMPLES
     samples, used = make_samples(n, (2,), noise=0.2), []
     original = PenaltyObjective.__init__
 
     def spy(self, *args):
         original(self, *args)
         used.append(self.n_samples)
-        assert len(self.left_out) < 3 * len(l2_selection._STRENGTHS)  # fewer folds are enough
+        assert len(self.left_out) < 3 * len(STRENGTHS)  # fewer folds are enough
 
     monkeypatch.setattr(PenaltyObjective, "__init__", spy)
     strength = choose(samples, (2,), max_epochs=1)
@@ -239,3 +252,55 @@ def test_the_same_generator_gives_the_same_choice_and_nothing_else_changes():
     assert choose(samples, (3, 2)) == choose(samples, (3, 2)) != choose(samples, (3, 2), seed=1)
     torch.testing.assert_close(samples.modalities, before[0].modalities)
     assert torch.equal(torch.random.get_rng_state(), before[1])
+
+
+def both(widths):
+    """Return a network without and one with periodic features."""
+    return {
+        choice: FusionEnsemble([FusionNetwork(widths, 2, (8, 5), (7,), generator(1), True, choice)])
+        for choice in (False, True)
+    }
+
+
+def wave(x):
+    """A class that changes four times within a column."""
+    return (torch.sin(6.0 * x) > 0).long()
+
+
+def slope(x):
+    """A class whose probability rises slowly within a column."""
+    return (x > torch.randn(len(x), generator=generator(8))).long()
+
+
+@pytest.mark.parametrize(("target", "periodic"), [(wave, True), (slope, False)])
+@pytest.mark.parametrize("strength", [None, 2.0])
+def test_periodic_features_are_chosen_where_they_help(target, periodic, strength):
+    x = torch.randn(400, 3, generator=generator(3))
+    samples = Samples([x], target(x[:, 0]), torch.ones(400))
+    networks = both((3,))
+    args = ClassLoss(), (samples, None), [torch.zeros(3)], 32, TrainingConfig(32, 0.01, 10), 0
+    chosen, penalty = select_predictor(networks, strength, *args)
+    assert chosen is periodic
+    assert penalty == (strength or pytest.approx(penalty))
+    assert select_predictor({True: networks[True]}, strength, *args)[0] is True
+
+
+def test_what_recognises_neighbours_in_time_is_chosen_only_if_there_is_no_time():
+    # the class changes every 50 samples; a slow drift tells an episode, and no other one
+    n = 600
+    episode = torch.arange(n) // 50
+    target = torch.randint(2, (12,), generator=generator(3))[episode]
+    x = torch.randn(n, 2, generator=generator(4))
+    x[:, 0] += 0.7 * (2 * target - 1)
+    drift = (episode + torch.rand(n, generator=generator(5)) - 6.0).unsqueeze(1) / 3.5
+    chosen = []
+    for order in (torch.arange(n), torch.randperm(n, generator=generator(6))):
+        samples = Samples([x[order], drift[order]], target[order], torch.ones(n))
+        fills = [torch.zeros(2), torch.zeros(1)]
+        config = TrainingConfig(32, 0.01, 10)
+        args = None, ClassLoss(), (samples, None), fills, 32, config, 0
+        chosen.append(select_predictor(both((2, 1)), *args))
+    (of_time, strong), (shuffled, weak) = chosen
+    assert not of_time
+    assert shuffled
+    assert strong > 5.0 * weak
