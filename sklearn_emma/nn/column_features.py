@@ -5,9 +5,9 @@ r"""Features of a column that the predictor reads: value, normal score, periodic
     \phi(x), \quad \phi(q(x)), \quad
     \sin(2 \pi f_k\, \bar q(x)), \quad \cos(2 \pi f_k\, \bar q(x)), \quad k = 1, 2, 3
 
-:math:`\phi` compresses standardised values more than a hundred standard deviations from the mean, as
-:class:`~sklearn_emma.nn.SoftClip` does, so that extreme values among the training samples cannot
-dominate the loss. :math:`q` is the normal score of the column, see
+:math:`\phi` compresses values of more than a hundred standard deviations, as
+:class:`~sklearn_emma.nn.SoftClip` does, so that extreme values of training samples cannot dominate
+the loss. :math:`q` is the normal score of the column, see
 :class:`~sklearn_emma.nn.NormalScores`. The periodic features have the frequencies
 :math:`f_k = 1/4, 1/2, 1` per unit of the normal score. With them a network learns functions that
 change quickly within a column, such as thresholds and peaks, which it learns slowly otherwise
