@@ -164,8 +164,8 @@ def contiguous_folds(target: Tensor) -> Tensor:
     Parameters
     ----------
     target : Tensor of int of shape (n_samples,), or of float of shape (n_samples, n_outputs)
-        Positions of classes, or target values. Folds of the latter are contiguous parts of the
-        table.
+        Positions of classes, or target values. The fifths of the first output then take the place
+        of classes.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def contiguous_folds(target: Tensor) -> Tensor:
         out; the others may not be if there are many samples.
     """
     n, device = len(target), target.device
-    group = torch.zeros(n, dtype=torch.long, device=device) if target.ndim > 1 else target
+    group = target if target.ndim == 1 else target[:, 0].argsort(stable=True).argsort() * 5 // n
     order = group.argsort(stable=True)
     size = group.bincount()
     start = (size.cumsum(0) - size).repeat_interleave(size)

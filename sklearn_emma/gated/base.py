@@ -121,9 +121,9 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     def _call(self, X: Any) -> np.ndarray:
         """Return what the estimator predicts, as numbers of shape (n_samples, ...)."""
 
-    def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        """Return the classes, if there are some."""
-        return None
+    @abstractmethod
+    def _strata(self, y: np.ndarray) -> np.ndarray:
+        """Return the position of the class of each sample, or of the part it belongs to."""
 
     @abstractmethod
     def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
@@ -189,7 +189,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             y = self._check_target(y)
             weight, keep = check_weights(sample_weight, table)
             seed = draw_seed(self.random_state)
-            judging = self._judging_positions(y, keep, seed)
+            judging = self._judging_positions(y, keep)
             self.blend_ = self._given_blend()
             alone = self.blend == 0 or not self._can_blend
             gate = unfitted_gate(self, self._gate_type, alone, seed)
@@ -207,11 +207,11 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
                 self._fit_both(gate, X, y, table, sample_weight, seed)
         return self
 
-    def _judging_positions(self, y: np.ndarray, keep: np.ndarray, seed: int) -> np.ndarray:
+    def _judging_positions(self, y: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Return positions of the samples that the blend is chosen on."""
         if self.blend != "auto" or not self._can_blend:
             return np.zeros(0, dtype=np.intp)
-        return np.flatnonzero(keep)[judging_samples(self._strata(y[keep]), keep.sum(), seed)]
+        return np.flatnonzero(keep)[judging_samples(self._strata(y[keep]))]
 
     def _given_blend(self) -> float:
         """Return the blend unless it is chosen on samples."""

@@ -5,8 +5,6 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from sklearn_emma.validation import hold_out
-
 #: Fraction of the samples that are held out to choose, and how many at most.
 _FRACTION, _MOST = 0.2, 1000
 #: Below so many samples, or so many of a class, there is nothing to choose on.
@@ -17,26 +15,29 @@ _FLOOR = 1e-4
 Loss = Callable[[np.ndarray], float]
 
 
-def judging_samples(strata: np.ndarray | None, n_samples: int, seed: int) -> np.ndarray:
-    """Draw the samples that a choice is made on: a fifth, at most 1,000, of classes in proportion.
+def judging_samples(strata: np.ndarray) -> np.ndarray:
+    """Return the held-out samples that the blend is chosen on: the last fifth of each class.
+
+    If the samples are in the order of time, the blend is thus chosen on later samples than those
+    that the models learn from. If they are shuffled, the last ones are random ones.
 
     Parameters
     ----------
-    strata : ndarray of int of shape (n_samples,) or None
-        Positions of the classes.
-    n_samples : int
-        Number of samples.
-    seed : int
-        Determines which.
+    strata : ndarray of int of shape (n_samples,)
+        Positions of the classes, or of parts of the samples.
 
     Returns
     -------
     ndarray of int of shape (n_judging,)
-        Positions; none where there are too few samples, or too few of some class.
+        Positions in ascending order, about 1,000 at most. Empty if there are too few samples, or
+        too few of some class.
     """
-    if n_samples < _FEWEST or (strata is not None and np.bincount(strata).min() < _FEWEST_OF_CLASS):
+    size = np.bincount(strata)
+    if len(strata) < _FEWEST or size.min() < _FEWEST_OF_CLASS:
         return np.zeros(0, dtype=np.intp)
-    return np.sort(hold_out(n_samples, strata, min(_FRACTION, _MOST / n_samples), seed))
+    n_held_out = np.ceil(min(_FRACTION, _MOST / len(strata)) * size).astype(np.intp)
+    last = [np.flatnonzero(strata == c)[-n:] for c, n in enumerate(n_held_out)]
+    return np.sort(np.concatenate(last))
 
 
 def best_blend(first: np.ndarray, second: np.ndarray, loss: Loss) -> float:

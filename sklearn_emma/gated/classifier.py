@@ -70,11 +70,12 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     blend : float or "auto", default="auto"
         Weight b, from 0 to 1, of the network that the gate is trained with:
         :math:`(1 - b)\, p + b\, p_{EMMA}` is predicted, an average of probabilities. "auto" chooses
-        what is best on held-out samples, clean and corrupted as in training: a fifth of the
-        samples, at most 1,000. With fewer than 40 samples, or 5 of a class, b is 1/2. If the
-        held-out samples are more than a tenth, gate and classifier are then fitted again on all
-        samples, the network of the gate with the features and the penalty of the first fit. 0
-        leaves the classifier alone, and fits in half of the time or less.
+        what is best on held-out samples, clean and corrupted as in training: the last fifth of
+        each class, about 1,000 samples at most, so keep the order of time. With fewer than 40
+        samples, or 5 of a class, b is 1/2. If the held-out samples are more than a tenth, gate and
+        classifier are then fitted again on all samples, the network of the gate with the features
+        and the penalty of the first fit. 0 leaves the classifier alone, and fits in half of the
+        time or less.
 
     n_copies : int, default=10
         Corrupted copies of the training samples that the classifier learns from besides.
@@ -157,7 +158,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     def _can_blend(self) -> bool:
         return hasattr(self.unfitted_estimator(), "predict_proba")
 
-    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+    def _strata(self, y: np.ndarray) -> np.ndarray:
         return np.unique(y, return_inverse=True)[1]
 
     def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:

@@ -12,6 +12,9 @@ from sklearn_emma.gated.blending import Loss, squared_error_of
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.targets import check_values
 
+# Parts of equal size, by the target, that held-out samples are taken from in proportion.
+_N_STRATA = 5
+
 
 class GatedRegressor(RegressorMixin, BaseGated):
     r"""Any regressor behind EMMA's gate, which removes modalities that fail.
@@ -55,11 +58,12 @@ class GatedRegressor(RegressorMixin, BaseGated):
     blend : float or "auto", default="auto"
         Weight b, from 0 to 1, of the network that the gate is trained with:
         :math:`(1 - b)\, p + b\, p_{EMMA}` is predicted, an average of values. "auto" chooses
-        what is best on held-out samples, clean and corrupted as in training: a fifth of the
-        samples, at most 1,000. With fewer than 40 samples b is 1/2. If the held-out samples are
-        more than a tenth, gate and regressor are then fitted again on all samples, the network of
-        the gate with the features and the penalty of the first fit. 0 leaves the regressor alone,
-        and fits in half of the time or less.
+        what is best on held-out samples, clean and corrupted as in training: the last fifth of the
+        samples with targets of similar size, about 1,000 samples at most, so keep the order of
+        time. With fewer than 40 samples b is 1/2. If the held-out samples are more than a tenth,
+        gate and regressor are then fitted again on all samples, the network of the gate with the
+        features and the penalty of the first fit. 0 leaves the regressor alone, and fits in half of
+        the time or less.
 
     n_copies : int, default=10
         Corrupted copies of the training samples that the regressor learns from besides.
@@ -143,6 +147,10 @@ class GatedRegressor(RegressorMixin, BaseGated):
         if get_tags(self.unfitted_estimator()).target_tags.multi_output:
             return y
         return column_or_1d(y, warn=True)
+
+    def _strata(self, y: np.ndarray) -> np.ndarray:
+        first = y.reshape(len(y), -1)[:, 0]
+        return first.argsort(kind="stable").argsort() * _N_STRATA // len(y)
 
     def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
         return squared_error_of(y, weight)

@@ -23,6 +23,7 @@ from sklearn_emma import (
     GatedRegressor,
 )
 from sklearn_emma.corruption import Missing, Noise
+from sklearn_emma.gated.blending import judging_samples
 from sklearn_emma.inspection import modality_report
 from sklearn_emma.model_selection import robustness_curve
 
@@ -268,6 +269,16 @@ def test_who_is_right_on_held_out_samples_decides(wide):
     boosting = HistGradientBoostingClassifier(max_iter=20)
     lame = EMMAClassifier(**(QUICK | {"max_epochs": 1, "learning_rate": 1e-6}))
     assert gated(boosting, gate=lame, blend="auto").fit(X, y).blend_ < 0.3
+
+
+def test_later_samples_are_held_out():
+    classes = np.array([0, 1, 1, 1] * 20)
+    held_out = judging_samples(classes)
+    assert held_out.tolist() == sorted([*range(64, 80, 4), *(i for i in range(64, 80) if i % 4)])
+    many = judging_samples(np.repeat([0, 1], 4000))
+    assert len(many) == 1000
+    assert many.min() == 3500
+    assert len(judging_samples(np.zeros(39, dtype=int))) == 0
 
 
 def test_all_samples_are_learned_from_in_the_end(table):
