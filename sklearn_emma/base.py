@@ -18,6 +18,7 @@ from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.build_gate import check_gate, modality_costs
 from sklearn_emma.gate.build_predictor import (
     TRANSFORMER,
+    Architecture,
     check_predictor,
     is_built_in,
     seeded_layers,
@@ -261,9 +262,9 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         training = training_config(self, len(data[0].target), 0.0)
         loss = self._prediction_loss()
         self.periodic_features_, self.l2_regularization_ = select_predictor(
-            networks, strength, loss, data, fills, self.batch_size, training, seed
+            networks, strength, loss, (*data, fills), self.batch_size, training, seed
         )
-        self._architecture = self._architecture_with(self.periodic_features_)
+        self._architecture = self._architecture._replace(periodic=self.periodic_features_)
         return networks[self.periodic_features_]
 
     def _initial_network(
@@ -271,7 +272,8 @@ class BaseEMMA(PredictorReadOuts, Parameters):
     ) -> GatedPredictor:
         """Make a predictor, and check that it returns what it has to."""
         device = samples.target.device
-        self._architecture = self._architecture_with(periodic)
+        sizes = tuple(self.hidden_layer_sizes)
+        self._architecture = Architecture(self.module, sizes, self.n_networks, periodic)
         network = self._build_network(seed).to(device)
         with seeded_layers(self.module, seed, device):
             few = fill([x[:2] for x in samples.modalities], fills)
@@ -281,10 +283,6 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             if network.networks.columns.normal_scores is not None:
                 learn_normal_scores(network.networks.columns.normal_scores, samples, seed)
         return network
-
-    def _architecture_with(self, periodic: bool) -> tuple:
-        """Return what the predictor is built from."""
-        return self.module, tuple(self.hidden_layer_sizes), self.n_networks, periodic
 
     def _warm(self, network: GatedPredictor) -> GatedPredictor:
         """Return the network with the weights of the previous fit."""

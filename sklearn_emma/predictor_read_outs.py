@@ -11,7 +11,7 @@ from sklearn_emma.energy.protocol import Precision, tensor_energy
 from sklearn_emma.engine.batches import blocks
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.weights import load_arrays
-from sklearn_emma.gate.build_predictor import build_predictor
+from sklearn_emma.gate.build_predictor import Architecture, build_predictor
 from sklearn_emma.gate.objective import GateModel
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.readings import gate_of, reader_of
@@ -37,7 +37,7 @@ class PredictorReadOuts(GateReadOuts):
     network_weights_: dict[str, np.ndarray]
     periodic_features_: bool
     scale_: np.ndarray
-    _architecture: tuple
+    _architecture: Architecture
 
     @abstractmethod
     def _check_target(self, y: np.ndarray) -> np.ndarray:
@@ -145,17 +145,8 @@ class PredictorReadOuts(GateReadOuts):
     def _build_network(self, seed: int = 0) -> GatedPredictor:
         """Make the network as it was fitted, whatever the parameters are by now."""
         widths = [len(columns) for columns in feature_columns(self)]
-        module, sizes, n_networks, periodic = self._architecture
-        return build_predictor(
-            module,
-            sizes,
-            widths,
-            self._n_outputs,
-            n_networks=n_networks,
-            periodic=periodic,
-            seed=seed,
-            shapes=self.modality_shapes_,
-        )
+        shapes = self.modality_shapes_
+        return build_predictor(self._architecture, widths, self._n_outputs, seed, shapes)
 
     def _refuse_categories(self, what: str) -> None:
         """Raise ValueError if a column is categorical."""

@@ -172,10 +172,10 @@ class EMMAClassifierCV(EMMAClassifier):
     >>> from sklearn_emma.datasets import load_breast_cancer_modalities
     >>> X, y = load_breast_cancer_modalities(return_X_y=True)
     >>> grid = {"coldness": [0.01, 0.1, 1.0], "lambda_energy": [0.0, 0.1]}
-    >>> clf = EMMAClassifierCV("prefix", param_grid=grid, cv=2, max_epochs=10, random_state=0)
-    >>> bool(clf.fit(X[:400], y[:400]).best_score_ > 0.9)
+    >>> clf = EMMAClassifierCV("prefix", param_grid=grid, cv=2, max_epochs=5, random_state=0)
+    >>> bool(clf.fit(X[:200], y[:200]).best_score_ > 0.9)
     True
-    >>> len(clf.cv_results_["params"]), bool(clf.score(X[400:], y[400:]) > 0.9)
+    >>> len(clf.cv_results_["params"]), bool(clf.score(X[200:], y[200:]) > 0.9)
     (6, True)
     """
 

@@ -56,6 +56,8 @@ def quick():
         "energy": GaussianMixture(random_state=0),
         "hidden_layer_sizes": (8,),
         "pretrain_epochs": 3,
+        "l2_regularization": 1.0,
+        "periodic_features": False,
         "max_epochs": 6,
         "learning_rate": 0.02,
         "random_state": 0,
@@ -400,7 +402,7 @@ def test_warm_start_goes_on_in_the_units_it_began_with(small, quick):
     [
         ({}, 2, "n_outputs_ was 1 and now is 2"),
         ({"loss": "quantile"}, 1, "quantiles_ was None and now is .0.05 0.5  0.95"),
-        ({"hidden_layer_sizes": (9,)}, 1, "n_networks changed"),
+        ({"hidden_layer_sizes": (9,)}, 1, "n_networks or periodic_features changed"),
     ],
     ids=["outputs", "quantiles", "network"],
 )

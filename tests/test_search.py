@@ -42,6 +42,8 @@ QUICK = {
     "cross_modal": False,
     "hidden_layer_sizes": (8,),
     "pretrain_epochs": 2,
+    "l2_regularization": 1.0,
+    "periodic_features": False,
     "max_epochs": 3,
     "learning_rate": 0.01,
     "random_state": 0,

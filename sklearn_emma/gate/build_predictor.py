@@ -4,7 +4,7 @@ import copy
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -69,14 +69,31 @@ def seeded_layers(module: Any, seed: int, device: torch.device) -> Iterator[None
         yield
 
 
+class Architecture(NamedTuple):
+    """What a predictor is built from, apart from the data.
+
+    Attributes
+    ----------
+    module : torch.nn.Module instance, class, callable, "transformer" or None
+        Parameter of the estimator.
+    hidden_layer_sizes : tuple of int
+        Number of units of each layer of the encoders of the default predictor.
+    n_networks : int, default=1
+        Number of networks that the default predictor averages.
+    periodic : bool, default=False
+        Whether the default predictor reads periodic features of the columns.
+    """
+
+    module: Any
+    hidden_layer_sizes: tuple[int, ...]
+    n_networks: int = 1
+    periodic: bool = False
+
+
 def build_predictor(
-    module: Any,
-    hidden_layer_sizes: Sequence[int],
+    architecture: Architecture,
     n_features: Sequence[int],
     n_outputs: int,
-    *,
-    n_networks: int = 1,
-    periodic: bool = False,
     seed: int = 0,
     shapes: Sequence[tuple[int, ...] | None] = (),
 ) -> GatedPredictor:
@@ -84,18 +101,12 @@ def build_predictor(
 
     Parameters
     ----------
-    module : torch.nn.Module instance, class, callable, "transformer" or None
-        Parameter of the estimator.
-    hidden_layer_sizes : sequence of int
-        Number of units of each layer of the encoders of the default predictor.
+    architecture : Architecture
+        Module, sizes and features.
     n_features : list of int
         Number of features of each modality.
     n_outputs : int
         Number of outputs per sample.
-    n_networks : int, default=1
-        Number of networks that the default predictor averages.
-    periodic : bool, default=False
-        Whether the default predictor reads periodic features of the columns.
     seed : int, default=0
         Seed of the initial weights.
     shapes : sequence of tuple of int or None, default=()
@@ -107,9 +118,9 @@ def build_predictor(
     torch.nn.Module
         Predictor on the CPU, in float32.
     """
+    module, sizes, n_networks, periodic = architecture
     if is_built_in(module):
         generator = make_generator(seed)
-        sizes = tuple(hidden_layer_sizes)
         params: tuple[Any, ...] = sizes, sizes[-1:], generator, True, periodic
 
         def make() -> FusionNetwork:

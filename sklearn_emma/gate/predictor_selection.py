@@ -188,8 +188,7 @@ def select_predictor(
     networks: Mapping[bool, Any],
     strength: float | None,
     prediction_loss: PredictionLoss,
-    data: tuple[Samples, Tensor | None],
-    fills: list[Tensor],
+    data: tuple[Samples, Tensor | None, list[Tensor]],
     batch_size: int | str,
     config: TrainingConfig,
     seed: int,
@@ -206,10 +205,9 @@ def select_predictor(
         Strength of the penalty, in the units in which it is returned. None selects it.
     prediction_loss : PredictionLoss
         The prediction loss.
-    data : tuple of Samples and Tensor of shape (n_held_out,) or None
-        Training samples, and the positions of held-out samples, which are not used.
-    fills : list of Tensor of shape (n_features,)
-        Values that replace missing ones.
+    data : tuple of Samples, Tensor of shape (n_held_out,) or None, and list of Tensor
+        Training samples, positions of held-out samples, which are not used, and values that replace
+        missing ones, of shape (n_features,) for each modality.
     batch_size : int or "auto"
         Largest number of samples per step.
     config : TrainingConfig
@@ -226,7 +224,7 @@ def select_predictor(
     strength : float
         Strength, for a penalty that is divided by the number of samples.
     """
-    samples, held_out = data
+    samples, held_out, fills = data
     first, unit = next(iter(networks)), strength_unit(len(samples.target))
     if len(networks) == 1 and strength is not None:
         return first, strength

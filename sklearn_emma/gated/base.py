@@ -103,11 +103,13 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
 
     #: The kind of gate that the default one is.
     _gate_type: type[BaseEMMA]
-    #: The kind of estimator that ``estimator=None`` stands for.
-    _default_type: type[BaseEstimator]
     #: Further fitted attributes of the gate that are also those of this estimator.
     _of_gate: tuple[str, ...] = ()
     _target_checks: dict = {}
+
+    @abstractmethod
+    def _default_estimator(self) -> BaseEstimator:
+        """Return what ``estimator=None`` stands for."""
 
     @abstractmethod
     def _check_estimator(self) -> None:
@@ -141,7 +143,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         estimator
             Not a copy.
         """
-        return self._default_type() if self.estimator is None else self.estimator
+        return self._default_estimator() if self.estimator is None else self.estimator
 
     @property
     def _can_blend(self) -> bool:

@@ -3,8 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin, is_classifier
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -131,17 +130,22 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     >>> from sklearn_emma.datasets import load_breast_cancer_modalities
     >>> X, y = load_breast_cancer_modalities(return_X_y=True)
     >>> forest = RandomForestClassifier(50)
-    >>> clf = GatedClassifier(forest, "prefix", random_state=0).fit(X[:400], y[:400])
-    >>> broken = X[400:].copy()
+    >>> clf = GatedClassifier(forest, "prefix", random_state=0).fit(X[:250], y[:250])
+    >>> broken = X[250:].copy()
     >>> broken.loc[:, broken.columns.str.startswith("worst__")] = 0.0
     >>> attention = clf.attention(broken).mean(axis=0)
-    >>> clf.modality_names_[attention.argmin()], bool(clf.score(broken, y[400:]) > 0.9)
+    >>> clf.modality_names_[attention.argmin()], bool(clf.score(broken, y[250:]) > 0.9)
     ('worst', True)
     """
 
     _gate_type = EMMAClassifier
-    _default_type = HistGradientBoostingClassifier
     _of_gate = ("classes_",)
+
+    def _default_estimator(self) -> BaseEstimator:
+        # imported when needed: the import takes long
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier()
 
     def _check_estimator(self) -> None:
         if not self._can_blend and not is_classifier(self.unfitted_estimator()):

@@ -3,8 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import RegressorMixin, is_classifier
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
 from sklearn.utils import column_or_1d, get_tags
 
 from sklearn_emma.gated.base import BaseGated
@@ -113,13 +112,12 @@ class GatedRegressor(RegressorMixin, BaseGated):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn.ensemble import HistGradientBoostingRegressor
     >>> from sklearn_emma import GatedRegressor
     >>> rng = np.random.default_rng(0)
     >>> y = rng.normal(20.0, 5.0, size=600)
     >>> X = y[:, None] + rng.normal(size=(600, 6))  # two instruments of three thermometers
     >>> instruments = {"roof": [0, 1, 2], "wall": [3, 4, 5]}
-    >>> reg = GatedRegressor(HistGradientBoostingRegressor(), instruments, random_state=0)
+    >>> reg = GatedRegressor(modalities=instruments, random_state=0)  # histogram gradient boosting
     >>> reg = reg.fit(X[:400], y[:400])
     >>> broken = X[400:] + 30.0 * rng.normal(size=(200, 6)) * [1, 1, 1, 0, 0, 0]
     >>> reg.attention(broken).mean(axis=0).round(1), bool(reg.score(broken, y[400:]) > 0.8)
@@ -127,13 +125,18 @@ class GatedRegressor(RegressorMixin, BaseGated):
     """
 
     _gate_type = EMMARegressor
-    _default_type = HistGradientBoostingRegressor
     _target_checks = {"multi_output": True}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = get_tags(self.unfitted_estimator()).target_tags.multi_output
         return tags
+
+    def _default_estimator(self) -> BaseEstimator:
+        # imported when needed: the import takes long
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        return HistGradientBoostingRegressor()
 
     def _check_estimator(self) -> None:
         if is_classifier(self.unfitted_estimator()):

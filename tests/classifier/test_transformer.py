@@ -79,7 +79,7 @@ def test_a_warm_start_goes_on_and_needs_the_same_network(table, make):
     before = model.predict_proba(X)
     model.set_params(max_epochs=1, learning_rate=1e-8).fit(X, y)
     np.testing.assert_allclose(model.predict_proba(X), before, atol=1e-4)
-    with pytest.raises(ValueError, match="module, hidden_layer_sizes or n_networks changed"):
+    with pytest.raises(ValueError, match="n_networks or periodic_features changed"):
         model.set_params(module=None).fit(X, y)
 
 

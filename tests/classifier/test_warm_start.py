@@ -50,5 +50,5 @@ def test_warm_start_refuses_other_classes_and_modalities(table, quick, changed, 
 
 def test_warm_start_refuses_another_network(table, quick):
     classifier = quick(warm_start=True).fit(*table)
-    with pytest.raises(ValueError, match="n_networks changed. Set warm_start=False"):
+    with pytest.raises(ValueError, match="periodic_features changed. Set warm_start=False"):
         classifier.set_params(hidden_layer_sizes=(9,)).fit(*table)

@@ -99,8 +99,7 @@ def choose(
         {False: FusionEnsemble([network or make_network(widths, n_outputs)])},
         None,
         prediction_loss or ClassLoss(),
-        (samples, held_out),
-        [torch.zeros(d) for d in widths],
+        (samples, held_out, [torch.zeros(d) for d in widths]),
         32,
         TrainingConfig(32, learning_rate, max_epochs),
         seed,
@@ -231,7 +230,7 @@ def test_rare_samples_of_much_weight_and_large_networks_are_not_taken_for_diverg
     samples = make_samples(3000, (3,))
     weight = torch.full((3000,), 1e-9)
     weight[-2:] = 1500.0
-    assert choose(replace(samples, weight=weight), (3,), seed=4) > 0.0
+    assert choose(replace(samples, weight=weight), (3,), seed=4, max_epochs=4) > 0.0
     x = [torch.randn(40, 3, generator=generator(i)) for i in range(12)]
     large = FusionNetwork([3] * 12, 1, (512, 512, 256), (256,), generator(1))
     y = torch.randn(40, 1, generator=generator(5))
@@ -278,7 +277,7 @@ def test_periodic_features_are_chosen_where_they_help(target, periodic, strength
     x = torch.randn(400, 3, generator=generator(3))
     samples = Samples([x], target(x[:, 0]), torch.ones(400))
     networks = both((3,))
-    args = ClassLoss(), (samples, None), [torch.zeros(3)], 32, TrainingConfig(32, 0.01, 10), 0
+    args = ClassLoss(), (samples, None, [torch.zeros(3)]), 32, TrainingConfig(32, 0.01, 10), 0
     chosen, penalty = select_predictor(networks, strength, *args)
     assert chosen is periodic
     assert penalty == (strength or pytest.approx(penalty))
@@ -298,7 +297,7 @@ def test_what_recognises_neighbours_in_time_is_chosen_only_if_there_is_no_time()
         samples = Samples([x[order], drift[order]], target[order], torch.ones(n))
         fills = [torch.zeros(2), torch.zeros(1)]
         config = TrainingConfig(32, 0.01, 10)
-        args = None, ClassLoss(), (samples, None), fills, 32, config, 0
+        args = None, ClassLoss(), (samples, None, fills), 32, config, 0
         chosen.append(select_predictor(both((2, 1)), *args))
     (of_time, strong), (shuffled, weak) = chosen
     assert not of_time
