@@ -30,7 +30,7 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 
 @pytest.fixture(scope="module")
 def classifier(data, modalities):
-    return EMMAClassifier(modalities, l2_regularization=1.0, periodic_features=False, **QUICK).fit(
+    return EMMAClassifier(modalities, l2_regularization=1.0, periodic_features=True, **QUICK).fit(
         *data
     )
 
