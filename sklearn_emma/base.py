@@ -33,7 +33,7 @@ from sklearn_emma.gate.fit import (
 from sklearn_emma.gate.fitted import fitted_attributes, gate_arrays
 from sklearn_emma.gate.normal_scores import learn_normal_scores
 from sklearn_emma.gate.objective import GatedObjective
-from sklearn_emma.gate.predictor_selection import select_predictor
+from sklearn_emma.gate.predictor_selection import MAX_PERIODIC_COLUMNS, select_predictor
 from sklearn_emma.gate.readings import (
     build_cross_modal,
     share_reader,
@@ -252,7 +252,9 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         """Make the predictor; its features and its penalty are chosen if they are "auto"."""
         choices = [bool(self.periodic_features)]
         if self.periodic_features == "auto":
-            choices = [False, True] if fresh else [self.periodic_features_]
+            n_columns = sum(len(fill) for fill in fills)
+            tried = [False, True] if n_columns <= MAX_PERIODIC_COLUMNS else [False]
+            choices = tried if fresh else [self.periodic_features_]
         strength = None if self.l2_regularization == "auto" else float(self.l2_regularization)
         if not is_built_in(self.module):
             choices, strength = [False], strength or 0.0

@@ -102,7 +102,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         six periodic functions of the score; see :class:`~sklearn_emma.nn.ColumnFeatures`. They
         help where thresholds or peaks within a column matter, where trees are good, and they harm
         where smooth functions are right. "auto" decides by the cross-validation that chooses
-        `l2_regularization`, in favour of them only if the evidence is strong.
+        `l2_regularization`, in favour of them only if the evidence is strong, and not at all with
+        more than 256 columns.
 
     coldness : float, default=0.3
         Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,

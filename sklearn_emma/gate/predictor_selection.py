@@ -45,6 +45,8 @@ _N_FOLDS, _MIN_LEFT_OUT = 3, 1000
 _MAX_EPOCHS = 20
 # Weight of the subset loss, and number of draws of subsets in the comparison of strengths.
 _SUBSET_WEIGHT, _N_DRAWS = 2.0, 3
+#: Number of columns above which periodic features take too long to be tried.
+MAX_PERIODIC_COLUMNS = 256
 # Log likelihood by which periodic features have to be better.
 _PREFERENCE = 3.0
 

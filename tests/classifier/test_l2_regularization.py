@@ -87,6 +87,21 @@ def test_a_search_chooses_once_for_all_settings_of_a_fold(table, quick, monkeypa
     assert (search.periodic_features_, search.l2_regularization_) == chosen[-1]
 
 
+def test_periodic_features_are_not_tried_for_many_columns(table, quick, monkeypatch):
+    X, y = table
+    tried = []
+
+    def count(networks, *args):
+        tried.append(list(networks))
+        return False, 1.0
+
+    monkeypatch.setattr("sklearn_emma.base.select_predictor", count)
+    quick(periodic_features="auto", max_epochs=1).fit(X, y)
+    monkeypatch.setattr("sklearn_emma.base.MAX_PERIODIC_COLUMNS", X.shape[1] - 1)
+    quick(periodic_features="auto", max_epochs=1).fit(X, y)
+    assert tried == [[False, True], [False]]
+
+
 def test_regressors_choose_too(table):
     X, y = table
     regressor = EMMARegressor("prefix", max_epochs=2, pretrain_epochs=0, random_state=0).fit(X, y)
