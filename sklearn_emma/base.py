@@ -266,7 +266,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         self.periodic_features_, self.l2_regularization_ = select_predictor(
             networks, strength, loss, (*data, fills), self.batch_size, training, seed
         )
-        self._architecture = self._architecture._replace(periodic=self.periodic_features_)
+        self._set_architecture(self.periodic_features_)
         return networks[self.periodic_features_]
 
     def _initial_network(
@@ -274,8 +274,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
     ) -> GatedPredictor:
         """Make a predictor, and check that it returns what it has to."""
         device = samples.target.device
-        sizes = tuple(self.hidden_layer_sizes)
-        self._architecture = Architecture(self.module, sizes, self.n_networks, periodic)
+        self._set_architecture(periodic)
         network = self._build_network(seed).to(device)
         with seeded_layers(self.module, seed, device):
             few = fill([x[:2] for x in samples.modalities], fills)
@@ -285,6 +284,11 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             if network.networks.columns.normal_scores is not None:
                 learn_normal_scores(network.networks.columns.normal_scores, samples, seed)
         return network
+
+    def _set_architecture(self, periodic: bool) -> None:
+        """Remember what the predictor is built from, as a plain tuple, which skops trusts."""
+        sizes = tuple(self.hidden_layer_sizes)
+        self._architecture = tuple(Architecture(self.module, sizes, self.n_networks, periodic))
 
     def _warm(self, network: GatedPredictor) -> GatedPredictor:
         """Return the network with the weights of the previous fit."""

@@ -37,7 +37,7 @@ class PredictorReadOuts(GateReadOuts):
     network_weights_: dict[str, np.ndarray]
     periodic_features_: bool
     scale_: np.ndarray
-    _architecture: Architecture
+    _architecture: tuple
 
     @abstractmethod
     def _check_target(self, y: np.ndarray) -> np.ndarray:
@@ -145,8 +145,9 @@ class PredictorReadOuts(GateReadOuts):
     def _build_network(self, seed: int = 0) -> GatedPredictor:
         """Make the network as it was fitted, whatever the parameters are by now."""
         widths = [len(columns) for columns in feature_columns(self)]
+        architecture = Architecture(*self._architecture)
         shapes = self.modality_shapes_
-        return build_predictor(self._architecture, widths, self._n_outputs, seed, shapes)
+        return build_predictor(architecture, widths, self._n_outputs, seed, shapes)
 
     def _refuse_categories(self, what: str) -> None:
         """Raise ValueError if a column is categorical."""

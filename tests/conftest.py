@@ -26,8 +26,9 @@ def quick():
         "max_epochs": 10,
         "learning_rate": 0.01,
         "lambda_energy": 0.0,
+        # not chosen, which takes time
         "l2_regularization": 5.0,
-        "periodic_features": False,  # not chosen, which takes time
+        "periodic_features": False,
         "random_state": 0,
     }
     return lambda **params: EMMAClassifier(**(defaults | params))
