@@ -31,7 +31,7 @@ from sklearn_emma.gate.fit import (
     train_gate,
 )
 from sklearn_emma.gate.fitted import fitted_attributes, gate_arrays
-from sklearn_emma.gate.normal_scores import learn_normal_scores
+from sklearn_emma.gate.learn_features import learn_features
 from sklearn_emma.gate.objective import GatedObjective
 from sklearn_emma.gate.predictor_selection import MAX_PERIODIC_COLUMNS, select_predictor
 from sklearn_emma.gate.readings import (
@@ -39,11 +39,10 @@ from sklearn_emma.gate.readings import (
     share_reader,
 )
 from sklearn_emma.gate.samples import Samples, fill
-from sklearn_emma.gate.signals import learn_signals
 from sklearn_emma.hyperparameters import gate_config, training_config
 from sklearn_emma.indicators import least_scales_of
 from sklearn_emma.modalities import modality_shapes, resolve_modalities, signals_of
-from sklearn_emma.nn import FusionEnsemble, GatedPredictor
+from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.parameters import Parameters
 from sklearn_emma.predictor_read_outs import PredictorReadOuts
 from sklearn_emma.targets import check_weights
@@ -261,6 +260,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         networks = {
             choice: self._initial_network(data[0], fills, seed, choice) for choice in choices
         }
+        learn_features(list(networks.values()), data[0], seed)
         training = training_config(self, len(data[0].target), 0.0)
         loss = self._prediction_loss()
         self.periodic_features_, self.l2_regularization_ = select_predictor(
@@ -279,10 +279,6 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         with seeded_layers(self.module, seed, device):
             few = fill([x[:2] for x in samples.modalities], fills)
             check_predictor(network, few, self._n_outputs, self._returns)
-        if isinstance(network, FusionEnsemble):
-            samples = learn_signals(network.networks, samples)
-            if network.networks.columns.normal_scores is not None:
-                learn_normal_scores(network.networks.columns.normal_scores, samples, seed)
         return network
 
     def _set_architecture(self, periodic: bool) -> None:

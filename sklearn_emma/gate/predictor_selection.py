@@ -176,7 +176,7 @@ def contiguous_folds(target: Tensor) -> Tensor:
         out; the others may not be if there are many samples.
     """
     n, device = len(target), target.device
-    group = target if target.ndim == 1 else target[:, 0].argsort(stable=True).argsort() * 5 // n
+    group = target if target.ndim == 1 else fifths(target[:, 0])
     order = group.argsort(stable=True)
     size = group.bincount()
     start = (size.cumsum(0) - size).repeat_interleave(size)
@@ -184,6 +184,22 @@ def contiguous_folds(target: Tensor) -> Tensor:
     place = torch.arange(n, device=device) - start
     fold[order] = _N_FOLDS - 1 - place * _N_FOLDS // size.repeat_interleave(size)
     return fold
+
+
+def fifths(values: Tensor) -> Tensor:
+    """Return the fifth that each target value belongs to, in the place of a class.
+
+    Parameters
+    ----------
+    values : Tensor of float of shape (n_samples,)
+        Target values.
+
+    Returns
+    -------
+    Tensor of int of shape (n_samples,)
+        From 0 for the lowest values to 4 for the highest.
+    """
+    return values.argsort(stable=True).argsort() * 5 // len(values)
 
 
 def select_predictor(
@@ -236,23 +252,25 @@ def select_predictor(
     some = usable.nonzero().squeeze(1)
     if len(some) < _MIN_SAMPLES:
         return first, unit * _OF_FEW_SAMPLES if strength is None else strength
+    generator = make_generator(seed, some.device, stream=3)
+    order = torch.randperm(len(some), generator=generator, device=some.device)
+    drawn = some[order[:_MAX_SAMPLES].sort().values]
+    weight, modalities = samples.weight[drawn], [x[drawn] for x in samples.modalities]
+    present = torch.stack([~x.isnan().all(1) for x in modalities], 1)
+    weight = weight / weight.mean()
+    table = [present, samples.target[drawn], weight, *fill(modalities, fills)]
+    short = replace(
+        config,
+        batch_size=auto_batch_size(batch_size, len(drawn)),
+        max_epochs=min(config.max_epochs, _MAX_EPOCHS),
+        weight_decay=0.0,
+        early_stopping=False,
+    )
     found: dict[bool, tuple[float, float]] = {}
+    state = generator.get_state()
     for periodic, ensemble in networks.items():
+        generator.set_state(state)  # the same batches and subsets for every predictor
         strengths = _STRENGTHS[periodic] if strength is None else (strength / unit,)
-        generator = make_generator(seed, some.device, stream=3)
-        order = torch.randperm(len(some), generator=generator, device=some.device)
-        drawn = some[order[:_MAX_SAMPLES].sort().values]
-        weight, modalities = samples.weight[drawn], [x[drawn] for x in samples.modalities]
-        present = torch.stack([~x.isnan().all(1) for x in modalities], 1)
-        weight = weight / weight.mean()
-        table = [present, samples.target[drawn], weight, *fill(modalities, fills)]
-        short = replace(
-            config,
-            batch_size=auto_batch_size(batch_size, len(drawn)),
-            max_epochs=min(config.max_epochs, _MAX_EPOCHS),
-            weight_decay=0.0,
-            early_stopping=False,
-        )
         objective = PenaltyObjective(ensemble.first(), prediction_loss, table, strengths, generator)
         train_once(objective, "stage 2 of 2, choice of the predictor", short)
         log_likelihood = objective.log_likelihoods(short.batch_size).double()

@@ -16,7 +16,8 @@ from sklearn_emma.targets import check_labels
 
 def _gives_probabilities(gated: Any) -> bool:
     """Tell whether the classifier behind a gate gives probabilities."""
-    return hasattr(getattr(gated, "estimator_", gated.unfitted_estimator()), "predict_proba")
+    fitted = getattr(gated, "estimator_", None)
+    return hasattr(gated.unfitted_estimator() if fitted is None else fitted, "predict_proba")
 
 
 class GatedClassifier(ClassifierMixin, BaseGated):

@@ -3,16 +3,15 @@
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
 from sklearn.utils import column_or_1d, get_tags
 
+from sklearn_emma.gate.predictor_selection import fifths
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, squared_error_of
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.targets import check_values
-
-# Parts of equal size, by the target, that held-out samples are taken from in proportion.
-_N_STRATA = 5
 
 
 class GatedRegressor(RegressorMixin, BaseGated):
@@ -152,8 +151,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
         return column_or_1d(y, warn=True)
 
     def _strata(self, y: np.ndarray) -> np.ndarray:
-        first = y.reshape(len(y), -1)[:, 0]
-        return first.argsort(kind="stable").argsort() * _N_STRATA // len(y)
+        return fifths(torch.from_numpy(y.reshape(len(y), -1)[:, 0])).numpy()
 
     def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
         return squared_error_of(y, weight)
