@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.linalg
 from sklearn.utils import check_random_state
 
 from sklearn_emma.datasets.bunch import make_bunch
@@ -299,12 +300,13 @@ def _make_curve(
 
 
 def _simplex(n_corners: int) -> np.ndarray:
-    """Return the corners of a regular simplex with unit edges, (n_corners, n_corners - 1)."""
-    corners = np.eye(n_corners) / np.sqrt(2)
-    corners -= corners.mean(axis=0)  # centred
-    # The corners lie in a hyperplane. It is spanned by all right singular vectors except the last
-    # one, whose singular value is zero.
-    return corners @ np.linalg.svd(corners)[2][:-1].T
+    """Return the corners of a regular simplex with unit edges, (n_corners, n_corners - 1).
+
+    The rows of the Helmert matrix are an orthonormal basis of the hyperplane that holds the
+    corners. A basis from a singular value decomposition would differ between processors, because
+    all its singular values are equal.
+    """
+    return scipy.linalg.helmert(n_corners).T / np.sqrt(2)
 
 
 def _random_rotation(n_dims: int, rng: np.random.RandomState) -> np.ndarray:

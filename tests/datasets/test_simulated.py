@@ -98,6 +98,16 @@ def test_class_centres_are_equally_far_apart():
     assert_allclose(distances[np.triu_indices(4, 1)], 5, atol=0.1)
 
 
+def test_values_are_the_same_on_every_processor():
+    # Linear algebra that leaves a free choice, such as a basis of equal singular values, differs
+    # between processors for the same seed.
+    task = make_multimodal_classification(
+        6, n_modalities=2, n_features=3, n_classes=5, random_state=0, as_frame=False
+    )
+    expected = [-0.095, -1.972, 0.104, 0.69, -2.029, 0.826]
+    assert_allclose(task.data[0], expected, atol=0.001)
+
+
 def test_columns_have_unit_variance_within_a_class():
     task = make_multimodal_classification(40_000, relevance=[1, 0.5, 0], random_state=0)
     assert_allclose(task.data.groupby(task.target).std(), 1, atol=0.03)
