@@ -54,6 +54,20 @@ class FusedOptimizer(torch.optim.Optimizer):
         self.solver = solver
         self.stacked = stacked
 
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters, see :meth:`torch.optim.Optimizer.add_param_group`.
+
+        The method of torch is wrapped in a function that first imports the compiler of torch, which
+        takes seconds and is not used here. Therefore the wrapped method is called.
+
+        Parameters
+        ----------
+        param_group : dict
+            Parameters, as "params", and their own options.
+        """
+        method = torch.optim.Optimizer.add_param_group
+        getattr(method, "__wrapped__", method)(self, param_group)
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients."""
         for group in self.param_groups:
