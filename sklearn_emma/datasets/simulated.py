@@ -306,7 +306,7 @@ def _simplex(n_corners: int) -> np.ndarray:
     corners. A basis from a singular value decomposition would differ between processors, because
     all its singular values are equal.
     """
-    return scipy.linalg.helmert(n_corners).T / np.sqrt(2)
+    return -scipy.linalg.helmert(n_corners).T / np.sqrt(2)
 
 
 def _random_rotation(n_dims: int, rng: np.random.RandomState) -> np.ndarray:

@@ -38,6 +38,7 @@ def classifiers(alike, quick):
         "hidden_layer_sizes": (32,),
         "max_epochs": 30,
         "batch_size": 32,  # so few epochs need many steps
+        "learning_rate": 0.03,
         "l2_regularization": 2.0,
     }
     return [quick(cross_modal=c, **params).fit(*alike[:2]) for c in (True, False)]
@@ -66,7 +67,7 @@ def test_plausible_values_of_another_sample_are_found(classifiers, alike, kind, 
             assert (np.delete(rise, i, axis=1) == 0).all()
             assert abs(fall.mean()) < 0.04
     scores = [classifier.score(broken, y) for classifier in classifiers]
-    assert scores[0] > scores[1]
+    assert scores[0] > scores[1] + 0.03
 
 
 def test_clean_samples_are_predicted_as_well_as_without(classifiers, alike):

@@ -104,7 +104,7 @@ def test_values_are_the_same_on_every_processor():
     task = make_multimodal_classification(
         6, n_modalities=2, n_features=3, n_classes=5, random_state=0, as_frame=False
     )
-    expected = [-0.095, -1.972, 0.104, 0.69, -2.029, 0.826]
+    expected = [2.095, 0.387, 0.736, -0.383, 1.137, 1.87]
     assert_allclose(task.data[0], expected, atol=0.001)
 
 
