@@ -199,7 +199,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         penalty unless you give a number.
 
     max_epochs : int, default=50
-        Passes over the training samples. Adam needs about 100, at a learning rate of 0.006.
+        Passes over the training samples. Adam needs about 100, at a learning rate of 0.006. The
+        cross-modal energy takes at most 50.
 
     batch_size : int or "auto", default="auto"
         Samples per step. "auto" takes 1/6 of the samples, within 32 and 1024, or 1/100 of them up

@@ -17,7 +17,7 @@ from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, noise_contrastive
 _NOISE = 0.5
 # Number of shuffled samples per training sample.
 _N_SHUFFLES = 2
-_EPOCHS = 50
+_MAX_EPOCHS = 50
 _LEARNING_RATE = 3e-3
 
 
@@ -93,7 +93,8 @@ def train_cross_modal(
     weight : Tensor of shape (n_samples,)
         Weights of the samples.
     config : TrainingConfig
-        Batch size, progress display and cache, as for gate and predictor.
+        Batch size, number of epochs (at most 50), progress display and cache, as for gate and
+        predictor.
     generator : torch.Generator
         Source of shuffling and noise, on the device of the samples.
     weights_generator : torch.Generator
@@ -108,7 +109,11 @@ def train_cross_modal(
         [x.shape[1] for x in modalities], bound=math.log(len(weight)), generator=weights_generator
     ).to(weight.device)
     own = TrainingConfig(
-        config.batch_size, _LEARNING_RATE, _EPOCHS, verbose=config.verbose, memory=config.memory
+        config.batch_size,
+        _LEARNING_RATE,
+        min(config.max_epochs, _MAX_EPOCHS),
+        verbose=config.verbose,
+        memory=config.memory,
     )
     contrast = Contrast(cross_modal, modalities, weight, generator)
     train_once(contrast, "stage 2 of 2, cross-modal energy", own)

@@ -20,7 +20,7 @@ def generator(seed=0):
 
 def train(modalities, weight=None, batch_size=128, seed=0):
     weight = torch.ones(len(modalities[0])) if weight is None else weight
-    config = TrainingConfig(batch_size, learning_rate=0.01, max_epochs=1)
+    config = TrainingConfig(batch_size, learning_rate=0.01, max_epochs=50)
     return train_cross_modal(modalities, weight, config, generator(seed), generator(seed))
 
 
