@@ -1,4 +1,4 @@
-"""Failures of single columns: SomeColumns."""
+"""SomeColumns: failures of single columns."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -11,22 +11,24 @@ from sklearn_emma.corruption.base import Corruption, is_number
 
 
 class SomeColumns(Corruption):
-    r"""Only some columns of a failing modality fail, drawn for every sample.
+    r"""Corruption of some columns of a failing modality, drawn separately for each sample.
+
+    Categorical columns do not fail. They may be drawn nevertheless, and then stay unchanged.
 
     Parameters
     ----------
     corruption : Corruption
-        What happens to the columns that fail. Its own `n_corrupted`, `fraction` and `only` are
-        ignored.
+        How the drawn columns fail. Its parameters `n_corrupted`, `fraction` and `only` are ignored.
 
     n_columns : int or None, default=1
-        Number of columns that fail in a failing modality; all of them, if it has fewer. None draws
-        the number, from 1 to half of the columns and usually small:
-        :math:`1 + \lfloor u^2 D / 2 \rfloor` of D columns with u from U[0, 1).
+        Number of columns that fail in a failing modality. If the modality has fewer columns, all of
+        them fail. None means that the number is drawn for each sample, between 1 and half the
+        number of columns D. Small numbers are more likely: it is
+        :math:`1 + \lfloor u^2 \lfloor D / 2 \rfloor \rfloor`, with u drawn uniformly from [0, 1).
 
     n_corrupted, fraction, only : int, float, str or list of str
-        In how many modalities columns fail, in which fraction of the samples, and in which
-        modalities they may. See :class:`Corruption`.
+        In how many modalities of a corrupted sample columns fail, which fraction of the samples is
+        corrupted, and in which modalities columns may fail. See :class:`Corruption`.
 
     Examples
     --------
