@@ -182,9 +182,9 @@ class EMMAClassifierCV(EMMAClassifier):
 
     _parameter_constraints: dict = {
         **_SHARED,
-        "param_grid": "no_validation",  # check_param_grid says more
+        "param_grid": "no_validation",  # check_param_grid validates it
         "cv": ["cv_object"],
-        "scoring": "no_validation",  # GridSearchCV says more
+        "scoring": "no_validation",  # check_scoring validates it
         "refit": ["boolean", str, callable],
     }
 
