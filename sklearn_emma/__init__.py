@@ -1,4 +1,4 @@
-"""Predict from several sensors, and stay accurate when one of them fails."""
+"""Prediction from several sensors that remains accurate when one of them fails."""
 
 from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.energy.scorer import DAEEnergyScorer

@@ -1,9 +1,9 @@
-"""Categorical columns: their levels, and tables with codes in place of levels.
+"""Categorical columns: their levels, and conversion of levels to codes.
 
-A column is categorical if it holds text, categories or booleans. Its *levels* are the values that
-occur among the training samples; the code of a level is its place among them. A level that did not
-occur has the code behind the last one, and a missing value is NaN. So a table with categorical
-columns becomes one of numbers, with the same columns.
+A column is categorical if it contains text, categories or booleans. Its *levels* are the values
+that occur in the training samples. The code of a level is its position in the list of levels.
+Unknown levels have the code ``n_levels``, and missing values are NaN. In this way, a table with
+categorical columns is converted to a numeric table with the same columns.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ Levels = Mapping[int, list]
 
 
 def may_hold_levels(X: Any) -> bool:
-    """Tell whether a table is of a type that can hold anything but numbers.
+    """Return whether a table has a type that can contain values other than numbers.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def may_hold_levels(X: Any) -> bool:
 
 
 def as_pandas(X: Any) -> pd.DataFrame:
-    """Return a table with columns of any type as a DataFrame of pandas.
+    """Convert a table with columns of any type to a pandas DataFrame.
 
     Parameters
     ----------
@@ -62,20 +62,20 @@ def as_pandas(X: Any) -> pd.DataFrame:
 def find_levels(X: pd.DataFrame, columns: Iterable[int]) -> dict[int, list]:
     """Find the categorical columns of a table, and their levels.
 
-    Text that reads as numbers is numbers, as everywhere in scikit-learn, unless its type is
-    ``category``.
+    As in scikit-learn, text that can be converted to numbers is numeric, unless the column has the
+    type ``category``.
 
     Parameters
     ----------
     X : DataFrame of shape (n_samples, n_features)
         The table.
     columns : iterable of int
-        Positions of the columns to look at.
+        Positions of the columns to examine.
 
     Returns
     -------
     dict of int to list
-        Levels by position of the column, in order.
+        Ordered levels by position of the column.
     """
     found = {}
     for column in columns:
@@ -86,7 +86,7 @@ def find_levels(X: pd.DataFrame, columns: Iterable[int]) -> dict[int, list]:
 
 
 def is_categorical(values: pd.Series) -> bool:
-    """Tell whether a column is categorical.
+    """Return whether a column is categorical.
 
     Parameters
     ----------
@@ -96,8 +96,9 @@ def is_categorical(values: pd.Series) -> bool:
     Returns
     -------
     bool
-        True for the type ``category``, for booleans, and for text of which at least half does not
-        read as numbers: the rest of a column of numbers would be mistaken for categories.
+        True for the type ``category``, for booleans, and for text if at least half of the values
+        cannot be converted to numbers. Otherwise a numeric column with a few invalid values would
+        be treated as categorical.
     """
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -116,7 +117,7 @@ def is_categorical(values: pd.Series) -> bool:
 
 
 def is_date(values: pd.Series) -> bool:
-    """Tell whether a column holds dates, times or durations.
+    """Return whether a column contains dates, times or durations.
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ def is_date(values: pd.Series) -> bool:
     Returns
     -------
     bool
-        True too for objects of which the first that is not missing is one.
+        Columns of objects are judged by their first value that is not missing.
     """
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -143,12 +144,12 @@ def is_date(values: pd.Series) -> bool:
 
 
 def merge_levels(first: Levels, second: Levels) -> dict[int, list]:
-    """Return the levels of two tables together.
+    """Merge the levels of two tables.
 
     Parameters
     ----------
     first, second : dict of int to list
-        Levels of each; those of the first come first.
+        Levels of each table. Levels of the first table come first.
 
     Returns
     -------
@@ -165,14 +166,14 @@ def encode(X: pd.DataFrame, levels: Levels) -> pd.DataFrame:
     Parameters
     ----------
     X : DataFrame of shape (n_samples, n_features)
-        The table, left as it is.
+        The table. It is not modified.
     levels : dict of int to list
         Levels of the categorical columns.
 
     Returns
     -------
     DataFrame of shape (n_samples, n_features)
-        With a code of type float in the categorical columns, NaN where a value is missing.
+        Table with float codes in the categorical columns, and NaN for missing values.
     """
     X = X.copy()
     for column, known in levels.items():
@@ -182,22 +183,23 @@ def encode(X: pd.DataFrame, levels: Levels) -> pd.DataFrame:
 
 
 def decode(codes: np.ndarray, levels: list, like: pd.Series) -> pd.Series:
-    """Return the levels of codes as a column of a given type.
+    """Convert codes to levels, as a column with a given type.
 
     Parameters
     ----------
     codes : ndarray of float of shape (n_samples,)
-        Codes of levels, NaN where missing. What is the code of no level is missing.
+        Codes of levels. NaN and codes without a level become missing values.
     levels : list
         The levels.
     like : Series
-        A column of the type that is wanted.
+        Column with the desired type.
 
     Returns
     -------
     Series of shape (n_samples,)
-        Of that type, with further categories where there are other levels; booleans some of which
-        are missing are nullable. It has the index of `like`, if that has as many samples.
+        Column of this type. Levels that are not among its categories are added to them. A boolean
+        column with missing values becomes nullable. The index is that of `like`, if the lengths are
+        equal.
     """
     missing = ~(codes < len(levels))
     values = np.empty(len(codes), dtype=object)
@@ -219,7 +221,7 @@ def decode(codes: np.ndarray, levels: list, like: pd.Series) -> pd.Series:
 
 
 def decode_table(table: np.ndarray, levels: Levels, names: Any = None) -> pd.DataFrame:
-    """Return a table of numbers and codes with levels in place of codes.
+    """Convert the codes of a table to levels.
 
     Parameters
     ----------
@@ -228,12 +230,12 @@ def decode_table(table: np.ndarray, levels: Levels, names: Any = None) -> pd.Dat
     levels : dict of int to list
         Levels of the categorical columns.
     names : sequence of str, default=None
-        Names of the columns; by default their positions.
+        Names of the columns. By default, their positions are used.
 
     Returns
     -------
     DataFrame of shape (n_samples, n_features)
-        With columns of the type ``category``.
+        Table in which the categorical columns have the type ``category``.
     """
     frame = pd.DataFrame(table, columns=names)
     for column, known in levels.items():
@@ -266,7 +268,7 @@ def count_levels(table: np.ndarray, levels: Levels) -> dict[int, np.ndarray]:
 
 
 def _levels(values: pd.Series) -> list:
-    """Return the levels that occur in a column: categories in their order, others sorted."""
+    """Return the levels that occur in a column, in the order of its categories or sorted."""
     occurring = values[values.notna()].unique().tolist()
     if isinstance(values.dtype, pd.CategoricalDtype):
         return [level for level in values.dtype.categories.tolist() if level in set(occurring)]

@@ -1,4 +1,4 @@
-"""EMMAClassifier: energies, gate and predictor as a scikit-learn classifier."""
+"""EMMAClassifier: a scikit-learn classifier with energies, a gate and a predictor."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -18,234 +18,253 @@ from sklearn_emma.validation import all_or_nothing, warn_of_one_modality
 
 
 class EMMAClassifier(ClassifierMixin, BaseEMMA):
-    r"""Classifier for tables of several modalities that stays accurate when one fails.
+    r"""Classifier for several modalities that remains accurate when one of them fails.
 
-    Energy-based multi-modal attention [1]_. First an energy per modality learns how unlike the
-    training data a sample is. Then a gate turns the energies of a sample into an attention
-    :math:`\beta_i \in [0, 1)` per modality. Gate and predictor are trained together on clean and
-    corrupted samples; see :class:`~sklearn_emma.nn.EnergyAttention` for the equations. Columns are
-    standardised inside. Values may be missing: a modality without any value gets no attention,
-    single gaps are filled with the training median, and raise the energy of their modality by
-    :math:`-3 s_i \log(1 - n/D_i)` for n of :math:`D_i` values missing.
+    The method is energy-based multi-modal attention [1]_. First, one energy model per modality
+    learns how much the values of a sample differ from the training data. Then a gate converts the
+    energies of a sample to an attention :math:`\beta_i \in [0, 1)` to each modality. The gate and
+    the predictor are trained together on clean and corrupted samples; see
+    :class:`~sklearn_emma.nn.EnergyAttention` for the equations.
 
-    Columns may be numbers, nullable ones too, and *categories*: text, booleans, and the type
-    ``category`` of pandas. A categorical column becomes indicators of its levels, which together
-    have the variance of one number. Infrequent levels, with fewer than 10 training samples (of
-    fewer than 1000, 1 %; at least 2), share an indicator. A level that no training sample has
-    raises the energy of its modality by :math:`3 s_i \log\frac{n_{min} + 1}{n_1 + 1}` with
-    :math:`n_{min}` samples of the rarest level with an indicator of its own and :math:`n_1` levels
-    that occur once.
+    Columns are standardised internally. Values may be missing. A modality without any value gets no
+    attention. If only some values are missing, they are replaced by the training median, and the
+    energy of the modality increases by :math:`-3 s_i \log(1 - n/D_i)`, where n of its :math:`D_i`
+    values are missing.
+
+    Columns may be numeric, including nullable types, or categorical: text, booleans, or the pandas
+    type ``category``. A categorical column is replaced by indicators of its levels, scaled such
+    that together they have unit variance, like a numeric column. Infrequent levels share one
+    indicator. A level is infrequent if it has fewer than 10 training samples (with fewer than 1000
+    training samples: fewer than 1 % of them, but at least fewer than 2), or if it is not among the
+    100 most frequent levels. A level that does not occur in the training data increases the energy
+    of its modality by :math:`3 s_i \log\frac{n_{min} + 1}{n_1 + 1}`, where :math:`n_{min}` is the
+    number of samples of the rarest level with an indicator of its own, and :math:`n_1` the number
+    of levels that occur once.
 
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
-        The groups of columns. Columns are given as to :class:`~sklearn.compose.ColumnTransformer`;
-        a callable maps a column's name to its modality's; "prefix" takes the part of a column's
-        name before ``__``. None makes one modality, "all", of all columns. For a signal or an
-        image, pass a :class:`Modality`, which declares the shape.
+        The groups of columns. In a dict or list, columns are specified as in
+        :class:`~sklearn.compose.ColumnTransformer`. A callable takes the name of a column and
+        returns the name of its modality. "prefix" uses the part of a column's name before the first
+        ``__`` as the name of its modality. None means one modality, "all", of all columns. For a
+        signal or an image, pass a :class:`Modality`, which has a shape.
 
     remainder : "error", "drop" or str, default="error"
-        What to do with columns that belong to no modality: raise, ignore them, or gather them in a
-        modality of this name. Ignored columns may hold anything.
+        What to do with columns that do not belong to any modality. "error" raises an error. "drop"
+        ignores them; ignored columns may have values of any type. With any other string, these
+        columns form a further modality with this name.
 
     missing_modalities : {"error", "allow"}, default="error"
-        What to do when predicting from a DataFrame without any column of a modality: raise, or take
-        the modality as missing.
+        What to do at prediction time if a DataFrame has no column of a modality. "error" raises an
+        error; "allow" treats the modality as missing.
 
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
-        Distinguishes likely samples from unlikely ones. The energy is ``-score_samples``, or for a
-        PyOD detector its ``decision_function``, which has the opposite sign. It is cloned and
-        fitted on the standardised columns of each modality, on the samples that have all of its
-        values. If these are fewer than half of the samples that have any value, it is fitted on the
-        latter, with gaps filled. With None, and for modalities that a dict leaves out, the energy
-        is a :class:`DAEEnergyScorer` that trains on all samples (``calibration_fraction=0``) for 50
-        epochs; more epochs help outlier detection only. Any other scorer scores the failing samples
-        of every epoch, so its speed matters.
+        Estimator of the energy of a modality, which is high for unlikely samples. The energy is
+        ``-score_samples(X)``. For a PyOD detector it is ``decision_function(X)``, which has the
+        opposite sign. The estimator is cloned for each modality, and fitted on its standardised
+        columns. It is fitted on the samples without missing values in the modality. If fewer than
+        half of the samples with any value in the modality are complete, it is fitted on all samples
+        with any value, after missing values are filled. If None, and for modalities that are not in
+        the dict, the energy is a :class:`DAEEnergyScorer` that is trained on all samples
+        (``calibration_fraction=0``) for 50 epochs, or a :class:`SignalEnergyScorer` for signals and
+        images. More epochs only help for outlier detection. Any other estimator has to score the
+        failing samples of every epoch, so it should be fast.
 
     module : torch.nn.Module instance, class or callable, "transformer" or None, default=None
-        The predictor behind the gate. None takes `n_networks` times
-        :class:`~sklearn_emma.nn.FusionNetwork`, and "transformer" as many times
-        :class:`~sklearn_emma.nn.FusionTransformer`, which has self-attention among the columns of
-        each modality and attention across modalities; see :doc:`/guide/unified`. A predictor of
-        your own takes the list of gated modalities :math:`\beta_i x_i`, each of shape (n_samples,
-        :math:`D_i`) and standardised, and returns unnormalised log probabilities of shape
-        (n_samples, n_classes). An instance is copied; a class is called with the list of the
-        :math:`D_i` and the number of classes. A :class:`~sklearn_emma.nn.GatedPredictor` gets the
-        modalities and their attention as they are.
+        The predictor, whose input comes from the gate. None means `n_networks` networks of the
+        class :class:`~sklearn_emma.nn.FusionNetwork`. "transformer" means `n_networks` networks of
+        the class :class:`~sklearn_emma.nn.FusionTransformer`, which has self-attention among the
+        columns of each modality, and attention across modalities; see :doc:`/guide/unified`. A
+        custom predictor takes the list of gated modalities :math:`\beta_i x_i`, each of shape
+        (n_samples, :math:`D_i`) and standardised. It returns unnormalised log probabilities of
+        shape (n_samples, n_classes). An instance is copied. A class or callable is called with the
+        list of all :math:`D_i` and the number of classes. A
+        :class:`~sklearn_emma.nn.GatedPredictor` gets the modalities and their attention separately.
 
     hidden_layer_sizes : tuple of int, default=(64, 48, 32)
-        Units of each layer of the encoder of a modality in the default predictor; with
-        "transformer", of the layers behind its self-attention. The last is also the width of the
-        head. A `module` of your own ignores these sizes, `n_networks` and `periodic_features`.
+        Number of units in each layer of the encoder of a modality in the default predictor. With
+        "transformer", they are the layers after its self-attention. The last number is also the
+        width of the head. `hidden_layer_sizes`, `n_networks` and `periodic_features` have no effect
+        on a custom `module`.
 
     n_networks : int, default=4
         Number of networks whose predictions are averaged; see
-        :class:`~sklearn_emma.nn.FusionEnsemble`. With one, a fit is faster and predictions vary
-        more with the seed.
+        :class:`~sklearn_emma.nn.FusionEnsemble`. With a single network, fitting is faster, but
+        predictions depend more on the random state.
 
     periodic_features : bool or "auto", default="auto"
-        Whether the default predictor reads, besides the value of each column and its normal score,
-        six periodic functions of the score; see :class:`~sklearn_emma.nn.ColumnFeatures`. They
-        help where thresholds or peaks within a column matter, where trees are good, and they harm
-        where smooth functions are right. "auto" decides by the cross-validation that chooses
-        `l2_regularization`, in favour of them only if the evidence is strong, and not at all with
-        more than 256 columns.
+        Whether the default predictor uses periodic features: six periodic functions of the normal
+        score of each column, in addition to its value and its normal score; see
+        :class:`~sklearn_emma.nn.ColumnFeatures`. Periodic features help if thresholds or peaks
+        within a column are relevant, as with data on which decision trees perform well. They reduce
+        the accuracy if the target is a smooth function of the columns. "auto" decides by the same
+        cross-validation that chooses `l2_regularization`. It only selects periodic features if the
+        evidence for them is strong, and never if there are more than 256 columns.
 
     coldness : float, default=0.3
-        Inverse temperature :math:`\rho` of the gate: at 0 all modalities are equally important,
-        whatever their energy.
+        Inverse temperature :math:`\rho` of the gate. If 0, all modalities are equally important,
+        independent of their energies.
 
     coldness_schedule : {"constant", "annealed"}, default="constant"
-        "annealed" starts with the gate as the identity and raises the coldness from 0 to `coldness`
-        in the first half of the training. With `early_stopping` the coldness is that of the best
-        epoch.
+        "annealed" starts with a gate that does not change its input, and increases the coldness
+        from 0 to `coldness` in the first half of the training. With `early_stopping`, the final
+        coldness is that of the best epoch.
 
     attention_score : str or callable, default="energy"
-        What determines the importance of a modality: "energy", the energies alone; or a score of
-        the modalities' embeddings, the attention of the literature: "additive", "bilinear", "dot",
-        "scaled_dot", "multi_head" or "key_value"; or both, "additive+energy" and so on. See
-        :class:`~sklearn_emma.nn.SoftmaxAttention`. A score of your own is a
-        :class:`torch.nn.Module`, of which an instance is copied, or a class or callable, called
-        with the numbers of modalities and of units of an embedding. Without energies only missing
-        modalities are certain to be closed: gaps, inconsistency and levels never seen do not count,
-        and further evidence (:meth:`readings`) is refused. Scores require the default `module` or
-        "transformer" and a constant coldness, and their weights have no penalty. The two
-        regularizers below act on every gate alike.
+        What determines the importance of a modality. "energy" means only the energies. "additive",
+        "bilinear", "dot", "scaled_dot", "multi_head" and "key_value" are attention scores from the
+        literature, computed from embeddings of the modalities. Both can be combined, as in
+        "additive+energy". See :class:`~sklearn_emma.nn.SoftmaxAttention`. A custom score is an
+        instance of :class:`torch.nn.Module`, which is copied, or a class or callable, which is
+        called with the number of modalities and the number of units of an embedding. Without
+        energies, only modalities that are missing completely are sure to be closed. Single missing
+        values, inconsistency with other modalities and unknown levels have no effect, and
+        additional evidence (:meth:`readings`) raises an error. Scores require a constant coldness
+        and the default `module` or "transformer". Their weights are not penalised. The two
+        regularizers below have the same effect on every gate.
 
     max_modalities : int, default=None
-        Largest number of modalities that pass the gate for a sample, those of highest importance;
-        see :class:`~sklearn_emma.nn.HardAttention`. None lets all pass. Energies say how reliable a
-        modality is and not how relevant; a score such as "additive+energy" learns both.
+        Largest number of modalities that pass the gate for a sample. These are the modalities with
+        the highest importance; see :class:`~sklearn_emma.nn.HardAttention`. None means no limit.
+        Energies measure the reliability of a modality, but not its relevance. To learn both, use a
+        score such as "additive+energy".
 
     modality_costs : dict of str to float, default=None
-        Costs that `max_modalities` takes into account, in nats: a modality of cost c is preferred
-        to one without cost if its importance is more than :math:`e^c` times as large. Modalities
-        that are not named cost nothing.
+        Costs of modalities for the selection by `max_modalities`, in nats. A modality with cost c
+        is preferred to one without cost if its importance is more than :math:`e^c` times as large.
+        Modalities that are not in the dict have no cost.
 
     potential_calibration : {"failures", "minimum"}, default="failures"
-        How the constants of the gate are computed: from the potentials of clean and of failing
-        training samples; or, as in the thesis, from the minimum over the training samples, with
-        :math:`s_i = 1` and no largest potential.
+        How the constants of the gate are computed. "failures" uses the potentials of clean and of
+        failing training samples. "minimum", as in the thesis [1]_, uses the minimum potential of
+        the training samples, with :math:`s_i = 1` and no largest potential.
 
     initial_gain : float, default=None
-        :math:`g_a` at the start of training. None stands for twice the number of modalities, which
-        lets a clean sample pass; the thesis has 1.
+        Gain :math:`g_a` at the start of training. None means twice the number of modalities, for
+        which a clean sample passes the gate. The thesis [1]_ uses 1.
 
     lambda_capacity : float, default=0.0
         Strength of the regularizer that keeps the capacity of the gate low.
 
     lambda_energy : float, default=0.02
-        Strength of the regularizer that rewards importance of clean modalities and penalises
-        importance of corrupted ones.
+        Strength of the regularizer that rewards the importance of clean modalities and penalises
+        the importance of corrupted modalities.
 
     importance_floor : float, default=0.01
-        Importance of a corrupted modality below which that regularizer gives no further reward.
-        With 0, as in the thesis, the reward has no bound.
+        Importance of a corrupted modality below which the energy regularizer gives no further
+        reward. With 0, as in the thesis [1]_, the reward is unbounded.
 
     cross_modal : bool, default=True
-        Whether the energy of a modality also measures its consistency with the others
-        (:class:`~sklearn_emma.nn.CrossModalEnergy`), which detects stuck or swapped modalities. It
-        needs at least three modalities: if two are inconsistent, nothing shows which of them is
-        wrong.
+        Whether the energy of a modality also measures its consistency with the other modalities
+        (:class:`~sklearn_emma.nn.CrossModalEnergy`), which detects stuck or swapped modalities.
+        This has no effect with fewer than three modalities: if two modalities are inconsistent,
+        there is no way to know which of them is wrong.
 
     column_attention : bool, default=False
-        Whether columns within a modality get attention too: if a few columns make the energy of a
-        modality high, these are treated as missing, and the modality stays open; see
-        :class:`~sklearn_emma.nn.ColumnAttention`. Missing values are then predicted from the other
-        columns of the modality, instead of filled with the median. In a quarter of the training
-        samples without a failing modality, some columns fail as `corruption` says, so `corruption`
-        needs no larger noise. Column attention lowers the accuracy when whole modalities fail.
+        Whether there is also attention to single columns. If the energy of a modality is high
+        because of a few columns, these columns are treated as missing, and the modality stays open;
+        see :class:`~sklearn_emma.nn.ColumnAttention`. Missing values are then predicted from the
+        other columns of the modality, instead of being replaced by the median. In a quarter of the
+        training samples without a failing modality, some columns fail in the way given by
+        `corruption`; it need not have larger noise for this. Column attention reduces the accuracy
+        when whole modalities fail.
 
     corruption : Corruption or None, default=None
         How training samples are corrupted, in units of their standard deviations. Half of the
-        samples are, unless its `fraction` says otherwise. None stands for
+        samples are corrupted, unless its parameter `fraction` is set. None means
         ``Mixture([Noise((0.25, 2.0)), Missing(), Swapped()], [0.375, 0.375, 0.25])``.
 
     redraw_corruption : bool, default=True
-        Whether every epoch draws other failures. If False, training sees one corrupted copy of the
-        samples.
+        Whether new failures are drawn in every epoch. If False, all epochs use the same corrupted
+        copy of the samples.
 
     adversarial : Adversarial or VirtualAdversarial, default=None
-        Attack on training samples. Every step adds the loss of the uncorrupted samples of its batch
-        after an attack that changes modalities to mislead the current model, such as
-        ``Adversarial((0.0, 1.0))``. With :class:`~sklearn_emma.corruption.VirtualAdversarial` it
-        adds the divergence of predictions for samples and their worst neighbours, for which no
-        label is needed: class -1 marks unlabelled samples. Both need numeric columns.
+        Adversarial training. With an :class:`~sklearn_emma.corruption.Adversarial` attack, such as
+        ``Adversarial((0.0, 1.0))``, every step adds the loss of the uncorrupted samples of the
+        batch after an attack, which changes modalities in order to mislead the current model. With
+        :class:`~sklearn_emma.corruption.VirtualAdversarial`, every step adds the divergence between
+        the predictions for a sample and for a changed sample nearby, which is chosen such that its
+        prediction differs most. This needs no labels; samples with the label -1 are then
+        unlabelled. Both need numeric columns.
 
     subset_weight : float, default=2.0
-        Weight of the subset loss: a second prediction loss, computed with a random subset of the
-        modalities of every sample. It trains the predictor for every combination of modalities.
+        Weight of the subset loss, a second prediction loss for which the predictor gets a random
+        subset of the modalities of each sample. It trains the predictor for all combinations of
+        modalities.
 
     pretrain_epochs : int, default=0
-        Passes over the clean samples with the gate open, before the gate is trained.
+        Number of epochs in which the predictor is trained on clean samples with an open gate,
+        before gate and predictor are trained together.
 
     learning_rate : float, default=0.004
-        Largest learning rate of the cycle, or the constant one.
+        Learning rate if the schedule is constant, otherwise the largest learning rate of the cycle.
 
     learning_rate_schedule : {"one_cycle", "constant"}, default="one_cycle"
-        Whether the learning rate rises and falls once, or stays as it is.
+        Learning rate schedule. With "one_cycle", the learning rate increases and then decreases.
 
     solver : {"muon", "adam"}, default="muon"
         Optimizer of the hidden layers of the default predictor. Muon [2]_ needs fewer epochs than
-        Adam, which trains all other parameters, and a `module` of your own.
+        Adam. All other parameters, and a custom `module`, are always trained by Adam.
 
     l2_regularization : float or "auto", default="auto"
         Strength :math:`\lambda` of the penalty :math:`\frac{\lambda}{2N} \lVert W \rVert^2` on the
-        weights of the predictor, biases apart, with N training samples. "auto" chooses it by
-        cross-validation on at most 2000 of them: s N, and :math:`s\, 2000^2 / N` for more than 2000
-        samples, with s between 0.0005 and 0.03 (0.003 for fewer than 30 samples). Overlapping
-        classes need a stronger penalty than separable ones. The folds are contiguous, so keep the
-        order of samples that were recorded one after the other. A `module` of your own has no
-        penalty unless you give a number.
+        weights of the predictor, without biases, with N training samples. "auto" chooses it by
+        cross-validation on at most 2000 samples. It is s N, or :math:`s\, 2000^2 / N` for more than
+        2000 samples, with s between 0.0005 and 0.03 (0.003 for fewer than 30 samples). Overlapping
+        classes need a stronger penalty than separable ones. The folds are contiguous, so do not
+        shuffle samples that were recorded one after the other. A custom `module` has no penalty
+        unless a number is given.
 
     max_epochs : int, default=50
-        Passes over the training samples. Adam needs about 100, at a learning rate of 0.006. The
-        cross-modal energy takes at most 50.
+        Number of epochs. With ``solver="adam"``, about 100 epochs with a learning rate of 0.006 are
+        needed. The cross-modal energy is trained for at most 50 epochs.
 
     batch_size : int or "auto", default="auto"
-        Samples per step. "auto" takes 1/6 of the samples, within 32 and 1024, or 1/100 of them up
-        to 4096 when that is more.
+        Number of samples per training step. "auto" is the larger of two numbers: 1/6 of the
+        samples, limited to the range from 32 to 1024; and 1/100 of the samples, but at most 4096.
 
     early_stopping : bool, default=False
-        Whether to hold out samples, to stop when their loss no longer improves, and to go back to
-        the best epoch.
+        Whether to stop training when the loss on held-out samples no longer improves, and to return
+        to the best epoch.
 
     validation_fraction : float, default=0.1
-        Fraction of samples held out with `early_stopping`, stratified by class where possible.
+        Fraction of the training samples that are held out if `early_stopping` is True, stratified
+        by class if possible.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement before stopping early.
+        Number of epochs without improvement after which training stops early.
 
     tol : float, default=1e-4
-        Smallest relative improvement that counts for early stopping.
+        Smallest relative improvement of the loss that counts as an improvement for early stopping.
 
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as in scikit-learn.
+        Class weights, as in scikit-learn.
 
     n_jobs : int, default=None
-        Number of processes that fit energies, as in joblib. Energies of modalities of similar width
-        are trained together in any case.
+        Number of energies that are fitted in parallel, as in joblib. Independent of `n_jobs`,
+        energies of modalities with similar numbers of columns are trained together.
 
     memory : str, joblib.Memory or None, default=None
-        Cache for everything that does not depend on the gate: energies, also the cross-modal one,
-        the choice of `periodic_features` and `l2_regularization`, and the first `pretrain_epochs`.
-        A search over the parameters of the gate then does this once for each fold. Needs an int as
-        `random_state`. Empty the folder after an upgrade of the package.
+        Cache for all results that do not depend on the gate: the energies, including the
+        cross-modal energy, the choice of `periodic_features` and `l2_regularization`, and the first
+        `pretrain_epochs`. In a search over parameters of the gate, they are then computed only once
+        per fold. `random_state` must be an int. Empty the cache after an upgrade of the package.
 
     warm_start : bool, default=False
-        Whether to start from the solution of the previous call to fit: its energies and their
-        scales are kept, even if `energy` and `corruption` have changed; gate and predictor are
-        trained on, with a penalty on weights that is chosen anew.
+        Whether to start from the solution of the previous call to fit. Its energies and their
+        scales are kept, even if `energy` and `corruption` have changed. The training of gate and
+        predictor is continued. The penalty on the weights is chosen again.
 
     device : str or torch.device, default="auto"
-        Where to train. "auto" takes CUDA when present, else the CPU.
+        Device for training. "auto" is CUDA if available, otherwise the CPU.
 
     random_state : int, RandomState instance or None, default=None
-        Determines all random numbers. Pass an int for the same result in every call; torch's global
-        generators are not touched.
+        Controls all random numbers. Pass an int for reproducible output across multiple function
+        calls. The global random number generators of torch are not used.
 
     verbose : bool, default=False
-        Whether to show progress.
+        Whether to print progress messages.
 
     Attributes
     ----------
@@ -254,7 +273,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     modality_names_ : list of str
         Names of the modalities.
     modality_shapes_ : list of tuple of int or None
-        Shape of each modality that is a signal or an image.
+        Shape of each modality that is a signal or an image; None for other modalities.
     modality_columns_ : list of ndarray of int
         Positions of each modality's columns.
     energy_scorers_ : dict of str to estimator
@@ -262,7 +281,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     gain_, bias_ : float
         :math:`g_a` and :math:`b_a` of the gate.
     capacity_ : float
-        Capacity of the gate: how much it lets through.
+        Capacity of the gate, a measure of how much of its input it lets pass.
     coldness_ : float
         Inverse temperature of the gate at the end of the training.
     self_weight_, self_bias_ : ndarray of shape (n_modalities,)
@@ -270,51 +289,54 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     coupling_weight_, coupling_degree_ : ndarray of shape (n_modalities, n_modalities)
         :math:`w_{ij}` and :math:`\gamma_{ij}`: direction and degree of the coupling.
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
-        With ``potential_calibration="failures"``: :math:`\Psi_{min,i}`, below which a modality is
-        as good as any (nine tenths of the training samples are); the scale :math:`s_i`, which is
-        the median rise of the potential under the training corruption, but at least the
-        interquartile range of the training samples; and the potential of a typical failure of the
-        training, above which it has no further effect on the others.
+        Constants of the gate. With ``potential_calibration="failures"``, :math:`\Psi_{min,i}` is
+        the potential that nine tenths of the training samples do not exceed; differences below it
+        have no effect. The scale :math:`s_i` is the median increase of the potential under the
+        training corruption, but at least the interquartile range of the training samples. The
+        largest potential is that of a typical failure in training; a higher potential of a modality
+        has no further effect on the other modalities.
     attention_score_ : str or callable
-        The score that the gate was fitted with.
+        Attention score of the fitted gate.
     score_weights_ : dict of str to ndarray, or None
-        Weights of the score; None with ``attention_score="energy"``.
+        Weights of the attention score. None with ``attention_score="energy"``.
     n_units_ : int
-        How many numbers of an embedding a score reads; 0 with a `module` of your own.
+        Number of units of the embeddings that attention scores use; 0 with a custom `module`.
     max_modalities_ : int or None
         Largest number of modalities that pass the gate.
     modality_costs_ : ndarray of shape (n_modalities,)
-        Costs of the modalities, zero where none was given.
+        Cost of each modality, zero if no cost was given.
     l2_regularization_ : float
-        Strength of the penalty that the predictor was trained with.
+        Strength of the penalty with which the predictor was trained.
     periodic_features_ : bool
-        Whether the predictor reads periodic features.
+        Whether the predictor uses periodic features.
     cross_modal_weights_ : dict of str to ndarray, or None
         Weights of the cross-modal energy.
     column_weights_ : dict of str to ndarray, or None
-        Mean, precision matrix and highest usual energy of each modality, with `column_attention`:
-        buffers of a :class:`~sklearn_emma.nn.ColumnAttention`, after its position and a dot.
+        If `column_attention` is True, mean, precision matrix and highest usual energy of each
+        modality, otherwise None. A key is the position of the modality, a dot, and the name of a
+        buffer of :class:`~sklearn_emma.nn.ColumnAttention`.
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        Mean and scale that columns are standardised with, and the values that gaps are filled with;
-        for a categorical column 0, 1 and the code of its most frequent level.
+        Mean and scale with which columns are standardised, and the standardised values by which
+        missing values are replaced. For a categorical column they are 0, 1 and the code of the most
+        frequent level.
     history_ : dict of str to ndarray of shape (n_epochs,)
-        Losses, and the gate's gain, bias and capacity after each epoch.
+        Losses, and gain, bias and capacity of the gate, for each epoch.
     n_iter_ : int
-        Epochs trained.
+        Number of epochs of training.
     categories_ : dict of int to list
-        Levels of the categorical columns, by position; empty where there are none.
+        Levels of each categorical column, by its position. It is empty if no column is categorical.
     category_counts_ : dict of int to ndarray of int of shape (n_levels,)
-        Training samples of each level.
+        Number of training samples of each level, by the position of the column.
     n_features_in_ : int
-        Number of columns seen at fit.
+        Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, when all are strings.
+        Names of features seen during fit. Defined only if all names are strings.
 
     See Also
     --------
-    EMMARegressor : Predicts numbers.
+    EMMARegressor : The corresponding regressor.
     DAEEnergyScorer : The default energy.
     sklearn_emma.corruption : How a modality can fail.
 
@@ -438,7 +460,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn energies, gate and predictor.
+        """Fit the energies, the gate and the predictor.
 
         Parameters
         ----------
@@ -447,7 +469,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples; a sample of weight zero is left out.
+            Sample weights. Samples with zero weight are ignored.
 
         Returns
         -------
@@ -457,7 +479,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Raises
         ------
         ValueError
-            If X, y, a parameter or the modalities are not valid, or training diverges.
+            If X, y, a parameter or the modalities are not valid, or if training diverges.
         TypeError
             If `energy` has no ``score_samples``.
         """
@@ -482,8 +504,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
             )
 
     def _unlabelled(self, y: np.ndarray) -> np.ndarray:
-        """Tell which samples have no label: those of class -1, where training can use them."""
-        # a search over settings has no such parameter
+        """Return a mask of unlabelled samples: label -1, with virtual adversarial training."""
+        # EMMAClassifierCV has no parameter `adversarial`
         training = getattr(self, "adversarial", None)
         if isinstance(training, VirtualAdversarial) and y.dtype.kind in "if":
             return y == -1
@@ -500,7 +522,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
                 "class_weight must hold finite numbers that are not negative, and not zero for all "
                 f"classes, got {self.class_weight!r}."
             )
-        # unlabelled samples weigh nothing in the loss, whatever their class
+        # unlabelled samples have zero weight in the loss, so any class can stand in for theirs
         return self._as_target(np.where(known, y, self.classes_[0])), weight
 
     def _as_target(self, y: np.ndarray) -> np.ndarray:
@@ -523,21 +545,21 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         return target
 
     def predict_proba(self, X: Any, evidence: Any = None) -> np.ndarray:
-        """Probabilities of the classes.
+        """Predict class probabilities.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
         evidence : array-like of shape (n_samples, n_modalities), default=None
-            Further evidence against each modality, in nats; see :meth:`readings`.
+            Additional evidence against each modality, in nats; see :meth:`readings`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``. Samples in float32 are evaluated in single
-            precision, which is twice as fast, and their probabilities are float32; any others are
-            evaluated, and returned, as float64.
+            Class probabilities, in the order of ``classes_``. Samples in float32 are evaluated in
+            single precision, which is twice as fast, and their probabilities are float32. All other
+            samples are evaluated in double precision, and their probabilities are float64.
         """
         if is_lazy(X):
             return map_chunks(self.predict_proba, X, evidence)
@@ -545,7 +567,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         return self.tensor_predictions(logits)["predict_proba"].contiguous().numpy()
 
     def tensor_predictions(self, output: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Probabilities of the classes from what the network returned.
+        """Compute class probabilities from the output of the network.
 
         Parameters
         ----------
@@ -555,20 +577,20 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Returns
         -------
         dict of str to Tensor of shape (n_samples, n_classes)
-            The probabilities, as "predict_proba".
+            Dictionary with the class probabilities, with the key "predict_proba".
         """
-        # classes are few: softmax over the first dimension is much faster
+        # with few classes, softmax over the first dimension is much faster
         return {"predict_proba": output.mT.softmax(0).mT}
 
     def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
-        """Most probable class of each sample.
+        """Predict the most probable class of each sample.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
         evidence : array-like of shape (n_samples, n_modalities), default=None
-            Further evidence against each modality, in nats; see :meth:`readings`.
+            Additional evidence against each modality, in nats; see :meth:`readings`.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The columns of one modality: from what the user wrote to positions."""
+"""Conversion of the column specification of a modality to column positions."""
 
 import difflib
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from sklearn_emma.compat import _get_column_indices
 
 
 def _as_plain(columns: Any) -> Any:
-    """Return indexes, series, arrays and ranges as lists, and array scalars as scalars."""
+    """Convert indexes, series, arrays and ranges to lists, and array scalars to scalars."""
     for method in ("tolist", "to_list"):
         if hasattr(columns, method):
             return getattr(columns, method)()
@@ -22,30 +22,30 @@ def _as_plain(columns: Any) -> Any:
 def find_columns(
     name: str, columns: Any, X: Any, n_columns: int, column_names: list[str] | None
 ) -> list[int]:
-    """Look up one modality's columns, and say what is wrong when that fails.
+    """Find the positions of the columns of a modality.
 
     Parameters
     ----------
     name : str
-        The modality.
+        Name of the modality, for error messages.
     columns : str, int, slice, list, array or range
-        What the user wrote.
+        Specification of the columns by the user.
     X : DataFrame or array-like of shape (n_samples, n_columns)
         The data.
     n_columns : int
-        Number of its columns.
+        Number of columns of the data.
     column_names : list of str or None
-        Their names, None where not all of them are strings.
+        Names of the columns of the data, or None if not all of them are strings.
 
     Returns
     -------
     list of int
-        Positions.
+        Column positions.
 
     Raises
     ------
     ValueError
-        If these are no columns of the data.
+        If the specification does not match the columns of the data.
     """
     columns = _as_plain(columns)
     if isinstance(columns, slice):
@@ -57,7 +57,7 @@ def find_columns(
 
     if requested and all(isinstance(column, str) for column in requested):
         _check_known(name, requested, X, column_names)
-        # names are enough, and scikit-learn does not know the tables of all libraries
+        # only names are needed, and scikit-learn does not support the tables of all libraries
         return _get_column_indices(pd.DataFrame(columns=column_names), columns)
     if requested and all(isinstance(column, (bool, np.bool_)) for column in requested):
         if len(requested) != n_columns or not isinstance(columns, (list, tuple)):
@@ -78,7 +78,8 @@ def find_columns(
             "positions (integers), a slice of either, a boolean mask, or a callable that returns "
             "one of these; names and positions cannot be mixed."
         )
-    # Positions need the number of columns only; a DataFrame with repeated names would be refused.
+    # For positions, only the number of columns matters. With a DataFrame, repeated names would be
+    # an error.
     return _get_column_indices(np.empty((0, n_columns)), columns)
 
 
@@ -107,7 +108,7 @@ def _check_known(name: str, requested: list[str], X: Any, column_names: list[str
 
 
 def why_no_names(X: Any) -> str:
-    """Say why columns have no names that are strings, and what to do.
+    """Return the end of an error message about missing column names, with advice.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def why_no_names(X: Any) -> str:
     Returns
     -------
     str
-        What completes "..., but ".
+        Text that follows "..., but " in the message.
     """
     other = [name for name in getattr(X, "columns", ()) if not isinstance(name, str)]
     if not other:
@@ -135,19 +136,19 @@ def why_no_names(X: Any) -> str:
 
 
 def listed(items: Iterable, limit: int = 8) -> str:
-    """Write items out, the first few of them if there are many.
+    """Return a comma-separated list of the first items.
 
     Parameters
     ----------
     items : iterable of object
         The items.
     limit : int, default=8
-        How many at most.
+        Largest number of items in the list.
 
     Returns
     -------
     str
-        Separated by commas.
+        The list, with the number of further items if there are more than `limit`.
     """
     texts = [repr(item) for item in items]
     if len(texts) > limit:

@@ -1,27 +1,27 @@
-"""Every private scikit-learn import, in one place, each with the reason for it."""
+"""All imports of private scikit-learn functions, with the reason for each of them."""
 
 from inspect import signature
 from typing import Any
 
 from sklearn import get_config
 
-# Parameters validated at fit with scikit-learn's own messages.
+# Validation of parameters during fit, with the messages of scikit-learn.
 from sklearn.base import _fit_context
 
 # Whether a scorer takes sample weights.
 from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
 
-# Samples cut out of a table of any type.
+# Indexing of samples for tables of any type.
 from sklearn.utils import _safe_indexing
 
 # Column specifications must mean exactly what they mean to ColumnTransformer.
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-# Samples of a split, and what belongs to them, cut as cross_validate cuts them.
+# Splitting of samples and metadata, as in cross_validate.
 from sklearn.utils.metaestimators import _safe_split
 
-# Weights, features and their names of the right number and type, with scikit-learn's messages.
+# Validation of sample weights, features and their names, with the messages of scikit-learn.
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_method_params,
@@ -48,18 +48,19 @@ __all__ = [
 
 
 def weighs_scores(scorer: Any) -> bool:
-    """Tell whether GridSearchCV passes sample weights on to a scorer.
+    """Return whether GridSearchCV passes sample weights to a scorer.
 
     Parameters
     ----------
     scorer : callable
-        What scores.
+        The scorer.
 
     Returns
     -------
     bool
-        With metadata routing, whether the scorer requests them: ``score`` of a classifier does.
-        Without, whether it takes them; before scikit-learn 1.7, never.
+        With metadata routing, True if the scorer requests sample weights, like ``score`` of a
+        classifier. Without metadata routing, True if the scorer accepts sample weights, but always
+        False before scikit-learn 1.7.
     """
     if get_config()["enable_metadata_routing"]:
         if isinstance(scorer, _PassthroughScorer):

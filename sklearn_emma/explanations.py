@@ -1,4 +1,4 @@
-"""Errors of scikit-learn about a table, with what they leave out: which columns, what to do."""
+"""More detailed versions of scikit-learn's error messages about tables."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from scipy.sparse import issparse
 
 
 def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception:
-    """Say more about why a table is not valid: which columns, and what to do.
+    """Add the names of invalid columns, and advice, to an error about a table.
 
     Parameters
     ----------
     error : TypeError or ValueError
-        What scikit-learn says.
+        Error raised by scikit-learn.
     estimator : estimator
-        On behalf of which.
+        Estimator that validated the table.
     X : array-like or DataFrame of shape (n_samples, n_features)
         The table.
     at_fit : bool
@@ -23,7 +23,7 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
     Returns
     -------
     TypeError or ValueError
-        The same error, if there is no more to say.
+        Error with a more detailed message, or the same error if there is nothing to add.
     """
     if str(error).startswith("Input y contains"):
         return ValueError(
@@ -66,7 +66,7 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
 
 
 def _explain_order(error: Exception, estimator: Any, X: Any) -> Exception:
-    """Say how to choose the columns of fit from those of a table that has them all."""
+    """Add advice if a table has all columns of fit, but also others, or in another order."""
     known = getattr(estimator, "feature_names_in_", None)
     names = list(getattr(X, "columns", ()))
     if known is None or not set(known) <= set(names) or names == list(known):
@@ -81,7 +81,7 @@ def _explain_order(error: Exception, estimator: Any, X: Any) -> Exception:
 
 
 def _explain_absence(error: Exception, estimator: Any, X: Any) -> Exception:
-    """Say how to pass a modality whose columns are all absent."""
+    """Add advice if a table does not have any column of a modality."""
     known = getattr(estimator, "feature_names_in_", None)
     if known is None or not hasattr(X, "columns"):
         if np.shape(X)[1] >= getattr(estimator, "n_features_in_", 0):
@@ -104,7 +104,7 @@ def _explain_absence(error: Exception, estimator: Any, X: Any) -> Exception:
 
 
 def _columns(X: Any) -> dict[Any, np.ndarray]:
-    """Return the columns of a table by name, or else by position."""
+    """Return the columns of a table by name, or by position if there are no names."""
     if hasattr(X, "columns"):
         return {name: np.asarray(X[name]) for name in X.columns}
     table = np.asarray(X)

@@ -1,4 +1,4 @@
-"""Cross-validation of many settings: fit and score one fold, and collect ``cv_results_``."""
+"""Cross-validation of many settings: fits and scores of folds, and ``cv_results_``."""
 
 import time
 import warnings
@@ -17,7 +17,7 @@ from sklearn_emma.compat import _safe_split
 
 @dataclass(frozen=True)
 class FoldData:
-    """What all folds share.
+    """Data that are the same for all folds.
 
     Attributes
     ----------
@@ -39,18 +39,18 @@ class FoldData:
 
 @dataclass(frozen=True)
 class FoldOutcome:
-    """Scores of the settings of one fold.
+    """Scores of all settings in one fold.
 
     Attributes
     ----------
     scores : list of dict of str to float, or of None
-        Scores by name; None where the fit failed.
+        Scores by name for each setting. None if the fit failed.
     errors : list of ValueError
-        Why fits failed, in order.
+        Errors of the fits that failed, in the order of the settings.
     fit_time : float
-        Seconds for all fits.
+        Time for all fits, in seconds.
     score_times : ndarray of shape (n_settings,)
-        Seconds for the scores of each setting.
+        Time for computing the scores of each setting, in seconds.
     """
 
     scores: list[dict[str, float] | None]
@@ -66,16 +66,16 @@ def score_fold(
     data: FoldData,
     fold: tuple[np.ndarray, np.ndarray],
 ) -> FoldOutcome:
-    """Fit a classifier with every setting on one part of the samples, and score it on the other.
+    """Fit a classifier with each setting on the training samples, and score it on the others.
 
     Parameters
     ----------
     classifier : BaseEMMA
-        For the other parameters.
+        Classifier with the parameters that are not in the settings.
     settings : sequence of mapping of str to float
         The settings.
     scorer : callable
-        Scores a classifier.
+        Scorer of a classifier.
     data : FoldData
         The samples.
     fold : tuple of ndarray of int
@@ -109,7 +109,7 @@ def score_fold(
 
 
 def _score(scorer: Any, classifier: Any, X: Any, y: Any, weights: dict) -> dict[str, float]:
-    """Return scores by name; NaN, with a warning, where the scorer fails."""
+    """Return scores by name. If the scorer fails, warn and return NaN."""
     try:
         scores = scorer(classifier, X, y, **weights)
     except Exception as error:
@@ -123,12 +123,12 @@ def _score(scorer: Any, classifier: Any, X: Any, y: Any, weights: dict) -> dict[
 
 
 def check_failures(outcomes: Sequence[FoldOutcome]) -> None:
-    """Warn of fits that failed, and raise the first error if all did.
+    """Warn if some fits failed, and raise the first error if all of them failed.
 
     Parameters
     ----------
     outcomes : sequence of FoldOutcome
-        Of all folds.
+        Outcomes of all folds.
 
     Raises
     ------
@@ -155,29 +155,29 @@ def score_names(outcomes: Sequence[FoldOutcome]) -> list[str]:
     Parameters
     ----------
     outcomes : sequence of FoldOutcome
-        Of all folds.
+        Outcomes of all folds.
 
     Returns
     -------
     list of str
-        At least one.
+        Names of the scores, at least one.
     """
     found = (list(scores) for outcome in outcomes for scores in outcome.scores if scores)
-    # a scorer that failed has one nameless score
+    # if a scorer with several scores fails, it has only one score without a name
     return max(found, key=len)
 
 
 def format_results(
     settings: Sequence[Mapping[str, float]], outcomes: Sequence[FoldOutcome]
 ) -> dict[str, Any]:
-    """Return the results of a search as those of :class:`~sklearn.model_selection.GridSearchCV`.
+    """Return the results in the format of :class:`~sklearn.model_selection.GridSearchCV`.
 
     Parameters
     ----------
     settings : sequence of mapping of str to float
         The settings.
     outcomes : sequence of FoldOutcome
-        Of all folds.
+        Outcomes of all folds.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def format_results(
 
 
 def _rank(mean: np.ndarray) -> np.ndarray:
-    """Return ranks, the best first; settings without a score come last."""
+    """Return ranks; the best setting has rank 1, and settings without a score come last."""
     if np.isnan(mean).all():
         return np.ones(len(mean), dtype=np.int32)
     filled = np.nan_to_num(mean, nan=np.nanmin(mean) - 1)
@@ -225,12 +225,12 @@ def _rank(mean: np.ndarray) -> np.ndarray:
 
 
 def check_refit(refit: Any, names: Sequence[str]) -> None:
-    """Raise ValueError unless one of several scores decides.
+    """Raise ValueError unless `refit` is valid for several scores.
 
     Parameters
     ----------
     refit : object
-        What the user passed.
+        Parameter of the search.
     names : sequence of str
         Names of the scores.
     """
@@ -242,12 +242,12 @@ def check_refit(refit: Any, names: Sequence[str]) -> None:
 
 
 def check_best_index(index: Any, n_settings: int) -> None:
-    """Raise unless a callable refit has returned the position of a setting.
+    """Raise an error unless a callable `refit` returned the position of a setting.
 
     Parameters
     ----------
     index : object
-        What it returned.
+        Value that the callable returned.
     n_settings : int
         Number of settings.
     """

@@ -1,7 +1,7 @@
-"""Tables of other libraries as those of pandas.
+"""Conversion of tables of other libraries to pandas.
 
-scikit-learn knows the tables of some libraries, in some versions: where it does not, it neither
-learns their column names nor checks them.
+Some versions of scikit-learn do not support the tables of some libraries. Then they neither learn
+nor check the column names.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import pandas as pd
 
 
 def frame_of_arrow(X: Any) -> Any:
-    """Return a pyarrow table or column as one of pandas, and anything else as it is.
+    """Convert a pyarrow table or column to pandas, and return other objects unchanged.
 
     Parameters
     ----------
@@ -20,13 +20,13 @@ def frame_of_arrow(X: Any) -> Any:
     Returns
     -------
     DataFrame, Series, or the type of X
-        The same values; null is NaN.
+        Table with the same values. Null is converted to NaN.
     """
     return X.to_pandas() if type(X).__module__.startswith("pyarrow.") else X
 
 
 def pandas_frame(X: Any) -> Any:
-    """Return a table of pyarrow or polars as one of pandas, and anything else as it is.
+    """Convert a pyarrow or polars table to pandas, and return other objects unchanged.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def pandas_frame(X: Any) -> Any:
     Returns
     -------
     DataFrame of shape (n_samples, n_features), or the type of X
-        The same values; null is NaN among numbers, and None elsewhere.
+        Table with the same values. Null is converted to NaN in numeric columns, and to None in
+        other columns.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From the parameters of an estimator to those of the training."""
+"""Conversion of the parameters of an estimator to hyperparameters of the training."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from sklearn_emma.gate.fit import GateConfig
 
 
 def training_config(estimator: Any, n_samples: int, weight_decay: float) -> TrainingConfig:
-    """Return how gate and predictor are trained.
+    """Return the hyperparameters of the training of gate and predictor.
 
     Parameters
     ----------
     estimator : BaseEMMA
-        With valid parameters.
+        Estimator with valid parameters.
     n_samples : int
         Number of training samples.
     weight_decay : float
@@ -46,7 +46,8 @@ def gate_config(estimator: Any, n_samples: int, n_networks: int) -> GateConfig:
     Parameters
     ----------
     estimator : BaseEMMA
-        With valid parameters, and fitted ``l2_regularization_`` and ``modality_costs_``.
+        Estimator with valid parameters, and with the fitted attributes ``l2_regularization_`` and
+        ``modality_costs_``.
     n_samples : int
         Number of training samples.
     n_networks : int

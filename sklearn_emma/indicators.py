@@ -1,16 +1,18 @@
-r"""Codes of categorical columns as indicators of their levels, which networks and energies take.
+r"""Conversion of categorical columns to indicators of their levels, for networks and energies.
 
-A level with fewer than ten training samples is *infrequent* (with fewer than one in a hundred of
-them, where these are fewer than ten, but at least two), and so is every one beyond the hundred most
-frequent; infrequent levels share one indicator. The indicators :math:`o_k` of a column are centred
-with the shares :math:`p_k` of the training samples, and divided by one scale, so that the variance
-of the column is one, as of a standardised number:
+Each frequent level has an indicator; all infrequent levels of a column share one. A level is
+*infrequent* if it has fewer than 10 training samples. With fewer than 1000 training samples, the
+limit is 1 % of them, but at least 2. Levels that are not among the 100 most frequent ones are
+infrequent as well. The indicators :math:`o_k` of a column are centred by the fractions :math:`p_k`
+of the training samples, and divided by a common scale, such that the total variance of the column
+is one, like that of a standardised numeric column:
 
 .. math:: z_k = (o_k - p_k) \Big/ \sqrt{1 - \textstyle\sum_k p_k^2}
 
-Of two indicators, which say the same, there is only one, standardised. A level that no training
-sample has shows as an infrequent one, or, where there is none, as the most frequent one; that it
-was never seen is evidence against its modality (:mod:`sklearn_emma.nn.evidence_price`).
+If there are two indicators, only one of them is kept, because they are redundant; it is
+standardised. A level that does not occur in the training samples has the indicator of infrequent
+levels or, if there is none, that of the most frequent level. In addition, it is evidence against
+its modality (:mod:`sklearn_emma.nn.evidence_price`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,12 +24,12 @@ import numpy as np
 from sklearn_emma.categories import Levels
 from sklearn_emma.nn.evidence_price import unseen_level_evidence
 
-# Training samples of a level that has an indicator of its own: so many, or this share of all where
-# that is fewer, but at least two.
+# Smallest number of training samples of a frequent level: 10, or 1 % of all training samples if
+# this is less, but at least 2.
 _USUAL, _USUAL_SHARE, _LEAST = 10, 0.01, 2
-# Levels that have indicators of their own at most.
+# Largest number of levels with an indicator of their own.
 _MOST = 100
-# Least scale of an indicator for an energy, in its jumps.
+# Smallest scale of an indicator for an energy, in units of the difference of its two values.
 _JUMPS = 4.0
 
 
@@ -38,13 +40,13 @@ class Category:
     Attributes
     ----------
     rows : ndarray of shape (n_levels + 1, n_indicators)
-        Standardised indicators of each code; the last one is that of levels never seen.
+        Standardised indicators of each code. The last row is for unknown levels.
     groups : list of list of int
         Codes of the levels that share an indicator.
     mode : int
         Code of the most frequent level.
     evidence : ndarray of shape (n_levels + 1,)
-        Of each code, in nats: zero for levels that were seen.
+        Evidence of each code against the modality, in nats. Zero for known levels.
     """
 
     rows: np.ndarray
@@ -54,7 +56,7 @@ class Category:
 
     @classmethod
     def from_counts(cls, counts: np.ndarray) -> "Category":
-        """Make the indicators of a column.
+        """Create the indicators of a column.
 
         Parameters
         ----------
@@ -75,7 +77,7 @@ class Category:
         if len(infrequent):
             groups.append(infrequent.tolist())
         mode = int(order[0])
-        # levels never seen, and those of samples without weight
+        # unknown levels, and levels that only occur in samples with zero weight
         of_code = np.full(
             len(counts) + 1, len(groups) - 1 if len(infrequent) else _group_of(mode, groups)
         )
@@ -93,7 +95,7 @@ class Category:
 
 
 def _read_codes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes, zero where missing, and where they are missing."""
+    """Return integer codes, with zero for missing values, and a mask of missing values."""
     missing = np.isnan(values)
     return np.where(missing, 0, values).astype(np.intp), missing
 
@@ -104,7 +106,7 @@ def _group_of(code: int, groups: list[list[int]]) -> int:
 
 @dataclass(frozen=True)
 class Indicators:
-    """The columns of a table as features: a number stays one, a category becomes indicators.
+    """Conversion of columns to features: numeric columns are kept, others become indicators.
 
     Attributes
     ----------
@@ -137,7 +139,7 @@ class Indicators:
         return np.concatenate([positions[column] for column in columns])
 
     def blocks(self, columns: np.ndarray) -> list[np.ndarray]:
-        """Return the places of each categorical column among the features of some columns."""
+        """Return the positions of each categorical column among the features of some columns."""
         positions, blocks, start = self.positions, [], 0
         for column in columns:
             end = start + len(positions[column])
@@ -159,8 +161,8 @@ class Indicators:
         Returns
         -------
         ndarray of str of shape (n_features,)
-            ``<column>_<level>`` for an indicator, ``<column>_infrequent`` for that of several
-            levels.
+            ``<column>_<level>`` for the indicator of one level, and ``<column>_infrequent`` for the
+            indicator of several levels.
         """
         names = []
         for column, name in enumerate(column_names):
@@ -175,11 +177,12 @@ class Indicators:
         return np.array(names, dtype=object)
 
     def least_scale(self, columns: np.ndarray) -> np.ndarray:
-        """Return the least scale, for an energy, of the features of some columns.
+        """Return the smallest scale, for an energy, of the features of some columns.
 
-        Of an indicator it is four times its jump, so that levels are a quarter of a scale apart,
-        within reach of the noise that an energy learns to remove. Levels farther apart are clusters
-        with nothing in between, whose energies have no common level. Zero for numbers.
+        The smallest scale of an indicator is four times the difference of its two values. Then the
+        distance between levels is a quarter of the scale, which is comparable to the noise that an
+        energy learns to remove. If levels were farther apart, they would form separate clusters
+        whose energies are not comparable. The smallest scale of numeric columns is zero.
 
         Parameters
         ----------
@@ -210,7 +213,7 @@ class Indicators:
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Of the dtype of the table; all indicators of a missing value are NaN.
+            Features in the dtype of the table. All indicators of a missing value are NaN.
         """
         parts = []
         for column in range(self.n_columns):
@@ -223,7 +226,7 @@ class Indicators:
         return np.concatenate(parts, axis=1).astype(table.dtype)
 
     def unseen(self, table: np.ndarray) -> np.ndarray:
-        """Evidence of levels that were never seen.
+        """Return the evidence of unknown levels against their modality.
 
         Parameters
         ----------
@@ -233,7 +236,7 @@ class Indicators:
         Returns
         -------
         ndarray of shape (n_samples, n_columns)
-            In nats; zero for any other value.
+            Evidence in nats. Zero for all other values.
         """
         found = np.zeros(table.shape)
         for column, category in self.categories.items():
@@ -242,7 +245,7 @@ class Indicators:
         return found
 
     def codes(self, features: np.ndarray) -> np.ndarray:
-        """Return numbers as they are, and of indicators the code of the nearest level.
+        """Convert indicators to the code of the nearest level, and keep numeric features.
 
         Parameters
         ----------
@@ -252,7 +255,8 @@ class Indicators:
         Returns
         -------
         ndarray of shape (n_samples, n_columns)
-            Of several levels that share an indicator the code of the first one.
+            Values of numeric columns, and codes of categorical columns. For levels that share an
+            indicator, the code is that of the first of them.
         """
         found = self.numbers(features)
         for column, category in self.categories.items():
@@ -262,7 +266,7 @@ class Indicators:
         return found
 
     def numbers(self, features: np.ndarray) -> np.ndarray:
-        """Return numbers as they are, and zero for categories: (n_samples, n_columns)."""
+        """Return numeric columns, and zeros for categorical ones: (n_samples, n_columns)."""
         return np.column_stack(
             [
                 np.zeros(len(features)) if column in self.categories else features[:, places[0]]
@@ -271,22 +275,22 @@ class Indicators:
         )
 
     def sums(self, features: np.ndarray) -> np.ndarray:
-        """Return numbers as they are, and of indicators the sum: (n_samples, n_columns)."""
+        """Return numeric columns, and the sum of the indicators of each categorical column."""
         return np.column_stack([features[:, places].sum(axis=1) for places in self.positions])
 
 
 def indicators_of(estimator: Any) -> Indicators | None:
-    """Return what turns the columns of a fitted estimator into features.
+    """Return the conversion of columns to features of a fitted estimator.
 
     Parameters
     ----------
     estimator : estimator
-        With the attributes ``n_features_in_`` and ``category_counts_``.
+        Estimator with the attributes ``n_features_in_`` and ``category_counts_``.
 
     Returns
     -------
     Indicators or None
-        None where no column is categorical: then columns are features.
+        The conversion, or None if no column is categorical. Then the features are the columns.
     """
     counts = getattr(estimator, "category_counts_", None)
     if not counts:
@@ -296,7 +300,7 @@ def indicators_of(estimator: Any) -> Indicators | None:
 
 
 def least_scales_of(estimator: Any) -> list[np.ndarray | None]:
-    """Return the least scales, for the energy of each modality, of its features.
+    """Return the smallest scales of the features of each modality, for its energy.
 
     Parameters
     ----------
@@ -306,7 +310,7 @@ def least_scales_of(estimator: Any) -> list[np.ndarray | None]:
     Returns
     -------
     list of ndarray of shape (n_features,), or of None
-        None where no column is categorical.
+        Smallest scales for each modality. All are None if no column is categorical.
     """
     indicators = indicators_of(estimator)
     if indicators is None:
@@ -335,7 +339,7 @@ def feature_columns(estimator: Any) -> list[np.ndarray]:
 
 
 def fill_values(estimator: Any) -> np.ndarray:
-    """Return what gaps of each feature of a fitted estimator are filled with.
+    """Return the value by which missing values of each feature are replaced.
 
     Parameters
     ----------
@@ -345,7 +349,7 @@ def fill_values(estimator: Any) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_features,)
-        Its ``median_`` where no column is categorical.
+        Fill value of each feature. It is ``median_`` if no column is categorical.
     """
     indicators = indicators_of(estimator)
     median: np.ndarray = estimator.median_

@@ -1,6 +1,6 @@
-"""Tables larger than memory: dask arrays and DataFrames, read chunk by chunk.
+"""Support of dask arrays and DataFrames, which may be larger than memory.
 
-A method that gives one row for each sample applies to each chunk by itself. It begins with::
+A method that returns one row per sample is applied to each chunk separately. It begins with::
 
     if is_lazy(X):
         return map_chunks(self.method, X)
@@ -15,7 +15,7 @@ import pandas as pd
 
 
 def is_lazy(X: Any) -> bool:
-    """Tell whether a table is a dask array or DataFrame.
+    """Return whether a table is a dask array or DataFrame.
 
     Parameters
     ----------
@@ -25,34 +25,35 @@ def is_lazy(X: Any) -> bool:
     Returns
     -------
     bool
-        True for what :func:`map_chunks` takes.
+        True if :func:`map_chunks` accepts the table.
     """
     return type(X).__module__.startswith(("dask.array", "dask.dataframe", "dask_expr"))
 
 
 def map_chunks(method: Callable[[Any], np.ndarray], X: Any, evidence: Any = None) -> Any:
-    """Apply a method to each chunk of a table, later.
+    """Apply a method lazily to each chunk of a dask table.
 
     Parameters
     ----------
     method : callable
-        Takes a table of any number of samples, and returns an array with a row for each. One sample
-        of zeros tells the shape of its rows, and whether the columns are right.
+        Method that takes a table of any length and returns an array with one row per sample. It is
+        called once with a sample of zeros, to find the shape of its rows and to check the columns.
     X : dask Array or dask DataFrame of shape (n_samples, n_features)
         The table.
     evidence : None
-        What the caller was given besides.
+        Additional evidence that was passed to the caller. It is not supported.
 
     Returns
     -------
     dask Array of shape (n_samples, ...)
-        With one chunk for each chunk of samples. Their sizes are unknown where those of `X` are, as
-        in DataFrames.
+        Result with one chunk per chunk of samples. Chunk sizes are unknown if those of `X` are
+        unknown, as in DataFrames.
 
     Raises
     ------
     ValueError
-        If there is evidence, or if the columns are not those of fit.
+        If evidence is given, if X does not have two dimensions, or if the columns are not those of
+        fit.
     """
     if evidence is not None:
         raise ValueError(
@@ -74,7 +75,7 @@ def map_chunks(method: Callable[[Any], np.ndarray], X: Any, evidence: Any = None
 
 @dataclass(frozen=True)
 class _OfChunk:
-    """What a method returns of a chunk, of an empty one too."""
+    """Function that applies a method to a chunk, which may be empty."""
 
     method: Callable[[Any], np.ndarray]
     rows: np.ndarray
@@ -84,7 +85,7 @@ class _OfChunk:
 
 
 def _one_sample(X: Any) -> Any:
-    """Return a table of one sample, with the columns of a lazy one."""
+    """Return a table with one sample of zeros and the columns of a dask table."""
     if not hasattr(X, "columns"):
         return np.zeros((1, X.shape[1]), dtype=X.dtype)
     single = all(dtype == np.float32 for dtype in X.dtypes)

@@ -1,8 +1,9 @@
-"""Metrics of uncertainty: risk against coverage, and calibration.
+"""Metrics of uncertainty: risk-coverage curves and calibration.
 
-A classifier that may abstain has two figures of merit: its *coverage*, the fraction of samples that
-it answers, and its *risk*, the mean loss on those. Which samples it refuses is decided by a score,
-high for those to be refused first: a total energy, or one minus the largest probability.
+A classifier that may abstain has two performance measures: its *coverage*, the fraction of samples
+that it accepts, and its *risk*, the mean loss on the accepted samples. Samples with the highest
+rejection scores are refused first. The score is, for instance, a total energy, or one minus the
+largest probability.
 """
 
 from collections.abc import Callable
@@ -28,10 +29,10 @@ def risk_coverage_curve(
     sample_weight: Any = None,
     loss: str | Callable = "zero_one",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Risk of a classifier that refuses the samples of highest score, for every threshold.
+    """Compute coverage and risk of a classifier with rejection, for all thresholds of a score.
 
-    At a threshold the samples whose score does not exceed it are accepted [1]_. Samples of equal
-    score are accepted together, so there are as many points as different scores.
+    Samples whose score does not exceed the threshold are accepted [1]_. Samples with equal scores
+    are accepted together, so the curve has one point for each distinct score.
 
     Parameters
     ----------
@@ -40,9 +41,9 @@ def risk_coverage_curve(
     y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Predictions: labels, or whatever `loss` takes.
     reject_score : array-like of shape (n_samples,)
-        High for samples to be refused first. May be infinite.
+        Rejection scores. Samples with the highest scores are refused first. Scores may be infinite.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples, by default equal. Samples of weight zero are left out.
+        Sample weights. None means equal weights. Samples with zero weight are ignored.
     loss : "zero_one" or callable, default="zero_one"
         "zero_one" is 1 where the prediction differs from the label and 0 elsewhere. A callable
         takes `y_true` and `y_pred`, as arrays, and returns the loss of each sample.
@@ -50,22 +51,22 @@ def risk_coverage_curve(
     Returns
     -------
     coverage : ndarray of shape (n_thresholds,)
-        Fraction of the samples that are accepted, increasing up to 1.
+        Fraction of the samples that are accepted, in increasing order. The last value is 1.
     risk : ndarray of shape (n_thresholds,)
         Mean loss of the accepted samples.
     thresholds : ndarray of shape (n_thresholds,)
-        The different scores, increasing.
+        Distinct scores, in increasing order.
 
     Raises
     ------
     ValueError
-        If the arrays differ in length or are empty, a score is NaN, a weight is negative, or `loss`
-        does not give a number for each sample.
+        If the arrays have different lengths or are empty, if a score is NaN, if a weight is
+        negative, or if `loss` does not return a number for each sample.
 
     See Also
     --------
-    area_under_risk_coverage : The curve as one number.
-    sklearn_emma.model_selection.AbstainingClassifier : Chooses a threshold and keeps to it.
+    area_under_risk_coverage : Summary of the curve as a single number.
+    sklearn_emma.model_selection.AbstainingClassifier : Classifier with such a threshold.
 
     References
     ----------
@@ -107,11 +108,11 @@ def area_under_risk_coverage(
     sample_weight: Any = None,
     loss: str | Callable = "zero_one",
 ) -> float:
-    """Area under the curve of risk against coverage (AURC): the lower the better.
+    """Compute the area under the risk-coverage curve (AURC). Lower values are better.
 
-    The mean, over the samples, of the risk at the threshold that just accepts the sample [1]_. It
-    is near zero where errors have the highest scores. A score that is independent of errors has on
-    average the risk at full coverage.
+    The area is the mean over the samples of the risk at the smallest threshold at which the sample
+    is accepted [1]_. It is near zero if errors are rare and have the highest scores. For a score
+    that is independent of the errors, the expected area is the risk at full coverage.
 
     Parameters
     ----------
@@ -120,9 +121,10 @@ def area_under_risk_coverage(
     y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Predictions: labels, or whatever `loss` takes.
     reject_score : array-like of shape (n_samples,)
-        High for samples to be refused first. Samples of equal score are accepted together.
+        Rejection scores. Samples with the highest scores are refused first, and samples with equal
+        scores are accepted together.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples, by default equal.
+        Sample weights. None means equal weights.
     loss : "zero_one" or callable, default="zero_one"
         The loss of each sample, as in :func:`risk_coverage_curve`.
 
@@ -133,7 +135,7 @@ def area_under_risk_coverage(
 
     See Also
     --------
-    risk_coverage_curve : The curve, and what is raised.
+    risk_coverage_curve : The curve, with a list of the errors that are raised.
 
     References
     ----------
@@ -164,49 +166,52 @@ def expected_calibration_error(
     labels: Any = None,
     sample_weight: Any = None,
 ) -> float:
-    r"""Expected calibration error (ECE): how far probabilities are from frequencies.
+    r"""Compute the expected calibration error (ECE): how much probabilities and frequencies differ.
 
-    Samples are put into bins by their confidence c, and
+    Samples are grouped into bins b by their confidence c:
 
     .. math:: ECE = \sum_b \frac{n_b}{n} | \mathrm{accuracy}_b - \bar c_b |
 
-    For a matrix of probabilities the confidence is the largest one of the sample, and the accuracy
-    that of the class it belongs to [1]_. For a vector, the probabilities of the positive class of
-    two, the confidence is that probability, and the accuracy the frequency of that class [2]_.
+    If `y_proba` is a matrix, the confidence is the largest probability of the sample, and the
+    accuracy is the fraction of samples in which the class with this probability is correct [1]_. If
+    `y_proba` is a vector with the probabilities of the positive class of two classes, the
+    confidence is this probability, and the accuracy is the frequency of the positive class [2]_.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
         True labels.
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
-        Probabilities of the classes, as ``predict_proba`` gives them, or of the positive class.
+        Class probabilities, as returned by ``predict_proba``, or probabilities of the positive
+        class.
     n_bins : int, default=15
         Number of bins.
     strategy : "uniform" or "quantile", default="uniform"
-        Bins of equal width on [0, 1], closed above, or of as equal weight as samples of equal
-        confidence, which stay together, allow.
+        How the bins are defined. "uniform" means bins of equal width on [0, 1]; they include their
+        upper bound. "quantile" means bins of approximately equal total weight; samples with equal
+        confidence are always in the same bin.
     labels : array-like of shape (n_classes,), default=None
-        Classes in the order of the columns of `y_proba`, usually ``classes_`` of the classifier.
-        For a vector the second is the positive one. By default the sorted labels of `y_true`, which
-        must then hold all classes.
+        Class labels in the order of the columns of `y_proba`, usually ``classes_`` of the
+        classifier. If `y_proba` is a vector, the second label is the positive class. None means the
+        sorted labels of `y_true`, which must then contain all classes.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples, by default equal.
+        Sample weights. None means equal weights.
 
     Returns
     -------
     float
-        From 0, calibrated, to 1.
+        Calibration error, from 0 (perfect calibration) to 1.
 
     Raises
     ------
     ValueError
-        If probabilities are out of range, `labels` do not match the columns or the true labels, or
-        a parameter is out of range.
+        If probabilities are out of range, if `labels` does not match the columns or the true
+        labels, or if a parameter is out of range.
 
     Notes
     -----
-    The error depends on the bins, and is biased upwards when few samples are in them: compare
-    classifiers on the same samples, with the same bins.
+    The error depends on the bins, and is biased upwards if bins contain few samples.
+    Compare classifiers on the same samples, with the same bins.
 
     References
     ----------

@@ -1,8 +1,8 @@
-"""Modalities: from what the user wrote to names and column positions.
+"""Modalities: conversion of user input to names and column positions.
 
-A *modality* is a named group of columns. :func:`resolve_modalities` reads every form in which the
-groups can be written, and explains a wrong one; :func:`split_columns` cuts an array along the
-result.
+A *modality* is a named group of columns. :func:`resolve_modalities` accepts all forms in which the
+groups can be specified, and explains what is wrong with an invalid one. :func:`split_columns`
+splits an array into its modalities.
 """
 
 import math
@@ -22,17 +22,18 @@ DEFAULT_NAME = "all"
 
 @dataclass(frozen=True, eq=False)
 class Modality:
-    """Columns of a modality that are a signal or an image.
+    """Declaration that the columns of a modality are a signal or an image.
 
-    In a dict or list of modalities, in the place of the columns. Then the default energy of the
-    modality is :class:`SignalEnergyScorer`, the default predictor reads features of the signal
-    (:class:`~sklearn_emma.nn.SignalEncoder`), and columns are standardised channel by channel.
+    Pass it instead of the columns in a dict or list of modalities. Then the default energy of the
+    modality is :class:`SignalEnergyScorer`, the default predictor uses features of the signal
+    (:class:`~sklearn_emma.nn.SignalEncoder`), and all columns of a channel are standardised with
+    the same mean and scale.
 
     Parameters
     ----------
     columns : str, int, slice, list or callable
-        The columns, as to :class:`~sklearn.compose.ColumnTransformer`, in C order: channel after
-        channel, and row after row of an image.
+        The columns, as in :class:`~sklearn.compose.ColumnTransformer`. They have to be in C order:
+        one channel after the other and, in an image, one row after the other.
     shape : tuple of int, default=None
         (channels, length) of a signal, or (channels, height, width) of an image. None for columns
         without an order.
@@ -40,7 +41,7 @@ class Modality:
     Raises
     ------
     ValueError
-        If the shape is none of these.
+        If the shape is not valid.
 
     Examples
     --------
@@ -61,26 +62,26 @@ class Modality:
 def modality_shapes(
     modalities: Any, names: Sequence[str], columns: Sequence[np.ndarray]
 ) -> list[tuple[int, ...] | None]:
-    """Return the shapes that modalities were declared with.
+    """Return the declared shapes of modalities.
 
     Parameters
     ----------
     modalities : None, dict, list of (str, columns), callable or "prefix"
-        What the user wrote.
+        Specification of the modalities by the user.
     names : list of str of length n_modalities
         Names of the modalities.
     columns : list of ndarray of int
-        Columns of each.
+        Column positions of each modality.
 
     Returns
     -------
     list of tuple of int or None
-        The shape of each modality that is a signal or an image.
+        Shape of each modality that is a signal or an image; None for other modalities.
 
     Raises
     ------
     ValueError
-        If a shape needs another number of columns.
+        If the number of columns of a modality does not match its shape.
     """
     if modalities is None or callable(modalities) or isinstance(modalities, str):
         return [None] * len(names)
@@ -119,7 +120,7 @@ def signals_of(estimator: Any) -> list[tuple[str, np.ndarray, tuple[int, ...]]]:
 def resolve_modalities(
     modalities: Any, X: Any, *, remainder: Any = "error"
 ) -> tuple[list[str], list[np.ndarray]]:
-    """Turn a description of the modalities into names and column positions.
+    """Convert a specification of modalities to names and column positions.
 
     Parameters
     ----------
@@ -137,8 +138,9 @@ def resolve_modalities(
     X : DataFrame or array-like of shape (n_samples, n_features)
         The data as the user passed them. Only a pandas or polars DataFrame has column names.
     remainder : str, default="error"
-        Treatment of columns in no modality: ``"error"`` raises, ``"drop"`` ignores
-        them, any other string is the name of a further, last modality that gathers them.
+        Treatment of columns that do not belong to any modality. ``"error"`` raises an
+        error, ``"drop"`` ignores them. Any other string is the name of an additional
+        modality of these columns, which is the last one.
 
     Returns
     -------
@@ -151,13 +153,14 @@ def resolve_modalities(
     Raises
     ------
     ValueError
-        If there is no modality, a modality is empty, or has a name that is no string or is
-        taken; if a column is unknown, out of range or in two modalities; if columns are left
-        over and `remainder` is ``"error"``; if column names are needed and `X` has none.
+        If there is no modality; if a modality is empty; if its name is not a string or is not
+        unique; if a column is unknown, out of range or in two modalities; if columns do not
+        belong to any modality and `remainder` is ``"error"``; if column names are needed and
+        `X` has none.
 
     See Also
     --------
-    split_columns : Cut an array into modalities.
+    split_columns : Split an array into modalities.
 
     Examples
     --------
@@ -227,7 +230,7 @@ def resolve_modalities(
 
 
 def split_columns(X: Any, columns: Sequence[np.ndarray]) -> list:
-    """Cut an array into one array per modality.
+    """Split an array into one array per modality.
 
     Parameters
     ----------

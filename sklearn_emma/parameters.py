@@ -1,4 +1,4 @@
-"""The parameters that classifier and regressor share: their names, and what each may be."""
+"""Parameters that classifier and regressor have in common, and their constraints."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from sklearn_emma.gate.calibration import CALIBRATIONS
 
 
 class Parameters(BaseEstimator):
-    """Keeps the parameters; the estimators have their defaults, and document them."""
+    """Stores the parameters. Subclasses define and document their default values."""
 
     _parameter_constraints: dict = {
         "modalities": [dict, list, tuple, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
         "missing_modalities": [StrOptions({"error", "allow"})],
-        "energy": "no_validation",  # check_energy says more
+        "energy": "no_validation",  # check_energy validates it
         "module": [callable, StrOptions({TRANSFORMER}), None],
         "hidden_layer_sizes": ["array-like"],
         "n_networks": [Interval(Integral, 1, None, closed="left")],

@@ -1,4 +1,4 @@
-"""PredictorReadOuts: what the fitted predictor behind a gate has to say of samples."""
+"""PredictorReadOuts: methods that need the fitted predictor behind a gate."""
 
 from abc import abstractmethod
 from typing import Any
@@ -24,12 +24,12 @@ from sklearn_emma.validation import check_table
 
 
 class PredictorReadOuts(GateReadOuts):
-    """Read-outs of gate and predictor; a subclass says what is predicted.
+    """Methods of an estimator with a gate and a predictor. Subclasses define the target.
 
-    Samples in float32 are evaluated in single precision, and any others in double.
+    Samples in float32 are evaluated in single precision, all others in double precision.
     """
 
-    #: Keywords for the validation of X and y.
+    #: Keyword arguments for the validation of X and y.
     _target_checks: dict = {}
 
     energy_scorers_: dict[str, Any]
@@ -41,11 +41,11 @@ class PredictorReadOuts(GateReadOuts):
 
     @abstractmethod
     def _check_target(self, y: np.ndarray) -> np.ndarray:
-        """Return y as it is learned from; raise ValueError for what cannot be."""
+        """Return y in the form that training needs. Raise ValueError if y is not valid."""
 
     @abstractmethod
     def _as_target(self, y: np.ndarray) -> np.ndarray:
-        """Return what the fitted network learns to return."""
+        """Convert y to the target of the network."""
 
     @abstractmethod
     def _prediction_loss(self) -> PredictionLoss:
@@ -54,34 +54,35 @@ class PredictorReadOuts(GateReadOuts):
     @property
     @abstractmethod
     def _n_outputs(self) -> int:
-        """Numbers that the fitted network returns for a sample."""
+        """Number of values that the network returns for a sample."""
 
     @property
     @abstractmethod
     def _returns(self) -> str:
-        """What the network returns and of which shape, for messages."""
+        """Description of the output of the network and its shape, for error messages."""
 
     # --- read-outs ---
 
     @abstractmethod
     def tensor_predictions(self, output: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return what is predicted, by the name of the method, from what the network returned.
+        """Compute the predictions of all methods from the output of the network.
 
         Parameters
         ----------
         output : Tensor of shape (n_samples, n_outputs)
-            What the network returned.
+            Output of the network.
 
         Returns
         -------
         dict of str to Tensor of shape (n_samples, ...)
-            Predictions.
+            Predictions by the name of the method.
         """
 
     def loss_gradient(self, X: Any, y: Any) -> np.ndarray:
-        """Gradient of the prediction loss of each sample by its columns, through the whole model.
+        """Compute the gradient of the prediction loss of each sample with respect to its columns.
 
-        :class:`~sklearn_emma.corruption.Adversarial` follows it.
+        It is the gradient of the whole model, including energies and gate.
+        :class:`~sklearn_emma.corruption.Adversarial` uses it.
 
         Parameters
         ----------
@@ -93,14 +94,15 @@ class PredictorReadOuts(GateReadOuts):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            By the columns in their own units, up to one positive factor; zero where a value is
-            missing and in columns of no modality. Energies of other libraries count as constants.
+            Gradient with respect to the columns in their original units, up to a positive factor.
+            It is zero for missing values, and in columns that do not belong to any modality.
+            Energies of other libraries are treated as constants.
 
         Raises
         ------
         ValueError
-            If X or y are not valid, if y holds a label that was not there at fit, or if a column is
-            categorical.
+            If X or y is not valid, if y contains a label that did not occur during fit, or if a
+            column is categorical.
         """
         check_is_fitted(self)
         self._refuse_categories("The gradient of the loss")
@@ -122,7 +124,7 @@ class PredictorReadOuts(GateReadOuts):
         return np.where(np.isnan(table), 0.0, gradient)
 
     def _finite(self, output: np.ndarray) -> np.ndarray:
-        """Return what the network returned; raise ValueError unless it is finite."""
+        """Return the output of the network. Raise ValueError unless it is finite."""
         if not np.isfinite(output).all():
             raise ValueError(
                 "The network returned values that are not finite for "
@@ -132,7 +134,7 @@ class PredictorReadOuts(GateReadOuts):
         return output
 
     def _network(self, precision: torch.dtype) -> GatedPredictor:
-        """Return the predictor, built once."""
+        """Return the predictor, which is built once and cached."""
 
         def build() -> GatedPredictor:
             network = self._build_network()
@@ -143,7 +145,7 @@ class PredictorReadOuts(GateReadOuts):
         return cached(self, ("network", precision), attributes, build)
 
     def _build_network(self, seed: int = 0) -> GatedPredictor:
-        """Make the network as it was fitted, whatever the parameters are by now."""
+        """Build the network with the fitted architecture, even if parameters have changed since."""
         widths = [len(columns) for columns in feature_columns(self)]
         architecture = Architecture(*self._architecture)
         shapes = self.modality_shapes_
@@ -159,14 +161,14 @@ class PredictorReadOuts(GateReadOuts):
 
 
 def predictor_of(estimator: PredictorReadOuts, precision: torch.dtype) -> GatedPredictor:
-    """Return the predictor of a fitted estimator, built once.
+    """Return the predictor of a fitted estimator, which is built once and cached.
 
     Parameters
     ----------
     estimator : PredictorReadOuts
-        Fitted.
+        Fitted estimator.
     precision : torch.dtype
-        Of its weights.
+        Dtype of its weights.
 
     Returns
     -------

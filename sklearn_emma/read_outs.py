@@ -1,4 +1,4 @@
-"""GateReadOuts: everything that a fitted gate has to say of samples."""
+"""GateReadOuts: methods that return energies, attention and other results of a fitted gate."""
 
 from abc import ABC
 from collections.abc import Collection
@@ -21,7 +21,7 @@ from sklearn_emma.validation import check_table
 
 
 class GateReadOuts(TransformerMixin, ABC):
-    """Read-outs of an estimator with energies and a gate; a subclass has the predictor.
+    """Methods of an estimator with energies and a gate. Subclasses define the predictor.
 
     The fitted attributes are those of :class:`~sklearn_emma.EMMAClassifier`, from
     ``modality_names_`` to ``median_``.
@@ -34,11 +34,11 @@ class GateReadOuts(TransformerMixin, ABC):
     # --- evaluation ---
 
     def _network(self, precision: torch.dtype) -> GatedPredictor | None:
-        """Return the predictor; None where it does not take tensors."""
+        """Return the predictor, or None if it does not take tensors."""
         return None
 
     def _run(self, X: Any, *wanted: str, evidence: Any = None) -> dict[str, np.ndarray]:
-        """Validate samples, and return fields of :class:`Readings`, lazy ones of lazy samples."""
+        """Validate samples, and return fields of :class:`Readings`; dask arrays for dask input."""
         check_is_fitted(self)
         if is_lazy(X):
             return {n: map_chunks(partial(self._run_one, n), X, evidence) for n in wanted}
@@ -55,7 +55,7 @@ class GateReadOuts(TransformerMixin, ABC):
     def _read(
         self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        """Read a validated table, block by block."""
+        """Evaluate a validated table in blocks of samples."""
         precision = precision_of(table)
         reader, gate = reader_of(self, precision), gate_of(self)
         if evidence is not None and not gate.reads_energies:
@@ -78,16 +78,16 @@ class GateReadOuts(TransformerMixin, ABC):
     # --- read-outs ---
 
     def readings(self, X: Any, evidence: Any = None) -> Readings:
-        """Everything that is computed for samples: energies, attention, output.
+        """Compute all results for samples: energies, attention, output of the network, etc.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
         evidence : array-like of shape (n_samples, n_modalities), default=None
-            Further evidence against each modality, in nats, such as that of earlier samples
-            (:class:`~sklearn_emma.monitoring.ModalityMonitor`). It enters the gate at the price of
-            missing values: :math:`3 s_i` of potential energy per nat.
+            Additional evidence against each modality, in nats, such as evidence from earlier
+            samples (:class:`~sklearn_emma.monitoring.ModalityMonitor`). It is converted to
+            potential energy like the evidence of missing values, with :math:`3 s_i` per nat.
 
         Returns
         -------
@@ -97,12 +97,12 @@ class GateReadOuts(TransformerMixin, ABC):
         Raises
         ------
         ValueError
-            If there is evidence, and the gate goes by scores alone (`attention_score`).
+            If evidence is given, and the gate does not use energies (`attention_score`).
         """
         return Readings(**self._run(X, *Readings._fields, evidence=evidence))
 
     def energy_parts(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What the potential energies are made of, without evaluating gate and network.
+        """Compute the parts of the potential energies, without evaluating gate and network.
 
         Parameters
         ----------
@@ -119,10 +119,11 @@ class GateReadOuts(TransformerMixin, ABC):
         return found[own], found[gap], found[cross_modal]
 
     def energies(self, X: Any) -> np.ndarray:
-        r"""Potential energies :math:`\Psi_i`: how unlike the training samples each modality is.
+        r"""Compute potential energies :math:`\Psi_i`, which are high for unlikely modalities.
 
-        By itself, and, with three or more modalities, beside the others; see
-        :class:`~sklearn_emma.nn.CrossModalEnergy`.
+        The potential energy of a modality measures how much its values differ from the training
+        samples. With at least three modalities, it may also measure how inconsistent they are with
+        the other modalities; see :class:`~sklearn_emma.nn.CrossModalEnergy`.
 
         Parameters
         ----------
@@ -132,13 +133,13 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Energies, always float64; infinite where a modality is missing altogether. Of samples in
-            float32 they are evaluated in single precision, which is twice as fast.
+            Energies, always float64. They are infinite if all values of the modality are missing.
+            Samples in float32 are evaluated in single precision, which is twice as fast.
         """
         return self._run(X, "energies")["energies"]
 
     def importance(self, X: Any) -> np.ndarray:
-        r"""Importance :math:`\alpha_i` of each modality.
+        r"""Compute the importance :math:`\alpha_i` of each modality.
 
         Parameters
         ----------
@@ -148,12 +149,13 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Sums to one over the modalities that are there, zero for the others.
+            Importance, from 0 to 1. It is zero if all values of the modality are missing. The
+            values of a sample sum to one.
         """
         return self._run(X, "importance")["importance"]
 
     def attention(self, X: Any) -> np.ndarray:
-        r"""Attention :math:`\beta_i` to each modality: the gate.
+        r"""Compute the attention :math:`\beta_i` to each modality.
 
         Parameters
         ----------
@@ -163,15 +165,15 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            From 0 to 1; zero where a modality is missing altogether.
+            Attention, from 0 to 1. It is zero if all values of the modality are missing.
         """
         return self._run(X, "attention")["attention"]
 
     def attention_to_columns(self, X: Any) -> np.ndarray:
-        r"""Attention :math:`a_{ij}` to each column: which values are used, and which are ignored.
+        r"""Compute the attention :math:`a_{ij}` to each column: one if it is used, otherwise zero.
 
-        With ``column_attention=True`` it is also zero for columns that make their modality
-        unlikely; see :class:`~sklearn_emma.nn.ColumnAttention`.
+        Missing values are not used. With ``column_attention=True``, columns that make their
+        modality unlikely are ignored as well; see :class:`~sklearn_emma.nn.ColumnAttention`.
 
         Parameters
         ----------
@@ -181,13 +183,13 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_used_features)
-            Zero where a value is missing or treated as missing, else one; in the order of X,
-            without columns of no modality.
+            Zero if the value is missing or treated as missing, otherwise one. Columns are in the
+            order of X, without those that do not belong to any modality.
         """
         return self._run(X, "column_attention")["column_attention"]
 
     def total_energy(self, X: Any) -> np.ndarray:
-        r"""Total energy :math:`\sum_i E_i`: how uncertain the prediction is.
+        r"""Compute the total energy :math:`\sum_i E_i`, a measure of uncertainty.
 
         Parameters
         ----------
@@ -197,12 +199,13 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Total energies. A missing modality counts like a typical failing one of the training.
+            Total energies. A missing modality contributes as much as a typical failing modality in
+            training.
         """
         return self._run(X, "total_energy")["total_energy"]
 
     def energy_threshold(self, X: Any) -> np.ndarray:
-        """Modal energy below which a modality of a sample passes the gate.
+        """Compute the modal energy below which a modality of a sample passes the gate.
 
         Parameters
         ----------
@@ -212,13 +215,13 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Thresholds; infinite when everything passes. NaN where scores of embeddings decide too
-            (`attention_score`): then every modality has a threshold of its own.
+            Thresholds. They are infinite if all modalities pass. They are NaN if the gate uses
+            attention scores (`attention_score`), because then each modality has another threshold.
         """
         return self._run(X, "energy_threshold")["energy_threshold"]
 
     def modal_energy(self, X: Any) -> np.ndarray:
-        """Modal energies :math:`E_i`, which the gate compares.
+        """Compute the modal energies :math:`E_i`, which the gate compares.
 
         Parameters
         ----------
@@ -228,12 +231,12 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Modal energies; infinite where a modality is missing altogether.
+            Modal energies. They are infinite if all values of the modality are missing.
         """
         return self._run(X, "modal_energy")["modal_energy"]
 
     def transform(self, X: Any) -> np.ndarray:
-        r"""Gated columns :math:`\beta_i x_i`, for another estimator to follow in a Pipeline.
+        r"""Compute gated columns :math:`\beta_i x_i`, as input of another estimator in a Pipeline.
 
         Parameters
         ----------
@@ -243,26 +246,27 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_used_features)
-            Standardised columns, gaps filled, times the attention to their modality, in the order
-            and, if that is float32, in the dtype of X; columns of no modality are left out. A
-            categorical column becomes indicators of its levels.
+            Standardised columns, multiplied by the attention to their modality. Missing values are
+            filled before, and categorical columns are replaced by indicators of their levels.
+            Columns are in the order of X, without those that do not belong to any modality. The
+            dtype is float32 if X is float32, otherwise float64.
         """
         gated = self._run(X, "gated")["gated"]
         return gated[:, np.concatenate(feature_columns(self)).argsort()]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the columns of :meth:`transform`.
+        """Get output feature names of :meth:`transform`.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns seen at fit; by default those known from fit.
+            Names of the input features. None means the names seen during fit.
 
         Returns
         -------
         ndarray of str of shape (n_used_features,)
-            The names of the columns that belong to a modality, for a categorical one with those of
-            its levels.
+            Names of the columns that belong to a modality. The indicators of a categorical column
+            are named after the column and the level.
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
@@ -273,6 +277,6 @@ class GateReadOuts(TransformerMixin, ABC):
 
 
 def _joined(parts: list[torch.Tensor]) -> np.ndarray:
-    """Return the blocks of a result as one array, row by row in memory."""
+    """Return the blocks of a result as one C-contiguous array."""
     joined = parts[0] if len(parts) == 1 else torch.cat(parts)
     return np.ascontiguousarray(joined.numpy())

@@ -1,4 +1,4 @@
-"""EMMAClassifierCV: settings of gate and loss chosen by cross-validation, trained together."""
+"""EMMAClassifierCV: cross-validation of hyperparameters of the gate and the loss."""
 
 import time
 from collections.abc import Sequence
@@ -32,19 +32,18 @@ from sklearn_emma.tables import plain_array, plain_target
 from sklearn_emma.targets import check_labels
 from sklearn_emma.validation import all_or_nothing, check_table
 
-# Settings that train as a stack neither start from a fit nor attack themselves.
+# Settings that are trained together support neither a warm start nor adversarial training.
 _NOT_SHARED = ("warm_start", "adversarial")
 _SHARED = {k: v for k, v in EMMAClassifier._parameter_constraints.items() if k not in _NOT_SHARED}
 
 
 class EMMAClassifierCV(EMMAClassifier):
-    r"""EMMAClassifier with settings of gate and loss chosen by cross-validation.
+    r"""EMMAClassifier with hyperparameters of gate and loss selected by cross-validation.
 
-    Does what :class:`~sklearn.model_selection.GridSearchCV` over :class:`EMMAClassifier` does, in a
-    fraction of the time: in every fold the energies are learned once, and all settings train
-    together, as one model with stacked parameters that goes through the data once. Every setting
-    gets the same data and random numbers as in a training of its own, so the results are those of
-    GridSearchCV.
+    This estimator gives the same results as :class:`~sklearn.model_selection.GridSearchCV` with an
+    :class:`EMMAClassifier`, in a fraction of the time. In each fold, the energies are learned only
+    once, and all settings of the hyperparameters are trained together, as one model with stacked
+    parameters. Each setting gets the same data and random numbers as in a separate training.
 
     Parameters
     ----------
@@ -52,35 +51,36 @@ class EMMAClassifierCV(EMMAClassifier):
         The groups of columns, as for :class:`EMMAClassifier`.
 
     param_grid : dict or list of dict, default=None
-        Settings to choose from: a dict of lists, a list of such dicts, or a list of settings, such
-        as :class:`~sklearn.model_selection.ParameterSampler` gives. The parameters may be
-        `coldness`, `lambda_capacity`, `lambda_energy` and `subset_weight`. None stands for the 45
-        settings of ``sklearn_emma.gate.settings.DEFAULT_GRID``: a `coldness` of 0.03, 0.1, 0.3, 1
-        or 3, a `lambda_capacity` of 0, 0.01 or 0.1 and a `lambda_energy` of 0, 0.02 or 0.1, the
-        defaults among them. The grid of the thesis is ``sklearn_emma.gate.settings.THESIS_GRID``,
-        for the parameters of :func:`make_thesis_classifier`; most of its values of `coldness`
-        hardly affect the default gate, whose potentials have other units.
+        Settings to try: a dict of lists, a list of such dicts, or a list of settings, for instance
+        from :class:`~sklearn.model_selection.ParameterSampler`. Parameters can be `coldness`,
+        `lambda_capacity`, `lambda_energy` and `subset_weight`. None means the 45 settings of
+        ``sklearn_emma.gate.settings.DEFAULT_GRID``: a `coldness` of 0.03, 0.1, 0.3, 1 or 3, a
+        `lambda_capacity` of 0, 0.01 or 0.1, and a `lambda_energy` of 0, 0.02 or 0.1. They include
+        the default values. The grid of the thesis is ``sklearn_emma.gate.settings.THESIS_GRID``.
+        Use it with the parameters of :func:`make_thesis_classifier`: most of its values of
+        `coldness` have little effect on the default gate, whose potentials have other units.
 
     cv : int, cross-validation generator or iterable, default=None
-        How to split, as for GridSearchCV. None stands for five stratified folds.
+        Cross-validation strategy, as in GridSearchCV. None means stratified 5-fold
+        cross-validation.
 
     scoring : str, callable, list, tuple, dict or None, default=None
-        How to score, as for GridSearchCV. None stands for the accuracy.
+        Scoring, as in GridSearchCV. None means accuracy.
 
     refit : bool, str or callable, default=True
-        Whether to fit a classifier with the best setting on all samples, as for GridSearchCV; with
-        several scores, the name of the one that decides, or a callable from ``cv_results_`` to the
-        best index.
+        Whether to fit a classifier with the best setting on all samples, as in GridSearchCV. With
+        several scores, it is the name of the score that determines the best setting. A callable
+        takes ``cv_results_`` and returns the best index.
 
     remainder, missing_modalities, energy, module, hidden_layer_sizes : objects
         As for :class:`EMMAClassifier`.
 
     n_networks, periodic_features : objects
-        As for :class:`EMMAClassifier`. A `module` must be made of layers that
-        :func:`torch.func.vmap` can batch, as those of torch are.
+        As for :class:`EMMAClassifier`. A custom `module` must consist of layers that
+        :func:`torch.func.vmap` can batch, like those of torch.
 
     coldness : float
-        As for :class:`EMMAClassifier`, where `param_grid` does not say.
+        As for :class:`EMMAClassifier`. Only used if the parameter is not in `param_grid`.
 
     coldness_schedule, attention_score, max_modalities, modality_costs : objects
         As for :class:`EMMAClassifier`.
@@ -89,7 +89,7 @@ class EMMAClassifierCV(EMMAClassifier):
         As for :class:`EMMAClassifier`.
 
     lambda_capacity, lambda_energy : float
-        As for :class:`EMMAClassifier`, where `param_grid` does not say.
+        As for :class:`EMMAClassifier`. Only used if the parameter is not in `param_grid`.
 
     importance_floor : float, default=0.01
         As for :class:`EMMAClassifier`.
@@ -98,7 +98,7 @@ class EMMAClassifierCV(EMMAClassifier):
         As for :class:`EMMAClassifier`.
 
     subset_weight : float, default=2.0
-        As for :class:`EMMAClassifier`, where `param_grid` does not say.
+        As for :class:`EMMAClassifier`. Only used if the parameter is not in `param_grid`.
 
     pretrain_epochs, learning_rate, learning_rate_schedule, solver, l2_regularization : objects
         As for :class:`EMMAClassifier`.
@@ -107,43 +107,44 @@ class EMMAClassifierCV(EMMAClassifier):
         As for :class:`EMMAClassifier`.
 
     early_stopping, validation_fraction, n_iter_no_change, tol : objects
-        As for :class:`EMMAClassifier`; each setting stops separately, and
-        takes no computing time after that.
+        As for :class:`EMMAClassifier`. Each setting stops separately, and then needs no more
+        computing time.
 
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as in scikit-learn.
+        Class weights, as in scikit-learn.
 
     n_jobs : int, default=None
-        Folds trained at the same time, as in joblib.
+        Number of folds that are trained in parallel, as in joblib.
 
     memory, device : objects
         As for :class:`EMMAClassifier`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines all random numbers: an int is the `random_state` of every fit, otherwise one int
-        is drawn.
+        Controls all random numbers. All fits use the same int as `random_state`: the one that is
+        passed, or otherwise one that is drawn.
 
     verbose : bool, default=False
-        Whether to show progress.
+        Whether to print progress messages.
 
     Attributes
     ----------
     cv_results_ : dict of str to ndarray of shape (n_settings,)
-        Scores and times as in GridSearchCV. The time of a fit is the time of its fold, divided by
-        the number of settings.
+        Scores and times as in GridSearchCV. The fit time of a setting is the fit time of the fold,
+        divided by the number of settings.
     best_params_ : dict
         The best setting.
     best_score_ : float
-        Its mean score.
+        Mean cross-validated score of the best setting.
     best_index_ : int
-        Its position in ``cv_results_``.
+        Position of the best setting in ``cv_results_``.
     best_estimator_ : EMMAClassifier
-        The classifier fitted with it on all samples, with `refit`. This object has all attributes
-        of that classifier too: ``coldness_``, ``energy_scorers_``, ...
+        Classifier with the best setting, fitted on all samples. Only available if `refit` is not
+        False. Its fitted attributes, such as ``coldness_`` and ``energy_scorers_``, are also
+        attributes of this object.
     refit_time_ : float
-        Seconds for the fit of ``best_estimator_``.
+        Time for fitting ``best_estimator_``, in seconds.
     scorer_ : callable or dict
-        The scorer, or several by name.
+        The scorer, or a dict of several scorers.
     multimetric_ : bool
         Whether there are several scores.
     n_splits_ : int
@@ -151,20 +152,20 @@ class EMMAClassifierCV(EMMAClassifier):
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
-        Number of columns seen at fit.
+        Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, when all are strings.
+        Names of features seen during fit. Defined only if all names are strings.
 
     See Also
     --------
-    EMMAClassifier : One setting.
+    EMMAClassifier : Classifier with a single setting.
 
     Notes
     -----
-    Every setting goes through the same operations as alone: usually, its probabilities are those
-    of GridSearchCV to the last bit. Where the library behind torch adds up a product of stacked
-    matrices in another order than that of single ones, they differ by rounding, and many epochs
-    can amplify that.
+    The operations for each setting are the same as in a separate training, so probabilities are
+    usually bit-identical to those of GridSearchCV. They differ by rounding errors if the linear
+    algebra library of torch sums products of stacked matrices in another order than products of
+    single matrices. Over many epochs, such differences can grow.
 
     Examples
     --------
@@ -181,9 +182,9 @@ class EMMAClassifierCV(EMMAClassifier):
 
     _parameter_constraints: dict = {
         **_SHARED,
-        "param_grid": "no_validation",  # check_param_grid says more
+        "param_grid": "no_validation",  # check_param_grid validates it
         "cv": ["cv_object"],
-        "scoring": "no_validation",  # GridSearchCV says more
+        "scoring": "no_validation",  # check_scoring validates it
         "refit": ["boolean", str, callable],
     }
 
@@ -291,10 +292,10 @@ class EMMAClassifierCV(EMMAClassifier):
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, for fits and, where the scorer takes them, as GridSearchCV does,
-            for scores.
+            Sample weights. They are passed to fits and, as in GridSearchCV, to scorers that support
+            them.
         groups : array-like of shape (n_samples,), default=None
-            Groups of the samples, for splitters such as
+            Group labels of the samples, for splitters such as
             :class:`~sklearn.model_selection.GroupKFold`.
 
         Returns
@@ -305,10 +306,10 @@ class EMMAClassifierCV(EMMAClassifier):
         Raises
         ------
         ValueError
-            If X, y, a parameter or the modalities are not valid, or training diverges with every
+            If X, y, a parameter or the modalities are not valid, or if training diverges with every
             setting.
         TypeError
-            If `param_grid` is no grid, or `energy` has no ``score_samples``.
+            If `param_grid` is not a grid, or if `energy` has no ``score_samples``.
         """
         with all_or_nothing(self):
             for name in [name for name in vars(self) if name.endswith("_")]:
@@ -349,7 +350,7 @@ class EMMAClassifierCV(EMMAClassifier):
         return self
 
     def _classifier_params(self) -> dict[str, Any]:
-        """Return the parameters of the classifiers; an int as random_state."""
+        """Return the parameters of the classifiers, with an int as random_state."""
         known = EMMAClassifier().get_params(deep=False)
         params = {k: v for k, v in self.get_params(deep=False).items() if k in known}
         if not isinstance(self.random_state, (int, np.integer)):
@@ -397,7 +398,7 @@ class EMMAClassifierCV(EMMAClassifier):
         return super()._run(X, *wanted, evidence=evidence)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the score of the best setting on other samples.
+        """Score ``best_estimator_`` on the given samples.
 
         Parameters
         ----------
@@ -406,12 +407,12 @@ class EMMAClassifierCV(EMMAClassifier):
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
+            Sample weights.
 
         Returns
         -------
         float
-            By `scoring`; the one that `refit` names, where there are several.
+            Score according to `scoring`. With several scores, it is the one named by `refit`.
         """
         self._check_refitted()
         if self.scoring is None:

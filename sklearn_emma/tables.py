@@ -1,4 +1,4 @@
-"""Tables as users have them: masked arrays, tensors, columns of anything."""
+"""Conversion and validation of tables: masked arrays, tensors, and columns of any type."""
 
 from collections.abc import Iterator, Mapping
 from os import PathLike
@@ -19,24 +19,23 @@ from sklearn_emma.categories import (
 from sklearn_emma.frames import frame_of_arrow
 from sklearn_emma.modalities import resolve_modalities
 
-# What numpy has, and so what tensors can be read as; any other floats become float32.
+# Floating dtypes that numpy supports. Tensors with other floating dtypes are converted to float32.
 _NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 
 
 def plain_array(X: Any) -> Any:
-    """Read a masked array or a tensor as an array; return anything else as it is.
-
-    A pyarrow table becomes one of pandas.
+    """Convert masked arrays and tensors to arrays, and pyarrow tables to pandas DataFrames.
 
     Parameters
     ----------
     X : array-like, DataFrame, pyarrow Table or Tensor of shape (n_samples, n_features)
-        The table. Values that are masked are missing.
+        The table. Masked values are treated as missing.
 
     Returns
     -------
     ndarray, DataFrame, or the type of X
-        NaN where a value is masked. Tensors are detached from their graph.
+        Converted table, in which masked values are NaN. Tables of other types are returned
+        unchanged. Tensors are detached from their graph.
 
     Raises
     ------
@@ -46,7 +45,7 @@ def plain_array(X: Any) -> Any:
     if isinstance(X, np.ma.MaskedArray):
         if not np.ma.is_masked(X):
             return X.data
-        # a dtype that has NaN
+        # dtype that supports NaN
         return np.ma.filled(X.astype(np.result_type(X.dtype, np.float16)), np.nan)
     if isinstance(X, torch.Tensor):
         return _array_of_tensor(X)
@@ -54,22 +53,22 @@ def plain_array(X: Any) -> Any:
 
 
 def refuse_no_table(X: Any, name: str = "X") -> None:
-    """Raise unless something may be a table, and say how to make it one.
+    """Raise an error, with advice, if the argument cannot be a table.
 
     Parameters
     ----------
     X : object
-        What the user passed.
+        Argument that was passed as a table.
     name : str, default="X"
-        What it is called.
+        Name of the argument.
 
     Raises
     ------
     TypeError
-        If it is a dict or a list of dicts, a string or path, None, a structured array, an iterator,
-        or a table without values, as a LazyFrame of polars.
+        If X is a dict or a list of dicts, a string or path, None, a structured array, an iterator,
+        or a table without values, such as a polars LazyFrame.
     ValueError
-        If it is a list of rows of different lengths.
+        If X is a list of rows of different lengths.
     """
     what, advice = None, ""
     if X is None:
@@ -114,17 +113,17 @@ def refuse_no_columns(X: Any) -> None:
 
 
 def without_na(X: Any) -> Any:
-    """Return a table of objects with NaN for the NA of pandas, which is no number.
+    """Replace pandas NA, which is not a number, by NaN in columns of objects.
 
     Parameters
     ----------
     X : array-like or DataFrame of shape (n_samples, n_features)
-        The table, left as it is.
+        The table. It is not modified.
 
     Returns
     -------
     ndarray, DataFrame, or the type of X
-        The table as it is if it holds no objects.
+        Converted table. A table without objects is returned unchanged.
     """
     if isinstance(X, np.ndarray) and X.dtype == object:
         missing = pd.isna(X)
@@ -144,12 +143,12 @@ def _is_object(dtype: Any) -> bool:
 
 
 def plain_target(y: Any) -> Any:
-    """Read what is predicted, if a masked array or a tensor, as an array.
+    """Convert targets from masked arrays and tensors to arrays.
 
     Parameters
     ----------
     y : array-like or Tensor of shape (n_samples, ...), or None
-        What is predicted.
+        Targets, or sample weights.
 
     Returns
     -------
@@ -200,21 +199,22 @@ def check_unique_names(X: Any) -> None:
 
 
 def unused_columns(estimator: Any, X: Any, at_fit: bool) -> np.ndarray:
-    """Find the columns that an estimator ignores, before it has validated the table.
+    """Find the columns that an estimator ignores, before the table is validated.
 
     Parameters
     ----------
     estimator : estimator
-        With parameters `modalities` and `remainder`; fitted, unless `at_fit`.
+        Estimator with parameters `modalities` and `remainder`, fitted unless `at_fit` is True.
     X : array-like or DataFrame of shape (n_samples, n_features)
         The table.
     at_fit : bool
-        Whether the parameters count, or what was fitted.
+        Whether to use the parameters of the estimator (True), or its fitted attributes (False).
 
     Returns
     -------
     ndarray of int of shape (n_unused,)
-        Positions; none where the table is none, or where the modalities are not valid.
+        Positions of ignored columns. It is empty if X is not a table or the modalities are not
+        valid.
     """
     none = np.zeros(0, dtype=np.intp)
     if issparse(X) or len(shape := np.shape(X)) != 2:
@@ -242,17 +242,18 @@ def encode_categories(estimator: Any, X: Any, at_fit: bool) -> Any:
     Parameters
     ----------
     estimator : estimator
-        With parameters `modalities` and `remainder`; fitted, unless `at_fit`.
+        Estimator with parameters `modalities` and `remainder`, fitted unless `at_fit` is True.
     X : array-like or DataFrame of shape (n_samples, n_features)
         The table.
     at_fit : bool
-        Whether the levels are learned, or known.
+        Whether to learn the levels (True), or to use known levels (False).
 
     Returns
     -------
     DataFrame, ndarray, or the type of X
-        The table as it is if it has no categorical columns. Otherwise one of pandas, or an array
-        where it has no column names, with zeros in columns that the estimator ignores.
+        Table with codes. A table without categorical columns is returned unchanged. Otherwise the
+        result is a pandas DataFrame, or an array if X has no column names, and columns that the
+        estimator ignores are zero.
 
     Raises
     ------
@@ -280,14 +281,14 @@ def encode_categories(estimator: Any, X: Any, at_fit: bool) -> Any:
 
 
 def refuse_dates(X: Any, columns: np.ndarray) -> None:
-    """Raise ValueError if a column holds dates, times or durations, and say what to do.
+    """Raise ValueError, with advice, if a column contains dates, times or durations.
 
     Parameters
     ----------
     X : DataFrame of shape (n_samples, n_features)
         The table.
     columns : ndarray of int
-        Positions of the columns to look at.
+        Positions of the columns to examine.
     """
     dates = [X.columns[column] for column in columns if is_date(X.iloc[:, column])]
     if dates:
@@ -302,20 +303,21 @@ def refuse_dates(X: Any, columns: np.ndarray) -> None:
 
 
 def add_missing_modalities(estimator: Any, X: Any) -> Any:
-    """Add the columns of modalities that a table has no column of, as missing.
+    """Add columns of NaN for modalities of which a table has no column.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_columns)
         The table.
 
     Returns
     -------
     DataFrame of shape (n_samples, n_features), or the type of X
-        The columns of fit, in their order; X as it is if it has no column names, or lacks some
-        columns of a modality but not all.
+        Table with the columns of fit, in their order. X is returned unchanged if it has no column
+        names, if no column is missing, if it has unknown columns, or if only some of the columns of
+        a modality are missing.
     """
     known = getattr(estimator, "feature_names_in_", None)
     if known is None or not hasattr(X, "columns"):
@@ -336,7 +338,7 @@ def blank(X: Any, columns: np.ndarray) -> Any:
     Parameters
     ----------
     X : array-like or DataFrame of shape (n_samples, n_features)
-        The table, left as it is.
+        The table. It is not modified.
     columns : ndarray of int of shape (n_chosen,)
         Positions of the columns.
 

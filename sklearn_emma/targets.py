@@ -1,4 +1,4 @@
-"""What the estimators ask of labels, values, weights and evidence."""
+"""Validation of labels, target values, sample weights and evidence."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sklearn_emma.tables import plain_target
 
 
 def check_labels(y: np.ndarray) -> None:
-    """Raise ValueError unless y holds class labels that can be put in order.
+    """Raise ValueError unless y contains valid class labels that can be sorted.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ def check_labels(y: np.ndarray) -> None:
 
 
 def check_values(y: Any) -> np.ndarray:
-    """Return what a regression predicts as numbers.
+    """Validate the target values of a regression, and convert them to float64.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        The values.
+        Target values.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def check_values(y: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        If they are not numbers, or not finite.
+        If the values are not numbers, or not finite.
     """
     if issparse(y):
         raise ValueError("y must be dense, but is sparse. Pass y.toarray().")
@@ -64,12 +64,12 @@ def check_values(y: Any) -> np.ndarray:
 
 
 def check_quantiles(levels: Any) -> np.ndarray:
-    """Return the levels of quantiles as an array.
+    """Validate the levels of quantiles, and convert them to an array.
 
     Parameters
     ----------
     levels : float or array-like of float
-        What the user passed.
+        Levels of the quantiles.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def check_quantiles(levels: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        Unless they increase from above 0 to below 1.
+        If the levels are not between 0 and 1, or not strictly increasing.
     """
     message = (
         "quantile must be a number between 0 and 1, or several that increase, such as "
@@ -96,21 +96,21 @@ def check_quantiles(levels: Any) -> np.ndarray:
 
 
 def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Validate sample weights and say which samples count.
+    """Validate sample weights, and find the samples with positive weight.
 
     Parameters
     ----------
     sample_weight : array-like of shape (n_samples,), number or None
-        Weights. None stands for ones.
+        Sample weights. None means equal weights.
     X : ndarray of shape (n_samples, n_features)
         The samples.
 
     Returns
     -------
     weight : ndarray of shape (n_kept,)
-        Weights of the samples that count, scaled to mean one.
+        Weights of the samples with positive weight, scaled to a mean of one.
     keep : ndarray of shape (n_samples,)
-        True where the weight is not zero.
+        True if the weight of the sample is positive.
 
     Raises
     ------
@@ -138,19 +138,19 @@ def check_evidence(evidence: Any, n_samples: int, n_modalities: int) -> np.ndarr
     Parameters
     ----------
     evidence : array-like of shape (n_samples, n_modalities)
-        In nats.
+        Evidence against each modality, in nats.
     n_samples, n_modalities : int
-        The shape that it must have.
+        Required shape.
 
     Returns
     -------
     ndarray of shape (n_samples, n_modalities)
-        In double precision.
+        Evidence in double precision.
 
     Raises
     ------
     ValueError
-        If it has another shape, or a value is negative or NaN.
+        If the shape is not as required, or if a value is negative or NaN.
     """
     values = np.array(evidence, dtype=np.float64)
     if values.shape != (n_samples, n_modalities):

@@ -1,10 +1,10 @@
-r"""The method of the thesis to the letter, as settings of the estimators.
+r"""The method of the thesis, as parameter settings of the estimators.
 
 .. math:: \Psi'_i = \max(e, \Psi_i - \Psi_{min,i} + e), \qquad x'_i = \beta_i x_i, \qquad
     \mathcal{L} = L(y, \hat y) + \lambda_c (g_a - b_a) - \lambda_e \Omega
 
-The defaults of this library differ in all that these functions set. They are for comparison: see
-:doc:`/guide/thesis`.
+All parameters that these functions set have other default values in this library. The functions are
+meant for comparisons with the thesis; see :doc:`/guide/thesis`.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.energy.views import EnergyView
 from sklearn_emma.nn import Concatenated
 
-# How both stages of the thesis are trained.
+# Training parameters of both stages of the thesis.
 _TRAINING: dict[str, Any] = {
     "learning_rate": 1e-3,
     "learning_rate_schedule": "constant",
@@ -25,23 +25,24 @@ _TRAINING: dict[str, Any] = {
 
 
 def make_thesis_scorer(modalities: Any = None, **params: Any) -> DAEEnergyScorer:
-    r"""Make the energies of the thesis.
+    r"""Make an energy scorer with the settings of the thesis.
 
-    One layer of 12 sigmoid units with tied weights learns to undo noise of standard deviation 0.01,
-    by Adam at a constant learning rate of 0.001, in 30 epochs of batches of 64. The energy is the
-    potential :math:`\Psi_i` itself [1]_.
+    The energy model has one hidden layer of 12 sigmoid units with tied weights. It learns to remove
+    noise with a standard deviation of 0.01. It is trained for 30 epochs with a batch size of 64, by
+    Adam with a constant learning rate of 0.001. The energy is the potential :math:`\Psi_i` itself
+    [1]_.
 
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns.
     **params : dict
-        Other parameters of :class:`DAEEnergyScorer`, or other values for those above.
+        Further parameters of :class:`DAEEnergyScorer`, which may also replace the settings above.
 
     Returns
     -------
     DAEEnergyScorer
-        Not fitted.
+        Unfitted scorer.
 
     References
     ----------
@@ -68,41 +69,43 @@ def make_thesis_scorer(modalities: Any = None, **params: Any) -> DAEEnergyScorer
 
 
 def make_thesis_classifier(modalities: Any = None, **params: Any) -> EMMAClassifier:
-    r"""Make the classifier of the thesis.
+    r"""Make a classifier with the settings of the thesis.
 
-    The energies are those of :func:`make_thesis_scorer`. The potentials of the training samples are
-    corrected by their minimum, and not scaled (:math:`s_i = 1`); a failing modality acts on the
-    others without bound. The gate starts at :math:`g_a = 1` and multiplies the standardised
-    features, :math:`x'_i = \beta_i x_i`, which a small network takes side by side. The network is
-    trained on clean samples first, and then with the gate on one corrupted copy, in which half of
-    the samples have noise of half a standard deviation on one modality: with two modalities, about
-    a quarter on each. There is no other loss than prediction and the two regularizers, and no floor
-    in :math:`\Omega`. Both trainings are 30 epochs of batches of 64, by Adam at a constant learning
-    rate of 0.001 [1]_.
+    The energies are those of :func:`make_thesis_scorer`. The minimum over the training samples is
+    subtracted from the potentials, which are not scaled (:math:`s_i = 1`). The effect of a failing
+    modality on the other modalities is unbounded. The gate has the initial gain :math:`g_a = 1` and
+    multiplies the standardised features by the attention, :math:`x'_i = \beta_i x_i`. A small
+    network takes the concatenated modalities. First the network is trained on clean samples. Then
+    network and gate are trained together on one corrupted copy of the samples. In half of its
+    samples, one modality has noise of half a standard deviation (with M > 3 modalities,
+    :math:`\lfloor M/2 \rfloor` of them have noise). The loss consists of the prediction loss and
+    the two regularizers, without a floor in :math:`\Omega`. Both trainings have 30 epochs with a
+    batch size of 64, by Adam with a constant learning rate of 0.001 [1]_.
 
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns.
     **params : dict
-        Other parameters of :class:`EMMAClassifier`, such as `random_state`, or other values for
-        those above, such as `coldness` (1e-4 to 1 in the thesis, here 1e-4), `lambda_capacity` and
-        `lambda_energy` (0 to 1e-1, here 1e-3 and 1e-2).
+        Further parameters of :class:`EMMAClassifier`, such as `random_state`, which may also
+        replace the settings above. Examples are `coldness` (1e-4 to 1 in the thesis, here 1e-4),
+        `lambda_capacity` and `lambda_energy` (0 to 1e-1 in the thesis, here 1e-3 and 1e-2).
 
     Returns
     -------
     EMMAClassifier
-        Not fitted.
+        Unfitted classifier.
 
     See Also
     --------
-    EMMAClassifier : Its defaults are not those of the thesis.
+    EMMAClassifier : Classifier with other default values.
 
     Notes
     -----
-    Three things differ without changing the method: columns are standardised with extreme values
-    drawn in (two of 143,184 values of HTRU2), two classes have two outputs and a softmax instead of
-    one and a sigmoid, and batches are of nearly equal size.
+    Three details differ from the thesis, without changing the method. Extreme values are limited
+    before means and standard deviations are computed (two of 143,184 values of HTRU2). For two
+    classes, there are two outputs with a softmax instead of one output with a sigmoid. Batches have
+    nearly equal sizes.
 
     References
     ----------

@@ -1,6 +1,7 @@
-"""From a checked table to the samples and energies that gate and predictor learn from.
+"""Conversion of a validated table to the training data of gate and predictor.
 
-Functions take an estimator, read its public attributes, and return what they learn.
+The functions take an estimator, read its public attributes, and return what they learn, without
+changing the estimator.
 """
 
 from typing import Any
@@ -18,29 +19,29 @@ from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import signals_of, split_columns
 from sklearn_emma.validation import column_statistics
 
-# Predictions hardly depend on what more epochs find; outlier detection does, see the scorer.
+# More epochs only improve outlier detection, see DAEEnergyScorer, and hardly change predictions.
 _ENERGY_EPOCHS = 50
 
 
 def learn_scales(
     estimator: Any, table: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Learn what standardises columns.
+    """Learn the means and scales with which columns are standardised.
 
     Parameters
     ----------
     estimator : BaseEMMA
-        With modalities and categories.
+        Estimator with the attributes of modalities and categories.
     table : ndarray of shape (n_samples, n_columns)
         Training samples.
     weight : ndarray of shape (n_samples,)
-        Their weights.
+        Sample weights.
 
     Returns
     -------
     mean, scale : ndarray of shape (n_columns,)
-        Of each column, or of each channel of a signal; 0 and 1 of categories, whose codes stay as
-        they are.
+        Mean and scale of each column. They are equal for all columns in a channel of a signal. For
+        categorical columns they are 0 and 1, so that codes do not change.
     """
     used = np.concatenate(estimator.modality_columns_)
     signals = signals_of(estimator)
@@ -54,19 +55,20 @@ def learn_scales(
 
 
 def learn_medians(estimator: Any, standardised: np.ndarray) -> np.ndarray:
-    """Learn what fills gaps.
+    """Learn the values by which missing values are replaced.
 
     Parameters
     ----------
     estimator : BaseEMMA
-        With modalities and the numbers of samples of each category.
+        Estimator with the attributes of modalities, and the number of samples of each level.
     standardised : ndarray of shape (n_samples, n_columns)
         Training samples.
 
     Returns
     -------
     ndarray of shape (n_columns,)
-        Median of each column, the most frequent code of a category; 0 of columns of no modality.
+        Median of each column. For a categorical column, it is the most frequent code. For columns
+        that do not belong to any modality, it is 0.
     """
     median = np.zeros(standardised.shape[1])
     for used in estimator.modality_columns_:
@@ -82,14 +84,14 @@ def split_features(estimator: Any, standardised: np.ndarray) -> list[np.ndarray]
     Parameters
     ----------
     estimator : BaseEMMA
-        With modalities and categories.
+        Estimator with the attributes of modalities and categories.
     standardised : ndarray of shape (n_samples, n_columns)
         Samples.
 
     Returns
     -------
     list of ndarray of shape (n_samples, n_features)
-        Columns, and indicators instead of categories.
+        Features of each modality: numeric columns, and indicators of categorical columns.
     """
     indicators = indicators_of(estimator)
     if indicators is not None:
@@ -103,14 +105,14 @@ def unfitted_energies(estimator: Any, device: torch.device) -> dict[str, Any]:
     Parameters
     ----------
     estimator : BaseEMMA
-        With modalities; its parameter `energy` may say which energy.
+        Estimator with the attributes of modalities, and with the parameter `energy`.
     device : torch.device
-        Where the energies of this library are trained.
+        Device on which the energies of this library are trained.
 
     Returns
     -------
     dict of str to estimator
-        By modality.
+        Unfitted energy by name of the modality.
     """
     names, verbose = estimator.modality_names_, estimator.verbose
     default = DAEEnergyScorer(
@@ -140,20 +142,20 @@ def training_samples(
     Parameters
     ----------
     estimator : BaseEMMA
-        With modalities and categories.
+        Estimator with the attributes of modalities and categories.
     modalities : list of ndarray of shape (n_samples, n_features)
         Features of each modality.
     target : ndarray of shape (n_samples, ...)
-        What the network learns.
+        Target of the network.
     weight : ndarray of shape (n_samples,)
-        Weights of any mean.
+        Sample weights, which need not be normalised.
     device : torch.device
-        Where the samples are.
+        Device of the tensors.
 
     Returns
     -------
     Samples
-        With weights of mean 1.
+        Samples with weights that have a mean of one.
     """
     indicators, blocks = indicators_of(estimator), None
     if indicators is not None:
@@ -175,16 +177,17 @@ def training_energies(estimator: Any, samples: Samples, fresh: bool) -> Energies
     Parameters
     ----------
     estimator : BaseEMMA
-        With fitted energies.
+        Estimator with fitted energies.
     samples : Samples
         Training samples.
     fresh : bool
-        Whether the gate is learned anew; otherwise constants of the previous fit are kept.
+        Whether the gate is learned from scratch. If False, the constants of the previous fit are
+        kept.
 
     Returns
     -------
     Energies
-        In single precision.
+        Energies in single precision.
     """
     device = samples.target.device
     single = Precision(device, torch.float32, torch.float32)

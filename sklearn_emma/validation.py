@@ -1,4 +1,4 @@
-"""What the estimators ask of tables and parameters, and what they warn of."""
+"""Validation of tables and parameters, and warnings about them."""
 
 import sys
 import warnings
@@ -33,20 +33,20 @@ from sklearn_emma.tables import (
 
 @contextmanager
 def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
-    """Leave an estimator as it was when its fit fails or is interrupted.
+    """Restore the attributes of an estimator if its fit fails or is interrupted.
 
-    Meanwhile torch records gradients, whatever mode the caller is in.
+    Inside the context, torch records gradients, even if the caller has disabled them.
 
     Parameters
     ----------
     estimator : estimator
-        What is being fitted.
+        Estimator to fit.
 
     Yields
     ------
     dict
-        The attributes it had before. The fit may set them anew, but not change in place what they
-        held.
+        Attributes before the fit. The fit may assign new values to attributes, but must not modify
+        the old values in place.
     """
     before = vars(estimator).copy()
     try:
@@ -58,14 +58,14 @@ def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
         raise
 
 
-# Samples none of which is expected to have a level that is not known.
+# Smallest number of samples for a warning that all their levels in a column are unknown.
 _MANY = 20
-# How samples to predict are validated.
+# Parameters of the validation at prediction time.
 _TO_READ = {"ensure_all_finite": "allow-nan", "reset": False}
 
 
 def _is_valid(estimator: Any, X: Any, dtype: Any) -> bool:
-    """Tell at once, for a single sample as fast as it is predicted, that nothing is to be done."""
+    """Return quickly whether a table needs no conversion; validation is slow for single samples."""
     return (
         type(X) is np.ndarray
         and isinstance(dtype, list)
@@ -80,36 +80,37 @@ def _is_valid(estimator: Any, X: Any, dtype: Any) -> bool:
 
 
 def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **kwargs: Any) -> Any:
-    """Validate a table of numbers and categories; name the columns that hold something else.
+    """Validate a table of numeric and categorical columns, and convert it to numbers.
 
-    Levels of categorical columns become codes: at fit they are learned, as ``categories_`` of the
-    estimator. Masked values are missing ones. Columns that the estimator ignores may hold
-    anything; where they hold no finite numbers, the table that is returned has zeros in all ignored
-    columns.
+    Levels of categorical columns are converted to codes. During fit, the levels are learned and
+    stored in the attribute ``categories_`` of the estimator. Masked values are treated as missing.
+    Columns that the estimator ignores may have values of any type. If these are not finite numbers,
+    all ignored columns are zero in the returned table. Error messages name the invalid columns.
 
     Parameters
     ----------
     estimator : estimator
-        On behalf of which.
+        Estimator that validates the table.
     X : array-like or DataFrame of shape (n_samples, n_features)
         The table.
     *args : objects
-        Passed to :func:`sklearn.utils.validation.validate_data`.
+        Further arguments of :func:`sklearn.utils.validation.validate_data`, such as y.
     dtype : type or list of type, default=float64
-        Of the numbers; with a list, the first one unless they are of another one of it.
+        Dtype of the result. With a list, numbers with one of its dtypes are not converted, and all
+        others are converted to the first one.
     **kwargs : objects
-        As `args`.
+        Further keyword arguments of validate_data.
 
     Returns
     -------
     ndarray, or tuple
-        What validate_data returned.
+        Result of validate_data.
 
     Raises
     ------
     TypeError, ValueError
-        As validate_data; if X is no table, columns have the same name, or values to predict are
-        masked.
+        If validate_data raises an error, if X is not a table, if columns have the same name, or if
+        values of y are masked.
     """
     if not args and kwargs == _TO_READ and _is_valid(estimator, X, dtype):
         return X
@@ -128,7 +129,7 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
 
 
 def _validate(estimator: Any, X: Any, args: tuple, **kwargs: Any) -> Any:
-    """Validate encoded data, without the ignored columns if these cannot be read."""
+    """Validate encoded data. If this fails, set ignored columns to zero and try again."""
     at_fit = kwargs.get("reset", True)
     try:
         return validate_data(estimator, X, *args, **kwargs)
@@ -139,7 +140,7 @@ def _validate(estimator: Any, X: Any, args: tuple, **kwargs: Any) -> Any:
             if explained is error:
                 raise
             raise explained from error
-    # ignored columns may hold anything
+    # ignored columns may have values of any type
     X = blank(X, unused)
     try:
         return validate_data(estimator, X, *args, **kwargs)
@@ -148,12 +149,12 @@ def _validate(estimator: Any, X: Any, args: tuple, **kwargs: Any) -> Any:
 
 
 def warn_of_one_modality(estimator: Any) -> None:
-    """Warn of a fitted estimator that was not told which columns belong together.
+    """Warn if a fitted estimator has several columns, but its modalities were not specified.
 
     Parameters
     ----------
     estimator : estimator
-        With the parameter `modalities`.
+        Fitted estimator with the parameter `modalities`.
     """
     if estimator.modalities is None and estimator.n_features_in_ > 1:
         warnings.warn(
@@ -166,7 +167,7 @@ def warn_of_one_modality(estimator: Any) -> None:
 
 
 def check_layer_sizes(sizes: Sequence[int]) -> None:
-    """Raise ValueError unless sizes holds at least one positive integer."""
+    """Raise ValueError unless sizes has at least one element and all are positive integers."""
     if len(sizes) == 0 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):
         raise ValueError(
             "hidden_layer_sizes must hold at least one positive number of units, such as (64,), "
@@ -181,33 +182,34 @@ def column_statistics(
     used: np.ndarray,
     in_order: Sequence[np.ndarray] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each column, and warn of constant ones.
+    """Return mean and standard deviation of each column, and warn about constant columns.
 
-    NaN is ignored, and extreme values are drawn in.
+    NaN is ignored, and extreme values are limited.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
         Training samples.
     weight : ndarray of shape (n_samples,)
-        Their weights.
+        Sample weights.
     estimator : estimator
-        For the names of the columns.
+        Estimator that may have the names of the columns.
     used : ndarray of int of shape (n_used,)
         Positions of the columns that belong to a modality.
     in_order : sequence of ndarray of int, default=()
-        Positions of signals and images: that one of these is constant is nothing to warn of.
+        Column positions of signals and images. There is no warning if one of their columns is
+        constant.
 
     Returns
     -------
     mean, scale : ndarray of shape (n_features,)
-        The scale of a constant column is one; of columns that are not used the mean is zero and the
-        scale one.
+        Mean and standard deviation. The scale of a constant column is one. Columns that are not
+        used have a mean of zero and a scale of one.
 
     Raises
     ------
     ValueError
-        If a column holds no value.
+        If all values of a used column are NaN.
     """
     unused = ~np.isin(np.arange(table.shape[1]), used)
     mean, scale, constant = mean_and_deviation(limit_extreme_values(table, weight), weight)
@@ -224,12 +226,12 @@ def column_statistics(
 
 
 def warn_of_infrequent_levels(estimator: Any) -> None:
-    """Warn of categorical columns of whose levels none is frequent.
+    """Warn about categorical columns without any frequent level.
 
     Parameters
     ----------
     estimator : estimator
-        With the attribute ``category_counts_``.
+        Estimator with the attribute ``category_counts_``.
     """
     indicators = indicators_of(estimator)
     if indicators is None:
@@ -247,12 +249,12 @@ def warn_of_infrequent_levels(estimator: Any) -> None:
 
 
 def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
-    """Warn of categorical columns of many samples of which none has a level that is known.
+    """Warn about categorical columns in which all of at least 20 values are unknown levels.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        Fitted estimator.
     X : ndarray of shape (n_samples, n_features)
         Samples, with codes in the categorical columns.
     """
@@ -277,19 +279,19 @@ def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
 
 
 def _is_name(category: Any) -> bool:
-    """Tell whether a categorical column has no level that is frequent, as one of names."""
+    """Return whether a categorical column has no frequent level, like a column of names."""
     return len(category.groups) == 1 and len(category.groups[0]) > 1
 
 
 def warn_of_constants(table: np.ndarray, estimator: Any, used: np.ndarray) -> None:
-    """Warn of columns that do not vary.
+    """Warn about constant columns.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
         Training samples.
     estimator : estimator
-        For the names of the columns.
+        Estimator that may have the names of the columns.
     used : ndarray of int of shape (n_used,)
         Positions of the columns that belong to a modality.
     """
@@ -313,7 +315,7 @@ def stacklevel_of_user() -> int:
     Returns
     -------
     int
-        For ``warnings.warn``.
+        Argument `stacklevel` of ``warnings.warn``.
     """
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and _is_library(frame):
@@ -326,12 +328,12 @@ def _is_library(frame: FrameType) -> bool:
 
 
 def standardise(table: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return columns, an array or a tensor, in standard deviations, within what can be squared."""
+    """Standardise an array or tensor; values are limited so that their squares do not overflow."""
     return ((table - mean) / scale).clip(-FAR, FAR)
 
 
 def _listed(estimator: Any, chosen: np.ndarray) -> str:
-    """Write out the names, or else the positions, of chosen columns."""
+    """Return a list of the names of chosen columns, or of their positions if there are no names."""
     positions = np.flatnonzero(chosen)
     names = getattr(estimator, "feature_names_in_", None)
     return ", ".join(str(i) if names is None else repr(str(names[i])) for i in positions)
@@ -345,21 +347,21 @@ def hold_out(n_samples: int, strata: np.ndarray | None, fraction: float, seed: i
     n_samples : int
         Number of samples.
     strata : ndarray of int of shape (n_samples,) or None
-        Classes.
+        Class of each sample.
     fraction : float
-        Of the samples.
+        Fraction of the samples to hold out.
     seed : int
-        Determines which.
+        Seed of the random choice.
 
     Returns
     -------
     ndarray of int of shape (n_held_out,)
-        Positions.
+        Positions of the held-out samples.
 
     Raises
     ------
     ValueError
-        If too few samples would be left.
+        If too few samples are left for training.
     """
     n_classes = 1 if strata is None else len(np.unique(strata))
     n_held_out = max(n_classes, round(fraction * n_samples))

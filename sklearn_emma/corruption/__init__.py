@@ -1,4 +1,4 @@
-"""Failures of modalities: noise, missing values, swapped samples, stuck sensors, drift, scaling."""
+"""Corruptions: noise, missing values, swapped samples, stuck sensors, drift, gain and attacks."""
 
 from sklearn_emma.corruption.adversarial import Adversarial, RandomSigns
 from sklearn_emma.corruption.base import Corruption, Reference

@@ -1,13 +1,14 @@
-r"""Adversarial failures: a small change that misleads a model most, and a random change as control.
+r"""Adversarial attacks on a modality, and random changes of the same size for comparison.
 
-In units of the training standard deviation, :math:`u = x / \sigma`, the fast gradient sign method
-[1]_ moves a modality by
+An adversarial attack is a small change of the input that increases the loss J of the prediction as
+much as possible. With standardised values :math:`u = x / \sigma`, the fast gradient sign method
+[1]_ changes a modality by
 
 .. math:: \Delta u = \epsilon\, \mathrm{sign}(\nabla_u J) \quad (\ell_\infty), \qquad
     \Delta u = \epsilon\, \nabla_u J / \lVert \nabla_u J \rVert \quad (\ell_2)
 
-with the loss J of the prediction. Projected gradient [2]_ takes several smaller steps from a random
-start, and goes back into the ball of radius :math:`\epsilon` after each.
+Projected gradient descent [2]_ takes several smaller steps from a random start. After each step,
+the change is projected onto the ball of radius :math:`\epsilon`.
 
 References
 ----------
@@ -30,46 +31,48 @@ from sklearn_emma.corruption.base import Corruption, Reference, is_number
 from sklearn_emma.corruption.failures import check_range, draw_uniform
 from sklearn_emma.corruption.tables import replace_columns
 
-#: From modalities to the gradient of the loss by each.
+#: Function that returns the gradient of the loss with respect to each modality.
 Gradient = Callable[[list[Tensor]], list[Tensor]]
 
-# Projected gradient can cross the ball from one side to the other, and a quarter more.
+# Total length of all steps of projected gradient descent, in radii of the ball. Crossing the whole
+# ball takes a length of 2.
 _REACH = 2.5
 
 
 class Adversarial(Corruption):
-    r"""A change of one modality that misleads a known model.
+    r"""Adversarial attack: a small change of a modality that misleads a given model.
 
-    The attacked model is the fitted estimator under test: :meth:`against` names it, and
+    The attacked model is a fitted estimator, which is set with the method :meth:`against`.
     :func:`~sklearn_emma.model_selection.robustness_curve` and
-    :func:`~sklearn_emma.model_selection.make_failure_scorer` do so automatically. The attack uses
-    the gradient of the whole model, energies and gate included. As `adversarial` of
-    :class:`~sklearn_emma.EMMAClassifier` it trains a model that is robust to the attack.
+    :func:`~sklearn_emma.model_selection.make_failure_scorer` set it automatically. The attack uses
+    the gradient of the whole model, including energies and gate. To train a model that is robust to
+    the attack, pass it as `adversarial` to :class:`~sklearn_emma.EMMAClassifier` or
+    :class:`~sklearn_emma.EMMARegressor`.
 
     Parameters
     ----------
     eps : float or (float, float), default=0.5
-        Size of the change, in standard deviations of each feature in the reference samples. With a
-        pair every sample draws its own, uniformly.
+        Size of the change, in standard deviations of each feature in the reference samples. For a
+        pair (low, high), the size is drawn uniformly for each sample.
 
     norm : {"inf", 2}, default="inf"
-        What `eps` measures: the change of every feature, or the length of the change of the
-        modality.
+        Norm in which the size is measured. "inf" limits the change of each feature to `eps`. 2
+        limits the Euclidean norm of the change of the modality to `eps`.
 
     steps : int, default=1
-        Gradient steps. 1 is the fast gradient sign method [1]_; more are projected gradient [2]_,
-        which is stronger and starts at a random place.
+        Number of gradient steps. One step is the fast gradient sign method [1]_. Several steps are
+        projected gradient descent [2]_, which starts from a random change and is a stronger attack.
 
     estimator : estimator with ``loss_gradient``, default=None
         The attacked model, set by :meth:`against`.
 
     y : array-like of shape (n_samples,), default=None
-        Labels or values of the samples, whose prediction the attack makes worse. None stands for
-        the predictions of the estimator.
+        Labels or values of the samples. The attack increases the loss of their prediction. None
+        means the predictions of the estimator.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the samples, and which of them may. See
-        :class:`Corruption`. By default one modality fails.
+        How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
+        and which modalities may fail. See :class:`Corruption`. By default, one modality fails.
 
     See Also
     --------
@@ -116,19 +119,20 @@ class Adversarial(Corruption):
         self.y = y
 
     def against(self, estimator: Any, y: Any = None) -> "Adversarial":
-        """Return the attack on a fitted model.
+        """Return a copy that attacks a fitted model.
 
         Parameters
         ----------
         estimator : estimator with ``loss_gradient``
-            Fitted, such as an :class:`~sklearn_emma.EMMAClassifier`.
+            Fitted model, such as an :class:`~sklearn_emma.EMMAClassifier`.
         y : array-like of shape (n_samples,), default=None
-            Labels or values of the samples that will be corrupted.
+            Labels or values of the samples that will be corrupted. None means the predictions of
+            the model.
 
         Returns
         -------
         Adversarial
-            A copy that knows the model.
+            Copy of this object with the given model and labels.
 
         Raises
         ------
@@ -137,10 +141,10 @@ class Adversarial(Corruption):
         """
         if not hasattr(estimator, "loss_gradient"):
             raise TypeError(
-                "Adversarial follows the gradient of the loss, and needs an estimator with the "
-                "method loss_gradient(X, y), such as EMMAClassifier or EMMARegressor, got "
-                f"{type(estimator).__name__}. For other estimators, RandomSigns is a change of the "
-                "same size."
+                "Adversarial needs the gradient of the loss, and thus an estimator with the method "
+                "loss_gradient(X, y), such as EMMAClassifier or EMMARegressor, got "
+                f"{type(estimator).__name__}. For other estimators, use RandomSigns, a random "
+                "change of the same size."
             )
         params = self.get_params(deep=False) | {"estimator": FrozenEstimator(estimator), "y": y}
         return type(self)(**params)
@@ -159,27 +163,28 @@ class Adversarial(Corruption):
         Parameters
         ----------
         modalities : list of Tensor of shape (n_samples, n_features)
-            One tensor per modality; they are not modified.
+            One tensor per modality. They are not modified.
         generator : torch.Generator
-            Source of all random numbers, on the device of the tensors.
+            Random number generator on the device of the tensors.
         reference : Reference
             Standard deviations, one tensor per modality.
         names : list of str, default=None
-            Names of the modalities; only needed with `only`.
+            Names of the modalities. Only needed if `only` is set.
         gradient : callable
-            Takes the list of modalities, and returns the gradient of the loss by each of them.
+            Function that takes the list of modalities, and returns the gradient of the loss with
+            respect to each of them. It is required.
 
         Returns
         -------
         corrupted : list of Tensor of shape (n_samples, n_features)
             The batch with attacked modalities.
         indicator : Tensor of shape (n_samples, n_modalities)
-            +1 where a modality is clean, -1 where it was attacked.
+            +1 if the modality is clean, -1 if it was attacked.
 
         Raises
         ------
         ValueError
-            If there is no gradient, or a parameter is out of range.
+            If `gradient` is None, or if a parameter is out of range.
         """
         self.check_params()
         if gradient is None:
@@ -201,8 +206,11 @@ class Adversarial(Corruption):
         generator: torch.Generator,
         gradient: Gradient,
     ) -> list[Tensor]:
-        """Return the modalities after all steps; `fails` tells which fail in which samples."""
-        # the same numbers are drawn for every size, so that a curve shows the size and not the draw
+        """Return the modalities after the attack.
+
+        `fails` has, for each modality that may fail, a mask of the samples in which it fails.
+        """
+        # the same random numbers are drawn for every eps, so that sizes can be compared
         low, high = check_range("eps", self.eps)
         eps = draw_uniform(modalities[0], low, high, generator)
         shifts = {i: torch.zeros_like(modalities[i]) for i in fails}
@@ -223,7 +231,7 @@ class Adversarial(Corruption):
         return moved
 
     def _random(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw shifts within the ball of radius one."""
+        """Draw changes uniformly from the ball of radius one."""
         kind: dict[str, Any] = {"generator": generator, "dtype": x.dtype, "device": x.device}
         if self.norm == "inf":
             return 2.0 * torch.rand(x.shape, **kind) - 1.0
@@ -237,7 +245,7 @@ class Adversarial(Corruption):
         y = self.estimator.predict(X) if self.y is None else self.y
 
         def gradient(modalities: list[Tensor]) -> list[Tensor]:
-            """Return the gradient by the columns of each modality."""
+            """Return the gradient with respect to the columns of each modality."""
             table = replace_columns(X, used, torch.cat(modalities, 1).numpy())
             slope = np.asarray(self.estimator.loss_gradient(table, y))[:, used]
             return list(torch.from_numpy(slope).to(modalities[0].dtype).split(widths, 1))
@@ -256,37 +264,38 @@ class Adversarial(Corruption):
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         raise ValueError(
-            "Adversarial knows a model, and cannot be part of a Mixture or of Episodes. To train "
-            "with it, pass it as adversarial to EMMAClassifier or EMMARegressor."
+            "Adversarial attacks a model, and cannot be used inside another corruption such as "
+            "Mixture or Episodes. To train with it, pass it as adversarial to EMMAClassifier or "
+            "EMMARegressor."
         )
 
 
 _NO_MODEL = (
-    "Adversarial attacks a model, and does not know which. Call against(estimator, y) with a "
-    "fitted estimator; to train with it, pass it as adversarial, not as corruption, to "
-    "EMMAClassifier or EMMARegressor."
+    "Adversarial attacks a model, but no model is set. Call against(estimator, y) with a fitted "
+    "estimator. To train with it, pass it as adversarial, not as corruption, to EMMAClassifier or "
+    "EMMARegressor."
 )
 
 
 class RandomSigns(Corruption):
     r"""A change of all features by the same number of standard deviations, with random signs.
 
-    The control of :class:`Adversarial`: the change has the same size, but does not depend on the
-    model.
+    Use it for comparison with :class:`Adversarial`: the change has the same size, but does not
+    depend on a model.
 
     Parameters
     ----------
     eps : float or (float, float), default=0.5
-        Size of the change, in standard deviations of each feature in the reference samples. With a
-        pair every sample draws its own, uniformly.
+        Size of the change, in standard deviations of each feature in the reference samples. For a
+        pair (low, high), the size is drawn uniformly for each sample.
 
     norm : {"inf", 2}, default="inf"
-        What `eps` measures: the change of every feature, or the length of the change of the
-        modality.
+        Norm in which the size is measured. "inf" means that each feature changes by `eps`. 2 means
+        that the change of the modality has the Euclidean norm `eps`.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the samples, and which of them may. See
-        :class:`Corruption`.
+        How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
+        and which modalities may fail. See :class:`Corruption`.
 
     Examples
     --------
@@ -325,43 +334,43 @@ class RandomSigns(Corruption):
 
 
 def unit(direction: Tensor, norm: str | int) -> Tensor:
-    """Return the steepest step of size one.
+    """Return the step of size one that increases the loss most, to first order.
 
     Parameters
     ----------
     direction : Tensor of shape (n_samples, n_features)
         A gradient.
     norm : {"inf", 2}
-        The norm in which the size is one.
+        Norm in which the step has size one.
 
     Returns
     -------
     Tensor of shape (n_samples, n_features)
-        The step; zero where the gradient is zero.
+        The step. It is zero if the gradient is zero.
     """
     if norm == "inf":
         return direction.sign()
-    # gradients may be so small that their squares vanish
+    # scaling avoids underflow of the squares of very small gradients
     scaled = direction / direction.abs().amax(1, keepdim=True).clamp(min=_TINY)
     return scaled / scaled.norm(dim=1, keepdim=True).clamp(min=_TINY)
 
 
 def within(shift: Tensor, eps: Tensor, norm: str | int) -> Tensor:
-    """Project shifts onto the ball of radius eps.
+    """Project changes of samples onto the ball of radius eps.
 
     Parameters
     ----------
     shift : Tensor of shape (n_samples, n_features)
-        In standard deviations.
+        Change of each sample, in standard deviations.
     eps : Tensor of shape (n_samples, 1)
-        The radii.
+        Radius of the ball of each sample.
     norm : {"inf", 2}
-        The norm of the ball.
+        Norm of the ball.
 
     Returns
     -------
     Tensor of shape (n_samples, n_features)
-        The nearest points of the balls.
+        Nearest point in the ball.
     """
     if norm == "inf":
         return torch.maximum(torch.minimum(shift, eps), -eps)
@@ -369,7 +378,7 @@ def within(shift: Tensor, eps: Tensor, norm: str | int) -> Tensor:
     return shift * (eps / length.clamp(min=_TINY)).clamp(max=1.0)
 
 
-# Below all gradients that single precision can hold but zero.
+# Lower bound of divisors, to avoid a division by zero in single precision.
 _TINY = 1e-37
 
 

@@ -1,6 +1,6 @@
-"""Base class of all corruptions: it draws which modalities of which samples fail.
+"""Base class of all corruptions, which draws the modalities that fail in each sample.
 
-The classes that compute the values of a failing modality are in :mod:`sklearn_emma.corruption`.
+Its subclasses in :mod:`sklearn_emma.corruption` compute the values of failing modalities.
 """
 
 import math
@@ -31,18 +31,19 @@ from sklearn_emma.tables import check_unique_names, plain_array, refuse_no_table
 
 @dataclass(frozen=True)
 class Reference:
-    """Clean samples that give a corruption its units and its donors.
+    """Reference samples of a corruption: their means, standard deviations and values.
 
     Parameters
     ----------
     means, stds : list of Tensor of shape (n_features,)
         Mean and standard deviation of each feature, one tensor per modality.
     donors : list of Tensor of shape (n_reference, n_features)
-        Samples whose values failing modalities take with :class:`Swapped` and :class:`Stuck`, one
-        tensor per modality.
+        Donors: samples whose values a failing modality may take, for instance with
+        :class:`Swapped` or :class:`Stuck`. One tensor per modality.
     blocks : list of list of Tensor, or None
-        Places of the features of each categorical column, by modality: its code, or its indicators.
-        None where no column is categorical.
+        For each modality, the positions of the features of each categorical column. These features
+        are the code of the level, or the indicators of all levels. None if no column is
+        categorical.
 
     Examples
     --------
@@ -65,20 +66,20 @@ class Reference:
         weights: Tensor | None = None,
         names: Sequence[str] | None = None,
     ) -> "Reference":
-        """Take means, standard deviations and donors from data.
+        """Compute means and standard deviations, and find donors.
 
         Parameters
         ----------
         modalities : list of Tensor of shape (n_reference, n_features)
-            One tensor per modality. NaN is ignored; a sample whose values are all NaN in a
-            modality is no donor for it.
+            One tensor per modality. NaN is ignored. A sample with only NaN in a modality is not a
+            donor of this modality.
 
         weights : Tensor of shape (n_reference,), default=None
-            Weights of the samples in means and standard deviations. A sample of weight zero is no
-            donor; the others are donors with equal probability.
+            Sample weights for means and standard deviations. Samples with zero weight are not
+            donors. All other samples are donors with equal probability.
 
         names : list of str, default=None
-            Names of the modalities for error messages; by default their positions.
+            Names of the modalities for error messages. By default, their positions are used.
 
         Returns
         -------
@@ -88,7 +89,7 @@ class Reference:
         Raises
         ------
         ValueError
-            If a column holds no value at all.
+            If all values of a column are NaN.
         """
         means, stds, donors = [], [], []
         for i, x in enumerate(modalities):
@@ -101,9 +102,9 @@ class Reference:
                 name = repr(names[i]) if names is not None else i
                 column = int((total > 0).int().argmin())
                 raise ValueError(
-                    f"Column {column} of modality {name} holds no value in the reference samples, "
+                    f"Column {column} of modality {name} has no value in the reference samples, "
                     "so its mean and standard deviation are unknown. Drop the column, or pass "
-                    "reference samples in which it is present."
+                    "reference samples in which it has values."
                 )
             mean = (torch.where(present, x, 0) * weight).sum(0) / total
             deviation = torch.where(present, x - mean, 0)
@@ -113,7 +114,7 @@ class Reference:
         return cls(means, stds, donors)
 
     def of_modality(self, i: int) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-        """Return mean, standard deviation, donors and categorical columns of a modality."""
+        """Return means, standard deviations, donors and categorical columns of a modality."""
         blocks = [] if self.blocks is None else self.blocks[i]
         return self.means[i], self.stds[i], self.donors[i], blocks
 
@@ -121,25 +122,25 @@ class Reference:
 class Corruption(BaseEstimator, ABC):
     """Base class of all corruptions.
 
-    To write one of your own, inherit and implement ``_fail``: the values that a failing modality
-    takes. Categorical columns, which hold text, categories or booleans, stay as they are, unless
-    it implements ``_fail_category`` too.
+    To write a new corruption, inherit from this class and implement ``_fail``, which returns the
+    values of a failing modality. Categorical columns, which hold text, categories or booleans, do
+    not fail unless ``_fail_category`` is implemented as well.
 
     Parameters
     ----------
     n_corrupted : int, default=None
-        How many modalities fail in a corrupted sample. None stands for ``M - (M + 1) // 2`` of M
-        modalities, but at least one (and no more than ``only`` allows): the number for which
-        training EMMA with its energy regularizer is stable.
+        Number of modalities that fail in a corrupted sample. None means ``M - (M + 1) // 2`` of M
+        modalities, but at least one, and not more than the number of modalities in `only`. With
+        this number, the training of EMMA with its energy regularizer is stable.
 
     fraction : float, default=None
-        Fraction of the samples that are corrupted, drawn without replacement. If this is not a
-        whole number of samples, one of the two neighbouring whole numbers is drawn, such that the
-        mean is right. None stands for all samples, but for half of them when
-        :class:`~sklearn_emma.EMMAClassifier` trains.
+        Fraction of the samples that are corrupted, drawn without replacement. If it does not give
+        an integer number of samples, the number is randomly rounded up or down, such that its
+        expected value is correct. None means all samples, except in the training of
+        :class:`~sklearn_emma.EMMAClassifier`, where it means half of the samples.
 
     only : str or list of str, default=None
-        Names of the modalities that may fail. None stands for all.
+        Names of the modalities that may fail. None means all modalities.
     """
 
     def __init__(
@@ -156,32 +157,34 @@ class Corruption(BaseEstimator, ABC):
     def corrupt(
         self, X: Any, modalities: Any = None, random_state: Any = None, reference: Any = None
     ) -> tuple[Any, np.ndarray]:
-        """Corrupt a table.
+        """Return a corrupted copy of samples.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples to corrupt, left as they are: a copy is returned. Columns that belong to no
-            modality are passed on.
+            Samples to corrupt. They are not modified. Columns that do not belong to any modality
+            are returned unchanged.
 
         modalities : dict, list, callable, "prefix" or None, default=None
-            The groups of columns, in any form that :class:`~sklearn_emma.EMMAClassifier` takes.
+            The groups of columns, in any form that :class:`~sklearn_emma.EMMAClassifier` accepts.
 
         random_state : int, RandomState instance or None, default=None
-            Determines what fails and how. Pass an int for the same result in every call.
+            Controls all random numbers. Pass an int for reproducible output across multiple
+            function calls.
 
         reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-            Samples from which means, standard deviations and donor values are taken, usually the
-            training samples. NaN is ignored. By default `X` itself.
+            Samples from which means, standard deviations and values of other samples are taken,
+            usually the training samples. NaN is ignored. None means `X`.
 
         Returns
         -------
         X_corrupted : ndarray or DataFrame of shape (n_samples, n_features)
-            Of the same type as `X`; integers become floats. Categorical columns of a DataFrame keep
-            their dtype, except that booleans of which some are missing are nullable.
+            Corrupted samples, of the same type as `X`. Integers are converted to floats.
+            Categorical columns of a DataFrame keep their dtype, except that boolean columns with
+            missing values become nullable.
 
         indicator : ndarray of shape (n_samples, n_modalities)
-            +1 where a modality is clean, -1 where it was corrupted.
+            +1 if the modality is clean, -1 if it was corrupted.
 
         Examples
         --------
@@ -215,7 +218,7 @@ class Corruption(BaseEstimator, ABC):
             check_reference(reference, X)
             given = read_modalities(codes_of(reference, levels), columns, name="reference")
             donors = [values.to(x.dtype) for values, x in zip(given, tensors, strict=True)]
-        # A modality that cannot fail gives no units or donors, and may be empty of values.
+        # A modality that cannot fail needs no reference samples, and all its values may be missing.
         donors = [
             values if self.uses_reference and i in may_fail else values[:, :0]
             for i, values in enumerate(donors)
@@ -249,17 +252,17 @@ class Corruption(BaseEstimator, ABC):
         Parameters
         ----------
         modalities : list of Tensor of shape (n_samples, n_features)
-            One tensor per modality, all of one floating dtype and on one device. They are not
-            modified; a modality that cannot fail is returned as it is.
+            One tensor per modality, all with the same floating dtype and on the same device. They
+            are not modified. A modality that cannot fail is returned without a copy.
 
         generator : torch.Generator
-            Source of all random numbers, on the device of the tensors.
+            Random number generator on the device of the tensors.
 
         reference : Reference
-            Means, standard deviations and donors, one each per modality.
+            Means, standard deviations and donors of each modality.
 
         names : list of str, default=None
-            Names of the modalities; only needed with `only`.
+            Names of the modalities. Only needed if `only` is set.
 
         Returns
         -------
@@ -267,7 +270,7 @@ class Corruption(BaseEstimator, ABC):
             The batch with failing modalities.
 
         indicator : Tensor of shape (n_samples, n_modalities)
-            +1 where a modality is clean, -1 where it was corrupted, in the dtype of the batch.
+            +1 if the modality is clean, -1 if it was corrupted, in the dtype of the batch.
 
         Examples
         --------
@@ -308,12 +311,12 @@ class Corruption(BaseEstimator, ABC):
         generator: torch.Generator,
         blocks: Sequence[Tensor] = (),
     ) -> Tensor:
-        """Return the values that a modality takes where it fails.
+        """Return the values of a modality when it fails.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            The modality; not modified.
+            Clean values of the modality. They are not modified.
 
         mean, std : Tensor of shape (n_features,)
             Mean and standard deviation of each feature in the reference samples.
@@ -322,15 +325,15 @@ class Corruption(BaseEstimator, ABC):
             The reference samples.
 
         generator : torch.Generator
-            Source of random numbers, on the device of `x`.
+            Random number generator on the device of `x`.
 
         blocks : sequence of Tensor of int, default=()
-            Places of the features of each categorical column.
+            Positions of the features of each categorical column.
 
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            The values, or what broadcasts to them.
+            Values of the failing modality, or a tensor that can be broadcast to this shape.
         """
         failed = self._fail(x, mean, std, donors, generator)
         if not len(blocks):
@@ -342,19 +345,19 @@ class Corruption(BaseEstimator, ABC):
         return failed
 
     def against(self, estimator: Any, y: Any = None) -> "Corruption":
-        """Return the corruption for the test of a fitted model.
+        """Return the corruption to use for testing a fitted model.
 
         Parameters
         ----------
         estimator : estimator
-            The model that will be tested.
+            The model to test.
         y : array-like of shape (n_samples,), default=None
             Labels or values of the samples that will be corrupted.
 
         Returns
         -------
         Corruption
-            The corruption itself, unless it attacks the model as :class:`Adversarial` does.
+            This object, unless the corruption depends on the model, like :class:`Adversarial`.
         """
         return self
 
@@ -364,7 +367,7 @@ class Corruption(BaseEstimator, ABC):
 
     @property
     def uses_reference(self) -> bool:
-        """Whether means, standard deviations or donors are needed."""
+        """Whether the corruption needs means, standard deviations or donors."""
         return self._uses_reference
 
     @property
@@ -376,23 +379,23 @@ class Corruption(BaseEstimator, ABC):
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Return the values (n_samples, n_features) that `x` takes where the modality fails."""
+        """Return the values of `x`, shape (n_samples, n_features), when the modality fails."""
 
     def _context(self, X: Any, columns: Sequence[np.ndarray]) -> dict[str, Any]:
-        """Return what :meth:`corrupt_tensors` of the subclass takes besides, for a table."""
+        """Return further keyword arguments of :meth:`corrupt_tensors` of the subclass."""
         return {}
 
     def _fail_category(
         self, x: Tensor, failed: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Return the values (n_samples, n_codes) that a categorical column takes.
+        """Return the values of a categorical column, shape (n_samples, n_codes), when it fails.
 
-        `failed` is what ``_fail`` makes of its code, or of its indicators.
+        `x` has its clean code or indicators, and `failed` what ``_fail`` returned for them.
         """
         return x
 
     def _check_params(self) -> None:
-        """Raise ValueError for a parameter of the subclass that is out of range."""
+        """Raise ValueError if a parameter of the subclass is out of range."""
 
     def _may_fail(self, n_modalities: int, names: Sequence[str] | None) -> list[int]:
         """Return the positions of the modalities that may fail."""
@@ -405,7 +408,7 @@ class Corruption(BaseEstimator, ABC):
     def _draw_failing(
         self, like: Tensor, n_modalities: int, may_fail: list[int], generator: torch.Generator
     ) -> Tensor:
-        """Draw a mask (n_samples, n_may_fail): True where a modality fails."""
+        """Draw a mask of shape (n_samples, n_may_fail), which is True if the modality fails."""
         n_samples, n_may_fail = len(like), len(may_fail)
         n_corrupted = self.n_corrupted
         if n_corrupted is None:
@@ -430,31 +433,31 @@ class Corruption(BaseEstimator, ABC):
 
 
 def is_number(value: Any, kind: type = Real) -> bool:
-    """Tell whether a value is a finite number of a kind, and not a bool."""
+    """Return whether a value is a finite number of the given type, and not a bool."""
     if not isinstance(value, kind) or isinstance(value, bool):
         return False
     return math.isfinite(value)  # type: ignore[arg-type]
 
 
 def choose_modalities(names: list[str], only: str | Sequence[str] | None) -> list[str]:
-    """Return the modalities that `only` names, in their own order.
+    """Return the modalities that are named in `only`, in the order of `names`.
 
     Parameters
     ----------
     names : list of str
-        The modalities.
+        Names of all modalities.
     only : str, sequence of str or None
-        What the user passed; None stands for all.
+        Names of the modalities that may fail. None means all modalities.
 
     Returns
     -------
     list of str
-        Those that may fail.
+        Names of the modalities that may fail.
 
     Raises
     ------
     ValueError
-        If it names none, or one that is unknown.
+        If `only` is empty or contains an unknown name.
     """
     if only is None:
         return names
@@ -462,7 +465,7 @@ def choose_modalities(names: list[str], only: str | Sequence[str] | None) -> lis
     chosen = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
     if not chosen or any(name not in names for name in chosen):
         raise ValueError(
-            f"only={only!r} must name at least one modality, and no unknown one. The modalities "
+            f"only={only!r} must name at least one modality, and only known ones. The modalities "
             f"are {names}."
         )
     return [name for name in names if name in chosen]

@@ -1,4 +1,4 @@
-"""Failures of single columns: SomeColumns."""
+"""SomeColumns: failures of single columns."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -11,22 +11,24 @@ from sklearn_emma.corruption.base import Corruption, is_number
 
 
 class SomeColumns(Corruption):
-    r"""Only some columns of a failing modality fail, drawn for every sample.
+    r"""Corruption of some columns of a failing modality, drawn separately for each sample.
+
+    A categorical column counts as one column and fails as `corruption` defines it.
 
     Parameters
     ----------
     corruption : Corruption
-        What happens to the columns that fail. Its own `n_corrupted`, `fraction` and `only` are
-        ignored.
+        How the drawn columns fail. Its parameters `n_corrupted`, `fraction` and `only` are ignored.
 
     n_columns : int or None, default=1
-        Number of columns that fail in a failing modality; all of them, if it has fewer. None draws
-        the number, from 1 to half of the columns and usually small:
-        :math:`1 + \lfloor u^2 D / 2 \rfloor` of D columns with u from U[0, 1).
+        Number of columns that fail in a failing modality. If the modality has fewer columns, all of
+        them fail. None means that the number is drawn for each sample, between 1 and half the
+        number of columns D. Small numbers are more likely: it is
+        :math:`1 + \lfloor u^2 \lfloor D / 2 \rfloor \rfloor`, with u drawn uniformly from [0, 1).
 
     n_corrupted, fraction, only : int, float, str or list of str
-        In how many modalities columns fail, in which fraction of the samples, and in which
-        modalities they may. See :class:`Corruption`.
+        In how many modalities of a corrupted sample columns fail, which fraction of the samples is
+        corrupted, and in which modalities columns may fail. See :class:`Corruption`.
 
     Examples
     --------
@@ -64,14 +66,53 @@ class SomeColumns(Corruption):
         if n_columns is not None and not (is_number(n_columns, Integral) and n_columns > 0):
             raise ValueError(f"n_columns={n_columns!r} must be None or a positive integer.")
 
+    def fail(
+        self,
+        x: Tensor,
+        mean: Tensor,
+        std: Tensor,
+        donors: Tensor,
+        generator: torch.Generator,
+        blocks: Sequence[Tensor] = (),
+    ) -> Tensor:
+        """Return the values of a modality when some of its columns fail.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Clean values of the modality. They are not modified.
+
+        mean, std : Tensor of shape (n_features,)
+            Mean and standard deviation of each feature in the reference samples.
+
+        donors : Tensor of shape (n_reference, n_features)
+            The reference samples.
+
+        generator : torch.Generator
+            Random number generator on the device of `x`.
+
+        blocks : sequence of Tensor of int, default=()
+            Positions of the features of each categorical column.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            Values of the failing modality.
+        """
+        kind: dict[str, Any] = {"generator": generator, "device": x.device, "dtype": torch.float32}
+        column = torch.arange(x.shape[1], device=x.device)
+        for block in blocks:
+            column[block] = block[0].to(column)
+        column = column.unique(return_inverse=True)[1]
+        n_columns = int(column.max()) + 1
+        n_failing: Tensor | int | None = self.n_columns
+        if n_failing is None:
+            n_failing = 1 + (torch.rand(len(x), 1, **kind).square() * (n_columns // 2)).long()
+        rank = torch.rand(len(x), n_columns, **kind).argsort(1).argsort(1)
+        values = self.corruption.fail(x, mean, std, donors, generator, blocks)
+        return torch.where(rank[:, column] < n_failing, values, x)
+
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
-        kind: dict[str, Any] = {"generator": generator, "device": x.device, "dtype": torch.float32}
-        n_failing: Tensor | int | None = self.n_columns
-        if n_failing is None:
-            half = x.shape[1] // 2
-            n_failing = 1 + (torch.rand(len(x), 1, **kind).square() * half).long()
-        rank = torch.rand(x.shape, **kind).argsort(1).argsort(1)
-        values = self.corruption.fail(x, mean, std, donors, generator)
-        return torch.where(rank < n_failing, values, x)
+        return self.fail(x, mean, std, donors, generator)

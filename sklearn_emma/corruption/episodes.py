@@ -1,4 +1,4 @@
-"""Failures that last: a corruption in episodes of consecutive samples."""
+"""Persistent failures: a corruption of consecutive samples."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -12,37 +12,38 @@ from sklearn_emma.corruption.base import Corruption, Reference, is_number
 
 
 class Episodes(Corruption):
-    """A corruption in episodes: samples are in the order of time, and a failure lasts.
+    """Corruption in episodes of consecutive samples, for samples in the order of time.
 
-    Between episodes nothing fails. Every episode draws its own modalities, and its own values of a
-    corruption that draws them once, such as :class:`Stuck`.
+    Between episodes nothing fails. The failing modalities are drawn for each episode. If the
+    corruption draws its values once per call, like :class:`Stuck`, it draws them once per episode.
 
     Parameters
     ----------
     corruption : Corruption
-        What happens in an episode. Its own `n_corrupted`, `fraction` and `only` are ignored: those
-        of the episodes apply.
+        How modalities fail in an episode. Its parameters `n_corrupted`, `fraction` and `only` are
+        ignored; those of this object are used instead.
 
     length : int, default=100
-        Samples in an episode.
+        Number of samples in an episode.
 
     rate : float, default=0.002
-        Probability, in (0, 1], that a sample after a clean one starts an episode. The first sample
-        is clean.
+        Probability, in (0, 1], that an episode starts at a sample that follows a clean sample. The
+        first sample is always clean.
 
     growing : bool, default=False
-        Whether the failure grows, linearly from nothing to its full size at the end of the episode;
-        in a categorical column its probability grows. If False, the failure is abrupt.
+        Whether the failure grows linearly during the episode and has its full size at the end. In a
+        categorical column, the probability of the failure grows instead. If False, the failure is
+        abrupt.
 
     n_corrupted : int, default=1
-        How many modalities fail in an episode.
+        Number of modalities that fail in an episode.
 
     only : str or list of str, default=None
-        Names of the modalities that may fail. None stands for all.
+        Names of the modalities that may fail. None means all modalities.
 
     See Also
     --------
-    sklearn_emma.monitoring.ModalityMonitor : Detects failures that last.
+    sklearn_emma.monitoring.ModalityMonitor : Detects persistent failures.
 
     Examples
     --------
@@ -94,22 +95,22 @@ class Episodes(Corruption):
         reference: Reference,
         names: Sequence[str] | None = None,
     ) -> tuple[list[Tensor], Tensor]:
-        """Corrupt samples in the order of time.
+        """Corrupt samples that are in the order of time.
 
         Parameters
         ----------
         modalities : list of Tensor of shape (n_samples, n_features)
-            One tensor per modality, all of one floating dtype and on one device. They are not
-            modified.
+            One tensor per modality, all with the same floating dtype and on the same device. They
+            are not modified.
 
         generator : torch.Generator
-            Source of all random numbers, on the device of the tensors.
+            Random number generator on the device of the tensors.
 
         reference : Reference
-            Means, standard deviations and donors, one each per modality.
+            Means, standard deviations and donors of each modality.
 
         names : list of str, default=None
-            Names of the modalities; only needed with `only`.
+            Names of the modalities. Only needed if `only` is set.
 
         Returns
         -------
@@ -117,13 +118,13 @@ class Episodes(Corruption):
             The samples with failing modalities.
 
         indicator : Tensor of shape (n_samples, n_modalities)
-            +1 where a modality is clean, -1 where it was corrupted, in the dtype of the samples.
+            +1 if the modality is clean, -1 if it was corrupted, in the dtype of the samples.
         """
         self.check_params()
         first = modalities[0]
         may_fail = self._may_fail(len(modalities), names)
         starts = self._draw_starts(first, generator)
-        # one draw per episode: which modalities fail in it
+        # the failing modalities are drawn once per episode
         episodes = first.new_zeros(len(starts), 1)
         failing = self._draw_failing(episodes, len(modalities), may_fail, generator)
         corrupted = [x.clone() for x in modalities]
@@ -136,7 +137,7 @@ class Episodes(Corruption):
         return corrupted, indicator
 
     def _draw_starts(self, like: Tensor, generator: torch.Generator) -> list[int]:
-        """Draw where episodes start; a clean sample follows each."""
+        """Draw the starts of episodes, with at least one clean sample before each episode."""
         starts = torch.rand(len(like), generator=generator, device=like.device) < self.rate
         found: list[int] = []
         free = 1

@@ -1,11 +1,11 @@
-"""How a modality fails: noise, missing values, swapped samples, stuck sensors, drift, scaling.
+"""Failures of a modality: noise, missing values, swapped samples, stuck sensors, drift, scaling.
 
-A corruption does two things: it draws which modalities of which samples fail, and computes the
-values that they take. The first is the same for all of them and lives in :class:`Corruption`; the
-second is one short method per class here. Both work on torch tensors, on the device where the
-tensors are and without a Python loop over samples, so that a network can be trained on corruption
-drawn afresh every time (:meth:`Corruption.corrupt_tensors`); arrays and DataFrames go through the
-same code (:meth:`Corruption.corrupt`).
+A corruption draws which modalities of which samples fail, and computes the values of the failing
+modalities. The first part is the same for all corruptions, and is implemented in
+:class:`Corruption`. The second part is implemented in the classes of this module. Both parts work
+on torch tensors, on any device and without a Python loop over samples, so that new failures can be
+drawn in every step of the training of a network (:meth:`Corruption.corrupt_tensors`). Arrays and
+DataFrames are converted to tensors (:meth:`Corruption.corrupt`).
 """
 
 import math
@@ -22,21 +22,21 @@ from sklearn_emma.corruption.base import Corruption, is_number
 class Noise(Corruption):
     r"""Gaussian noise in units of each feature's standard deviation.
 
-    The level of a categorical column is replaced by that of a random reference sample, with the
-    probability :math:`p = 1 - 1 / \sqrt{1 + \sigma^2}`: so its correlation with the clean level
-    equals that of a number with noise of this size: .89 for a sigma of a half, .45 for two and .12
-    for eight.
+    In a categorical column, the level of a sample is replaced by the level of a random reference
+    sample, with the probability :math:`p = 1 - 1 / \sqrt{1 + \sigma^2}`. With this probability, the
+    correlation between clean and corrupted levels is the same as for a number with noise of size
+    sigma: 0.89 for a sigma of 0.5, 0.45 for 2, and 0.12 for 8.
 
     Parameters
     ----------
     sigma : float or (float, float), default=0.5
         Standard deviation of the noise, in standard deviations of the feature in the reference
-        samples. For a pair (low, high) every sample draws its own: log-uniformly if ``low > 0``,
+        samples. For a pair (low, high), it is drawn for each sample: log-uniformly if ``low > 0``,
         uniformly if ``low == 0``.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the samples, and which of them may. See
-        :class:`Corruption`.
+        How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
+        and which modalities may fail. See :class:`Corruption`.
 
     Examples
     --------
@@ -84,22 +84,22 @@ class Noise(Corruption):
 
 
 class NoiseSNR(Corruption):
-    """Gaussian noise by signal-to-noise ratio.
+    """Gaussian noise with a given signal-to-noise ratio.
 
-    The noise has the standard deviation ``std * 10 ** (-snr_db / 20)``, with that of the feature in
-    the reference samples as the signal: at 0 dB signal and noise are equally strong, at 20 dB the
-    signal is ten times as strong. Levels of categorical columns are replaced as by :class:`Noise`
-    of this size.
+    The noise has the standard deviation ``std * 10 ** (-snr_db / 20)``, where ``std`` is the
+    standard deviation of the feature in the reference samples. At 0 dB, signal and noise have the
+    same standard deviation. At 20 dB, that of the signal is ten times as large. Levels of
+    categorical columns are replaced as by :class:`Noise` with ``sigma=10 ** (-snr_db / 20)``.
 
     Parameters
     ----------
     snr_db : float or (float, float), default=6.0
-        Signal-to-noise ratio in decibels. For a pair (low, high) every sample draws its own,
-        uniformly.
+        Signal-to-noise ratio in decibels. For a pair (low, high), it is drawn uniformly for each
+        sample.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the samples, and which of them may. See
-        :class:`Corruption`.
+        How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
+        and which modalities may fail. See :class:`Corruption`.
 
     Examples
     --------
@@ -149,8 +149,8 @@ class Missing(Corruption):
     Parameters
     ----------
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the samples, and which of them may. See
-        :class:`Corruption`.
+        How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
+        and which modalities may fail. See :class:`Corruption`.
 
     Examples
     --------
@@ -174,16 +174,17 @@ class Missing(Corruption):
 
 
 class Swapped(Corruption):
-    """The modality's values of another sample: plausible alone, but not beside the others.
+    """Replacement of a modality by its values in another sample.
 
-    Donors are drawn uniformly from the reference samples; the missing values of a donor come with
-    it. A sample that draws a donor equal to itself takes the next donor.
+    The new values are plausible by themselves, but not consistent with the other modalities. The
+    other sample, or donor, is drawn uniformly from the reference samples. Its missing values are
+    copied too. If the donor has the same values as the sample, the next donor is used.
 
     Parameters
     ----------
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the samples, and which of them may. See
-        :class:`Corruption`.
+        How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
+        and which modalities may fail. See :class:`Corruption`.
 
     Examples
     --------
@@ -199,8 +200,9 @@ class Swapped(Corruption):
         n_donors = len(donors)
         if n_donors < 2:
             raise ValueError(
-                f"Swapped takes a modality's values from another sample, but the reference has "
-                f"{n_donors} sample(s) with values in it. Pass at least two reference samples."
+                "Swapped takes the values of a modality from another sample, but only "
+                f"{n_donors} reference sample(s) have values in this modality. Pass at least two "
+                "reference samples."
             )
         donor = torch.randint(n_donors, (len(x),), generator=generator, device=x.device)
         values = donors[donor]
@@ -214,17 +216,17 @@ class Swapped(Corruption):
 
 
 class Stuck(Corruption):
-    """A sensor that keeps showing one value: all failing samples of a call take the same value.
+    """Stuck sensor: all failing samples of a call have the same values.
 
     Parameters
     ----------
     value : float, default=None
-        The value of all features; categorical columns keep the level of the first sample instead.
-        None draws, in every call and for every modality, one reference sample and takes its values.
+        Value of all features. Categorical columns then keep the level of the first sample. If None,
+        the values are those of a reference sample, which is drawn for each call and each modality.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the samples, and which of them may. See
-        :class:`Corruption`.
+        How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
+        and which modalities may fail. See :class:`Corruption`.
 
     Examples
     --------
@@ -262,7 +264,7 @@ class Stuck(Corruption):
         if self.value is not None:
             return torch.full_like(x, self.value)
         if len(donors) == 0:
-            raise ValueError("Stuck takes the values of a reference sample, but there is none.")
+            raise ValueError("Stuck takes the values of a reference sample, but there are none.")
         return donors[torch.randint(len(donors), (1,), generator=generator, device=x.device)]
 
     def _fail_category(
@@ -272,10 +274,10 @@ class Stuck(Corruption):
 
 
 class Drift(Corruption):
-    """An offset of all features of the modality, upwards or downwards.
+    """Offset of all features of a modality, upwards or downwards.
 
-    ``offset * t`` standard deviations are added to or subtracted from every feature. Categorical
-    columns stay as they are.
+    ``offset * t`` standard deviations are added to every feature or subtracted from it. Categorical
+    columns do not change.
 
     Parameters
     ----------
@@ -283,13 +285,13 @@ class Drift(Corruption):
         Largest offset, in standard deviations of each feature in the reference samples.
 
     ordered : bool, default=False
-        If False, every sample draws its own t, uniform in (0, 1], and its own sign. If True,
-        samples are in order of time: t grows linearly to 1 at the last one, and the sign is drawn
-        once per call and modality.
+        Whether samples are in the order of time. If False, t is drawn uniformly from (0, 1] for
+        each sample, and so is the sign. If True, t grows linearly and is 1 at the last sample; the
+        sign is drawn once per call and modality.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the samples, and which of them may. See
-        :class:`Corruption`.
+        How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
+        and which modalities may fail. See :class:`Corruption`.
 
     Examples
     --------
@@ -327,25 +329,26 @@ class Drift(Corruption):
             direction = draw_uniform(x[:1], -1, 1, generator)
             signed_time = torch.where(direction < 0, -time[:, None], time[:, None])
         else:
-            # u in [0, 1) -> (0, 1] with a sign: the halves of [-1, 1) without a hole at zero
+            # negative u are kept, and other u are mapped from [0, 1) to (0, 1]
             u = draw_uniform(x, -1, 1, generator)
             signed_time = torch.where(u < 0, u, 1 - u)
         return torch.addcmul(x, signed_time, std * self.offset)
 
 
 class Scaling(Corruption):
-    """A wrong gain: deviations from the reference mean times a factor.
+    """Wrong gain: deviations from the reference mean are multiplied by a factor.
 
-    Categorical columns stay as they are.
+    Categorical columns do not change.
 
     Parameters
     ----------
     factor : float, default=3.0
-        Largest factor. Every sample draws its own, log-uniformly from ``[1 / factor, factor]``.
+        Largest factor. The factor of each sample is drawn log-uniformly from
+        ``[1 / factor, factor]``.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the samples, and which of them may. See
-        :class:`Corruption`.
+        How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
+        and which modalities may fail. See :class:`Corruption`.
 
     Examples
     --------
@@ -379,18 +382,18 @@ class Scaling(Corruption):
 
 
 def replaced_share(sigma: float | Tensor) -> Tensor:
-    r"""Probability :math:`1 - 1/\sqrt{1 + \sigma^2}` with which noise replaces a level.
+    r"""Return the probability :math:`1 - 1/\sqrt{1 + \sigma^2}` with which noise replaces a level.
 
     Parameters
     ----------
     sigma : float or Tensor
-        Standard deviation of the noise, in units of that of a number.
+        Standard deviation of the noise, in standard deviations of a numeric feature.
 
     Returns
     -------
     Tensor
-        The probability with which levels keep the same correlation with the clean ones as numbers
-        with this noise.
+        Probability of a replacement. Corrupted and clean levels then have the same correlation as
+        corrupted and clean numbers.
     """
     return 1.0 - 1.0 / torch.sqrt(1.0 + torch.as_tensor(sigma) ** 2)
 
@@ -398,7 +401,7 @@ def replaced_share(sigma: float | Tensor) -> Tensor:
 def _replace_levels(
     x: Tensor, donors: Tensor, sigma: float | Tensor, generator: torch.Generator
 ) -> Tensor:
-    r"""Replace levels by those of donors, with probability :math:`1 - 1/\sqrt{1 + \sigma^2}`."""
+    r"""Replace levels by levels of donors, with probability :math:`1 - 1/\sqrt{1 + \sigma^2}`."""
     if not len(donors):
         return x
     donor = torch.randint(len(donors), (len(x),), generator=generator, device=x.device)
@@ -409,12 +412,12 @@ def _replace_levels(
 
 
 def _normal(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw standard normal numbers in the shape of x."""
+    """Draw standard normal numbers with the shape of x."""
     return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
 
 
 def draw_uniform(x: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """Draw one number per sample from U[low, high), as a column."""
+    """Draw one number per sample uniformly from [low, high), shape (n_samples, 1)."""
     u = torch.rand(len(x), 1, generator=generator, dtype=x.dtype, device=x.device)
     return u * (high - low) + low
 

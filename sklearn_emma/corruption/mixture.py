@@ -1,4 +1,4 @@
-"""Mixture: one of several corruptions, drawn for each sample."""
+"""Mixture: for each sample, one of several corruptions is drawn."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -11,20 +11,20 @@ from sklearn_emma.corruption.failures import draw_uniform
 
 
 class Mixture(Corruption):
-    """One of several corruptions, drawn for every failing modality of every corrupted sample.
+    """Mixture of corruptions: each failing modality of each sample has one of them at random.
 
     Parameters
     ----------
     corruptions : list of Corruption
-        The corruptions. Their own `n_corrupted`, `fraction` and `only` are ignored: those of the
-        mixture apply.
+        The corruptions. Their parameters `n_corrupted`, `fraction` and `only` are ignored; those of
+        the mixture are used instead.
 
     probabilities : list of float, default=None
-        Probability of each corruption, summing to one. None stands for equal probabilities.
+        Probability of each corruption. They must sum to one. None means equal probabilities.
 
     n_corrupted, fraction, only : int, float, str or list of str
-        How many modalities fail, in which fraction of the samples, and which of them may. See
-        :class:`Corruption`.
+        How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
+        and which modalities may fail. See :class:`Corruption`.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Mixture(Corruption):
         weights = list(self.probabilities)
         if len(weights) != len(members):
             raise ValueError(
-                f"probabilities={self.probabilities!r} must hold one number per corruption: "
+                f"probabilities={self.probabilities!r} must have one number per corruption: "
                 f"expected {len(members)}, got {len(weights)}."
             )
         if not all(is_number(p) and p >= 0 for p in weights) or abs(sum(weights) - 1) > 1e-6:
@@ -86,21 +86,21 @@ class Mixture(Corruption):
         generator: torch.Generator,
         blocks: Sequence[Tensor] = (),
     ) -> Tensor:
-        """Return the values of a failing modality; each sample fails by one of the corruptions.
+        """Return the values of a failing modality, with one of the corruptions in each sample.
 
         Parameters
         ----------
         x, mean, std, donors : Tensor
             As for :meth:`Corruption.fail`.
         generator : torch.Generator
-            Source of random numbers, on the device of `x`.
+            Random number generator on the device of `x`.
         blocks : sequence of Tensor of int, default=()
-            Places of the features of each categorical column.
+            Positions of the features of each categorical column.
 
         Returns
         -------
         Tensor of shape (n_samples, n_features)
-            The values, or what broadcasts to them.
+            Values of the failing modality, or a tensor that can be broadcast to this shape.
         """
         probabilities = self.probabilities
         if probabilities is None:

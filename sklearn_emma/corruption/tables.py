@@ -1,4 +1,4 @@
-"""Arrays and DataFrames as tensors, and back."""
+"""Conversion of arrays and DataFrames to tensors, and back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,12 +31,12 @@ def levels_of(X: Any, reference: Any, columns: np.ndarray) -> dict[int, list]:
     reference : array-like or DataFrame of shape (n_reference, n_features), or None
         The reference samples.
     columns : ndarray of int of shape (n_used,)
-        Positions of the columns to look at.
+        Positions of the columns to examine.
 
     Returns
     -------
     dict of int to list
-        Levels by position of the column; empty for tables of numbers.
+        Levels by position of the column. It is empty for tables of numbers.
 
     Raises
     ------
@@ -55,17 +55,17 @@ def levels_of(X: Any, reference: Any, columns: np.ndarray) -> dict[int, list]:
 
 
 def codes_of(X: Any, levels: Levels) -> Any:
-    """Return a table with codes in its categorical columns; as it is if it has none."""
+    """Return a table with codes instead of levels. Tables without levels are returned unchanged."""
     return encode(as_pandas(X), levels) if levels else X
 
 
 def is_frame(X: Any) -> bool:
-    """Tell whether a table is a DataFrame, of pandas or polars."""
+    """Return whether a table is a pandas or polars DataFrame."""
     return hasattr(X, "columns")
 
 
 def read_modalities(X: Any, columns: Sequence[np.ndarray], name: str = "X") -> list[Tensor]:
-    """Read the modalities of a table as tensors of their own memory.
+    """Copy the modalities of a table to tensors.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def read_modalities(X: Any, columns: Sequence[np.ndarray], name: str = "X") -> l
     columns : list of ndarray of shape (n_features_i,)
         Column positions of each modality.
     name : str, default="X"
-        What the table is called in messages.
+        Name of the table in error messages.
 
     Returns
     -------
     list of Tensor of shape (n_samples, n_features_i)
-        One tensor per modality, float32 if the table is, otherwise float64.
+        One tensor per modality: float32 if all these columns are float32, otherwise float64.
     """
     used = np.concatenate(columns)
     if hasattr(X, "iloc"):
@@ -99,7 +99,7 @@ def read_modalities(X: Any, columns: Sequence[np.ndarray], name: str = "X") -> l
 
 
 def check_reference(reference: Any, X: Any) -> None:
-    """Raise ValueError if the reference samples are not a table like X.
+    """Raise ValueError unless the reference samples are a table with the same columns as X.
 
     Parameters
     ----------
@@ -123,24 +123,24 @@ def check_reference(reference: Any, X: Any) -> None:
 def replace_columns(
     X: Any, columns: np.ndarray, values: np.ndarray, levels: Levels | None = None
 ) -> Any:
-    """Copy a table with new values in some columns.
+    """Return a copy of a table with new values in some columns.
 
     Parameters
     ----------
     X : ndarray or DataFrame of shape (n_samples, n_features)
-        The table, left as it is.
+        The table. It is not modified.
     columns : ndarray of int of shape (n_used,)
         Positions of the columns to replace.
     values : ndarray of shape (n_samples, n_used)
-        Their values; codes in categorical columns.
+        New values of these columns, with codes in categorical columns.
     levels : dict of int to list, default=None
         Levels of categorical columns.
 
     Returns
     -------
     ndarray or DataFrame of shape (n_samples, n_features)
-        Of the type of `X`. Columns of a DataFrame in float32 stay so, nullable ones stay nullable,
-        and categorical ones get their levels back.
+        Table of the same type as `X`. In a pandas DataFrame, float32 columns stay float32, and
+        nullable columns stay nullable. Codes in categorical columns are replaced by their levels.
     """
     levels = levels or {}
     if not is_frame(X):

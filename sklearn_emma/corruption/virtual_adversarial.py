@@ -1,13 +1,16 @@
 r"""Virtual adversarial training: small changes of a sample should not change its prediction.
 
+The loss :math:`\mathcal{L}` of the training is extended by a penalty on changes of the prediction:
+
 .. math::
 
     \mathcal{L} + w \, \frac1N \sum_n \mathrm{KL}\bigl(p(y \mid x_n) \,\|\, p(y \mid x_n + r_n)
     \bigr), \qquad r_n = \epsilon \, \frac{g_n}{\lVert g_n \rVert}, \quad
     g_n = \nabla_r \mathrm{KL}\bigl(p(y \mid x_n) \,\|\, p(y \mid x_n + r)\bigr)\Big|_{r = \xi d_n}
 
-with random directions :math:`d_n`: one step of power iteration towards the direction in which the
-prediction changes most [1]_. No label is used, so unlabelled samples contribute too.
+where the :math:`d_n` are random directions, and :math:`\xi` is a small number. One step of power
+iteration approximates the direction in which the prediction changes most [1]_. The penalty does not
+depend on labels, so unlabelled samples contribute as well.
 
 References
 ----------
@@ -23,22 +26,23 @@ from numbers import Real
 
 @dataclass(frozen=True)
 class VirtualAdversarial:
-    r"""Virtual adversarial training, as `adversarial` of an estimator.
+    r"""Virtual adversarial training, to be passed as `adversarial` to an estimator.
 
-    The predictor learns to predict the same for a sample and for the neighbour whose prediction
-    differs most. The neighbour gets the attention of the sample. In
-    :class:`~sklearn_emma.EMMAClassifier` samples of class -1 are then unlabelled, by the convention
-    of scikit-learn's semi-supervised estimators: energies and this term learn from them.
+    The predictor learns to give similar predictions for a sample and for a changed sample nearby,
+    whose prediction differs as much as possible. The changed sample gets the same attention as the
+    sample. :class:`~sklearn_emma.EMMAClassifier` then treats samples with the label -1 as
+    unlabelled, like scikit-learn's semi-supervised estimators do. The energies and the penalty are
+    learned from labelled and unlabelled samples.
 
     Parameters
     ----------
     eps : float, default=1.0
-        Length :math:`\epsilon` of the change of a sample, all modalities together, in standard
+        Euclidean norm :math:`\epsilon` of the change of a sample, over all modalities, in standard
         deviations.
     weight : float, default=1.0
-        Weight w of the term.
+        Weight w of the penalty.
     ramp : float, default=0.3
-        Fraction of the epochs in which the weight rises from zero to `weight`, linearly.
+        Fraction of the epochs in which the weight increases linearly from zero to `weight`.
 
     Raises
     ------
@@ -47,7 +51,7 @@ class VirtualAdversarial:
 
     See Also
     --------
-    Adversarial : Attacks that know the labels.
+    Adversarial : Attacks that use the labels.
 
     Examples
     --------
@@ -71,25 +75,25 @@ class VirtualAdversarial:
         if not (isinstance(self.eps, Real) and 0 < self.eps < math.inf):
             raise ValueError(f"eps must be a positive number, got {self.eps!r}.")
         if not (isinstance(self.weight, Real) and 0 <= self.weight < math.inf):
-            raise ValueError(f"weight must be a number of at least zero, got {self.weight!r}.")
+            raise ValueError(f"weight must be a non-negative number, got {self.weight!r}.")
         if not (isinstance(self.ramp, Real) and 0 <= self.ramp <= 1):
             raise ValueError(f"ramp must be a fraction of the epochs in [0, 1], got {self.ramp!r}.")
 
     def weight_in(self, epoch: int, n_epochs: int) -> float:
-        """Return the weight in an epoch.
+        """Return the weight of the penalty in an epoch.
 
         Parameters
         ----------
         epoch : int
-            Its number, from 0 on.
+            Index of the epoch, starting from 0.
         n_epochs : int
             Number of epochs.
 
         Returns
         -------
         float
-            The weight: it rises from ``weight / (ramp * n_epochs)`` in the first epoch to
-            ``weight``.
+            The weight. It increases linearly from ``weight / (ramp * n_epochs)`` in the first epoch
+            to ``weight``, and then stays constant.
         """
         rising = self.ramp * n_epochs
         return self.weight * min(1.0, (epoch + 1) / rising) if rising else self.weight

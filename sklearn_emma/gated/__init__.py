@@ -1,4 +1,4 @@
-"""Any scikit-learn estimator behind EMMA's gate."""
+"""Meta-estimators that combine any scikit-learn estimator with the gate of EMMA."""
 
 from sklearn_emma.gated.classifier import GatedClassifier
 from sklearn_emma.gated.regressor import GatedRegressor

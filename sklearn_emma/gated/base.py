@@ -1,4 +1,4 @@
-"""What GatedClassifier and GatedRegressor share: the steps of a fit, and what is read."""
+"""Base class of GatedClassifier and GatedRegressor: fit, and evaluation of samples."""
 
 from abc import abstractmethod
 from collections.abc import Collection
@@ -25,7 +25,7 @@ from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.targets import check_weights
 from sklearn_emma.validation import all_or_nothing, check_table
 
-# What the read-outs need of a fitted gate.
+# Fitted attributes of the gate that the read-outs need.
 _OF_GATE = (
     *(f"{name}_" for name in GATE),
     "attention_score_",
@@ -46,21 +46,21 @@ _OF_GATE = (
     "scale_",
     "score_weights_",
 )
-# Corrupted copies of the samples that the blend is chosen on.
+# Number of corrupted copies of the held-out samples that the blend is chosen on.
 _JUDGING_COPIES = 4
-# Where these are at most this fraction of all samples, nothing is fitted again with them.
+# If at most this fraction of the samples is held out, gate and estimator are not fitted again.
 _LITTLE = 0.1
 
 
 class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
-    """Gate and an estimator behind it; a subclass says what is predicted, and documents it."""
+    """Base class of gated estimators; subclasses define the target and document the parameters."""
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"]), None],
         "modalities": [dict, list, tuple, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
         "missing_modalities": [StrOptions({"error", "allow"})],
-        "gate": "no_validation",  # unfitted_gate says more
+        "gate": "no_validation",  # unfitted_gate validates it
         "threshold": [Interval(Real, 0, 1, closed="left"), StrOptions({"mean"})],
         "blend": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "n_copies": [Interval(Integral, 0, None, closed="left")],
@@ -101,69 +101,69 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
 
     # --- what a subclass defines ---
 
-    #: The kind of gate that the default one is.
+    #: Class of the gate.
     _gate_type: type[BaseEMMA]
-    #: Further fitted attributes of the gate that are also those of this estimator.
+    #: Further fitted attributes that are copied from the gate.
     _of_gate: tuple[str, ...] = ()
     _target_checks: dict = {}
 
     @abstractmethod
     def _default_estimator(self) -> BaseEstimator:
-        """Return what ``estimator=None`` stands for."""
+        """Return the estimator that is used for ``estimator=None``."""
 
     @abstractmethod
     def _check_estimator(self) -> None:
-        """Raise TypeError unless the estimator is of the right kind."""
+        """Raise TypeError unless the estimator is a classifier or regressor, as required."""
 
     @abstractmethod
     def _check_target(self, y: np.ndarray) -> np.ndarray:
-        """Return y as it is learned from; raise ValueError for what cannot be."""
+        """Return y in the form that training needs. Raise ValueError if y is not valid."""
 
     @abstractmethod
     def _call(self, X: Any) -> np.ndarray:
-        """Return what the estimator predicts, as numbers of shape (n_samples, ...)."""
+        """Return the predictions of the estimator as numbers of shape (n_samples, ...)."""
 
     @abstractmethod
     def _strata(self, y: np.ndarray) -> np.ndarray:
-        """Return the position of the class of each sample, or of the part it belongs to."""
+        """Return the stratum of each sample: its class, or its range of target values."""
 
     @abstractmethod
     def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
-        """Return the loss that the blend minimises."""
+        """Return the loss that is minimised to choose the blend."""
 
     @abstractmethod
     def _of_network(self, output: np.ndarray) -> np.ndarray:
-        """Return what the gate's network predicts, of the shape of what :meth:`_call` returns."""
+        """Return the predictions of the gate's network, in the same form as :meth:`_call`."""
 
     def unfitted_estimator(self) -> Any:
-        """Return the estimator as it was passed, or the one that None stands for.
+        """Return the unfitted estimator, or the default estimator if `estimator` is None.
 
         Returns
         -------
         estimator
-            Not a copy.
+            The estimator that was passed, which is not copied, or a new default estimator.
         """
         return self._default_estimator() if self.estimator is None else self.estimator
 
     @property
     def _can_blend(self) -> bool:
-        """Whether the estimator predicts what can be averaged."""
+        """Whether predictions of the estimator can be averaged with those of the network."""
         return True
 
     # --- fit ---
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn energies and gate, and fit the estimator behind them.
+        """Fit the energies and the gate, then the estimator on samples that passed the gate.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Training samples; NaN marks missing values.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            What is predicted; several outputs only if the estimator takes them.
+            Target values. Several outputs are only possible if the estimator supports them.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples; a sample of weight zero is left out.
+            Sample weights. Samples with zero weight are ignored.
 
         Returns
         -------
@@ -173,10 +173,10 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If the estimator is of the wrong kind.
+            If the estimator or the gate is of the wrong type.
         ValueError
-            If X, y, a parameter or the modalities are not valid, if training diverges, or if there
-            are weights that the estimator does not take.
+            If X, y, a parameter or the modalities are not valid, if training diverges, or if
+            weights are given that the estimator does not support.
         """
         self._check_estimator()
         with all_or_nothing(self):
@@ -210,22 +210,22 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         return self
 
     def _judging_positions(self, y: np.ndarray, keep: np.ndarray) -> np.ndarray:
-        """Return positions of the samples that the blend is chosen on."""
+        """Return the positions of the held-out samples that the blend is chosen on."""
         if self.blend != "auto" or not self._can_blend:
             return np.zeros(0, dtype=np.intp)
         return np.flatnonzero(keep)[judging_samples(self._strata(y[keep]))]
 
     def _given_blend(self) -> float:
-        """Return the blend unless it is chosen on samples."""
+        """Return the blend that is used if it is not chosen on held-out samples."""
         if not self._can_blend:
             if self.blend not in ("auto", 0):
                 raise ValueError(
-                    f"blend={self.blend!r} averages probabilities, and {self.estimator!r} gives "
-                    "none. Set blend=0, or take a classifier with predict_proba, such as "
-                    "CalibratedClassifierCV of this one."
+                    f"blend={self.blend!r} needs a classifier with predict_proba, but "
+                    f"{self.estimator!r} has none. Set blend=0, or use a classifier with "
+                    "predict_proba, for instance by wrapping this one in CalibratedClassifierCV."
                 )
             return 0.0
-        # with too few samples to choose on, both count
+        # with too few samples for a choice, both models have the same weight
         return 0.5 if self.blend == "auto" else float(self.blend)
 
     def _fit_both(
@@ -237,7 +237,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         sample_weight: Any,
         seed: int,
     ) -> None:
-        """Fit the gate, and the estimator on samples behind it."""
+        """Fit the gate, then the estimator on samples that passed the gate."""
         weight, keep = check_weights(sample_weight, table)
         self.gate_ = gate.fit(X, y, sample_weight)
         for name in (*_OF_GATE, *self._of_gate):
@@ -254,7 +254,10 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         self.estimator_ = estimator.fit(inputs, target, **params)
 
     def _behind_gate(self, table: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-        """Close modalities of training samples; a random threshold stands for the mean over all."""
+        """Close modalities of training samples.
+
+        With ``threshold="mean"``, the threshold of each sample is drawn at random.
+        """
         found = self._read_gate(table, ("attention", "column_attention"))
         attention, threshold = found["attention"], self.threshold
         if isinstance(threshold, str):
@@ -270,7 +273,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         reference: np.ndarray,
         seed: int,
     ) -> float:
-        """Choose the blend on clean and corrupted samples that nothing was trained on."""
+        """Choose the blend on clean and corrupted held-out samples."""
         tables = training_tables(self.gate_, table, _JUDGING_COPIES, seed, reference)
         samples = np.vstack(tables)
         found = self._read_gate(samples, ("attention", "output"))
@@ -306,33 +309,33 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     def _read_gate(
         self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
-        """Read a validated table with the gate and its own network."""
+        """Evaluate a validated table with the gate and the network of the gate."""
         return super()._read(table, wanted, evidence)
 
     def _network(self, precision: torch.dtype) -> GatedPredictor:
         return predictor_of(self.gate_, precision)
 
     def _network_prediction(self, output: np.ndarray, method: str) -> np.ndarray:
-        """Return what a method of the gate returns for the output of its network."""
+        """Return the predictions of a method of the gate, given the output of its network."""
         if not np.isfinite(output).all():
             raise ValueError(
                 "The network of the gate returned values that are not finite for "
                 f"{int((~np.isfinite(output)).any(axis=1).sum())} of {len(output)} samples. Check "
-                "the module of the gate, or set blend=0."
+                "the parameter module of the gate, or set blend=0."
             )
         return self.gate_.tensor_predictions(torch.from_numpy(output))[method].numpy()
 
     def _predict_behind(self, table: np.ndarray, attention: np.ndarray) -> np.ndarray:
-        """Return what the estimator predicts behind the gate, the mean over its masks."""
+        """Return the predictions of the estimator, averaged over the masks of the gate."""
 
         def predict(gated: np.ndarray) -> np.ndarray:
-            """Return what the estimator predicts for samples with gaps."""
+            """Return the predictions of the estimator for samples with closed modalities."""
             return np.asarray(self._call(estimator_input(gated, self, self.estimator_)))
 
         return mean_over_masks(predict, table, self.modality_columns_, attention, self.threshold)
 
     def _without_columns(self, table: np.ndarray, found: dict[str, np.ndarray]) -> np.ndarray:
-        """Replace the columns that the gate ignores by NaN."""
+        """Replace the values of columns that the gate ignores by NaN."""
         if self.column_weights_ is None:
             return table
         return leave_out_columns(table, self.modality_columns_, found["column_attention"])

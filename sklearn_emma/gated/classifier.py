@@ -1,4 +1,4 @@
-"""GatedClassifier: any scikit-learn classifier behind EMMA's gate."""
+"""GatedClassifier: any scikit-learn classifier combined with the gate of EMMA."""
 
 from typing import Any
 
@@ -15,89 +15,95 @@ from sklearn_emma.targets import check_labels
 
 
 def _gives_probabilities(gated: Any) -> bool:
-    """Tell whether the classifier behind a gate gives probabilities."""
+    """Return whether the classifier behind the gate has ``predict_proba``."""
     fitted = getattr(gated, "estimator_", None)
     return hasattr(gated.unfitted_estimator() if fitted is None else fitted, "predict_proba")
 
 
 class GatedClassifier(ClassifierMixin, BaseGated):
-    r"""Any classifier behind EMMA's gate, which removes modalities that fail.
+    r"""Meta-estimator that combines any classifier with a gate, which closes failing modalities.
 
-    By default two models predict, and their probabilities are averaged: the classifier, and the
-    network of the :class:`EMMAClassifier` whose gate is used. `blend` is the weight of the network.
-    With ``blend=0`` the classifier alone predicts.
+    The gate and its energies are learned by an :class:`EMMAClassifier`. Modalities whose attention
+    is at most `threshold` are closed: their values are missing in the input of the classifier. The
+    classifier is trained on the training samples and on copies of them. In the copies, modalities
+    fail as in the training of EMMA, or are closed at random. All these samples pass the gate before
+    the classifier learns from them. In this way, the classifier learns to predict from any subset
+    of the modalities, and to cope with failures that the gate does not detect.
 
-    Energies and gate are those of the :class:`EMMAClassifier`. Modalities with an attention of at
-    most `threshold` are closed: the classifier gets their values as missing. It learns from the
-    training samples and from copies of them. In the copies modalities fail as in the training of
-    EMMA, or are closed at random, and all of them pass the gate. So the classifier learns to
-    predict from any subset of the modalities, and with failures that the gate does not detect.
+    By default, the prediction is a weighted average of the probabilities of two models: the
+    classifier, and the network of the :class:`EMMAClassifier` whose gate is used. `blend` is the
+    weight of the network. With ``blend=0``, only the classifier predicts.
 
     Parameters
     ----------
     estimator : classifier or None, default=None
-        Takes numbers. None takes :class:`~sklearn.ensemble.HistGradientBoostingClassifier` with its
-        defaults. The classifier gets categorical columns as the type ``category`` of pandas where
-        it says that it takes them, as histogram gradient boosting, a ColumnTransformer, or a
-        Pipeline that begins with an encoder do, and as indicators of their levels otherwise.
-        Without ``predict_proba`` there is no :meth:`predict_proba`, and with ``threshold="mean"``
-        its predictions are votes; it cannot be blended then. Cloned; random states that are None
-        are set.
+        The classifier. None means :class:`~sklearn.ensemble.HistGradientBoostingClassifier` with
+        default parameters. Categorical columns are passed with the pandas type ``category`` if the
+        classifier supports it, like histogram gradient boosting, a ColumnTransformer, or a Pipeline
+        that begins with an encoder. Otherwise they are passed as indicators of their levels. A
+        classifier without ``predict_proba`` cannot be blended with the network; then
+        :meth:`predict_proba` is not available, and ``threshold="mean"`` counts the predicted
+        classes as votes. The classifier is cloned, and its random states that are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMAClassifier`.
 
     remainder : "error", "drop" or str, default="error"
-        What to do with columns that belong to no modality, as for :class:`EMMAClassifier`. Ignored
-        columns are not passed to the classifier either.
+        What to do with columns that do not belong to any modality, as for :class:`EMMAClassifier`.
+        Ignored columns are not passed to the classifier either.
 
     missing_modalities : {"error", "allow"}, default="error"
-        What to do when predicting from a DataFrame without any column of a modality: raise, or take
-        the modality as missing.
+        What to do at prediction time if a DataFrame has no column of a modality. "error" raises an
+        error; "allow" treats the modality as missing.
 
     gate : EMMAClassifier or None, default=None
-        What learns energies and gate; unfitted, without modalities of its own. Its `corruption` is
-        also that of the copies. None takes an :class:`EMMAClassifier` with its defaults; with
-        ``blend=0`` one with one hidden layer of 16 units, trained for 10 epochs, as the gate hardly
-        depends on the network.
-        With `column_attention` of the gate, columns that it ignores become missing too.
+        Unfitted estimator that learns the energies and the gate. Its parameter `modalities` must be
+        None. Its parameter `corruption` also determines how modalities fail in the copies. If its
+        parameter `column_attention` is True, the values of columns that the gate ignores are
+        missing for the classifier as well. None means an :class:`EMMAClassifier` with default
+        parameters. With ``blend=0``, None means a smaller one, with one hidden layer of 16 units
+        and 10 epochs of training, because the gate hardly depends on the network.
 
     threshold : float or "mean", default=0.5
-        Modalities of at most this attention, from 0 to 1, are closed. "mean" predicts behind the
-        masks of all thresholds below the sample's highest attention, at most one per modality, and
-        takes the mean of the probabilities: the soft gate.
+        Modalities whose attention, from 0 to 1, is at most this threshold are closed. "mean" is a
+        soft gate: the probabilities are averaged over all thresholds below the highest attention of
+        the sample. This needs at most one prediction per modality, since other thresholds close the
+        same modalities.
 
     blend : float or "auto", default="auto"
-        Weight b, from 0 to 1, of the network that the gate is trained with:
-        :math:`(1 - b)\, p + b\, p_{EMMA}` is predicted, an average of probabilities. "auto" chooses
-        what is best on held-out samples, clean and corrupted as in training: the last fifth of
-        each class, about 1,000 samples at most, so keep the order of time. With fewer than 40
-        samples, or 5 of a class, b is 1/2. If the held-out samples are more than a tenth, gate and
-        classifier are then fitted again on all samples, the network of the gate with the features
-        and the penalty of the first fit. 0 leaves the classifier alone, and fits in half of the
-        time or less.
+        Weight b, from 0 to 1, of the network that was trained together with the gate. The predicted
+        probabilities are :math:`(1 - b)\, p + b\, p_{EMMA}`. "auto" chooses the weight with the
+        lowest log loss on held-out samples, clean and corrupted as in training. The held-out
+        samples are the last fifth of each class, about 1,000 samples at most, so do not shuffle
+        samples that are in the order of time. If there are fewer than 40 samples, or fewer than 5
+        samples of a class, b is 1/2. If more than a tenth of the samples was held out, gate and
+        classifier are fitted again on all samples; the hyperparameters of the network that were
+        chosen in the first fit are kept. With 0, only the classifier predicts, and fitting takes at
+        most half the time.
 
     n_copies : int, default=10
-        Corrupted copies of the training samples that the classifier learns from besides.
+        Number of corrupted copies of the training samples that the classifier is also trained on.
 
     shut_value : {"auto", "nan", "median"}, default="auto"
-        What takes the place of missing values and of the values of closed modalities: NaN, or the
-        median of the training samples (of categories the most frequent level). "auto" takes NaN
-        where the classifier says that it takes it, in a Pipeline where every step does.
+        Replacement of missing values and of the values of closed modalities: NaN, or the median of
+        the training samples (for categorical columns, the most frequent level). "auto" means NaN if
+        the classifier supports missing values according to its tags; for a Pipeline, all steps must
+        support them.
 
     random_state : int, RandomState instance or None, default=None
-        Determines everything random. Pass an int for the same result in every call.
+        Controls all random numbers. Pass an int for reproducible output across multiple function
+        calls.
 
     Attributes
     ----------
     gate_ : EMMAClassifier
-        What learned energies and gate.
+        The fitted estimator that learned the energies and the gate.
     estimator_ : classifier
         The fitted classifier.
     blend_ : float
         Weight of the gate's network in the prediction.
     fills_nan_ : bool
-        Whether missing values are filled: with the median, or the most frequent level.
+        Whether missing values are filled, with the median or with the most frequent level.
     categories_, category_counts_ : dict
         As in :class:`EMMAClassifier`.
     classes_ : ndarray of shape (n_classes,)
@@ -113,16 +119,18 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         As in :class:`EMMAClassifier`.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        What columns are standardised with for the energies, and the median of what results.
+        Mean and scale with which the energies standardise columns, and the median of each
+        standardised column.
     n_features_in_ : int
-        Number of columns seen at fit.
+        Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, when all are strings; the classifier then gets a pandas DataFrame.
+        Names of features seen during fit. Defined only if all names are strings; the classifier
+        then gets a pandas DataFrame.
 
     See Also
     --------
-    EMMAClassifier : Gate and network trained together.
-    GatedRegressor : Predicts numbers.
+    EMMAClassifier : Gate and network that are trained together.
+    GatedRegressor : The corresponding regressor.
 
     Examples
     --------
@@ -151,7 +159,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     def _check_estimator(self) -> None:
         if not self._can_blend and not is_classifier(self.unfitted_estimator()):
             raise TypeError(
-                f"estimator must be a classifier, got {self.estimator!r}. For a regressor take "
+                f"estimator must be a classifier, got {self.estimator!r}. For a regressor, use "
                 "GatedRegressor."
             )
 
@@ -180,31 +188,34 @@ class GatedClassifier(ClassifierMixin, BaseGated):
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X: Any, evidence: Any = None) -> np.ndarray:
-        """Probabilities of the classes.
+        """Predict class probabilities.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
         evidence : array-like of shape (n_samples, n_modalities), default=None
-            Further evidence against each modality, in nats; see :meth:`readings`.
+            Additional evidence against each modality, in nats; see :meth:`readings`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``.
+            Class probabilities, in the order of ``classes_``.
         """
         return self._run(X, "output", evidence=evidence)["output"]
 
     def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
-        """Class of each sample; with a blend, or ``threshold="mean"``, the most probable one.
+        """Predict the class of each sample.
+
+        If the blend is not zero, or with ``threshold="mean"``, the class with the highest averaged
+        probability is predicted. Otherwise it is the class that the classifier predicts.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
         evidence : array-like of shape (n_samples, n_modalities), default=None
-            Further evidence against each modality, in nats; see :meth:`readings`.
+            Additional evidence against each modality, in nats; see :meth:`readings`.
 
         Returns
         -------

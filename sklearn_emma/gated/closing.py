@@ -1,4 +1,4 @@
-"""Tables with closed modalities, and predictions behind such masks."""
+"""Tables with closed modalities, and predictions from such tables."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -7,14 +7,14 @@ import numpy as np
 
 from sklearn_emma.gate.objective import NOTHING_LEFT
 
-#: Weights of a mean over thresholds that are too small to pay for a prediction.
+#: Masks with a smaller weight are left out of the mean over thresholds, to save predictions.
 _NEGLIGIBLE = 0.01
 
 
 def close_modalities(
     table: np.ndarray, columns: Sequence[np.ndarray], closed: np.ndarray
 ) -> np.ndarray:
-    """Return a copy of a table with NaN in closed modalities.
+    """Return a copy of a table in which the values of closed modalities are NaN.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def close_modalities(
     columns : sequence of ndarray of int
         Positions of the columns of each modality.
     closed : ndarray of bool of shape (n_samples, n_modalities)
-        True where a modality is closed.
+        True if the modality is closed.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def close_modalities(
 def leave_out_columns(
     table: np.ndarray, columns: Sequence[np.ndarray], attention: np.ndarray
 ) -> np.ndarray:
-    """Return a copy of a table with NaN in columns without attention.
+    """Return a copy of a table in which values without attention are NaN.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def leave_out_columns(
     columns : sequence of ndarray of int
         Positions of the columns of each modality.
     attention : ndarray of shape (n_samples, n_used_features)
-        Attention to the columns of modalities, in the order of the table.
+        Attention to the columns that belong to a modality, in the order of the table.
 
     Returns
     -------
@@ -62,29 +62,29 @@ def leave_out_columns(
 
 
 def masks(attention: np.ndarray, threshold: float | str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Find the closed modalities, at one threshold or at all of them.
+    """Yield masks of closed modalities, for one threshold or for all thresholds.
 
     Parameters
     ----------
     attention : ndarray of shape (n_samples, n_modalities)
-        From 0 to 1.
+        Attention to each modality, from 0 to 1.
     threshold : float or "mean"
-        Modalities of at most this attention are closed. "mean" goes through all thresholds below
-        the highest attention of a sample: the share of them at which a modality is open is its
-        attention, divided by the highest one.
+        Modalities whose attention is at most this threshold are closed. "mean" means all thresholds
+        below the highest attention of the sample. A modality is open for a fraction of them, which
+        is its attention divided by the highest attention.
 
     Yields
     ------
     weight : ndarray of shape (n_samples,)
-        Share of thresholds with this mask; of a sample all weights add up to one.
+        Fraction of the thresholds that give this mask. The weights of a sample sum to one.
     closed : ndarray of bool of shape (n_samples, n_modalities)
-        The mask.
+        The mask: True if the modality is closed.
     """
     if not isinstance(threshold, str):
         yield np.ones(len(attention)), attention <= threshold
         return
     edges = np.sort(np.column_stack([attention, np.zeros(len(attention))]), axis=1)
-    # the share of thresholds between one edge and the next; above the highest all are closed
+    # fraction of the thresholds between successive edges; above the highest, all are closed
     share = np.diff(edges, axis=1)
     share = np.where(share < _NEGLIGIBLE, 0.0, share)
     total = share.sum(axis=1)
@@ -102,18 +102,19 @@ def mean_over_masks(
     attention: np.ndarray,
     threshold: float | str,
 ) -> np.ndarray:
-    """Return the mean of the predictions behind each mask.
+    """Return the weighted mean of the predictions for all masks of closed modalities.
 
     Parameters
     ----------
     predict : callable
-        Gives predictions (n_rows, ...) for a table with NaN in closed modalities.
+        Function that takes a table with NaN in closed modalities, and returns predictions of shape
+        (n_rows, ...).
     table : ndarray of float of shape (n_samples, n_features)
         The table.
     columns : sequence of ndarray of int
         Positions of the columns of each modality.
     attention : ndarray of shape (n_samples, n_modalities)
-        From 0 to 1.
+        Attention to each modality, from 0 to 1.
     threshold : float or "mean"
         As for :func:`masks`.
 
@@ -137,19 +138,22 @@ def mean_over_masks(
 def draw_closed(
     n_samples: int, n_modalities: int, random_state: np.random.RandomState
 ) -> np.ndarray:
-    """Draw which modalities of which samples are closed: 1 to M - 1 of M, and sometimes all.
+    """Draw which modalities of each sample are closed.
+
+    Of M modalities, 1 to M - 1 are closed, and sometimes all of them. A single modality is never
+    closed.
 
     Parameters
     ----------
     n_samples, n_modalities : int
-        Number of samples and of modalities M.
+        Number of samples, and number M of modalities.
     random_state : RandomState
-        Source of random numbers.
+        Random number generator.
 
     Returns
     -------
     ndarray of bool of shape (n_samples, n_modalities)
-        True where a modality is closed.
+        True if the modality is closed.
     """
     n_closed = random_state.randint(1, max(n_modalities, 2), size=n_samples)
     n_closed[random_state.uniform(size=n_samples) < NOTHING_LEFT] = n_modalities

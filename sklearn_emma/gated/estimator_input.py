@@ -1,4 +1,4 @@
-"""What the estimator behind a gate takes: NaN or medians, categories or indicators, weights."""
+"""Input of the estimator behind a gate: NaN or medians, categories or indicators, weights."""
 
 from typing import Any
 
@@ -14,22 +14,24 @@ from sklearn_emma.indicators import feature_columns, indicators_of
 
 
 def estimator_input(table: np.ndarray, gated: Any, estimator: Any) -> Any:
-    """Return samples as the estimator behind a gate takes them.
+    """Convert samples to the input of the estimator behind a gate.
 
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Samples, with codes of categories and NaN in closed modalities.
+        Samples, with codes in categorical columns and NaN in closed modalities.
     gated : GatedClassifier or GatedRegressor
-        With the fitted attributes of its gate and ``fills_nan_``.
+        Estimator with the fitted attributes of its gate and ``fills_nan_``.
     estimator : estimator
         The estimator behind the gate, fitted or not.
 
     Returns
     -------
     ndarray or DataFrame of shape (n_samples, n_used_features)
-        Without columns of no modality: filled where the estimator takes no NaN, categories as it
-        takes them, and named if the training samples were.
+        The columns that belong to a modality. Missing values are filled if ``fills_nan_`` is True.
+        Categorical columns have the type ``category`` if the estimator accepts it, and otherwise
+        are replaced by indicators of their levels. A DataFrame is returned if the training samples
+        had column names, or if there are columns of the type ``category``.
     """
     if gated.fills_nan_:
         median = gated.mean_ + gated.scale_ * gated.median_
@@ -49,7 +51,7 @@ def estimator_input(table: np.ndarray, gated: Any, estimator: Any) -> Any:
 
 
 def takes_nan(estimator: Any) -> bool:
-    """Tell whether an estimator says that it takes missing values; of a Pipeline, every step.
+    """Return whether an estimator supports missing values according to its tags.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def takes_nan(estimator: Any) -> bool:
     Returns
     -------
     bool
-        By its tag ``input_tags.allow_nan``.
+        Value of its tag ``input_tags.allow_nan``. For a Pipeline, True if it is True for all steps.
     """
     if isinstance(estimator, Pipeline):
         steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
@@ -68,18 +70,19 @@ def takes_nan(estimator: Any) -> bool:
 
 
 def takes_categories(estimator: Any) -> bool:
-    """Tell whether an estimator takes columns of the type ``category`` of pandas.
+    """Return whether an estimator accepts columns of the pandas type ``category``.
 
     Parameters
     ----------
     estimator : estimator
-        The estimator; of a Pipeline, the first step counts.
+        The estimator. For a Pipeline, its first step is examined.
 
     Returns
     -------
     bool
-        True for encoders and ColumnTransformers; for estimators that take categories by the type of
-        a column, as histogram gradient boosting does by ``categorical_features="from_dtype"``.
+        True for encoders, for a ColumnTransformer, and for estimators that recognise categorical
+        columns by their type, like histogram gradient boosting with
+        ``categorical_features="from_dtype"``.
     """
     while isinstance(estimator, Pipeline):
         steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
@@ -97,24 +100,24 @@ def takes_categories(estimator: Any) -> bool:
 
 
 def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what passes sample weights to ``fit`` of an estimator.
+    """Return the keyword arguments that pass sample weights to ``fit`` of an estimator.
 
     Parameters
     ----------
     estimator : estimator
-        Takes `sample_weight`, or is a Pipeline whose last step does.
+        Estimator whose ``fit`` accepts `sample_weight`, or a Pipeline whose last step does.
     weight : ndarray of shape (n_samples,)
-        The weights.
+        Sample weights.
 
     Returns
     -------
     dict of str to ndarray
-        Empty where all weights are equal.
+        Keyword arguments. It is empty if all weights are equal.
 
     Raises
     ------
     ValueError
-        If the estimator takes no weights.
+        If the weights are not equal and the estimator does not support weights.
     """
     if np.ptp(weight) == 0:
         return {}
@@ -124,7 +127,7 @@ def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:
         prefix += f"{step}__"
     if not has_fit_parameter(estimator, "sample_weight"):
         raise ValueError(
-            f"sample_weight was given, but {type(estimator).__name__} does not take it. Leave it "
-            "out, or choose another estimator."
+            f"sample_weight was given, but {type(estimator).__name__} does not support it. Leave "
+            "it out, or choose another estimator."
         )
     return {f"{prefix}sample_weight": weight}

@@ -1,4 +1,4 @@
-"""GatedRegressor: any scikit-learn regressor behind EMMA's gate."""
+"""GatedRegressor: any scikit-learn regressor combined with the gate of EMMA."""
 
 from typing import Any
 
@@ -15,75 +15,82 @@ from sklearn_emma.targets import check_values
 
 
 class GatedRegressor(RegressorMixin, BaseGated):
-    r"""Any regressor behind EMMA's gate, which removes modalities that fail.
+    r"""Meta-estimator that combines any regressor with a gate, which closes failing modalities.
 
-    By default two models predict, and their predictions are averaged: the regressor, and the
-    network of the :class:`EMMARegressor` whose gate is used. `blend` is the weight of the network.
-    With ``blend=0`` the regressor alone predicts.
+    The gate and its energies are learned by an :class:`EMMARegressor`. The regressor is trained and
+    used as the classifier in :class:`GatedClassifier`.
 
-    Otherwise as :class:`GatedClassifier`, with energies and gate of :class:`EMMARegressor`.
+    By default, the prediction is a weighted average of the predictions of two models: the
+    regressor, and the network of the :class:`EMMARegressor` whose gate is used. `blend` is the
+    weight of the network. With ``blend=0``, only the regressor predicts.
 
     Parameters
     ----------
     estimator : regressor or None, default=None
-        Takes numbers, and categories as for :class:`GatedClassifier`. None takes
-        :class:`~sklearn.ensemble.HistGradientBoostingRegressor` with its defaults. Cloned; random
-        states that are None are set.
+        The regressor. None means :class:`~sklearn.ensemble.HistGradientBoostingRegressor` with
+        default parameters. Categorical columns are passed to it as in :class:`GatedClassifier`. The
+        regressor is cloned, and its random states that are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMARegressor`.
 
     remainder : "error", "drop" or str, default="error"
-        What to do with columns that belong to no modality, as for :class:`EMMARegressor`. Ignored
-        columns are not passed to the regressor either.
+        What to do with columns that do not belong to any modality, as for :class:`EMMARegressor`.
+        Ignored columns are not passed to the regressor either.
 
     missing_modalities : {"error", "allow"}, default="error"
-        What to do when predicting from a DataFrame without any column of a modality: raise, or take
-        the modality as missing.
+        What to do at prediction time if a DataFrame has no column of a modality. "error" raises an
+        error; "allow" treats the modality as missing.
 
     gate : EMMARegressor or None, default=None
-        What learns energies and gate; unfitted, without modalities of its own. Its `corruption` is
-        also that of the copies. None takes an :class:`EMMARegressor` with its defaults; with
-        ``blend=0`` one with one hidden layer of 16 units, trained for 10 epochs, as the gate hardly
-        depends on the network.
-        With `column_attention` of the gate, columns that it ignores become missing too.
+        Unfitted estimator that learns the energies and the gate. Its parameter `modalities` must be
+        None. Its parameter `corruption` also determines how modalities fail in the copies. If its
+        parameter `column_attention` is True, the values of columns that the gate ignores are
+        missing for the regressor as well. None means an :class:`EMMARegressor` with default
+        parameters. With ``blend=0``, None means a smaller one, with one hidden layer of 16 units
+        and 10 epochs of training, because the gate hardly depends on the network.
 
     threshold : float or "mean", default=0.5
-        Modalities of at most this attention, from 0 to 1, are closed. "mean" predicts behind the
-        masks of all thresholds below the sample's highest attention, at most one per modality, and
-        takes the mean: the soft gate.
+        Modalities whose attention, from 0 to 1, is at most this threshold are closed. "mean" is a
+        soft gate: the predictions are averaged over all thresholds below the highest attention of
+        the sample. This needs at most one prediction per modality, since other thresholds close the
+        same modalities.
 
     blend : float or "auto", default="auto"
-        Weight b, from 0 to 1, of the network that the gate is trained with:
-        :math:`(1 - b)\, p + b\, p_{EMMA}` is predicted, an average of values. "auto" chooses
-        what is best on held-out samples, clean and corrupted as in training: the last fifth of the
-        samples with targets of similar size, about 1,000 samples at most, so keep the order of
-        time. With fewer than 40 samples b is 1/2. If the held-out samples are more than a tenth,
-        gate and regressor are then fitted again on all samples, the network of the gate with the
-        features and the penalty of the first fit. 0 leaves the regressor alone, and fits in half of
-        the time or less.
+        Weight b, from 0 to 1, of the network that was trained together with the gate. The predicted
+        values are :math:`(1 - b)\, p + b\, p_{EMMA}`. "auto" chooses the weight with the lowest
+        squared error on held-out samples, clean and corrupted as in training. For the choice of
+        held-out samples, the range of the target is divided into five intervals with equal numbers
+        of samples. The last fifth of the samples of each interval is held out, about 1,000 samples
+        at most, so do not shuffle samples that are in the order of time. If there are fewer than 40
+        samples, b is 1/2. If more than a tenth of the samples was held out, gate and regressor are
+        fitted again on all samples; the hyperparameters of the network that were chosen in the
+        first fit are kept. With 0, only the regressor predicts, and fitting takes at most half the
+        time.
 
     n_copies : int, default=10
-        Corrupted copies of the training samples that the regressor learns from besides.
+        Number of corrupted copies of the training samples that the regressor is also trained on.
 
     shut_value : {"auto", "nan", "median"}, default="auto"
-        What takes the place of missing values and of the values of closed modalities: NaN, or the
-        median of the training samples (of categories the most frequent level). "auto" takes NaN
-        where the regressor says that it takes it, in a Pipeline where every step does.
+        Replacement of missing values and of the values of closed modalities: NaN, or the median of
+        the training samples (for categorical columns, the most frequent level). "auto" means NaN if
+        the regressor supports missing values according to its tags; for a Pipeline, all steps must
+        support them.
 
     random_state : int, RandomState instance or None, default=None
-        Determines everything random. Pass an int for the same result in every call.
+        Controls all random numbers. Pass an int for reproducible output across multiple function
+        calls.
 
     Attributes
     ----------
     gate_ : EMMARegressor
-        What learned energies and gate.
+        The fitted estimator that learned the energies and the gate.
     estimator_ : regressor
         The fitted regressor.
     blend_ : float
         Weight of the gate's network in the prediction.
     fills_nan_ : bool
-        Whether missing values are filled: with the median, or the most frequent level.
+        Whether missing values are filled, with the median or with the most frequent level.
     categories_, category_counts_ : dict
         As in :class:`EMMAClassifier`.
     modality_names_, modality_columns_, energy_scorers_ : objects
@@ -97,16 +104,18 @@ class GatedRegressor(RegressorMixin, BaseGated):
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         As in :class:`EMMARegressor`.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        What columns are standardised with for the energies, and the median of what results.
+        Mean and scale with which the energies standardise columns, and the median of each
+        standardised column.
     n_features_in_ : int
-        Number of columns seen at fit.
+        Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, when all are strings; the regressor then gets a pandas DataFrame.
+        Names of features seen during fit. Defined only if all names are strings; the regressor then
+        gets a pandas DataFrame.
 
     See Also
     --------
-    EMMARegressor : Gate and network trained together.
-    GatedClassifier : Predicts classes.
+    EMMARegressor : Gate and network that are trained together.
+    GatedClassifier : The corresponding classifier.
 
     Examples
     --------
@@ -140,7 +149,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
     def _check_estimator(self) -> None:
         if is_classifier(self.unfitted_estimator()):
             raise TypeError(
-                f"estimator must be a regressor, got {self.estimator!r}. For a classifier take "
+                f"estimator must be a regressor, got {self.estimator!r}. For a classifier, use "
                 "GatedClassifier."
             )
 
@@ -164,18 +173,18 @@ class GatedRegressor(RegressorMixin, BaseGated):
         return values
 
     def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
-        """Predict a value for each sample.
+        """Predict the target of each sample.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values.
         evidence : array-like of shape (n_samples, n_modalities), default=None
-            Further evidence against each modality, in nats; see :meth:`readings`.
+            Additional evidence against each modality, in nats; see :meth:`readings`.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Values.
+            Predicted values.
         """
         return self._run(X, "output", evidence=evidence)["output"]

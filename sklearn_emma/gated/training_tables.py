@@ -1,4 +1,4 @@
-"""What the estimator behind a gate learns from: clean samples and copies with failures."""
+"""Training samples of the estimator behind a gate: clean samples and corrupted copies."""
 
 from typing import Any
 
@@ -23,26 +23,27 @@ def training_tables(
 ) -> list[np.ndarray]:
     """Return clean samples and corrupted copies of them.
 
-    In a copy modalities fail as in the training of the gate, and columns do if the gate reads
-    columns. The samples that nothing happens to lose random modalities.
+    In a copy, modalities fail as in the training of the gate, and so do columns if the gate has
+    attention to columns. In the samples of a copy that are still clean, random modalities are
+    closed.
 
     Parameters
     ----------
     gate : EMMAClassifier or EMMARegressor
-        Fitted.
+        Fitted gate.
     table : ndarray of shape (n_samples, n_features)
-        Clean samples, with codes of categories.
+        Clean samples, with codes in categorical columns.
     n_copies : int
         Number of copies.
     seed : int
-        Determines all that is random.
+        Seed of all random numbers.
     reference : ndarray of shape (n_reference, n_features)
-        Clean samples that say how large failures are, and what values look like.
+        Clean reference samples of the corruption.
 
     Returns
     -------
     list of ndarray of shape (n_samples, n_features)
-        The table itself, and the copies.
+        The clean samples, followed by the copies.
     """
     columns, categories = gate.modality_columns_, gate.categories_
     modalities = dict(zip(gate.modality_names_, columns, strict=True))
@@ -76,7 +77,10 @@ def _fail_columns(
     corruption: Corruption,
     random_state: np.random.RandomState,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Let columns fail as in the training of the gate; return the table, and where they did."""
+    """Corrupt columns as in the training of the gate.
+
+    Returns the corrupted table, and a mask of the samples in which columns fail.
+    """
     names, columns = gate.modality_names_, gate.modality_columns_
     modalities, typical = read_modalities(table, columns), read_modalities(reference, columns)
     failed, changed = fail_columns(

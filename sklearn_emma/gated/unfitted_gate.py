@@ -1,4 +1,4 @@
-"""The gate that another estimator is to stand behind, before it is fitted."""
+"""Unfitted gates of GatedClassifier and GatedRegressor."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.gate.predictor_selection import strength_unit
 
-# Without a blend, the gate needs a predictor to be trained with, and not the best one.
+# Without a blend, the network is only needed to train the gate, and need not be accurate.
 _QUICK_GATE: dict[str, Any] = {
     "hidden_layer_sizes": (16,),
     "periodic_features": False,
@@ -18,30 +18,30 @@ _QUICK_GATE: dict[str, Any] = {
 
 
 def unfitted_gate(gated: Any, gate_type: type[BaseEMMA], alone: bool, seed: int) -> BaseEMMA:
-    """Return the gate, with the modalities of the estimator that it belongs to.
+    """Return an unfitted gate with the modalities of the estimator that it belongs to.
 
     Parameters
     ----------
     gated : GatedClassifier or GatedRegressor
-        What the user passed to it counts.
+        Estimator that the gate belongs to, with its parameters.
     gate_type : type
-        The kind of gate that it takes.
+        Class of the gate.
     alone : bool
-        Whether the network of the gate has no say in the prediction.
+        Whether the network of the gate is not used for the prediction.
     seed : int
-        Random state of a gate without one.
+        Random state of the gate, if its own random state is None.
 
     Returns
     -------
     EMMAClassifier or EMMARegressor
-        Unfitted.
+        Unfitted gate.
 
     Raises
     ------
     TypeError
-        If the gate is of another kind.
+        If the parameter `gate` is neither None nor an instance of `gate_type`.
     ValueError
-        If it has modalities of its own.
+        If the parameter `modalities` of the gate is not None.
     """
     if gated.gate is None:
         gate = gate_type(**(_QUICK_GATE if alone else {}))
@@ -55,27 +55,27 @@ def unfitted_gate(gated: Any, gate_type: type[BaseEMMA], alone: bool, seed: int)
         )
     if gate.modalities is not None:
         raise ValueError(
-            f"gate has modalities of its own, {gate.modalities!r}. Give them to "
-            f"{type(gated).__name__}, and set those of the gate to None."
+            f"gate has modalities of its own, {gate.modalities!r}. Pass them to "
+            f"{type(gated).__name__}, and set modalities of the gate to None."
         )
     gate.set_params(modalities=gated.modalities, remainder=gated.remainder)
     return gate if gate.random_state is not None else gate.set_params(random_state=seed)
 
 
 def with_choices_of(gate: BaseEMMA, n_before: int, n_now: int) -> BaseEMMA:
-    """Return a gate to be fitted again, without choosing hyperparameters of its network again.
+    """Return an unfitted copy of a gate that keeps the hyperparameters that its fit has chosen.
 
     Parameters
     ----------
     gate : EMMAClassifier or EMMARegressor
-        Fitted on some of the samples.
+        Gate that was fitted on a part of the samples.
     n_before, n_now : int
-        Numbers of samples it was fitted on, and is to be fitted on.
+        Number of samples that it was fitted on, and number of samples for the next fit.
 
     Returns
     -------
     EMMAClassifier or EMMARegressor
-        Unfitted.
+        Unfitted gate. A penalty that was chosen automatically is adapted to the number of samples.
     """
     unfitted = clone(gate)
     if gate.l2_regularization == "auto":

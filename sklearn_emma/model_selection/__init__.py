@@ -1,6 +1,8 @@
-"""Evaluate and select estimators by their scores while a modality fails.
+"""Evaluation and selection of estimators under failures of modalities.
 
-Everything here works with any scikit-learn estimator, not only those of this package.
+:func:`robustness_curve`, :func:`make_failure_scorer` and :func:`failure_mode_analysis` work with
+any scikit-learn estimator, and :class:`AbstainingClassifier` with any classifier. Conformal
+prediction needs an estimator with a gate, and :func:`stream_curve` a monitor.
 """
 
 from sklearn_emma.model_selection.abstaining import AbstainingClassifier

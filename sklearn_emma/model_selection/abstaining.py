@@ -27,33 +27,34 @@ from sklearn_emma.targets import check_labels
 
 
 def rejection_score(estimator: Any, X: Any, reject_score: Any = "max_probability") -> np.ndarray:
-    """Score samples, high for those to be refused first.
+    """Compute the rejection score of samples. Samples with the highest scores are refused first.
 
     Parameters
     ----------
     estimator : classifier
-        Fitted.
+        Fitted classifier.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
     reject_score : "max_probability", "total_energy" or callable, default="max_probability"
-        One minus the largest probability; the total energy, which
-        :class:`~sklearn_emma.EMMAClassifier` has; or what a callable of the classifier and X
-        returns, of shape (n_samples,).
+        Definition of the score. "max_probability" is one minus the largest class probability.
+        "total_energy" is the result of the method ``total_energy``, which
+        :class:`~sklearn_emma.EMMAClassifier` has. A callable is called as
+        ``reject_score(estimator, X)`` and returns an array of shape (n_samples,).
 
     Returns
     -------
     ndarray of shape (n_samples,)
-        The scores.
+        Rejection scores.
 
     Raises
     ------
     ValueError
-        If `reject_score` is none of these, the classifier lacks the method that it needs, or the
-        callable does not return one number per sample.
+        If `reject_score` is not one of these options, if the classifier does not have the method
+        that it needs, or if the callable does not return one number per sample.
 
     See Also
     --------
-    AbstainingClassifier : Refuses samples of a high score.
+    AbstainingClassifier : Refuses samples with a high score.
 
     Examples
     --------
@@ -81,54 +82,58 @@ def rejection_score(estimator: Any, X: Any, reject_score: Any = "max_probability
     if not hasattr(estimator, method):
         raise ValueError(
             f"reject_score={reject_score!r} needs a classifier with {method}, but "
-            f"{type(estimator).__name__} has none. Pass another reject_score, for instance a "
-            "callable of the fitted classifier and X."
+            f"{type(estimator).__name__} does not have this method. Pass another reject_score, for "
+            "instance a callable of the fitted classifier and X."
         )
     values = getattr(estimator, method)(X)
     return values if method == "total_energy" else 1 - values.max(axis=1)
 
 
 def _estimator_has(method: str) -> Callable[[Any], bool]:
-    """Return a check whether the classifier, fitted if it is, has a method."""
+    """Return a function that checks if the classifier has a method.
+
+    The fitted classifier is checked, or the one that was passed if there is no fitted one.
+    """
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), method)
 
 
 class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Classifier that refuses the samples of which it is least certain.
+    """Classifier that refuses to predict the samples about which it is least certain.
 
-    A sample is accepted when its rejection score does not exceed a threshold. The threshold is
-    chosen on samples that the classifier was not trained on: by cross-validation, after which the
-    classifier is fitted on all samples. To choose it on samples of your own, for a classifier that
-    is fitted already, wrap the classifier in :class:`sklearn.frozen.FrozenEstimator` and pass the
-    samples to :meth:`fit`.
+    A sample is accepted if its rejection score does not exceed a threshold. The threshold is chosen
+    by cross-validation, on samples that the classifier was not trained on. Then the classifier is
+    fitted on all samples. If the classifier is already fitted, wrap it in
+    :class:`sklearn.frozen.FrozenEstimator` and pass samples that it has not seen to :meth:`fit`.
 
     Parameters
     ----------
     estimator : classifier
-        The classifier, cloned before it is fitted.
+        The classifier. It is cloned before it is fitted.
 
     reject_score : "max_probability", "total_energy" or callable, default="max_probability"
-        High for samples to be refused first: one minus the largest probability; the total energy,
-        which :class:`~sklearn_emma.EMMAClassifier` has; or what a callable of the fitted classifier
-        and X returns, of shape (n_samples,).
+        Rejection score; samples with the highest scores are refused first. "max_probability" is one
+        minus the largest class probability. "total_energy" is the result of the method
+        ``total_energy``, which :class:`~sklearn_emma.EMMAClassifier` has. A callable is called with
+        the fitted classifier and X, and returns an array of shape (n_samples,).
 
     coverage : float, default=0.9
-        Smallest fraction of the held-out samples that are accepted. With 1 every sample is
-        accepted, however high its score.
+        Fraction of the held-out samples that must at least be accepted. If 1, every sample is
+        accepted, no matter how high its score is.
 
     max_risk : float, default=None
-        Largest fraction of errors among accepted samples: as many held-out samples are accepted as
-        this limit allows. If given, `coverage` is ignored.
+        Largest error rate of the accepted held-out samples. As many held-out samples are accepted
+        as this limit allows. If given, `coverage` is ignored.
 
     abstain_label : "auto", number or str, default="auto"
-        What :meth:`predict` returns for samples that are refused; must not be a class. "auto" is
-        "abstain" where classes are strings, -1 where they are numbers, and 0 where one is -1.
+        Label that :meth:`predict` returns for refused samples. It must not be a class. "auto" is
+        "abstain" if the classes are strings. If they are numbers, it is -1, or 0 if -1 is a class.
 
     cv : int, cross-validation splitter, iterable or None, default=None
-        How samples are held out: as in scikit-learn, None stands for five stratified folds.
+        Cross-validation strategy, as in scikit-learn. None means stratified 5-fold
+        cross-validation.
 
     n_jobs : int, default=None
-        Folds fitted at the same time, as in joblib.
+        Number of folds that are fitted in parallel, as in joblib.
 
     Attributes
     ----------
@@ -139,14 +144,14 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     threshold_ : float
         Largest score that is accepted.
     coverage_, risk_ : float
-        Fraction of held-out samples with at most that score, and of errors among them; NaN for the
-        latter if there are none.
+        Fraction of the held-out samples that are accepted, and error rate of these samples. If no
+        sample is accepted, `risk_` is NaN.
     abstain_label_ : number or str
         The label of refused samples.
     n_features_in_ : int
-        Number of columns seen at fit, if the classifier has this attribute.
+        Number of features seen during fit, if the classifier has this attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, if the classifier has this attribute.
+        Names of features seen during fit, if the classifier has this attribute.
 
     See Also
     --------
@@ -155,17 +160,20 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    Scores of all folds are compared with one threshold. Probabilities of different fits
-    are comparable, but energies are less so: for them, hold out samples and freeze the classifier.
+    The scores of all folds are compared with the same threshold. The probabilities of
+    classifiers fitted on different folds are comparable, but their energies are less so. For
+    ``reject_score="total_energy"``, it is better to hold out samples yourself and to freeze the
+    fitted classifier.
 
-    Coverage and risk hold for samples like the held-out ones. The risk does not exceed `max_risk`
-    on the held-out samples; on new samples it is a little higher on average.
+    `coverage_` and `risk_` are valid for samples from the same distribution as the held-out ones.
+    The risk does not exceed `max_risk` on the held-out samples. On new samples it is slightly
+    higher on average.
 
-    The total energy is high for out-of-distribution samples, such as those with a failing modality,
-    and does not depend on how close a clean sample is to another class; a callable can refuse both
-    kinds.
+    The total energy is high for out-of-distribution samples, such as those with a failing modality.
+    For a clean sample, it does not depend on how close the sample is to another class. Pass a
+    callable to refuse out-of-distribution samples as well as ambiguous ones.
 
-    ``score`` counts a refused sample as an error.
+    The method ``score`` counts a refused sample as an error.
 
     References
     ----------
@@ -220,30 +228,30 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, **fit_params: Any) -> "AbstainingClassifier":
-        """Choose the threshold on held-out samples, then fit the classifier on all.
+        """Choose the threshold on held-out samples, then fit the classifier on all samples.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training samples; for a frozen classifier, samples that it has not seen.
+            Training samples. For a frozen classifier, pass samples that it has not seen.
 
         y : array-like of shape (n_samples,)
             Class labels.
 
         **fit_params : dict
-            Passed to ``fit`` of the classifier. Those as long as X are restricted to the samples of
-            each fold. `sample_weight` also weighs the samples in coverage and risk.
+            Parameters passed to ``fit`` of the classifier. Parameters with one value per sample are
+            split like X. `sample_weight` is also used to compute coverage and risk.
 
         Returns
         -------
         AbstainingClassifier
-            The fitted classifier itself.
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            If a parameter is out of range, the classifier lacks the method that `reject_score`
-            needs, or `abstain_label` is a class.
+            If a parameter is out of range, if the classifier does not have the method that
+            `reject_score` needs, or if `abstain_label` is a class.
         """
         X, y = indexable(X, y)
         if y is None:
@@ -278,7 +286,10 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _judge(
         self, estimator: Any, X: Any, y: Any, fit_params: dict, train: Any, test: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Fit on some samples; return labels, predictions, scores and positions of the others."""
+        """Fit on the training samples of a fold, and evaluate the classifier on its test samples.
+
+        Returns labels, predictions, rejection scores and positions of the test samples.
+        """
         X_train, y_train = _safe_split(estimator, X, y, train)
         X_test, y_test = _safe_split(estimator, X, y, test, train)
         estimator.fit(X_train, y_train, **_check_method_params(X, fit_params, train))
@@ -295,7 +306,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if len(allowed) == 0:
             warnings.warn(
                 f"No threshold keeps the risk on held-out samples within max_risk={self.max_risk}: "
-                f"the best has {risk.min():.3g}. Every sample will be refused.",
+                f"the lowest possible risk is {risk.min():.3g}. Every sample will be refused.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -308,15 +319,15 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             self.threshold_ = np.inf
 
     def _check_abstain_label(self, classes: np.ndarray) -> Any:
-        """Return the label of refused samples; raise ValueError unless it is no class."""
+        """Return the label of refused samples. Raise ValueError if it is a class."""
         strings = all(isinstance(label, str) for label in classes)
         label = self.abstain_label
         if isinstance(label, str) and label == "auto":
             label = "abstain" if strings else 0 if -1 in classes else -1
         elif isinstance(label, str) != strings:
             raise ValueError(
-                f"abstain_label={label!r} must be {'a string' if strings else 'a number'}, as the "
-                f"classes are: {list(classes)}."
+                f"abstain_label={label!r} must be {'a string' if strings else 'a number'}, like "
+                f"the classes: {list(classes)}."
             )
         if label in classes:
             raise ValueError(
@@ -326,7 +337,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return label
 
     def rejection_score(self, X: Any) -> np.ndarray:
-        """Score by which samples are refused.
+        """Compute the rejection score of samples.
 
         Parameters
         ----------
@@ -336,13 +347,13 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Scores, high for samples to be refused first.
+            Rejection scores. Samples with the highest scores are refused first.
         """
         check_is_fitted(self)
         return rejection_score(self.estimator_, X, self.reject_score)
 
     def accepts(self, X: Any) -> np.ndarray:
-        """Tell which samples are accepted.
+        """Determine which samples are accepted.
 
         Parameters
         ----------
@@ -352,12 +363,12 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of bool of shape (n_samples,)
-            True where the score does not exceed the threshold.
+            True if the rejection score of the sample does not exceed the threshold.
         """
         return self.rejection_score(X) <= self.threshold_
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predict the classes of accepted samples.
+        """Predict the classes of the accepted samples.
 
         Parameters
         ----------
@@ -367,7 +378,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Class labels, and `abstain_label_` for samples that are refused.
+            Class labels, and `abstain_label_` for refused samples.
         """
         accepted = self.accepts(X)
         labels = self.estimator_.predict(X)
@@ -375,7 +386,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes, for all samples.
+        """Predict class probabilities for all samples, accepted or refused.
 
         Parameters
         ----------
@@ -385,7 +396,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, of accepted and refused samples.
+            Class probabilities of all samples.
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)

@@ -1,4 +1,4 @@
-"""Prediction sets and intervals that keep their coverage whichever modalities are closed."""
+"""Prediction sets and intervals with valid coverage for any combination of closed modalities."""
 
 from typing import Any, Self
 
@@ -17,86 +17,93 @@ from sklearn_emma.targets import check_labels, check_values
 
 
 class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
-    r"""Prediction sets that keep their coverage whichever modalities are closed.
+    r"""Prediction sets with valid coverage for any combination of closed modalities.
 
-    A prediction set holds the true label with the probability `confidence_level`. Calibrated on
-    clean samples, it no longer does so when a modality fails; calibrated on clean and failing
-    samples alike, it does so on average only. Here the samples are divided by the pattern of closed
-    modalities, which the gate finds without knowing the label, and each pattern has its own
-    threshold (Mondrian conformal prediction [1]_). So the coverage holds for every pattern.
+    A prediction set contains the true label with the probability `confidence_level`. If the
+    threshold of the sets is calibrated on clean samples, the coverage is too low when a modality
+    fails. If it is calibrated on clean and failing samples together, the coverage is only valid on
+    average. Therefore samples are grouped by their pattern of closed modalities, and each pattern
+    has its own threshold (Mondrian conformal prediction [1]_). The gate determines the pattern
+    without knowing the label, so the coverage is valid for every pattern.
 
-    Calibration takes clean samples that the estimator was not trained on. Calibration uses clean
-    copies of them, copies with each modality failing alone, and copies with several failing
-    together, such that every pattern has samples. Each sample has a total weight of one in a
-    pattern, divided among its copies with this pattern [2]_ according to `failure_rate`.
+    Calibration needs clean samples that the estimator was not trained on. Each of them is used
+    clean, and in corrupted copies: with each modality failing alone, and with several modalities
+    failing together. In this way every pattern has samples. In a pattern, each sample has a total
+    weight of one, which is divided among its copies with this pattern [2]_ according to
+    `failure_rate`.
 
-    There are two ways to get such samples: :meth:`fit` holds them out by cross-validation, and then
-    fits the estimator on all samples. :meth:`conformalize` takes samples of your own, for an
-    estimator that is fitted already.
+    There are two ways to get such samples. :meth:`fit` holds samples out by cross-validation, and
+    then fits the estimator on all samples. :meth:`conformalize` calibrates an estimator that is
+    already fitted, on samples that you pass.
 
     Parameters
     ----------
     estimator : classifier
-        With ``predict_proba`` and a gate, such as :class:`~sklearn_emma.EMMAClassifier` or
-        :class:`~sklearn_emma.GatedClassifier`; cloned before it is fitted.
+        Classifier with ``predict_proba`` and a gate, such as :class:`~sklearn_emma.EMMAClassifier`
+        or :class:`~sklearn_emma.GatedClassifier`. It is cloned before it is fitted.
 
     confidence_level : float, default=0.9
-        Probability that a set holds the true label.
+        Probability that a set contains the true label.
 
     conformity_score : {"lac", "aps"}, default="lac"
-        "lac" takes all labels whose probability exceeds a threshold, which gives the smallest sets
-        on average [3]_. "aps" adds labels in order of decreasing probability, which adapts more to
-        the sample [4]_, and uses a random number for each sample.
+        How sets are built. "lac" takes all labels whose probability exceeds a threshold, which
+        gives the smallest sets on average [3]_. "aps" adds labels in order of decreasing
+        probability and uses a random number for each sample; its sets adapt more to the sample
+        [4]_.
 
     allow_empty : bool, default=True
-        Whether a set may be empty, if no label is probable enough. If False, such a set gets the
-        most probable label, and the coverage is higher than `confidence_level` where the classifier
-        is right more often than that.
+        Whether a set may be empty, if no label is probable enough. If False, an empty set is
+        replaced by the most probable label. The coverage is then higher than `confidence_level`
+        if the accuracy of the classifier exceeds `confidence_level`.
 
     corruption : Corruption or None, default=None
-        How modalities fail in the copies. None stands for the failures that the estimator was
-        trained with.
+        How modalities fail in the corrupted copies. None means that they fail as in the training
+        of the estimator.
 
     n_several : int, default=4
-        Copies in which several modalities fail, from two to all but one.
+        Largest number of copies of a sample in which several modalities fail. The number of failing
+        modalities varies from two to all but one.
 
     failure_rate : float, default=0.1
-        Share of samples with a failure that is expected in use, between 0 and 1: the weight of the
-        failing copies. It matters for patterns that clean samples have too: a higher rate gives
-        larger sets when no modality is closed, since some failures are not detected.
+        Expected fraction of samples with a failure when the estimator is used, between 0 and 1. It
+        is the total weight of the corrupted copies. It matters for patterns that clean samples
+        have too: since some failures are not detected, a higher rate gives larger sets when no
+        modality is closed.
 
     threshold : float, default=0.5
-        Modalities of at most this attention, from 0 to 1, are closed.
+        Modalities whose attention, from 0 to 1, is at most this threshold are closed.
 
     min_samples : int, default=100
-        Calibration samples that a pattern needs for a threshold of its own. Other patterns are
-        grouped by the number of closed modalities. If a group is still too small, and for patterns
-        that no calibration sample has, the threshold is that of all samples.
+        Smallest number of calibration samples for which a pattern has a threshold of its own.
+        Patterns with fewer samples are grouped by the number of closed modalities. If such a group
+        is still too small, or if no calibration sample has the pattern or its number of closed
+        modalities, the threshold of all samples is used.
 
     cv : int, cross-validation splitter, iterable, "prefit" or None, default=None
-        How :meth:`fit` holds samples out: None stands for five stratified folds. With "prefit" the
-        estimator has to be fitted, and :meth:`fit` does the same as :meth:`conformalize`.
+        Cross-validation strategy of :meth:`fit`. None means stratified 5-fold cross-validation.
+        "prefit" means that the estimator is already fitted; :meth:`fit` then does the same as
+        :meth:`conformalize`.
 
     n_jobs : int, default=None
-        Folds fitted at the same time, as in joblib.
+        Number of folds that are fitted in parallel, as in joblib.
 
     random_state : int, RandomState instance or None, default=None
-        Determines failures and the random numbers of "aps". Pass an int for the same result in
-        every call.
+        Controls the failures and the random numbers of "aps". Pass an int for reproducible output
+        across multiple function calls.
 
     Attributes
     ----------
     estimator_ : classifier
         The fitted classifier.
     pattern_thresholds_ : PatternThresholds
-        The threshold of each pattern. Its ``table`` is a DataFrame: the closed modalities
-        (``shut``), ``n_samples`` and ``threshold``.
+        The threshold of each pattern. Its attribute ``table`` is a DataFrame with the columns
+        ``shut`` (the closed modalities), ``n_samples`` and ``threshold``.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
-        Number of columns seen at fit.
+        Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, when all are strings.
+        Names of features seen during fit. Defined only if all names are strings.
 
     See Also
     --------
@@ -105,16 +112,17 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 
     Notes
     -----
-    The coverage of a pattern is exact on average over calibration samples, for samples
-    that fail like the copies of the calibration. With K calibration samples it varies by about
-    :math:`\sqrt{0.9 \cdot 0.1 / K}` from one calibration to another, which is 0.017 for 300. With
-    the held-out samples of several folds it is approximate, since the estimator that predicts is
-    not the one that was calibrated. For other failures the coverage may differ, even with the same
-    pattern, above all for failures that the gate does not detect.
+    For samples that are clean or fail like the calibration copies, the expected coverage of
+    a pattern is exact, averaged over all calibration sets. With K calibration samples, the coverage
+    varies by about :math:`\sqrt{0.9 \cdot 0.1 / K}` between calibration sets, which is 0.017 for
+    300 samples. With :meth:`fit` and several folds the coverage is approximate, because the
+    estimator that predicts is not one of those that were calibrated. For other failures the
+    coverage may differ even for the same pattern, above all for failures that the gate does not
+    detect.
 
     MAPIE offers split conformal prediction, and conditional coverage by an optimization for each
-    sample, but no weights for copies. With one pattern and no copies, the sets are those of its
-    ``SplitConformalClassifier``.
+    sample, but no weights for copies of a sample. With one pattern and without copies, the sets are
+    equal to those of MAPIE's ``SplitConformalClassifier``.
 
     References
     ----------
@@ -193,27 +201,27 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         classes = np.asarray(estimator.classes_)
         place = np.searchsorted(classes, y).clip(max=len(classes) - 1)
         scores = self._score_labels(estimator.predict_proba(X), random_state)
-        # the classifier of a fold may not know all labels
+        # the training samples of a fold may not have all classes
         return np.where(classes[place] == y, scores[np.arange(len(y)), place], np.inf)
 
     def _check_fitted_on(self, estimator: Any, y: np.ndarray) -> None:
         unknown = np.setdiff1d(y, estimator.classes_)
         if unknown.size:
             raise ValueError(
-                f"y holds {unknown.tolist()}, but the classifier was fitted with the classes "
-                f"{np.asarray(estimator.classes_).tolist()} only."
+                f"y contains {unknown.tolist()}, but the classifier was only fitted with the "
+                f"classes {np.asarray(estimator.classes_).tolist()}."
             )
 
     def _score_labels(
         self, probabilities: np.ndarray, random_state: np.random.RandomState
     ) -> np.ndarray:
-        """Return the scores of all labels."""
+        """Return the nonconformity scores of all labels, shape (n_samples, n_classes)."""
         if self.conformity_score == "lac":
             return lac_scores(probabilities)
         return aps_scores(probabilities, random_state.uniform(size=len(probabilities)))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes.
+        """Predict class probabilities.
 
         Parameters
         ----------
@@ -223,13 +231,13 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``.
+            Class probabilities, in the order of ``classes_``.
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
     def predict_set(self, X: Any) -> np.ndarray:
-        """Predict the set of labels of each sample.
+        """Predict the set of possible labels of each sample.
 
         Parameters
         ----------
@@ -239,7 +247,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         Returns
         -------
         ndarray of bool of shape (n_samples, n_classes)
-            True where the set holds the label, in the order of ``classes_``.
+            True if the set of the sample contains the label. Columns are in the order of
+            ``classes_``.
         """
         check_is_fitted(self)
         probabilities = self.estimator_.predict_proba(X)
@@ -253,74 +262,81 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 
 
 class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
-    r"""Prediction intervals that keep their coverage whichever modalities are closed.
+    r"""Prediction intervals with valid coverage for any combination of closed modalities.
 
-    Like :class:`PatternConformalClassifier`, it calibrates separately for each pattern of closed
-    modalities, on clean and failing copies of held-out samples.
+    Like :class:`PatternConformalClassifier`, this class calibrates each pattern of closed
+    modalities separately, on clean and corrupted copies of held-out samples.
 
     Parameters
     ----------
     estimator : regressor
-        A regressor of one number with a gate, such as :class:`~sklearn_emma.EMMARegressor` or
-        :class:`~sklearn_emma.GatedRegressor`; cloned before it is fitted.
+        Regressor with a gate and one output, such as :class:`~sklearn_emma.EMMARegressor` or
+        :class:`~sklearn_emma.GatedRegressor`. It is cloned before it is fitted.
 
     confidence_level : float, default=0.9
-        Probability that an interval holds the true value.
+        Probability that an interval contains the true value.
 
     conformity_score : {"absolute", "normalized", "quantile"}, default="absolute"
-        "absolute" is the absolute residual [1]_: within a pattern all intervals are equally wide.
-        "normalized" divides it by its mean at the sample's total energy, an increasing function
-        that is fitted to half of the calibration samples; the other half calibrates. "quantile"
-        widens the interval from the lowest to the highest of ``predict_quantiles`` [2]_, as
-        ``EMMARegressor(loss="quantile")`` has it.
+        Nonconformity score. "absolute" is the absolute residual [1]_; all intervals of a pattern
+        have the same width. "normalized" divides the absolute residual by the residual that is
+        expected for the total energy of the sample. This expectation is an increasing function of
+        the energy, fitted on one half of the calibration samples; the other half is used for
+        calibration. "quantile" adjusts the interval between the lowest and the highest quantile
+        that ``predict_quantiles`` returns [2]_. It needs a regressor with this method, such as
+        ``EMMARegressor(loss="quantile")``.
 
     corruption : Corruption or None, default=None
-        How modalities fail in the copies. None stands for the failures that the estimator was
-        trained with.
+        How modalities fail in the corrupted copies. None means that they fail as in the training
+        of the estimator.
 
     n_several : int, default=4
-        Copies in which several modalities fail, from two to all but one.
+        Largest number of copies of a sample in which several modalities fail. The number of failing
+        modalities varies from two to all but one.
 
     failure_rate : float, default=0.1
-        Share of samples with a failure that is expected in use, between 0 and 1: the weight of the
-        failing copies. It matters for patterns that clean samples have too: a higher rate gives
-        larger sets when no modality is closed, since some failures are not detected.
+        Expected fraction of samples with a failure when the estimator is used, between 0 and 1. It
+        is the total weight of the corrupted copies. It matters for patterns that clean samples
+        have too: since some failures are not detected, a higher rate gives wider intervals when no
+        modality is closed.
 
     threshold : float, default=0.5
-        Modalities of at most this attention, from 0 to 1, are closed.
+        Modalities whose attention, from 0 to 1, is at most this threshold are closed.
 
     min_samples : int, default=100
-        Calibration samples that a pattern needs for a threshold of its own, as in
+        Smallest number of calibration samples for which a pattern has a threshold of its own, as in
         :class:`PatternConformalClassifier`.
 
     cv : int, cross-validation splitter, iterable, "prefit" or None, default=None
-        How :meth:`fit` holds samples out: None stands for five folds. With "prefit" the estimator
-        has to be fitted, and :meth:`fit` does the same as :meth:`conformalize`.
+        Cross-validation strategy of :meth:`fit`. None means 5-fold cross-validation. "prefit" means
+        that the estimator is already fitted; :meth:`fit` then does the same as
+        :meth:`conformalize`.
 
     n_jobs : int, default=None
-        Folds fitted at the same time, as in joblib.
+        Number of folds that are fitted in parallel, as in joblib.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the failures. Pass an int for the same result in every call.
+        Controls the failures and, for "normalized", which half of the calibration samples the
+        scale is fitted on. Pass an int for reproducible output across multiple function calls.
 
     Attributes
     ----------
     estimator_ : regressor
         The fitted regressor.
     pattern_thresholds_ : PatternThresholds
-        The threshold of each pattern. Its ``table`` is a DataFrame: the closed modalities
-        (``shut``), ``n_samples`` and ``threshold``, which is half of the width of the intervals
-        for "absolute".
+        The threshold of each pattern. Its attribute ``table`` is a DataFrame with the columns
+        ``shut`` (the closed modalities), ``n_samples`` and ``threshold``. For "absolute", the
+        threshold is half the width of the intervals.
     scale_ : IsotonicRegression or None
-        Mean absolute residual against the total energy, for "normalized".
+        Expected absolute residual as a function of the total energy. None unless the score is
+        "normalized".
     n_features_in_ : int
-        Number of columns seen at fit.
+        Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, when all are strings.
+        Names of features seen during fit. Defined only if all names are strings.
 
     See Also
     --------
-    PatternConformalClassifier : Prediction sets; more about calibration.
+    PatternConformalClassifier : Prediction sets, with a description of the calibration.
 
     References
     ----------
@@ -380,15 +396,15 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
         return np.asarray(check_values(y), dtype=float)
 
     def _interval(self, estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return what is widened: two quantiles, or twice the predicted value."""
+        """Return the bounds before calibration: two quantiles, or the predicted value twice."""
         if self.conformity_score == "quantile":
             quantiles = np.asarray(estimator.predict_quantiles(X))
             return quantiles[:, 0], quantiles[:, -1]
         predicted = np.asarray(estimator.predict(X), dtype=float)
         if predicted.ndim != 1:
             raise ValueError(
-                f"PatternConformalRegressor needs a regressor of one output, but predict of "
-                f"{type(estimator).__name__} gives an array of shape {predicted.shape}."
+                f"PatternConformalRegressor needs a regressor with one output, but predict of "
+                f"{type(estimator).__name__} returns an array of shape {predicted.shape}."
             )
         return predicted, predicted
 
@@ -401,8 +417,8 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
         super()._check_estimator(estimator)
         if is_classifier(estimator):
             raise TypeError(
-                "PatternConformalRegressor gives intervals of a number, but "
-                f"{type(estimator).__name__} predicts classes. Use PatternConformalClassifier."
+                "PatternConformalRegressor needs a regressor, but "
+                f"{type(estimator).__name__} is a classifier. Use PatternConformalClassifier."
             )
         if self.conformity_score == "quantile" and not hasattr(estimator, "predict_quantiles"):
             raise TypeError(
@@ -418,7 +434,7 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
     def _store(self, calibration: CalibrationScores) -> Self:
         self.scale_ = None
         if self.conformity_score == "normalized":
-            # the scale must not be learned from the samples that calibrate
+            # the scale must not be fitted on the samples that are used for calibration
             samples = np.unique(calibration.sample)
             chosen = check_random_state(self.random_state).permutation(samples)[: len(samples) // 2]
             learns = np.isin(calibration.sample, chosen)
@@ -433,7 +449,7 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
         return super()._store(calibration)
 
     def _scale(self, energy: np.ndarray) -> np.ndarray:
-        """Return the expected residual, at least a hundredth of the largest."""
+        """Return the expected residual, but at least a hundredth of its largest value."""
         assert self.scale_ is not None
         least = 0.01 * self.scale_.y_thresholds_.max()
         return np.maximum(self.scale_.predict(energy), least) if least > 0 else np.ones(len(energy))
@@ -449,7 +465,7 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
         Returns
         -------
         ndarray of shape (n_samples, 2)
-            Lower and upper bounds; infinite where there were too few calibration samples.
+            Lower and upper bounds. They are infinite if there were too few calibration samples.
         """
         check_is_fitted(self)
         lower, upper = self._interval(self.estimator_, X)

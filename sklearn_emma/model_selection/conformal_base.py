@@ -1,4 +1,4 @@
-"""What prediction sets and intervals share: held-out samples, and thresholds by pattern."""
+"""Base class of conformal estimators: calibration on held-out samples, one group per pattern."""
 
 from abc import abstractmethod
 from numbers import Integral, Real
@@ -27,7 +27,10 @@ from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThre
 
 
 class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
-    """Conformal prediction by patterns of closed modalities; a subclass scores and predicts."""
+    """Base class of conformal prediction with one threshold per pattern of closed modalities.
+
+    Subclasses define the nonconformity score and the prediction of sets or intervals.
+    """
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"])],
@@ -42,31 +45,31 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    #: What the estimator needs besides a gate.
+    #: Methods that the estimator must have, besides those of an estimator with a gate.
     _needed: tuple[str, ...] = ()
 
     @abstractmethod
     def _check_target(self, y: Any) -> np.ndarray:
-        """Return y as it is calibrated with; raise ValueError for what cannot be."""
+        """Return y in the form that calibration needs. Raise ValueError if y is not valid."""
 
     @abstractmethod
     def _score(
         self, estimator: Any, X: Any, y: np.ndarray, random_state: np.random.RandomState
     ) -> np.ndarray:
-        """Return the nonconformity of samples with their true values."""
+        """Return the nonconformity scores of samples, given their true labels or values."""
 
     def _check_fitted_on(self, estimator: Any, y: np.ndarray) -> None:
-        """Raise ValueError if a fitted estimator cannot predict some of these."""
+        """Raise ValueError if a fitted estimator cannot predict some values of y."""
 
     def _difficulty(self, estimator: Any, X: Any) -> np.ndarray:
-        """Return what scores are normalised by, if at all."""
+        """Return the energy that scores are normalised by; zeros if they are not normalised."""
         return np.zeros(_num_samples(X))
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
-        """Calibrate on held-out samples of each fold, then fit the estimator on all.
+        """Calibrate on the held-out samples of each fold, then fit the estimator on all samples.
 
-        With ``cv="prefit"`` it is :meth:`conformalize`.
+        With ``cv="prefit"``, this method does the same as :meth:`conformalize`.
 
         Parameters
         ----------
@@ -75,13 +78,13 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Targets.
         **fit_params : dict
-            Passed to ``fit`` of the estimator. Those as long as X are restricted to the samples of
-            each fold.
+            Parameters passed to ``fit`` of the estimator. Parameters with one value per sample are
+            split like X.
 
         Returns
         -------
         PatternConformalClassifier or PatternConformalRegressor
-            The estimator itself.
+            The fitted estimator.
 
         Raises
         ------
@@ -118,12 +121,12 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         PatternConformalClassifier or PatternConformalRegressor
-            The estimator itself.
+            The calibrated estimator.
 
         Raises
         ------
         NotFittedError
-            If neither this estimator nor the one inside is fitted.
+            If neither this object nor the estimator that was passed to it is fitted.
         TypeError
             If the estimator has no gate.
         ValueError
@@ -139,7 +142,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         return self._store(self._calibrate(estimator, X, y, np.arange(len(y)), seed))
 
     def _check(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
-        """Return samples of equal number."""
+        """Check that X and y have the same length, and return them validated."""
         X, y = indexable(X, y)
         if y is None:
             name = type(self).__name__
@@ -151,7 +154,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
     def _hold_out(
         self, estimator: Any, X: Any, y: np.ndarray, fit_params: dict, fold: tuple, seed: int
     ) -> CalibrationScores:
-        """Fit on some samples, and score the others and their copies."""
+        """Fit on the training samples of a fold; score its test samples and their copies."""
         train, test = fold
         X_train, y_train = _safe_split(estimator, X, y, train)
         X_test, y_test = _safe_split(estimator, X, y, test, train)
@@ -161,7 +164,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
     def _calibrate(
         self, estimator: Any, X: Any, y: np.ndarray, sample: np.ndarray, seed: int
     ) -> CalibrationScores:
-        """Score clean and failing copies of samples."""
+        """Score samples and their corrupted copies."""
         self._check_estimator(estimator)
         random_state = np.random.RandomState(seed)
         copies = failing_copies(
@@ -181,20 +184,20 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         return CalibrationScores(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _check_estimator(self, estimator: Any) -> None:
-        """Raise TypeError unless the fitted estimator has a gate and what is needed besides."""
+        """Raise TypeError unless the fitted estimator has a gate and all methods in `_needed`."""
         for needed in ("attention", "modality_names_", "modality_columns_", *self._needed):
             if not hasattr(estimator, needed):
                 raise TypeError(
                     f"{type(self).__name__} needs a fitted estimator with a gate, such as "
                     f"EMMAClassifier or GatedClassifier, but {type(estimator).__name__} has no "
-                    f"{needed}."
+                    f"attribute {needed}."
                 )
 
     def _closed(self, estimator: Any, X: Any) -> np.ndarray:
         return np.asarray(estimator.attention(X)) <= self.threshold
 
     def _store(self, calibration: CalibrationScores) -> Self:
-        """Find the thresholds."""
+        """Compute the thresholds, and set the fitted attributes."""
         self.pattern_thresholds_ = PatternThresholds(
             calibration, self.confidence_level, self.min_samples, self.estimator_.modality_names_
         )
@@ -204,7 +207,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def shut(self, X: Any) -> np.ndarray:
-        """Tell which modalities are closed: the pattern of each sample.
+        """Return the pattern of each sample: which of its modalities are closed.
 
         Parameters
         ----------
@@ -214,7 +217,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of bool of shape (n_samples, n_modalities)
-            True where the attention is at most `threshold`.
+            True if the attention to the modality is at most `threshold`.
         """
         check_is_fitted(self)
         return self._closed(self.estimator_, X)

@@ -1,10 +1,10 @@
-"""Nonconformity scores: how badly a label or a value fits a prediction."""
+"""Nonconformity scores: how much a label or a value deviates from a prediction."""
 
 import numpy as np
 
 
 def lac_scores(probabilities: np.ndarray) -> np.ndarray:
-    r"""Score labels by their probability: least ambiguous set-valued classifiers (LAC).
+    r"""Nonconformity scores of the least ambiguous set-valued classifier (LAC).
 
     .. math:: s(x, y) = 1 - p(y|x)
 
@@ -14,7 +14,7 @@ def lac_scores(probabilities: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     probabilities : ndarray of shape (n_samples, n_classes)
-        Probabilities of the classes.
+        Class probabilities.
 
     Returns
     -------
@@ -32,11 +32,14 @@ def lac_scores(probabilities: np.ndarray) -> np.ndarray:
 
 
 def aps_scores(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    r"""Score labels by the probability of those before them: adaptive prediction sets (APS).
+    r"""Nonconformity scores of adaptive prediction sets (APS).
 
-    With u uniform in [0, 1], one number for each sample,
+    The score of a label is the total probability of all labels that are more probable, plus a
+    random part of its own probability:
 
     .. math:: s(x, y) = \sum_{k: p(k|x) > p(y|x)} p(k|x) + u \, p(y|x)
+
+    Each sample has one random number u, uniform in [0, 1].
 
     Source: Romano, Y., Sesia, M., & Candès, E. (2020). Classification with valid and adaptive
     coverage. Advances in Neural Information Processing Systems 33.
@@ -44,9 +47,9 @@ def aps_scores(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     probabilities : ndarray of shape (n_samples, n_classes)
-        Probabilities of the classes. Of equal ones the class with the lower position comes first.
+        Class probabilities. Classes with equal probabilities are ordered by their position.
     uniform : ndarray of shape (n_samples,)
-        Random numbers u.
+        Random number u of each sample.
 
     Returns
     -------
@@ -69,24 +72,27 @@ def aps_scores(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 
 
 def interval_scores(y: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    r"""Score values by how far they are outside of an interval, below zero inside.
+    r"""Nonconformity scores of values, given a predicted interval.
+
+    The score is the distance of the value to the nearest bound: positive outside of the interval,
+    negative inside.
 
     .. math:: s(x, y) = \max(l(x) - y, y - u(x))
 
-    For a single predicted value l = u it is the absolute residual [1]_, for predicted quantiles the
-    score of conformalized quantile regression [2]_.
+    If both bounds are the predicted value, l = u, the score is the absolute residual [1]_. If they
+    are predicted quantiles, it is the score of conformalized quantile regression [2]_.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
-        Values.
+        True values.
     lower, upper : ndarray of shape (n_samples,)
-        The interval.
+        Bounds l and u of the interval of each sample.
 
     Returns
     -------
     ndarray of shape (n_samples,)
-        Scores, in units of y.
+        Scores, in the unit of y.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Copies of clean samples with every kind of failure, for calibration."""
+"""Corrupted copies of clean samples, for calibration."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,29 +21,34 @@ def failing_copies(
     failure_rate: float,
     seed: int,
 ) -> Iterator[tuple[float, Any]]:
-    """Copy samples clean, with each modality failing alone, and with several failing together.
+    """Yield clean samples, and copies in which one or several modalities fail.
+
+    The first table has the clean samples. Then there is one table for each modality that may fail,
+    with this modality failing alone, and up to `n_several` tables with several failing modalities.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted; its modalities fail.
+        Fitted estimator, which defines the modalities.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Clean samples, which also give units and donors.
+        Clean samples. They are also the reference samples of the corruption.
     corruption : Corruption or None
-        How modalities fail. None stands for the failures that the estimator was trained with.
+        How modalities fail. None means that they fail as in the training of the estimator.
     n_several : int
-        Copies in which several modalities fail, from two to all but one.
+        Largest number of tables in which several modalities fail. The number of failing modalities
+        varies from two to all but one.
     failure_rate : float
-        Share of all samples that fail.
+        Total weight of the corrupted tables.
     seed : int
-        Determines the failures.
+        Seed of the failures.
 
     Yields
     ------
     weight : float
-        Share of the copy: `failure_rate` divided equally among the failing ones.
+        Weight of the table: ``1 - failure_rate`` for the clean samples, and an equal share of
+        `failure_rate` for each corrupted table.
     table : ndarray or DataFrame of shape (n_samples, n_features)
-        The copy.
+        The samples, clean or corrupted.
     """
     if corruption is None:
         corruption = getattr(getattr(estimator, "gate_", estimator), "corruption", None)
@@ -52,7 +57,7 @@ def failing_copies(
     modalities = dict(zip(names, map(list, estimator.modality_columns_), strict=True))
     may_fail = choose_modalities(names, failure.only)
     most = min(len(may_fail), len(names) - 1)
-    # with two modalities there are no several that leave one
+    # with two modalities, several cannot fail without all of them failing
     numbers = np.linspace(2, most, n_several if most >= 2 else 0)
     several = np.unique(numbers.round().astype(int))
     share = failure_rate / (len(may_fail) + len(several))

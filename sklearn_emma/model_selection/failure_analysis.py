@@ -1,4 +1,4 @@
-"""What every failure of every modality costs, and which modalities can be lost."""
+"""Failure mode and effects analysis: the loss of score for each failure of each modality."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ from sklearn_emma.model_selection.failure_scorer import (
     draw_seeds,
 )
 
-#: What a modality that is not there is called.
+#: Name of the failure in which all values of a modality are missing.
 ABSENT = "absent"
-#: The failures of an analysis unless others are given.
+#: Default failures of an analysis.
 FAILURES: dict[str, Corruption] = {
     "noise 0.5": Noise(0.5),
     "noise 1": Noise(1.0),
@@ -41,34 +41,37 @@ FAILURES: dict[str, Corruption] = {
 
 @dataclass(frozen=True)
 class FailureModeAnalysis:
-    """The result of :func:`failure_mode_analysis`.
+    """Result of :func:`failure_mode_analysis`.
 
     Parameters
     ----------
     clean : Series
-        Measures on the samples as they are, like those of `effects`, and ``n_samples``.
+        Results for the clean samples: ``n_samples``, ``score``, and the same further measures as in
+        `effects`.
     effects : DataFrame
-        One row for each modality and failure, "absent" among them: ``modality``, ``failure``,
-        ``score``; ``drop`` of the score below that of clean samples, with its interval from ``low``
-        to ``high``. For a classifier with probabilities also ``calibration_error``; for one with
-        prediction sets also ``coverage`` and ``set_size``; for an estimator with a gate also
-        ``shut``, the share of samples in which the modality that fails is closed.
+        One row for each combination of modality and failure, including the failure "absent". The
+        columns are ``modality``, ``failure``, ``score``, and ``drop``, the loss of score compared
+        to the clean samples, with its confidence interval from ``low`` to ``high``. A classifier
+        with ``predict_proba`` also has ``calibration_error``. An estimator with prediction sets or
+        intervals also has ``coverage`` and ``set_size``. An estimator with a gate also has
+        ``shut``, the fraction of samples in which the failing modality is closed.
     importance : DataFrame of shape (n_modalities, 4)
-        By modality, the most important first: ``drop`` of the score when it is absent, ``low`` and
-        ``high``, and whether it is ``redundant``: `high` is below the tolerance.
+        One row for each modality, in order of decreasing importance. ``drop`` is the loss of score
+        when the modality is absent, with its interval from ``low`` to ``high``. ``redundant`` is
+        True if ``high`` is below the tolerance.
     pairs : DataFrame of shape (n_pairs, 4)
-        The same for both modalities of a pair absent together; the index has their names. Only
-        pairs of modalities that are each redundant alone.
+        The same columns for pairs of modalities that are absent together. The index holds the
+        names of both modalities. Only pairs of modalities that are both redundant are included.
     tolerance : float
-        Drop of the score that is acceptable.
+        Loss of score that is acceptable.
     confidence_level : float
-        Of the intervals.
+        Confidence level of the intervals.
     score_name : str
         Name of the score.
 
     See Also
     --------
-    failure_mode_analysis : Makes it.
+    failure_mode_analysis : Computes the analysis.
     """
 
     clean: pd.Series
@@ -80,12 +83,12 @@ class FailureModeAnalysis:
     score_name: str
 
     def to_html(self, buf: Any = None, *, title: str = "Which sensor can we lose?") -> str | None:
-        """Write one HTML page, to be read and signed.
+        """Write the analysis as an HTML page with a line for a signature.
 
         Parameters
         ----------
         buf : str, path or object with ``write``, default=None
-            Where to write. None returns the page.
+            File to write to. If None, the page is returned as a string.
         title : str, default="Which sensor can we lose?"
             Title of the page.
 
@@ -122,21 +125,23 @@ def failure_mode_analysis(
     reference: Any = None,
     random_state: Any = None,
 ) -> FailureModeAnalysis:
-    r"""What each failure of each modality costs, and which modalities can be lost.
+    r"""Measure the effect of each failure of each modality, and find redundant modalities.
 
-    A failure mode and effects analysis [1]_ of a fitted estimator on test samples: each modality
-    fails in each way in all samples, and is also removed completely. The importance of a modality
-    is the drop of the score when it is absent, with the percentile interval of a bootstrap over the
-    test samples [2]_, in which clean and failing samples are drawn together. A modality is
-    *redundant* if the upper end of the interval is below the tolerance; two modalities are jointly
-    redundant if this holds for the drop without both.
+    This is a failure mode and effects analysis [1]_ of a fitted estimator on test samples. One
+    modality at a time fails in all samples, in each of the given ways; it is also removed
+    completely. The importance of a modality is the loss of score when it is absent. Its confidence
+    interval is the percentile interval of a bootstrap over the test samples [2]_; each bootstrap
+    sample consists of the same clean and corrupted samples. A modality is *redundant* if the upper
+    bound of the interval is below the tolerance. Two modalities are jointly redundant if this is
+    true of the loss of score when both are absent.
 
     Parameters
     ----------
     estimator : estimator
-        Any fitted estimator that predicts from the samples. It has to accept NaN, which marks an
-        absent modality. The columns for prediction sets need ``predict_set``, which
-        :class:`~sklearn_emma.model_selection.PatternConformalClassifier` has.
+        Any fitted estimator. It has to accept NaN, which marks an absent modality. ``coverage`` and
+        ``set_size`` are computed if it has ``predict_set``, like
+        :class:`~sklearn_emma.model_selection.PatternConformalClassifier`, or ``predict_interval``,
+        like :class:`~sklearn_emma.model_selection.PatternConformalRegressor`.
 
     X : array-like or DataFrame of shape (n_samples, n_features)
         Clean samples that the estimator has not seen.
@@ -145,53 +150,54 @@ def failure_mode_analysis(
         Targets.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
-        The groups of columns. None stands for those of the estimator.
+        The groups of columns. None means the modalities of the estimator.
 
     failures : dict of str to Corruption, default=None
-        How a modality fails, by name. None stands for noise of 0.5 to 8 standard deviations, an
-        offset, a wrong gain, stuck, and swapped values.
+        Failures of a modality, by name. None means noise of 0.5 to 8 standard deviations, an
+        offset, a wrong gain, stuck values and swapped values.
 
     only : str or list of str, default=None
-        Names of the modalities that fail in turn. None stands for all.
+        Names of the modalities that fail, one at a time. None means all modalities.
 
     metric : callable, default=None
-        ``metric(y_true, y_pred)``, the higher the better. None stands for accuracy, or R² for a
-        regressor.
+        Score function ``metric(y_true, y_pred)``; higher values are better. None means accuracy for
+        classifiers, and R² for regressors.
 
     method : str, default="predict"
-        Method of the estimator that gives `y_pred`.
+        Method of the estimator that computes `y_pred`.
 
     tolerance : float, default=0.01
-        Drop of the score that is acceptable.
+        Loss of score that is acceptable.
 
     confidence_level : float, default=0.95
-        Confidence level of each interval alone.
+        Confidence level of each single interval. There is no correction for multiple comparisons.
 
     n_bootstrap : int, default=500
-        Bootstrap samples.
+        Number of bootstrap samples.
 
     n_repeats : int, default=1
-        How often failures are drawn; all measures are means over the draws.
+        Number of times that each failure is drawn. All measures are averaged over the draws.
 
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-        Samples that give the failures their means, standard deviations and donors, usually the
-        training samples. None stands for X.
+        Samples from which failures take means, standard deviations and values of other samples,
+        usually the training samples. None means X.
 
     random_state : int, RandomState instance or None, default=None
-        Determines failures and bootstrap samples. Pass an int for the same result in every call.
+        Controls the failures and the bootstrap samples. Pass an int for reproducible output across
+        multiple function calls.
 
     Returns
     -------
     FailureModeAnalysis
-        Its tables, and ``to_html``.
+        Object with the results as tables, and with a method ``to_html``.
 
     Raises
     ------
     ValueError
-        If a number is out of range, a modality in `only` is unknown, or the modalities are neither
-        given nor known from the estimator.
+        If a number is out of range, if a modality in `only` is unknown, if `modalities` is None and
+        the estimator has no modalities, or if the estimator does not have `method`.
     TypeError
-        If a failure is no Corruption.
+        If `failures` is not a dict of Corruption objects, or if `metric` is not callable.
 
     See Also
     --------
@@ -200,9 +206,9 @@ def failure_mode_analysis(
 
     Notes
     -----
-    Bootstrap intervals show the uncertainty that comes from the number of test samples,
-    not that of the training: for the latter, repeat the analysis with estimators fitted on other
-    samples.
+    The bootstrap intervals show the uncertainty due to the finite number of test samples.
+    They do not show the variability due to training. To estimate it, repeat the analysis with
+    estimators fitted on other samples.
 
     References
     ----------
@@ -232,7 +238,7 @@ def failure_mode_analysis(
     failures = FAILURES if failures is None else failures
     if not isinstance(failures, Mapping):
         raise TypeError(
-            "failures must be a dict from names to corruptions, such as {'noise': Noise(2)}, got "
+            "failures must be a dict of names and corruptions, such as {'noise': Noise(2)}, got "
             f"{type(failures).__name__}."
         )
     if metric is not None and not callable(metric):
@@ -272,13 +278,13 @@ def failure_mode_analysis(
 
 
 def _name_of(metric: Any) -> str:
-    """Return the name of a function, or of the one in a ``functools.partial``, or "score"."""
+    """Return the name of a function or of the function in a partial object, otherwise "score"."""
     name = getattr(metric, "__name__", None) or getattr(metric, "func", None)
     return name if isinstance(name, str) else getattr(name, "__name__", "score")
 
 
 def _absent_pairs(costs: FailureCosts, names: Sequence[str]) -> pd.DataFrame:
-    """Return what it costs when both modalities of a pair are absent."""
+    """Return the loss of score for each pair of modalities that are absent together."""
     pairs = list(combinations(names, 2))
     found = [costs.of(Missing(), pair, [0], costs.X) for pair in pairs]
     index = pd.MultiIndex.from_tuples(pairs, names=["first", "second"]) if pairs else None
@@ -286,14 +292,14 @@ def _absent_pairs(costs: FailureCosts, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _importance(absent: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    """Return drops with their intervals, the largest first, and what is redundant."""
+    """Return the drops with their intervals and the column "redundant", largest drop first."""
     found = absent[["drop", "low", "high"]].astype(float)
     found["redundant"] = found["high"] < tolerance
     return found.sort_values("drop", ascending=False, kind="stable")
 
 
 def _groups(estimator: Any, modalities: Any) -> Any:
-    """Return the modalities that are given, or those of the estimator."""
+    """Return the given modalities, or those of the estimator if none are given."""
     if modalities is not None:
         return modalities
     gated = gated_inside(estimator)
@@ -317,10 +323,10 @@ def _check_numbers(tolerance: Any, confidence_level: Any, n_bootstrap: Any) -> N
 
 
 def _accuracy(y_true: np.ndarray, y_pred: np.ndarray) -> float:
-    """Return the accuracy; many times faster than accuracy_score, which checks its input."""
+    """Return the accuracy. Much faster than accuracy_score, because inputs are not checked."""
     return float(np.mean(y_true == y_pred))
 
 
 def _r2(y_true: np.ndarray, y_pred: np.ndarray) -> float:
-    """Return R², in the same way."""
+    """Return R². Much faster than r2_score, because inputs are not checked."""
     return float(1 - np.square(y_true - y_pred).sum() / np.square(y_true - y_true.mean()).sum())

@@ -1,4 +1,4 @@
-"""What failures cost: measures of an estimator on clean and on failing test samples."""
+"""Effects of failures: scores of an estimator on clean and on corrupted test samples."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,37 +14,37 @@ from sklearn_emma.model_selection.failure_scorer import break_modality
 
 
 class Bootstrap(NamedTuple):
-    """Bootstrap samples of the test samples, the same ones for all that is measured.
+    """Bootstrap samples of the test samples, which are the same for all failures.
 
     Parameters
     ----------
     draws : ndarray of int of shape (n_bootstrap, n_samples)
-        Positions in each bootstrap sample.
+        Positions of the test samples in each bootstrap sample.
     confidence_level : float
-        Of the intervals.
+        Confidence level of the intervals.
     """
 
     draws: np.ndarray
     confidence_level: float
 
     def interval(self, by_draw: np.ndarray) -> tuple[float, float]:
-        """Return the percentile interval of a statistic (n_bootstrap,)."""
+        """Return the percentile interval of a statistic with one value per bootstrap sample."""
         tail = (1 - self.confidence_level) / 2
         low, high = np.quantile(by_draw, [tail, 1 - tail])
         return float(low), float(high)
 
 
 class Measured(NamedTuple):
-    """What is measured with one failure.
+    """Scores and other measures of an estimator under one failure.
 
     Parameters
     ----------
     score : float
         Mean score over the draws of the failure.
     by_draw : ndarray of shape (n_bootstrap,)
-        The same for each bootstrap sample.
+        Mean score of each bootstrap sample.
     measures : dict of str to float
-        Calibration error, coverage, and so on.
+        Further measures: calibration error, coverage, and so on.
     """
 
     score: float
@@ -54,12 +54,12 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class FailureCosts:
-    """Measures an estimator on clean samples, and on the same with failures.
+    """Scores of an estimator on clean samples, and on the same samples with failures.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Clean samples.
     y : ndarray of shape (n_samples,)
@@ -67,9 +67,9 @@ class FailureCosts:
     modalities : dict, list of (name, columns), callable or "prefix"
         The groups of columns.
     metric : callable
-        The score.
+        Score function ``metric(y_true, y_pred)``.
     method : str
-        What gives predictions.
+        Method of the estimator that computes `y_pred`.
     bootstrap : Bootstrap
         Bootstrap samples.
     """
@@ -84,7 +84,7 @@ class FailureCosts:
 
     @cached_property
     def clean(self) -> Measured:
-        """What is measured without a failure."""
+        """Scores and other measures on the clean samples."""
         return self._measure([self.X])
 
     def of(
@@ -94,7 +94,7 @@ class FailureCosts:
         seeds: Iterable[int],
         reference: Any,
     ) -> dict[str, float]:
-        """Measure what a failure costs.
+        """Measure the effect of a failure.
 
         Parameters
         ----------
@@ -103,14 +103,14 @@ class FailureCosts:
         failing : str or tuple of str
             The modality that fails, or those that fail together.
         seeds : iterable of int
-            Determine the failures, one draw each.
+            Seeds of the failures, one for each draw.
         reference : array-like or DataFrame of shape (n_reference, n_features)
-            Samples that give means, standard deviations and donors.
+            Reference samples of the corruption.
 
         Returns
         -------
         dict of str to float
-            The score, its drop with the interval from low to high, and other measures.
+            ``score``, ``drop`` with its interval from ``low`` to ``high``, and further measures.
         """
         tables = break_modality(corruption, self.X, self.modalities, failing, seeds, reference)
         failed = self._measure(tables, failing if isinstance(failing, str) else None)
@@ -119,7 +119,7 @@ class FailureCosts:
         return {"score": failed.score, "drop": drop, "low": low, "high": high} | failed.measures
 
     def _measure(self, tables: Iterable[Any], failing: str | None = None) -> Measured:
-        """Return means over tables."""
+        """Return scores and other measures, averaged over tables."""
         y, scores, by_draw, measures = self.y, [], [], []
         for table in tables:
             predicted = np.asarray(getattr(self.estimator, self.method)(table))
@@ -132,7 +132,7 @@ class FailureCosts:
 
 
 def _calibration(estimator: Any, X: Any, y: np.ndarray) -> dict[str, float]:
-    """Measure the calibration of probabilities, if there are some."""
+    """Return the calibration error of a classifier with predict_proba, otherwise nothing."""
     if not (is_classifier(estimator) and hasattr(estimator, "predict_proba")):
         return {}
     probabilities = np.clip(estimator.predict_proba(X), 0, 1)
@@ -141,7 +141,7 @@ def _calibration(estimator: Any, X: Any, y: np.ndarray) -> dict[str, float]:
 
 
 def _sets(estimator: Any, X: Any, y: np.ndarray) -> dict[str, float]:
-    """Measure coverage and mean size of prediction sets or intervals, if there are some."""
+    """Return coverage and mean size of prediction sets or intervals, if the estimator has them."""
     if hasattr(estimator, "predict_set"):
         sets = estimator.predict_set(X)
         covered = sets[np.arange(len(y)), np.searchsorted(estimator.classes_, y)]
@@ -155,7 +155,7 @@ def _sets(estimator: Any, X: Any, y: np.ndarray) -> dict[str, float]:
 
 
 def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
-    """Measure in what share of the samples the gate closes the modality that fails."""
+    """Return the fraction of samples in which the gate closes the failing modality."""
     gated = gated_inside(estimator)
     if failing is None or gated is None:
         return {}
@@ -164,6 +164,6 @@ def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
 
 
 def gated_inside(estimator: Any) -> Any:
-    """Return the estimator that has the gate, None if there is none."""
+    """Return the estimator or its ``estimator_``, whichever has a gate; None if neither has."""
     inside = (estimator, getattr(estimator, "estimator_", None))
     return next((gated for gated in inside if hasattr(gated, "attention")), None)

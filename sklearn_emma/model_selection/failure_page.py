@@ -1,11 +1,11 @@
-"""A failure mode analysis as HTML: without script, to be read, printed and signed."""
+"""A failure mode analysis as an HTML page without scripts, which can be printed and signed."""
 
 import html
 from typing import Any
 
 import pandas as pd
 
-#: Style of the page; the section alone is also legible without it.
+#: Style of the page. The section with the results is legible without it.
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; max-width: 1100px; margin: 0 auto;
   padding: 1rem 1.25rem 3rem; }
@@ -37,7 +37,7 @@ def write_page(analysis: Any, title: str) -> str:
     Returns
     -------
     str
-        HTML that needs no other file.
+        Self-contained HTML.
     """
     name = html.escape(title)
     return (
@@ -52,7 +52,7 @@ def write_page(analysis: Any, title: str) -> str:
 
 
 def write_section(analysis: Any) -> str:
-    """Return the part of a page that shows an analysis.
+    """Return the section of the page with the results of an analysis.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def write_section(analysis: Any) -> str:
     Returns
     -------
     str
-        HTML: headings, sentences and tables.
+        HTML with headings, sentences and tables.
     """
     parts = [_lead(analysis), "<h2>Which modality can be absent</h2>", _verdicts(analysis)]
     parts += [_drops(analysis.importance, "modality")]
@@ -76,7 +76,7 @@ def write_section(analysis: Any) -> str:
 
 
 def _lead(analysis: Any) -> str:
-    """Say what was measured, and on what."""
+    """Return a paragraph with the number of test samples and the results on clean samples."""
     clean = analysis.clean
     facts = [f"{html.escape(analysis.score_name)} {clean['score']:.3f}"]
     facts += [
@@ -85,14 +85,14 @@ def _lead(analysis: Any) -> str:
         if key in clean
     ]
     return (
-        f"<p>{int(clean['n_samples'])} test samples; with nothing failing: {', '.join(facts)}. "
+        f"<p>{int(clean['n_samples'])} test samples; without failures: {', '.join(facts)}. "
         f"Tolerance: {analysis.tolerance:g}. Intervals: {100 * analysis.confidence_level:g} %, "
         "by bootstrap over the test samples.</p>"
     )
 
 
 def _verdicts(analysis: Any) -> str:
-    """Say in words what is redundant."""
+    """Return paragraphs that state which modalities are redundant."""
     importance, pairs = analysis.importance, analysis.pairs
     score, tolerance = html.escape(analysis.score_name), f"{analysis.tolerance:g}"
     spare = importance.index[importance["redundant"]]
@@ -102,7 +102,8 @@ def _verdicts(analysis: Any) -> str:
         lines.append(f"Each of these can be absent by itself: {_names(spare)}.")
     if len(needed):
         lines.append(
-            f"These are needed, or too few samples tell that they are not: {_names(needed)}."
+            "These are needed, or there are too few test samples to show that they are not: "
+            f"{_names(needed)}."
         )
     together = [" and ".join(pair) for pair in pairs.index[pairs["redundant"].astype(bool)]]
     if together:
@@ -110,7 +111,8 @@ def _verdicts(analysis: Any) -> str:
     elif len(spare) > 1:
         lines.append("No two of them can be absent together.")
     rule = (
-        f"A modality can be absent if the {score} falls by less than {tolerance} with confidence."
+        f"A modality can be absent if the upper bound of the interval for the drop of the {score} "
+        f"is below {tolerance}."
     )
     return "".join(f"<p>{line}</p>" for line in [*lines, rule])
 
@@ -120,7 +122,7 @@ def _names(names: Any) -> str:
 
 
 def _drops(frame: pd.DataFrame, what: str) -> str:
-    """Return the table of drops, with their intervals drawn."""
+    """Return a table of the drops, with a drawing of each interval."""
     low, high = min(0.0, frame["low"].min()), max(frame["high"].max(), 1e-9)
     rows = []
     for name, row in frame.iterrows():
@@ -145,10 +147,10 @@ def _drops(frame: pd.DataFrame, what: str) -> str:
 
 
 def _matrix(analysis: Any, column: str) -> str:
-    """Return the table of one measure: a row per failure, a column per modality."""
+    """Return a table of one measure, with a row per failure and a column per modality."""
     effects = analysis.effects
     shape = effects.pivot_table(column, "failure", "modality", sort=False)
-    worst = column in ("score", "coverage", "shut")  # where low is bad
+    worst = column in ("score", "coverage", "shut")  # low values are bad
     values = shape.to_numpy()
     spread = max(values.max() - values.min(), 1e-9)
     heads = "".join(f"<th>{html.escape(str(name))}</th>" for name in shape.columns)

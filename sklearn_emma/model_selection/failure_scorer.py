@@ -1,4 +1,4 @@
-"""A scorer that scores an estimator while modalities fail."""
+"""Scorer for estimators under failures of modalities."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral, Real
@@ -26,60 +26,62 @@ def make_failure_scorer(
     n_repeats: int = 1,
     random_state: Any = 0,
 ) -> "_FailureScorer":
-    """Make a scorer that scores an estimator while modalities fail.
+    """Make a scorer that evaluates an estimator on clean and on corrupted samples.
 
-    The result is the mean of the score on the samples as they are and of the scores with each
-    modality failing in turn. Passed as `scoring` to :class:`~sklearn.model_selection.GridSearchCV`
-    or :func:`~sklearn.model_selection.cross_validate`, it selects or evaluates by the failures that
-    are expected.
+    The scorer returns a weighted mean of the score on the given samples and of the scores on
+    corrupted copies of them. In each copy, another modality fails. Pass the scorer as `scoring` to
+    :class:`~sklearn.model_selection.GridSearchCV` or
+    :func:`~sklearn.model_selection.cross_validate` to select or evaluate estimators for the
+    failures that you expect.
 
     Parameters
     ----------
     scoring : str, callable or None
-        What is scored, as in scikit-learn. None stands for ``score`` of the estimator.
+        Score to average, as in scikit-learn. None means the method ``score`` of the estimator.
 
     corruption : Corruption
-        How a modality fails, such as ``Noise(2)``; a :class:`~sklearn_emma.corruption.Mixture` for
-        several corruptions. The modalities in its `only` fail in turn, by default all, in all
-        samples unless it sets a `fraction`; its `n_corrupted` is ignored.
+        How a modality fails, such as ``Noise(2)``. For several corruptions, pass a
+        :class:`~sklearn_emma.corruption.Mixture`. The modalities named by its parameter `only` fail
+        one at a time, by default all of them. They fail in all samples, unless its parameter
+        `fraction` is set. Its parameter `n_corrupted` is ignored.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None
-        The groups of columns of the samples that are scored, in any form that
-        :class:`~sklearn_emma.EMMAClassifier` takes. None is one modality of all columns.
+        The groups of columns of the samples to score, in any form that
+        :class:`~sklearn_emma.EMMAClassifier` accepts. None means one modality of all columns.
 
     clean_weight : float, default=None
-        Weight, from 0 to 1, of the score on the samples as they are; the rest is divided equally
-        among the modalities. None weighs these samples like a failing modality, as
-        1 / (n_modalities + 1).
+        Weight, from 0 to 1, of the score on the given samples. The remaining weight is divided
+        equally among the modalities. None means 1 / (n_modalities + 1), which is also the weight of
+        each modality.
 
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-        Samples that give means, standard deviations and donors. A scorer does not get the training
-        samples, so by default the samples that are scored are used.
+        Samples from which failures take means, standard deviations and values of other samples.
+        None means the samples to score, because a scorer does not know the training samples.
 
     n_repeats : int, default=1
-        How often failures are drawn for each modality.
+        Number of times that the failure of each modality is drawn.
 
     random_state : int, RandomState instance or None, default=0
-        Determines the failures. It is used once, when the scorer is made: the scorer draws the same
+        Controls the failures. It is used once, when the scorer is made. The scorer draws the same
         failures in every call, so that estimators are compared on the same samples.
 
     Returns
     -------
     callable
-        A scorer, to be called as ``scorer(estimator, X, y)``. It can be pickled, if `scoring` and
-        `modalities` can.
+        A scorer with the signature ``scorer(estimator, X, y)``. It can be pickled if `scoring` and
+        `modalities` can be pickled.
 
     Raises
     ------
     ValueError
-        If a parameter is out of range; when the scorer is called, if the modalities do not match
-        the samples.
+        If a parameter is out of range. The scorer raises it if the modalities do not match the
+        samples.
     TypeError
-        If `corruption` is no Corruption, or `scoring` neither a name nor callable.
+        If `corruption` is not a Corruption, or if `scoring` is neither a name nor a callable.
 
     See Also
     --------
-    robustness_curve : One score per modality and severity.
+    robustness_curve : One score for each modality and severity.
 
     Examples
     --------
@@ -162,17 +164,17 @@ class _FailureScorer:
         )
 
     def _inner(self) -> Any:
-        """Return the scorer of which the mean is taken; None for ``score`` of the estimator."""
+        """Return the scorer that is averaged, or None for the method ``score``."""
         return get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
 
     def get_metadata_routing(self) -> Any:
-        """Ask for the metadata that the inner scorer asks for."""
+        """Request the metadata that the inner scorer requests."""
         if hasattr(self._inner(), "get_metadata_routing"):
             return self._inner().get_metadata_routing()
         return MetadataRequest(owner=type(self).__name__)
 
     def _accept_sample_weight(self) -> bool:
-        """Tell scikit-learn's searches whether to pass weights on."""
+        """Return whether scikit-learn's searches should pass sample weights to this scorer."""
         return self.scoring is None or weighs_scores(self._inner())
 
 
@@ -184,22 +186,22 @@ def break_modality(
     seeds: Iterable[int],
     reference: Any,
 ) -> Iterator[Any]:
-    """Corrupt one modality of all samples, or several together.
+    """Corrupt one or several modalities of all samples.
 
     Parameters
     ----------
     corruption : Corruption
-        How the modality fails; its `only` and `n_corrupted` are ignored.
+        How the modality fails. Its parameters `only` and `n_corrupted` are ignored.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Samples, left as they are.
+        Samples. They are not modified.
     modalities : dict, list of (name, columns), callable, "prefix" or None
         The groups of columns.
     name : str or sequence of str
-        The modality that fails, or those that fail together.
+        The modality that fails, or the modalities that fail together.
     seeds : iterable of int
-        Determine the failures, one table each.
+        Seeds of the failures, one for each table.
     reference : array-like or DataFrame of shape (n_reference, n_features)
-        Samples that give means, standard deviations and donors.
+        Reference samples of the corruption.
 
     Yields
     ------
@@ -220,29 +222,29 @@ def failing_tables(
     seeds: np.ndarray,
     reference: Any,
 ) -> Iterator[tuple[int, int, Iterator[Any]]]:
-    """Corrupt one modality after the other, in one way after the other.
+    """Corrupt one modality at a time, with one corruption at a time.
 
     Parameters
     ----------
     failures : sequence of Corruption or None
-        How a modality fails; None is left out.
+        How a modality fails. None is skipped.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Samples, left as they are.
+        Samples. They are not modified.
     modalities : dict, list of (name, columns), callable, "prefix" or None
         The groups of columns.
     names : sequence of str
-        The modalities that fail in turn.
+        The modalities that fail, one at a time.
     seeds : ndarray of int of shape (n_modalities, n_repeats)
-        Determine the failures.
+        Seeds of the failures.
     reference : array-like or DataFrame of shape (n_reference, n_features)
-        Samples that give means, standard deviations and donors.
+        Reference samples of the corruption.
 
     Yields
     ------
     i, j : int
-        Positions of the modality and of the failure.
+        Positions of the modality in `names` and of the corruption in `failures`.
     tables : iterator of ndarray or DataFrame of shape (n_samples, n_features)
-        The corrupted samples, once for each repeat.
+        The corrupted samples, one table for each repeat.
     """
     for i, name in enumerate(names):
         for j, failure in enumerate(failures):
@@ -258,13 +260,13 @@ def score_samples(scorer: Any, estimator: Any, X: Any, y: Any, score_params: dic
     scorer : callable
         A scorer.
     estimator : estimator
-        Fitted.
+        Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
     y : array-like of shape (n_samples,) or None
-        Targets; None is not passed on.
+        Targets. If None, no targets are passed to the scorer.
     score_params : dict
-        More parameters of the scorer.
+        Further parameters of the scorer.
 
     Returns
     -------
@@ -278,7 +280,7 @@ def score_samples(scorer: Any, estimator: Any, X: Any, y: Any, score_params: dic
 
 
 def check_corruption(corruption: Any) -> Corruption:
-    """Return a corruption, and raise TypeError if it is none."""
+    """Return the argument. Raise TypeError if it is not a Corruption."""
     if not isinstance(corruption, Corruption):
         raise TypeError(
             f"corruption must be an instance of Corruption, such as Noise(2), got {corruption!r}."
@@ -287,12 +289,12 @@ def check_corruption(corruption: Any) -> Corruption:
 
 
 def check_repeats(n_repeats: Any) -> int:
-    """Return how often failures are drawn, and raise ValueError unless it is positive."""
+    """Return the number of draws as an int. Raise ValueError unless it is a positive integer."""
     if not is_number(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats={n_repeats!r} must be a positive integer.")
     return int(n_repeats)
 
 
 def draw_seeds(random_state: Any, size: int | tuple[int, ...]) -> np.ndarray:
-    """Return integers to be used as random states."""
+    """Draw integers that are used as seeds."""
     return check_random_state(random_state).randint(2**31 - 1, size=size)

@@ -1,4 +1,4 @@
-"""Groups of samples by which modalities are closed, each with a conformal threshold of its own."""
+"""Conformal thresholds for groups of samples with the same pattern of closed modalities."""
 
 from typing import NamedTuple
 
@@ -7,20 +7,22 @@ import pandas as pd
 
 
 class CalibrationScores(NamedTuple):
-    """Scores and patterns of the copies of calibration samples; one row per copy.
+    """Nonconformity scores and patterns of calibration samples and their copies.
+
+    There is one row per copy; a clean sample also counts as a copy of itself.
 
     Parameters
     ----------
     score : ndarray of shape (n_copies,)
-        Nonconformity of the copy with the true value of its sample.
+        Nonconformity score of each copy, given the true label or value of its sample.
     closed : ndarray of bool of shape (n_copies, n_modalities)
-        Pattern: the closed modalities.
+        Pattern of each copy: True where a modality is closed.
     sample : ndarray of int of shape (n_copies,)
-        Which sample it is a copy of.
+        Position of the sample that each copy was made from.
     weight : ndarray of shape (n_copies,)
-        Share of the copy among those of its sample; any scale.
+        Weight of each copy, relative to the other copies of its sample.
     energy : ndarray of shape (n_copies,)
-        Total energy, for scores that are normalised by it.
+        Total energy, by which scores may be normalised.
     """
 
     score: np.ndarray
@@ -33,18 +35,18 @@ class CalibrationScores(NamedTuple):
 def conformal_threshold(
     score: np.ndarray, sample: np.ndarray, weight: np.ndarray, level: float
 ) -> float:
-    r"""Smallest score that a new sample exceeds with a probability of at most one minus the level.
+    r"""Compute the threshold that the score of a new sample exceeds with probability <= 1 - level.
 
-    Copies of one sample are not independent of each other: each of the K samples has a total weight
-    of one, divided among its copies by their weights. With :math:`\sum_j w_{kj} = 1` for every
-    sample k,
+    Copies of the same sample are not independent. Therefore each of the K samples has a total
+    weight of one, which is divided among its copies: :math:`\sum_j w_{kj} = 1` for the copies j of
+    sample k. The threshold is
 
     .. math::
         q = \min \{s: \sum_k \sum_j w_{kj} [s_{kj} \le s] \ge \mathrm{level} \cdot (K + 1)\}
 
-    For one copy of each sample this is the threshold of split conformal prediction [1]_. With
-    several copies it is the threshold for hierarchical data [2]_, and is valid for a random copy of
-    a new sample.
+    With one copy of each sample, this is the threshold of split conformal prediction [1]_. With
+    several copies, it is the threshold for hierarchical data [2]_, which is valid for a random copy
+    of a new sample.
 
     Parameters
     ----------
@@ -53,14 +55,14 @@ def conformal_threshold(
     sample : ndarray of int of shape (n_copies,)
         The sample that each copy was made from.
     weight : ndarray of shape (n_copies,)
-        Positive; scaled so that those of a sample sum to one.
+        Positive weights. They are scaled such that the weights of each sample sum to one.
     level : float
-        Probability, between 0 and 1.
+        Coverage, between 0 and 1.
 
     Returns
     -------
     float
-        The threshold; infinite where there are too few samples for the level.
+        The threshold. It is infinite if there are too few samples for the level.
 
     References
     ----------
@@ -84,16 +86,16 @@ def conformal_threshold(
     order = np.argsort(score, kind="stable")
     reached = np.cumsum((weight / total[place])[order])
     needed = level * (len(total) + 1)
-    first = int(np.searchsorted(reached, needed - 1e-9 * needed))  # sums of fractions are rounded
+    first = int(np.searchsorted(reached, needed - 1e-9 * needed))  # allows for rounding
     return float(score[order[first]]) if first < len(score) else np.inf
 
 
 class PatternThresholds:
     """A conformal threshold for each pattern of closed modalities (Mondrian conformal prediction).
 
-    A pattern with enough calibration samples is a group of its own. Other patterns are grouped by
-    the number of closed modalities. For groups that still have too few samples, and for numbers
-    that no calibration sample has, the threshold is that of all samples.
+    A pattern with at least `min_samples` calibration samples is a group of its own. Other patterns
+    are grouped by the number of closed modalities. If such a group is still too small, or does not
+    occur among the calibration samples, the threshold of all samples is used.
 
     Parameters
     ----------
@@ -102,15 +104,17 @@ class PatternThresholds:
     level : float
         Coverage, between 0 and 1.
     min_samples : int
-        Samples that a group has at least.
+        Smallest number of samples of a group.
     names : list of str of length n_modalities
         Names of the modalities.
 
     Attributes
     ----------
     table : DataFrame of shape (n_groups, 3)
-        ``shut``: names of the closed modalities, joined by " + ", "none", a number such as
-        "2 of 5", or "all"; ``n_samples``, and ``threshold``.
+        One row per group. ``shut`` describes the closed modalities: their names, joined by " + ";
+        "none"; a number such as "2 of 5"; or "all" for the group of all samples, whatever their
+        pattern. ``n_samples`` is the number of calibration samples, and ``threshold`` the
+        threshold.
 
     References
     ----------
@@ -142,7 +146,7 @@ class PatternThresholds:
         size = np.array([len(np.unique(sample[place == i])) for i in range(len(patterns))])
         own = size >= min_samples
         number = patterns.sum(axis=1)
-        # keys of groups, and the copies in them
+        # from the key of each group to a mask of its copies
         groups: dict[tuple | int | None, np.ndarray] = {
             tuple(patterns[i].tolist()): place == i for i in np.flatnonzero(own)
         }
@@ -176,7 +180,7 @@ class PatternThresholds:
         Returns
         -------
         ndarray of int of shape (n_samples,)
-            Rows of `table`.
+            Row of the group in `table`.
         """
         patterns, place = np.unique(closed, axis=0, return_inverse=True)
         rest = self._group[None]
@@ -203,7 +207,7 @@ class PatternThresholds:
 
 
 def _describe(key: tuple | int | None, names: list[str]) -> str:
-    """Return the name of a group: of a pattern, of a number of modalities, or of all samples."""
+    """Return the name of a group: a pattern, a number of closed modalities, or all samples."""
     if key is None:
         return "all"
     if isinstance(key, int):

@@ -1,4 +1,4 @@
-"""Cross-validated scores of any scikit-learn estimator while modalities fail."""
+"""Cross-validated scores of any scikit-learn estimator under failures of modalities."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from sklearn_emma.model_selection.failure_scorer import (
     score_samples,
 )
 
-#: The level at which nothing fails, where that is not zero.
+#: Level at which nothing fails, for corruptions for which it is not zero.
 HARMLESS: dict[type[Corruption], float] = {NoiseSNR: np.inf, Scaling: 1.0}
 
 
@@ -47,97 +47,100 @@ def robustness_curve(
     random_state: Any = None,
     n_jobs: int | None = None,
 ) -> Bunch:
-    """Cross-validated score against the severity of a failure.
+    """Compute cross-validated scores as a function of the severity of a failure.
 
-    In every split the estimator is fitted once, on the training samples as they are, and scored on
-    the test samples with each modality failing in turn, at each level. Means, standard deviations
-    and donors of the failures are those of the training samples. All levels use the same random
-    numbers, so that differences along a curve come from the level only.
+    In each split the estimator is fitted once, on the unchanged training samples. Then it is scored
+    on corrupted test samples, for each level and for each modality. One modality fails at a time.
+    The training samples are the reference samples of the corruption. All levels use the same random
+    numbers, so the scores of a split and modality differ only because of the level.
 
     Parameters
     ----------
     estimator : estimator
-        Any estimator with ``fit`` and ``score`` or what `scoring` asks for. It is cloned.
+        Any estimator with ``fit``, and with ``score`` or the methods that `scoring` needs. It is
+        cloned.
 
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Samples. Columns that belong to no modality never fail.
+        Samples. Columns that do not belong to any modality never fail.
 
     y : array-like of shape (n_samples,), default=None
         Targets.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None
-        The groups of columns, in any form that :class:`~sklearn_emma.EMMAClassifier` takes.
+        The groups of columns, in any form that :class:`~sklearn_emma.EMMAClassifier` accepts.
 
     corruption : subclass of Corruption or callable, default=Noise
-        Takes a level and returns the :class:`~sklearn_emma.corruption.Corruption` of the one
-        modality: ``Noise``, ``Drift``, ``lambda p: Missing(fraction=p)``, ...
+        Callable that takes a level and returns a :class:`~sklearn_emma.corruption.Corruption`, for
+        instance ``Noise``, ``Drift`` or ``lambda p: Missing(fraction=p)``.
         :class:`~sklearn_emma.corruption.Adversarial` attacks the estimator of each split. The
-        modality fails in all samples, unless the corruption sets a `fraction`; `only` and
-        `n_corrupted` are ignored.
+        modality fails in all samples, unless the parameter `fraction` of the corruption is set. Its
+        parameters `only` and `n_corrupted` are ignored.
 
     levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
-        Severity of the failure. At level 0 (for ``Scaling`` 1, and for ``NoiseSNR`` inf)
-        nothing fails.
+        Severities of the failure. Nothing fails at level 0, or at 1 for ``Scaling`` and at inf for
+        ``NoiseSNR``.
 
     only : str or list of str, default=None
-        Names of the modalities that fail in turn. None stands for all.
+        Names of the modalities that fail, one at a time. None means all modalities.
 
     scoring : str, callable or None, default=None
-        A scorer, as in scikit-learn. None stands for ``score`` of the estimator.
+        A scorer, as in scikit-learn. None means the method ``score`` of the estimator.
 
     cv : int, cross-validation splitter, iterable or None, default=None
-        How samples are split, as in scikit-learn: None stands for five folds, stratified for
-        classifiers.
+        Cross-validation strategy, as in scikit-learn. None means 5-fold cross-validation,
+        stratified for classifiers.
 
     groups : array-like of shape (n_samples,), default=None
-        Groups of samples that `cv` keeps together, if it does.
+        Group labels of the samples, for splitters such as
+        :class:`~sklearn.model_selection.GroupKFold`.
 
     params : dict, default=None
-        Passed to ``fit``, such as `sample_weight`. Those as long as X are restricted to the
-        training samples.
+        Parameters passed to ``fit``, such as `sample_weight`. Parameters with one value per sample
+        are restricted to the training samples.
 
     score_params : dict, default=None
-        Passed to the scorer. Those as long as X are restricted to the test samples.
+        Parameters passed to the scorer. Parameters with one value per sample are restricted to the
+        test samples.
 
     n_repeats : int, default=1
-        How often failures are drawn; scores are means over the draws.
+        Number of times that failures are drawn. Scores are averaged over the draws.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the failures. Pass an int for the same result in every call; the estimator and
-        `cv` have their own.
+        Controls the failures. Pass an int for reproducible output across multiple function calls.
+        The estimator and `cv` have random states of their own.
 
     n_jobs : int, default=None
-        Splits computed at the same time, as in joblib.
+        Number of splits that are computed in parallel, as in joblib.
 
     Returns
     -------
     Bunch
-        With the keys
+        Dictionary-like object with the attributes
 
         levels : ndarray of shape (n_levels,)
             The levels.
         modality_names : list of str of length n_modalities
-            The modalities that failed in turn.
+            Names of the modalities that failed.
         test_scores : ndarray of shape (n_modalities, n_levels, n_splits)
             Scores on the test samples.
         fit_times, score_times : ndarray of shape (n_splits,)
-            Seconds for fitting, and for all scores of a split.
+            Time for fitting and time for computing all scores of a split, in seconds.
         frame : DataFrame
-            The scores in long form, with the columns ``modality``, ``level``, ``split`` and
+            The scores in long format, with the columns ``modality``, ``level``, ``split`` and
             ``score``.
 
     Raises
     ------
     ValueError
-        If a modality in `only` is unknown, `levels` are not numbers, or `n_repeats` is not
-        positive. Errors of fitting and scoring are not caught.
+        If a modality in `only` is unknown, if `levels` are not numbers, or if `n_repeats` is not a
+        positive integer. Errors raised while fitting or scoring are not caught.
     TypeError
         If `corruption` does not return a Corruption.
 
     See Also
     --------
-    make_failure_scorer : The mean over failures as one number, to choose hyperparameters by.
-    sklearn.model_selection.validation_curve : Score against a hyperparameter.
+    make_failure_scorer : Averages scores over failures, to select hyperparameters.
+    sklearn.model_selection.validation_curve : Scores as a function of a hyperparameter.
 
     Examples
     --------
@@ -184,20 +187,20 @@ def robustness_curve(
 
 @dataclass(frozen=True)
 class _Experiment:
-    """Everything that the splits of a curve have in common.
+    """Settings that are the same for all splits.
 
     Parameters
     ----------
     scorer : callable
         A scorer.
     params, score_params : dict
-        Parameters of fit and of the scorer, of all samples.
+        Parameters of ``fit`` and of the scorer, for all samples.
     modalities : dict, list of (name, columns), callable, "prefix" or None
         The groups of columns.
     names : list of str
-        The modalities that fail in turn.
+        Names of the modalities that fail, one at a time.
     failures : list of Corruption or None
-        One for each level, None where nothing fails.
+        Corruption of each level, or None for a level at which nothing fails.
     """
 
     scorer: Any
@@ -210,12 +213,12 @@ class _Experiment:
     def run(
         self, estimator: Any, X: Any, y: Any, split: tuple, seeds: np.ndarray
     ) -> tuple[np.ndarray, float, float]:
-        """Fit on the training samples and score on the test samples while modalities fail.
+        """Fit on the training samples, and score on the corrupted test samples.
 
         Parameters
         ----------
         estimator : estimator
-            Unfitted; it is fitted.
+            Unfitted estimator. It is fitted in place.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,) or None
@@ -223,14 +226,14 @@ class _Experiment:
         split : (array-like of int, array-like of int)
             Positions of training and test samples.
         seeds : ndarray of shape (n_modalities, n_repeats)
-            Determine the failures.
+            Seeds of the failures.
 
         Returns
         -------
         scores : ndarray of shape (n_modalities, n_levels)
-            Means over the repeats.
+            Scores, averaged over the repeats.
         fit_time, score_time : float
-            Seconds.
+            Times in seconds.
         """
         train, test = map(np.asarray, split)
         X_train, y_train = _safe_split(estimator, X, y, train)
@@ -242,7 +245,7 @@ class _Experiment:
         fitted = time.perf_counter()
 
         def score(table: Any) -> float:
-            """Score the test samples, corrupted or not."""
+            """Score the estimator on test samples, clean or corrupted."""
             return score_samples(self.scorer, estimator, table, y_test, score_params)
 
         clean = score(X_test) if None in self.failures else np.nan
@@ -255,14 +258,14 @@ class _Experiment:
 
 
 def corruption_at(corruption: Any, level: float) -> Corruption | None:
-    """Return the corruption of a level, None where nothing fails.
+    """Return the corruption of a level, or None if nothing fails at this level.
 
     Parameters
     ----------
     corruption : subclass of Corruption or callable
-        Takes a level and returns a Corruption.
+        Callable that takes a level and returns a Corruption.
     level : float
-        The level.
+        Severity of the failure.
 
     Returns
     -------
@@ -292,12 +295,10 @@ def corruption_at(corruption: Any, level: float) -> Corruption | None:
 
 
 def _check_levels(levels: Any) -> np.ndarray:
-    """Return levels as an array; raise ValueError unless they are numbers."""
+    """Return the levels as an array. Raise ValueError unless they are numbers."""
     values = np.asarray(levels)
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "fiu":
         raise ValueError(f"levels={levels!r} must be a list of at least one number.")
     if np.isnan(values).any():
-        raise ValueError(
-            "levels must not be NaN. Level 0 stands for samples in which nothing fails."
-        )
+        raise ValueError("levels must not contain NaN. For scores without failures, use level 0.")
     return values.astype(float)

@@ -1,4 +1,4 @@
-"""Evaluate a monitor while modalities of a stream fail: scores over time, delays, diagnoses."""
+"""Evaluation of monitors on streams with failures: scores over time, delays and diagnoses."""
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
@@ -19,7 +19,7 @@ from sklearn_emma.monitoring.failures import KINDS
 
 
 class _Plan(NamedTuple):
-    """One episode: which modality fails, where the stream starts, and the seed of the failure."""
+    """One episode: the failing modality, the position where the stream starts, and the seed."""
 
     modality: str
     start: int
@@ -43,81 +43,89 @@ def stream_curve(
     edges: Sequence[int] = (0, 10, 50, 100, 1000),
     random_state: Any = None,
 ) -> Bunch:
-    """Score, detection and diagnosis of a monitor in episodes of failure.
+    """Evaluate how well a monitor predicts, detects and diagnoses in episodes of failure.
 
-    Every episode is a stream of its own: the monitor is reset, reads `warm_up` clean samples, then
-    `length` samples in which one modality fails. Streams are successive samples of X from a random
-    start, so that X has to be in the order of time if its samples are autocorrelated.
+    Each episode is a separate stream. The monitor is reset and reads `warm_up` clean samples, then
+    `length` samples in which one modality fails. The samples of a stream are consecutive samples of
+    X, with a random start. If the samples are autocorrelated, X has to be in the order of time.
 
     Parameters
     ----------
     monitor : ModalityMonitor
-        Fitted. Its state of the stream is reset.
+        Fitted monitor. Its stream state is reset.
 
     X : array-like or DataFrame of shape (n_samples, n_features)
         Clean samples that the monitor was not fitted on.
 
     y : array-like of shape (n_samples,), default=None
-        Targets. None computes no scores.
+        Targets. If None, no scores are computed.
 
     corruption : Corruption
-        What happens to the modality; its `only`, `n_corrupted` and `fraction` are ignored.
+        How the modality fails. Its parameters `only`, `n_corrupted` and `fraction` are ignored.
 
     length : int, default=100
-        Samples in an episode.
+        Number of samples in an episode.
 
     growing : bool, default=False
-        Whether the failure grows to its full size at the end of the episode.
+        Whether the failure grows gradually and has its full size at the end of the episode.
 
     kind : str, default=None
-        What the monitor should call the failure, such as "stuck". None counts no kinds.
+        Kind of failure that the monitor should report, such as "stuck". If None, ``right_kind`` is
+        not computed.
 
     n_episodes : int, default=20
-        Episodes for each modality.
+        Number of episodes for each modality.
 
     warm_up : int, default=50
-        Clean samples before an episode, at least one.
+        Number of clean samples before an episode, at least one.
 
     only : str or list of str, default=None
-        Names of the modalities that fail in turn. None stands for all.
+        Names of the modalities that fail, one in each episode. None means all modalities.
 
     metric : callable, default=None
-        ``metric(y_true, y_pred)``. None stands for accuracy, or R² for a regressor.
+        Score function ``metric(y_true, y_pred)``. None means accuracy for classifiers, and R² for
+        regressors.
 
     method : {"predict", "predict_proba"}, default="predict"
-        What gives `y_pred`.
+        Method of the monitor that computes `y_pred`.
 
     edges : sequence of int, default=(0, 10, 50, 100, 1000)
-        Positions in the episodes that divide them into intervals; each interval gets a score.
+        Positions in an episode that divide it into intervals. A score is computed for each
+        interval, over all episodes.
 
     random_state : int, RandomState instance or None, default=None
-        Determines starts and failures. Pass an int for the same result in every call.
+        Controls the starts of the streams and the failures. Pass an int for reproducible output
+        across multiple function calls.
 
     Returns
     -------
     Bunch
-        With the keys
+        Dictionary-like object with the attributes
 
         episodes : DataFrame of shape (n_episodes * n_modalities, 5)
-            ``modality`` that failed, ``delay`` in samples until the first alarm (1 if at the first
-            failing sample, NaN if missed), ``named`` (the modality that was then most likely
-            failing), ``kind`` of the failing modality at the last alarm of the episode, and
-            ``false_alarms`` in the warm-up.
+            One row per episode. ``modality`` is the failing modality. ``delay`` is the number of
+            samples until the first alarm: 1 for an alarm at the first failing sample, NaN if the
+            failure is missed. ``named`` is the modality that, of those with an alarm, was most
+            likely failing at that time. ``kind`` is the kind of failure that was reported at the
+            last alarm of the failing modality. ``false_alarms`` is the number of alarms in the
+            warm-up.
         scores : DataFrame of shape (n_intervals, 3)
-            ``first`` and ``last`` sample of the episodes, and ``score``; None without y.
+            One row per interval: ``score`` of the samples from position ``first`` to position
+            ``last``, which is excluded. None if `y` is None.
         summary : Series
-            ``median_delay`` (of all episodes, infinite if most are missed), ``missed``,
-            ``right_modality`` and ``right_kind`` (shares of the detected episodes), and
-            ``false_alarms`` per 10,000 samples of the warm-ups.
+            ``median_delay`` is the median over all episodes; it is infinite if at least half of
+            them are missed. ``missed`` is the fraction of missed episodes. ``right_modality`` and
+            ``right_kind`` are the fractions of detected episodes with a correct diagnosis.
+            ``false_alarms`` is the number of false alarms per 10,000 warm-up samples.
 
     Raises
     ------
     ValueError
-        If a number is not valid, or X is shorter than one stream.
+        If a number is not valid, or if X has fewer samples than one stream.
 
     See Also
     --------
-    robustness_curve : Scores of estimators that look at one sample at a time.
+    robustness_curve : Scores of estimators that predict each sample independently.
 
     Examples
     --------
@@ -145,8 +153,8 @@ def stream_curve(
     n_samples = len(X)
     if n_samples < warm_up + length:
         raise ValueError(
-            f"An episode takes {warm_up + length} samples, of which {warm_up} before the failure, "
-            f"but X has {n_samples}."
+            f"An episode needs {warm_up + length} samples, {warm_up} of them before the failure, "
+            f"but X has only {n_samples}."
         )
     names = monitor.modality_names_
     failing_names = choose_modalities(names, only)
@@ -163,7 +171,7 @@ def stream_curve(
     for plan in plans:
         clean_until = plan.start + warm_up
         before = _safe_indexing(X, np.arange(plan.start, clean_until - 1))
-        # the first sample of a table of episodes is clean
+        # Episodes leaves the first sample of a table clean
         after = _safe_indexing(X, np.arange(clean_until - 1, clean_until + length))
         failure.set_params(only=plan.modality)
         failed, _ = failure.corrupt(after, groups, plan.seed, reference=X)
@@ -191,13 +199,13 @@ def stream_curve(
 
 
 def _count(alarms: np.ndarray) -> int:
-    """Count how often alarms go up."""
+    """Count how often an alarm starts."""
     before = np.vstack([np.zeros_like(alarms[:1]), alarms[:-1]])
     return int((alarms & ~before).sum())
 
 
 def _diagnose(health: Any, names: list[str], modality: str) -> dict[str, Any]:
-    """Return what the monitor said of an episode."""
+    """Return delay, named modality and kind of failure of an episode."""
     up = health.alarm.any(axis=1)
     if not up.any():
         return {"delay": np.nan, "named": "", "kind": ""}
@@ -211,7 +219,7 @@ def _diagnose(health: Any, names: list[str], modality: str) -> dict[str, Any]:
 def _score(
     target: np.ndarray, predicted: np.ndarray, metric: Callable[..., float], edges: Sequence[int]
 ) -> pd.DataFrame:
-    """Return scores between samples of the episodes."""
+    """Return the score of each interval of the episodes."""
     length = target.shape[1]
     bounds = sorted({min(int(edge), length) for edge in (*edges, length)})
     records = []
@@ -223,7 +231,7 @@ def _score(
 
 
 def _summarise(episodes: pd.DataFrame, kind: str | None, warm_up: int) -> pd.Series:
-    """Return delays, and shares of the detected episodes."""
+    """Return the median delay, and rates of misses, correct diagnoses and false alarms."""
     detected = episodes[episodes["delay"].notna()]
     right_modality = (detected["named"] == detected["modality"]).mean()
     return pd.Series(

@@ -214,7 +214,7 @@ def test_a_choice_of_modalities_that_cannot_be_is_refused(corruption, message, m
 def test_a_column_without_any_reference_value_is_named(make_table):
     X = make_table()
     X[:, 3] = np.nan
-    with pytest.raises(ValueError, match="Column 1 of modality 'b' holds no value"):
+    with pytest.raises(ValueError, match="Column 1 of modality 'b' has no value"):
         Noise().corrupt(X, GROUPS, random_state=0)
 
 

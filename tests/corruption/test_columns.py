@@ -58,3 +58,12 @@ def test_parameters_are_checked(params, message):
     failing = SomeColumns(**{"corruption": Noise()} | params)
     with pytest.raises(ValueError, match=message):
         failing.corrupt(torch.zeros(3, 2).numpy())
+
+
+def test_a_categorical_column_fails_like_any_other():
+    X = pd.DataFrame({"a__x": np.arange(300.0), "a__kind": ["u", "v", "w"] * 100})
+    missing = SomeColumns(Missing()).corrupt(X, "prefix", 0)[0].isna()
+    assert (missing.sum(axis=1) == 1).all()
+    assert 0.4 < missing["a__kind"].mean() < 0.6
+    both = SomeColumns(Missing(), 2).corrupt(X, "prefix", 0)[0]
+    assert both.isna().all(axis=None)

@@ -169,7 +169,7 @@ def test_missing_values_stay_missing_and_are_ignored_in_the_reference(make_table
 
 
 def test_swapping_a_single_sample_is_refused():
-    with pytest.raises(ValueError, match="the reference has 1 sample.* at least two"):
+    with pytest.raises(ValueError, match="only 1 reference sample.* at least two"):
         Swapped().corrupt([[1.0, 2.0]], random_state=0)
 
 

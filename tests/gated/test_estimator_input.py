@@ -35,5 +35,5 @@ def test_weights_are_passed_to_what_takes_them():
     (name,) = weight_params(pipeline, weight)
     assert name == "pipeline__logisticregression__sample_weight"
     assert weight_params(KNeighborsClassifier(), np.ones(3)) == {}
-    with pytest.raises(ValueError, match="KNeighborsClassifier does not take it"):
+    with pytest.raises(ValueError, match="KNeighborsClassifier does not support it"):
         weight_params(KNeighborsClassifier(), weight)

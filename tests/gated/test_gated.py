@@ -337,7 +337,7 @@ def test_samples_of_weight_zero_are_left_out(table, fitted):
     np.testing.assert_array_equal(clf.predict_proba(X), fitted.predict_proba(X))
     heavy = clone(fitted).fit(X, y, sample_weight=np.where(y == 1, 50.0, 1.0))
     assert heavy.predict(X).mean() > fitted.predict(X).mean() + 0.05
-    with pytest.raises(ValueError, match="KNeighborsClassifier does not take it"):
+    with pytest.raises(ValueError, match="KNeighborsClassifier does not support it"):
         gated(KNeighborsClassifier()).fit(X, y, sample_weight=1.0 + y)
 
 
@@ -358,7 +358,7 @@ def test_gates_that_are_refused(table):
     X, y = table
     with pytest.raises(TypeError, match="gate must be an unfitted EMMAClassifier, such as"):
         gated(gate=EMMARegressor()).fit(X, y)
-    with pytest.raises(ValueError, match="gate has modalities of its own, 'prefix'. Give them to"):
+    with pytest.raises(ValueError, match="gate has modalities of its own, 'prefix'. Pass them to"):
         gated(gate=EMMAClassifier("prefix")).fit(X, y)
     clf = gated(modalities={"a": [0]})
     with pytest.raises(ValueError, match="belong to no modality"):
@@ -432,11 +432,13 @@ class Spy(ClassifierMixin, BaseEstimator):
 
 def test_estimators_of_the_other_kind_are_refused(table):
     X, y = table
-    with pytest.raises(TypeError, match="must be a classifier, got Ridge.*take GatedRegressor"):
+    with pytest.raises(TypeError, match="must be a classifier, got Ridge.*use GatedRegressor"):
         gated(Ridge()).fit(X, y)
-    with pytest.raises(TypeError, match="must be a regressor.*take GatedClassifier"):
+    with pytest.raises(TypeError, match="must be a regressor.*use GatedClassifier"):
         GatedRegressor(LogisticRegression(), "prefix").fit(X, y)
-    with pytest.raises(ValueError, match="blend=0.5 averages probabilities.*Set blend=0"):
+    with pytest.raises(
+        ValueError, match="blend=0.5 needs a classifier with predict_proba.*blend=0"
+    ):
         gated(RidgeClassifier(), blend=0.5).fit(X, y)
 
 

@@ -91,7 +91,7 @@ def test_risk_that_cannot_be_reached_refuses_everything_with_a_warning():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(100, 2)), rng.integers(2, size=100)
     clf = abstaining(max_risk=0.0, reject_score=lambda clf, X: np.zeros(len(X)))
-    with pytest.warns(UserWarning, match=r"within max_risk=0\.0: the best has 0\..*be refused"):
+    with pytest.warns(UserWarning, match=r"within max_risk=0\.0: the lowest possible risk is 0"):
         clf.fit(X, y)
     assert not clf.accepts(X).any()
     assert_array_equal(clf.predict(X), -1)
@@ -183,7 +183,7 @@ def test_refused_samples_get_the_label_and_the_others_theirs(overlapping, names,
     [
         ([0, 1], 1, r"abstain_label=1 stands for 1, which is one of the classes"),
         (["abstain", "go"], "auto", "stands for 'abstain', which is one of the classes"),
-        ([0, 1], "abstain", "'abstain' must be a number, as the classes are"),
+        ([0, 1], "abstain", "'abstain' must be a number, like the classes"),
         (["no", "yes"], -1, "-1 must be a string"),
     ],
 )
@@ -244,7 +244,7 @@ def test_missing_values_and_column_names_pass_through(table, quick):
         ({"max_risk": 2}, "'max_risk' parameter"),
         ({"reject_score": "entropy"}, "'reject_score' parameter"),
         ({"reject_score": "total_energy"}, "needs a classifier with total_energy, but Logistic"),
-        ({"estimator": LinearSVC()}, "with predict_proba, but LinearSVC has none"),
+        ({"estimator": LinearSVC()}, "with predict_proba, but LinearSVC does not"),
         ({"reject_score": lambda clf, X: 0.0}, r"expected shape \(\d+,\), got \(\)"),
         ({"reject_score": lambda clf, X: X[:, 0] * np.nan}, "NaN in 1500 sample"),
     ],

@@ -286,13 +286,15 @@ def test_too_few_samples_give_all_labels_and_endless_intervals(filling):
 
 def test_errors_say_what_to_do(filling):
     X, y = missing_samples(1, 100)
-    with pytest.raises(TypeError, match="needs a fitted estimator with a gate, .* no attention"):
+    with pytest.raises(
+        TypeError, match="needs a fitted estimator with a gate, .* attribute attention"
+    ):
         PatternConformalClassifier(LogisticRegression()).fit(X, y)
-    with pytest.raises(ValueError, match=r"y holds \[3\], but the classifier was fitted with .*"):
+    with pytest.raises(ValueError, match=r"y contains \[3\], but the classifier was only fitted"):
         PatternConformalClassifier(filling).conformalize(X, np.where(y == 0, 3, y))
     with pytest.raises(ValueError, match="not fitted"):
         PatternConformalClassifier(GatedLogistic()).conformalize(X, y)
-    with pytest.raises(TypeError, match="intervals of a number, but .* predicts classes"):
+    with pytest.raises(TypeError, match="needs a regressor, but .* is a classifier"):
         PatternConformalRegressor(filling).conformalize(X, y)
 
 

@@ -220,7 +220,7 @@ def test_estimators_without_targets_are_welcome(samples):
     [
         ({"levels": []}, ValueError, "at least one number"),
         ({"levels": ["low"]}, ValueError, "at least one number"),
-        ({"levels": [np.nan]}, ValueError, "must not be NaN"),
+        ({"levels": [np.nan]}, ValueError, "must not contain NaN"),
         ({"only": "c"}, ValueError, r"only='c' must name .* The modalities are \['a', 'b'\]"),
         ({"only": []}, ValueError, "must name at least one"),
         ({"n_repeats": 0}, ValueError, "n_repeats=0"),

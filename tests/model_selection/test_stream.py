@@ -83,7 +83,7 @@ def test_what_is_missed_has_no_delay():
 
 
 def test_wrong_numbers_are_explained():
-    with pytest.raises(ValueError, match="takes 450 samples, of which 50 .* but X has 400"):
+    with pytest.raises(ValueError, match="needs 450 samples, 50 of them .* but X has only 400"):
         stream_curve(Watch(), X, corruption=Missing(), length=400)
     with pytest.raises(ValueError, match="length=0 must be a positive integer"):
         stream_curve(Watch(), X, corruption=Missing(), length=0)
