@@ -30,7 +30,7 @@ SCORES = ["additive", "dot", "multi_head+energy", "key_value+energy"]
 @pytest.fixture(scope="module")
 def fits(table, quick):
     """A classifier with each score, fitted for a few epochs; to be read only."""
-    params = {"max_epochs": 3, "pretrain_epochs": 1}
+    params = {"max_epochs": 5, "pretrain_epochs": 1}
     return {name: quick(attention_score=name, **params).fit(*table) for name in SCORES}
 
 

@@ -165,7 +165,7 @@ def test_energies_are_those_of_the_scorers(apart, fitted, table):
     )
     # the cross-modal energy only adds to them
     assert (fitted.energies(X) >= energies).all()
-    assert (fitted.energies(X) == energies).mean() > 0.8
+    assert (fitted.energies(X) == energies).mean() > 0.5
 
 
 class Votes(GatedPredictor):

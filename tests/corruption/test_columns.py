@@ -1,6 +1,7 @@
 """Corruptions of single columns."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
