@@ -60,8 +60,11 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
     n_tests = table.shape[1] + 3 * len(estimator.modality_names_)
     for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
         own = None if clean is None else clean[:, columns]
-        # the scale of a column that was constant in training is one
-        known = np.where(estimator.scale_[columns] == 1.0, estimator.mean_[columns], np.nan)
+        # the scale of a column that was constant in training is one, but so may be that of others
+        constant = estimator.scale_[columns] == 1.0
+        if own is not None:
+            constant &= [len(np.unique(c[~np.isnan(c)])) < 2 for c in own.T]
+        known = np.where(constant, estimator.mean_[columns], np.nan)
         for finding in _in_modality(table[:, columns], own, known):
             column, *rest = finding
             found.append((name, "" if column is None else str(labels[columns[column]]), *rest))

@@ -80,6 +80,18 @@ def test_what_was_constant_in_training_is_not_reported(wide, trained):
         assert "constant" not in {finding for _, finding in findings(other, new, reference)[0]}
 
 
+def test_a_column_of_scale_one_is_not_taken_for_constant(wide, trained):
+    X, y = wide[0].copy(), wide[1]
+    X.iloc[:, 0] = np.resize([-1.0, 1.0], len(X))  # its mean is 0, and its scale exactly 1
+    classifier = clone(trained).set_params(max_epochs=2).fit(X, y)
+    assert classifier.scale_[0] == 1.0
+    dead = X.copy()
+    dead.iloc[:, 0] = 0.0
+    _, table = findings(classifier, dead, X)
+    constant = table[table["finding"] == "constant"]
+    assert constant["column"].tolist() == [X.columns[0]]
+
+
 def test_a_report_in_order_sees_a_stuck_sensor(report, trained, night):
     plain = modality_report(trained, night, n_worst=0)
     assert plain.alarms is None
