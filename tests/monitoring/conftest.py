@@ -19,10 +19,15 @@ def table():
 def fitted(table):
     """A classifier, fitted on the first 600 samples."""
     X, y = table
-    energy = DAEEnergyScorer(max_epochs=10)
-    return EMMAClassifier("prefix", energy=energy, max_epochs=8, random_state=0).fit(
-        X[:600], y[:600]
+    classifier = EMMAClassifier(
+        "prefix",
+        energy=DAEEnergyScorer(max_epochs=10),
+        max_epochs=8,
+        l2_regularization=3.0,  # not chosen, which takes time
+        periodic_features=False,
+        random_state=0,
     )
+    return classifier.fit(X[:600], y[:600])
 
 
 @pytest.fixture(scope="session")
