@@ -1,25 +1,17 @@
 """Learn the likelihood ratios of failures against clean samples from simulated failures."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma.monitoring.evidence import bound_ratios, conformal_e_values
 from sklearn_emma.monitoring.failures import ALLOWANCE, Failure
+from sklearn_emma.monitoring.ratio_network import RatioNetwork
 from sklearn_emma.monitoring.tails import UpperTail
 
-# Largest log ratio, so that ratios stay within the range of floating point numbers.
-_LARGEST = 500.0
 # Number of simulated e-values of clean samples, and smallest number of draws per sample.
 _N_POSSIBLE, _FEWEST_DRAWS = 10_000, 5
-# Number of networks whose logits are averaged, and hidden units of each.
-_N_NETWORKS, _N_HIDDEN = 3, 32
-_BATCH_SIZE, _EPOCHS, _STEPS = 256, 30, 4000
 
 
 class Examples(NamedTuple):
@@ -93,75 +85,6 @@ def append_modality(statistics: np.ndarray, i: np.ndarray, n_modalities: int) ->
     return np.hstack([statistics, np.eye(n_modalities)[i]])
 
 
-class RatioNetwork:
-    """Neural network that estimates the likelihood ratios of failures against clean samples.
-
-    The logits of three networks with one hidden layer are averaged. The result is stored as a
-    single network with three times as many hidden units.
-
-    Parameters
-    ----------
-    examples : Examples
-        Training set.
-    random_state : int
-        Seed of the training.
-
-    Attributes
-    ----------
-    layers_ : list of (ndarray, ndarray)
-        Weights and biases of both layers. The first layer includes the standardisation of the
-        features.
-    """
-
-    def __init__(self, examples: Examples, random_state: int) -> None:
-        scaler = StandardScaler().fit(examples.features)
-        features = scaler.transform(examples.features)
-        states = np.random.RandomState(random_state).randint(2**31 - 1, size=_N_NETWORKS)
-        networks = [_train(features, examples.failure, int(state)) for state in states]
-        first, bias = (np.concatenate([layers[k] for layers in networks], axis=-1) for k in (0, 1))
-        second = np.concatenate([layers[2] for layers in networks]) / _N_NETWORKS
-        first = first / scaler.scale_[:, None]
-        # posterior odds are likelihood ratios times the class frequencies in training
-        frequency = np.bincount(examples.failure)
-        last_bias = np.mean([layers[3] for layers in networks], axis=0) - np.log(frequency)
-        self.layers_ = [(first, bias - scaler.mean_ @ first), (second, last_bias)]
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Return the log likelihood ratio of each failure against clean.
-
-        Parameters
-        ----------
-        features : ndarray of shape (n_examples, n_statistics + n_modalities)
-            Features of the examples, see :class:`Examples`.
-
-        Returns
-        -------
-        ndarray of shape (n_examples, n_failures)
-            Log likelihood ratios, in nats.
-        """
-        (first, bias), (second, last_bias) = self.layers_
-        logits = np.maximum(features @ first + bias, 0.0) @ second + last_bias
-        return (logits[:, 1:] - logits[:, :1]).clip(-_LARGEST, _LARGEST)
-
-
-def _train(features: np.ndarray, labels: np.ndarray, random_state: int) -> list[np.ndarray]:
-    """Train one network and return the weights and biases of both layers."""
-    batch_size = min(_BATCH_SIZE, len(labels))
-    epochs = int(np.clip(_STEPS * batch_size / len(labels), 5, _EPOCHS))
-    network = MLPClassifier(
-        (_N_HIDDEN,),
-        batch_size=batch_size,
-        learning_rate_init=5e-3,
-        max_iter=epochs,
-        random_state=random_state,
-    )
-    # the number of epochs is fixed, so a loss that still decreases is no reason to warn
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        network.fit(features, labels)
-    return [network.coefs_[0], network.intercepts_[0], network.coefs_[1], network.intercepts_[1]]
-
-
 class FailureRatios:
     """E-values of each simulated failure and modality, given the statistics of a sample.
 
@@ -201,7 +124,7 @@ class FailureRatios:
         allowance: np.ndarray | float = ALLOWANCE,
     ) -> None:
         self._extrapolate, self._allowance = extrapolate, allowance
-        self.network_ = RatioNetwork(examples, random_state)
+        self.network_ = RatioNetwork(*examples, random_state)
         self.n_clean_ = len(clean)
         log_ratios = self._log_ratios(clean)
         self.tail_ = UpperTail(log_ratios.max(axis=-1))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_emma.monitoring.ratios import Examples, RatioNetwork
+from sklearn_emma.monitoring.ratio_network import RatioNetwork
 
 
 def test_ratios_do_not_depend_on_how_many_examples_there_are():
@@ -12,5 +12,5 @@ def test_ratios_do_not_depend_on_how_many_examples_there_are():
     for numbers in ([1500, 500, 500], [500, 1500, 500]):
         labels = np.repeat([0, 1, 2], numbers)
         values = rng.standard_normal(len(labels)) + np.array([0, 1, -1])[labels]
-        network = RatioNetwork(Examples(values[:, None], labels), 0)
+        network = RatioNetwork(values[:, None], labels, 0)
         np.testing.assert_allclose(network(x[:, None])[:, 0], x - 0.5, atol=0.5)
