@@ -13,7 +13,6 @@ _QUICK_GATE: dict[str, Any] = {
     "periodic_features": False,
     "l2_regularization": 3.0,
     "pretrain_epochs": 3,
-    "max_epochs": 20,
 }
 
 
