@@ -1,6 +1,8 @@
 """Likelihood ratios, learned from examples."""
 
 import numpy as np
+import pytest
+import torch
 
 from sklearn_emma.monitoring.ratio_network import RatioNetwork
 
@@ -14,3 +16,12 @@ def test_ratios_do_not_depend_on_how_many_examples_there_are():
         values = rng.standard_normal(len(labels)) + np.array([0, 1, -1])[labels]
         network = RatioNetwork(values[:, None], labels, 0)
         np.testing.assert_allclose(network(x[:, None])[:, 0], x - 0.5, atol=0.5)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_training_does_not_depend_on_the_mode_of_torch(mode):
+    values = np.random.RandomState(0).standard_normal((60, 2))
+    labels = (values[:, 0] > 0).astype(int)
+    expected = RatioNetwork(values, labels, 0)(values)
+    with mode():
+        np.testing.assert_array_equal(RatioNetwork(values, labels, 0)(values), expected)
