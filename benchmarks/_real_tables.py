@@ -48,7 +48,7 @@ def _occupancy(split):
     return {"occupancy": (split == 0, {"test 1": split == 1, "test 2": split == 2})}
 
 
-#: table -> function that loads it and gives its splits, by the name of the case
+#: table -> function from its groups to its splits, by the name of the case
 SPLITS = {
     "gas_drift": _gas_drift,
     "heart_4sites": _heart,
