@@ -1,7 +1,7 @@
 """The models of the robustness benchmark.
 
 Every entry of `MODELS` is a function from :class:`_protocol.Samples` to something with a
-``predict_proba``, which takes standardised samples with NaN for what is missing. All are trained on
+``predict_proba``, which takes standardised samples with NaN for missing values. All are trained on
 the same corruption.
 """
 
@@ -34,16 +34,16 @@ SPECIALIST = "specialist"
 
 
 def fit_emma(rows, **params):
-    """EMMA with its defaults draws its corruption itself, afresh in every epoch."""
+    """Fit EMMA with its defaults, which draws new corruption in every epoch."""
     corruption = rows.corruption()
     if isinstance(corruption, OrColumns) and params.get("column_attention"):
-        corruption = corruption.corruption  # columns fail in its training anyway
+        corruption = corruption.corruption  # in its training columns fail already
     emma = EMMAClassifier(rows.modalities, corruption=corruption, random_state=rows.seed, **params)
     return emma.fit(rows.X, rows.y)
 
 
 def fit_columns_as_modalities(rows):
-    """EMMA for which every column is a modality, with its own training corruption of these."""
+    """Fit EMMA with every column as a modality, and failures of these modalities in training."""
     if rows.task.wide:
         raise ValueError(f"{rows.task.name} has too many columns to make each a modality.")
     columns = {f"{name} {j}": [j] for name, those in rows.modalities.items() for j in those}
@@ -51,7 +51,7 @@ def fit_columns_as_modalities(rows):
 
 
 def make_boosting(rows):
-    """Give gradient boosting; hundreds of columns get fewer and smaller trees."""
+    """Make gradient boosting; with hundreds of columns, it has fewer and smaller trees."""
     if not rows.task.wide:
         return HistGradientBoostingClassifier(
             max_iter=200, early_stopping=True, n_iter_no_change=10, random_state=rows.seed
@@ -74,12 +74,12 @@ def _boost(rows, X, y, validation):
 
 
 def fit_boosting(rows):
-    """Histogram gradient boosting on ten corrupted copies."""
+    """Fit histogram gradient boosting on ten corrupted copies."""
     return _boost(rows, *rows.copies(N_COPIES), rows.validation())
 
 
 def _grow(make, rows, n_trees=100):
-    """Trees whose leaves hold at least ten samples, one of each copy."""
+    """Fit trees whose leaves hold at least ten samples, one of each copy."""
     return make(n_trees, min_samples_leaf=_n_copies(rows), random_state=rows.seed)
 
 
@@ -88,7 +88,7 @@ def _n_copies(rows):
 
 
 def fit_forest(rows):
-    """Random forest on corrupted copies."""
+    """Fit a random forest on corrupted copies."""
     return _grow(RandomForestClassifier, rows).fit(*rows.copies(_n_copies(rows)))
 
 
@@ -103,25 +103,25 @@ def _fit_mlp(rows, X, y, imputer):
         random_state=rows.seed,
     )
     with warnings.catch_warnings():
-        # twenty epochs over ten copies are meant to be enough
+        # stops after twenty epochs over ten copies on purpose
         warnings.simplefilter("ignore", ConvergenceWarning)
         return make_pipeline(imputer, mlp).fit(X, y)
 
 
 def fit_mlp(rows):
-    """Multi-layer perceptron on ten corrupted copies, told which values are missing."""
+    """Fit a multilayer perceptron on ten corrupted copies, with indicators of missing values."""
     return _fit_mlp(rows, *rows.copies(N_COPIES), SimpleImputer(add_indicator=True))
 
 
 def fit_modality_dropout(rows):
-    """Multi-layer perceptron for which, on top, a whole modality of half the samples is zeroed."""
+    """Fit the perceptron; in addition, in half of the samples a whole modality is set to zero."""
     X, y = rows.copies(N_COPIES)
     X = rows.corrupt(X, Missing(n_corrupted=1, fraction=0.5), (4,))
     return _fit_mlp(rows, X, y, SimpleImputer(strategy="constant", fill_value=0.0))
 
 
 def _logistic_per_modality(rows):
-    """Logistic regressions, with a penalty for wide data."""
+    """Make logistic regressions, with a stronger penalty for wide data."""
     C = 0.03 if rows.task.wide else 1.0
     return fit_per_modality(
         rows, lambda rows: LogisticRegression(C=C, max_iter=500), _n_copies(rows)
@@ -137,17 +137,17 @@ def _boosting_per_modality(rows):
 
 
 def fit_late_fusion(rows, per_modality, product):
-    """Classifiers per modality, fused."""
+    """Fit one classifier per modality, and fuse them."""
     return fuse(rows, per_modality(rows), product)
 
 
 def fit_mask_then_boost(rows, make_distance):
-    """Boosting behind a mask."""
+    """Fit boosting behind a mask."""
     return Masked(rows, fit_boosting(rows), make_distance)
 
 
 def fit_mask_then_fuse(rows):
-    """Product of logistic regressions behind a mask."""
+    """Fit a product of logistic regressions behind a mask."""
     fusion = fit_late_fusion(rows, _logistic_per_modality, product=True)
     return Masked(rows, fusion, MahalanobisDistance)
 
@@ -171,7 +171,7 @@ MODELS = {
     EMMA: fit_emma,
     ATTENTIVE: partial(fit_emma, column_attention=True),
     COLUMNWISE: fit_columns_as_modalities,
-    # the same network, trained in the same way, behind a gate that does not look at energies
+    # the same network, trained in the same way, behind a gate that ignores the energies
     WITHOUT_EMMA: partial(fit_emma, coldness=0.0),
     BOOSTING: fit_boosting,
     WIDE_BOOSTING: fit_boosting,
@@ -183,18 +183,18 @@ MODELS = {
     "modality dropout": fit_modality_dropout,
     **_late_fusions(),
 }
-# model -> the corruption it is trained on, whatever the others are; specialists have one per cell
+# model -> its own training corruption, if not that of the others; specialists have one per cell
 OWN_TRAINING = {WIDE_BOOSTING: "wide", SPECIALIST: "wide"}
 
 
 class _Filled:
-    """A classifier for which what is missing is 0."""
+    """A classifier that gets 0 for missing values."""
 
     def __init__(self, model):
         self.model = model
 
     def predict_proba(self, X):
-        """Fill, then predict."""
+        """Fill missing values, then predict."""
         return self.model.predict_proba(np.nan_to_num(X))
 
 
@@ -215,7 +215,7 @@ def score_specialists(rows):
     scores = {}
     for cell, X in rows.cells.items():
         # A sample does not tell whether its values come from a stuck sensor or another sample, and
-        # clean samples are the same whoever was to fail.
+        # clean samples are the same for every modality.
         level = "swapped" if cell.level == "stuck" else cell.level
         key = level if level == CLEAN else (cell.who, level)
         if key not in decisions:

@@ -1,4 +1,4 @@
-"""The detectors of the outlier benchmark: ours, those of PyOD, and a mixture of Gaussians."""
+"""The detectors of the outlier benchmark: the energies, PyOD's, and a mixture of Gaussians."""
 
 import contextlib
 import importlib
@@ -35,12 +35,12 @@ PYOD = {
     "LUNAR": "lunar",
 }
 DETECTORS = [OURS, *PYOD]
-# Where the question is not which detector is best: ours, and what to compare it with.
+# Detectors of the last two parts: the energies, and those to compare them with.
 REFERENCES = [OURS, "IForest", "KNN", MIXTURE]
 
 
 def make_detector(name, n_features, seed):
-    """Return an unfitted detector with its defaults, and what gives outlier scores."""
+    """Return an unfitted detector with its defaults, and the function for its outlier scores."""
     if name == OURS:
         detector = DAEEnergyScorer(random_state=seed)
         return detector, lambda X: -detector.score_samples(X)
@@ -56,7 +56,7 @@ def make_detector(name, n_features, seed):
 
 @contextlib.contextmanager
 def _quiet():
-    """Swallow warnings, progress bars and whatever else is printed."""
+    """Suppress warnings, progress bars and all other output."""
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
@@ -69,7 +69,7 @@ def _quiet():
 def _fit_and_score(name, X, tests, seed):
     """Fit, then score every set of samples: scores, seconds to fit, seconds to score each.
 
-    Seconds are those of the processor, which do not depend on what else the machine does.
+    Seconds are processor time, which depends little on what else the machine does.
     """
     # not every detector takes a random state
     random.seed(seed)
@@ -89,14 +89,14 @@ def _fit_and_score(name, X, tests, seed):
 
 @cache
 def _warm_up(name):
-    """Import and compile what the detector needs, once per process, so that it is not timed."""
+    """Import and compile what the detector needs, once per process, before anything is timed."""
     X = np.random.RandomState(0).normal(size=(200, 5))
-    with contextlib.suppress(Exception):  # if it matters, it comes again
+    with contextlib.suppress(Exception):  # a real error is raised again later
         _fit_and_score(name, X, [X], 0)
 
 
 def fit_and_score(name, X, tests, seed):
-    """Fit a detector on X and score each of a list of tables, all in silence.
+    """Fit a detector on X and score each of a list of tables, without any output.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def fit_and_score(name, X, tests, seed):
     tests : list of ndarray of shape (n_rows, n_features)
         Samples to be scored.
     seed : int
-        Determines what the detector draws.
+        Seed of the random numbers of the detector.
 
     Returns
     -------
@@ -131,5 +131,5 @@ def fit_and_score(name, X, tests, seed):
             raise ValueError(f"the score of {np.isnan(s).sum()} of {len(s)} samples is NaN")
         if np.isinf(s).all():
             raise ValueError("the score of every sample is infinite")
-    # single infinities are the greatest scores there are, and metrics want finite ones
+    # infinite scores are the highest; metrics need finite ones
     return [np.nan_to_num(s) for s in scores], fit_seconds, score_seconds

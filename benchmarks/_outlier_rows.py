@@ -1,4 +1,4 @@
-"""The samples of the outlier benchmark: what detectors learn from, and what they are tested on."""
+"""The training and test samples of the outlier benchmark."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +25,7 @@ FAR = 0.5
 
 @dataclass(frozen=True)
 class Rows:
-    """Training samples, and by protocol the test samples with 1 for outliers; all standardised."""
+    """Training samples, and for each protocol test samples and labels (1 is an outlier)."""
 
     X: np.ndarray
     tests: dict

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 
 def available(entries, needed):
-    """Give the entries that can run, and say which are skipped: `needed` has packages by entry."""
+    """Give the entries that can run, and print those skipped; `needed` has packages by entry."""
     missing = [name for name in entries if name in needed and find_spec(needed[name]) is None]
     for package in dict.fromkeys(needed[name] for name in missing):
         skipped = [name for name in missing if needed[name] == package]
@@ -14,6 +14,6 @@ def available(entries, needed):
 
 
 def require(package, advice):
-    """Stop with advice unless a package is installed."""
+    """Stop if a package is not installed, and say how to install it."""
     if find_spec(package) is None:
         sys.exit(f"The package {package} is missing: {advice}.")

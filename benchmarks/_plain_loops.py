@@ -1,8 +1,8 @@
-"""What a fit does, written by hand in plain torch: the peer of fit_time.py.
+"""The computation of a fit in plain torch, with which fit_time.py compares.
 
-The same arithmetic on the same batches: views, noise, prototypes, gate, both predictions, failures
-drawn once per epoch. One modality after another, every energy of a failing table computed anew, and
-torch's Adam as it comes: what one writes without thinking of speed.
+The arithmetic and the batches are the same: views, noise, prototypes, gate, both predictions, and
+failures drawn once per epoch. The code is not optimised for speed: it loops over the modalities,
+recomputes every energy of a corrupted table, and uses torch's Adam with its defaults.
 """
 
 import math
@@ -27,7 +27,7 @@ def batches(tensors, batch_size, generator):
 
 
 def train(optimizer, cycle, loss):
-    """Take a step."""
+    """Take an optimisation step."""
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

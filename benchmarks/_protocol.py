@@ -1,4 +1,4 @@
-"""What every model of the robustness benchmark is given: samples, failures, thresholds."""
+"""The samples, failures and thresholds that all models of the robustness benchmark share."""
 
 import os
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Task:
 
     @classmethod
     def from_bunch(cls, name, bunch):
-        """Take a data set as the package gives it."""
+        """Make a task from a data set of the package."""
         position = {column: i for i, column in enumerate(bunch.data.columns)}
         return cls(
             name=name,
@@ -50,7 +50,7 @@ class Task:
 
     @property
     def binary(self):
-        """Tell whether there are two classes, so that F1 and a threshold make sense."""
+        """Tell whether there are two classes; then F1 and a threshold are used."""
         return self.target.max() == 1
 
     @property
@@ -65,7 +65,7 @@ class Task:
 
 
 def _simulate():
-    """Four modalities, each weaker than the one before, with half of their noise in common."""
+    """Simulate four modalities of decreasing relevance that share half of their noise."""
     return make_multimodal_classification(
         3000,
         n_modalities=4,
@@ -113,16 +113,16 @@ class Rows:
         return list(self.modalities.values())
 
     def corruption(self):
-        """Give what models may know of failures."""
+        """Give the corruption that models may train on."""
         return TRAININGS[self.training]()
 
     def corrupt(self, X, corruption, stream):
-        """Corrupt samples in units of the training samples; each stream has its own seed."""
+        """Corrupt samples, relative to the training samples; each stream has its own seed."""
         random_state = np.random.RandomState([self.seed, *stream])
         return corruption.corrupt(X, self.modalities, random_state, reference=self.X)[0]
 
     def copies(self, n, corruption=None):
-        """Give n training sets under each other, each with half of its samples corrupted."""
+        """Concatenate n copies of the training set, each with half of its samples corrupted."""
         corruption = corruption or self.corruption()
         X = [self.corrupt(self.X, corruption, (1, i)) for i in range(n)]
         return np.vstack(X), np.tile(self.y, n)
@@ -135,14 +135,14 @@ class Rows:
 
     @cached_property
     def cells(self):
-        """Test samples by cell."""
+        """Give the test samples of each cell."""
         return {
             cell: self.corrupt(self.X_test, cell.failure(len(self.modalities)), stream)
             for cell, stream in list_cells(self.modalities, self.training == "columns").items()
         }
 
     def decide(self, model, validation=None):
-        """Give the function from probabilities to classes: on two, of best validation F1."""
+        """Give the function from probabilities to classes; for two, the threshold maximises F1."""
         if not self.task.binary:
             return lambda proba: proba.argmax(axis=1)
         X_val, y_val = validation or self.validation()

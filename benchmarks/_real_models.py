@@ -1,4 +1,4 @@
-"""The models of the benchmark of real failures: from training samples to ``predict_proba``."""
+"""The models of the benchmark of real failures."""
 
 from functools import partial
 from types import SimpleNamespace
@@ -21,9 +21,9 @@ N_COPIES = 4
 
 
 class RealRows(Rows):
-    """Training and validation samples as the peers of the robustness benchmark take them.
+    """Training and validation samples for the other models of the robustness benchmark.
 
-    Standardised; in a modality of which only some values are missing these are means.
+    They are standardised. If only some values of a modality are missing, they are set to the mean.
     """
 
     def __init__(self, X, y, modalities, seed):
@@ -48,7 +48,7 @@ class RealRows(Rows):
 
 
 class Prepared:
-    """A peer, from samples as they are."""
+    """A model of the robustness benchmark that prepares raw samples itself."""
 
     def __init__(self, rows, model):
         self.rows, self.model = rows, model
@@ -74,7 +74,7 @@ def fit_gated(X, y, modalities, seed):
 
 
 def fit_boosting(X, y, modalities, seed):
-    """Boosting on the samples as they are."""
+    """Fit boosting on the samples, without corruption."""
     return boosting(seed).fit(X, y)
 
 
@@ -86,7 +86,7 @@ def lightgbm(seed):
 
 
 def fit_lightgbm(X, y, modalities, seed):
-    """LightGBM on the samples as they are."""
+    """Fit LightGBM on the samples, without corruption."""
     return lightgbm(seed).fit(X, y)
 
 
@@ -102,13 +102,13 @@ def fit_copies(X, y, modalities, seed, make=boosting):
 
 
 def fit_logistic(X, y, modalities, seed):
-    """Logistic regression, means for what is missing."""
+    """Fit logistic regression, with means for missing values."""
     steps = SimpleImputer(keep_empty_features=True), StandardScaler()
     return make_pipeline(*steps, LogisticRegression(max_iter=2000)).fit(X, y)
 
 
 def fit_forest(X, y, modalities, seed):
-    """Random forest, which takes missing values."""
+    """Fit a random forest, which accepts missing values."""
     return RandomForestClassifier(200, random_state=seed).fit(X, y)
 
 
@@ -122,7 +122,7 @@ def fit_late_fusion(X, y, modalities, seed):
 def fit_mask_then_boost(X, y, modalities, seed):
     """Boosting behind a mask by the distance to the nearest training samples."""
     rows = RealRows(X, y, modalities, seed)
-    # boosting that is at home without some modality
+    # boosting that is trained on samples without some modality
     copies = [rows.corrupt(rows.X, Missing(fraction=0.5), (5, i)) for i in range(N_COPIES)]
     model = boosting(seed).fit(np.vstack([rows.X, *copies]), np.tile(rows.y, 1 + N_COPIES))
     complete = ~np.isnan(rows.X).any(axis=1)

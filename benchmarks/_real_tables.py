@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Case:
-    """One way to divide a table: positions of training samples, and of each set of test samples."""
+    """A split of a table: positions of the training samples and of each set of test samples."""
 
     name: str
     X: np.ndarray
@@ -48,7 +48,7 @@ def _occupancy(split):
     return {"occupancy": (split == 0, {"test 1": split == 1, "test 2": split == 2})}
 
 
-#: table -> what divides it, by the name of the case
+#: table -> function from its groups to its splits, by the name of the case
 SPLITS = {
     "gas_drift": _gas_drift,
     "heart_4sites": _heart,
@@ -65,7 +65,7 @@ def load_cases(name, folder):
         X, split, groups = data["X"].astype(float), data["split"], str(data["groups"])
         y = np.unique(data["y"], return_inverse=True)[1]
     modalities = {key: list(columns) for key, columns in json.loads(groups).items()}
-    # what the training samples do not have, or have all alike, tells no model anything
+    # columns that are missing or constant in the training samples are uninformative
     return [
         _case(case, X, y, modalities, np.flatnonzero(train), tests)
         for case, (train, tests) in SPLITS[name](split).items()
@@ -73,7 +73,7 @@ def load_cases(name, folder):
 
 
 def _case(name, X, y, modalities, train, tests):
-    """Leave out columns without information, and modalities that have no others."""
+    """Make a case without uninformative columns and modalities that have only such columns."""
     part = X[train]
     useful = np.array([len(np.unique(v[~np.isnan(v)])) > 1 for v in part.T])
     kept = {k: [c for c in columns if useful[c]] for k, columns in modalities.items()}
@@ -82,14 +82,14 @@ def _case(name, X, y, modalities, train, tests):
 
 
 def used_columns(case):
-    """Give the samples with the columns of modalities only, and where these are then."""
+    """Give the samples with the columns of modalities only, and the new positions of these."""
     used = np.sort(np.concatenate(list(case.modalities.values())))
     place = {column: i for i, column in enumerate(used)}
     return case.X[:, used], {k: [place[c] for c in v] for k, v in case.modalities.items()}
 
 
 def random_case(case, seed):
-    """Divide the same samples at random, with as many for training."""
+    """Split the same samples at random, with the same number for training."""
     everything = np.concatenate([case.train, *case.tests.values()])
     order = np.random.RandomState(seed).permutation(everything)
     n = len(case.train)

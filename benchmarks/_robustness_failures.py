@@ -1,4 +1,4 @@
-"""What fails in the robustness benchmark, how, and what of it models may see in training.
+"""The failures of the robustness benchmark, and those that models may train on.
 
 A cell of the benchmark is one way to fail: which modality, and at which level. The levels of
 `FAILURES` happen to one modality at a time, in every sample; those of `SEVERAL` to a random pair of
@@ -30,9 +30,9 @@ PAIR, HALF = "two fail", "half fail"
 
 
 class StuckSensors(Stuck):
-    """Five sensors after each other, each stuck at the values of a reference sample of its own.
+    """Five stuck sensors in turn, each with the values of a different reference sample.
 
-    With a single one the score would depend on which sample that is.
+    With a single sensor the score would depend on which sample was chosen.
     """
 
     def _fail(self, x, mean, std, donors, generator):
@@ -41,7 +41,7 @@ class StuckSensors(Stuck):
 
 
 class Saturated(Corruption):
-    """A range that is too small: values are clipped half a standard deviation from the mean."""
+    """Saturation: values are clipped half a standard deviation from the mean."""
 
     def _fail(self, x, mean, std, donors, generator):
         return x.clamp(mean - 0.5 * std, mean + 0.5 * std)
@@ -57,7 +57,7 @@ class HeavyTailed(Corruption):
         return x + std * radius * (2 * torch.pi * v).cos()
 
 
-# group -> level -> what makes the corruption
+# group -> level -> function that makes the corruption
 FAILURES = {
     "core": {
         **{f"sigma {sigma}": partial(Noise, sigma) for sigma in (0, 0.5, 1, 2, 4, 8)},
@@ -104,9 +104,9 @@ class Cell:
 
 
 def list_cells(modalities, columns=False):
-    """Give the cells of a task, as a dict to the random stream of each.
+    """Give the cells of a task, as a dict from cell to the number of its random stream.
 
-    With `columns` columns fail too, and not several modalities at once.
+    With `columns=True` single columns fail too, but not several modalities at once.
     """
     levels = [(group, level) for group, those in FAILURES.items() for level in those]
     cells = {
@@ -132,7 +132,7 @@ def _one_fails(noise):
 
 
 class OrColumns(Corruption):
-    """What models see of failing columns: a corruption, and in a quarter of what it spares columns.
+    """A corruption, and failing columns in a quarter of the samples that it leaves clean.
 
     That is what `EMMAClassifier` with `column_attention` is trained on.
     """
@@ -155,9 +155,9 @@ class OrColumns(Corruption):
         return self.corruption.fail(x, mean, std, donors, generator)
 
 
-# stands for a training corruption of the model's own, whatever the others are trained on
+# marks models with a training corruption of their own
 ANY = "any"
-# name -> what makes the corruption that models are trained on
+# name -> function that makes the training corruption
 TRAININGS = {
     "narrow": lambda: _one_fails(Noise(0.5)),
     "wide": lambda: _one_fails(Noise((0.25, 8))),

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-# What a probability is at least in a product, so that no modality rules a class out by itself; in
-# fractions of chance.
+# Candidate floors of the factors of a product, in fractions of chance. A floor prevents a single
+# modality from excluding a class.
 FLOORS = (1e-12, 1e-6, 1e-4, 1e-3, 1e-2, 3e-2)
 
 
 class LateFusion:
-    """Fuse what the modalities that are present say.
+    """Fuse the predictions of the modalities that are present.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class LateFusion:
 
 
 def fuse(rows, models, product):
-    """Give the mean, or the product with the largest floor of best validation score."""
+    """Fuse by the mean, or by the product with the floor that is best on validation samples."""
     log_prior = np.log(np.bincount(rows.y) / len(rows.y))
     fusions = [
         LateFusion(models, rows.columns, log_prior, product, floor / len(log_prior))
@@ -60,7 +60,7 @@ def fuse(rows, models, product):
 
 
 def fit_per_modality(rows, make, n_copies):
-    """Fit a classifier per modality, on the corrupted copies of the samples where it is present."""
+    """Fit a classifier per modality, on the corrupted copies in which the modality is present."""
     X, y = rows.copies(n_copies)
     models = []
     for columns in rows.columns:

@@ -1,4 +1,4 @@
-"""Mask first: a modality that lies far from the training samples becomes missing."""
+"""Masks, which set a modality that is far from the training samples to missing."""
 
 import numpy as np
 from sklearn.covariance import LedoitWolf
@@ -20,7 +20,7 @@ class NeighborDistance:
 
 
 class MahalanobisDistance:
-    """Distance by the covariance of the training samples, shrunk as Ledoit and Wolf do."""
+    """Mahalanobis distance with the covariance estimate of Ledoit and Wolf."""
 
     def __init__(self, X):
         self.covariance = LedoitWolf().fit(X)
@@ -34,8 +34,8 @@ class MahalanobisDistance:
 class Masked:
     """A classifier behind a mask.
 
-    The cut of each modality is a quantile of the training samples' own distances, tuned on the
-    validation samples with the others fixed, two rounds long.
+    The cut of each modality is a quantile of the distances of the training samples. It is tuned on
+    the validation samples with the other cuts fixed, in two rounds.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Masked:
         return distances
 
     def mask(self, X, distances):
-        """Set modalities beyond their cut to NaN."""
+        """Set modalities whose distance exceeds their cut to NaN."""
         X = X.copy()
         for i, columns in enumerate(self.columns):
             X[np.ix_(distances[:, i] > self.cuts[i], columns)] = np.nan

@@ -1,4 +1,4 @@
-"""Measures of the robustness benchmark: score, calibration, rejection, naming what fails."""
+"""Measures of the robustness benchmark: score, calibration, rejection, failing modality."""
 
 import numpy as np
 from _robustness_failures import CLEAN
@@ -9,8 +9,8 @@ from sklearn_emma.metrics import area_under_risk_coverage, expected_calibration_
 class Suspects:
     """Names the modality whose energy ranks highest among those of the clean training samples.
 
-    Where several lie above all training samples, the excess over the 99th percentile in units of
-    the interquartile range decides.
+    If the energies of several exceed all training samples, the one with the largest excess over the
+    99th percentile, in interquartile ranges, is named.
     """
 
     def __init__(self, energies):
@@ -27,7 +27,7 @@ class Suspects:
 
 
 def _rejection(rows, proba, doubt):
-    """Give the area under risk against coverage in each cell, and of all cells as one.
+    """Give the area under the risk-coverage curve of each cell, and of all cells pooled.
 
     `proba` and `doubt` are lists with an array per cell. Clean samples count once in the latter.
     """
@@ -47,7 +47,7 @@ def _rejection(rows, proba, doubt):
 
 
 def measure(rows, model, decide):
-    """Give what any classifier can be measured by, one number per cell but the pooled."""
+    """Give the measures of any classifier: one number per cell, and the pooled ones."""
     proba = [model.predict_proba(X) for X in rows.cells.values()]
     labels = np.unique(rows.y)
     areas, pooled = _rejection(rows, proba, [-p.max(axis=1) for p in proba])
@@ -64,7 +64,7 @@ def measure(rows, model, decide):
 
 
 def measure_energies(rows, emma):
-    """Give what only energies can do: rejection by their total, and names of what fails."""
+    """Give the measures of energies: rejection by their total, and the modality that fails."""
     proba = [emma.predict_proba(X) for X in rows.cells.values()]
     doubt = [emma.total_energy(X) for X in rows.cells.values()]
     areas, pooled = _rejection(rows, proba, doubt)

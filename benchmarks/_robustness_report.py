@@ -10,7 +10,7 @@ LEVELS = [level for levels in FAILURES.values() for level in levels]
 
 
 class Results:
-    """What the models reached on one task, trained on one corruption.
+    """The results of the models on one task, trained on one corruption.
 
     `title` says which task and corruption, `records` is a dict from model to its records by seed.
     """
@@ -36,7 +36,7 @@ class Results:
         return mine / np.maximum(specialist, 1e-12)
 
     def columns(self):
-        """Give (heading, mask of cells) of each way to fail, whoever fails."""
+        """Give (heading, mask of cells) of each kind of failure, for all modalities."""
         alone = [(level, (self.groups != "several") & (self.levels == level)) for level in LEVELS]
         together = [
             (f"{who}: {level}", (self.who == who) & (self.levels == level))
@@ -56,7 +56,7 @@ def _number(values):
 
 
 def report_failures(results):
-    """Print scores by failure, averaged over which modality it is."""
+    """Print scores by failure, averaged over the modalities."""
     columns = results.columns()
     _section(
         f"{results.title}: {results.metric} by failure, mean over modalities",
@@ -80,7 +80,7 @@ def report_modalities(results):
 
 
 def report_groups(results):
-    """Print means over groups of cells, and what is left of a specialist's score."""
+    """Print means over groups of cells, and ratios to the score of the specialist."""
     lines = []
     core, clean = results.groups == "core", results.levels == CLEAN
     for model in results.records:
@@ -100,7 +100,7 @@ def report_groups(results):
 
 
 def report_doubt(results):
-    """Print calibration and rejection, and what the fit took."""
+    """Print calibration, rejection, and the seconds of the fit."""
     lines = []
 
     def mean(model, key):

@@ -25,7 +25,7 @@ WARM_ROWS = 64
 
 
 def draw(case, n_rows):
-    """Draw samples and classes in place: a copy would hide memory of the measured call."""
+    """Draw samples and classes in place; a freed copy would hide memory of the measured call."""
     rng = np.random.default_rng(0)
     X = np.empty((n_rows, case["modalities"] * case["columns"]))
     rng.standard_normal(out=X)
@@ -39,12 +39,12 @@ def modalities(case):
 
 
 def scorer(case, **params):
-    """Make the energies, with few epochs."""
+    """Make the scorer, with few epochs."""
     return DAEEnergyScorer(max_epochs=case["epochs"], random_state=0, **params)
 
 
 def classifier(case):
-    """Make the classifier, every part of whose training has its usual share of few epochs."""
+    """Make the classifier with few epochs, divided among the parts of its training as usual."""
     epochs = case["epochs"]
     cross_modal._EPOCHS = max(1, epochs // 2)
     params = {
@@ -65,7 +65,7 @@ def classifier(case):
 
 
 def prepare(case):
-    """Give what is to be measured: a function of samples and classes."""
+    """Give the function to be measured, of samples and classes."""
     if case["method"] == "DAEEnergyScorer.fit":
         return lambda X, y: scorer(case, modalities=modalities(case)).fit(X)
     if case["method"].endswith(".fit"):
@@ -76,13 +76,13 @@ def prepare(case):
 
 
 def size(result):
-    """Give how many MiB a result takes."""
+    """Give the size of a result in MiB."""
     n_bytes = result.nbytes if hasattr(result, "nbytes") else len(pickle.dumps(result))
     return n_bytes / 2**20
 
 
 def measure(case):
-    """Call once to import what it needs, once to measure; keep a fitted model if asked for."""
+    """Call once to import what is needed and once to measure; keep a fitted model if asked."""
     torch.set_num_threads(1)
     call = prepare(case)
     few = {**case, "settings": 1} if "settings" in case else case

@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 from _tables import table
 
-# Modalities up to which what there is for every pair of them is not to be seen.
+# Number of modalities up to which terms for each pair of them take no noticeable time.
 FEW = 32
 MEASURES = {"seconds": "processor time (s)", "memory": "memory (MiB)"}
 
@@ -115,7 +115,7 @@ def _colour(method):
 
 
 def _draw_panel(panel, by_method, measure):
-    """Draw one measure of some methods, and dotted what linear growth would be."""
+    """Draw one measure of some methods, and linear growth as a dotted line."""
     for method, curve in by_method.items():
         points = [(r["size"], r[measure]) for r in curve if r[measure] > 0]
         if not points:

@@ -15,8 +15,8 @@ from sklearn_emma import Modality
 class SignalTask:
     """Samples of several signals, or parts of an image.
 
-    `aligned` tells whether something happens at the same place in all samples: a whole window that
-    is shifted is unusual only then, a single channel that is shifted always.
+    `aligned` tells whether all samples have an event at the same position. Only then is a shift of
+    the whole window unusual; a shift of a single channel always is.
     """
 
     name: str
@@ -42,7 +42,7 @@ class SignalTask:
 
 
 def make_waves(n=800, seed=0):
-    """Three sensors of waves whose frequency tells the class, of random phase."""
+    """Simulate three sensors of waves of random phase, whose frequency depends on the class."""
     rng = np.random.RandomState(seed)
     y = rng.randint(0, 3, n)
     t = np.arange(64) / 64
@@ -59,7 +59,7 @@ def make_waves(n=800, seed=0):
 
 
 def make_beats(n=800, seed=0):
-    """Two sensors of a beat that begins at a trigger; the class tells the form of its end."""
+    """Simulate two sensors of beats after a trigger; the class is the position of a second bump."""
     rng = np.random.RandomState(seed)
     y = rng.randint(0, 3, n)
     t = np.arange(64)
@@ -78,7 +78,7 @@ def make_beats(n=800, seed=0):
 
 
 def load_halves():
-    """Digits, as an image of the left half and one of the right half."""
+    """Load digits, with the left and the right half of the image as modalities."""
     X, y = load_digits(return_X_y=True)
     images = X.reshape(-1, 8, 8)
     data = np.hstack([images[:, :, half].reshape(len(X), -1) for half in (slice(4), slice(4, 8))])
@@ -86,7 +86,7 @@ def load_halves():
 
 
 def import_aeon(module):
-    """Import a module of the package aeon, which imports a package named like a file here."""
+    """Import a module of aeon; a package that it imports has the same name as a file here."""
     paths, here = sys.path, Path(__file__).parent
     sys.path = [path for path in paths if Path(path).resolve() != here]
     try:
@@ -96,7 +96,7 @@ def import_aeon(module):
 
 
 def load_motions():
-    """Give accelerometer and gyroscope of a smartwatch, from the package aeon."""
+    """Load accelerometer and gyroscope of a smartwatch, from the package aeon."""
     X, y = import_aeon("datasets").load_basic_motions()
     y = np.unique(y, return_inverse=True)[1]
     shapes = {"accelerometer": (3, 100), "gyroscope": (3, 100)}
@@ -111,7 +111,7 @@ HUM = 0.4
 
 
 def _stuck(signal, _strength, _scale, rng):
-    """Keep the value of one position."""
+    """Set all positions to the value of one of them."""
     flat = signal.reshape(*signal.shape[:2], -1)
     held = rng.randint(flat.shape[2], size=len(signal))
     values = flat[np.arange(len(signal)), :, held]
@@ -119,7 +119,7 @@ def _stuck(signal, _strength, _scale, rng):
 
 
 def _hum(signal, strength, scale, rng):
-    """Add a wave of random phase, of a root mean square in standard deviations of the channel."""
+    """Add a wave of random phase; its root mean square is in standard deviations of the channel."""
     phase = rng.uniform(0, 2 * np.pi, (len(signal), *[1] * (signal.ndim - 1)))
     wave = np.sqrt(2) * np.sin(2 * np.pi * HUM * np.arange(signal.shape[-1]) + phase)
     return signal + strength * scale * wave
@@ -139,7 +139,7 @@ def _noise(signal, strength, scale, rng):
     return signal + strength * scale * rng.standard_normal(signal.shape)
 
 
-# name -> what it does, and how strong it is where it is to be seen, and where it is to do harm
+# name -> function, its strength in tests of the energies, its strength in tests of predictions
 _FAILURES = {
     "stuck": (_stuck, 0, 0),
     "hum": (_hum, 0.3, 2.0),
@@ -150,10 +150,10 @@ KINDS = ("stuck", "shift", "hum", "dropout", "noise")
 
 
 def fail(kind, X, shape, reference, options):
-    """Let signals fail.
+    """Corrupt signals by one failure.
 
-    X and reference hold flattened signals of one shape; options are whether they are aligned,
-    whether the failure is strong, and the random state.
+    X and reference hold flattened signals of one shape; the options are whether they are
+    aligned, whether the failure is strong, and the random state.
     """
     aligned, strong, rng = options
     signal = X.reshape(-1, *shape).copy()

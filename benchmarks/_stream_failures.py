@@ -1,4 +1,4 @@
-"""What fails in the benchmark of streams, and what a monitor should call it."""
+"""The failures of the benchmark of streams, and the kind that a monitor should report."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from sklearn_emma.corruption import Corruption, Missing, Noise, Stuck, Swapped
 
 
 class Offset(Corruption):
-    """All columns are too high by so many standard deviations."""
+    """All columns are too high by a number of standard deviations."""
 
     def __init__(self, shift=1.0, *, n_corrupted=None, fraction=None, only=None):
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
@@ -20,7 +20,7 @@ class Offset(Corruption):
 
 
 class Gain(Corruption):
-    """All deviations from the mean are too large by a factor."""
+    """All deviations from the mean are multiplied by a factor."""
 
     def __init__(self, factor=2.0, *, n_corrupted=None, fraction=None, only=None):
         super().__init__(n_corrupted=n_corrupted, fraction=fraction, only=only)
@@ -31,7 +31,7 @@ class Gain(Corruption):
 
 
 class Episode(NamedTuple):
-    """A failure, whether it grows, its kind, and whether nothing is left of the modality."""
+    """A failure, whether it grows, its kind, and whether the modality is lost completely."""
 
     corruption: Corruption
     growing: bool
@@ -39,8 +39,8 @@ class Episode(NamedTuple):
     useless: bool
 
 
-# The severities, but for noise and offset of one and noise of two and four, are other ones than
-# those that the monitor simulates.
+# Except for noise of one, two and four and an offset of one, the severities differ from those that
+# the monitor simulates.
 FAILURES = {
     **{f"sigma {s}": Episode(Noise(s), False, "noise", False) for s in (0.5, 1, 2, 4, 8)},
     "missing": Episode(Missing(), False, "missing", True),

@@ -1,10 +1,10 @@
-"""Other ways to watch a stream: charts of energies, and a rule for flat lines.
+"""Other monitors of a stream: charts of energies, and a rule for flat lines.
 
 All of them have the interface of :class:`~sklearn_emma.monitoring.ModalityMonitor`, and close a
-modality while their alarm is up. They learn from the calibration samples, but their limits are set
-on a resampled stream of clean test samples, so that it gives the allowed number of false alarms: in
-use nobody could do that, but only so are delays compared at equal false alarms. An alarm stays up
-for as long as the statistic stays beyond the limit.
+modality while their alarm is on. They learn from the calibration samples, but their limits are set
+on a resampled stream of clean test samples, so that it gives the allowed number of false alarms.
+This is impossible in practice, but it allows delays to be compared at equal rates of false alarms.
+An alarm stays on as long as the statistic stays beyond the limit.
 """
 
 import copy
@@ -39,7 +39,7 @@ class Peer(BaseEstimator):
         self.reset()
 
     def fit(self, X, y=None):
-        """Nothing: it was fitted when it was made."""
+        """Do nothing: it is already fitted."""
         return self
 
     def learn(self, clean):
@@ -52,7 +52,7 @@ class Peer(BaseEstimator):
         return self
 
     def statistic(self, energies):
-        """Advance, and give the statistic after each sample."""
+        """Process samples, and give the statistic after each of them."""
         found = np.empty(energies.shape)
         for t, energy in enumerate(energies):
             self.state = found[t] = self.step(self.state, energy)
@@ -72,7 +72,7 @@ class Peer(BaseEstimator):
         )
 
     def predict_proba(self, X):
-        """Predict, with the modalities closed that fail; the stream does not advance."""
+        """Predict with the failing modalities closed; the state does not change."""
         state = copy.deepcopy(self.state)
         health = self.update(X)
         self.state = state
@@ -80,7 +80,7 @@ class Peer(BaseEstimator):
 
 
 def _clean_order(n_samples, seed):
-    """Draw the stream of clean samples that limits are set on."""
+    """Draw the stream of clean samples on which limits are set."""
     return resample(np.arange(n_samples), np.arange(n_samples), _N_CLEAN, seed)[0]
 
 
@@ -91,7 +91,7 @@ def _limit(statistic, allowed):
 
 
 def _lowest(levels, statistic, allowed, otherwise):
-    """Give the lowest of rising levels that is crossed no more often than allowed."""
+    """Give the lowest of increasing levels that is crossed no more often than allowed."""
     for level in levels:
         above = statistic > level
         if (above[1:] & ~above[:-1]).sum() <= allowed:
@@ -100,7 +100,7 @@ def _lowest(levels, statistic, allowed, otherwise):
 
 
 def at_equal_alarms(monitor, X_limits, seed, false_alarms=1.0):
-    """Give a copy of a monitor whose odds of an alarm are set as the limits of the others are."""
+    """Give a copy of a monitor with its odds of an alarm set like the limits of the others."""
     copied = copy.deepcopy(monitor).reset()
     order = _clean_order(len(X_limits), seed)
     failing = [copied.update(X_limits[part]).failing for part in np.array_split(order, 20)]
@@ -120,7 +120,7 @@ class EWMA(Peer):
 
 
 class PageHinkley(Peer):
-    """Page-Hinkley test of the mean of the energies, as in river (minus its restart)."""
+    """Page-Hinkley test of the mean of the energies, as in river but without its restart."""
 
     def step(self, state, energy):
         z = np.clip((energy - self.mean) / self.std, -10, 10)
@@ -128,7 +128,7 @@ class PageHinkley(Peer):
 
 
 class Martingale(Peer):
-    """Simple-jumper-free power martingale of conformal p-values, restarted at one (CUSUM)."""
+    """Power martingale of conformal p-values without a jumper, restarted at one (CUSUM)."""
 
     def step(self, state, energy):
         p = conformal_p_values(self.clean, energy[None])[0]
@@ -139,7 +139,7 @@ class FlatLine(Peer):
     """Number of successive samples with exactly the values of the one before."""
 
     def learn(self, clean):
-        """Nothing to learn."""
+        """Do nothing: there is nothing to learn."""
 
     def reset(self):
         """Start a stream."""
@@ -152,7 +152,7 @@ class FlatLine(Peer):
         return super().update(X)
 
     def statistic(self, energies):
-        """Count repeats; while the limits are set there are none."""
+        """Count repeats; there are none while the limits are set."""
         if np.isinf(self.limits).all():
             return np.zeros(energies.shape)
         found = np.empty(energies.shape)
@@ -167,7 +167,7 @@ class FlatLine(Peer):
 
 
 class Adwin(Peer):
-    """ADWIN of river: means of two windows of energies differ; up for 100 samples or its window."""
+    """ADWIN of river, for increases of the energies."""
 
     def reset(self):
         """Start a stream."""
@@ -179,9 +179,9 @@ class Adwin(Peer):
     delta = 1e-4
 
     def statistic(self, energies):
-        """Advance; the statistic is 1 while a change upwards holds."""
+        """Process samples; the statistic is 1 while an increase is detected."""
         if np.isinf(self.limits).all():
-            # ADWIN has a guarantee of its own in place of a limit
+            # ADWIN has no limit: delta bounds its false alarms
             return np.zeros(energies.shape)
         detectors, up = self.state
         found = np.empty(energies.shape)
@@ -197,14 +197,14 @@ class Adwin(Peer):
 
 
 class NoMonitor(Peer):
-    """An estimator by itself, sample by sample: never an alarm."""
+    """An estimator by itself, sample by sample, which raises no alarms."""
 
     def __init__(self, model, groups):
         self.model, self.estimator_, self.modality_names_ = model, self, list(groups)
         self.modality_columns_ = [np.asarray(c) for c in groups.values()]
 
     def reset(self):
-        """Nothing is kept."""
+        """Do nothing: there is no state."""
         return self
 
     def update(self, X):

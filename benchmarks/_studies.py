@@ -1,4 +1,4 @@
-"""What benchmarks share that fit models on splits of tasks, and let modalities fail in the tests.
+"""Shared code of benchmarks that fit models on splits, and test them with failing modalities.
 
 A record holds the task, its metric, the seed, the model and its scores.
 """
@@ -37,7 +37,7 @@ def digits_in_quadrants():
 
 
 def real_table(name, data):
-    """Load a table of ``real_failures.py``, at most 3,000 samples of it, whatever its splits."""
+    """Load at most 3,000 samples of a table of ``real_failures.py``, without its splits."""
     case = load_cases(name, data)[-1]
     everything = np.concatenate([case.train, *case.tests.values()])
     some = np.random.RandomState(0).permutation(everything)[:MOST_SAMPLES]
@@ -53,7 +53,7 @@ def load(name, data):
 
 
 def tasks(args):
-    """Load the tasks of a command line one by one; skip those whose files are not there."""
+    """Load the tasks of a command line one by one; skip those whose files are missing."""
     for name in args.tasks:
         if name in FROM_FILES and args.data is None:
             print(f"{name} skipped: set SKLEARN_EMMA_DATA to the folder of its file")
@@ -62,7 +62,7 @@ def tasks(args):
 
 
 def few_rows(task, seed, training):
-    """Split a task, with a stratified draw of the training samples where they are many."""
+    """Split a task; if there are many training samples, draw a stratified subset."""
     rows = Rows(task, seed, training)
     if len(rows.X) > MOST_SAMPLES:
         rows.X, _, rows.y, _ = train_test_split(
@@ -72,7 +72,7 @@ def few_rows(task, seed, training):
 
 
 def scores_by(rows, model, name_of):
-    """Score a model in all cells; give the scores by the name of a cell, without those of None."""
+    """Score a model in all cells, and give the scores by name; cells named None are left out."""
     decide, found = rows.decide(model), {}
     for cell, X in rows.cells.items():
         if (name := name_of(cell)) is not None:
@@ -86,7 +86,7 @@ def group_names(names):
 
 
 def fit_and_score(rows, name, fit, measure):
-    """Fit a model by ``fit(rows)``, score it by ``measure(rows, model)``; give both."""
+    """Fit a model by ``fit(rows)``, score it by ``measure(rows, model)``, and give both."""
     start = time.process_time()
     model = fit(rows)
     seconds = time.process_time() - start
@@ -95,7 +95,7 @@ def fit_and_score(rows, name, fit, measure):
 
 
 def command_line(description, names, seeds, default=None):
-    """Give the parser of what the benchmarks have in common."""
+    """Give the parser of the options that the benchmarks share."""
     parser = argparse.ArgumentParser(description=description)
     default = default or names
     parser.add_argument("--tasks", nargs="+", choices=names, default=default, metavar="TASK")
@@ -124,13 +124,13 @@ def collect(args, run_seed, *params):
 
 
 def select(records, name, model, task):
-    """Give what the records of a model on a task have under a name of their scores, by seed."""
+    """Give one score of a model on a task, by seed."""
     chosen = [r for r in records if r["model"] == model and r["task"] == task]
     return np.array([r["scores"][name] for r in sorted(chosen, key=lambda r: r["seed"])])
 
 
 def print_differences(records, names, default):
-    """Print for each name the scores of all models less those of the default."""
+    """Print a table for each score, with the difference of every model from the default."""
     all_tasks, models = (list(dict.fromkeys(r[key] for r in records)) for key in ("task", "model"))
     for name in names:
         print(f"\n### {name[0].upper()}{name[1:]}: difference to {default}\n")
@@ -146,7 +146,7 @@ def print_differences(records, names, default):
 
 
 def print_scores(records, names):
-    """Print a table for each task, with the names that its scores have, and seconds if known."""
+    """Print a table of scores for each task, and the seconds if known."""
     for task in dict.fromkeys(r["task"] for r in records):
         those = [r for r in records if r["task"] == task]
         known = [name for name in names if name in those[0]["scores"]]

@@ -1,4 +1,4 @@
-"""What do attacks cost that know the model, and what does training with them help? See README.md.
+"""How much do attacks that know the model cost, and does training with them help? See README.md.
 
 python benchmarks/adversarial.py
 """

@@ -1,4 +1,4 @@
-"""Does it help to start with the gate as the identity, and to cool? See README.md of this folder.
+"""Does annealing help, starting with an open gate? See README.md of this folder.
 
 python benchmarks/annealing.py
 """

@@ -1,4 +1,4 @@
-"""Print how deep the calls of the library go, from a public method to its formula.
+"""Print the number of calls between a public method and the code that computes its formula.
 
 A frame is a Python function of this package, comprehensions included::
 
@@ -14,7 +14,7 @@ from sklearn_emma import EMMAClassifier, EMMAClassifierCV
 from sklearn_emma.datasets import load_breast_cancer_modalities
 
 PACKAGE = Path(sklearn_emma.__file__).parent
-# public method, formula, and the most frames between them
+# public method, formula, and the largest number of frames between them
 ROADS = {
     "predict_proba to the potential": ("predict_proba", "DAEEnergy.potential", 9),
     "predict_proba to the gate": ("predict_proba", "EnergyAttention.state", 6),
@@ -48,7 +48,7 @@ def road(call, formula):
 
 
 def most_parameters():
-    """Return the functions of most parameters, public constructors and public functions apart."""
+    """Return the functions with the most parameters, constructors and functions separately."""
     counts = {}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -56,7 +56,7 @@ def split_conformal(model, X, y):
 
 
 class Run:
-    """One split: a fitted model, and three ways to make sets of what it predicts."""
+    """One split: a fitted model, and three ways to calibrate its prediction sets."""
 
     def __init__(self, task, model, score, seed):
         X, X_test, y, self.y = train_test_split(
@@ -79,7 +79,7 @@ class Run:
         }
 
     def judge(self, X):
-        """Give whether the sets hold the label, and their sizes, by method."""
+        """Tell whether the sets contain the true label, and give their sizes, by method."""
         found = {}
         for name, predict in self.methods.items():
             sets = predict(X)
@@ -87,7 +87,7 @@ class Run:
         return found
 
     def patterns(self):
-        """Measure each pattern, on clean and failing copies like those of the calibration."""
+        """Measure each pattern, on clean and corrupted copies like those of the calibration."""
         copies = failing_copies(
             self.model,
             self.X,
@@ -108,7 +108,7 @@ class Run:
             if min(row["n_samples"], n_test) < LEAST or row["shut"] == "all":
                 continue
             record = {"shut": row["shut"], "n_samples": int(row["n_samples"]), "n_test": n_test}
-            # as in calibration: a sample counts once, its copies share that
+            # as in calibration: the weights of all copies of a sample sum to one
             total = np.bincount(sample[here], weight[here], minlength=len(self.y))
             share = weight[here] / total[sample[here]] / n_test
             for method in METHODS:
@@ -201,7 +201,7 @@ def report(records):
 
 
 def _within(coverages):
-    """Give the share of coverages that are as they should be."""
+    """Give the share of coverages that are close enough to the nominal one."""
     return np.mean(np.abs(np.array(coverages) - LEVEL) <= 0.02)
 
 

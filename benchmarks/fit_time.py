@@ -47,7 +47,7 @@ def peers(task, epochs):
         hidden_layer_sizes=ENCODERS,
         n_networks=1,  # as in plain torch
         cross_modal=False,
-        l2_regularization=1.0,  # given, as that of MLPClassifier is
+        l2_regularization=1.0,  # given, as for MLPClassifier
         max_epochs=epochs,
         batch_size=batch_size,
     )
@@ -68,7 +68,7 @@ def peers(task, epochs):
 
 
 def measure(fits, repeats):
-    """Give seconds of the processor of every fit, the least of some rounds taken in turn."""
+    """Give processor seconds of every fit, the least of several rounds over all fits."""
     seconds = {name: [] for name in fits}
     for _ in range(repeats):
         for name, fit in fits.items():

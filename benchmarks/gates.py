@@ -1,4 +1,4 @@
-"""Do energies gate better than attention scores, or both together? See README.md of this folder.
+"""Does the gate work better with energies, attention scores or both? See README.md.
 
 python benchmarks/gates.py --seeds 2
 """
@@ -27,7 +27,7 @@ from sklearn_emma.gate.build_gate import ATTENTION_SCORES
 
 TASKS = ("breast_cancer", "simulated", "digits", "htru2")
 DEFAULT, OPEN = "energy", "none"
-# with a coldness of zero the energies say nothing: modalities share the attention alike
+# with a coldness of zero the energies are ignored: all modalities have equal attention
 GATES = {OPEN: {"coldness": 0.0}} | {name: {"attention_score": name} for name in ATTENTION_SCORES}
 MEAN = "mean over failures"
 # columns of the tables, by the group of a cell

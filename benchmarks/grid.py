@@ -1,4 +1,4 @@
-"""How fast is a grid, trained together? See README.md of this folder.
+"""How fast is a search that trains all settings together? See README.md of this folder.
 
 python benchmarks/grid.py --settings 4 --jobs 2
 python benchmarks/grid.py --grid nine --settings 0 --memory --jobs 2
@@ -35,7 +35,7 @@ TASK_OF = {"thesis": "htru2", "nine": "simulated"}
 
 
 class Keeper:
-    """Accuracy, and a file with the probabilities that it is made of."""
+    """A scorer: accuracy, which also writes the probabilities to a file."""
 
     def __init__(self, folder, names):
         self.folder, self.names = Path(folder), names
@@ -58,14 +58,14 @@ def load(args):
 
 
 def measure(search, X, y):
-    """Fit a search: seconds on the clock."""
+    """Fit a search, and give the wall-clock seconds."""
     start = time.perf_counter()
     search.fit(X, y)
     return time.perf_counter() - start
 
 
 def run(args, folder):
-    """Run both searches: seconds of each, and how their probabilities and scores differ."""
+    """Run both searches; give the seconds, and the differences of probabilities and scores."""
     X, y, modalities, splits = load(args)
     grid, params = GRIDS[args.grid], {"modalities": modalities, "random_state": 0}
     if args.epochs:
@@ -140,7 +140,7 @@ def main(argv=None):
         "--settings",
         type=int,
         default=4,
-        help="settings of the grid that GridSearchCV fits, the others being taken to need as long "
+        help="settings of the grid that GridSearchCV fits, the others are assumed to take as long "
         "(default 4; 0 for all)",
     )
     parser.add_argument("--splits", type=int, default=5, help="folds of five (default 5)")
@@ -150,7 +150,7 @@ def main(argv=None):
     parser.add_argument("--hidden", type=int, nargs="+", help="units of the encoders' layers")
     parser.add_argument("--batch", type=int, help="samples per step")
     parser.add_argument(
-        "--memory", action="store_true", help="GridSearchCV learns the energies of a fold once too"
+        "--memory", action="store_true", help="GridSearchCV fits energies once per fold too"
     )
     parser.add_argument("--data", default=default_data(), help="folder with htru2.csv")
     args = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""What does the package add to importing scikit-learn and torch? See README.md of this folder.
+"""How much longer does the import take than that of scikit-learn and torch? See README.md.
 
 python benchmarks/import_time.py
 """

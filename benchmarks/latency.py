@@ -25,7 +25,7 @@ SIZES = (1, 10, 100, 1000)
 
 
 def median_seconds(function, seconds):
-    """Return the median time of a call, of calls that take so many seconds together."""
+    """Return the median time of a call, repeated for a number of seconds."""
     function()
     times = []
     start = time.perf_counter()
@@ -40,7 +40,7 @@ def main(argv=None):
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=2.0, help="per cell (default 2)")
-    parser.add_argument("--epochs", type=int, default=5, help="of EMMA; it changes no time")
+    parser.add_argument("--epochs", type=int, default=5, help="of EMMA; does not affect the times")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     X, y = load_breast_cancer_modalities(return_X_y=True)

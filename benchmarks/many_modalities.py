@@ -31,7 +31,7 @@ N_CLASSES = 4
 
 
 def simulate(n_modalities, n_rows, seed):
-    """Draw modalities of four columns that err together by half: half of them suffice."""
+    """Draw modalities of four columns that share half of their noise, so that half suffice."""
     bunch = make_multimodal_classification(
         n_rows,
         n_modalities=n_modalities,
@@ -45,7 +45,7 @@ def simulate(n_modalities, n_rows, seed):
 
 
 def count_parameters(model):
-    """Count what a network learned, or give None."""
+    """Count the parameters of a network; None for other models."""
     if hasattr(model, "network_weights_"):
         gate = sum(getattr(model, name).size for name in GATE) + 2  # gain and bias
         return gate + sum(w.size for w in model.network_weights_.values())

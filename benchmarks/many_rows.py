@@ -1,4 +1,4 @@
-"""How fast are a million samples read, with how much memory? See README.md of this folder.
+"""How much time and memory do predictions of a million samples need? See README.md.
 
 python benchmarks/many_rows.py --rows 1000000
 """
@@ -23,7 +23,7 @@ N_TREES = 200
 
 
 def bare_products(classifier, n_rows, dtype, block=1024):
-    """Give the seconds of the matrix products alone that the energies of samples need."""
+    """Give the seconds of only the matrix products that the energies need."""
     dtype = getattr(torch, dtype)
     modules = [
         scorer.tensor_energy(Precision()).module for scorer in classifier.energy_scorers_.values()

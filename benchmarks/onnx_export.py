@@ -1,7 +1,7 @@
-"""Does an exported model say the same, and how fast? See README.md of this folder.
+"""Does an exported model give the same results, and how fast? See README.md of this folder.
 
-Largest difference between the estimator and onnxruntime on clean, noisy and gappy samples, size of
-the file, and milliseconds of a call, on one core::
+Prints the largest difference between the estimator and onnxruntime on clean, noisy and incomplete
+samples, the size of the file, and the milliseconds of a call, on one core::
 
     python benchmarks/onnx_export.py
 """
@@ -27,7 +27,7 @@ METHODS = {"energies": ("energies", "transform")}
 
 
 def damaged(X, seed=0):
-    """Return clean samples, noisy ones, ones with gaps, and ones with a modality missing."""
+    """Return clean and noisy samples, some with missing values, some without a modality."""
     random = np.random.default_rng(seed)
     noisy = X + 3.0 * X.std(axis=0) * random.normal(size=X.shape)
     gappy = np.where(random.random(X.shape) < 0.2, np.nan, X)
@@ -37,7 +37,7 @@ def damaged(X, seed=0):
 
 
 def method_of(model, output):
-    """Return the method of an estimator that an output stands for."""
+    """Return the method of an estimator that computes an output."""
     names = METHODS.get(output, (output,))
     return next(getattr(model, name) for name in names if hasattr(model, name))
 

@@ -1,10 +1,10 @@
-"""How well does DAEEnergyScorer tell outliers, compared with the detectors of PyOD?
+"""How well does DAEEnergyScorer detect outliers, compared with the detectors of PyOD?
 
 python benchmarks/outliers.py --data ../shared/data --save outliers.csv
 
 Needs PyOD (`pip install ".[bench]"`). Tables go to stdout, progress to stderr; seconds are those of
-the processor, one core. Interrupted, the same command goes on where it was; `--load more.csv` adds
-what another run has saved.
+the processor, one core. If it is interrupted, the same command continues; `--load more.csv` adds
+the results of another run.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def make_rows(protocol, name, seed, data, max_train):
 
 
 def run(protocol, name, seed, detector, data, max_train):
-    """Fit one detector on one problem: a record for each protocol that it is tested in."""
+    """Fit one detector on one problem; give a record for each protocol of its tests."""
     rows = make_rows(protocol, name, seed, data, max_train)
     X_tests = [X for X, _ in rows.tests.values()]
     n_tests = len(X_tests)
@@ -85,7 +85,7 @@ def run(protocol, name, seed, detector, data, max_train):
 
 
 def plan(args, sets, done):
-    """List what is to be run, a detector after the other, without what is done."""
+    """List the fits to run, one detector after the other, without finished ones."""
     wanted = []
     for detector in args.detectors:
         problems = []
@@ -105,7 +105,7 @@ def plan(args, sets, done):
 
 
 def load(paths, max_train):
-    """Read what was saved; of a result that is there twice the later one counts."""
+    """Read saved results; if a result occurs twice, the later one counts."""
     frames = [pd.read_csv(path, dtype={"error": str}) for path in paths if path.exists()]
     if not frames:
         return pd.DataFrame(columns=COLUMNS)
@@ -150,7 +150,7 @@ def order(results):
 
 
 def complete(results, n_results):
-    """Leave out detectors of which results are missing, and say so."""
+    """Leave out detectors with missing results, and say so."""
     counts = results.groupby("detector").size()
     missing = counts[counts < n_results]
     if len(missing):
@@ -168,12 +168,12 @@ def report_failures(results):
 
 
 def report_odds(results, protocol, n_sets, n_seeds, published):
-    """Print means over sets, then every set."""
+    """Print means over data sets, then the figures of each."""
     results = results[results["protocol"] == protocol].copy()
     if results.empty:
         return
     failed = results["error"] != ""
-    # a detector that gives up guesses
+    # a detector that fails gets the score of chance
     results.loc[failed, "roc_auc"] = 0.5
     results.loc[failed, "average_precision"] = results.loc[failed, "prevalence"]
     heading(f"Outlier detection sets, {protocol} training samples: means over {n_sets} sets")
@@ -273,7 +273,7 @@ def parse(argv):
         "--max-train", type=int, default=10_000, help="most training samples of a set"
     )
     parser.add_argument("--data", default=default_data(), help="folder with odds/ and htru2.csv")
-    parser.add_argument("--save", type=Path, help="csv file for every result, to go on from")
+    parser.add_argument("--save", type=Path, help="csv file for every result, to continue from")
     parser.add_argument("--load", type=Path, nargs="+", default=[], help="more such files, to read")
     parser.add_argument("--again", action="store_true", help="compute what is in the file anew")
     args = parser.parse_args(argv)

@@ -29,13 +29,13 @@ N_BOOTSTRAP = 200
 def measure(y, proba, weights=None):
     """Give all measures of the probabilities of classes 0, 1, ... of test samples.
 
-    With weights of shape (n_draws, n_samples), such as how often a bootstrap drew each sample, one
-    line of measures for each draw, else a single one.
+    With weights of shape (n_draws, n_samples), for instance how often a bootstrap drew each sample,
+    there is one line of measures for each draw, else a single line.
     """
     weights = np.ones((1, len(y))) if weights is None else weights
     right = proba.argmax(axis=1) == y
     present, labels = np.unique(y), np.arange(proba.shape[1])
-    # the larger of two classes stands for both
+    # for two classes, the AUC of the second one is enough
     ranked = present[-1:] if len(labels) == 2 else present
     measures = [
         weights @ right / weights.sum(axis=1),
@@ -72,7 +72,7 @@ def bootstrap(y, proba):
 
 
 def probabilities(model, X, y_train, n_classes):
-    """Give probabilities of all classes, zero for those that the training samples lack."""
+    """Give probabilities of all classes; zero for classes without training samples."""
     proba = np.zeros((len(X), n_classes))
     found = np.clip(model.predict_proba(X), 0, 1)
     proba[:, np.unique(y_train)] = found / found.sum(axis=1, keepdims=True)
@@ -83,7 +83,7 @@ def run(case, names, seed, most):
     """Fit models on one split; give a record for each model and set of test samples."""
     train = case.train
     if len(train) > most:
-        # in the order of the table, which for most of them is that of time
+        # in the order of the table, which for most tables is the order of time
         train = np.sort(np.random.RandomState(seed).permutation(train)[:most])
     (X, modalities), y = used_columns(case), case.y
     _, y_train = np.unique(y[train], return_inverse=True)
@@ -143,7 +143,7 @@ def report(records):
 
 
 def summarise(records):
-    """Give what is printed of a model on one test, and the means over the seeds."""
+    """Give the printed figures of a model on one test, and the means over the seeds."""
     measures = np.array([r["measures"] for r in records])
     drawn = np.mean([r["bootstrap"] for r in records], axis=0)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
@@ -156,7 +156,7 @@ def summarise(records):
 
 
 def rank(scores):
-    """Rank models, the best first, by each measure; models that are equal share their ranks."""
+    """Rank models by each measure, the best first; equal models get the same mean rank."""
     better = np.column_stack([scores[:, :3], -scores[:, 3]])
     above = (better[None] > better[:, None]).sum(axis=1)
     equal = (better[None] == better[:, None]).sum(axis=1)

@@ -1,4 +1,4 @@
-"""How well do classifiers survive the failure of some modalities? See README.md of this folder.
+"""How well do classifiers predict when modalities fail? See README.md of this folder.
 
 python benchmarks/robustness.py --data ../shared/data --jobs 2
 """
@@ -31,13 +31,13 @@ from _robustness_report import report
 from joblib import Parallel, delayed
 
 KNOWN = (*MODELS, SPECIALIST)
-# what is compared where columns fail, and where modalities do
+# models to compare when columns fail, and when modalities fail
 FOR_COLUMNS = (EMMA, ATTENTIVE, BOOSTING, COLUMNWISE)
 FOR_MODALITIES = tuple(name for name in KNOWN if name not in (ATTENTIVE, COLUMNWISE))
 
 
 def evaluate(rows, name):
-    """Fit one model and give its measures in all cells, and the seconds of the processor."""
+    """Fit one model; give its measures in all cells, and the processor seconds."""
     start = time.process_time()
     if name == SPECIALIST:
         result = {"score": list(score_specialists(rows).values())}
@@ -103,7 +103,7 @@ def run(args):
 
 
 def load(paths):
-    """Merge the files of several runs; of the same model and split, the last counts."""
+    """Merge the files of several runs; for the same model and split, the last counts."""
     tasks, records = {}, {}
     for path in paths:
         content = json.loads(path.read_text())
@@ -124,7 +124,7 @@ def parse(argv):
         nargs="+",
         choices=TRAININGS,
         default=["narrow"],
-        help="what models see of failures (default narrow); with columns, these fail too",
+        help="failures in training (default narrow); with columns, single columns fail too",
     )
     parser.add_argument("--seeds", type=int, default=5, help="number of splits (default 5)")
     parser.add_argument("--first-seed", type=int, default=0, help="seed of the first (default 0)")

@@ -1,7 +1,7 @@
 """Print what every estimator predicts, so that two versions of the library can be compared.
 
-A change of structure must leave energies, attention and probabilities as they were, up to rounding.
-Save the results of one version, then compare those of the other with them::
+Refactoring must not change energies, attention or probabilities, except by rounding. Save the
+results of one version, then compare those of the other with them::
 
     python benchmarks/same_results.py --save before.npz
     python benchmarks/same_results.py --compare before.npz
@@ -55,7 +55,7 @@ def with_gaps(X):
 
 
 def cases():
-    """Yield names, fitted estimators, the tables to read, and the methods to call."""
+    """Yield names, fitted estimators, the input tables, and the methods to call."""
     X, y = load_breast_cancer_modalities(return_X_y=True)
     train, test = X[:300], X[300:360]
     single = test.astype(np.float32)
@@ -121,7 +121,7 @@ def results():
 
 
 def difference(a, b):
-    """Return the largest difference, relative where numbers are larger than one."""
+    """Return the largest difference, relative for numbers larger than one."""
     if a.shape != b.shape or (np.isfinite(a) != np.isfinite(b)).any():
         return np.inf
     finite = np.isfinite(a)

@@ -17,7 +17,7 @@ from _scaling_report import draw, report
 CASES = Path(__file__).with_name("_scaling_cases.py")
 SCORER, EMMA, SEARCH = "DAEEnergyScorer", "EMMAClassifier", "EMMAClassifierCV"
 HALF_DECADES = [1, 3, 10, 30, 100, 300, 1000]
-# What grows: its sizes, what is the same for all of them, and the methods with what is their own.
+# Axis: its sizes, the parameters of all sizes, and the methods with their own parameters.
 AXES = {
     "rows": (
         [*(1000 * size for size in HALF_DECADES), 3_000_000, 10_000_000],
@@ -57,7 +57,7 @@ def plan(axis, max_rows, max_size):
     for size in sizes:
         if size > (max_rows if axis == "rows" else max_size):
             continue
-        # columns are counted in all, and modalities have so many each
+        # `columns` is the total, which is divided among the modalities
         varied = {"columns": size // base["modalities"]} if axis == "columns" else {axis: size}
         for method, own in methods.items():
             case = {**base, **own, **varied, "method": method}
@@ -83,7 +83,7 @@ def run_case(case):
 
 
 def measure(case, repeats):
-    """Give the least seconds and the most memory of some runs."""
+    """Give the least time and the largest memory of several runs."""
     runs = [run_case(case)]
     while len(runs) < repeats and runs[-1]["seconds"] < LONG:
         runs.append(run_case(case))
@@ -92,14 +92,14 @@ def measure(case, repeats):
 
 
 def run(args, folder):
-    """Measure all that was asked for, and save after every call."""
+    """Measure all requested cases, and save after every call."""
     records = []
     for axis in args.only:
         models = {}
         for size, case in plan(axis, args.max_rows, args.max_size):
             name, method = case["method"].split(".")
             if method == "fit":
-                # samples are read by the model that was fitted to the fewest of them
+                # predictions use the model that was fitted to the fewest samples
                 if axis != "rows" or name not in models:
                     models[name] = case["save"] = str(folder / f"{axis} {name} {size}.pickle")
             else:
@@ -113,7 +113,7 @@ def run(args, folder):
 
 
 def load(paths):
-    """Merge the files of several runs; of the same call, the last counts."""
+    """Merge the files of several runs; for the same call, the last counts."""
     records = {}
     for path in paths:
         for record in json.loads(path.read_text()):

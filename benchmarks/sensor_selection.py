@@ -24,7 +24,7 @@ SCORES = ("energy", "additive+energy")
 
 
 def fit(rows, modalities=None, **params):
-    """Fit EMMA, with a part of the modalities if need be."""
+    """Fit EMMA, on a subset of the modalities if one is given."""
     model = EMMAClassifier(
         modalities or rows.modalities, remainder="drop", random_state=rows.seed, **params
     )
@@ -32,7 +32,7 @@ def fit(rows, modalities=None, **params):
 
 
 def best_subset(rows, model, k):
-    """Give the k modalities with which a model is best on validation samples, clean and failing."""
+    """Give the k modalities with the best score on validation samples, clean and corrupted."""
     X, y = rows.validation()
 
     def score(names):

@@ -1,4 +1,4 @@
-"""Do energies of signals see what those of columns do not, and does that help? See README.md.
+"""Do energies of signals detect more failures than those of columns? See README.md.
 
 python benchmarks/signals.py
 """
@@ -28,7 +28,7 @@ BOOSTING, ROCKET = "boosting", "MiniRocket, boosting"
 
 
 class Split:
-    """Half of the samples of a task to train on, the others to test."""
+    """A task with half of its samples for training, the others for the test."""
 
     def __init__(self, task, seed):
         self.task, self.seed = task, seed
@@ -38,7 +38,7 @@ class Split:
         self.X, self.X_test, self.y, self.y_test = parts
 
     def failed(self, kind, name, strong):
-        """Give test samples of which one modality fails."""
+        """Give test samples in which one modality fails."""
         columns, X = self.task.columns[name], self.X_test.copy()
         rng = np.random.RandomState([self.seed, KINDS.index(kind)])
         options = self.task.aligned, strong, rng
@@ -47,7 +47,7 @@ class Split:
         return X
 
     def copies(self):
-        """Give training samples with failures: those that EMMA trains on by default."""
+        """Give copies of the training samples with the default failures of EMMA."""
         corruption, rng = TRAININGS["default"](), np.random.RandomState(self.seed)
         X = [
             corruption.corrupt(self.X, self.task.columns, rng, reference=self.X)[0]
@@ -70,7 +70,7 @@ def seen(split):
             clean = scorer.score_samples(split.X_test[:, columns])
             for kind in KINDS:
                 if kind == "shift" and not split.task.aligned and shape[0] == 1:
-                    continue  # as likely as before
+                    continue  # the shifted window is as likely as before
                 bad = scorer.score_samples(split.failed(kind, name, False)[:, columns])
                 labels = np.repeat([1, 0], len(clean))
                 areas[kind].append(roc_auc_score(labels, np.r_[clean, bad]))
@@ -79,14 +79,14 @@ def seen(split):
 
 
 def make_boosting(seed):
-    """Give gradient boosting of few trees: columns are many."""
+    """Give gradient boosting with few trees, since there are many columns."""
     return HistGradientBoostingClassifier(
         max_iter=40, learning_rate=0.2, max_leaf_nodes=15, max_bins=63, random_state=seed
     )
 
 
 class RocketBoosting:
-    """MiniRocket features of each modality, and boosting on corrupted copies of the signals."""
+    """Boosting on MiniRocket features of corrupted copies of the signals."""
 
     def __init__(self, split, n_kernels=336):
         rocket = import_aeon("transformations.collection.convolution_based").MiniRocket
@@ -163,7 +163,7 @@ def main():
     parser.add_argument("--hum", type=float, default=_signal_tasks.HUM, help="cycles per reading")
     args = parser.parse_args()
     _signal_tasks.HUM = args.hum
-    # pixels that never vary
+    # constant pixels
     warnings.filterwarnings("ignore", message="Constant in the training samples")
     areas, scores = [], []
     for name in args.tasks:

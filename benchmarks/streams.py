@@ -1,4 +1,4 @@
-"""What do modalities that fail for a while do to predictions? See README.md of this folder.
+"""How well does a monitor handle modalities that fail for a while? See README.md.
 
 python benchmarks/streams.py --seeds 5 --json streams.json
 """
@@ -29,7 +29,7 @@ from sklearn_emma.monitoring import ModalityMonitor
 MONITOR, ROW, BOOSTING, MASKED = "monitor", "sample by sample", "boosting", "mask-then-boost"
 EQUAL = "monitor at equal alarms"
 EDGES = (0, 10, 50, 100, 1000)
-# the part of the real sets to train on
+# groups of the real data sets that are for training
 TRAINING_SPLITS = {
     "occupancy": [0],
     "hydraulic": [0, 1, 2, 3, 4, 5, 6],
@@ -179,7 +179,7 @@ def _filled(validation):
 
 
 def run_real(name, path):
-    """Follow a real set in its order: give scores with and without the monitor, and alarms."""
+    """Run a real data set in its order; give scores with and without the monitor, and alarms."""
     data = np.load(path, allow_pickle=False)
     X, y, split = data["X"].astype(float), data["y"], data["split"]
     train = np.isin(split, TRAINING_SPLITS[name])
@@ -204,7 +204,7 @@ def run_real(name, path):
 
 
 def main():
-    """Run, and print the tables."""
+    """Run the benchmark, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
     parser.add_argument("--seeds", type=int, default=5)

@@ -1,4 +1,4 @@
-"""Is attention of columns, modalities and energies better than the default? See README.md here.
+"""Is attention among columns and across modalities better than the default? See README.md.
 
 python benchmarks/unified.py --seeds 3
 """
@@ -27,7 +27,7 @@ fit_transformer = partial(fit_emma, module="transformer")
 MODELS = {
     EMMA: fit_emma,
     ATTENTIVE: partial(fit_emma, column_attention=True),
-    # with a coldness of zero the energies say nothing, and all gates are open
+    # with a coldness of zero the energies are ignored, and all gates are open
     "transformer, open gates": partial(fit_transformer, coldness=0.0),
     "transformer": fit_transformer,
     "transformer, column attention": partial(fit_transformer, column_attention=True),

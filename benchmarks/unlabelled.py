@@ -1,4 +1,4 @@
-"""What do unlabelled samples add, by virtual adversarial training? See README.md of this folder.
+"""Do unlabelled samples help, by virtual adversarial training? See README.md of this folder.
 
 python benchmarks/unlabelled.py
 """
@@ -18,13 +18,13 @@ from sklearn.model_selection import train_test_split
 from sklearn_emma import EMMAClassifier
 from sklearn_emma.corruption import VirtualAdversarial
 
-# Data set, and how many of its training samples have a label.
+# Data set, and the number of its training samples with a label.
 N_LABELLED = {"breast_cancer": 20, "digits": 100}
 SIZES = (0.5, 1.0, 2.0)
 
 
 def accuracies(model, X, y, modalities):
-    """Give the accuracy on clean samples, and its mean over the modalities, one missing."""
+    """Give the accuracy on clean samples, and with one modality missing (mean over modalities)."""
     lost = []
     for columns in modalities.values():
         missing = X.copy()
