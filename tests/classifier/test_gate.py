@@ -145,7 +145,7 @@ def test_without_bias_everything_passes(variant, wide, lose):
     np.testing.assert_allclose(uniform.importance(X), 1 / 3)
 
 
-def test_energies_are_those_of_the_scorers(apart, fitted, table):
+def test_energies_are_those_of_the_scorers(apart, quick, table):
     X = table[0]
     energies = apart.energies(X)
     assert list(apart.energy_scorers_) == NAMES
@@ -164,8 +164,9 @@ def test_energies_are_those_of_the_scorers(apart, fitted, table):
         apart.potential_max_, apart.potential_min_ + apart.potential_scale_, rtol=1e-5
     )
     # the cross-modal energy only adds to them
-    assert (fitted.energies(X) >= energies).all()
-    assert (fitted.energies(X) == energies).mean() > 0.5
+    with_others = quick(max_epochs=50).fit(*table).energies(X)
+    assert (with_others >= energies).all()
+    assert (with_others == energies).mean() > 0.8
 
 
 class Votes(GatedPredictor):
