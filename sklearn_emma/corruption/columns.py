@@ -79,18 +79,10 @@ class SomeColumns(Corruption):
 
         Parameters
         ----------
-        x : Tensor of shape (n_samples, n_features)
-            Clean values of the modality. They are not modified.
-
-        mean, std : Tensor of shape (n_features,)
-            Mean and standard deviation of each feature in the reference samples.
-
-        donors : Tensor of shape (n_reference, n_features)
-            The reference samples.
-
+        x, mean, std, donors : Tensor
+            As for :meth:`Corruption.fail`.
         generator : torch.Generator
             Random number generator on the device of `x`.
-
         blocks : sequence of Tensor of int, default=()
             Positions of the features of each categorical column.
 

@@ -60,11 +60,8 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
     n_tests = table.shape[1] + 3 * len(estimator.modality_names_)
     for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
         own = None if clean is None else clean[:, columns]
-        # the scale of a column that was constant in training is one, but so may be that of others
-        constant = estimator.scale_[columns] == 1.0
-        if own is not None:
-            constant &= [len(np.unique(c[~np.isnan(c)])) < 2 for c in own.T]
-        known = np.where(constant, estimator.mean_[columns], np.nan)
+        # the scale of a column that was constant in training is one
+        known = np.where(estimator.scale_[columns] == 1.0, estimator.mean_[columns], np.nan)
         for finding in _in_modality(table[:, columns], own, known):
             column, *rest = finding
             found.append((name, "" if column is None else str(labels[columns[column]]), *rest))
@@ -84,6 +81,9 @@ def _in_modality(
     table: np.ndarray, clean: np.ndarray | None, usual: np.ndarray
 ) -> Iterator[tuple[int | None, str, int, float, float]]:
     """Yield findings as tuples of column or None, finding, n_samples, statistic and p-value."""
+    if clean is not None:
+        varies = np.array([len(np.unique(c[~np.isnan(c)])) > 1 for c in clean.T])
+        usual = np.where(varies, np.nan, usual)  # columns that vary may have a scale of one too
     constant = np.zeros(table.shape[1], dtype=bool)
     for j, values in enumerate(table.T):
         known = values[~np.isnan(values)]
@@ -97,7 +97,6 @@ def _in_modality(
             yield from ((j, "unlike clean samples", *r) for r in _compare(values, clean[:, j]))
     if clean is None or constant.all():
         return
-    varies = np.array([len(np.unique(c[~np.isnan(c)])) > 1 for c in clean.T])
     count, n_samples = _most_frequent(table[:, varies])
     expected, n_clean = _most_frequent(clean[:, varies])
     if count > 1 and n_samples >= _FEWEST:
