@@ -62,7 +62,7 @@ X_broken = FAILURES.corrupt(X_cal, modalities, random_state=1, reference=X_train
 # %%
 # Three ways to calibrate a fitted classifier. All give a function from samples to sets, as a mask
 # (n_samples, n_classes). The last needs no more than a loop over ranges of the total energy, here
-# six with equally many calibration samples, or fewer where samples share the lowest energy: those
+# ten with equally many calibration samples, or fewer where samples share the lowest energy: those
 # whose modalities are all as good as any.
 
 
@@ -72,7 +72,7 @@ def conformal(model, X, y):
     return lambda rows: sets.predict_set(rows)[1][:, :, 0]
 
 
-def conformal_by_energy(model, X, y, n_ranges=6):
+def conformal_by_energy(model, X, y, n_ranges=10):
     """Calibrate on the samples of each range of total energy by themselves."""
     energy = emma.total_energy(X)
     edges = np.unique(np.quantile(energy, np.arange(1, n_ranges) / n_ranges))
