@@ -4,7 +4,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ from sklearn_emma.parameters import Parameters
 from sklearn_emma.predictor_read_outs import PredictorReadOuts
 from sklearn_emma.targets import check_weights
 from sklearn_emma.training_data import (
+    TrainingTable,
     learn_medians,
     learn_scales,
     split_features,
@@ -62,24 +63,6 @@ from sklearn_emma.validation import (
     standardise,
     warn_of_infrequent_levels,
 )
-
-
-class TrainingTable(NamedTuple):
-    """Validated training data.
-
-    Attributes
-    ----------
-    table : ndarray of shape (n_samples, n_columns)
-        Samples of positive weight.
-    y : ndarray of shape (n_samples, ...)
-        What is predicted, as the user gave it.
-    weight : ndarray of shape (n_samples,)
-        Weights.
-    """
-
-    table: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray
 
 
 class BaseEMMA(PredictorReadOuts, Parameters):
@@ -145,7 +128,13 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         check_gate(self.attention_score, self.module, self.coldness_schedule, self.max_modalities)
         resolve_device(self.device)
         table, y = check_table(
-            self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2, **self._target_checks
+            self,
+            X,
+            y,
+            dtype=[np.float64, np.float32],  # a large table is not copied
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=2,
+            **self._target_checks,
         )
         y = self._check_target(y)
         weight, keep = check_weights(sample_weight, table)
@@ -201,7 +190,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         self, data: TrainingTable, seed: int, start: Mapping[str, np.ndarray] | None
     ) -> GateProblem:
         """Standardise, fit the energies, and return what gate and predictor learn from."""
-        table, y, weight = data
+        table, y, weight = data.drawn(seed, self._strata(data.y))
         fresh, device = start is None, resolve_device(self.device)
         if fresh:
             self.mean_, self.scale_ = learn_scales(self, table, weight)

@@ -218,11 +218,12 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
 
     max_epochs : int, default=50
         Number of epochs. With ``solver="adam"``, about 100 epochs with a learning rate of 0.006 are
-        needed. The cross-modal energy is trained for at most 50 epochs.
+        needed. The cross-modal energy is trained for at most 50 epochs. An epoch of more than
+        65,536 samples has a random part of them, of this size.
 
     batch_size : int or "auto", default="auto"
-        Number of samples per training step. "auto" is the larger of two numbers: 1/6 of the
-        samples, limited to the range from 32 to 1024; and 1/100 of the samples, but at most 4096.
+        Number of samples per training step. "auto" is 1/6 of the samples, limited to the range from
+        32 to 1024.
 
     early_stopping : bool, default=False
         Whether to stop training when the loss on held-out samples no longer improves, and to return
@@ -465,7 +466,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training samples; NaN marks missing values.
+            Training samples; NaN marks missing values. Of more than about a million samples, a
+            random million is used. Memory-mapped arrays are not copied.
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -95,7 +95,7 @@ def check_quantiles(levels: Any) -> np.ndarray:
     return array
 
 
-def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
     """Validate sample weights, and find the samples with positive weight.
 
     Parameters
@@ -109,8 +109,8 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.nda
     -------
     weight : ndarray of shape (n_kept,)
         Weights of the samples with positive weight, scaled to a mean of one.
-    keep : ndarray of shape (n_samples,)
-        True if the weight of the sample is positive.
+    keep : slice or ndarray of bool of shape (n_samples,)
+        Selects the samples with positive weight, without a copy if these are all samples.
 
     Raises
     ------
@@ -123,12 +123,13 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.nda
             "Negative values in data passed to `sample_weight`: weights must not be negative, got "
             f"{weight.min():g}. Leave a sample out with weight zero."
         )
-    keep = weight > 0
-    if not keep.any():
+    positive = weight > 0
+    if not positive.any():
         raise ValueError(
             "Sample weights must contain at least one non-zero number: all weights are zero, so "
             "there is nothing to learn from."
         )
+    keep = slice(None) if positive.all() else positive
     return weight[keep] / weight[keep].mean(), keep
 
 

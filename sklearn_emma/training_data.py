@@ -4,7 +4,7 @@ The functions take an estimator, read its public attributes, and return what the
 changing the estimator.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.energy.signal_scorer import SignalEnergyScorer
 from sklearn_emma.energy.signal_training import scale_of_signals
+from sklearn_emma.engine.batches import training_rows
 from sklearn_emma.gate.columns import build_columns
 from sklearn_emma.gate.samples import Energies, Samples
 from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
@@ -21,6 +22,30 @@ from sklearn_emma.validation import column_statistics
 
 # More epochs only improve outlier detection, see DAEEnergyScorer, and hardly change predictions.
 _ENERGY_EPOCHS = 50
+
+
+class TrainingTable(NamedTuple):
+    """Validated training data.
+
+    Attributes
+    ----------
+    table : ndarray of shape (n_samples, n_columns)
+        Samples of positive weight.
+    y : ndarray of shape (n_samples, ...)
+        What is predicted, as the user gave it.
+    weight : ndarray of shape (n_samples,)
+        Weights.
+    """
+
+    table: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+    def drawn(self, seed: int, classes: np.ndarray | None) -> "TrainingTable":
+        """Return the samples of the training, see :func:`~.engine.batches.training_rows`."""
+        rows = training_rows(len(self.table), seed, classes)
+        table = self.table[rows].astype(float, copy=False)
+        return TrainingTable(table, self.y[rows], self.weight[rows])
 
 
 def learn_scales(

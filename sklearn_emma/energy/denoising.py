@@ -182,7 +182,8 @@ class Denoising(Objective):
 
     def epoch_data(self) -> Sequence[Tensor]:
         """Return clean samples, corrupted samples and weights, view by view."""
-        return self._corrupt([view.samples for view in self.views], self.weight)
+        drawn = self.samples_of_epoch()
+        return self._corrupt([view.samples[drawn] for view in self.views], self.weight[drawn])
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the sum of the losses of all views."""

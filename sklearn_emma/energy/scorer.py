@@ -1,7 +1,7 @@
 """DAEEnergyScorer: a scikit-learn estimator of the energies of modalities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -18,6 +18,7 @@ from sklearn_emma.energy.reservoir import Reservoir
 from sklearn_emma.energy.tasks import architecture_of, modality_tasks
 from sklearn_emma.energy.training import EnergyTask, TrainedEnergy, train_energies
 from sklearn_emma.energy.views import EnergyView, resolve_views
+from sklearn_emma.engine.batches import training_rows
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed
@@ -45,7 +46,7 @@ class EnergyFit:
     tasks : list of EnergyTask
         Energies to be trained.
     table : ndarray of shape (n_samples, n_features)
-        All samples.
+        Samples for training and calibration.
     held_out : ndarray of bool of shape (n_samples,)
         Whether each sample is held out for calibration.
     seed : int
@@ -131,11 +132,12 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Schedule of the learning rate: it rises and falls once, or is constant.
 
     max_epochs : int, default=100
-        Number of passes over the training samples.
+        Number of passes over the training samples. If there are more than 65,536, a pass reads a
+        random part of them, of this size.
 
     batch_size : int or "auto", default="auto"
-        Number of samples per step. "auto" is the larger of two numbers: 1/6 of the samples, limited
-        to the range from 32 to 1024, and 1/100 of the samples, but at most 4096.
+        Number of samples per step. "auto" is 1/6 of the samples, limited to the range from 32 to
+        1024.
 
     early_stopping : bool, default=False
         Whether to hold out samples, to stop training when their loss no longer improves, and to
@@ -309,7 +311,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training samples, with finite values.
+            Training samples, with finite values. Of more than about a million samples, a random
+            million is used. Memory-mapped arrays are not copied.
         y : None
             Ignored, for compatibility with scikit-learn.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -328,9 +331,10 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         with all_or_nothing(self):
             pending = self.begin_fit(X, sample_weight)
             pending.finish(train_energies(pending.tasks, self.n_jobs))
-            self._reservoir: Reservoir = Reservoir.of(
+            reservoir = Reservoir.of(
                 pending.table, pending.held_out, pending.seed, self.buffer_size
             )
+            self._reservoir: Reservoir = replace(reservoir, n_seen=self.n_samples_seen_)
             return self
 
     def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> EnergyFit:
@@ -360,13 +364,13 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         self._validate_params()
         self.__dict__.pop("_reservoir", None)  # remove that of a previous fit
         self._check_parameters()
-        table = check_table(self, X, ensure_min_samples=2)
+        table = check_table(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         weight, keep = check_weights(sample_weight, table)
-        table = table[keep]
+        seed, self.n_samples_seen_ = draw_seed(self.random_state), len(weight)
+        rows = training_rows(len(weight), seed)
+        table, weight = table[keep][rows].astype(float, copy=False), weight[rows]
         self._learn_columns(X, table, quiet)
         table = self._features(table)
-        self.n_samples_seen_ = len(table)
-        seed = draw_seed(self.random_state)
         n_held_out = round(self.calibration_fraction * len(table))
         held_out = np.random.RandomState(seed).permutation(len(table)) < n_held_out
         self._check_enough(int((~held_out).sum()), len(table))

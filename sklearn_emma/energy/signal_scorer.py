@@ -114,11 +114,12 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         Schedule of the learning rate: it rises and falls once, or is constant.
 
     max_epochs : int, default=100
-        Number of passes over the training samples.
+        Number of passes over the training samples. If there are more than 65,536, a pass reads a
+        random part of them, of this size.
 
     batch_size : int or "auto", default="auto"
-        Number of samples per step. "auto" is the larger of two numbers: 1/6 of the samples, limited
-        to the range from 32 to 1024, and 1/100 of the samples, but at most 4096.
+        Number of samples per step. "auto" is 1/6 of the samples, limited to the range from 32 to
+        1024.
 
     n_jobs : int, default=None
         Number of parallel processes that train the views, as in joblib.

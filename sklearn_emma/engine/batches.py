@@ -10,6 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# Largest number of samples per epoch. In larger tables, an epoch has a random part of the samples,
+# so that the time of a training does not increase further.
+_MOST_PER_EPOCH = 2**16
+# Approximate largest number of training samples, and smallest number of samples per class if not
+# all samples are used. Training reads about as many samples, and memory does not increase further.
+_MOST_SAMPLES, _LEAST_OF_CLASS = 2**20, 100
 # Number of samples per block, by precision. Larger blocks are faster until the output of a layer no
 # longer fits into the cache.
 _BLOCK = {torch.float64: 1024, torch.float32: 4096}
@@ -20,7 +26,7 @@ _BLOCK_OF_OTHERS = 2**15
 # Largest size of arrays with one number per sample and pair of modalities, to fit into the cache
 # and into memory, and smallest number of samples per block.
 _PAIRS_IN_CACHE, _PAIRS_IN_MEMORY, _FEWEST = 2**18, 2**22, 32
-# Largest number of modalities that are trained as one stack, and largest size of their tables.
+# Largest number of modalities that are trained as one stack, and largest size of their epochs.
 # Larger stacks are hardly faster, and large tables have large batches anyway.
 _MOST_STACKED, _MOST_STACKED_NUMBERS = 16, 2**24
 # Largest total size of the activations in a step of stacked settings, by device.
@@ -46,26 +52,74 @@ def shuffled(tensors: Sequence[Tensor], generator: torch.Generator) -> list[Tens
     return [tensor[order] for tensor in tensors]
 
 
-def auto_batch_size(batch_size: int | str, n_samples: int) -> int:
-    """Return the number of samples per training step.
+def training_rows(
+    n_samples: int, seed: int, classes: np.ndarray | None = None
+) -> slice | np.ndarray:
+    """Draw the training samples from a table.
 
     Parameters
     ----------
-    batch_size : int or "auto"
-        Batch size. "auto" is the larger of two numbers: a sixth of the samples, limited to the
-        range from 32 to 1024, and a hundredth of the samples, but at most 4096. Thus small tables
-        have enough steps per epoch, and large tables not too many.
+    n_samples : int
+        Number of samples of the table.
+    seed : int
+        Seed of the draw.
+    classes : ndarray of shape (n_samples,), default=None
+        Class of each sample.
+
+    Returns
+    -------
+    slice or ndarray of int of shape (n_drawn,)
+        All samples, or the positions, in ascending order, of about a million of them, drawn at
+        random. Each class has about the same fraction of the samples as before, but at least 100
+        samples if there are as many.
+    """
+    if n_samples <= _MOST_SAMPLES:
+        return slice(None)
+    order = np.random.RandomState(seed).permutation(n_samples)
+    groups = [order]
+    if classes is not None:
+        _, number, size = np.unique(classes, return_inverse=True, return_counts=True)
+        groups = np.split(order[number[order].argsort(kind="stable")], size.cumsum()[:-1])
+    share = _MOST_SAMPLES / n_samples
+    drawn = [group[: max(_LEAST_OF_CLASS, round(share * len(group)))] for group in groups]
+    return np.sort(np.concatenate(drawn))
+
+
+def epoch_size(n_samples: int) -> int:
+    """Return the number of samples per epoch.
+
+    Parameters
+    ----------
     n_samples : int
         Number of training samples.
 
     Returns
     -------
     int
-        Batch size, at most the number of samples.
+        Number of training samples, but at most 65,536.
+    """
+    return min(n_samples, _MOST_PER_EPOCH)
+
+
+def auto_batch_size(batch_size: int | str, n_samples: int) -> int:
+    """Return the number of samples per training step.
+
+    Parameters
+    ----------
+    batch_size : int or "auto"
+        Batch size. "auto" is a sixth of the samples, limited to the range from 32 to 1024. Thus
+        small tables have enough steps per epoch, and large tables not too many.
+    n_samples : int
+        Number of training samples.
+
+    Returns
+    -------
+    int
+        Batch size, at most the number of samples per epoch.
     """
     if batch_size == "auto":
-        batch_size = max(32, min(1024, n_samples // 6), min(4096, n_samples // 100))
-    return min(int(batch_size), n_samples)
+        batch_size = max(32, min(1024, n_samples // 6))
+    return min(int(batch_size), epoch_size(n_samples))
 
 
 def slices(tensors: Sequence[Tensor], batch_size: int) -> Iterator[list[Tensor]]:
@@ -175,7 +229,8 @@ def stacked_modalities(n_samples: int, width: int) -> int:
     int
         Number of modalities per stack, at least one.
     """
-    return max(1, min(_MOST_STACKED, _MOST_STACKED_NUMBERS // (n_samples * width)))
+    numbers = epoch_size(n_samples) * width
+    return max(1, min(_MOST_STACKED, _MOST_STACKED_NUMBERS // numbers))
 
 
 def stacked_settings(device_type: str, numbers_of_step: int) -> int:

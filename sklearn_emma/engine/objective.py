@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.engine.batches import shuffled
+from sklearn_emma.engine.batches import epoch_size, shuffled
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Objective(nn.Module, ABC):
         Source of all random numbers, on the device of the data.
     """
 
-    #: Number of samples in an epoch.
+    #: Number of training samples.
     n_samples: int
     #: Loss of a constant prediction (one per model if there are several), to detect divergence.
     baseline_loss: float | list[float]
@@ -77,9 +77,29 @@ class Objective(nn.Module, ABC):
     def begin_epoch(self, epoch: int, n_epochs: int) -> None:
         """Prepare an epoch, counted from 0."""
 
+    def samples_of_epoch(self) -> Tensor | slice:
+        """Draw the samples of an epoch.
+
+        Returns
+        -------
+        slice or Tensor of int of shape (n_drawn,)
+            All samples, or the positions of a random part of them in their order, see
+            :func:`~sklearn_emma.engine.batches.epoch_size`.
+        """
+        n_drawn = epoch_size(self.n_samples)
+        if n_drawn == self.n_samples:
+            return slice(None)
+        generator = self.generator
+        order = torch.randperm(self.n_samples, generator=generator, device=generator.device)
+        return order[:n_drawn].sort().values
+
     @abstractmethod
     def epoch_data(self) -> Sequence[Tensor]:
         """Return the samples of one epoch, with new corruptions, as tensors of equal length."""
+
+    def training_samples(self) -> Sequence[Tensor]:
+        """Return all training samples, which determine the result of a training."""
+        return self.epoch_data()
 
     def shuffled_data(self) -> Sequence[Tensor]:
         """Return the samples of one epoch in the order of the batches."""

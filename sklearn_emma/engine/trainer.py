@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from sklearn_emma.engine.batches import slices
+from sklearn_emma.engine.batches import epoch_size, slices
 from sklearn_emma.engine.objective import Objective, TrainingConfig
 from sklearn_emma.engine.one_cycle import Constant, OneCycle
 from sklearn_emma.engine.optimizer import FusedOptimizer
@@ -124,7 +124,7 @@ class Trainer(NeuralNet):
         """Return the schedule of the learning rate."""
         if self.config.schedule == "constant":
             return Constant(self.lr)
-        batches_per_epoch = math.ceil(self.module_.n_samples / self.batch_size)
+        batches_per_epoch = math.ceil(epoch_size(self.module_.n_samples) / self.batch_size)
         return OneCycle(self.lr, self.max_epochs * batches_per_epoch)
 
     def _run_epoch(

@@ -75,11 +75,11 @@ def _train(start: str, objective: Objective, what: str, config: TrainingConfig) 
 def _start_of(objective: Objective, config: TrainingConfig) -> str:
     """Return a hash of everything that determines the result of a training."""
     state = objective.generator.get_state()
-    samples = objective.epoch_data()
     # constants of the objective affect its first loss, which is part of the hash
     with torch.no_grad():
-        loss = objective.loss(*[x[: config.batch_size] for x in samples])
+        loss = objective.loss(*[x[: config.batch_size] for x in objective.epoch_data()])
     objective.generator.set_state(state)
+    samples = objective.training_samples()
     numbers = [x.detach().cpu().numpy() for x in (*samples, loss, state)]
     kind, how = type(objective).__qualname__, replace(config, verbose=False, memory=None)
     digest: str = joblib.hash((kind, how, to_arrays(objective), numbers))

@@ -50,14 +50,19 @@ class Contrast(Objective):
         self.n_samples = len(weight)
         self.baseline_loss = 2.0 * math.log(2.0)
 
+    def training_samples(self) -> Sequence[Tensor]:
+        """Return sample weights and modalities."""
+        return self.weight, *self.modalities
+
     def epoch_data(self) -> Sequence[Tensor]:
         """Return sample weights and modalities, with newly drawn noise."""
-        g = self.generator
-        kind: dict[str, Any] = {"dtype": torch.float32, "device": self.weight.device}
-        sigma = _NOISE * torch.rand(self.n_samples, 1, generator=g, **kind)
-        noise = [torch.randn(x.shape, generator=g, **kind) for x in self.modalities]
-        noisy = [torch.addcmul(x, sigma, z) for x, z in zip(self.modalities, noise, strict=True)]
-        return self.weight, *noisy
+        g, drawn = self.generator, self.samples_of_epoch()
+        weight, *modalities = [tensor[drawn] for tensor in self.training_samples()]
+        kind: dict[str, Any] = {"dtype": torch.float32, "device": weight.device}
+        sigma = _NOISE * torch.rand(len(weight), 1, generator=g, **kind)
+        noise = [torch.randn(x.shape, generator=g, **kind) for x in modalities]
+        noisy = [torch.addcmul(x, sigma, z) for x, z in zip(modalities, noise, strict=True)]
+        return weight, *noisy
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the contrastive loss."""

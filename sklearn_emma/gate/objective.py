@@ -123,9 +123,14 @@ class PlainObjective(Objective):
         """Return separate groups for weights of hidden layers, other weights, and biases."""
         return predictor_groups(self.network)
 
-    def epoch_data(self) -> Sequence[Tensor]:
+    def training_samples(self) -> Sequence[Tensor]:
         """Return attention, target, weight and the modalities."""
         return self.attention, self.samples.target, self.samples.weight, *self.modalities
+
+    def epoch_data(self) -> Sequence[Tensor]:
+        """Return the samples of an epoch, in the form of :meth:`training_samples`."""
+        drawn = self.samples_of_epoch()
+        return [tensor[drawn] for tensor in self.training_samples()]
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the prediction loss."""
@@ -390,7 +395,11 @@ class GatedObjective(Objective):
         list of Tensor of shape (n_samples, ...)
             Subset, potential, indicator, target, weight and the modalities.
         """
-        subset, *rest = self.copy or self._with_failures(self.samples)
+        drawn = self.samples_of_epoch()
+        if self.copy is None:
+            subset, *rest = self._with_failures(self.samples.take(drawn))
+        else:
+            subset, *rest = [tensor[drawn] for tensor in self.copy]
         if with_subsets:
             n_samples, n_modalities = subset.shape
             subset = random_subset(n_samples, n_modalities, self.generator)

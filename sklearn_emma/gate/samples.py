@@ -93,7 +93,7 @@ class ScoredSamples:
     potential: Tensor
     filled: list[Tensor]
 
-    def take(self, index: Tensor) -> "ScoredSamples":
+    def take(self, index: Tensor | slice) -> "ScoredSamples":
         """Return a subset of the samples."""
         return ScoredSamples(
             [x[index] for x in self.modalities],

@@ -209,11 +209,11 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
                 self._fit_both(gate, X, y, table, sample_weight, seed)
         return self
 
-    def _judging_positions(self, y: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    def _judging_positions(self, y: np.ndarray, keep: np.ndarray | slice) -> np.ndarray:
         """Return the positions of the held-out samples that the blend is chosen on."""
         if self.blend != "auto" or not self._can_blend:
             return np.zeros(0, dtype=np.intp)
-        return np.flatnonzero(keep)[judging_samples(self._strata(y[keep]))]
+        return np.arange(len(y))[keep][judging_samples(self._strata(y[keep]))]
 
     def _given_blend(self) -> float:
         """Return the blend that is used if it is not chosen on held-out samples."""

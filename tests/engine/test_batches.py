@@ -9,6 +9,7 @@ from sklearn_emma.engine.batches import (
     auto_batch_size,
     blocks,
     energy_block,
+    epoch_size,
     evaluation_block,
     pair_block,
     precision_of,
@@ -16,6 +17,7 @@ from sklearn_emma.engine.batches import (
     slices,
     stacked_modalities,
     stacked_settings,
+    training_rows,
 )
 from sklearn_emma.nn import DAEEnergy, EnergyEnsemble, SoftClip
 
@@ -139,10 +141,11 @@ def test_training_samples_with_a_number_for_every_pair_fit_into_memory():
     assert energy_block() == evaluation_block(torch.float64, others=True)
 
 
-def test_stacks_are_of_few_modalities_and_of_fewer_where_tables_are_large():
+def test_stacks_are_of_few_modalities_and_of_fewer_where_epochs_are_large():
     assert stacked_modalities(100, 8) == 16
-    assert stacked_modalities(2**20, 8) == 2
-    assert stacked_modalities(10**7, 8) == 1
+    assert stacked_modalities(60_000, 64) == 4
+    assert stacked_modalities(10**7, 64) == 4
+    assert stacked_modalities(10**7, 1000) == 1
 
 
 def test_settings_that_step_together_keep_no_more_than_the_device_has_room_for():
@@ -158,8 +161,26 @@ def test_settings_that_step_together_keep_no_more_than_the_device_has_room_for()
 
 @pytest.mark.parametrize(
     ("n_samples", "expected"),
-    [(10, 10), (150, 32), (1_200, 200), (12_000, 1024), (200_000, 2000), (1_000_000, 4096)],
+    [(10, 10), (150, 32), (1_200, 200), (12_000, 1024), (1_000_000, 1024)],
 )
 def test_automatic_batch_sizes(n_samples, expected):
     assert auto_batch_size("auto", n_samples) == expected
     assert auto_batch_size(64, n_samples) == min(64, n_samples)
+    assert auto_batch_size(10**6, n_samples) == epoch_size(n_samples)
+
+
+def test_training_reads_all_samples_or_a_million():
+    assert training_rows(1000, seed=0) == slice(None)
+    rows = training_rows(2_000_000, seed=0)
+    assert len(rows) == 2**20
+    assert (np.diff(rows) > 0).all()
+    assert abs(rows.mean() / 1e6 - 1.0) < 0.01
+    assert not np.array_equal(rows, training_rows(2_000_000, seed=1))
+
+
+def test_training_reads_a_part_of_each_class_and_all_of_a_rare_one():
+    classes = np.array(["common", "rare", "medium"]).repeat([1_500_000, 90, 500_000])
+    names, counts = np.unique(classes[training_rows(len(classes), 0, classes)], return_counts=True)
+    counts = dict(zip(names, counts, strict=True))
+    assert counts["rare"] == 90
+    assert counts["common"] / counts["medium"] == pytest.approx(3.0, rel=1e-4)
