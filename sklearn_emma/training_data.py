@@ -44,7 +44,8 @@ class TrainingTable(NamedTuple):
     def drawn(self, seed: int, classes: np.ndarray | None) -> "TrainingTable":
         """Return the samples of the training, see :func:`~.engine.batches.training_rows`."""
         rows = training_rows(len(self.table), seed, classes)
-        table = self.table[rows].astype(float, copy=False)
+        # results must not depend on the memory layout, which affects rounding
+        table = np.ascontiguousarray(self.table[rows], dtype=float)
         return TrainingTable(table, self.y[rows], self.weight[rows])
 
 

@@ -368,7 +368,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         weight, keep = check_weights(sample_weight, table)
         seed, self.n_samples_seen_ = draw_seed(self.random_state), len(weight)
         rows = training_rows(len(weight), seed)
-        table, weight = table[keep][rows].astype(float, copy=False), weight[rows]
+        table, weight = np.ascontiguousarray(table[keep][rows], dtype=float), weight[rows]
         self._learn_columns(X, table, quiet)
         table = self._features(table)
         n_held_out = round(self.calibration_fraction * len(table))

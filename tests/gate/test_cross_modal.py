@@ -62,7 +62,7 @@ def make_objective(n_samples=200, seed=0):
 def test_samples_get_fresh_noise_of_up_to_half_a_deviation():
     objective = make_objective(20_000)
     (weight, *first), (_, *second) = objective.epoch_data(), objective.epoch_data()
-    assert weight is objective.weight
+    assert torch.equal(weight, objective.weight)
     for x, a, b in zip(objective.modalities, first, second, strict=True):
         assert not torch.equal(a, b)
         # the mean square of sigma, which is uniform
