@@ -21,7 +21,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier
 
-MODELS = "boosting", "DAEEnergyScorer", "EMMAClassifier"
+BOOSTING, SCORER, EMMA, FEW = (
+    "boosting",
+    "DAEEnergyScorer",
+    "EMMAClassifier",
+    "EMMAClassifier, 10 epochs",
+)
+MODELS = BOOSTING, SCORER, EMMA, FEW
 N_TREES = 200
 N_COLUMNS, N_TEST, N_WARM, BLOCK = 8, 20_000, 500, 100_000
 MODALITIES = {name: slice(2 * i, 2 * i + 2) for i, name in enumerate("abcd")}
@@ -47,10 +53,15 @@ def write(path, n_rows, random):
 
 def make_model(name):
     """Make a model by its name."""
-    if name == "boosting":
+    if name == BOOSTING:
         return HistGradientBoostingClassifier(max_iter=N_TREES, early_stopping=False)
-    kind = {"DAEEnergyScorer": DAEEnergyScorer, "EMMAClassifier": EMMAClassifier}[name]
-    return kind(MODALITIES, random_state=0)
+    if name == SCORER:
+        return DAEEnergyScorer(MODALITIES, random_state=0)
+    params = {"random_state": 0}
+    if name == FEW:
+        energy = DAEEnergyScorer(max_epochs=10, calibration_fraction=0.0)
+        params |= {"max_epochs": 10, "energy": energy}
+    return EMMAClassifier(MODALITIES, **params)
 
 
 def measure(name, path, y):
@@ -63,7 +74,7 @@ def measure(name, path, y):
     model.fit(rows, y)
     seconds = time.process_time() - start
     more = (peak_memory() - before) * 2**20 / rows.nbytes
-    if name == "DAEEnergyScorer":
+    if name == SCORER:
         return seconds, more, None
     return seconds, more, model.score(*draw(N_TEST, np.random.default_rng(1)))
 
@@ -73,6 +84,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = [100_000, 1_000_000]
     parser.add_argument("--rows", type=int, nargs="+", default=default, help="default 1e5 1e6")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     args = parser.parse_args(argv)
 
     lines = []
@@ -80,7 +92,7 @@ def main(argv=None):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "table.npy"
             y, reference = write(path, n_rows, np.random.default_rng(0)), None
-            for name in MODELS:
+            for name in args.models:
                 # a process of its own, as a process only knows its own highest memory
                 with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
                     seconds, more, score = process.submit(measure, name, path, y).result()
