@@ -19,7 +19,7 @@ from sklearn_emma.monitoring.failures import (
     SATURATION,
     SIMULATED_KINDS,
 )
-from sklearn_emma.monitoring.filter import transitions, usual_share
+from sklearn_emma.monitoring.filter import slow_recovery, transitions, usual_share
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.simulation import Simulation
@@ -96,16 +96,19 @@ class Calibration:
         E-values of the other simulated failures.
     dependence : Dependence
         Exponents of the e-values that account for the autocorrelation of the stream.
-    exponents : ndarray of shape (n_modalities,)
-        Additional exponents, chosen on clean samples in temporal order. One if `ordered` is False.
+    exponents, stuck_exponents : ndarray of shape (n_modalities,)
+        Additional exponents of the e-values of simulated failures, and exponents of those of stuck
+        sensors, chosen on clean samples in temporal order. One if `ordered` is False.
     start : Past
         Summary of past values before the first sample of a stream.
     missing : ndarray of shape (n_modalities,)
         Fraction of clean samples in which the modality is missing.
     unusable : ndarray of shape (n_modalities, n_failures)
         1 if the predictor should not use a modality that fails in this way, else 0.
-    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        Transition matrix of the filter.
+    transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
+        Transition matrix of the filter, if `ordered` is True of each modality.
+    usual : float
+        Long-term fraction of samples in which a modality fails.
     alarm_odds : float
         Odds of a failure at which an alarm is raised.
     location, spread : ndarray of shape (n_features,)
@@ -122,10 +125,12 @@ class Calibration:
     ratios: FailureRatios
     dependence: Dependence
     exponents: np.ndarray
+    stuck_exponents: np.ndarray
     start: Past
     missing: np.ndarray
     unusable: np.ndarray
     transition: np.ndarray
+    usual: float
     alarm_odds: float
     location: np.ndarray
     spread: np.ndarray
@@ -168,13 +173,13 @@ class Calibration:
         if self.categories is not None:
             ratios = self.categories(ratios, read_unseen(estimator, X))
         ratios = ratios ** (exponents * self.exponents)[..., None]
-        # when the process does not change, only modalities with equal clean samples repeat values
-        stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
-        steps = self.run_lengths.steps_
         if self.ordered:
-            stuck = stuck ** np.where(steps, self.exponents, 1.0)
-        else:  # each of several independent samples is informative, even if they are equal
-            repeats = repeats & ~steps
+            stuck = stuck**self.stuck_exponents
+        else:
+            # when the process does not change, modalities with equal clean samples repeat values
+            stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
+            # each of several independent samples is informative, even if they are equal
+            repeats = repeats & ~self.run_lengths.steps_
         found = combine(ratios, stuck, repeats)
         absent = self.statistics.over_modalities(np.logical_and, np.isnan(table))
         # a missing modality is evidence of a failure unless clean samples often lack it
@@ -209,8 +214,7 @@ class Calibration:
         """
         useless = self.unusable * (1.0 - changed[:, None, None] * CHANGED)
         usable = probabilities[..., 0] + (probabilities[..., 1:] * (1 - useless)).sum(axis=-1)
-        beforehand = usual_share(self.transition)
-        return np.maximum(np.log1p(-beforehand) - np.log(np.maximum(usable, _TINY)), 0.0)
+        return np.maximum(np.log1p(-self.usual) - np.log(np.maximum(usable, _TINY)), 0.0)
 
 
 def calibrate(
@@ -288,6 +292,7 @@ def calibrate(
     start = Past(np.zeros(len(modalities), dtype=int), dependence.start())
     recurring = recurrence(z, start.changes.recent)[half:, :, None]
     further, alarm_odds = np.ones(len(modalities)), rates[0] / rates[2] * len(modalities)
+    usual, of_stuck = usual_share(transition), further
     if ordered:
         exponents, changes = dependence(z, start.changes)
         start = Past(start.runs, changes._replace(recent=start.changes.recent, n_samples=0))
@@ -295,9 +300,13 @@ def calibrate(
         if categories is not None:
             e_values = categories(e_values, unseen)
         stuck, repeats, _ = run_lengths(z, start.changes.recent[-1], start.runs)
-        steps = run_lengths.steps_
-        resting = Stuck(np.where(steps, stuck, 0.0)[half:], (repeats & steps)[half:])
-        further = choose_exponents(e_values ** exponents[half:, :, None], resting, transition)
+        repeats = repeats[half:]
+        recovery = slow_recovery(rates[1], rates[0], np.median(exponents[half:], axis=0))
+        transition = np.stack([transitions(rates[0], rate, state_prior()) for rate in recovery])
+        e_values **= exponents[half:, :, None]
+        further = choose_exponents(e_values, Stuck(0.0 * stuck[half:], repeats), transition)
+        resting = Stuck(np.where(run_lengths.tied_, stuck, 0.0)[half:], repeats)
+        of_stuck = choose_exponents(np.zeros_like(e_values), resting, transition)
     else:
         start = Past(start.runs, dependence.suspect(rows))
         possible = ratios.possible(clean, rng)
@@ -317,10 +326,12 @@ def calibrate(
         ratios=ratios,
         dependence=dependence,
         exponents=further,
+        stuck_exponents=of_stuck,
         start=start,
         missing=statistics.over_modalities(np.logical_and, np.isnan(table)).mean(axis=0),
         unusable=unusable,
         transition=transition,
+        usual=usual,
         alarm_odds=alarm_odds,
         location=location,
         spread=spread,

@@ -18,6 +18,14 @@ clean samples have a mean of at most one given the past, an alarm that is raised
 J., Ramdas, A. and Rinaldo, A. (2023). E-detectors. New England Journal of Statistics in Data
 Science).
 
+**Slow processes.** If successive samples are dependent, their likelihood ratios are raised to a
+power :math:`\gamma < 1`, since each is worth only :math:`\gamma` independent samples. Then the
+recovery rate is :math:`\max(h, \gamma r)`, so that it, too, counts independent samples. Otherwise
+the evidence would fade faster than it accumulates. If every sample has the likelihood ratio e, the
+odds O approach the solution of
+
+.. math:: r O^2 + \bigl(1 - h - e (1 - r)\bigr) O - e h = 0 .
+
 **Witnesses.** A mismatch means that the values of a modality do not fit those of the other
 modalities, its witnesses. It is evidence against the modality only if the witnesses are themselves
 reliable. A stuck modality is not, although its values look ordinary. With :math:`q_i` the
@@ -74,6 +82,53 @@ class Witnesses(NamedTuple):
         return weight * likelihood + (1.0 - weight) * likelihood[:, :1]
 
 
+def slow_recovery(recovery_rate: float, hazard_rate: float, exponents: np.ndarray) -> np.ndarray:
+    r"""Return the recovery rates for dependent samples, :math:`\max(h, \gamma r)`.
+
+    Parameters
+    ----------
+    recovery_rate, hazard_rate : float
+        Rates r and h per independent sample.
+    exponents : ndarray of shape (n_modalities,)
+        Number of independent samples :math:`\gamma` that a sample is worth.
+
+    Returns
+    -------
+    ndarray of shape (n_modalities,)
+        Recovery rate per sample of each modality.
+    """
+    return np.maximum(hazard_rate, recovery_rate * exponents)
+
+
+def highest_odds(e_value: np.ndarray, hazard_rate: float, recovery_rate: np.ndarray) -> np.ndarray:
+    """Return the odds of a failure that the filter approaches if all samples are alike.
+
+    Parameters
+    ----------
+    e_value : ndarray of shape (n_modalities,)
+        Likelihood ratio of the failure in every sample.
+    hazard_rate : float
+        Rate at which failures of this kind start.
+    recovery_rate : ndarray of shape (n_modalities,)
+        Recovery rate per sample.
+
+    Returns
+    -------
+    ndarray of shape (n_modalities,)
+        Odds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.monitoring.filter import highest_odds
+    >>> highest_odds(np.array([1.05, 2.0]), 0.001, np.array([0.01, 0.01])).round(1)
+    array([ 4.1, 98.2])
+    """
+    b = 1.0 - hazard_rate - e_value * (1.0 - recovery_rate)
+    root = np.sqrt(b**2 + 4.0 * recovery_rate * e_value * hazard_rate)
+    return (root - b) / (2.0 * recovery_rate)
+
+
 def transitions(hazard_rate: float, recovery_rate: float, prior: np.ndarray) -> np.ndarray:
     """Return the transition matrix A of the filter.
 
@@ -125,8 +180,8 @@ def forward(
     ----------
     start : ndarray of shape (n_modalities, 1 + n_failures)
         Probabilities of the states after the sample before the first.
-    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        Transition matrix A.
+    transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
+        Transition matrix A, of all modalities or of each of them.
     likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
         Likelihoods of the states, up to a factor for each sample and modality.
     witnesses : Witnesses, default=None
@@ -146,11 +201,11 @@ def forward(
     array([0.08, 0.45])
     """
     found = np.empty(likelihoods.shape)
-    p = start
+    p, own = start, transition.ndim == 3
     for t, likelihood in enumerate(likelihoods):
         if witnesses is not None:
             likelihood = witnesses.weigh(p, likelihood)
-        p = (p @ transition) * likelihood
+        p = ((p[:, None] @ transition)[:, 0] if own else p @ transition) * likelihood
         p = p / p.sum(axis=1, keepdims=True)
         found[t] = p
     return found

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn_emma.monitoring.calibration import CHANGED, STATE_KINDS, Calibration, Past
 from sklearn_emma.monitoring.correction import Correction
 from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
-from sklearn_emma.monitoring.filter import Witnesses, forward, hysteresis, usual_share
+from sklearn_emma.monitoring.filter import Witnesses, forward, hysteresis
 from sklearn_emma.monitoring.joint import probability_of_change
 
 _STATES = np.array(("clean", *STATE_KINDS))
@@ -95,7 +95,7 @@ def start_of_stream(calibration: Calibration) -> StreamState:
     n_modalities = len(calibration.missing)
     return StreamState(
         n_samples=0,
-        probabilities=np.tile(np.eye(1, len(calibration.transition)), (n_modalities, 1)),
+        probabilities=np.tile(np.eye(1, calibration.transition.shape[-1]), (n_modalities, 1)),
         past=calibration.start,
         alarm=np.zeros(n_modalities, dtype=bool),
         quiet=np.full(n_modalities, -1),
@@ -129,7 +129,7 @@ def follow(
     likelihoods, past = calibration.likelihoods(estimator, X, state.past)
     probabilities = forward(state.probabilities, calibration.transition, likelihoods, _WITNESSES)
     clean, unlike = probabilities[..., 0], probabilities[..., 1:]
-    usual = usual_share(calibration.transition)
+    usual = calibration.usual
     changed = probability_of_change(clean, unlike @ CHANGED, usual)
     failing = (unlike * (1.0 - changed[:, None, None] * CHANGED)).sum(axis=2)
     position = state.n_samples + np.arange(len(clean))[:, None]

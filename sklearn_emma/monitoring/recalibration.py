@@ -118,7 +118,7 @@ def _find_correction(
     found = Correction(np.where(own, factor, 1.0), np.where(own, known - factor * location, 0.0))
     X = as_samples(estimator, statistics.mean_ + statistics.scale_ * found(recent))
     likelihoods, _ = calibration.likelihoods(estimator, X, calibration.start)
-    start = np.tile(np.eye(1, len(calibration.transition)), (len(statistics.sizes_), 1))
+    start = np.tile(np.eye(1, calibration.transition.shape[-1]), (len(statistics.sizes_), 1))
     clean = forward(start, calibration.transition, likelihoods)[-1, i, 0]
     return found if clean > 0.5 else None
 
@@ -130,7 +130,7 @@ def _accept(
     probabilities, alarm, quiet = (
         values.copy() for values in (state.probabilities, state.alarm, state.quiet)
     )
-    probabilities[i] = np.eye(1, len(calibration.transition))
+    probabilities[i] = np.eye(1, calibration.transition.shape[-1])
     alarm[i], quiet[i] = False, state.n_samples - 1
     changes = state.past.changes
     past = state.past._replace(changes=changes._replace(recent=further(changes.recent)))

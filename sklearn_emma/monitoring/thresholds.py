@@ -108,8 +108,8 @@ def choose_exponents(e_values: np.ndarray, stuck: Stuck, transition: np.ndarray)
         E-values of clean samples in temporal order.
     stuck : Stuck
         Evidence of stuck sensors in the same samples.
-    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        Transition matrix of the filter.
+    transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
+        Transition matrix of the filter, of all modalities or of each of them.
 
     Returns
     -------
@@ -117,13 +117,13 @@ def choose_exponents(e_values: np.ndarray, stuck: Stuck, transition: np.ndarray)
         Exponents, at most one. An exponent is zero if the threshold is exceeded at all values.
     """
     n_samples, n_modalities, _ = e_values.shape
-    start = np.tile(np.eye(1, len(transition)), (n_modalities, 1))
+    start = np.tile(np.eye(1, transition.shape[-1]), (n_modalities, 1))
     chosen = np.zeros(n_modalities)
     for exponent in _EXPONENTS:
         likelihoods = combine(e_values**exponent, stuck.e_values**exponent, stuck.repeats)
         p = forward(start, transition, likelihoods)
         odds = (1.0 - p[..., 0]) / p[..., 0]
-        calm = odds.max(axis=0) <= n_samples * (1.0 - transition[0, 0])
+        calm = odds.max(axis=0) <= n_samples * (1.0 - transition[..., 0, 0])
         chosen = np.where((chosen == 0) & calm, exponent, chosen)
     return chosen
 
