@@ -11,7 +11,7 @@ from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.exchangeability import warn_of_dependent_rows
+from sklearn_emma.monitoring.exchangeability import warn_of_dependent_rows, warn_of_slow_process
 from sklearn_emma.monitoring.failures import (
     ALLOWANCE,
     FAILURES,
@@ -19,7 +19,12 @@ from sklearn_emma.monitoring.failures import (
     SATURATION,
     SIMULATED_KINDS,
 )
-from sklearn_emma.monitoring.filter import slow_recovery, transitions, usual_share
+from sklearn_emma.monitoring.filter import (
+    highest_odds,
+    slow_recovery,
+    transitions,
+    usual_share,
+)
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.simulation import Simulation
@@ -305,6 +310,10 @@ def calibrate(
         transition = np.stack([transitions(rates[0], rate, state_prior()) for rate in recovery])
         e_values **= exponents[half:, :, None]
         further = choose_exponents(e_values, Stuck(0.0 * stuck[half:], repeats), transition)
+        worth = np.median(exponents[half:], axis=0) * further
+        largest = ((len(clean) + 1) / (2.0 + 2.0 * ALLOWANCE)) ** worth
+        reached = highest_odds(largest, rates[0], recovery)
+        warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)
         resting = Stuck(np.where(run_lengths.tied_, stuck, 0.0)[half:], repeats)
         of_stuck = choose_exponents(np.zeros_like(e_values), resting, transition)
     else:

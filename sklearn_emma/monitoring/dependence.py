@@ -15,13 +15,15 @@ of clean samples:
 
 where :math:`\mu` and :math:`\sigma` are the median and the standard deviation of
 :math:`\log \Delta^2` over random pairs, :math:`n_L` is the number of changes, and 1.25 is the
-standard error of a median relative to that of a mean. Thus samples count as independent until the
-stream shows that they are not. If the calibration samples are not known to be in temporal order,
-they have the weight of ten changes. The median is taken over about the last thousand changes, so a
-change of level or a failure with smaller changes is mistaken for dependence only after it has
-lasted as long as the time before it. Repeats are ignored, so a stuck sensor is not mistaken for
-dependence. Lags are powers of two. Between them :math:`\rho` is taken to be constant, and beyond
-the longest lag it is taken to decay exponentially.
+standard error of a median relative to that of a mean. If it is larger, the quantile of
+:math:`\log \Delta_L^2` at :math:`1/2 + 3 / (2 \sqrt{n_L})` takes the place of the median and its
+error: sensors with few values have changes of a few sizes only. Thus samples count as independent
+until the stream shows that they are not. If the calibration samples are not known to be in temporal
+order, they have the weight of ten changes. The median is taken over about the last thousand
+changes, so a change of level or a failure with smaller changes is mistaken for dependence only
+after it has lasted as long as the time before it. Repeats are ignored, so a stuck sensor is not
+mistaken for dependence. Lags are powers of two. Between them :math:`\rho` is taken to be constant,
+and beyond the longest lag it is taken to decay exponentially.
 """
 
 from typing import Any, NamedTuple
@@ -40,8 +42,8 @@ _WIDTHS = np.diff(np.append(LAGS, 2 * LAGS[-1])) - np.append(np.zeros(len(LAGS) 
 _MEMORY = 1000
 # Number of observed changes from which on a lag is used to extrapolate to longer lags.
 _FEWEST = 8
-# Three standard errors of a median, in units of the standard error of a mean.
-_ERRORS = 3.0 * 1.25
+# Number of standard errors below the estimate at which autocorrelations are taken.
+_ERRORS = 3.0
 # Weight of the calibration samples, as a number of changes.
 _BEFORE = 10.0
 # Edges of the histogram of log changes, in standard deviations, and smallest standard deviation.
@@ -218,14 +220,11 @@ class Dependence:
         ndarray of shape (n_lags, n_modalities)
             Autocorrelations from 0 to 1, three standard errors below the estimate.
         """
-        below = counts.cumsum(axis=2)
-        total = below[..., -1]
-        k = (below >= total[..., None] / 2).argmax(axis=2)[..., None]
-        here, until = (np.take_along_axis(c, k, axis=2)[..., 0] for c in (counts, below))
-        k = k[..., 0]
-        share = 1.0 - (until - total / 2) / here
-        median = _EDGES[k] + share * (_EDGES[k + 1] - _EDGES[k])
-        return -np.expm1(self.spread_ * np.minimum(median + _ERRORS / np.sqrt(total), 0.0))
+        n = counts.sum(axis=2)
+        by_spread = _quantile(counts, 0.5 * n) + 1.25 * _ERRORS / np.sqrt(n)
+        # changes of a few sizes have a median that jumps from one to another
+        by_rank = _quantile(counts, np.minimum(0.5 + 0.5 * _ERRORS / np.sqrt(n), 1.0) * n)
+        return -np.expm1(self.spread_ * np.minimum(np.maximum(by_spread, by_rank), 0.0))
 
     def _exponents(self, counts: np.ndarray) -> np.ndarray:
         """Return the exponents of all modalities, given the histograms of changes."""
@@ -237,3 +236,28 @@ class Dependence:
         end = np.where(total[last, modality] >= _BEFORE + _FEWEST, rho[last, modality], 0.0)
         time += 2.0 * LAGS[last] * end / -np.log(np.clip(end, 1e-12, 1 - 1e-6))
         return 1.0 / time
+
+
+def _quantile(counts: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """Return the change below which a number of changes lie, in standard deviations.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_lags, n_modalities, n_bins)
+        Histograms of changes.
+    rank : ndarray of shape (n_lags, n_modalities)
+        Number of changes.
+
+    Returns
+    -------
+    ndarray of shape (n_lags, n_modalities)
+        Change, interpolated within its bin.
+    """
+    below = counts.cumsum(axis=2)
+    # sums of the same numbers may differ by rounding
+    rank = np.minimum(rank, below[..., -1])
+    k = (below >= rank[..., None]).argmax(axis=2)[..., None]
+    here, until = (np.take_along_axis(c, k, axis=2)[..., 0] for c in (counts, below))
+    k = k[..., 0]
+    share = 1.0 - (until - rank) / here
+    return _EDGES[k] + share * (_EDGES[k + 1] - _EDGES[k])

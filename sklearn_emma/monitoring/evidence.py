@@ -31,14 +31,15 @@ r repeats continues in clean samples,
 .. math:: e_{stuck} = \frac{1 - \epsilon}{h(r)} \text{ for a repeat}, \qquad
     \frac{\epsilon}{1 - h(r)} \text{ for a change.}
 
-Apart from this, a repeated sample holds no new information. Modalities with categorical columns
-also repeat samples when they are clean: see :mod:`sklearn_emma.monitoring.levels`.
+Apart from this, a repeated sample holds no new information. Modalities with categorical columns, or
+with frequent values such as the zeros of an idle sensor, also repeat samples when they are clean:
+see :mod:`sklearn_emma.monitoring.levels`.
 """
 
 import numpy as np
 
 from sklearn_emma.monitoring.failures import ALLOWANCE
-from sklearn_emma.monitoring.levels import LevelRuns
+from sklearn_emma.monitoring.levels import LevelRuns, has_frequent_values
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
 __all__ = ["RunLengths", "bound_ratios", "conformal_e_values"]
@@ -122,8 +123,8 @@ class RunLengths:
         True for numerical features, False for indicators of categories. None means that all
         features are numerical.
     rows : ndarray of shape (n_samples, n_features), default=None
-        The same samples in the order of their table, from which the durations of categorical
-        levels are estimated. None uses `z`.
+        The same samples in the order of their table, from which the durations of levels and of
+        frequent values are estimated. None uses `z`.
 
     Attributes
     ----------
@@ -136,9 +137,11 @@ class RunLengths:
     hazards_ : ndarray of shape (n_lengths, n_modalities)
         Probability :math:`h(r)` that a run of r = 0, 1, ... repeats continues. The last row holds
         for all longer runs.
+    steps_ : ndarray of bool of shape (n_modalities,)
+        Whether a modality has categories and equal clean samples.
     levels_ : dict of int to LevelRuns
-        Replaces :math:`h(r)` for modalities with categories and with equal clean samples. The keys
-        are positions of modalities.
+        Replaces :math:`h(r)` for these modalities, and for those with frequent values. The keys are
+        positions of modalities.
     epsilon_ : float
         Probability :math:`\\epsilon` that the value of a stuck sensor changes.
     """
@@ -159,18 +162,18 @@ class RunLengths:
             [np.pad(h, (0, longest - len(h)), mode="edge") for h in hazards]
         )
         self.epsilon_ = 1.0 / (len(z) + 1)
+        rows = z if rows is None else rows
+        categories = statistics.varies_ & (False if numbers is None else ~numbers)
+        self.steps_ = statistics.over_modalities(np.logical_or, categories[None])[0] & self.tied_
         self.levels_: dict[int, LevelRuns] = {}
-        if numbers is not None:
-            rows = z if rows is None else rows
-            categories = statistics.varies_ & ~numbers
-            steps = statistics.over_modalities(np.logical_or, categories[None])[0] & self.tied_
-            self.levels_ = {
-                i: LevelRuns(self._varying(rows, i)) for i in np.flatnonzero(steps).tolist()
-            }
+        for i in np.flatnonzero(self.tied_).tolist():
+            values = self._varying(rows, i)
+            if self.steps_[i] or has_frequent_values(values):
+                self.levels_[i] = LevelRuns(values)
 
     @property
-    def steps_(self) -> np.ndarray:
-        """Whether a modality has categories and equal clean samples, shape (n_modalities,)."""
+    def by_level_(self) -> np.ndarray:
+        """Whether the probability of a repeat depends on the values, shape (n_modalities,)."""
         return np.isin(np.arange(len(self.tied_)), list(self.levels_))
 
     def _varying(self, z: np.ndarray, i: int) -> np.ndarray:
@@ -262,7 +265,7 @@ class RunLengths:
         modality = np.arange(len(runs))
         hazard = self.hazards_[np.minimum(before, len(self.hazards_) - 1), modality]
         if self.levels_:
-            hazard = np.where(self.steps_, self.level_hazards(earlier), hazard)
+            hazard = np.where(self.by_level_, self.level_hazards(earlier), hazard)
         e_values = self.judge(repeats, hazard)
         varies = self._statistics.varies_
         e_values[:, ~self._statistics.over_modalities(np.logical_or, varies[None])[0]] = 1.0

@@ -117,6 +117,41 @@ def warn_of_dependent_rows(
     )
 
 
+def warn_of_slow_process(
+    names: Sequence[str], worth: np.ndarray, odds: np.ndarray, alarm_odds: float
+) -> None:
+    """Warn if some modality changes so slowly that simulated failures cannot raise an alarm.
+
+    Parameters
+    ----------
+    names : sequence of str of length n_modalities
+        Names of the modalities.
+    worth : ndarray of shape (n_modalities,)
+        Number of independent samples that a sample is worth.
+    odds : ndarray of shape (n_modalities,)
+        Highest odds of a failure that the filter can reach.
+    alarm_odds : float
+        Odds at which an alarm is raised.
+    """
+    slow = np.flatnonzero(odds < alarm_odds).tolist()
+    if not slow:
+        return
+    listed = ", ".join(
+        f"{names[i]!r} ({1.0 / worth[i]:.0f} samples are worth one)"
+        if worth[i]
+        else f"{names[i]!r} (they are worth nothing)"
+        for i in slow
+    )
+    warnings.warn(
+        f"The clean samples of modality {listed} depend so strongly on each other that noise, "
+        "offset, gain and mismatch can hardly raise an alarm. Missing values and, unless clean "
+        "values repeat, stuck sensors still can. Calibrate on a longer stream, read fewer samples "
+        "per unit of time, raise false_alarms, or lower recovery_rate and hazard_rate.",
+        UserWarning,
+        stacklevel=stacklevel_of_user(),
+    )
+
+
 def is_long_enough(n_samples: tuple[int, int]) -> bool:
     """Tell whether a stream has just reached the length at which its dependence is tested.
 

@@ -1,9 +1,10 @@
-r"""Estimate how often a modality with categorical columns repeats its values in clean data.
+r"""Estimate how often a modality with frequent values repeats its values in clean data.
 
-Frequent levels often follow each other. Therefore a modality that consists of categorical columns,
-or of categorical columns and quantised numbers, often repeats whole samples. The probability that a
-sample with values v is followed by an equal one depends on v. If m of n clean samples with these
-values were followed by a repeat, an upper bound of this probability at two standard deviations is
+Frequent values often follow each other. Therefore a modality that consists of categorical columns,
+or of numbers with frequent values, such as counts or an idle sensor, often repeats whole samples.
+The probability that a sample with values v is followed by an equal one depends on v. If m of n
+clean samples with these values were followed by a repeat, an upper bound of this probability at two
+standard deviations is
 
 .. math:: h(v) = \frac{m + 2 + 2 \sqrt{m (n - m) / n + 1}}{n + 4}
 
@@ -16,14 +17,30 @@ repeats among N clean samples. The evidence of such a run is then at most log N.
 
 import numpy as np
 
-__all__ = ["LevelRuns"]
+__all__ = ["LevelRuns", "has_frequent_values"]
 
 # Smallest number of clean samples for which equal values get their own probability.
 _ENOUGH = 20
 
 
+def has_frequent_values(x: np.ndarray) -> bool:
+    """Tell whether some combination of values has a probability of a repeat of its own.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_features)
+        Clean samples of a modality.
+
+    Returns
+    -------
+    bool
+        True if at least twenty samples are equal.
+    """
+    return bool(np.unique(x, axis=0, return_counts=True)[1].max() >= _ENOUGH)
+
+
 class LevelRuns:
-    """Probability that a sample of a modality with categories is followed by an equal one.
+    """Probability that a sample of a modality with frequent values is followed by an equal one.
 
     Parameters
     ----------

@@ -68,14 +68,18 @@ class ModalityMonitor(BaseEstimator):
         Whether the samples given to :meth:`fit` are in temporal order. If True, the e-values are
         raised to a power of at most one that accounts for the autocorrelation of the samples: the
         largest power at which the odds of a failure, on the clean samples, stay below a limit that
-        independent samples are expected to exceed at most once. If False, the samples are shuffled,
-        and their order is used only for a weak initial estimate of the autocorrelation of a stream.
+        independent samples are expected to exceed at most once. There is a warning if the samples
+        depend so strongly on each other that hardly any failure can raise an alarm. If False, the
+        samples are shuffled, and their order is used only for a weak initial estimate of the
+        autocorrelation of a stream.
 
     hazard_rate : float, default=0.001
         Probability, per sample, that a clean modality starts to fail.
 
     recovery_rate : float, default=0.01
-        Probability, per sample, that a failing modality recovers; at least `hazard_rate`.
+        Probability, per independent sample, that a failing modality recovers; at least
+        `hazard_rate`. If `ordered` is True, it is lowered for slow processes, to `hazard_rate` at
+        the lowest.
 
     recalibrate : bool, default=False
         Whether a modality with an alarm of offset or gain is corrected instead of closed. The

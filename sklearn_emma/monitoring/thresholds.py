@@ -35,7 +35,7 @@ class Stuck(NamedTuple):
 class StuckAfter:
     """Evidence of stuck sensors for arbitrary pairs of clean samples.
 
-    It covers the modalities with categories and equal clean samples (``run_lengths.steps_``).
+    It covers the modalities with frequent values (``run_lengths.by_level_``).
 
     Parameters
     ----------
@@ -60,14 +60,14 @@ class StuckAfter:
         Returns
         -------
         ndarray of shape (n_pairs, n_modalities)
-            E-values, one for modalities that are not in ``run_lengths.steps_``.
+            E-values, one for modalities that are not in ``run_lengths.by_level_``.
         """
-        steps = self._run_lengths.steps_
-        if not steps.any():
-            return np.ones((len(after), len(steps)))
+        frequent = self._run_lengths.by_level_
+        if not frequent.any():
+            return np.ones((len(after), len(frequent)))
         repeats = self._run_lengths.repeats(self._z[after] - self._z[before])
-        hazards = np.where(steps, self._hazards[before], 0.5)
-        return np.where(steps, self._run_lengths.judge(repeats, hazards), 1.0)
+        hazards = np.where(frequent, self._hazards[before], 0.5)
+        return np.where(frequent, self._run_lengths.judge(repeats, hazards), 1.0)
 
 
 def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:

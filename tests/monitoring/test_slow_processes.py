@@ -1,0 +1,120 @@
+"""Slow processes, and sensors with few values: failures raise alarms, clean samples do not."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_emma import DAEEnergyScorer
+from sklearn_emma.monitoring import ModalityMonitor
+from sklearn_emma.monitoring.filter import forward, highest_odds, slow_recovery, transitions
+
+N_CLEAN = 4000
+
+
+def slow_process(autocorrelation, seed=0, n_samples=9000):
+    """Three sensors with two columns each see an autoregressive process, with noise."""
+    random = np.random.default_rng(seed)
+    process, shocks = np.zeros(n_samples), random.normal(size=n_samples)
+    for t in range(1, n_samples):
+        process[t] = autocorrelation * process[t - 1]
+        process[t] += np.sqrt(1.0 - autocorrelation**2) * shocks[t]
+    return pd.DataFrame(
+        {f"{s}__{k}": process + 0.3 * random.normal(size=n_samples) for s in "abc" for k in (1, 2)}
+    )
+
+
+def counts(kind, seed=0, n_samples=12_000):
+    """Independent samples of three sensors with few values."""
+    random = np.random.default_rng(seed)
+    common = random.normal(size=n_samples)
+    columns = {}
+    for name in ("a__1", "a__2", "b__1", "b__2", "c__1", "c__2"):
+        x = common + 0.5 * random.normal(size=n_samples)
+        columns[name] = {
+            "on and off": (x > 1.0).astype(float),
+            "often zero": np.where(x > 1.2, np.exp(x), 0.0),
+            "counts": random.poisson(np.exp(x)).astype(float),
+            "rounded": x.round(),
+        }[kind]
+    return pd.DataFrame(columns)
+
+
+def scorer():
+    return DAEEnergyScorer("prefix", max_epochs=6, random_state=0)
+
+
+def delay(monitor, stream, fail, start=300):
+    """Return the number of samples until sensor a has an alarm, after it starts to fail."""
+    monitor.reset()
+    stream = stream.copy()
+    stream.iloc[start:, :2] = fail(stream.iloc[start:, :2].to_numpy())
+    alarm = monitor.update(stream).alarm
+    assert not alarm[:start].any()
+    return int(alarm[start:, 0].argmax()) if alarm[start:, 0].any() else np.inf
+
+
+def stuck(values):
+    return np.tile(values[0], (len(values), 1))
+
+
+@pytest.fixture(scope="module")
+def slow():
+    """Monitor of a slow process, and a clean stream."""
+    X = slow_process(0.98)
+    return ModalityMonitor(scorer(), ordered=True, random_state=0).fit(X[:N_CLEAN]), X[N_CLEAN:]
+
+
+def test_failures_of_slow_processes_raise_alarms(slow):
+    monitor, stream = slow
+    assert delay(monitor, stream[:1000], lambda x: x + 30.0) < 150
+    assert delay(monitor, stream[:1000], lambda x: x + 3.0) < 150
+    noise = np.random.default_rng(1).normal(scale=2.0, size=(700, 2))
+    assert delay(monitor, stream[:1000], lambda x: x + noise) < 200
+
+
+def test_slow_processes_raise_no_false_alarms(slow):
+    monitor, stream = slow
+    monitor.reset()
+    assert not monitor.update(stream).alarm.any()
+
+
+@pytest.mark.parametrize("n_decimals", [2, 1])
+def test_stuck_sensors_with_equal_clean_samples_are_found(n_decimals):
+    X = slow_process(0.98).round(n_decimals)
+    assert X[:N_CLEAN].duplicated(subset=["a__1", "a__2"]).any()
+    monitor = ModalityMonitor(scorer(), ordered=True, random_state=0).fit(X[:N_CLEAN])
+    assert delay(monitor, X[N_CLEAN : N_CLEAN + 600], stuck) < 10
+
+
+def test_an_alarm_that_cannot_be_raised_is_a_warning():
+    monitor = ModalityMonitor(scorer(), false_alarms=0.1, ordered=True, random_state=0)
+    with pytest.warns(UserWarning, match=r"'a' \(\d+ samples are worth one\).*hardly raise"):
+        monitor.fit(slow_process(0.995)[:N_CLEAN])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ModalityMonitor(scorer(), ordered=True, random_state=0).fit(slow_process(0.5)[:1000])
+
+
+@pytest.mark.parametrize("kind", ["on and off", "often zero", "counts", "rounded"])
+def test_sensors_with_few_values_raise_no_more_false_alarms_than_requested(kind):
+    X = counts(kind, seed=3)
+    monitor = ModalityMonitor(scorer(), random_state=0).fit(X[:2000])
+    alarm = monitor.update(X[2000:]).alarm
+    # one is expected, and more than three are rare
+    assert (alarm[1:] & ~alarm[:-1]).sum() <= 3
+    assert delay(monitor, X[5000:6000], stuck) < 100
+
+
+def test_the_filter_approaches_the_highest_odds():
+    h, r, e = 0.001, np.array([0.01, 0.002]), np.array([1.05, 1.01])
+    A = np.stack([transitions(h, rate, np.ones(1)) for rate in r])
+    likelihoods = np.stack([np.ones(2), e], axis=1)[None].repeat(20_000, axis=0)
+    p = forward(np.array([[1.0, 0.0]] * 2), A, likelihoods)[-1]
+    np.testing.assert_allclose(p[:, 1] / p[:, 0], highest_odds(e, h, r))
+
+
+def test_recovery_is_slower_for_slow_processes_but_not_slower_than_failures_start():
+    rates = slow_recovery(0.01, 0.001, np.array([1.0, 0.5, 0.001]))
+    np.testing.assert_allclose(rates, [0.01, 0.005, 0.001])
