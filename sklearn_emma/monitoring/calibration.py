@@ -304,18 +304,20 @@ def calibrate(
         e_values = np.concatenate([ratios(clean), recurring], axis=-1)
         if categories is not None:
             e_values = categories(e_values, unseen)
-        stuck, repeats, _ = run_lengths(z, start.changes.recent[-1], start.runs)
+        _, repeats, _ = run_lengths(z, start.changes.recent[-1], start.runs)
         repeats = repeats[half:]
         recovery = slow_recovery(rates[1], rates[0], np.median(exponents[half:], axis=0))
         transition = np.stack([transitions(rates[0], rate, state_prior()) for rate in recovery])
         e_values **= exponents[half:, :, None]
-        further = choose_exponents(e_values, Stuck(0.0 * stuck[half:], repeats), transition)
+        further = choose_exponents(e_values, Stuck(np.zeros(repeats.shape), repeats), transition)
         worth = np.median(exponents[half:], axis=0) * further
         largest = ((len(clean) + 1) / (2.0 + 2.0 * ALLOWANCE)) ** worth
         reached = highest_odds(largest, rates[0], recovery)
         warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)
-        resting = Stuck(np.where(run_lengths.tied_, stuck, 0.0)[half:], repeats)
-        of_stuck = choose_exponents(np.zeros_like(e_values), resting, transition)
+        stuck = _judged_by_the_other_half(z, statistics, are_numbers(estimator))
+        resting = stuck._replace(e_values=np.where(run_lengths.tied_, stuck.e_values, 0.0))
+        none = np.zeros((len(z), *e_values.shape[1:]))
+        of_stuck = choose_exponents(none, resting, transition)
     else:
         start = Past(start.runs, dependence.suspect(rows))
         possible = ratios.possible(clean, rng)
@@ -347,6 +349,23 @@ def calibrate(
         ordered=ordered,
         categories=categories,
     )
+
+
+def _judged_by_the_other_half(
+    z: np.ndarray, statistics: SampleStatistics, numbers: np.ndarray
+) -> Stuck:
+    """Return the evidence of stuck sensors in each half of clean samples in temporal order.
+
+    How often values repeat is estimated on the other half, as values and rates of a stream may
+    also differ from those of the clean samples.
+    """
+    halves = z[: len(z) // 2], z[len(z) // 2 :]
+    found = []
+    for judged, other in (halves, halves[::-1]):
+        known = RunLengths(other, statistics, numbers)
+        first, runs = np.full(z.shape[1], np.nan), np.zeros(len(known.tied_), dtype=int)
+        found.append(Stuck(*known(judged, first, runs)[:2]))
+    return Stuck(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def _some(X: Any, n_samples: int) -> Any:
