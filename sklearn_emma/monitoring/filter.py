@@ -122,7 +122,7 @@ def highest_odds(e_value: np.ndarray, hazard_rate: float, recovery_rate: np.ndar
     >>> import numpy as np
     >>> from sklearn_emma.monitoring.filter import highest_odds
     >>> highest_odds(np.array([1.05, 2.0]), 0.001, np.array([0.01, 0.01])).round(1)
-    array([ 4.1, 98.2])
+    array([ 4.1, 98.1])
     """
     b = 1.0 - hazard_rate - e_value * (1.0 - recovery_rate)
     root = np.sqrt(b**2 + 4.0 * recovery_rate * e_value * hazard_rate)
