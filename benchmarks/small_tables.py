@@ -47,20 +47,22 @@ def run_seed(task, seed, names):
 
 def report(records):
     """Print the tables."""
+    names = [name for name in NAMES if any(r["model"] == name for r in records)]
+    ours = [name for name in OURS if name in names]
     for size in map(str, SIZES):
         if not any(size in r["scores"] for r in records):
             continue
         print(f"\n### {size} training samples: accuracy (log loss)\n")
         lines = []
         for task in dict.fromkeys(r["task"] for r in records if size in r["scores"]):
-            found = [select(records, size, name, task) for name in NAMES]
-            losses = [select(records, f"{size} loss", name, task).mean() for name in NAMES]
+            found = [select(records, size, name, task) for name in names]
+            losses = [select(records, f"{size} loss", name, task).mean() for name in names]
             cells = [f"{spread(a)} ({b:.3f})" for a, b in zip(found, losses, strict=True)]
-            means = dict(zip(NAMES, [a.mean() for a in found], strict=True))
+            means = dict(zip(names, [a.mean() for a in found], strict=True))
             best = max(means[name] for name in PEERS)
-            lines.append([task, *cells, *[f"{means[name] - best:+.3f}" for name in OURS]])
-        differences = [f"{name} less the better of the last two" for name in OURS]
-        print(table(["data", *NAMES, *differences], lines))
+            lines.append([task, *cells, *[f"{means[name] - best:+.3f}" for name in ours]])
+        differences = [f"{name} less the better of the last two" for name in ours]
+        print(table(["data", *names, *differences], lines))
 
 
 def main(argv=None):
