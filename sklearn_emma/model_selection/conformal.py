@@ -248,7 +248,7 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         -------
         ndarray of bool of shape (n_samples, n_classes)
             True if the set of the sample contains the label. Columns are in the order of
-            ``classes_``.
+            ``classes_``. Sets contain all labels if there were too few calibration samples.
         """
         check_is_fitted(self)
         probabilities = self.estimator_.predict_proba(X)
