@@ -304,13 +304,13 @@ def calibrate(
         e_values = np.concatenate([ratios(clean), recurring], axis=-1)
         if categories is not None:
             e_values = categories(e_values, unseen)
-        _, repeats, _ = run_lengths(z, start.changes.recent[-1], start.runs)
-        repeats = repeats[half:]
-        recovery = slow_recovery(rates[1], rates[0], np.median(exponents[half:], axis=0))
+        repeats = run_lengths.repeats(np.diff(z, axis=0, prepend=np.nan))[half:]
+        worth = np.median(exponents[half:], axis=0)
+        recovery = slow_recovery(rates[1], rates[0], worth)
         transition = np.stack([transitions(rates[0], rate, state_prior()) for rate in recovery])
         e_values **= exponents[half:, :, None]
         further = choose_exponents(e_values, Stuck(np.zeros(repeats.shape), repeats), transition)
-        worth = np.median(exponents[half:], axis=0) * further
+        worth = worth * further
         largest = ((len(clean) + 1) / (2.0 + 2.0 * ALLOWANCE)) ** worth
         reached = highest_odds(largest, rates[0], recovery)
         warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)

@@ -220,10 +220,11 @@ class Dependence:
         ndarray of shape (n_lags, n_modalities)
             Autocorrelations from 0 to 1, three standard errors below the estimate.
         """
-        n = counts.sum(axis=2)
-        by_spread = _quantile(counts, 0.5 * n) + 1.25 * _ERRORS / np.sqrt(n)
+        below = counts.cumsum(axis=2)
+        n = below[..., -1]
+        by_spread = _quantile(counts, below, 0.5 * n) + 1.25 * _ERRORS / np.sqrt(n)
         # changes of a few sizes have a median that jumps from one to another
-        by_rank = _quantile(counts, np.minimum(0.5 + 0.5 * _ERRORS / np.sqrt(n), 1.0) * n)
+        by_rank = _quantile(counts, below, np.minimum(0.5 + 0.5 * _ERRORS / np.sqrt(n), 1.0) * n)
         return -np.expm1(self.spread_ * np.minimum(np.maximum(by_spread, by_rank), 0.0))
 
     def _exponents(self, counts: np.ndarray) -> np.ndarray:
@@ -238,24 +239,21 @@ class Dependence:
         return 1.0 / time
 
 
-def _quantile(counts: np.ndarray, rank: np.ndarray) -> np.ndarray:
+def _quantile(counts: np.ndarray, below: np.ndarray, rank: np.ndarray) -> np.ndarray:
     """Return the change below which a number of changes lie, in standard deviations.
 
     Parameters
     ----------
-    counts : ndarray of shape (n_lags, n_modalities, n_bins)
-        Histograms of changes.
+    counts, below : ndarray of shape (n_lags, n_modalities, n_bins)
+        Histograms of changes, and their cumulative sums.
     rank : ndarray of shape (n_lags, n_modalities)
-        Number of changes.
+        Number of changes, at most all of them.
 
     Returns
     -------
     ndarray of shape (n_lags, n_modalities)
         Change, interpolated within its bin.
     """
-    below = counts.cumsum(axis=2)
-    # sums of the same numbers may differ by rounding
-    rank = np.minimum(rank, below[..., -1])
     k = (below >= rank[..., None]).argmax(axis=2)[..., None]
     here, until = (np.take_along_axis(c, k, axis=2)[..., 0] for c in (counts, below))
     k = k[..., 0]
