@@ -466,10 +466,15 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
         -------
         ndarray of shape (n_samples, 2)
             Lower and upper bounds. They are infinite if there were too few calibration samples.
+            Calibration can make the interval between two quantiles smaller. Where nothing of it
+            would remain, both bounds are its midpoint.
         """
         check_is_fitted(self)
         lower, upper = self._interval(self.estimator_, X)
         margin = self.pattern_thresholds_.of(self.shut(X))
         if self.scale_ is not None:
             margin = margin * self._scale(self._difficulty(self.estimator_, X))
-        return np.column_stack([lower - margin, upper + margin])
+        middle = (lower + upper) / 2
+        return np.column_stack(
+            [np.minimum(lower - margin, middle), np.maximum(upper + margin, middle)]
+        )

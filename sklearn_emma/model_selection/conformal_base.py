@@ -104,6 +104,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
             for fold, seed in zip(folds, seeds, strict=True)
         )
         self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
+        self._fitted_from = self.estimator
         joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
         return self._store(CalibrationScores(*joined))
 
@@ -133,11 +134,13 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
             If a parameter or y is not valid.
         """
         X, y = self._check(X, y)
-        estimator = getattr(self, "estimator_", self.estimator)
+        # `estimator` may have been replaced since the last fit
+        same = getattr(self, "_fitted_from", None) is self.estimator
+        estimator = self.estimator_ if same else self.estimator
         check_is_fitted(estimator)
         self._check_estimator(estimator)
         self._check_fitted_on(estimator, y)
-        self.estimator_ = estimator
+        self.estimator_, self._fitted_from = estimator, self.estimator
         seed = int(draw_seeds(self.random_state, 1)[0])
         return self._store(self._calibrate(estimator, X, y, np.arange(len(y)), seed))
 

@@ -216,6 +216,14 @@ def test_conformalize_after_fit_replaces_the_thresholds(filling):
     assert sets.pattern_thresholds_.table["n_samples"].iloc[-1] == 600
 
 
+def test_conformalize_uses_an_estimator_that_was_replaced(filling):
+    X, y = missing_samples(1, 900)
+    sets = PatternConformalClassifier(GatedLogistic(), corruption=Noise(1), random_state=0)
+    sets.fit(X[:300], y[:300])
+    sets.set_params(estimator=filling).conformalize(X[300:], y[300:])
+    assert sets.estimator_ is filling
+
+
 def test_works_around_the_estimators_of_the_package(fitted, table, quick):
     X, y = table
     sets = PatternConformalClassifier(fitted, min_samples=20, random_state=0).conformalize(X, y)
@@ -273,6 +281,23 @@ def test_quantiles_are_widened_until_they_cover():
     without = clone(intervals).set_params(estimator=GatedLinear())
     with pytest.raises(TypeError, match="needs a regressor with predict_quantiles"):
         without.fit(X, y)
+
+
+def test_bounds_of_intervals_are_in_order_if_the_quantiles_are_far_too_wide():
+    class Quantiles(GatedLinear):
+        def predict_quantiles(self, X):
+            width = np.where(np.asarray(X)[:, 0] > 1.8, 1.0, 5.0)
+            return np.column_stack([self.predict(X) - width, self.predict(X) + width])
+
+    X = np.random.default_rng(0).normal(size=(600, 2))
+    y = X.sum(axis=1)
+    reg = Quantiles().fit(X, y)
+    intervals = PatternConformalRegressor(
+        reg, conformity_score="quantile", corruption=Noise(1), random_state=0
+    )
+    lower, upper = intervals.conformalize(X, y).predict_interval(X).T
+    assert (lower <= upper).all()
+    assert_allclose(np.abs(lower - y).min(), 0, atol=1e-9)  # only the midpoint is left
 
 
 def test_too_few_samples_give_all_labels_and_endless_intervals(filling):
