@@ -16,7 +16,7 @@ from sklearn_emma.categories import (
     is_date,
     may_hold_levels,
 )
-from sklearn_emma.frames import frame_of_arrow
+from sklearn_emma.frames import frame_of_arrow, pandas_frame
 from sklearn_emma.modalities import resolve_modalities
 
 # Floating dtypes that numpy supports. Tensors with other floating dtypes are converted to float32.
@@ -50,6 +50,22 @@ def plain_array(X: Any) -> Any:
     if isinstance(X, torch.Tensor):
         return _array_of_tensor(X)
     return frame_of_arrow(X)
+
+
+def plain_table(X: Any) -> Any:
+    """Convert a table to an array or a pandas DataFrame, if it is of any other supported type.
+
+    Parameters
+    ----------
+    X : array-like, DataFrame, pyarrow Table or Tensor of shape (n_samples, n_features)
+        The table. Masked values are treated as missing.
+
+    Returns
+    -------
+    ndarray, DataFrame, or the type of X
+        Converted table. Lists and other array-likes are returned unchanged.
+    """
+    return pandas_frame(plain_array(X))
 
 
 def refuse_no_table(X: Any, name: str = "X") -> None:

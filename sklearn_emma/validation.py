@@ -15,7 +15,6 @@ from sklearn.utils.validation import validate_data
 from sklearn_emma.energy.column_scale import limit_extreme_values, mean_and_deviation
 from sklearn_emma.engine.training import gradients
 from sklearn_emma.explanations import explain
-from sklearn_emma.frames import pandas_frame
 from sklearn_emma.indicators import indicators_of
 from sklearn_emma.nn.coordinates import FAR
 from sklearn_emma.tables import (
@@ -23,7 +22,7 @@ from sklearn_emma.tables import (
     blank,
     check_unique_names,
     encode_categories,
-    plain_array,
+    plain_table,
     plain_target,
     refuse_no_columns,
     refuse_no_table,
@@ -115,7 +114,7 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     if not args and kwargs == _TO_READ and _is_valid(estimator, X, dtype):
         return X
     refuse_no_table(X)
-    X, args = pandas_frame(plain_array(X)), tuple(map(plain_target, args))
+    X, args = plain_table(X), tuple(map(plain_target, args))
     check_unique_names(X)
     at_fit = kwargs.get("reset", True)
     if not at_fit and getattr(estimator, "missing_modalities", "error") == "allow":

@@ -1,5 +1,6 @@
 """Base class of GatedClassifier and GatedRegressor: fit, and evaluation of samples."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Collection
 from numbers import Integral, Real
@@ -14,7 +15,7 @@ from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
 from sklearn_emma.energy.fit import seeded
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.fitted import GATE
-from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
+from sklearn_emma.gated.blending import Likelihood, expected_blend, judging_samples
 from sklearn_emma.gated.closing import close_modalities, leave_out_columns, mean_over_masks
 from sklearn_emma.gated.estimator_input import estimator_input, takes_nan, weight_params
 from sklearn_emma.gated.training_tables import training_tables
@@ -128,8 +129,8 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         """Return the stratum of each sample: its class, or its range of target values."""
 
     @abstractmethod
-    def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
-        """Return the loss that is minimised to choose the blend."""
+    def _likelihood(self, y: np.ndarray, weight: np.ndarray) -> Likelihood:
+        """Return the log likelihood that the blend is chosen by, per sample."""
 
     @abstractmethod
     def _of_network(self, output: np.ndarray) -> np.ndarray:
@@ -195,18 +196,22 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             self.blend_ = self._given_blend()
             alone = self.blend == 0 or not self._can_blend
             gate = unfitted_gate(self, self._gate_type, alone, seed)
-            if len(judging):
-                learning = np.zeros(len(table))
-                learning[keep] = weight
-                judging_weight = learning[judging]
-                learning[judging] = 0.0
-                self._fit_both(gate, X, y, table, learning, seed)
-                self.blend_ = self._choose_blend(
-                    table[judging], y[judging], judging_weight, table[learning > 0], seed
-                )
-                gate = with_choices_of(self.gate_, len(weight) - len(judging), len(weight))
-            if not 0 < len(judging) <= _LITTLE * len(weight):
+            if not len(judging):
                 self._fit_both(gate, X, y, table, sample_weight, seed)
+                return self
+            judge = self
+            if len(judging) > _LITTLE * len(weight):
+                self._fit_both(gate, X, y, table, sample_weight, seed)
+                judge = copy.copy(self)
+                gate = with_choices_of(self.gate_, len(weight), len(weight) - len(judging))
+            learning = np.zeros(len(table))
+            learning[keep] = weight
+            judging_weight = learning[judging]
+            learning[judging] = 0.0
+            judge._fit_both(gate, X, y, table, learning, seed)
+            self.blend_ = judge._choose_blend(
+                table[judging], y[judging], judging_weight, table[learning > 0], seed
+            )
         return self
 
     def _judging_positions(self, y: np.ndarray, keep: np.ndarray | slice) -> np.ndarray:
@@ -277,10 +282,11 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         tables = training_tables(self.gate_, table, _JUDGING_COPIES, seed, reference)
         samples = np.vstack(tables)
         found = self._read_gate(samples, ("attention", "output"))
-        return best_blend(
+        return expected_blend(
             self._predict_behind(samples, found["attention"]),
             self._of_network(found["output"]),
-            self._loss(np.concatenate([y] * len(tables)), np.tile(weight, len(tables))),
+            self._likelihood(np.concatenate([y] * len(tables)), np.tile(weight, len(tables))),
+            len(table),
         )
 
     # --- evaluation ---

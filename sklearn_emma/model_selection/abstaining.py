@@ -227,7 +227,9 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, **fit_params: Any) -> "AbstainingClassifier":
+    def fit(
+        self, X: Any, y: Any, *, groups: Any = None, **fit_params: Any
+    ) -> "AbstainingClassifier":
         """Choose the threshold on held-out samples, then fit the classifier on all samples.
 
         Parameters
@@ -237,6 +239,10 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
         y : array-like of shape (n_samples,)
             Class labels.
+
+        groups : array-like of shape (n_samples,), default=None
+            Groups of the samples for the splitter `cv`, such as
+            :class:`~sklearn.model_selection.GroupKFold`.
 
         **fit_params : dict
             Parameters passed to ``fit`` of the classifier. Parameters with one value per sample are
@@ -253,7 +259,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             If a parameter is out of range, if the classifier does not have the method that
             `reject_score` needs, or if `abstain_label` is a class.
         """
-        X, y = indexable(X, y)
+        X, y, groups = indexable(X, y, groups)
         if y is None:
             raise ValueError(
                 "AbstainingClassifier requires y to be passed, but the target y is None."
@@ -262,7 +268,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         assert_all_finite(y, input_name="y")
         check_labels(y)
         fit_params = _check_method_params(X, fit_params)
-        folds = check_cv(self.cv, y, classifier=True).split(X, y)
+        folds = check_cv(self.cv, y, classifier=True).split(X, y, groups)
         held_out = Parallel(n_jobs=self.n_jobs)(
             delayed(self._judge)(clone(self.estimator), X, y, fit_params, *fold) for fold in folds
         )

@@ -66,7 +66,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         return np.zeros(_num_samples(X))
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
+    def fit(self, X: Any, y: Any, *, groups: Any = None, **fit_params: Any) -> Self:
         """Calibrate on the held-out samples of each fold, then fit the estimator on all samples.
 
         With ``cv="prefit"``, this method does the same as :meth:`conformalize`.
@@ -77,6 +77,9 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
             Clean training samples.
         y : array-like of shape (n_samples,)
             Targets.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of the samples for the splitter `cv`, such as
+            :class:`~sklearn.model_selection.GroupKFold`.
         **fit_params : dict
             Parameters passed to ``fit`` of the estimator. Parameters with one value per sample are
             split like X.
@@ -97,7 +100,7 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
             return self.conformalize(X, y)
         X, y = self._check(X, y)
         fit_params = _check_method_params(X, fit_params)
-        folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y))
+        folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, groups))
         seeds = draw_seeds(self.random_state, len(folds))
         parts = Parallel(n_jobs=self.n_jobs)(
             delayed(self._hold_out)(clone(self.estimator), X, y, fit_params, fold, seed)

@@ -15,7 +15,8 @@ from sklearn_emma.monitoring.calibration import Calibration, calibrate
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
-from sklearn_emma.tables import refuse_no_table
+from sklearn_emma.monitoring.tables import plain_samples
+from sklearn_emma.tables import plain_table, refuse_no_table
 
 # Smallest number of clean samples to calibrate on.
 _FEWEST = 20
@@ -214,6 +215,7 @@ class ModalityMonitor(BaseEstimator):
             )
         rng = check_random_state(self.random_state)
         refuse_no_table(X)
+        X, reference = plain_table(X), plain_table(reference)
         self.estimator_, X, reference = self._fitted(X, y, reference, rng)
         self.modality_names_ = list(self.estimator_.modality_names_)
         rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
@@ -295,6 +297,7 @@ class ModalityMonitor(BaseEstimator):
     def _read(self, X: Any) -> tuple[ModalityHealth, StreamState, Any]:
         """Return the health after each sample, the state after the last, and the corrected X."""
         check_is_fitted(self, "calibration_")
+        X = plain_samples(self.estimator_, X)
         if not self.recalibrate:
             return *follow(self.calibration_, self.estimator_, X, self.state_), X
         return follow_and_correct(self.calibration_, self.estimator_, X, self.state_)

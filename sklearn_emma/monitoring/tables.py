@@ -4,13 +4,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_array
 
 from sklearn_emma.categories import as_pandas, decode_table
-from sklearn_emma.compat import _check_n_features
 from sklearn_emma.corruption.tables import is_frame
 from sklearn_emma.indicators import feature_columns, indicators_of
-from sklearn_emma.tables import plain_array
+from sklearn_emma.tables import add_missing_modalities, plain_table
 from sklearn_emma.validation import check_table
 
 _FLOATS = [np.float64, np.float32]
@@ -34,6 +32,27 @@ def categories_of(estimator: Any) -> list[int]:
     return list(getattr(estimator, "categories_", None) or ())
 
 
+def plain_samples(estimator: Any, X: Any) -> Any:
+    """Convert the samples that a user passes, and add the columns of modalities that are absent.
+
+    Parameters
+    ----------
+    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+        Fitted estimator.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples. Modalities may be absent if the estimator has ``missing_modalities="allow"``.
+
+    Returns
+    -------
+    ndarray, DataFrame, or the type of X
+        Samples, see :func:`~sklearn_emma.tables.plain_table`.
+    """
+    X = plain_table(X)
+    if getattr(estimator, "missing_modalities", "error") == "allow":
+        X = add_missing_modalities(estimator, X)
+    return X
+
+
 def as_table(estimator: Any, X: Any) -> Any:
     """Convert a table to an array or DataFrame whose rows can be indexed and modified.
 
@@ -51,10 +70,8 @@ def as_table(estimator: Any, X: Any) -> Any:
         returned unchanged, and any other table as an array of floats.
     """
     if categories_of(estimator):
-        return as_pandas(plain_array(X))
-    if is_frame(X):
-        return X
-    return check_array(X, dtype=_FLOATS, ensure_all_finite="allow-nan")
+        return as_pandas(X)
+    return X if is_frame(X) else read_codes(estimator, X)
 
 
 def read_codes(estimator: Any, X: Any) -> np.ndarray:
@@ -72,12 +89,7 @@ def read_codes(estimator: Any, X: Any) -> np.ndarray:
     ndarray of shape (n_samples, n_features)
         Values and codes. NaN marks missing values.
     """
-    if categories_of(estimator):
-        return check_table(estimator, X, ensure_all_finite="allow-nan", reset=False, dtype=_FLOATS)
-    if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
-        X = check_array(X, dtype=_FLOATS, ensure_all_finite="allow-nan")
-    _check_n_features(estimator, X, reset=False)
-    return X
+    return check_table(estimator, X, ensure_all_finite="allow-nan", reset=False, dtype=_FLOATS)
 
 
 def read_table(estimator: Any, X: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, ShuffleSplit, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -213,6 +213,14 @@ def test_splits_may_leave_samples_out(overlapping):
     X, y, X_new, _ = overlapping
     clf = abstaining(cv=ShuffleSplit(1, test_size=0.3, random_state=0)).fit(X, y)
     assert clf.accepts(X_new).mean() == pytest.approx(0.9, abs=0.04)
+
+
+def test_folds_may_hold_groups_together(overlapping):
+    X, y, X_new, _ = overlapping
+    groups = np.arange(len(X)) // 10
+    clf = abstaining(cv=GroupKFold(3)).fit(X, y, groups=groups)
+    same = abstaining(cv=list(GroupKFold(3).split(X, y, groups))).fit(X, y)
+    assert_array_equal(clf.accepts(X_new), same.accepts(X_new))
 
 
 def test_it_can_be_cloned_searched_and_pickled(overlapping):

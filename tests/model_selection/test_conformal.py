@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GroupKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_array
 
@@ -380,3 +381,14 @@ def test_every_number_of_modalities_but_all_fails_in_some_copy(filling):
     assert [set(number) for number in lost] == [{0}, {1}, {1}, {1}, {2}]
     for i in range(3):
         assert np.isnan(copies[i + 1][1][:, i]).all()
+
+
+def test_folds_may_hold_groups_together():
+    X, y = missing_samples(1, 300)
+    groups = np.arange(300) // 10
+    sets = PatternConformalClassifier(
+        GatedLogistic(), corruption=Noise(1), cv=GroupKFold(3), random_state=0
+    )
+    by_group = sets.fit(X, y, groups=groups).predict_set(X)
+    folds = list(GroupKFold(3).split(X, y, groups))
+    assert_array_equal(by_group, clone(sets).set_params(cv=folds).fit(X, y).predict_set(X))
