@@ -240,7 +240,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Smallest relative improvement of the loss that counts as an improvement for early stopping.
 
     class_weight : dict, "balanced" or None, default=None
-        Class weights, as in scikit-learn.
+        Class weights, as in scikit-learn, for the training of gate and predictor. The energies do
+        not depend on them.
 
     n_jobs : int, default=None
         Number of energies that are fitted in parallel, as in joblib. Independent of `n_jobs`,

@@ -17,6 +17,7 @@ from sklearn_emma.categories import (
     may_hold_levels,
 )
 from sklearn_emma.frames import frame_of_arrow, pandas_frame
+from sklearn_emma.lazy import is_lazy
 from sklearn_emma.modalities import resolve_modalities
 
 # Floating dtypes that numpy supports. Tensors with other floating dtypes are converted to float32.
@@ -25,6 +26,8 @@ _NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 
 def plain_array(X: Any) -> Any:
     """Convert masked arrays and tensors to arrays, and pyarrow tables to pandas DataFrames.
+
+    Tables of dask are computed and must fit in memory.
 
     Parameters
     ----------
@@ -42,6 +45,8 @@ def plain_array(X: Any) -> Any:
     TypeError
         If X is a sparse tensor.
     """
+    if is_lazy(X):
+        return X.compute()
     if isinstance(X, np.ma.MaskedArray):
         if not np.ma.is_masked(X):
             return X.data

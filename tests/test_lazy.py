@@ -5,8 +5,11 @@ import pandas as pd
 import pytest
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor, GatedClassifier
+from sklearn_emma.corruption import Noise
 from sklearn_emma.datasets import make_multimodal_classification
+from sklearn_emma.inspection import modality_report
 from sklearn_emma.lazy import is_lazy
+from sklearn_emma.monitoring import ModalityMonitor
 
 da = pytest.importorskip("dask.array", reason="needs dask, of the extra dask")
 dd = pytest.importorskip("dask.dataframe", reason="needs dask, of the extra dask")
@@ -141,6 +144,21 @@ def test_wrong_columns_are_found_at_once(classifier, table):
 def test_one_dimension_is_refused(classifier):
     with pytest.raises(ValueError, match="must have two dimensions"):
         classifier.predict(da.zeros(15))
+
+
+def test_reports_monitors_and_corruptions_load_the_table(classifier, table):
+    X, _ = table
+    lazy = dd.from_pandas(X, chunksize=50)
+    pd.testing.assert_frame_equal(
+        modality_report(classifier, lazy, reference=lazy),
+        modality_report(classifier, X, reference=X),
+    )
+    failed, _ = Noise(2.0).corrupt(lazy, "prefix", random_state=0)
+    pd.testing.assert_frame_equal(failed, Noise(2.0).corrupt(X, "prefix", random_state=0)[0])
+    monitors = [ModalityMonitor(classifier, random_state=0).fit(each) for each in (X, lazy)]
+    in_memory, loaded = (monitor.update(X).failing for monitor in monitors)
+    np.testing.assert_array_equal(loaded, in_memory)
+    np.testing.assert_array_equal(monitors[0].reset().update(lazy).failing, in_memory)
 
 
 def test_evidence_needs_samples_in_memory(classifier, table):

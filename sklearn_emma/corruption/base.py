@@ -109,7 +109,10 @@ class Reference:
             mean = (torch.where(present, x, 0) * weight).sum(0) / total
             deviation = torch.where(present, x - mean, 0)
             means.append(mean)
-            stds.append(((deviation.square() * weight).sum(0) / total).sqrt())
+            # squares of very large or small float32 values are infinite or zero
+            exponent = deviation.abs().amax(0).frexp().exponent
+            scaled = deviation.ldexp(-exponent)
+            stds.append(((scaled.square() * weight).sum(0) / total).sqrt().ldexp(exponent))
             donors.append(x[(weight > 0).any(1)])
         return cls(means, stds, donors)
 

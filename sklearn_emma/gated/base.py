@@ -1,6 +1,5 @@
 """Base class of GatedClassifier and GatedRegressor: fit, and evaluation of samples."""
 
-import copy
 from abc import abstractmethod
 from collections.abc import Collection
 from numbers import Integral, Real
@@ -15,7 +14,7 @@ from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
 from sklearn_emma.energy.fit import seeded
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.fitted import GATE
-from sklearn_emma.gated.blending import Likelihood, expected_blend, judging_samples
+from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
 from sklearn_emma.gated.closing import close_modalities, leave_out_columns, mean_over_masks
 from sklearn_emma.gated.estimator_input import estimator_input, takes_nan, weight_params
 from sklearn_emma.gated.training_tables import training_tables
@@ -49,7 +48,7 @@ _OF_GATE = (
 )
 # Number of corrupted copies of the held-out samples that the blend is chosen on.
 _JUDGING_COPIES = 4
-# If at most this fraction of the samples is held out, gate and estimator are not fitted again.
+# If at most this fraction of the samples is held out, gate and estimator are not fitted on all.
 _LITTLE = 0.1
 
 
@@ -129,8 +128,8 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         """Return the stratum of each sample: its class, or its range of target values."""
 
     @abstractmethod
-    def _likelihood(self, y: np.ndarray, weight: np.ndarray) -> Likelihood:
-        """Return the log likelihood that the blend is chosen by, per sample."""
+    def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
+        """Return the loss that is minimised to choose the blend."""
 
     @abstractmethod
     def _of_network(self, output: np.ndarray) -> np.ndarray:
@@ -196,22 +195,21 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             self.blend_ = self._given_blend()
             alone = self.blend == 0 or not self._can_blend
             gate = unfitted_gate(self, self._gate_type, alone, seed)
-            if not len(judging):
+            few = 0 < len(judging) <= _LITTLE * len(weight)
+            if not few:
                 self._fit_both(gate, X, y, table, sample_weight, seed)
-                return self
-            judge = self
-            if len(judging) > _LITTLE * len(weight):
-                self._fit_both(gate, X, y, table, sample_weight, seed)
-                judge = copy.copy(self)
                 gate = with_choices_of(self.gate_, len(weight), len(weight) - len(judging))
-            learning = np.zeros(len(table))
-            learning[keep] = weight
-            judging_weight = learning[judging]
-            learning[judging] = 0.0
-            judge._fit_both(gate, X, y, table, learning, seed)
-            self.blend_ = judge._choose_blend(
-                table[judging], y[judging], judging_weight, table[learning > 0], seed
-            )
+            if len(judging):
+                of_all = {} if few else vars(self).copy()
+                learning = np.zeros(len(table))
+                learning[keep] = weight
+                judging_weight = learning[judging]
+                learning[judging] = 0.0
+                self._fit_both(gate, X, y, table, learning, seed)
+                blend = self._choose_blend(
+                    table[judging], y[judging], judging_weight, table[learning > 0], seed
+                )
+                self.__dict__.update(of_all, blend_=blend)
         return self
 
     def _judging_positions(self, y: np.ndarray, keep: np.ndarray | slice) -> np.ndarray:
@@ -282,11 +280,10 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         tables = training_tables(self.gate_, table, _JUDGING_COPIES, seed, reference)
         samples = np.vstack(tables)
         found = self._read_gate(samples, ("attention", "output"))
-        return expected_blend(
+        return best_blend(
             self._predict_behind(samples, found["attention"]),
             self._of_network(found["output"]),
-            self._likelihood(np.concatenate([y] * len(tables)), np.tile(weight, len(tables))),
-            len(table),
+            self._loss(np.concatenate([y] * len(tables)), np.tile(weight, len(tables))),
         )
 
     # --- evaluation ---

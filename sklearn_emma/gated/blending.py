@@ -3,18 +3,16 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import softmax
+from scipy.optimize import minimize_scalar
 
 #: Fraction of the samples that are held out for the choice, and their largest number.
 _FRACTION, _MOST = 0.2, 1000
 #: Smallest number of samples, in total and per class, for which the weights are chosen.
 _FEWEST, _FEWEST_OF_CLASS = 40, 5
-# Lower bound of probabilities in the likelihood, which limits the influence of a single sample.
+# Lower bound of probabilities in the log loss, which limits the influence of a single sample.
 _FLOOR = 1e-4
-# Weights that are compared.
-_GRID = np.linspace(0.0, 1.0, 51)
 
-Likelihood = Callable[[np.ndarray], float]
+Loss = Callable[[np.ndarray], float]
 
 
 def judging_samples(strata: np.ndarray) -> np.ndarray:
@@ -42,42 +40,37 @@ def judging_samples(strata: np.ndarray) -> np.ndarray:
     return np.sort(np.concatenate(last))
 
 
-def expected_blend(
-    first: np.ndarray, second: np.ndarray, likelihood: Likelihood, n_samples: int
-) -> float:
-    r"""Return the expected weight of the second prediction in the average of both.
+def best_blend(first: np.ndarray, second: np.ndarray, loss: Loss) -> float:
+    r"""Return the weight of the second prediction that minimises the loss of the average.
 
-    The average is :math:`(1 - b)\, p_1 + b\, p_2` with a weight b from 0 to 1. Its expected value is
-    that of the posterior distribution for a uniform prior,
-
-    .. math:: \frac{\int_0^1 b\, e^{n \ell(b)}\, db}{\int_0^1 e^{n \ell(b)}\, db}
-
-    where n is the number of samples and :math:`\ell(b)` the mean log likelihood. With few samples it
-    is about one half; with many, it is the weight of highest likelihood, that is stacking of two
-    models with non-negative weights that sum to one (Breiman, L. (1996). Stacked regressions.
-    Machine Learning 24; Yao, Y. et al. (2018). Using stacking to average Bayesian predictive
-    distributions. Bayesian Analysis 13).
+    The average is :math:`(1 - b)\, p_1 + b\, p_2` with a weight b from 0 to 1. Log loss and squared
+    error are convex functions of b. The method is stacking of two models, with non-negative weights
+    that sum to one (Breiman, L. (1996). Stacked regressions. Machine Learning 24).
 
     Parameters
     ----------
-    first, second : ndarray of shape (n_predicted, ...)
+    first, second : ndarray of shape (n_samples, ...)
         Predictions of both models for samples that neither model was trained on.
-    likelihood : callable
-        Function that returns the mean log likelihood of a prediction.
-    n_samples : int
-        Number of different samples. It is less than `n_predicted` if these are copies.
+    loss : callable
+        Function that returns the loss of a prediction.
 
     Returns
     -------
     float
-        The weight b, rounded to two digits.
+        The weight b.
     """
-    found = [likelihood((1.0 - b) * first + b * second) for b in _GRID]
-    return round(float(softmax(n_samples * np.array(found)) @ _GRID), 2)
+
+    def loss_at(b: float) -> float:
+        """Return the loss of the average with weight b."""
+        return loss((1.0 - b) * first + b * second)
+
+    found = minimize_scalar(loss_at, bounds=(0.0, 1.0), method="bounded", options={"xatol": 0.01})
+    # the search does not evaluate the bounds
+    return float(min((0.0, 1.0, found.x), key=loss_at))
 
 
-def likelihood_of_classes(codes: np.ndarray, weight: np.ndarray) -> Likelihood:
-    """Return a function that computes the mean log likelihood of classes.
+def log_loss_of(codes: np.ndarray, weight: np.ndarray) -> Loss:
+    """Return a function that computes the log loss of probabilities.
 
     Parameters
     ----------
@@ -92,19 +85,16 @@ def likelihood_of_classes(codes: np.ndarray, weight: np.ndarray) -> Likelihood:
         Function of the probabilities, an array of shape (n_samples, n_classes).
     """
 
-    def likelihood(probabilities: np.ndarray) -> float:
-        """Return the weighted mean log probability of the true classes."""
+    def loss(probabilities: np.ndarray) -> float:
+        """Return the weighted mean loss."""
         true = probabilities[np.arange(len(codes)), codes]
-        return float(np.average(np.log(np.maximum(true, _FLOOR)), weights=weight))
+        return float(np.average(-np.log(np.maximum(true, _FLOOR)), weights=weight))
 
-    return likelihood
+    return loss
 
 
-def likelihood_of_values(y: np.ndarray, weight: np.ndarray) -> Likelihood:
-    r"""Return a function that computes the mean log likelihood of values.
-
-    Residuals are normally distributed, with the variance of highest likelihood. Up to a constant,
-    this is :math:`-\tfrac{1}{2} \log` of the mean squared error.
+def squared_error_of(y: np.ndarray, weight: np.ndarray) -> Loss:
+    """Return a function that computes the mean squared error of predictions.
 
     Parameters
     ----------
@@ -119,13 +109,11 @@ def likelihood_of_values(y: np.ndarray, weight: np.ndarray) -> Likelihood:
         Function of the predictions, an array with the shape of y. The error of each output is
         divided by the variance of the output.
     """
-    tiny = np.finfo(float).tiny
-    spread = np.maximum(y.var(axis=0), tiny)
+    spread = np.maximum(y.var(axis=0), np.finfo(float).tiny)
 
-    def likelihood(values: np.ndarray) -> float:
-        """Return the log likelihood, given by the weighted mean squared error."""
+    def loss(values: np.ndarray) -> float:
+        """Return the weighted mean loss."""
         error = (values - y) ** 2 / spread
-        mean = np.average(error.reshape(len(y), -1).mean(axis=1), weights=weight)
-        return -0.5 * float(np.log(max(mean, tiny)))
+        return float(np.average(error.reshape(len(y), -1).mean(axis=1), weights=weight))
 
-    return likelihood
+    return loss

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.gated.base import BaseGated
-from sklearn_emma.gated.blending import Likelihood, likelihood_of_classes
+from sklearn_emma.gated.blending import Loss, log_loss_of
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.targets import check_labels
 
@@ -72,15 +72,14 @@ class GatedClassifier(ClassifierMixin, BaseGated):
 
     blend : float or "auto", default="auto"
         Weight b, from 0 to 1, of the network that was trained together with the gate. The predicted
-        probabilities are :math:`(1 - b)\, p + b\, p_{EMMA}`. "auto" is the expected
-        weight, given the likelihood of held-out samples, clean and corrupted as in training. With
-        few samples it is about 1/2, with many it has the lowest log loss. The held-out samples are
-        the last fifth of each class, about 1,000 samples at most, so do not shuffle samples that
-        are in the order of time. If there are fewer than 40 samples, or fewer than 5 samples of a
-        class, b is 1/2. If more than a tenth of the samples is held out, gate and classifier are
-        fitted twice, once on all samples; the hyperparameters of the network are those that were
-        chosen in this fit. With 0, only the classifier predicts, and fitting takes at most half the
-        time.
+        probabilities are :math:`(1 - b)\, p + b\, p_{EMMA}`. "auto" chooses the weight with the
+        lowest log loss on held-out samples, clean and corrupted as in training. The held-out
+        samples are the last fifth of each class, about 1,000 samples at most, so do not shuffle
+        samples that are in the order of time. If there are fewer than 40 samples, or fewer than 5
+        samples of a class, b is 1/2. If more than a tenth of the samples is held out, gate and
+        classifier are fitted twice: on all samples, and without the held-out samples, with the
+        hyperparameters of the network that were chosen on all. With 0, only the classifier
+        predicts, and fitting takes at most half the time.
 
     n_copies : int, default=10
         Number of corrupted copies of the training samples that the classifier is also trained on.
@@ -175,8 +174,8 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     def _strata(self, y: np.ndarray) -> np.ndarray:
         return np.unique(y, return_inverse=True)[1]
 
-    def _likelihood(self, y: np.ndarray, weight: np.ndarray) -> Likelihood:
-        return likelihood_of_classes(np.searchsorted(self.classes_, y), weight)
+    def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
+        return log_loss_of(np.searchsorted(self.classes_, y), weight)
 
     def _of_network(self, output: np.ndarray) -> np.ndarray:
         return self._network_prediction(output, "predict_proba")

@@ -9,7 +9,7 @@ from sklearn.utils import column_or_1d, get_tags
 
 from sklearn_emma.gate.predictor_selection import fifths
 from sklearn_emma.gated.base import BaseGated
-from sklearn_emma.gated.blending import Likelihood, likelihood_of_values
+from sklearn_emma.gated.blending import Loss, squared_error_of
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.targets import check_values
 
@@ -58,16 +58,15 @@ class GatedRegressor(RegressorMixin, BaseGated):
 
     blend : float or "auto", default="auto"
         Weight b, from 0 to 1, of the network that was trained together with the gate. The predicted
-        values are :math:`(1 - b)\, p + b\, p_{EMMA}`. "auto" is the expected weight,
-        given the likelihood of held-out samples, clean and corrupted as in training. With few
-        samples it is about 1/2, with many it has the lowest squared error. For the choice of
+        values are :math:`(1 - b)\, p + b\, p_{EMMA}`. "auto" chooses the weight with the lowest
+        squared error on held-out samples, clean and corrupted as in training. For the choice of
         held-out samples, the range of the target is divided into five intervals with equal numbers
         of samples. The last fifth of the samples of each interval is held out, about 1,000 samples
         at most, so do not shuffle samples that are in the order of time. If there are fewer than 40
         samples, b is 1/2. If more than a tenth of the samples is held out, gate and regressor are
-        fitted twice, once on all samples; the hyperparameters of the network are those that were
-        chosen in this fit. With 0, only the regressor predicts, and fitting takes at most half the
-        time.
+        fitted twice: on all samples, and without the held-out samples, with the hyperparameters of
+        the network that were chosen on all. With 0, only the regressor predicts, and fitting takes
+        at most half the time.
 
     n_copies : int, default=10
         Number of corrupted copies of the training samples that the regressor is also trained on.
@@ -163,8 +162,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
     def _strata(self, y: np.ndarray) -> np.ndarray:
         return fifths(torch.from_numpy(y.reshape(len(y), -1)[:, 0])).numpy()
 
-    def _likelihood(self, y: np.ndarray, weight: np.ndarray) -> Likelihood:
-        return likelihood_of_values(y, weight)
+    def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
+        return squared_error_of(y, weight)
 
     def _of_network(self, output: np.ndarray) -> np.ndarray:
         return self._network_prediction(output, "predict")

@@ -14,6 +14,7 @@ from sklearn_emma.inspection.page import write_page
 from sklearn_emma.inspection.time_line import list_alarms, read_stream
 from sklearn_emma.inspection.whole_table import find_in_table
 from sklearn_emma.monitoring import ModalityHealth, ModalityMonitor
+from sklearn_emma.tables import plain_table
 from sklearn_emma.validation import check_table
 
 #: A modality fails if its energy is this many times as far above normal as that of a typical
@@ -228,7 +229,7 @@ def modality_report(
     if monitor is not None:
         check_is_fitted(monitor)
         estimator = monitor.estimator_
-    whole = estimator
+    whole, X, reference = estimator, plain_table(X), plain_table(reference)
     estimator, samples = unwrap(whole, X)
     check_gated(estimator, "modality_report")
     if not is_number(threshold) or not 0 <= threshold <= 1:

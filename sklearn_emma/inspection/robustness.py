@@ -1,6 +1,7 @@
 """RobustnessCurveDisplay: plot scores against the severity of a failure."""
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,9 @@ class RobustnessCurveDisplay(Display):
         """
         if not isinstance(estimator, Mapping):
             estimator = {type(estimator).__name__: estimator}
-        seed = int(draw_seeds(random_state, 1)[0])
+        # an int gives the scores of robustness_curve
+        is_int = isinstance(random_state, Integral)
+        seed = int(random_state if is_int else draw_seeds(random_state, 1)[0])
         protocol = EvaluationProtocol(modalities, corruption, scoring, cv, n_repeats, n_jobs, seed)
         results = {
             name: protocol.curve(model, X, y, levels, only) for name, model in estimator.items()

@@ -103,6 +103,8 @@ class ModalityMonitor(BaseEstimator):
         The fitted estimator.
     modality_names_ : list of str
         Names of the modalities.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels. Defined only if the estimator is a classifier.
     calibration_ : Calibration
         Parameters estimated from clean samples.
     alarm_odds_ : float
@@ -163,6 +165,11 @@ class ModalityMonitor(BaseEstimator):
         self.recalibrate = recalibrate
         self.calibration_fraction = calibration_fraction
         self.random_state = random_state
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Class labels of the fitted classifier."""
+        return self.estimator_.classes_
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, reference: Any = None) -> Self:
@@ -334,7 +341,7 @@ class ModalityMonitor(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Class probabilities, in the order of ``estimator_.classes_``.
+            Class probabilities, in the order of ``classes_``.
         """
         return self._with_evidence("predict_proba", X)
 

@@ -224,3 +224,11 @@ def test_only_without_names_is_refused():
         Noise(only="a").corrupt_tensors(
             batch, generator=torch.Generator(), reference=Reference.from_tensors(batch)
         )
+
+
+@pytest.mark.parametrize("scale", [1e25, 1e-25])
+def test_noise_of_single_precision_tables_has_their_scale(scale):
+    X = np.random.default_rng(0).normal(size=(200, 2)) * scale
+    failed, indicator = Noise(2.0).corrupt(X.astype(np.float32), random_state=0)
+    added = (failed - X)[indicator[:, 0] == -1] / scale
+    assert added.std() == pytest.approx(2.0, rel=0.15)

@@ -288,6 +288,15 @@ def test_all_samples_are_learned_from_in_the_end(table):
     assert clf.blend_ == 0.0  # votes are not blended
 
 
+def test_hyperparameters_of_the_network_are_chosen_on_all_samples(wide):
+    X, y, *_ = wide
+    gate = EMMAClassifier(**(QUICK | {"l2_regularization": "auto"}), random_state=0)
+    clf = gated(gate=gate, blend="auto").fit(X, y)
+    alone = clone(gate).set_params(modalities="prefix").fit(X, y)
+    assert clf.gate_.l2_regularization_ == alone.l2_regularization_
+    np.testing.assert_array_equal(clf.gate_.predict_proba(X), alone.predict_proba(X))
+
+
 def test_too_few_samples_to_choose_on(table):
     X, y = table
     few = np.r_[np.flatnonzero(y == 0)[:60], np.flatnonzero(y == 1)[:3]]

@@ -104,3 +104,13 @@ def test_wrong_input_is_explained(results):
         RobustnessCurveDisplay.from_results(results, specialist=[1, 2])
     with pytest.raises(ValueError, match="at least one result"):
         RobustnessCurveDisplay.from_results({})
+
+
+def test_the_scores_are_those_of_robustness_curve(table, results):
+    X, y = table
+    display = RobustnessCurveDisplay.from_estimator(
+        LogisticRegression(), X, y, modalities="prefix", levels=[0, 1, 4], cv=3, random_state=0
+    )
+    scores = results["logistic"].test_scores
+    line = display.lines_["LogisticRegression"].get_ydata()
+    np.testing.assert_allclose(line, scores.mean(axis=(0, 2)))

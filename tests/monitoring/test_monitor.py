@@ -265,6 +265,14 @@ def test_fits_an_estimator_that_is_not_fitted(fitted, table):
     assert monitor.predict(X[:3]).shape == (3,)
 
 
+def test_probabilities_are_in_the_order_of_its_classes(monitor, fitted, stream):
+    np.testing.assert_array_equal(monitor.classes_, fitted.classes_)
+    X, y = stream
+    likely = monitor.classes_[monitor.predict_proba(X).argmax(axis=1)]
+    assert (likely == y).mean() > 0.8
+    assert not hasattr(ModalityMonitor(fitted), "classes_")
+
+
 def test_regressors_and_scorers_too(table):
     X, y = table
     X = X[:400].to_numpy()
