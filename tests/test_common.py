@@ -40,8 +40,8 @@ ESTIMATORS = [
     SignalEnergyScorer(n_filters=2, max_epochs=2),
     EMMAClassifier(**QUICK),
     EMMAClassifierCV(**FIXED, **SEARCH),
-    EMMARegressor(**QUICK),
-    EMMARegressor(**QUICK, loss="quantile"),
+    EMMARegressor(**FIXED),
+    EMMARegressor(**FIXED, loss="quantile"),
     GatedClassifier(DecisionTreeClassifier(), gate=EMMAClassifier(**QUICK_GATE), blend=0.5),
     GatedRegressor(LinearRegression(), gate=EMMARegressor(**QUICK_GATE), threshold="mean"),
 ]
