@@ -23,8 +23,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     The method is energy-based multi-modal attention [1]_. First, one energy model per modality
     learns how much the values of a sample differ from the training data. Then a gate converts the
     energies of a sample to an attention :math:`\beta_i \in [0, 1)` to each modality. The gate and
-    the predictor are trained together on clean and corrupted samples; see
-    :class:`~sklearn_emma.nn.EnergyAttention` for the equations.
+    the predictor are trained together on clean and corrupted samples; see :doc:`/guide/gate` for
+    the equations.
 
     Columns are standardised internally. Values may be missing. A modality without any value gets no
     attention. If only some values are missing, they are replaced by the training median, and the
@@ -35,7 +35,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     type ``category``. A categorical column is replaced by indicators of its levels, scaled such
     that together they have unit variance, like a numeric column. Infrequent levels share one
     indicator. A level is infrequent if it has fewer than 10 training samples (with fewer than 1000
-    training samples: fewer than 1 % of them, but at least fewer than 2), or if it is not among the
+    training samples: fewer than 1 % of them, or only one), or if it is not among the
     100 most frequent levels. A level that does not occur in the training data increases the energy
     of its modality by :math:`3 s_i \log\frac{n_{min} + 1}{n_1 + 1}`, where :math:`n_{min}` is the
     number of samples of the rarest level with an indicator of its own, and :math:`n_1` the number
@@ -293,7 +293,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         Constants of the gate. With ``potential_calibration="failures"``, :math:`\Psi_{min,i}` is
         the potential that nine tenths of the training samples do not exceed; differences below it
-        have no effect. The scale :math:`s_i` is the median increase of the potential under the
+        have no effect. The scale :math:`s_i` is the increase of the median potential under the
         training corruption, but at least the interquartile range of the training samples. The
         largest potential is that of a typical failure in training; a higher potential of a modality
         has no further effect on the other modalities.

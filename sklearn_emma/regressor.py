@@ -34,8 +34,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     The method is energy-based multi-modal attention [1]_. First, one energy model per modality
     learns how much the values of a sample differ from the training data. Then a gate converts the
     energies of a sample to an attention :math:`\beta_i \in [0, 1)` to each modality. The gate and
-    the predictor are trained together on clean and corrupted samples; see
-    :class:`~sklearn_emma.nn.EnergyAttention` for the equations.
+    the predictor are trained together on clean and corrupted samples; see :doc:`/guide/gate` for
+    the equations.
 
     Columns and y are standardised internally. Values may be missing. A modality without any value
     gets no attention. If only some values are missing, they are replaced by the training median,
@@ -306,7 +306,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         Constants of the gate. With ``potential_calibration="failures"``, :math:`\Psi_{min,i}` is
         the potential that nine tenths of the training samples do not exceed; differences below it
-        have no effect. The scale :math:`s_i` is the median increase of the potential under the
+        have no effect. The scale :math:`s_i` is the increase of the median potential under the
         training corruption, but at least the interquartile range of the training samples. The
         largest potential is that of a typical failure in training; a higher potential of a modality
         has no further effect on the other modalities.

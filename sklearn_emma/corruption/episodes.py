@@ -12,7 +12,7 @@ from sklearn_emma.corruption.base import Corruption, Reference, is_number
 
 
 class Episodes(Corruption):
-    """Corruption in episodes of consecutive samples, for samples in the order of time.
+    """Corruption in episodes of consecutive samples, for samples in temporal order.
 
     Between episodes nothing fails. The failing modalities are drawn for each episode. If the
     corruption draws its values once per call, like :class:`Stuck`, it draws them once per episode.
@@ -95,7 +95,7 @@ class Episodes(Corruption):
         reference: Reference,
         names: Sequence[str] | None = None,
     ) -> tuple[list[Tensor], Tensor]:
-        """Corrupt samples that are in the order of time.
+        """Corrupt samples that are in temporal order.
 
         Parameters
         ----------

@@ -285,7 +285,7 @@ class Drift(Corruption):
         Largest offset, in standard deviations of each feature in the reference samples.
 
     ordered : bool, default=False
-        Whether samples are in the order of time. If False, t is drawn uniformly from (0, 1] for
+        Whether samples are in temporal order. If False, t is drawn uniformly from (0, 1] for
         each sample, and so is the sign. If True, t grows linearly and is 1 at the last sample; the
         sign is drawn once per call and modality.
 

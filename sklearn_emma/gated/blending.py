@@ -18,7 +18,7 @@ Loss = Callable[[np.ndarray], float]
 def judging_samples(strata: np.ndarray) -> np.ndarray:
     """Return the held-out samples that the blend is chosen on: the last fifth of each class.
 
-    If the samples are in the order of time, the blend is chosen on samples that are later than the
+    If the samples are in temporal order, the blend is chosen on samples that are later than the
     training samples. If they are shuffled, the held-out samples are random.
 
     Parameters

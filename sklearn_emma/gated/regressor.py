@@ -47,14 +47,14 @@ class GatedRegressor(RegressorMixin, BaseGated):
         None. Its parameter `corruption` also determines how modalities fail in the copies. If its
         parameter `column_attention` is True, the values of columns that the gate ignores are
         missing for the regressor as well. None means an :class:`EMMARegressor` with default
-        parameters. With ``blend=0``, None means a smaller one, with one hidden layer of 16 units
-        and 10 epochs of training, because the gate hardly depends on the network.
+        parameters. With ``blend=0``, None means a smaller one, with one hidden layer of 16
+        units, because the gate hardly depends on the network.
 
     threshold : float or "mean", default=0.5
-        Modalities whose attention, from 0 to 1, is at most this threshold are closed. "mean" is a
-        soft gate: the predictions are averaged over all thresholds below the highest attention of
-        the sample. This needs at most one prediction per modality, since other thresholds close the
-        same modalities.
+        Modalities whose attention is at most this threshold, a number in [0, 1), are closed. "mean"
+        is a soft gate: the predictions are averaged over all thresholds below the highest attention
+        of the sample. This needs at most one prediction per modality, since other thresholds close
+        the same modalities.
 
     blend : float or "auto", default="auto"
         Weight b, from 0 to 1, of the network that was trained together with the gate. The predicted
@@ -62,7 +62,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
         squared error on held-out samples, clean and corrupted as in training. For the choice of
         held-out samples, the range of the target is divided into five intervals with equal numbers
         of samples. The last fifth of the samples of each interval is held out, about 1,000 samples
-        at most, so do not shuffle samples that are in the order of time. If there are fewer than 40
+        at most, so do not shuffle samples that are in temporal order. If there are fewer than 40
         samples, b is 1/2. If more than a tenth of the samples is held out, gate and regressor are
         fitted twice: on all samples, and without the held-out samples, with the hyperparameters of
         the network that were chosen on all. With 0, only the regressor predicts, and fitting takes

@@ -163,7 +163,7 @@ def modality_report(
 
     Parameters
     ----------
-    estimator : EMMAClassifier, EMMARegressor or ModalityMonitor
+    estimator : EMMAClassifier, EMMARegressor, GatedClassifier, GatedRegressor or ModalityMonitor
         Fitted estimator, or a fitted Pipeline or search that ends in one. For a monitor, the report
         is about its estimator, and X is read in order as a separate stream.
     X : array-like or DataFrame of shape (n_samples, n_features)

@@ -47,7 +47,7 @@ def stream_curve(
 
     Each episode is a separate stream. The monitor is reset and reads `warm_up` clean samples, then
     `length` samples in which one modality fails. The samples of a stream are consecutive samples of
-    X, with a random start. If the samples are autocorrelated, X has to be in the order of time.
+    X, with a random start. If the samples are autocorrelated, X has to be in temporal order.
 
     Parameters
     ----------

@@ -44,10 +44,10 @@ class ModalityMonitor(BaseEstimator):
 
     like the evidence of missing values. :math:`\pi` is the prior probability that a modality fails,
     and :math:`p_{ik}` is the probability that modality i fails in the way k, given the samples so
-    far. :math:`u_{ik}` is 1 if the values do not belong to the sample (stuck, mismatch). It is also
-    1 if, on simulated failures, the predictions are closer to those of the clean samples with the
-    gate of modality i closed than with it open. Otherwise it is 0. Therefore, mild noise that the
-    predictor can tolerate does not close a gate.
+    far. :math:`u_{ik}` is 1 if the values do not belong to the sample (stuck, mismatch, missing).
+    It is also 1 if, on simulated failures, the predictions are closer to those of the clean samples
+    with the gate of modality i closed than with it open. Otherwise it is 0. Therefore, mild noise
+    that the predictor can tolerate does not close a gate.
 
     Parameters
     ----------
