@@ -76,7 +76,7 @@ class RobustnessCurveDisplay(Display):
     ...     random_state=0,
     ... )
     >>> display.lines_["logistic"].get_ydata().round(2).tolist()
-    [0.98, 0.95, 0.77]
+    [0.98, 0.95, 0.75]
     """
 
     def __init__(
