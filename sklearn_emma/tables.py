@@ -324,7 +324,7 @@ def refuse_dates(X: Any, columns: np.ndarray) -> None:
 
 
 def add_missing_modalities(estimator: Any, X: Any) -> Any:
-    """Add columns of NaN for modalities of which a table has no column.
+    """Add columns of NaN for modalities of which a table has no column, if the estimator allows it.
 
     Parameters
     ----------
@@ -336,12 +336,14 @@ def add_missing_modalities(estimator: Any, X: Any) -> Any:
     Returns
     -------
     DataFrame of shape (n_samples, n_features), or the type of X
-        Table with the columns of fit, in their order. X is returned unchanged if it has no column
-        names, if no column is missing, if it has unknown columns, or if only some of the columns of
-        a modality are missing.
+        Table with the columns of fit, in their order. X is returned unchanged unless the estimator
+        has ``missing_modalities="allow"``. It is also unchanged if it has no column names, if no
+        column is missing, if it has unknown columns, or if only some of the columns of a modality
+        are missing.
     """
     known = getattr(estimator, "feature_names_in_", None)
-    if known is None or not hasattr(X, "columns"):
+    allowed = getattr(estimator, "missing_modalities", "error") == "allow"
+    if not allowed or known is None or not hasattr(X, "columns"):
         return X
     given = set(X.columns)
     if not given < set(known):

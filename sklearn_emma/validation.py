@@ -117,7 +117,7 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     X, args = plain_table(X), tuple(map(plain_target, args))
     check_unique_names(X)
     at_fit = kwargs.get("reset", True)
-    if not at_fit and getattr(estimator, "missing_modalities", "error") == "allow":
+    if not at_fit:
         X = add_missing_modalities(estimator, X)
     refuse_no_columns(X)
     X = encode_categories(estimator, X, at_fit)

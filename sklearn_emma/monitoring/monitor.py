@@ -15,8 +15,7 @@ from sklearn_emma.monitoring.calibration import Calibration, calibrate
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
-from sklearn_emma.monitoring.tables import plain_samples
-from sklearn_emma.tables import plain_table, refuse_no_table
+from sklearn_emma.tables import add_missing_modalities, plain_table, refuse_no_table
 
 # Smallest number of clean samples to calibrate on.
 _FEWEST = 20
@@ -304,7 +303,7 @@ class ModalityMonitor(BaseEstimator):
     def _read(self, X: Any) -> tuple[ModalityHealth, StreamState, Any]:
         """Return the health after each sample, the state after the last, and the corrected X."""
         check_is_fitted(self, "calibration_")
-        X = plain_samples(self.estimator_, X)
+        X = add_missing_modalities(self.estimator_, plain_table(X))
         if not self.recalibrate:
             return *follow(self.calibration_, self.estimator_, X, self.state_), X
         return follow_and_correct(self.calibration_, self.estimator_, X, self.state_)

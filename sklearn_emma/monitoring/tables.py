@@ -8,7 +8,6 @@ import pandas as pd
 from sklearn_emma.categories import as_pandas, decode_table
 from sklearn_emma.corruption.tables import is_frame
 from sklearn_emma.indicators import feature_columns, indicators_of
-from sklearn_emma.tables import add_missing_modalities, plain_table
 from sklearn_emma.validation import check_table
 
 _FLOATS = [np.float64, np.float32]
@@ -30,27 +29,6 @@ def categories_of(estimator: Any) -> list[int]:
         Positions of the categorical columns. Empty if all columns are numerical.
     """
     return list(getattr(estimator, "categories_", None) or ())
-
-
-def plain_samples(estimator: Any, X: Any) -> Any:
-    """Convert the samples that a user passes, and add the columns of modalities that are absent.
-
-    Parameters
-    ----------
-    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted estimator.
-    X : array-like or DataFrame of shape (n_samples, n_features)
-        Samples. Modalities may be absent if the estimator has ``missing_modalities="allow"``.
-
-    Returns
-    -------
-    ndarray, DataFrame, or the type of X
-        Samples, see :func:`~sklearn_emma.tables.plain_table`.
-    """
-    X = plain_table(X)
-    if getattr(estimator, "missing_modalities", "error") == "allow":
-        X = add_missing_modalities(estimator, X)
-    return X
 
 
 def as_table(estimator: Any, X: Any) -> Any:
