@@ -135,11 +135,12 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     Examples
     --------
     >>> from sklearn.ensemble import RandomForestClassifier
-    >>> from sklearn_emma import GatedClassifier
+    >>> from sklearn_emma import EMMAClassifier, GatedClassifier
     >>> from sklearn_emma.datasets import load_breast_cancer_modalities
     >>> X, y = load_breast_cancer_modalities(return_X_y=True)
     >>> forest = RandomForestClassifier(50)
-    >>> clf = GatedClassifier(forest, "prefix", random_state=0).fit(X[:250], y[:250])
+    >>> gate = EMMAClassifier(max_epochs=10)  # a short training, for this example
+    >>> clf = GatedClassifier(forest, "prefix", gate=gate, random_state=0).fit(X[:250], y[:250])
     >>> broken = X[250:].copy()
     >>> broken.loc[:, broken.columns.str.startswith("worst__")] = 0.0
     >>> attention = clf.attention(broken).mean(axis=0)

@@ -120,12 +120,13 @@ class GatedRegressor(RegressorMixin, BaseGated):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_emma import GatedRegressor
+    >>> from sklearn_emma import EMMARegressor, GatedRegressor
     >>> rng = np.random.default_rng(0)
     >>> y = rng.normal(20.0, 5.0, size=600)
     >>> X = y[:, None] + rng.normal(size=(600, 6))  # two instruments of three thermometers
     >>> instruments = {"roof": [0, 1, 2], "wall": [3, 4, 5]}
-    >>> reg = GatedRegressor(modalities=instruments, random_state=0)  # histogram gradient boosting
+    >>> gate = EMMARegressor(max_epochs=10)  # a short training, for this example
+    >>> reg = GatedRegressor(None, instruments, gate=gate, random_state=0)  # None: boosting
     >>> reg = reg.fit(X[:400], y[:400])
     >>> broken = X[400:] + 30.0 * rng.normal(size=(200, 6)) * [1, 1, 1, 0, 0, 0]
     >>> reg.attention(broken).mean(axis=0).round(1), bool(reg.score(broken, y[400:]) > 0.8)

@@ -10,7 +10,7 @@ from sklearn_emma.nn.module_stack import (
     ModalityStacks,
     Module,
     affine,
-    merge_stacks,
+    flat_affine,
     stack_samples,
     width_class,
 )
@@ -86,8 +86,8 @@ class Perceptron(nn.Module):
             return self._through(affine(x, *first), others)
         # merge a stack of stacks: the gradient of an in-place ReLU is slow on a reshaped tensor
         shape = first[0].shape[:2]
-        x, (first, *others) = merge_stacks(x, [first, *others])
-        return self._through(affine(x, *first), others).unflatten(0, shape)
+        others = [(weight.flatten(0, 1), bias.flatten(0, 1)) for weight, bias in others]
+        return self._through(flat_affine(x, *first), others).unflatten(0, shape)
 
     def after_first(self, x: Tensor) -> Tensor:
         """Apply all but the affine map of the first layer to its result, which is overwritten."""

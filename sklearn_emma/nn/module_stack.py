@@ -18,6 +18,8 @@ from torch.nn import functional as F
 
 Module = TypeVar("Module", bound=nn.Module)
 
+_FEW = 64  # numbers of samples that are faster to copy than to compute stack by stack
+
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return :math:`x W^T + b`, for one module or a stack of modules.
@@ -42,33 +44,36 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
     if weight.ndim == 4 and x.ndim in (3, 4):
         # adding the bias in the product is twice as fast as a separate sum on many samples
-        x, [(flat_weight, flat_bias)] = merge_stacks(x, [(weight, bias)])
-        return affine(x, flat_weight, flat_bias).unflatten(0, weight.shape[:2])
+        return flat_affine(x, weight, bias).unflatten(0, weight.shape[:2])
     return x @ weight.mT + bias.unsqueeze(-2)
 
 
-def merge_stacks(
-    x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]
-) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """Flatten a stack of stacks to a single stack.
+def flat_affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return :math:`x W^T + b` for a stack of stacks, as a single stack.
 
     Parameters
     ----------
-    x : Tensor of shape (..., n_samples, n_in)
-        Samples of each module, or samples that are broadcast to all modules.
-    layers : sequence of tuple of Tensor of shape (n_stacks, n_modules, ...)
-        Weights and biases.
+    x : Tensor of shape (n_modules, n_samples, n_in) or (n_stacks, n_modules, n_samples, n_in)
+        Samples of the modules of all stacks, or of each stack.
+    weight : Tensor of shape (n_stacks, n_modules, n_out, n_in)
+        Weights W.
+    bias : Tensor of shape (n_stacks, n_modules, n_out)
+        Bias b.
 
     Returns
     -------
-    x : Tensor of shape (n_stacks * n_modules, n_samples, n_in)
-        Samples of each module.
-    layers : list of tuple of Tensor of shape (n_stacks * n_modules, ...)
-        Weights and biases of each module.
+    Tensor of shape (n_stacks * n_modules, n_samples, n_out)
+        Result of the affine map.
     """
-    shape = layers[0][0].shape[:2]
-    flat = [(weight.flatten(0, 1), bias.flatten(0, 1)) for weight, bias in layers]
-    return x.expand(*shape, -1, -1).flatten(0, 1), flat
+    k, m, n_out, _ = weight.shape
+    if x.ndim == 3 and x.shape[1] > _FEW and not torch.is_grad_enabled():
+        # one product per stack: a single one would copy many samples for each stack
+        result = x.new_empty(k, m, x.shape[1], n_out)
+        for into, of_stack, constant in zip(result, weight, bias, strict=True):
+            torch.baddbmm(constant.unsqueeze(-2), x, of_stack.mT, out=into)
+        return result.flatten(0, 1)
+    x = x.expand(k, m, -1, -1).flatten(0, 1)
+    return affine(x, weight.flatten(0, 1), bias.flatten(0, 1))
 
 
 def stack(modules: Sequence[Module]) -> Module:

@@ -42,6 +42,17 @@ def test_affine_is_that_of_each_module():
     torch.testing.assert_close(together[1], affine(2 * x, weight, bias))
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("n_samples", [4, 500])
+def test_affine_of_samples_that_all_stacks_share(n_samples, gradients):
+    same = generator()
+    shapes = [(3, n_samples, 5), (4, 3, 2, 5), (4, 3, 2)]
+    x, weight, bias = (torch.randn(shape, generator=same) for shape in shapes)
+    expected = torch.stack([affine(x, w, b) for w, b in zip(weight, bias, strict=True)])
+    with torch.set_grad_enabled(gradients):
+        torch.testing.assert_close(affine(x, weight, bias), expected)
+
+
 @pytest.mark.parametrize("widths", [(3,), (4, 4), WIDTHS], ids=str)
 def test_a_stack_does_what_each_does_by_itself(widths):
     each, samples = make_each(widths), make_samples(widths)
