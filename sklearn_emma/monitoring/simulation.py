@@ -103,7 +103,7 @@ class Simulation:
             Statistics, as computed by :class:`SampleStatistics`.
         """
         z = self.statistics.standardise(read_table(self.estimator, X))
-        return self.statistics(z, *read_energies(self.estimator, X))
+        return self.statistics(z, *read_energies(self.estimator, X, self.statistics))
 
     def harms(self, X: Any, i: int) -> bool:
         """Tell whether predictions are better without a failing modality.

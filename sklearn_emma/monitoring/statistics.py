@@ -25,6 +25,8 @@ from scipy.linalg import block_diag
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import RidgeCV
 
+from sklearn_emma.compat import _safe_indexing
+from sklearn_emma.monitoring.tables import as_samples, read_table
 from sklearn_emma.nn.evidence_price import evidence_of_potential, relative_potential
 
 #: Values are clipped to this many standard deviations before they predict other modalities.
@@ -32,32 +34,6 @@ _LIMIT = 4.0
 _FLOOR = 0.01
 #: Positions of the statistics that describe other modalities.
 OF_OTHERS = (2, 3)
-
-
-def read_energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the own energy and the cross-modal disagreement of each modality.
-
-    Parameters
-    ----------
-    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
-        Fitted estimator.
-    X : array-like or DataFrame of shape (n_samples, n_features)
-        Samples.
-
-    Returns
-    -------
-    energy : ndarray of shape (n_samples, n_modalities)
-        Own energy: on the scale of the gate, or as returned by ``transform`` if the estimator has
-        no gate.
-    disagreement : ndarray of shape (n_samples, n_modalities)
-        Disagreement with the other modalities, in nats. Zero if the estimator does not measure it.
-    """
-    if not hasattr(estimator, "energy_parts"):
-        energy = np.asarray(estimator.transform(X))
-        return energy, np.zeros_like(energy)
-    own, _, cross_modal = estimator.energy_parts(X)
-    minimum, scale = estimator.potential_min_, estimator.potential_scale_
-    return relative_potential(own, minimum, scale), evidence_of_potential(cross_modal, scale)
 
 
 class SampleStatistics:
@@ -207,3 +183,51 @@ def _largest_other(values: np.ndarray) -> np.ndarray:
     ordered = np.sort(values, axis=1)
     largest, second = ordered[:, -1:], ordered[:, -2:-1]
     return np.where(values == largest, second, largest)
+
+
+def read_energies(
+    estimator: Any, X: Any, statistics: SampleStatistics
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the own energy and the cross-modal disagreement of each modality.
+
+    Parameters
+    ----------
+    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+        Fitted estimator.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples. NaN marks missing values.
+    statistics : SampleStatistics
+        Statistics of clean samples.
+
+    Returns
+    -------
+    energy : ndarray of shape (n_samples, n_modalities)
+        Own energy: on the scale of the gate, or as returned by ``transform`` if the estimator has
+        no gate. Missing values are replaced by typical ones.
+    disagreement : ndarray of shape (n_samples, n_modalities)
+        Disagreement with the other modalities, in nats. Zero if the estimator does not measure it.
+    """
+    if not hasattr(estimator, "energy_parts"):
+        energy = _energies_with_gaps(estimator, X, statistics)
+        return energy, np.zeros_like(energy)
+    own, _, cross_modal = estimator.energy_parts(X)
+    minimum, scale = estimator.potential_min_, estimator.potential_scale_
+    return relative_potential(own, minimum, scale), evidence_of_potential(cross_modal, scale)
+
+
+def _energies_with_gaps(scorer: Any, X: Any, statistics: SampleStatistics) -> np.ndarray:
+    """Return the energies of a DAEEnergyScorer, which by itself takes complete samples only.
+
+    Missing values are replaced by the means of clean samples.
+    """
+    table = read_table(scorer, X)
+    gaps = np.isnan(table)
+    complete = ~gaps.any(axis=1)
+    if complete.all():
+        return np.asarray(scorer.transform(X))
+    filled = as_samples(scorer, np.where(gaps, statistics.mean_, table)[~complete])
+    energy = np.empty((len(table), len(statistics.sizes_)))
+    energy[~complete] = scorer.transform(filled)
+    if complete.any():
+        energy[complete] = scorer.transform(_safe_indexing(X, np.flatnonzero(complete)))
+    return energy

@@ -290,6 +290,20 @@ def test_regressors_and_scorers_too(table):
     assert not hasattr(monitor, "predict")
 
 
+def test_around_a_scorer_missing_values_are_no_error(table):
+    X = table[0]
+    scorer = DAEEnergyScorer("prefix", max_epochs=3, random_state=0).fit(X[:60])
+    monitor = ModalityMonitor(scorer, random_state=0).fit(X[60:120], reference=X[:60])
+    stream = fail(Missing(), X[120:].reset_index(drop=True), 10, 20)
+    stream.iloc[30, -1] = np.nan  # one value, not the whole modality
+    health = monitor.update(stream)
+    assert (health.kind[10:20, 0] == "missing").all()
+    assert health.alarm[10:20, 0].all()
+    assert not health.alarm[30].any()
+    parts = [monitor.reset().update(stream[:11]), monitor.update(stream[11:])]
+    np.testing.assert_allclose(join(parts)[0], health[0], rtol=1e-6, atol=1e-12)
+
+
 def test_of_two_modalities_that_do_not_fit_both_are_suspect(table):
     rng = np.random.RandomState(0)
     common = rng.standard_normal((1500, 4))
