@@ -64,6 +64,9 @@ from sklearn_emma.validation import (
     warn_of_infrequent_levels,
 )
 
+# Parameters of the gate that a warm start cannot change.
+_KEPT = ("attention_score", "cross_modal", "column_attention", "potential_calibration")
+
 
 class BaseEMMA(PredictorReadOuts, Parameters):
     """Energies, gate and predictor; a subclass says what is predicted, and documents it."""
@@ -178,12 +181,13 @@ class BaseEMMA(PredictorReadOuts, Parameters):
                     f"{attribute} was {before} and now is {now}. "
                     "Set warm_start=False to start anew."
                 )
-        if previous["attention_score_"] != self.attention_score:
-            raise ValueError(
-                f"warm_start=True needs the gate of the previous fit: attention_score was "
-                f"{previous['attention_score_']!r} and now is {self.attention_score!r}. "
-                "Set warm_start=False to start anew."
-            )
+        for parameter, before in zip(_KEPT, previous["_kept"], strict=True):
+            now = getattr(self, parameter)
+            if before != now:
+                raise ValueError(
+                    f"warm_start=True needs the gate of the previous fit: {parameter} was "
+                    f"{before!r} and now is {now!r}. Set warm_start=False to start anew."
+                )
         return gate_arrays(previous)
 
     def _learn_inputs(
@@ -292,6 +296,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         for name, value in fitted_attributes(objective, self.coldness).items():
             setattr(self, name, value)
         self.attention_score_ = self.attention_score
+        self._kept = tuple(getattr(self, parameter) for parameter in _KEPT)
         self.max_modalities_ = self.max_modalities
         self.history_ = history
         self.n_iter_ = len(history["train_loss"])

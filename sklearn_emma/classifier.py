@@ -1,6 +1,7 @@
 """EMMAClassifier: a scikit-learn classifier with energies, a gate and a predictor."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -519,8 +520,11 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     ) -> tuple[np.ndarray, np.ndarray]:
         known = ~self._unlabelled(y)
         weight = weight * known
-        weight[known] *= compute_sample_weight(self.class_weight, y[known])
-        if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+        of_classes = self.class_weight if isinstance(self.class_weight, dict) else {}
+        numbers = all(isinstance(value, Real) for value in of_classes.values())
+        if numbers:
+            weight[known] *= compute_sample_weight(self.class_weight, y[known])
+        if not numbers or not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
             raise ValueError(
                 "class_weight must hold finite numbers that are not negative, and not zero for all "
                 f"classes, got {self.class_weight!r}."

@@ -11,8 +11,9 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 
+from sklearn_emma.tables import plain_target
 from sklearn_emma.targets import check_weights
 
 __all__ = ["area_under_risk_coverage", "expected_calibration_error", "risk_coverage_curve"]
@@ -82,8 +83,8 @@ def risk_coverage_curve(
     >>> coverage, risk.round(2), thresholds
     (array([0.25, 0.75, 1.  ]), array([0.  , 0.33, 0.5 ]), array([0.1, 0.2, 0.9]))
     """
-    score = column_or_1d(reject_score).astype(float)
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    score = column_or_1d(plain_target(reject_score)).astype(float)
+    y_true, y_pred = np.asarray(plain_target(y_true)), np.asarray(plain_target(y_pred))
     check_consistent_length(y_true, y_pred, score)
     if len(score) == 0:
         raise ValueError("There are no samples, so the risk is undefined.")
@@ -255,6 +256,13 @@ def _losses(loss: str | Callable, y_true: np.ndarray, y_pred: np.ndarray) -> np.
     if callable(loss):
         losses = np.asarray(loss(y_true, y_pred), dtype=float)
     elif y_true.ndim == 1 and y_pred.ndim == 1:
+        assert_all_finite(y_true, input_name="y_true")
+        assert_all_finite(y_pred, input_name="y_pred")
+        if _are_strings(y_true) != _are_strings(y_pred):
+            raise ValueError(
+                "y_true and y_pred must both hold strings, or both numbers, got "
+                f"{y_true.tolist()[0]!r} and {y_pred.tolist()[0]!r}."
+            )
         losses = np.asarray(y_true != y_pred, dtype=float)
     else:
         raise ValueError(
@@ -267,6 +275,10 @@ def _losses(loss: str | Callable, y_true: np.ndarray, y_pred: np.ndarray) -> np.
             f"got an array of shape {losses.shape}."
         )
     return losses
+
+
+def _are_strings(labels: np.ndarray) -> bool:
+    return all(isinstance(label, str) for label in labels.tolist())
 
 
 def _confidence(
@@ -290,7 +302,7 @@ def _confidence(
         )
     unknown = np.setdiff1d(y_true, classes)
     if unknown.size:
-        raise ValueError(f"y_true holds {unknown[0]!r}, which is not among the labels.")
+        raise ValueError(f"y_true holds {unknown.tolist()[0]!r}, which is not among the labels.")
     if y_proba.ndim == 1:
         return y_proba, y_true == classes[1]
     if not np.allclose(y_proba.sum(axis=1), 1, atol=1e-3):

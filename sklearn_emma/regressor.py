@@ -285,6 +285,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     target_center_, target_scale_ : ndarray of shape (n_outputs,)
         Center and scale with which y is standardised. For ``loss="squared_error"`` they are mean
         and standard deviation, for other losses median and interquartile range divided by 1.349.
+        The scale of a constant output is zero: it is predicted exactly.
     modality_names_ : list of str
         Names of the modalities.
     modality_shapes_ : list of tuple of int or None
@@ -386,6 +387,9 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     }
     _target_checks = {"multi_output": True}
     _output_attributes = ("n_outputs_", "quantiles_")
+
+    target_center_: np.ndarray
+    target_scale_: np.ndarray
 
     def __init__(
         self,
@@ -535,13 +539,21 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     def _encode(
         self, y: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        if fresh:
+        # no training can go on from an output that was constant
+        if fresh or not self.target_scale_.all():
             columns = y.reshape(len(y), self.n_outputs_)
-            self.target_center_, self.target_scale_ = target_scale(columns, weight, self.loss)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.target_center_, self.target_scale_ = target_scale(columns, weight, self.loss)
+            if not np.isfinite([self.target_center_, self.target_scale_]).all():
+                raise ValueError(
+                    f"The values of y, up to {np.abs(y).max():g}, are so large that their mean or "
+                    "standard deviation is not finite. Divide y by a constant."
+                )
         return self._as_target(y).astype(np.float32), weight
 
     def _as_target(self, y: np.ndarray) -> np.ndarray:
-        return (y.reshape(len(y), self.n_outputs_) - self.target_center_) / self.target_scale_
+        scale = np.where(self.target_scale_ > 0, self.target_scale_, 1.0)
+        return (y.reshape(len(y), self.n_outputs_) - self.target_center_) / scale
 
     def _prediction_loss(self) -> PredictionLoss:
         levels = [] if self.quantiles_ is None else self.quantiles_.tolist()

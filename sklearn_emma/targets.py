@@ -21,10 +21,9 @@ def check_labels(y: np.ndarray) -> None:
     if y.dtype == object and not all(isinstance(label, str) for label in y):
         kinds = ", ".join(sorted({type(label).__name__ for label in y}))
         raise ValueError(
-            "Unknown label type: y must hold labels of one kind, all strings or all numbers, none "
-            f"missing, but is an array of objects of type {kinds}. Leave out samples without a "
-            "label, and convert the others, for instance with y.astype(int), or y.astype(str) for "
-            "names."
+            f"Unknown label type: y is an array of objects of type {kinds}, but must be an array "
+            "of numbers, or hold only strings. Leave out samples without a label, and convert the "
+            "others, for instance with y.astype(int), or y.astype(str) for names."
         )
     check_classification_targets(y)
 
@@ -130,7 +129,8 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.nda
             "there is nothing to learn from."
         )
     keep = slice(None) if positive.all() else positive
-    return weight[keep] / weight[keep].mean(), keep
+    weight = weight[keep] / weight.max()  # whose mean cannot overflow
+    return weight / weight.mean(), keep
 
 
 def check_evidence(evidence: Any, n_samples: int, n_modalities: int) -> np.ndarray:

@@ -167,7 +167,9 @@ def warn_of_one_modality(estimator: Any) -> None:
 
 def check_layer_sizes(sizes: Sequence[int]) -> None:
     """Raise ValueError unless sizes has at least one element and all are positive integers."""
-    if len(sizes) == 0 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):
+    if len(sizes) == 0 or not all(
+        isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in sizes
+    ):
         raise ValueError(
             "hidden_layer_sizes must hold at least one positive number of units, such as (64,), "
             f"got {sizes!r}."

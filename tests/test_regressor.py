@@ -201,9 +201,23 @@ def test_only_the_quantile_loss_has_quantiles(fitted, small, quick):
 @pytest.mark.parametrize("value", [0.0, -7e9])
 def test_constant_targets(small, quick, loss, value):
     X, y = small
-    regressor = quick(loss=loss, max_epochs=20).fit(X, np.full(len(y), value))
-    assert regressor.target_scale_ == 1
-    np.testing.assert_allclose(regressor.predict(X), value, atol=0.5)
+    regressor = quick(loss=loss, max_epochs=2).fit(X, np.full(len(y), value))
+    assert regressor.target_scale_ == 0
+    np.testing.assert_array_equal(regressor.predict(X), value)
+
+
+def test_one_constant_target_among_others(small, quick):
+    X, y = small
+    predicted = quick(warm_start=True).fit(X, np.column_stack([y, np.full(len(y), 1e-13)]))
+    np.testing.assert_allclose(predicted.predict(X)[:, 1], 1e-13, rtol=1e-14)
+    # it may vary in the next samples
+    assert predicted.fit(X, np.column_stack([y, y])).predict(X)[:, 1].std() > 0.1 * y.std()
+
+
+def test_targets_that_are_too_large(small, quick):
+    X, y = small
+    with pytest.raises(ValueError, match="Divide y by a constant"):
+        quick().fit(X, np.linspace(1e308, 1.7e308, len(y)))
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile"])

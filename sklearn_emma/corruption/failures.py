@@ -18,6 +18,9 @@ from torch import Tensor
 
 from sklearn_emma.corruption.base import Corruption, is_number
 
+# Largest signal-to-noise ratio, in dB in absolute value.
+_MAX_DB = 1000
+
 
 class Noise(Corruption):
     r"""Gaussian noise in units of each feature's standard deviation.
@@ -123,7 +126,9 @@ class NoiseSNR(Corruption):
         self.snr_db = snr_db
 
     def _check_params(self) -> None:
-        check_range("snr_db", self.snr_db)
+        low, high = check_range("snr_db", self.snr_db)
+        if max(abs(low), abs(high)) > _MAX_DB:
+            raise ValueError(f"snr_db={self.snr_db!r} must be between {-_MAX_DB} and {_MAX_DB} dB.")
 
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator

@@ -134,10 +134,10 @@ def target_scale(y: np.ndarray, weight: np.ndarray, loss: str) -> tuple[np.ndarr
     Returns
     -------
     centre, scale : ndarray of shape (n_outputs,)
-        Centre and scale of each output. The scale of a constant output is one.
+        Centre and scale of each output. The scale of a constant output is zero.
     """
     mean, deviation, constant = mean_and_deviation(y, weight)
-    deviation = np.where(constant, 1.0, deviation)
+    deviation = np.where(constant, 0.0, deviation)
     if loss == "squared_error":
         return mean, deviation
     low, median, high = quantiles_of_columns(y, weight, (0.25, 0.5, 0.75))

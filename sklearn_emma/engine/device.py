@@ -31,4 +31,6 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"device={device!r} is not available here. Pass device='auto' to use CUDA if it is "
             "available, or device='cpu'."
         ) from error
+    if resolved.type == "meta":
+        raise ValueError(f"device={device!r} computes no values. Pass 'auto', 'cpu' or 'cuda'.")
     return resolved

@@ -1,5 +1,6 @@
 """Base class of GatedClassifier and GatedRegressor: fit, and evaluation of samples."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Collection
 from numbers import Integral, Real
@@ -23,7 +24,7 @@ from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.predictor_read_outs import predictor_of
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.targets import check_weights
-from sklearn_emma.validation import all_or_nothing, check_table
+from sklearn_emma.validation import all_or_nothing, check_table, stacklevel_of_user
 
 # Fitted attributes of the gate that the read-outs need.
 _OF_GATE = (
@@ -251,10 +252,29 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         learned, random = table[keep], np.random.RandomState(seed)
         tables = training_tables(self.gate_, learned, self.n_copies, seed, learned)
         samples = np.vstack([self._behind_gate(samples, random) for samples in tables])
+        self._fill_never_open(samples)
         params = weight_params(estimator, np.tile(weight, len(tables)))
         target = np.concatenate([y[keep]] * len(tables))
         inputs = estimator_input(samples, self, estimator)
         self.estimator_ = estimator.fit(inputs, target, **params)
+
+    def _fill_never_open(self, samples: np.ndarray) -> None:
+        """Warn of modalities without any value, and set them to zero, in place.
+
+        From a constant column, an estimator learns nothing; without any value, some fail.
+        """
+        never = np.isnan(samples).all(axis=0)
+        samples[:, never] = 0.0
+        named = zip(self.modality_names_, self.modality_columns_, strict=True)
+        closed = [name for name, columns in named if never[columns].all()]
+        if closed:
+            warnings.warn(
+                f"The gate is closed for the modality or modalities {', '.join(closed)} in all "
+                "training samples, so the estimator learns nothing from them. A lower threshold, "
+                "or a larger max_modalities of the gate, opens it.",
+                UserWarning,
+                stacklevel=stacklevel_of_user(),
+            )
 
     def _behind_gate(self, table: np.ndarray, random: np.random.RandomState) -> np.ndarray:
         """Close modalities of training samples.

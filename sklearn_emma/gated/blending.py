@@ -109,11 +109,15 @@ def squared_error_of(y: np.ndarray, weight: np.ndarray) -> Loss:
         Function of the predictions, an array with the shape of y. The error of each output is
         divided by the variance of the output.
     """
-    spread = np.maximum(y.var(axis=0), np.finfo(float).tiny)
+    # in units of the largest deviation, whose square neither overflows nor underflows
+    largest = np.abs(y - y.mean(axis=0)).max(axis=0)
+    largest = np.where(largest > 0, largest, 1.0)
+    variance = ((y - y.mean(axis=0)) / largest).var(axis=0)
+    variance = np.where(variance > 0, variance, 1.0)
 
     def loss(values: np.ndarray) -> float:
         """Return the weighted mean loss."""
-        error = (values - y) ** 2 / spread
+        error = ((values - y) / largest) ** 2 / variance
         return float(np.average(error.reshape(len(y), -1).mean(axis=1), weights=weight))
 
     return loss

@@ -1,8 +1,9 @@
 """Evaluation and selection of estimators under failures of modalities.
 
 :func:`robustness_curve`, :func:`make_failure_scorer` and :func:`failure_mode_analysis` work with
-any scikit-learn estimator, and :class:`AbstainingClassifier` with any classifier. Conformal
-prediction needs an estimator with a gate, and :func:`stream_curve` a monitor.
+any scikit-learn estimator, if it accepts NaN wherever values are missing or a modality is absent.
+:class:`AbstainingClassifier` works with any classifier. Conformal prediction needs an estimator
+with a gate, and :func:`stream_curve` a monitor.
 """
 
 from sklearn_emma.model_selection.abstaining import AbstainingClassifier

@@ -23,7 +23,9 @@ from sklearn_emma.compat import (
     _safe_split,
 )
 from sklearn_emma.metrics import risk_coverage_curve
+from sklearn_emma.model_selection.routing import RoutesFit
 from sklearn_emma.targets import check_labels
+from sklearn_emma.validation import all_or_nothing
 
 
 def rejection_score(estimator: Any, X: Any, reject_score: Any = "max_probability") -> np.ndarray:
@@ -97,7 +99,7 @@ def _estimator_has(method: str) -> Callable[[Any], bool]:
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), method)
 
 
-class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Classifier that refuses to predict the samples about which it is least certain.
 
     A sample is accepted if its rejection score does not exceed a threshold. The threshold is chosen
@@ -126,7 +128,8 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     abstain_label : "auto", number or str, default="auto"
         Label that :meth:`predict` returns for refused samples. It must not be a class. "auto" is
-        "abstain" if the classes are strings. If they are numbers, it is -1, or 0 if -1 is a class.
+        "abstain" if the classes are strings. If they are numbers, it is the first of -1, 0 and
+        the smallest class minus one that is not a class.
 
     cv : int, cross-validation splitter, iterable or None, default=None
         Cross-validation strategy, as in scikit-learn. None means stratified 5-fold
@@ -228,7 +231,7 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: Any, y: Any, *, groups: Any = None, **fit_params: Any
+        self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, **fit_params: Any
     ) -> "AbstainingClassifier":
         """Choose the threshold on held-out samples, then fit the classifier on all samples.
 
@@ -240,13 +243,17 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Class labels.
 
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights. They are passed to ``fit`` of the classifier, and used to compute
+            coverage and risk.
+
         groups : array-like of shape (n_samples,), default=None
             Groups of the samples for the splitter `cv`, such as
             :class:`~sklearn.model_selection.GroupKFold`.
 
         **fit_params : dict
-            Parameters passed to ``fit`` of the classifier. Parameters with one value per sample are
-            split like X. `sample_weight` is also used to compute coverage and risk.
+            Further parameters passed to ``fit`` of the classifier. Parameters with one value per
+            sample are split like X.
 
         Returns
         -------
@@ -267,26 +274,21 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_labels(y)
-        fit_params = _check_method_params(X, fit_params)
-        folds = check_cv(self.cv, y, classifier=True).split(X, y, groups)
+        of_fit, of_split = self._route(X, sample_weight, groups, fit_params)
+        folds = check_cv(self.cv, y, classifier=True).split(X, y, **of_split)
         held_out = Parallel(n_jobs=self.n_jobs)(
-            delayed(self._judge)(clone(self.estimator), X, y, fit_params, *fold) for fold in folds
+            delayed(self._judge)(clone(self.estimator), X, y, of_fit, *fold) for fold in folds
         )
         y_true, y_pred, score, places = map(np.concatenate, zip(*held_out, strict=True))
-        self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
-        self.classes_ = self.estimator_.classes_
-        self.abstain_label_ = self._check_abstain_label(self.classes_)
-        weight = fit_params.get("sample_weight")
-        curve = risk_coverage_curve(
-            y_true,
-            y_pred,
-            score,
-            sample_weight=None if weight is None else np.asarray(weight)[places],
-        )
-        self._choose(*curve)
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
+        weight = None if sample_weight is None else np.asarray(sample_weight)[places]
+        with all_or_nothing(self):
+            self.estimator_ = clone(self.estimator).fit(X, y, **of_fit)
+            self.classes_ = self.estimator_.classes_
+            self.abstain_label_ = self._check_abstain_label(self.classes_)
+            self._choose(*risk_coverage_curve(y_true, y_pred, score, sample_weight=weight))
+            for name in ("n_features_in_", "feature_names_in_"):
+                if hasattr(self.estimator_, name):
+                    setattr(self, name, getattr(self.estimator_, name))
         return self
 
     def _judge(
@@ -329,16 +331,16 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         strings = all(isinstance(label, str) for label in classes)
         label = self.abstain_label
         if isinstance(label, str) and label == "auto":
-            label = "abstain" if strings else 0 if -1 in classes else -1
+            label = "abstain" if strings else _free_number(classes)
         elif isinstance(label, str) != strings:
             raise ValueError(
                 f"abstain_label={label!r} must be {'a string' if strings else 'a number'}, like "
-                f"the classes: {list(classes)}."
+                f"the classes: {classes.tolist()}."
             )
         if label in classes:
             raise ValueError(
                 f"abstain_label={self.abstain_label!r} stands for {label!r}, which is one of the "
-                f"classes {list(classes)}. Choose another abstain_label."
+                f"classes {classes.tolist()}. Choose another abstain_label."
             )
         return label
 
@@ -415,3 +417,9 @@ class AbstainingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         tags.input_tags.pairwise = inner.input_tags.pairwise
         tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
         return tags
+
+
+def _free_number(classes: np.ndarray) -> int:
+    """Return a number that is not a class."""
+    candidates = (-1, 0, int(np.min(classes)) - 1)
+    return next(number for number in candidates if number not in classes)

@@ -18,15 +18,19 @@ from sklearn_emma.compat import (
     _check_method_params,
     _fit_context,
     _num_samples,
+    _safe_indexing,
     _safe_split,
 )
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.model_selection.failing_copies import failing_copies
 from sklearn_emma.model_selection.failure_scorer import draw_seeds
 from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThresholds
+from sklearn_emma.model_selection.routing import RoutesFit
+from sklearn_emma.targets import check_weights
+from sklearn_emma.validation import all_or_nothing
 
 
-class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
+class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
     """Base class of conformal prediction with one threshold per pattern of closed modalities.
 
     Subclasses define the nonconformity score and the prediction of sets or intervals.
@@ -66,7 +70,9 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         return np.zeros(_num_samples(X))
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, *, groups: Any = None, **fit_params: Any) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, **fit_params: Any
+    ) -> Self:
         """Calibrate on the held-out samples of each fold, then fit the estimator on all samples.
 
         With ``cv="prefit"``, this method does the same as :meth:`conformalize`.
@@ -77,12 +83,16 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
             Clean training samples.
         y : array-like of shape (n_samples,)
             Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights, which are passed to ``fit`` of the estimator. Samples with zero weight
+            are not used for calibration. Among the others, calibration ignores the weights: the
+            coverage is that for samples drawn like them.
         groups : array-like of shape (n_samples,), default=None
             Groups of the samples for the splitter `cv`, such as
             :class:`~sklearn.model_selection.GroupKFold`.
         **fit_params : dict
-            Parameters passed to ``fit`` of the estimator. Parameters with one value per sample are
-            split like X.
+            Further parameters passed to ``fit`` of the estimator. Parameters with one value per
+            sample are split like X.
 
         Returns
         -------
@@ -92,27 +102,38 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If the estimator has no gate.
+            If the estimator has no gate, or if ``cv="prefit"`` and parameters are passed that only
+            a fit or a splitter can use.
         ValueError
-            If a parameter or y is not valid.
+            If a parameter, y or a weight is not valid.
         """
         if isinstance(self.cv, str):
-            return self.conformalize(X, y)
+            unused = [*fit_params, *(["groups"] if groups is not None else [])]
+            if unused:
+                raise TypeError(
+                    f"{', '.join(unused)}: with cv='prefit' nothing is fitted or split, so this "
+                    "has no effect. Do not pass it, or use another cv."
+                )
+            return self.conformalize(X, y, sample_weight)
         X, y = self._check(X, y)
-        fit_params = _check_method_params(X, fit_params)
-        folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, groups))
+        of_fit, of_split = self._route(X, sample_weight, groups, fit_params)
+        counts = _counting(sample_weight, X)
+        splits = check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, **of_split)
+        folds = [(train, np.asarray(test)[counts[test]]) for train, test in splits]
+        folds = [fold for fold in folds if len(fold[1])]
         seeds = draw_seeds(self.random_state, len(folds))
         parts = Parallel(n_jobs=self.n_jobs)(
-            delayed(self._hold_out)(clone(self.estimator), X, y, fit_params, fold, seed)
+            delayed(self._hold_out)(clone(self.estimator), X, y, of_fit, fold, seed)
             for fold, seed in zip(folds, seeds, strict=True)
         )
-        self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
-        self._fitted_from = self.estimator
         joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
-        return self._store(CalibrationScores(*joined))
+        with all_or_nothing(self):
+            self.estimator_ = clone(self.estimator).fit(X, y, **of_fit)
+            self._fitted_from = self.estimator
+            return self._store(CalibrationScores(*joined))
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def conformalize(self, X: Any, y: Any) -> Self:
+    def conformalize(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Calibrate a fitted estimator on samples that it has not seen.
 
         Parameters
@@ -121,6 +142,8 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
             Clean samples.
         y : array-like of shape (n_samples,)
             Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights. Samples with zero weight are not used; otherwise, weights are ignored.
 
         Returns
         -------
@@ -134,18 +157,25 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         TypeError
             If the estimator has no gate.
         ValueError
-            If a parameter or y is not valid.
+            If a parameter, y or a weight is not valid.
         """
         X, y = self._check(X, y)
+        counts = _counting(sample_weight, X)
+        if not counts.all():
+            X, y = _safe_indexing(X, np.flatnonzero(counts)), y[counts]
+        if len(y) < 2:
+            raise ValueError(f"Calibration needs at least 2 samples, got {len(y)}.")
         # `estimator` may have been replaced since the last fit
         same = getattr(self, "_fitted_from", None) is self.estimator
         estimator = self.estimator_ if same else self.estimator
         check_is_fitted(estimator)
         self._check_estimator(estimator)
         self._check_fitted_on(estimator, y)
-        self.estimator_, self._fitted_from = estimator, self.estimator
         seed = int(draw_seeds(self.random_state, 1)[0])
-        return self._store(self._calibrate(estimator, X, y, np.arange(len(y)), seed))
+        calibration = self._calibrate(estimator, X, y, np.arange(len(y)), seed)
+        with all_or_nothing(self):
+            self.estimator_, self._fitted_from = estimator, self.estimator
+            return self._store(calibration)
 
     def _check(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         """Check that X and y have the same length, and return them validated."""
@@ -249,3 +279,10 @@ class BasePatternConformal(MetaEstimatorMixin, BaseEstimator):
         inner = get_tags(self.estimator)
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags
+
+
+def _counting(sample_weight: Any, X: Any) -> np.ndarray:
+    """Return which samples have a positive weight, as a mask of shape (n_samples,)."""
+    counts = np.zeros(_num_samples(X), dtype=bool)
+    counts[check_weights(sample_weight, X)[1]] = True
+    return counts

@@ -248,6 +248,11 @@ def failure_mode_analysis(
         )
     if not hasattr(estimator, method):
         raise ValueError(f"method={method!r}: {type(estimator).__name__} has no such method.")
+    if metric is None and method != "predict":
+        raise ValueError(
+            f"method={method!r} needs a metric that compares y with its results. Only for "
+            'method="predict" there is a default, accuracy or R².'
+        )
     ways = {ABSENT: Missing(), **{k: check_corruption(f) for k, f in failures.items()}}
     modalities = _groups(estimator, modalities)
     names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)

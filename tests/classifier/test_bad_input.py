@@ -199,8 +199,8 @@ def test_one_class(refuse, table):
     [
         ([0.0, np.nan], "Input y contains NaN"),
         ([0.5, 1.5], "Unknown label type: continuous"),
-        (["a", None], "labels of one kind.*objects of type NoneType, str.*Leave out samples"),
-        (["a", 1], "labels of one kind.*objects of type int, str.*y.astype"),
+        (["a", None], "objects of type NoneType, str, but must.*Leave out samples"),
+        (["a", 1], "objects of type int, str, but must.*y.astype"),
     ],
 )
 def test_labels_that_are_not_valid(refuse, table, labels, match):
@@ -230,7 +230,9 @@ def test_weights_that_are_not_valid(refuse, table, weight, match):
     refuse(match, sample_weight=weight(len(table[0])))
 
 
-@pytest.mark.parametrize("class_weight", [{0: -1.0, 1: 1.0}, {0: 0.0, 1: 0.0}, {0: np.nan, 1: 1.0}])
+@pytest.mark.parametrize(
+    "class_weight", [{0: -1.0, 1: 1.0}, {0: 0.0, 1: 0.0}, {0: np.nan, 1: 1.0}, {0: "a", 1: 1.0}]
+)
 def test_class_weights_that_are_not_valid(refuse, class_weight):
     refuse("class_weight must hold finite numbers that are not negative", class_weight=class_weight)
 
@@ -289,7 +291,7 @@ def test_parameters_out_of_range(refuse, name, value):
     refuse(f"The '{name}' parameter of EMMAClassifier must be", **{name: value})
 
 
-@pytest.mark.parametrize("sizes", [(), (8, 0), (8.5,), [[8]]])
+@pytest.mark.parametrize("sizes", [(), (8, 0), (8.5,), [[8]], (True,)])
 def test_layers_without_units(refuse, sizes):
     refuse("hidden_layer_sizes must hold at least one positive number", hidden_layer_sizes=sizes)
 
@@ -516,3 +518,15 @@ def test_a_cache_that_cannot_be_made(table, quick, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="memory=.*cannot be used as a cache folder"):
         quick(memory=str(tmp_path / "file" / "cache")).fit(*table)
+
+
+def test_weights_may_be_so_large_that_their_sum_is_infinite(table, quick):
+    X, y = table
+    large = quick(max_epochs=1).fit(X, y, sample_weight=np.full(len(y), 1e308))
+    np.testing.assert_array_equal(
+        large.predict_proba(X), quick(max_epochs=1).fit(X, y).predict_proba(X)
+    )
+
+
+def test_devices_without_values(refuse):
+    refuse("device='meta' computes no values", device="meta")

@@ -141,3 +141,13 @@ def test_regressors_have_a_cross_modal_energy_too(alike, quick):
     rise = (regressor.energies(broken) - regressor.energies(X_test)).mean(axis=0)
     assert rise.argmax() == 1
     assert regressor.set_params(cross_modal=False).fit(X, y).cross_modal_weights_ is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"cross_modal": False}, {"column_attention": True}, {"potential_calibration": "minimum"}],
+)
+def test_a_warm_start_cannot_change_the_gate(table, quick, change):
+    classifier = quick(warm_start=True, max_epochs=1).fit(*table)
+    with pytest.raises(ValueError, match=f"previous fit: {next(iter(change))} was"):
+        classifier.set_params(**change).fit(*table)

@@ -183,6 +183,7 @@ def test_swapping_a_single_sample_is_refused():
         (Noise(math.inf), "sigma=inf must be a finite number"),
         (NoiseSNR((3, -3)), r"snr_db=\(3, -3\) must be"),
         (NoiseSNR(None), "snr_db=None must be"),
+        (NoiseSNR(-1e4), "snr_db=-10000.0 must be between"),
         (Stuck(math.nan), "value=nan must be None or a finite number. For NaN use Missing"),
         (Drift(0), "offset=0 must be a positive number"),
         (Drift(ordered="yes"), "ordered='yes' must be True or False"),

@@ -23,7 +23,7 @@ from sklearn_emma import (
     GatedRegressor,
 )
 from sklearn_emma.corruption import Missing, Noise
-from sklearn_emma.gated.blending import judging_samples
+from sklearn_emma.gated.blending import best_blend, judging_samples, squared_error_of
 from sklearn_emma.inspection import modality_report
 from sklearn_emma.model_selection import robustness_curve
 
@@ -493,3 +493,25 @@ def test_a_pipeline_with_an_encoder_gets_the_columns_by_name(mixed):
     assert clf.score(X, y) > 0.8
     curve = robustness_curve(clf, X, y, modalities="prefix", levels=[0, 4], cv=2, random_state=0)
     assert np.isfinite(curve.test_scores).all()
+
+
+def test_a_modality_that_is_never_open(table):
+    costs = {"modality1": 50.0, "modality2": 50.0}
+    gate = EMMAClassifier(max_modalities=1, modality_costs=costs, **QUICK)
+    clf = gated(HistGradientBoostingClassifier(max_iter=5), gate=gate, n_copies=0)
+    with pytest.warns(UserWarning, match="closed for .* modality1, modality2 in all training"):
+        clf.fit(*table)
+    assert clf.score(*table) > 0.6
+
+
+@pytest.mark.parametrize("factor", [1e200, 1e-200])
+def test_the_blend_does_not_depend_on_the_units(factor):
+    y, rng = np.linspace(-1.0, 1.0, 50), np.random.RandomState(0)
+    first, second = y + 0.2 * rng.normal(size=50), y + 0.1 * rng.normal(size=50)
+    losses = [squared_error_of(s * y, np.ones(50)) for s in (1.0, factor)]
+    blends = [
+        best_blend(s * first, s * second, loss)
+        for s, loss in zip((1.0, factor), losses, strict=True)
+    ]
+    assert 0.5 < blends[0] < 1.0
+    assert blends[1] == pytest.approx(blends[0])

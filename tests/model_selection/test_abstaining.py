@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -164,6 +165,7 @@ def test_score_of_ones_own(overlapping):
         (np.array(["no", "yes"], dtype=object), "auto", "abstain"),
         (["no", "yes"], "ask a person", "ask a person"),
         ([-1, 1], "auto", 0),
+        ([-1, 0], "auto", -2),
         ([0, 1], np.nan, np.nan),
     ],
 )
@@ -271,3 +273,24 @@ def test_score_of_a_fitted_classifier_without_a_threshold(overlapping):
     assert_array_equal(rejection_score(clf, X_new, least_certain), least_certain(clf, X_new))
     with pytest.raises(ValueError, match="'entropy' must be 'max_probability' or 'total_energy'"):
         rejection_score(clf, X_new, "entropy")
+
+
+def test_a_fit_that_fails_leaves_the_model_as_it_was(overlapping):
+    X, y, X_new, _ = overlapping
+    clf = abstaining(coverage=0.8).fit(X, y)
+    before = clf.predict(X_new)
+    with pytest.raises(ValueError, match="which is one of the classes"):
+        clf.set_params(abstain_label=7).fit(X, np.where(y, 7, 8))
+    assert_array_equal(clf.predict(X_new), before)
+    assert clf.classes_.tolist() == [0, 1]
+
+
+def test_metadata_is_routed_to_the_fits_and_the_splitter(overlapping):
+    X, y, X_new, _ = overlapping
+    weight, groups = np.where(y, 5.0, 1.0), np.arange(len(y)) // 10
+    plain = abstaining(cv=GroupKFold(3)).fit(X, y, sample_weight=weight, groups=groups)
+    with config_context(enable_metadata_routing=True):
+        inner = LogisticRegression().set_fit_request(sample_weight=True)
+        routed = AbstainingClassifier(inner, cv=GroupKFold(3))
+        routed.fit(X, y, sample_weight=weight, groups=groups)
+    assert_array_equal(routed.predict(X_new), plain.predict(X_new))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -392,3 +393,47 @@ def test_folds_may_hold_groups_together():
     by_group = sets.fit(X, y, groups=groups).predict_set(X)
     folds = list(GroupKFold(3).split(X, y, groups))
     assert_array_equal(by_group, clone(sets).set_params(cv=folds).fit(X, y).predict_set(X))
+
+
+def test_samples_of_weight_zero_are_not_calibrated_on():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 2))
+    y, weight = X.sum(axis=1) + rng.normal(size=600), np.ones(600)
+    y[::4] += 100.0
+    weight[::4] = 0.0
+    intervals = PatternConformalRegressor(GatedLinear(), cv=3, corruption=Noise(1), random_state=0)
+    width = np.diff(intervals.fit(X, y, sample_weight=weight).predict_interval(X))
+    assert np.median(width) < 5
+    assert intervals.pattern_thresholds_.table["n_samples"].iloc[-1] == 450
+    fitted = GatedLinear().fit(X, y, weight)
+    prefit = clone(intervals).set_params(estimator=FrozenEstimator(fitted), cv="prefit")
+    assert np.median(np.diff(prefit.fit(X, y, weight).predict_interval(X))) < 5
+    kept = clone(prefit).conformalize(X[weight > 0], y[weight > 0])
+    assert_array_equal(kept.predict_interval(X), prefit.predict_interval(X))
+
+
+@pytest.mark.parametrize(
+    "params", [{"groups": np.zeros(60)}, {"depth": 3}], ids=["groups", "depth"]
+)
+def test_without_a_fit_parameters_of_fit_are_refused(params):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    prefit = PatternConformalRegressor(GatedLinear().fit(X, X[:, 0]), cv="prefit")
+    with pytest.raises(TypeError, match=f"{next(iter(params))}: with cv='prefit' nothing is"):
+        prefit.fit(X, X[:, 0], **params)
+    with pytest.raises(ValueError, match="at least 2 samples, got 1"):
+        prefit.conformalize(X[:1], X[:1, 0])
+
+
+def test_metadata_is_routed_to_the_fits_and_the_splitter():
+    X, y = missing_samples(1, 300)
+    weight, groups = (np.arange(300) % 3 > 0).astype(float), np.arange(300) // 10
+    params = {"corruption": Noise(1), "cv": GroupKFold(3), "random_state": 0}
+    plain = PatternConformalClassifier(GatedLogistic(), **params)
+    plain.fit(X, y, sample_weight=weight, groups=groups)
+    with config_context(enable_metadata_routing=True):
+        inner = GatedLogistic().set_fit_request(sample_weight=True)
+        routed = PatternConformalClassifier(inner, **params)
+        routed.fit(X, y, sample_weight=weight, groups=groups)
+        with pytest.raises(ValueError, match="not explicitly set as requested"):
+            clone(plain).fit(X, y, sample_weight=weight)
+    assert_array_equal(routed.predict_set(X), plain.predict_set(X))

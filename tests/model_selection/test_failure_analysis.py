@@ -243,6 +243,7 @@ def test_names_that_look_like_html_stay_names(data):
     [
         ({"metric": "accuracy"}, "metric='accuracy' must be a function"),
         ({"method": "predict_all"}, "LogisticRegression has no such method"),
+        ({"method": "predict_proba"}, "method='predict_proba' needs a metric"),
         ({"failures": [Noise(1)]}, "failures must be a dict"),
     ],
 )
