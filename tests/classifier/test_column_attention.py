@@ -137,9 +137,8 @@ def test_a_warm_start_keeps_the_attention(table, attentive):
     warm.fit(X, y)
     for name, weights in before.items():
         np.testing.assert_allclose(warm.column_weights_[name], weights, rtol=1e-6)
-    warm.set_params(column_attention=False)
-    # as energies and corruption, it is that of the first fit
-    assert warm.fit(X, y).column_weights_ is not None
+    with pytest.raises(ValueError, match="column_attention was True and now is False"):
+        warm.set_params(column_attention=False).fit(X, y)
 
 
 def test_any_energy_will_do(table, broken):

@@ -263,7 +263,7 @@ def test_targets_of_equal_quartiles_scale_with_their_deviation():
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
 @pytest.mark.parametrize("value", [0.0, 1e9 + 0.1])
-def test_the_scale_of_a_constant_target_is_one(loss, value):
+def test_the_scale_of_a_constant_target_is_zero(loss, value):
     centre, scale = target_scale(np.full((9, 1), value), np.arange(1.0, 10.0), loss)
     assert centre == pytest.approx(value)
-    assert scale == 1
+    assert scale == 0
