@@ -257,7 +257,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     warm_start : bool, default=False
         Whether to start from the solution of the previous call to fit. Its energies and their
         scales are kept, even if `energy` and `corruption` have changed. The training of gate and
-        predictor is continued. The penalty on the weights is chosen again.
+        predictor is continued. The penalty on the weights is chosen again. `attention_score`,
+        `cross_modal`, `column_attention` and `potential_calibration` must not change.
 
     device : str or torch.device, default="auto"
         Device for training. "auto" is CUDA if available, otherwise the CPU.
