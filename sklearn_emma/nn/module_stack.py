@@ -54,7 +54,8 @@ def flat_affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Parameters
     ----------
     x : Tensor of shape (n_modules, n_samples, n_in) or (n_stacks, n_modules, n_samples, n_in)
-        Samples of the modules of all stacks, or of each stack.
+        Samples of the modules of all stacks, or of each stack. Dimensions of size one are
+        broadcast.
     weight : Tensor of shape (n_stacks, n_modules, n_out, n_in)
         Weights W.
     bias : Tensor of shape (n_stacks, n_modules, n_out)
@@ -70,7 +71,7 @@ def flat_affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         # one product per stack: a single one would copy many samples for each stack
         result = x.new_empty(k, m, x.shape[1], n_out)
         for into, of_stack, constant in zip(result, weight, bias, strict=True):
-            torch.baddbmm(constant.unsqueeze(-2), x, of_stack.mT, out=into)
+            torch.baddbmm(constant.unsqueeze(-2), x.expand(m, -1, -1), of_stack.mT, out=into)
         return result.flatten(0, 1)
     x = x.expand(k, m, -1, -1).flatten(0, 1)
     return affine(x, weight.flatten(0, 1), bias.flatten(0, 1))

@@ -51,6 +51,8 @@ def test_affine_of_samples_that_all_stacks_share(n_samples, gradients):
     expected = torch.stack([affine(x, w, b) for w, b in zip(weight, bias, strict=True)])
     with torch.set_grad_enabled(gradients):
         torch.testing.assert_close(affine(x, weight, bias), expected)
+        of_one = affine(x[:1].expand_as(x), weight, bias)
+        torch.testing.assert_close(affine(x[:1], weight, bias), of_one)
 
 
 @pytest.mark.parametrize("widths", [(3,), (4, 4), WIDTHS], ids=str)
