@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import OutlierMixin
 
+from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.lazy import is_lazy, map_chunks
 
 
@@ -28,8 +29,11 @@ def outlier_threshold(scores: np.ndarray, contamination: float | str) -> float:
     """
     if isinstance(contamination, str):
         low, high = np.quantile(scores, [0.25, 0.75])
-        return float(max(low - 1.5 * (high - low), np.quantile(scores, 0.01)))
-    return float(np.percentile(scores, 100.0 * contamination))
+        threshold = max(low - 1.5 * (high - low), np.quantile(scores, 0.01))
+    else:
+        threshold = np.percentile(scores, 100.0 * contamination)
+    # a sample that equals one of the threshold is no outlier
+    return -float(raise_by_rounding(-threshold))
 
 
 class ThresholdMixin(OutlierMixin):

@@ -4,11 +4,32 @@ from typing import Any
 
 import numpy as np
 
+# Energies of equal samples differ by rounding errors, since these depend on the samples that are
+# evaluated together. Energies that differ by less than this fraction count as equal.
+_ROUNDING = 1e-9
+
+
+def raise_by_rounding(values: Any) -> np.ndarray:
+    """Return slightly higher values, which no equal value exceeds because of rounding errors.
+
+    Parameters
+    ----------
+    values : array-like of any shape
+        Energies, scores or thresholds. They may be infinite.
+
+    Returns
+    -------
+    ndarray
+        The higher values.
+    """
+    largest = np.finfo(np.float64).max
+    return values + _ROUNDING * np.clip(np.abs(values), 1.0, largest)
+
 
 def conformal_p_values(calibration: np.ndarray, energies: np.ndarray) -> np.ndarray:
     r"""Return the conformal p-values of energies.
 
-    A p-value is the fraction of calibration energies that are at least as high:
+    A p-value is the fraction of calibration energies that are at least as high, up to rounding:
 
     .. math:: p_i(x) = \frac{1 + \#\{k: E_i(x_k) \ge E_i(x)\}}{n + 1}
 
@@ -27,9 +48,28 @@ def conformal_p_values(calibration: np.ndarray, energies: np.ndarray) -> np.ndar
     ndarray of shape (n_samples, n_modalities)
         P-values, in (0, 1].
     """
-    ordered = np.sort(calibration, axis=0)
-    below = [np.searchsorted(ordered[:, i], energies[:, i]) for i in range(energies.shape[1])]
-    return p_value_of_rank(np.column_stack(below), len(calibration))
+    return p_value_of_rank(count_below(calibration, energies), len(calibration))
+
+
+def count_below(reference: np.ndarray, energies: np.ndarray) -> np.ndarray:
+    """Count the reference energies that are lower than given energies, by more than rounding.
+
+    Parameters
+    ----------
+    reference : ndarray of shape (n_reference, n_modalities)
+        Energies to compare with.
+    energies : ndarray of shape (n_samples, n_modalities)
+        Energies.
+
+    Returns
+    -------
+    ndarray of int of shape (n_samples, n_modalities)
+        Counts.
+    """
+    ordered = np.sort(raise_by_rounding(reference), axis=0)
+    return np.column_stack(
+        [np.searchsorted(r, e) for r, e in zip(ordered.T, energies.T, strict=True)]
+    )
 
 
 def p_value_of_rank(below: Any, n_calibration: int) -> Any:

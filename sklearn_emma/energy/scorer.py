@@ -414,6 +414,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         with all_or_nothing(self):
             self._check_parameters()
             table = check_table(self, X, reset=first, ensure_min_samples=2 if first else 1)
+            if not first:
+                self._refuse_changes(X)
             if first:
                 self._learn_columns(X, table)
                 self._reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
@@ -428,6 +430,22 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             tasks = self._tasks(samples, np.ones(len(samples)), reservoir.seed, n_epochs, start)
             trained = train_energies(tasks, self.n_jobs)
             return self._store(reservoir.samples, reservoir.held_out, trained)
+
+    def _refuse_changes(self, X: Any) -> None:
+        """Raise ValueError if a parameter has changed that partial_fit cannot go on with."""
+        names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
+        same = names == self.modality_names_ and all(
+            np.array_equal(*both) for both in zip(columns, self.modality_columns_, strict=True)
+        )
+        for parameter, kept in {
+            "modalities": same,
+            "buffer_size": self.buffer_size == self._reservoir.size,
+        }.items():
+            if not kept:
+                raise ValueError(
+                    f"{parameter} has changed since the first fit, with which partial_fit goes on. "
+                    "Clone the scorer, and start with its first samples."
+                )
 
     def _learn_columns(self, X: Any, table: np.ndarray, quiet: bool = False) -> None:
         """Determine modalities and levels of categories, and warn about uninformative columns."""

@@ -51,7 +51,7 @@ class CategoryModule(nn.Module):
                 continue
             rows, missing = self.rows[column], values.isnan()
             n_levels = len(rows) - 1
-            known = (values >= 0) & (values < n_levels)
+            known = (values >= 0) & (values < n_levels) & (values == values.floor())
             codes = torch.where(known, values, torch.full_like(values, n_levels)).long()
             features.append(rows[codes].masked_fill(missing.unsqueeze(1), math.nan))
             evidence.append(self.evidence[column][codes].masked_fill(missing, 0.0))

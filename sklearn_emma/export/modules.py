@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.energy.modality_energies import ModalityEnergies
-from sklearn_emma.energy.p_values import p_value_of_rank
+from sklearn_emma.energy.p_values import p_value_of_rank, raise_by_rounding
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.export.categories import CategoryModule, sum_by_modality
@@ -169,11 +169,6 @@ def _expansion(estimator: Any) -> CategoryModule | None:
     return None if indicators is None else CategoryModule(indicators)
 
 
-# Calibration energies are raised by this fraction, so that energies that are equal up to rounding
-# errors count as equal.
-_ROUNDING = 1e-12
-
-
 class CountBelow(nn.Module):
     """Count the numbers of a list that are lower than given values, by bisection.
 
@@ -188,7 +183,7 @@ class CountBelow(nn.Module):
         n_numbers, n_columns = numbers.shape
         self.n_steps = n_numbers.bit_length()
         padded = np.full((2**self.n_steps - 1, n_columns), np.inf)
-        padded[:n_numbers] = np.sort(numbers + _ROUNDING * np.maximum(np.abs(numbers), 1.0), axis=0)
+        padded[:n_numbers] = np.sort(raise_by_rounding(numbers), axis=0)
         # concatenate the lists
         self.ordered = torch.from_numpy(padded.T.reshape(-1).copy())
         self.starts = torch.arange(n_columns) * len(padded)

@@ -136,7 +136,7 @@ def _levels(estimator: Any) -> list[list | None]:
 def _precision(dtype: Any) -> torch.dtype:
     """Return the torch dtype in which samples of a NumPy dtype are evaluated."""
     try:
-        return _PRECISIONS[np.dtype(dtype).name]
+        return _PRECISIONS["" if dtype is None else np.dtype(dtype).name]
     except (KeyError, TypeError) as error:
         raise ValueError(f'dtype must be "float64" or "float32", got {dtype!r}.') from error
 

@@ -85,6 +85,7 @@ class TrainingHistoryDisplay(Display):
         """
         estimator, _ = unwrap(estimator)
         check_gated(estimator, cls.__name__)
+        estimator = getattr(estimator, "gate_", estimator)  # that of a GatedClassifier
         return cls.from_history(estimator.history_, panels=panels, ax=ax)
 
     @classmethod

@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.corruption.base import is_number
+from sklearn_emma.energy.p_values import count_below
 from sklearn_emma.gate.readings import Readings
 from sklearn_emma.inspection.causes import find_causes
 from sklearn_emma.inspection.checks import check_gated, unwrap
@@ -291,9 +292,7 @@ def modality_report(
 
 def _percentiles(energies: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Return the percentage of reference samples with a lower energy, for each modality."""
-    ordered = np.sort(reference, axis=0)
-    below = [np.searchsorted(r, e) for r, e in zip(ordered.T, energies.T, strict=True)]
-    return 100.0 * np.column_stack(below) / len(ordered)
+    return 100.0 * count_below(reference, energies) / len(reference)
 
 
 def _summarise(names: list[str], fields: dict[str, np.ndarray]) -> pd.DataFrame:

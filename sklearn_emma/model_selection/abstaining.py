@@ -22,6 +22,7 @@ from sklearn_emma.compat import (
     _num_samples,
     _safe_split,
 )
+from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.metrics import risk_coverage_curve
 from sklearn_emma.model_selection.routing import RoutesFit
 from sklearn_emma.targets import check_labels
@@ -373,7 +374,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         ndarray of bool of shape (n_samples,)
             True if the rejection score of the sample does not exceed the threshold.
         """
-        return self.rejection_score(X) <= self.threshold_
+        return self.rejection_score(X) <= raise_by_rounding(self.threshold_)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the classes of the accepted samples.

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import StrOptions
 from sklearn_emma.corruption import Corruption
+from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.model_selection.conformal_base import BasePatternConformal
 from sklearn_emma.model_selection.conformity import aps_scores, interval_scores, lac_scores
 from sklearn_emma.model_selection.patterns import CalibrationScores
@@ -254,7 +255,7 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         probabilities = self.estimator_.predict_proba(X)
         threshold = self.pattern_thresholds_.of(self.shut(X))
         scores = self._score_labels(probabilities, check_random_state(self.random_state))
-        sets = scores <= threshold[:, None]
+        sets = scores <= raise_by_rounding(threshold)[:, None]
         if not self.allow_empty:
             empty = ~sets.any(axis=1)
             sets[empty, probabilities[empty].argmax(axis=1)] = True

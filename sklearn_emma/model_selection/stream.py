@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch, check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import _safe_indexing
@@ -91,7 +91,7 @@ def stream_curve(
 
     edges : sequence of int, default=(0, 10, 50, 100, 1000)
         Positions in an episode that divide it into intervals. A score is computed for each
-        interval, over all episodes.
+        interval, over all episodes. The first interval starts at 0, the last ends with the episode.
 
     random_state : int, RandomState instance or None, default=None
         Controls the starts of the streams and the failures. Pass an int for reproducible output
@@ -150,6 +150,13 @@ def stream_curve(
             raise ValueError(f"{name}={number!r} must be a positive integer.")
     if kind not in (None, *KINDS):
         raise ValueError(f"kind={kind!r} must be None or one of {', '.join(map(repr, KINDS))}.")
+    if not all(is_number(edge, Integral) and edge >= 0 for edge in edges):
+        raise ValueError(f"edges={edges!r} must hold positions, integers that are not negative.")
+    if y is not None:
+        check_consistent_length(X, y)
+        if not hasattr(monitor, method):
+            name = type(monitor.estimator_).__name__
+            raise ValueError(f"method={method!r}: a monitor of {name} has no such method.")
     n_samples = len(X)
     if n_samples < warm_up + length:
         raise ValueError(
@@ -221,7 +228,7 @@ def _score(
 ) -> pd.DataFrame:
     """Return the score of each interval of the episodes."""
     length = target.shape[1]
-    bounds = sorted({min(int(edge), length) for edge in (*edges, length)})
+    bounds = sorted({min(int(edge), length) for edge in (0, *edges, length)})
     records = []
     for first, last in zip(bounds[:-1], bounds[1:], strict=True):
         y_true, y_pred = target[:, first:last], predicted[:, first:last]

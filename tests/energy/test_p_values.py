@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.energy.p_values import conformal_p_values
 
 
@@ -34,3 +35,13 @@ def test_samples_like_those_of_the_calibration_are_flagged_as_often_as_asked_for
     # with 99 energies exactly alpha
     error = np.sqrt(alpha * (1 - alpha) / 4_000)
     assert np.mean(flagged) == pytest.approx(alpha, abs=4 * error)
+
+
+def test_equal_samples_have_equal_p_values_however_many_are_read_together():
+    X = np.random.default_rng(0).integers(0, 3, size=(700, 4)).astype(float)
+    scorer = DAEEnergyScorer({"a": [0, 1], "b": [2, 3]}, max_epochs=3, random_state=0)
+    scorer = scorer.set_params(contamination=0.1).fit(X[:500])
+    together, labels = scorer.p_values(X[500:]), scorer.predict(X[500:])
+    one_by_one = np.vstack([scorer.p_values(x[None]) for x in X[500:]])
+    np.testing.assert_array_equal(one_by_one, together)
+    np.testing.assert_array_equal([scorer.predict(x[None])[0] for x in X[500:]], labels)

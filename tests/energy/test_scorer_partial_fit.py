@@ -344,3 +344,10 @@ def test_constant_columns_warn_at_the_first_batch_only(X):
         scorer.partial_fit(table[:100])
     assert seen[0].filename == __file__
     scorer.partial_fit(table[100:])
+
+
+@pytest.mark.parametrize("change", [{"modalities": {"all": [0, 1, 2, 3, 4]}}, {"buffer_size": 20}])
+def test_what_cannot_change_between_parts(change):
+    scorer = make_scorer().fit(make_table())
+    with pytest.raises(ValueError, match=f"{next(iter(change))} has changed since the first fit"):
+        scorer.set_params(**change).partial_fit(make_table(seed=1))

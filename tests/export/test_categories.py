@@ -87,6 +87,12 @@ def test_a_classifier_answers_as_before(training, samples, run):
     assert np.isinf(outputs["energies"][18, 0]) == samples.iloc[18][["product", "on"]].isna().all()
     clean, unseen = outputs["energies"][:10, 0], outputs["energies"][26:35, 0]
     assert np.median(unseen) > np.median(clean)
+    # a number between two codes is not the code of a level
+    between, beyond = encode(model, samples)[:1], encode(model, samples)[:1]
+    column = min(clf.categories_)
+    between[0, column], beyond[0, column] = 0.5, 1000.0
+    for name, found in run(model, between).items():
+        np.testing.assert_array_equal(found, run(model, beyond)[name])
 
 
 def test_a_regressor_answers_as_before(training, samples, run):

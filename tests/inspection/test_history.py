@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
+from sklearn_emma import GatedClassifier
 from sklearn_emma.inspection import TrainingHistoryDisplay
 
 
@@ -16,6 +17,14 @@ def test_curves_are_the_history(fitted, legible):
         np.testing.assert_array_equal(line.get_ydata(), fitted.history_[key])
         np.testing.assert_array_equal(line.get_xdata(), np.arange(1, fitted.n_iter_ + 1))
     assert display.lines_["capacity"].axes is display.axes_["gate"]
+
+
+def test_of_a_gated_classifier_it_is_that_of_its_gate(table, quick):
+    gated = GatedClassifier(
+        LogisticRegression(), "prefix", gate=quick(modalities=None, max_epochs=2), blend=0.0
+    )
+    display = TrainingHistoryDisplay.from_estimator(gated.fit(*table))
+    assert len(display.lines_["train_loss"].get_xdata()) == 2
 
 
 def test_held_out_loss_is_drawn_beside_the_training_loss(legible):

@@ -89,3 +89,23 @@ def test_wrong_numbers_are_explained():
         stream_curve(Watch(), X, corruption=Missing(), length=0)
     with pytest.raises((TypeError, ValueError), match=r"[Cc]orruption"):
         stream_curve(Watch(), X, corruption="missing")
+
+
+def test_intervals_start_at_zero():
+    curve = stream_curve(
+        Watch(), X, np.ones(400), corruption=Missing(), length=10, edges=(5,), random_state=0
+    )
+    assert curve.scores[["first", "last"]].to_numpy().tolist() == [[0, 5], [5, 10]]
+
+
+@pytest.mark.parametrize(
+    ("y", "params", "match"),
+    [
+        (np.ones(20), {}, "inconsistent numbers of samples"),
+        (np.ones(400), {"method": "foo"}, "method='foo': a monitor of"),
+        (np.ones(400), {"edges": (-3, 5)}, "must hold positions"),
+    ],
+)
+def test_wrong_arguments_are_explained(y, params, match):
+    with pytest.raises(ValueError, match=match):
+        stream_curve(Watch(), X, y, corruption=Missing(), **params)
