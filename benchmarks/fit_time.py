@@ -48,6 +48,7 @@ def peers(task, epochs):
         n_networks=1,  # as in plain torch
         cross_modal=False,
         l2_regularization=1.0,  # given, as for MLPClassifier
+        periodic_features=False,
         max_epochs=epochs,
         batch_size=batch_size,
     )
@@ -55,7 +56,9 @@ def peers(task, epochs):
         "DAEEnergyScorer": lambda: scorer.fit(X),
         "energies in plain torch": lambda: fit_energies(tensors, batch_size, epochs, n_prototypes),
         "EMMAClassifier": lambda: emma.fit(X, y),
-        "choosing its penalty": lambda: clone(emma).set_params(l2_regularization="auto").fit(X, y),
+        "choosing penalty and features": lambda: (
+            clone(emma).set_params(l2_regularization="auto", periodic_features="auto").fit(X, y)
+        ),
         "EMMA in plain torch": lambda: fit_classifier(
             tensors, target, batch_size, epochs, n_prototypes, ENCODERS
         ),
