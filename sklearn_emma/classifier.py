@@ -521,11 +521,12 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     ) -> tuple[np.ndarray, np.ndarray]:
         known = ~self._unlabelled(y)
         weight = weight * known
-        of_classes = self.class_weight if isinstance(self.class_weight, dict) else {}
-        numbers = all(isinstance(value, Real) for value in of_classes.values())
-        if numbers:
+        of_classes = self.class_weight.values() if isinstance(self.class_weight, dict) else ()
+        valid = all(isinstance(value, Real) for value in of_classes)
+        if valid:
             weight[known] *= compute_sample_weight(self.class_weight, y[known])
-        if not numbers or not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+            valid = bool(np.isfinite(weight).all() and (weight >= 0).all() and weight.any())
+        if not valid:
             raise ValueError(
                 "class_weight must hold finite numbers that are not negative, and not zero for all "
                 f"classes, got {self.class_weight!r}."

@@ -414,11 +414,11 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         with all_or_nothing(self):
             self._check_parameters()
             table = check_table(self, X, reset=first, ensure_min_samples=2 if first else 1)
-            if not first:
-                self._refuse_changes(X)
             if first:
                 self._learn_columns(X, table)
                 self._reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
+            else:
+                self._refuse_changes(X)
             reservoir = self._reservoir.add(self._features(table), self.calibration_fraction)
             self._reservoir = reservoir
             self.n_samples_seen_ = reservoir.n_seen

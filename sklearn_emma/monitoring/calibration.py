@@ -163,8 +163,8 @@ class Calibration:
         past : Past
             Summary of the samples up to the last one of X.
         """
-        energies = read_energies(estimator, X, self.statistics)
         table = read_table(estimator, X)
+        energies = read_energies(estimator, X, table, self.statistics.mean_)
         z = self.statistics.standardise(table)
         stuck, repeats, runs = self.run_lengths(z, past.changes.recent[-1], past.runs)
         exponents, changes = self.dependence(z, past.changes)

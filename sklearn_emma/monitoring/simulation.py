@@ -102,8 +102,9 @@ class Simulation:
         ndarray of shape (n_samples, n_modalities, n_statistics)
             Statistics, as computed by :class:`SampleStatistics`.
         """
-        z = self.statistics.standardise(read_table(self.estimator, X))
-        return self.statistics(z, *read_energies(self.estimator, X, self.statistics))
+        table = read_table(self.estimator, X)
+        energies = read_energies(self.estimator, X, table, self.statistics.mean_)
+        return self.statistics(self.statistics.standardise(table), *energies)
 
     def harms(self, X: Any, i: int) -> bool:
         """Tell whether predictions are better without a failing modality.

@@ -26,7 +26,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import RidgeCV
 
 from sklearn_emma.compat import _safe_indexing
-from sklearn_emma.monitoring.tables import as_samples, read_table
+from sklearn_emma.monitoring.tables import as_samples
 from sklearn_emma.nn.evidence_price import evidence_of_potential, relative_potential
 
 #: Values are clipped to this many standard deviations before they predict other modalities.
@@ -186,7 +186,7 @@ def _largest_other(values: np.ndarray) -> np.ndarray:
 
 
 def read_energies(
-    estimator: Any, X: Any, statistics: SampleStatistics
+    estimator: Any, X: Any, table: np.ndarray, means: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the own energy and the cross-modal disagreement of each modality.
 
@@ -196,8 +196,10 @@ def read_energies(
         Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples. NaN marks missing values.
-    statistics : SampleStatistics
-        Statistics of clean samples.
+    table : ndarray of shape (n_samples, n_used_features)
+        The same samples, as :func:`~sklearn_emma.monitoring.tables.read_table` returns them.
+    means : ndarray of shape (n_used_features,)
+        Means of clean samples, which replace missing values if the estimator has no gate.
 
     Returns
     -------
@@ -208,25 +210,24 @@ def read_energies(
         Disagreement with the other modalities, in nats. Zero if the estimator does not measure it.
     """
     if not hasattr(estimator, "energy_parts"):
-        energy = _energies_with_gaps(estimator, X, statistics)
+        energy = _energies_with_gaps(estimator, X, table, means)
         return energy, np.zeros_like(energy)
     own, _, cross_modal = estimator.energy_parts(X)
     minimum, scale = estimator.potential_min_, estimator.potential_scale_
     return relative_potential(own, minimum, scale), evidence_of_potential(cross_modal, scale)
 
 
-def _energies_with_gaps(scorer: Any, X: Any, statistics: SampleStatistics) -> np.ndarray:
+def _energies_with_gaps(scorer: Any, X: Any, table: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Return the energies of a DAEEnergyScorer, which by itself takes complete samples only.
 
     Missing values are replaced by the means of clean samples.
     """
-    table = read_table(scorer, X)
     gaps = np.isnan(table)
     complete = ~gaps.any(axis=1)
     if complete.all():
         return np.asarray(scorer.transform(X))
-    filled = as_samples(scorer, np.where(gaps, statistics.mean_, table)[~complete])
-    energy = np.empty((len(table), len(statistics.sizes_)))
+    filled = as_samples(scorer, np.where(gaps, means, table)[~complete])
+    energy = np.empty((len(table), len(scorer.modality_names_)))
     energy[~complete] = scorer.transform(filled)
     if complete.any():
         energy[complete] = scorer.transform(_safe_indexing(X, np.flatnonzero(complete)))
