@@ -343,7 +343,8 @@ def test_energies_of_categories(scorer, other):
     usual, unusual = scorer.transform(X), scorer.transform(strange)
     assert unusual[:, 0].min() > np.quantile(usual[:, 0], 0.9)
     np.testing.assert_array_equal(usual[:, 1:], unusual[:, 1:])
-    assert (scorer.predict(strange) == -1).all()
+    assert (scorer.predict(strange) == -1).mean() > 0.95
+    assert (scorer.predict(X) == -1).mean() < 0.2
     shares = scorer.attribution(strange)
     assert shares.shape == X.shape
     assert (shares.argmax(axis=1) == 0).mean() > 0.95
