@@ -76,7 +76,19 @@ def test_read_outs_of_a_classifier(classifier, table, method):
 
 @pytest.mark.parametrize(
     "method",
-    ["transform", "score_samples", "decision_function", "predict", "p_values", "predict_modality"],
+    [
+        "transform",
+        "score_samples",
+        "decision_function",
+        "predict",
+        "p_values",
+        "predict_modality",
+        "reconstruct",
+        "reconstruction_error",
+        "energy_gradient",
+        "nearest_typical",
+        "attribution",
+    ],
 )
 @pytest.mark.filterwarnings("ignore:With .* samples held out")
 def test_read_outs_of_a_scorer(scorer, table, method):

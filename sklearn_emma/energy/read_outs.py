@@ -299,6 +299,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
             Reconstructions. Columns that belong to no modality are zero. For a categorical column,
             this is the code of the nearest level: its position in ``categories_``.
         """
+        if is_lazy(X):
+            return map_chunks(self.reconstruct, X)
         return self._run_features(X, EnergyEnsemble.reconstruct)
 
     def reconstruction_error(self, X: Any) -> np.ndarray:
@@ -317,6 +319,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         ndarray of shape (n_samples, n_modalities)
             Squared errors, in the coordinates of the energy.
         """
+        if is_lazy(X):
+            return map_chunks(self.reconstruction_error, X)
         features = self._features(self._check(X))
         return self._evaluate(features, EnergyEnsemble.reconstruction_error, torch.float64)
 
@@ -335,6 +339,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
             to the value of the column in the units of X. Zero for categorical columns, and for
             columns that belong to no modality.
         """
+        if is_lazy(X):
+            return map_chunks(self.energy_gradient, X)
         gradient = self._run_features(X, EnergyEnsemble.gradient, Indicators.numbers)
         return gradient / self._per_feature_scale()
 
@@ -355,6 +361,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
             Typical samples, in the units of X. Columns that belong to no modality are unchanged.
             For a categorical column, this is the code of the nearest level.
         """
+        if is_lazy(X):
+            return map_chunks(self.nearest_typical, X)
         typical = self._run_features(X, descend)
         unused = np.setdiff1d(
             np.arange(self.n_features_in_), np.concatenate(self.modality_columns_)
@@ -388,6 +396,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         ----------
         .. [1] Sundararajan, M. et al. (2017). Axiomatic attribution for deep networks. ICML.
         """
+        if is_lazy(X):
+            return map_chunks(self.attribution, X)
         found = self._run_features(X, attribute, Indicators.sums) / self._per_feature_scale()
         indicators = indicators_of(self)
         if indicators is None:
