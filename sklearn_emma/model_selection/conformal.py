@@ -11,8 +11,14 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_emma.compat import StrOptions
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.energy.p_values import raise_by_rounding
+from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.model_selection.conformal_base import BasePatternConformal
-from sklearn_emma.model_selection.conformity import aps_scores, interval_scores, lac_scores
+from sklearn_emma.model_selection.conformity import (
+    aps_scores,
+    interval_scores,
+    lac_scores,
+    uniform_of_samples,
+)
 from sklearn_emma.model_selection.patterns import CalibrationScores
 from sklearn_emma.targets import check_labels, check_values
 
@@ -90,7 +96,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 
     random_state : int, RandomState instance or None, default=None
         Controls the failures and the random numbers of "aps". Pass an int for reproducible output
-        across multiple function calls.
+        across multiple function calls. The random number of a sample then depends only on its
+        values, so its set is the same in every batch.
 
     Attributes
     ----------
@@ -201,7 +208,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     ) -> np.ndarray:
         classes = np.asarray(estimator.classes_)
         place = np.searchsorted(classes, y).clip(max=len(classes) - 1)
-        scores = self._score_labels(estimator.predict_proba(X), random_state)
+        uniform = random_state.uniform(size=len(y))
+        scores = self._score_labels(estimator.predict_proba(X), uniform)
         # the training samples of a fold may not have all classes
         return np.where(classes[place] == y, scores[np.arange(len(y)), place], np.inf)
 
@@ -213,13 +221,11 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
                 f"classes {np.asarray(estimator.classes_).tolist()}."
             )
 
-    def _score_labels(
-        self, probabilities: np.ndarray, random_state: np.random.RandomState
-    ) -> np.ndarray:
+    def _score_labels(self, probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """Return the nonconformity scores of all labels, shape (n_samples, n_classes)."""
         if self.conformity_score == "lac":
             return lac_scores(probabilities)
-        return aps_scores(probabilities, random_state.uniform(size=len(probabilities)))
+        return aps_scores(probabilities, uniform)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities.
@@ -254,7 +260,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         check_is_fitted(self)
         probabilities = self.estimator_.predict_proba(X)
         threshold = self.pattern_thresholds_.of(self.shut(X))
-        scores = self._score_labels(probabilities, check_random_state(self.random_state))
+        uniform = uniform_of_samples(X, draw_seed(self.random_state))
+        scores = self._score_labels(probabilities, uniform)
         sets = scores <= raise_by_rounding(threshold)[:, None]
         if not self.allow_empty:
             empty = ~sets.any(axis=1)

@@ -1,6 +1,12 @@
 """Nonconformity scores: how much a label or a value deviates from a prediction."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
+from pandas.util import hash_array
+
+from sklearn_emma.tables import plain_table
 
 
 def lac_scores(probabilities: np.ndarray) -> np.ndarray:
@@ -69,6 +75,35 @@ def aps_scores(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     scores = np.empty_like(probabilities)
     np.put_along_axis(scores, order, before + uniform[:, None] * ordered, axis=1)
     return scores
+
+
+def uniform_of_samples(X: Any, seed: int) -> np.ndarray:
+    """Return a random number for each sample, which depends only on its values and the seed.
+
+    Equal samples have equal numbers, in whatever batches they come.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Numbers that are uniformly distributed in [0, 1), if the samples are distinct.
+    """
+    table = pd.DataFrame(plain_table(X))
+    hashed = np.full(len(table), seed, dtype=np.uint64)
+    for i in range(table.shape[1]):
+        column = table.iloc[:, i]
+        if pd.api.types.is_numeric_dtype(column):
+            values = column.to_numpy(dtype=float, na_value=np.nan) + 0.0  # -0.0 equals 0.0
+        else:
+            values = column.astype(str).to_numpy(dtype=object)
+        hashed = hash_array(np.uint64(31) * hashed + hash_array(values))
+    return (hashed >> np.uint64(11)) * 2.0**-53
 
 
 def interval_scores(y: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

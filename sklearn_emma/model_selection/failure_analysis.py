@@ -1,5 +1,7 @@
 """Failure mode and effects analysis: the loss of score for each failure of each modality."""
 
+import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -58,7 +60,7 @@ class FailureModeAnalysis:
     importance : DataFrame of shape (n_modalities, 4)
         One row for each modality, in order of decreasing importance. ``drop`` is the loss of score
         when the modality is absent, with its interval from ``low`` to ``high``. ``redundant`` is
-        True if ``high`` is below the tolerance.
+        True if ``high`` is below the tolerance, and there are enough test samples.
     pairs : DataFrame of shape (n_pairs, 4)
         The same columns for pairs of modalities that are absent together. The index holds the
         names of both modalities. Only pairs of modalities that are both redundant are included.
@@ -121,7 +123,7 @@ def failure_mode_analysis(
     tolerance: float = 0.01,
     confidence_level: float = 0.95,
     n_bootstrap: int = 500,
-    n_repeats: int = 1,
+    n_repeats: int = 5,
     reference: Any = None,
     random_state: Any = None,
 ) -> FailureModeAnalysis:
@@ -130,10 +132,16 @@ def failure_mode_analysis(
     This is a failure mode and effects analysis [1]_ of a fitted estimator on test samples. One
     modality at a time fails in all samples, in each of the given ways; it is also removed
     completely. The importance of a modality is the loss of score when it is absent. Its confidence
-    interval is the percentile interval of a bootstrap over the test samples [2]_; each bootstrap
-    sample consists of the same clean and corrupted samples. A modality is *redundant* if the upper
-    bound of the interval is below the tolerance. Two modalities are jointly redundant if this is
-    true of the loss of score when both are absent.
+    interval is the percentile interval of a bootstrap over the test samples, of each class
+    separately, and over the repeats of a failure [2]_; each bootstrap sample consists of the same
+    clean and corrupted samples. A modality is *redundant* if the upper bound of the interval is
+    below the tolerance. Two modalities are jointly redundant if this is true of the loss of score
+    when both are absent.
+
+    With few test samples no modality is redundant, whatever the interval is: samples that need the
+    modality may not be among them. If a fraction `tolerance` :math:`\epsilon` of all samples needs
+    it, n test samples have none of these with the probability :math:`(1 - \epsilon)^n`. This
+    probability must not exceed half of 1 - `confidence_level` ("rule of three" [3]_).
 
     Parameters
     ----------
@@ -175,8 +183,10 @@ def failure_mode_analysis(
     n_bootstrap : int, default=500
         Number of bootstrap samples.
 
-    n_repeats : int, default=1
-        Number of times that each failure is drawn. All measures are averaged over the draws.
+    n_repeats : int, default=5
+        Number of times that each failure is drawn. All measures are averaged over these repeats. In
+        a repeat, all samples are for instance stuck at the same value. With one repeat, the
+        intervals do not include the variability between repeats.
 
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
         Samples from which failures take means, standard deviations and values of other samples,
@@ -194,10 +204,16 @@ def failure_mode_analysis(
     Raises
     ------
     ValueError
-        If a number is out of range, if a modality in `only` is unknown, if `modalities` is None and
-        the estimator has no modalities, or if the estimator does not have `method`.
+        If a number is out of range, if a modality in `only` is unknown, if a failure is called
+        "absent", if `modalities` is None and the estimator has no modalities, if the estimator does
+        not have `method`, or if there is no R² because all targets are equal.
     TypeError
         If `failures` is not a dict of Corruption objects, or if `metric` is not callable.
+
+    Warns
+    -----
+    UserWarning
+        If there are too few test samples for any modality to be redundant.
 
     See Also
     --------
@@ -206,14 +222,16 @@ def failure_mode_analysis(
 
     Notes
     -----
-    The bootstrap intervals show the uncertainty due to the finite number of test samples.
-    They do not show the variability due to training. To estimate it, repeat the analysis with
-    estimators fitted on other samples.
+    The bootstrap intervals show the uncertainty due to the finite numbers of test samples and of
+    repeats. They do not show the variability due to training. To estimate it, repeat the analysis
+    with estimators fitted on other samples.
 
     References
     ----------
     .. [1] IEC 60812:2018. Failure modes and effects analysis (FMEA and FMECA).
     .. [2] Efron, B., & Tibshirani, R. J. (1993). An introduction to the bootstrap. Chapman & Hall.
+    .. [3] Hanley, J. A., & Lippman-Hand, A. (1983). If nothing goes wrong, is everything all right?
+       Interpreting zero numerators. JAMA 249(13), 1743-1745.
 
     Examples
     --------
@@ -232,7 +250,7 @@ def failure_mode_analysis(
     >>> page = analysis.to_html()
     """
     check_is_fitted(estimator)
-    y = column_or_1d(y, warn=True)
+    y = column_or_1d(y)
     check_consistent_length(X, y)
     _check_numbers(tolerance, confidence_level, n_bootstrap)
     failures = FAILURES if failures is None else failures
@@ -240,6 +258,11 @@ def failure_mode_analysis(
         raise TypeError(
             "failures must be a dict of names and corruptions, such as {'noise': Noise(2)}, got "
             f"{type(failures).__name__}."
+        )
+    if ABSENT in failures:
+        raise ValueError(
+            f"failures has the name {ABSENT!r}, which is the failure in which all values of a "
+            "modality are missing. Choose another name."
         )
     if metric is not None and not callable(metric):
         raise TypeError(
@@ -259,27 +282,64 @@ def failure_mode_analysis(
     reference = X if reference is None else reference
     random = check_random_state(random_state)
     seeds = draw_seeds(random, (len(names), check_repeats(n_repeats)))
-    draws = random.randint(len(y), size=(n_bootstrap, len(y)))
-    metric = metric or (_accuracy if is_classifier(estimator) else _r2)
-    bootstrap = Bootstrap(draws, float(confidence_level))
+    draws = _bootstrap_draws(y if is_classifier(estimator) else None, len(y), n_bootstrap, random)
+    repeats = random.randint(n_repeats, size=(n_bootstrap, n_repeats))
+    metric = metric or (_accuracy if is_classifier(estimator) else _r2_of(y))
+    bootstrap = Bootstrap(draws, repeats, float(confidence_level))
     costs = FailureCosts(estimator, X, y, modalities, metric, method, bootstrap)
     effects = pd.DataFrame(
-        {"modality": name, "failure": way} | costs.of(corruption, name, seeds_of_name, reference)
-        for name, seeds_of_name in zip(names, seeds, strict=True)
+        {"modality": name, "failure": way}
+        | costs.of(corruption, name, of_name[:1] if way == ABSENT else of_name, reference)
+        for name, of_name in zip(names, seeds, strict=True)
         for way, corruption in ways.items()
     )
     absent = effects[effects["failure"] == ABSENT].set_index("modality")
-    importance = _importance(absent, tolerance)
+    acceptable = tolerance if _enough(len(y), tolerance, confidence_level) else -math.inf
+    importance = _importance(absent, acceptable)
     spare = [name for name in names if importance.loc[name, "redundant"]]
     return FailureModeAnalysis(
         clean=pd.Series({"n_samples": len(y), "score": costs.clean.score, **costs.clean.measures}),
         effects=effects,
         importance=importance,
-        pairs=_importance(_absent_pairs(costs, spare), tolerance),
+        pairs=_importance(_absent_pairs(costs, spare), acceptable),
         tolerance=float(tolerance),
         confidence_level=bootstrap.confidence_level,
         score_name=_name_of(metric).strip("_").removesuffix("_score").replace("_", " "),
     )
+
+
+def _bootstrap_draws(
+    strata: np.ndarray | None, n_samples: int, n_bootstrap: int, random: np.random.RandomState
+) -> np.ndarray:
+    """Draw bootstrap samples, from each class separately if there are classes.
+
+    Every bootstrap sample then has all classes, which many metrics need.
+    """
+    if strata is None:
+        return random.randint(n_samples, size=(n_bootstrap, n_samples))
+    draws = np.empty((n_bootstrap, n_samples), dtype=np.intp)
+    for label in np.unique(strata):
+        of_class = np.flatnonzero(strata == label)
+        draws[:, of_class] = random.choice(of_class, size=(n_bootstrap, len(of_class)))
+    return draws
+
+
+def _enough(n_samples: int, tolerance: float, confidence_level: float) -> bool:
+    """Return whether there are enough samples to show that a modality is redundant, or warn."""
+    tail = (1.0 - confidence_level) / 2.0
+    if (1.0 - min(tolerance, 1.0)) ** n_samples <= tail:
+        return True
+    needed = (
+        math.ceil(math.log(tail) / math.log1p(-tolerance)) if tolerance else "no number of them"
+    )
+    warnings.warn(
+        f"With {n_samples} test samples and tolerance={tolerance:g}, no modality counts as "
+        f"redundant. For this, {needed} are enough. Raise the tolerance, or pass more test "
+        "samples.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return False
 
 
 def _name_of(metric: Any) -> str:
@@ -330,6 +390,16 @@ def _check_numbers(tolerance: Any, confidence_level: Any, n_bootstrap: Any) -> N
 def _accuracy(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     """Return the accuracy. Much faster than accuracy_score, because inputs are not checked."""
     return float(np.mean(y_true == y_pred))
+
+
+def _r2_of(y: np.ndarray) -> Callable[..., float]:
+    """Return the function for R². Raise ValueError if it is not defined."""
+    if (y == y[0]).all():
+        raise ValueError(
+            f"R² is not defined for these samples, because every y is {y[0]:g}. Pass other "
+            "samples or another metric."
+        )
+    return _r2
 
 
 def _r2(y_true: np.ndarray, y_pred: np.ndarray) -> float:

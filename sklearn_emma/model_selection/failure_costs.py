@@ -20,12 +20,32 @@ class Bootstrap(NamedTuple):
     ----------
     draws : ndarray of int of shape (n_bootstrap, n_samples)
         Positions of the test samples in each bootstrap sample.
+    repeats : ndarray of int of shape (n_bootstrap, n_repeats)
+        Positions of the repeats of a failure in each bootstrap sample.
     confidence_level : float
         Confidence level of the intervals.
     """
 
     draws: np.ndarray
+    repeats: np.ndarray
     confidence_level: float
+
+    def mean_over_repeats(self, by_repeat: np.ndarray) -> np.ndarray:
+        """Return the mean over the repeats that were drawn for each bootstrap sample.
+
+        Parameters
+        ----------
+        by_repeat : ndarray of shape (n_repeats, n_bootstrap)
+            A statistic of each repeat. There may be only one, of what does not depend on chance.
+
+        Returns
+        -------
+        ndarray of shape (n_bootstrap,)
+            Means.
+        """
+        if len(by_repeat) == 1:
+            return by_repeat[0]
+        return np.take_along_axis(by_repeat, self.repeats.T, axis=0).mean(axis=0)
 
     def interval(self, by_draw: np.ndarray) -> tuple[float, float]:
         """Return the percentile interval of a statistic with one value per bootstrap sample."""
@@ -40,7 +60,7 @@ class Measured(NamedTuple):
     Parameters
     ----------
     score : float
-        Mean score over the draws of the failure.
+        Mean score over the repeats of the failure.
     by_draw : ndarray of shape (n_bootstrap,)
         Mean score of each bootstrap sample.
     measures : dict of str to float
@@ -103,7 +123,7 @@ class FailureCosts:
         failing : str or tuple of str
             The modality that fails, or those that fail together.
         seeds : iterable of int
-            Seeds of the failures, one for each draw.
+            Seeds of the failures, one for each repeat.
         reference : array-like or DataFrame of shape (n_reference, n_features)
             Reference samples of the corruption.
 
@@ -123,12 +143,15 @@ class FailureCosts:
         y, scores, by_draw, measures = self.y, [], [], []
         for table in tables:
             predicted = np.asarray(getattr(self.estimator, self.method)(table))
+            if predicted.ndim == 2 and predicted.shape[1] == 1:
+                predicted = predicted[:, 0]
             scores.append(float(self.metric(y, predicted)))
             by_draw.append([self.metric(y[d], predicted[d]) for d in self.bootstrap.draws])
             found = _calibration(self.estimator, table, y) | _sets(self.estimator, table, y)
             measures.append(found | _closed(self.estimator, table, failing))
         mean = {k: float(np.mean([m[k] for m in measures])) for k in measures[0]}
-        return Measured(float(np.mean(scores)), np.mean(by_draw, axis=0), mean)
+        drawn = self.bootstrap.mean_over_repeats(np.array(by_draw))
+        return Measured(float(np.mean(scores)), drawn, mean)
 
 
 def _calibration(estimator: Any, X: Any, y: np.ndarray) -> dict[str, float]:
@@ -164,6 +187,7 @@ def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
 
 
 def gated_inside(estimator: Any) -> Any:
-    """Return the estimator or its ``estimator_``, whichever has a gate; None if neither has."""
+    """Return the estimator or the one inside that has a gate; None if there is none."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
     inside = (estimator, getattr(estimator, "estimator_", None))
     return next((gated for gated in inside if hasattr(gated, "attention")), None)

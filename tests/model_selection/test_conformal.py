@@ -1,8 +1,10 @@
 """Prediction sets and intervals: their coverage, and that they fit scikit-learn."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import kstest
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -14,6 +16,7 @@ from sklearn.utils.validation import check_array
 from sklearn_emma import GatedClassifier
 from sklearn_emma.corruption import Missing, Noise
 from sklearn_emma.model_selection import PatternConformalClassifier, PatternConformalRegressor
+from sklearn_emma.model_selection.conformity import uniform_of_samples
 from sklearn_emma.model_selection.failing_copies import failing_copies
 from sklearn_emma.model_selection.patterns import (
     CalibrationScores,
@@ -131,6 +134,28 @@ def test_aps_gives_the_same_sets_in_every_call(filling):
     sets = PatternConformalClassifier(filling, conformity_score="aps", random_state=0)
     sets.conformalize(X, y)
     assert_array_equal(sets.predict_set(X), sets.predict_set(X))
+
+
+def test_aps_gives_the_same_sets_and_coverage_one_sample_at_a_time(filling):
+    sets = PatternConformalClassifier(filling, conformity_score="aps", random_state=45)
+    sets.conformalize(*missing_samples(1))
+    X, y = missing_samples(2)
+    together = sets.predict_set(X[:400])
+    alone = np.vstack([sets.predict_set(X[[i]]) for i in range(400)])
+    assert_array_equal(alone, together)
+    assert 0.85 < alone[np.arange(400), y[:400]].mean() < 0.95
+
+
+def test_the_random_number_of_a_sample_depends_on_its_values_and_the_seed():
+    X = np.random.default_rng(0).normal(size=(2000, 3))
+    uniform = uniform_of_samples(X, 0)
+    assert kstest(uniform, "uniform").pvalue > 0.01
+    assert_array_equal(uniform_of_samples(X[::-1], 0), uniform[::-1])
+    assert_array_equal(uniform_of_samples(pd.DataFrame(X).astype("Float64"), 0), uniform)
+    assert abs(np.corrcoef(uniform, uniform_of_samples(X, 1))[0, 1]) < 0.1
+    assert abs(np.corrcoef(uniform, uniform_of_samples(X[:, [1, 0, 2]], 0))[0, 1]) < 0.1
+    words = pd.DataFrame({"a": pd.Categorical(["x", "y", None]), "b": ["u", None, "v"]})
+    assert len(np.unique(uniform_of_samples(words, 0))) == 3
 
 
 def test_sets_are_never_empty_unless_allowed(filling):

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.linear_model import LogisticRegression
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, fbeta_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
 
-from sklearn_emma.corruption import Missing, Noise
+from sklearn_emma.corruption import Missing, Noise, Stuck
 from sklearn_emma.metrics import expected_calibration_error
 from sklearn_emma.model_selection import (
     PatternConformalClassifier,
@@ -124,6 +126,7 @@ def test_interval_is_that_of_a_paired_bootstrap(data):
         failures={},
         only="main",
         confidence_level=0.99,
+        tolerance=0.1,
         random_state=0,
     )
     assert np.ptp(wider.importance.loc["main", ["low", "high"]].astype(float)) > 0.05
@@ -149,6 +152,12 @@ def test_any_metric_and_method(data):
     assert found.clean["score"] == roc_auc_score(y, boosting.predict_proba(X)[:, 1])
 
 
+def test_r2_needs_targets_that_differ(data):
+    reg = HistGradientBoostingRegressor(max_iter=2).fit(data[0], data[0][:, 0])
+    with pytest.raises(ValueError, match="R² is not defined.* every y is 3"):
+        failure_mode_analysis(reg, data[2], np.full(1500, 3.0), modalities=MODALITIES)
+
+
 def test_regressors_have_r2_and_no_calibration_error(data):
     X, _, X_test, _ = data
     reg = HistGradientBoostingRegressor(max_iter=20, random_state=0).fit(X, X[:, 0] + X[:, 3])
@@ -164,7 +173,9 @@ def test_regressors_have_r2_and_no_calibration_error(data):
 def test_gate_and_prediction_sets_are_measured_too(fitted, table):
     X, y = table
     sets = PatternConformalClassifier(fitted, min_samples=20, random_state=0).conformalize(X, y)
-    found = failure_mode_analysis(sets, X, y, failures={}, n_bootstrap=5, random_state=0)
+    found = failure_mode_analysis(
+        sets, X, y, failures={}, n_bootstrap=5, tolerance=0.1, random_state=0
+    )
     effects = found.effects.set_index("modality")
     assert effects["shut"].tolist() == [1.0, 1.0, 1.0]
     X_lost, _ = Missing(only="modality1").corrupt(X, "prefix")
@@ -184,7 +195,8 @@ def test_the_same_random_state_gives_the_same_analysis(data):
 def test_redundant_is_what_costs_less_than_the_tolerance_with_confidence(data):
     X, y = data[2][:300], data[3][:300]
     params = {"modalities": MODALITIES, "failures": {}, "only": "main", "random_state": 0}
-    row = failure_mode_analysis(Naive(), X, y, **params).importance.loc["main"]
+    found = failure_mode_analysis(Naive(), X, y, tolerance=0.05, **params)
+    row = found.importance.loc["main"]
     for tolerance, redundant in (
         ((row["drop"] + row["high"]) / 2, False),
         (row["high"] + 1e-9, True),
@@ -193,9 +205,63 @@ def test_redundant_is_what_costs_less_than_the_tolerance_with_confidence(data):
         assert found.importance.loc["main", "redundant"] == redundant
 
 
+def test_with_few_samples_no_modality_is_redundant(data):
+    """A difference that is rarer than the tolerance may not be among them."""
+    X, y = data[2:]
+    params = {"modalities": MODALITIES, "failures": {}, "only": "nothing", "random_state": 0}
+    with pytest.warns(UserWarning, match="With 40 test samples and tolerance=0.01.*368 are enough"):
+        few = failure_mode_analysis(Naive(), X[:40], y[:40], **params)
+    assert few.importance.loc["nothing", ["drop", "low", "high", "redundant"]].tolist() == [0] * 4
+    assert failure_mode_analysis(Naive(), X[:368], y[:368], **params).importance["redundant"].all()
+
+
+def test_the_interval_includes_what_differs_between_repeats(data):
+    """A sensor that is stuck at a typical value costs little, at another one more."""
+    X, y = data[2:]
+    params = {"modalities": MODALITIES, "failures": {"stuck": Stuck()}, "only": "main"}
+    drops, widths = [], []
+    for seed in range(8):
+        effects = failure_mode_analysis(
+            Naive(), X, y, n_repeats=10, n_bootstrap=300, random_state=seed, **params
+        ).effects.set_index("failure")
+        drops.append(effects.loc["stuck", "drop"])
+        widths.append(effects.loc["stuck", "high"] - effects.loc["stuck", "low"])
+    assert 2.0 * np.std(drops) < np.mean(widths) < 6.0 * np.std(drops)
+
+
+def test_predictions_may_be_a_column(data):
+    X, _, X_test, _ = data
+    y, y_test = X[:, 0] + X[:, 3], X_test[:, 0] + X_test[:, 3]
+    model = make_pipeline(SimpleImputer(), LinearRegression()).fit(X, y[:, None])
+    found = failure_mode_analysis(model, X_test, y_test, modalities=MODALITIES, failures={})
+    assert found.clean["score"] == pytest.approx(1.0)
+    assert not found.importance["redundant"]["main"]
+
+
+def test_rare_classes_are_in_every_bootstrap_sample():
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    y = np.repeat([0, 1], [197, 3])
+    model = HistGradientBoostingClassifier(max_iter=2, random_state=0).fit(X, y)
+    found = failure_mode_analysis(
+        model,
+        X,
+        y,
+        modalities={"a": [0], "b": [1]},
+        failures={},
+        method="predict_proba",
+        metric=lambda y, p: roc_auc_score(y, p[:, 1]),
+        tolerance=0.1,
+    )
+    assert found.effects[["low", "high"]].notna().all(axis=None)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
+        (
+            {"failures": {"absent": Noise(1)}},
+            "failures has the name 'absent', which is the failure",
+        ),
         ({"tolerance": -1}, "tolerance=-1 must be a number that is not negative"),
         ({"confidence_level": 1.0}, "confidence_level=1.0 must be between 0 and 1"),
         ({"n_bootstrap": 0}, "n_bootstrap=0 must be a positive integer"),
