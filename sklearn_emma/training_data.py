@@ -12,7 +12,7 @@ import torch
 from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.energy.signal_scorer import SignalEnergyScorer
-from sklearn_emma.energy.signal_training import scale_of_signals
+from sklearn_emma.energy.signal_training import scale_of_signals, warn_of_constant_channels
 from sklearn_emma.engine.batches import training_rows
 from sklearn_emma.gate.columns import build_columns
 from sklearn_emma.gate.samples import Energies, Samples
@@ -73,7 +73,8 @@ def learn_scales(
     signals = signals_of(estimator)
     in_order = [places for _, places, _ in signals]
     mean, scale = column_statistics(table, weight, estimator, used, in_order)
-    for _, places, shape in signals:
+    for name, places, shape in signals:
+        warn_of_constant_channels(table[:, places], shape[0], name)
         mean[places], scale[places] = scale_of_signals(table[:, places], weight, shape[0])
     for column in estimator.categories_:
         mean[column], scale[column] = 0.0, 1.0

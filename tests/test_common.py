@@ -39,7 +39,7 @@ ESTIMATORS = [
     DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5),
     SignalEnergyScorer(n_filters=2, max_epochs=2),
     EMMAClassifier(**QUICK),
-    EMMAClassifierCV(**FIXED, **SEARCH),
+    EMMAClassifierCV(**FIXED | {"max_epochs": 4}, **SEARCH),
     EMMARegressor(**FIXED),
     EMMARegressor(**FIXED, loss="quantile"),
     GatedClassifier(DecisionTreeClassifier(), gate=EMMAClassifier(**QUICK_GATE), blend=0.5),

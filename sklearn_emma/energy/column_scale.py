@@ -39,6 +39,11 @@ def mean_and_deviation(
     """
     present = ~np.isnan(table)
     share = present * weight[:, None]
+    # not by the deviation, which for a constant column is the rounding error of the mean
+    low = np.where(share > 0, table, np.inf).min(axis=0)
+    high = np.where(share > 0, table, -np.inf).max(axis=0)
+    least = 10.0 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
+    constant = (low <= high) & (high - low <= least)
     total = share.sum(axis=0)
     total = np.where(total > 0, total, np.nan)
     mean = (np.where(present, table, 0.0) * share).sum(axis=0) / total
@@ -47,7 +52,7 @@ def mean_and_deviation(
     largest = np.abs(difference).max(axis=0)
     largest[largest == 0] = 1.0
     deviation = largest * np.sqrt(((difference / largest) ** 2 * share).sum(axis=0) / total)
-    return mean, deviation, deviation <= 10 * np.finfo(float).eps * np.abs(mean)
+    return mean, deviation, constant
 
 
 def limit_extreme_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """SignalEnergyScorer: a scikit-learn estimator of the energy of signals or images."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -23,6 +22,7 @@ from sklearn_emma.energy.signal_training import (
     for_columns,
     joined_weights,
     signal_tasks,
+    warn_of_constant_channels,
 )
 from sklearn_emma.energy.training import EnergyTask, TrainedEnergy, train_energies
 from sklearn_emma.energy.views import VIEWS
@@ -276,7 +276,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         table = table[keep]
         self.shape_ = check_shape(self.shape, table.shape[1])
         if not quiet:
-            self._warn_of_constants(table)
+            warn_of_constant_channels(table, self.shape_[0])
         architecture = SignalArchitecture(
             self.shape_,
             self.n_filters,
@@ -299,18 +299,6 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         standard = (table - centre) / scale
         tasks = signal_tasks(standard, weight, architecture, training, (device, seed))
         return SignalFit(self, tasks, table, channels)
-
-    def _warn_of_constants(self, table: np.ndarray) -> None:
-        # constant positions are common in images
-        channels = table.reshape(len(table), self.shape_[0], -1)
-        constant = np.ptp(channels, axis=(0, 2)) == 0
-        if constant.any():
-            warnings.warn(
-                "Constant in the training samples, and therefore uninformative: channel(s) "
-                f"{', '.join(map(str, np.flatnonzero(constant)))}.",
-                UserWarning,
-                stacklevel=3,
-            )
 
     def _check_views(self) -> tuple[str, ...]:
         views = tuple(self.views)

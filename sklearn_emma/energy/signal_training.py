@@ -1,6 +1,7 @@
 """Training tasks of the energy of a signal, one per view."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -21,11 +22,13 @@ from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.nn import ConvolutionalEnergy, EnergyEnsemble, SignalEnergy, SoftClip
 from sklearn_emma.nn.convolutional_energy import signal_shape
 from sklearn_emma.nn.signal_energy import SIGNAL_VIEWS
+from sklearn_emma.validation import stacklevel_of_user
 
 # View of the convolutional energy, which has filters instead of prototypes.
 _CONVOLUTIONAL_VIEW = replace(VIEWS["fine"], n_prototypes=0)
-# Smallest scale of a position, in standard deviations of its channel.
-_LEAST_SCALE = 0.1
+# Smallest scale of a column of a view: of a position, in standard deviations of its channel, and of
+# a logarithm of power. Columns that vary less differ by rounding errors or quantisation only.
+_LEAST_SCALES = {"signal": 0.1, "spectrum": 0.01, "power": 0.01}
 # Hidden layers of the energies of spectrum and power, as in a DAEEnergyScorer.
 _HIDDEN_LAYER_SIZES = (48, 32)
 
@@ -142,6 +145,30 @@ def channel_scale(
     return column_scale(values.reshape(-1, n_channels), weight, "standard")
 
 
+def warn_of_constant_channels(table: np.ndarray, n_channels: int, of: str = "") -> None:
+    """Warn about channels of signals that are constant. Constant positions are common in images.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Flattened signals, channel by channel. NaN is ignored.
+    n_channels : int
+        Number of channels.
+    of : str, default=""
+        Name of the modality.
+    """
+    channels = table.reshape(len(table), n_channels, -1)
+    low, high = np.fmin.reduce(channels, (0, 2)), np.fmax.reduce(channels, (0, 2))
+    constant = np.flatnonzero(low == high)
+    if len(constant):
+        warnings.warn(
+            "Constant in the training samples, and therefore uninformative: channel(s) "
+            f"{', '.join(map(str, constant))}{f' of {of}' if of else ''}.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+
+
 def scale_of_signals(
     table: np.ndarray, weight: np.ndarray, n_channels: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -215,7 +242,7 @@ def signal_tasks(
         x = SIGNAL_VIEWS[view](signal).numpy()
         learned = (_CONVOLUTIONAL_VIEW,) if view == "signal" else tuple(VIEWS.values())
         config = EnergyConfig(architecture.of_view(view), learned, training, device)
-        least = np.full(x.shape[1], _LEAST_SCALE) if view == "signal" else None
+        least = np.full(x.shape[1], _LEAST_SCALES[view])
         tasks.append(EnergyTask(view, x, weight, None, config, seed + i, least_scale=least))
     return tasks
 

@@ -12,6 +12,10 @@ from sklearn_emma.engine.batches import evaluation_block
 from sklearn_emma.gate.samples import Samples
 from sklearn_emma.nn import SignalEncoder, SignalFusionNetwork
 
+# Features are computed in single precision from standardised signals. Those with a smaller scale
+# differ by rounding errors only, for instance the spectrum of a constant channel.
+_LEAST_SCALE = 1e-3
+
 
 def learn_signals(network: Any, samples: Samples) -> Samples:
     """Set the scales of the features of signals, and return the samples with these features.
@@ -49,8 +53,10 @@ def _learn(encoder: SignalEncoder, x: Tensor, weight: np.ndarray) -> Tensor:
         return features
     parts = x[complete].split(evaluation_block(torch.float32))
     found = torch.cat([encoder.features(part) for part in parts])
-    scales = column_scale(found.cpu().double().numpy(), weight[complete.cpu().numpy()], "standard")
-    for buffer, values in zip((encoder.centre, encoder.scale), scales, strict=True):
+    weight = weight[complete.cpu().numpy()]
+    centre, scale = column_scale(found.cpu().double().numpy(), weight, "standard")
+    scale[scale < _LEAST_SCALE] = np.inf  # the feature is always zero
+    for buffer, values in zip((encoder.centre, encoder.scale), (centre, scale), strict=True):
         buffer.copy_(torch.from_numpy(values))
     features[complete] = encoder(x[complete])
     return features

@@ -75,15 +75,20 @@ def test_one_sample(refuse, table):
     refuse("1 sample.*minimum of 2 is required", X=X[:1], y=y[:1])
 
 
-def test_constant_column_warns(table, quick):
+@pytest.mark.parametrize("value", [7.0, 3.7, 9.81])
+def test_constant_column_warns(table, quick, value):
     X, y = table
-    constant = X.assign(modality1__1=7.0)
+    constant = X.assign(modality1__1=value)
     with pytest.warns(UserWarning, match="Constant in the training samples") as record:
         classifier = quick().fit(constant, y)
     assert len(record) == 1
     assert "'modality1__1'" in str(record[0].message)
     assert classifier.scale_[4] == 1.0
-    assert np.isfinite(classifier.predict_proba(constant)).all()
+    expected = classifier.predict_proba(constant)
+    assert np.isfinite(expected).all()
+    # the value in single precision, and a slightly different one, are the same to the classifier
+    for other in (constant.astype(np.float32), constant.assign(modality1__1=value + 1e-6)):
+        np.testing.assert_allclose(classifier.predict_proba(other), expected, atol=1e-4)
 
 
 def test_column_without_any_value(refuse, table):

@@ -1,6 +1,7 @@
 """Modalities that are declared signals or images."""
 
 import pickle
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -112,6 +113,32 @@ def test_a_fit_repeats_and_survives_pickle_and_clone(fitted, table):
 def test_samples_in_single_precision_are_predicted_alike(fitted, table):
     single = fitted.predict_proba(table[0].astype(np.float32))
     np.testing.assert_allclose(single, fitted.predict_proba(table[0]), atol=0.01)
+
+
+@pytest.mark.parametrize("dead", [3.7, 4.0, "within"])
+def test_rounding_errors_of_a_channel_that_is_constant_do_not_matter(table, dead):
+    """It may be constant in all samples, or within each of them."""
+    X, y = table[0].copy(), table[1]
+    X[:, :24] = np.random.RandomState(1).standard_normal((160, 1)) if dead == "within" else dead
+    expected = nullcontext()
+    if dead != "within":
+        expected = pytest.warns(UserWarning, match=r"Constant .* channel\(s\) 0 of wave\.")
+    with expected:
+        clf = EMMAClassifier(declare(), **QUICK).fit(X, y)
+    noisy = X.copy()
+    noisy[:, :24] *= 1.0 + 1e-7 * np.random.RandomState(2).standard_normal((160, 24))
+    for other in (X.astype(np.float32), noisy):
+        np.testing.assert_allclose(clf.predict_proba(other), clf.predict_proba(X), atol=1e-3)
+        np.testing.assert_allclose(clf.energies(other), clf.energies(X), rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3), (1, 1, 3)])
+def test_short_axes_are_read_alike_in_single_precision(table, shape):
+    X, y = np.c_[table[0][:, :3], table[0][:, 48:]], table[1]
+    modalities = {"wave": Modality([0, 1, 2], shape=shape), "level": [3, 4]}
+    clf = EMMAClassifier(modalities, **QUICK | {"energy": ENERGY["level"]}).fit(X, y)
+    single = clf.predict_proba(X.astype(np.float32))
+    np.testing.assert_allclose(single, clf.predict_proba(X), atol=0.01)
 
 
 def test_gaps_are_filled(table):

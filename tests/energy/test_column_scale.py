@@ -168,10 +168,15 @@ def test_deviation_of_columns_with_gaps():
     assert constant.tolist() == [False, False, False]
 
 
-@pytest.mark.parametrize("offset", [0.0, 0.1, -1e9, 1e200])
-def test_rounding_is_no_variation(offset):
-    _, _, constant = mean_and_deviation(np.full((7, 1), offset), np.ones(7) / 3.0)
-    assert constant.tolist() == [True]
+@pytest.mark.parametrize("offset", [0.0, 0.1, 3.7, 9.81, -1e9, 1e200])
+@pytest.mark.parametrize("n_samples", [7, 300, 20_000])
+def test_rounding_is_no_variation(offset, n_samples):
+    # the sum of many samples has a larger rounding error than each of them
+    table, weight = np.full((n_samples, 2), offset), np.full(n_samples, 1 / 3)
+    table[0, 1], weight[0] = 5.0, 0.0
+    _, _, constant = mean_and_deviation(table, weight)
+    assert constant.tolist() == [True, True]
+    assert scale(table, "standard", weight)[1].tolist() == [1.0, 1.0]
     table = np.array([[1.0], [1.0], [1.0 + 1e-12]])
     assert mean_and_deviation(table, np.ones(3))[2].tolist() == [False]
 
