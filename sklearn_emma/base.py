@@ -64,6 +64,14 @@ from sklearn_emma.validation import (
     warn_of_infrequent_levels,
 )
 
+# Fitted attributes of the inputs that a warm start must find as they were.
+_KEPT_INPUTS = (
+    "modality_names_",
+    "modality_columns_",
+    "modality_shapes_",
+    "feature_names_in_",
+    "categories_",
+)
 # Parameters of the gate that a warm start cannot change.
 _KEPT = ("attention_score", "cross_modal", "column_attention", "potential_calibration")
 
@@ -172,8 +180,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         """Return the gate to start from, or None; check that it fits."""
         if not self.warm_start or "network_weights_" not in previous:
             return None
-        names = "modality_names_", "modality_columns_", "feature_names_in_", "categories_"
-        for attribute in (*self._output_attributes, *names):
+        for attribute in (*self._output_attributes, *_KEPT_INPUTS):
             before, now = previous.get(attribute), getattr(self, attribute, None)
             if not _same(before, now):
                 raise ValueError(
@@ -218,9 +225,11 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         samples = training_samples(self, modalities, target, weight, device)
         held_out = None
         if self.early_stopping:
-            held_out = torch.from_numpy(
-                hold_out(len(target), self._strata(target), self.validation_fraction, seed)
-            )
+            # samples without weight have no loss, for instance unlabelled ones
+            usable = np.flatnonzero(weight)
+            strata = self._strata(target[usable])
+            chosen = hold_out(len(usable), strata, self.validation_fraction, seed)
+            held_out = torch.from_numpy(usable[chosen])
         energies = training_energies(self, samples, fresh)
         network = self._choose_network((samples, held_out), energies.fills, seed, fresh)
         return GateProblem(

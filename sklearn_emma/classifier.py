@@ -110,7 +110,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     coldness_schedule : {"constant", "annealed"}, default="constant"
         "annealed" starts with a gate that does not change its input, and increases the coldness
         from 0 to `coldness` in the first half of the training. With `early_stopping`, the final
-        coldness is that of the best epoch.
+        coldness is that of the best epoch. A fit that continues another one (`warm_start`) keeps
+        the coldness constant.
 
     attention_score : str or callable, default="energy"
         What determines the importance of a modality. "energy" means only the energies. "additive",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.base import clone
 
 from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
@@ -18,6 +19,7 @@ from sklearn_emma.gate.columns import build_columns
 from sklearn_emma.gate.samples import Energies, Samples
 from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import signals_of, split_columns
+from sklearn_emma.nn.convolutional_energy import signal_shape
 from sklearn_emma.validation import column_statistics
 
 # More epochs only improve outlier detection, see DAEEnergyScorer, and hardly change predictions.
@@ -140,6 +142,11 @@ def unfitted_energies(estimator: Any, device: torch.device) -> dict[str, Any]:
     -------
     dict of str to estimator
         Unfitted energy by name of the modality.
+
+    Raises
+    ------
+    ValueError
+        If the shape of a SignalEnergyScorer is not that of its modality.
     """
     names, verbose = estimator.modality_names_, estimator.verbose
     default = DAEEnergyScorer(
@@ -152,9 +159,19 @@ def unfitted_energies(estimator: Any, device: torch.device) -> dict[str, Any]:
     if isinstance(energy, dict):
         energy = {name: scorer for name, scorer in energy.items() if scorer is not None}
     check_energy(energy, names)
-    if isinstance(energy, dict):
-        return defaults | energy
-    return dict.fromkeys(names, energy)
+    found = defaults | (energy if isinstance(energy, dict) else dict.fromkeys(names, energy))
+    for name, _, shape in signals_of(estimator):
+        scorer = found[name]
+        if not isinstance(scorer, SignalEnergyScorer):
+            continue
+        if scorer.shape is None:
+            found[name] = clone(scorer).set_params(shape=shape)
+        elif signal_shape(scorer.shape) != shape:
+            raise ValueError(
+                f"The energy of modality {name!r} has shape={tuple(scorer.shape)}, but the "
+                f"modality has the shape {shape}. Use this shape, or None, for the energy."
+            )
+    return found
 
 
 def training_samples(

@@ -373,7 +373,7 @@ def hold_out(n_samples: int, strata: np.ndarray | None, fraction: float, seed: i
             f" of {n_samples} samples, and leave too few to learn{what} from. Lower "
             "validation_fraction, or set early_stopping=False."
         )
-    if strata is not None and np.bincount(strata).min() < 2:
+    if strata is not None and np.unique(strata, return_counts=True)[1].min() < 2:
         strata = None
     _, held_out = train_test_split(
         np.arange(n_samples), test_size=n_held_out, stratify=strata, random_state=seed

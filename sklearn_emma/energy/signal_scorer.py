@@ -90,7 +90,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
     shape : tuple of int, default=None
         (channels, length) of a signal, or (channels, height, width) of an image. The columns hold
         its values in C order: channel by channel, and row by row for an image. None treats all
-        columns as one channel.
+        columns as one channel; as energy of a modality with a shape, None means this shape.
 
     views : tuple of {"signal", "spectrum", "power"}, default=("signal", "spectrum", "power")
         Views whose energies are learned.

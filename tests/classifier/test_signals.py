@@ -237,6 +237,26 @@ def test_a_shape_of_other_columns_is_refused(table):
         EMMAClassifier(declare((2, 20)), **QUICK).fit(*table)
 
 
+def test_the_energy_of_a_signal_has_the_shape_of_the_modality(table):
+    X, y = table[0][:40], table[1][:40]
+    params = QUICK | {"max_epochs": 1}
+    energy = ENERGY | {"wave": SignalEnergyScorer(n_filters=2, max_epochs=1)}
+    clf = EMMAClassifier(declare(), **params | {"energy": energy}).fit(X, y)
+    assert clf.energy_scorers_["wave"].shape_ == SHAPE
+    assert energy["wave"].shape is None
+    energy = ENERGY | {"wave": SignalEnergyScorer((4, 12))}
+    message = r"energy of modality 'wave' has shape=\(4, 12\), but the modality has .* \(2, 24\)"
+    with pytest.raises(ValueError, match=message):
+        EMMAClassifier(declare(), **params | {"energy": energy}).fit(X, y)
+
+
+def test_warm_start_refuses_another_shape(table):
+    X, y = table[0][:40], table[1][:40]
+    clf = EMMAClassifier(declare(), **QUICK | {"max_epochs": 1}, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="modality_shapes_ was .*2, 24.* and now is .*1, 48"):
+        clf.set_params(modalities=declare((1, 48))).fit(X, y)
+
+
 def test_a_signal_of_categories_is_refused(table):
     X, y = table
     frame = pd.DataFrame(X).add_prefix("t").assign(t3=np.where(y, "a", "b"))

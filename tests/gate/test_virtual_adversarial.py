@@ -36,6 +36,17 @@ def test_unlabelled_samples_change_what_is_learned_but_not_the_classes():
     assert classifier.score(X[60:], y[60:]) > 0.85
 
 
+def test_early_stopping_holds_out_labelled_samples():
+    """Unlabelled samples have no loss, so without any other the first epoch would be the best."""
+    X, y = two_moons(300)
+    known = np.full(300, -1)
+    for label in (0, 1):
+        known[np.flatnonzero(y == label)[:3]] = label
+    params = {"early_stopping": True, "max_epochs": 5, "l2_regularization": 1.0}
+    classifier = make(adversarial=VirtualAdversarial(), **params).fit(X, known)
+    assert (classifier.history_["valid_loss"] > 0).all()
+
+
 def test_predictions_change_less_between_neighbours():
     X, y = two_moons(300)
     rng = np.random.RandomState(1)
