@@ -8,7 +8,7 @@ r"""Features of signals and images that single values do not show: spectrum and 
 
 :math:`\hat x` is the Fourier transform of the signal minus its mean, after multiplication by a Hann
 window [1]_. Its frequencies f are averaged in bands b. The windows w overlap by half, with about
-sixteen along an axis. All features are computed for each channel, and along both axes of an image.
+sixteen along an axis; the last one may be shorter. All features are computed for each channel, and along both axes of an image.
 
 If the training samples scatter around their mean, an energy of the values assigns the lowest energy
 to a constant signal at this mean. The logarithm of its power, however, is far from that of the
@@ -22,6 +22,7 @@ References
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -103,7 +104,8 @@ def local_power(signal: Tensor) -> Tensor:
     sizes = signal.shape[2:]
     hop = [min(size, max(2, math.ceil(size / _N_WINDOWS))) for size in sizes]
     width = [min(size, 2 * step) for size, step in zip(sizes, hop, strict=True)]
-    pool = F.avg_pool1d if len(sizes) == 1 else F.avg_pool2d
+    # the last window may be shorter, so that all values are in a window
+    pool = partial(F.avg_pool1d if len(sizes) == 1 else F.avg_pool2d, ceil_mode=True)
     mean = pool(signal, width, hop)
     # subtract the mean of the sample first, which reduces rounding errors
     axes = tuple(range(2, signal.ndim))

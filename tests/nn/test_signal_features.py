@@ -37,6 +37,13 @@ def test_a_constant_signal_is_silent_everywhere(features, shape):
     torch.testing.assert_close(found, torch.full_like(found, SILENT))
 
 
+@pytest.mark.parametrize("shape", [(1, 7), (2, 79), (1, 95), (1, 40, 33)])
+def test_the_local_power_depends_on_every_value(shape):
+    signal = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    local_power(signal).sum().backward()
+    assert bool((signal.grad != 0.0).all())
+
+
 def test_the_spectrum_finds_the_frequency_whatever_the_phase():
     early, late = (log_spectrum(waves([5.0, 41.0], phase), 32) for phase in (0.0, 1.0))
     assert early.argmax(1).tolist() == late.argmax(1).tolist() == [2, 20]
