@@ -32,8 +32,8 @@ class Episodes(Corruption):
 
     growing : bool, default=False
         Whether the failure grows linearly during the episode and has its full size at the end. In a
-        categorical column, the probability of the failure grows instead. If False, the failure is
-        abrupt.
+        categorical column, and where a value is missing before or after the failure, the
+        probability of the failure grows instead. If False, the failure is abrupt.
 
     n_corrupted : int, default=1
         Number of modalities that fail in an episode.
@@ -157,6 +157,10 @@ class Episodes(Corruption):
             return failed
         size = torch.arange(1, len(x) + 1, dtype=x.dtype, device=x.device) / self.length
         grown = torch.lerp(x, failed, size[:, None])
+        missing = grown.isnan()
+        if missing.any():
+            fails = torch.rand(len(x), generator=generator, device=x.device) < size
+            grown = torch.where(missing, torch.where(fails[:, None], failed, x), grown)
         for block in blocks:
             fails = torch.rand(len(x), generator=generator, device=x.device) < size
             grown[:, block] = torch.where(fails[:, None], failed[:, block], x[:, block])
@@ -165,4 +169,8 @@ class Episodes(Corruption):
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Any:
-        return self.corruption.fail(x, mean, std, donors, generator)
+        raise ValueError(
+            "Episodes has a length and a rate in time, and cannot be used inside another "
+            "corruption, or in stream_curve, which has its own. Use Episodes(Mixture(...)), or "
+            "pass the corruption of the episodes."
+        )

@@ -14,7 +14,7 @@ from sklearn.utils import Bunch, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_emma.compat import _check_method_params, _safe_split
-from sklearn_emma.corruption import Corruption, Noise, NoiseSNR, Scaling
+from sklearn_emma.corruption import Corruption, Noise, NoiseSNR, Scaling, Stuck
 from sklearn_emma.corruption.base import choose_modalities
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failure_scorer import (
@@ -25,8 +25,8 @@ from sklearn_emma.model_selection.failure_scorer import (
     score_samples,
 )
 
-#: Level at which nothing fails, for corruptions for which it is not zero.
-HARMLESS: dict[type[Corruption], float] = {NoiseSNR: np.inf, Scaling: 1.0}
+#: Level at which nothing fails, for corruptions for which it is not zero. NaN if there is none.
+HARMLESS: dict[type[Corruption], float] = {NoiseSNR: np.inf, Scaling: 1.0, Stuck: np.nan}
 
 
 def robustness_curve(
@@ -78,7 +78,7 @@ def robustness_curve(
 
     levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
         Severities of the failure. Nothing fails at level 0, or at 1 for ``Scaling`` and at inf for
-        ``NoiseSNR``.
+        ``NoiseSNR``. ``Stuck`` fails at every level, which is the value at which it is stuck.
 
     only : str or list of str, default=None
         Names of the modalities that fail, one at a time. None means all modalities.
@@ -290,8 +290,16 @@ def corruption_at(corruption: Any, level: float) -> Corruption | None:
             "such as lambda p: Missing(fraction=p)."
         ) from error
     check_corruption(failure)
-    harmless = next((v for kind, v in HARMLESS.items() if isinstance(failure, kind)), 0.0)
-    return None if level == harmless else failure
+    return None if level == _harmless_level(failure) else failure
+
+
+def _harmless_level(failure: Any) -> float:
+    """Return the level at which nothing fails, also of a corruption that consists of others."""
+    parts = getattr(failure, "corruptions", None) or [getattr(failure, "corruption", None)]
+    if parts == [None]:
+        return next((v for kind, v in HARMLESS.items() if isinstance(failure, kind)), 0.0)
+    levels = {_harmless_level(part) for part in parts}
+    return levels.pop() if len(levels) == 1 else np.nan
 
 
 def _check_levels(levels: Any) -> np.ndarray:

@@ -105,7 +105,8 @@ def stream_curve(
         episodes : DataFrame of shape (n_episodes * n_modalities, 5)
             One row per episode. ``modality`` is the failing modality. ``delay`` is the number of
             samples until the first alarm: 1 for an alarm at the first failing sample, NaN if the
-            failure is missed. ``named`` is the modality that, of those with an alarm, was most
+            failure is missed. An alarm of another modality that was up before counts as a false
+            alarm only. ``named`` is the modality that, of those with an alarm, was most
             likely failing at that time. ``kind`` is the kind of failure that was reported at the
             last alarm of the failing modality. ``false_alarms`` is the number of alarms in the
             warm-up.
@@ -122,6 +123,8 @@ def stream_curve(
     ------
     ValueError
         If a number is not valid, or if X has fewer samples than one stream.
+    TypeError
+        If `monitor` is not a monitor.
 
     See Also
     --------
@@ -143,6 +146,11 @@ def stream_curve(
     >>> bool(curve.summary["median_delay"] < 10), float(curve.summary["right_kind"])
     (True, 1.0)
     """
+    if not hasattr(monitor, "update"):
+        raise TypeError(
+            f"monitor must be a ModalityMonitor, got {type(monitor).__name__}. For scores of an "
+            "estimator that predicts each sample independently, use robustness_curve."
+        )
     check_is_fitted(monitor)
     check_corruption(corruption)
     for name, number in {"length": length, "n_episodes": n_episodes, "warm_up": warm_up}.items():
@@ -150,7 +158,8 @@ def stream_curve(
             raise ValueError(f"{name}={number!r} must be a positive integer.")
     if kind not in (None, *KINDS):
         raise ValueError(f"kind={kind!r} must be None or one of {', '.join(map(repr, KINDS))}.")
-    if not all(is_number(edge, Integral) and edge >= 0 for edge in edges):
+    listed = isinstance(edges, (Sequence, np.ndarray))
+    if not listed or not all(is_number(edge, Integral) and edge >= 0 for edge in edges):
         raise ValueError(f"edges={edges!r} must hold positions, integers that are not negative.")
     if y is not None:
         check_consistent_length(X, y)
@@ -188,9 +197,10 @@ def stream_curve(
         if y is not None:
             predictions.append(getattr(monitor, method)(failed[1:]))
             targets.append(_safe_indexing(y, np.arange(clean_until, clean_until + length)))
+        up_before = health[-1].alarm[-1]
         records.append(
             {"modality": plan.modality, "false_alarms": false_alarms}
-            | _diagnose(monitor.update(failed[1:]), names, plan.modality)
+            | _diagnose(monitor.update(failed[1:]), up_before, names, plan.modality)
         )
     episodes = pd.DataFrame(records)[["modality", "delay", "named", "kind", "false_alarms"]]
     scores = None
@@ -211,14 +221,19 @@ def _count(alarms: np.ndarray) -> int:
     return int((alarms & ~before).sum())
 
 
-def _diagnose(health: Any, names: list[str], modality: str) -> dict[str, Any]:
+def _diagnose(
+    health: Any, up_before: np.ndarray, names: list[str], modality: str
+) -> dict[str, Any]:
     """Return delay, named modality and kind of failure of an episode."""
-    up = health.alarm.any(axis=1)
+    i = names.index(modality)
+    still_up = np.logical_and.accumulate(health.alarm, axis=0) & up_before
+    still_up[:, i] = False
+    alarm = health.alarm & ~still_up
+    up = alarm.any(axis=1)
     if not up.any():
         return {"delay": np.nan, "named": "", "kind": ""}
     first = int(up.argmax())
-    named = names[int(np.where(health.alarm[first], health.failing[first], -1.0).argmax())]
-    i = names.index(modality)
+    named = names[int(np.where(alarm[first], health.failing[first], -1.0).argmax())]
     kinds = health.kind[health.alarm[:, i], i]
     return {"delay": first + 1.0, "named": named, "kind": kinds[-1] if len(kinds) else ""}
 

@@ -8,7 +8,8 @@ r"""Features of signals and images that single values do not show: spectrum and 
 
 :math:`\hat x` is the Fourier transform of the signal minus its mean, after multiplication by a Hann
 window [1]_. Its frequencies f are averaged in bands b. The windows w overlap by half, with about
-sixteen along an axis; the last one may be shorter. All features are computed for each channel, and along both axes of an image.
+sixteen along an axis; the last one may be shorter. All features are computed for each channel, and
+along both axes of an image.
 
 If the training samples scatter around their mean, an energy of the values assigns the lowest energy
 to a constant signal at this mean. The logarithm of its power, however, is far from that of the

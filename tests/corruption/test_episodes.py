@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_emma.corruption import Drift, Episodes, Missing, Stuck
+from sklearn_emma.corruption import Drift, Episodes, Missing, Mixture, SomeColumns, Stuck
 
 GROUPS = {"radar": [0, 1], "camera": [2]}
 
@@ -47,6 +47,22 @@ def test_growing_failures_start_small():
     episodes = Episodes(Stuck(8.0), length=4, rate=1.0, growing=True)
     failed, _ = episodes.corrupt(X, random_state=0, reference=reference)
     assert failed.ravel().tolist() == [0, 2, 4, 6, 8, 0, 2, 4, 6, 8, 0, 2]
+
+
+def test_values_go_missing_ever_more_often_when_the_failure_grows():
+    X = np.tile([0.0, np.nan], (40_000, 1))
+    missing = Episodes(Missing(), length=100, rate=1.0, growing=True).corrupt(X, random_state=0)[0]
+    share = np.isnan(missing[1:, 0])[: 101 * 390].reshape(-1, 101)[:, :100].mean(axis=0)
+    np.testing.assert_allclose(share, np.arange(1, 101) / 100, atol=0.1)
+    stuck = Episodes(Stuck(9.0), length=100, rate=1.0, growing=True).corrupt(X, random_state=0)[0]
+    share = (stuck[1:, 1] == 9.0)[: 101 * 390].reshape(-1, 101)[:, :100].mean(axis=0)
+    np.testing.assert_allclose(share, np.arange(1, 101) / 100, atol=0.1)
+
+
+@pytest.mark.parametrize("inside", [lambda e: Mixture([e]), SomeColumns, Episodes])
+def test_episodes_are_not_part_of_another_corruption(inside):
+    with pytest.raises(ValueError, match="Use Episodes"):
+        inside(Episodes(Missing(), rate=1.0)).corrupt(np.zeros((500, 1)), random_state=0)
 
 
 def test_tables_keep_their_type_and_repeat_with_a_seed():

@@ -13,7 +13,17 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_emma.corruption import Drift, Missing, Noise, NoiseSNR, Scaling, Swapped
+from sklearn_emma.corruption import (
+    Drift,
+    Missing,
+    Mixture,
+    Noise,
+    NoiseSNR,
+    Scaling,
+    SomeColumns,
+    Stuck,
+    Swapped,
+)
 from sklearn_emma.model_selection import robustness_curve
 
 GROUPS = {"a": [0, 1], "b": [2, 3]}
@@ -75,6 +85,25 @@ def test_samples_are_left_alone_at_the_level_where_nothing_fails(samples, corrup
     curve(X, y, Witness(), levels=[level], corruption=corruption, cv=split, scoring=record(seen))
     ((_, table),) = seen  # scored once, not per modality
     assert_array_equal(table, X[200:])
+
+
+@pytest.mark.parametrize(
+    ("corruption", "level", "harmless"),
+    [
+        (Stuck, 0, False),
+        (lambda db: Mixture([NoiseSNR(db), NoiseSNR(db)]), 0, False),
+        (lambda db: SomeColumns(NoiseSNR(db)), 0, False),
+        (lambda f: Mixture([Scaling(f)]), 1, True),
+        (lambda s: SomeColumns(Noise(s)), 0, True),
+        (lambda s: Mixture([Noise(s), Drift(s)]), 0, True),
+    ],
+)
+def test_zero_may_be_a_failure_and_parts_of_corruptions_count(samples, corruption, level, harmless):
+    X, y = samples
+    seen = []
+    split = [(range(200), range(200, 300))]
+    curve(X, y, Witness(), levels=[level], corruption=corruption, cv=split, scoring=record(seen))
+    assert all(np.array_equal(table, X[200:]) for _, table in seen) == harmless
 
 
 def test_only_one_modality_fails_in_units_of_the_training_samples(samples):

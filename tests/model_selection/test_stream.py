@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from sklearn_emma.corruption import Missing, Noise
+from sklearn_emma.corruption import Episodes, Missing, Noise
 from sklearn_emma.model_selection import stream_curve
 
 
@@ -67,6 +67,35 @@ def test_delay_modality_kind_and_scores_are_those_of_the_monitor():
     }
     assert curve.episodes["modality"].tolist() == ["a", "b"] * 3
     assert curve.scores.to_dict("list") == {"first": [0, 5], "last": [5, 40], "score": [1.0, 1.0]}
+
+
+class Nervous(Watch):
+    """Has an alarm of modality "b" from the start, whatever happens."""
+
+    def update(self, X):
+        health = super().update(X)
+        health.alarm[:, 1], health.failing[:, 1] = True, 1.0
+        return health
+
+
+def test_an_alarm_that_was_up_before_detects_nothing():
+    params = {"corruption": Missing(), "n_episodes": 2, "only": "a", "random_state": 0}
+    curve = stream_curve(Nervous(), X, **params)
+    assert curve.episodes["delay"].tolist() == [3, 3]
+    assert curve.episodes["named"].tolist() == ["a", "a"]
+    assert curve.episodes["false_alarms"].tolist() == [1, 1]
+    missed = stream_curve(Nervous(), X, **params | {"corruption": Noise()})
+    assert missed.summary["missed"] == 1.0
+
+
+def test_a_classifier_is_no_monitor(fitted):
+    with pytest.raises(TypeError, match="must be a ModalityMonitor, got EMMAClassifier"):
+        stream_curve(fitted, X, corruption=Missing())
+
+
+def test_episodes_have_a_length_of_their_own():
+    with pytest.raises(ValueError, match="Episodes has a length and a rate in time"):
+        stream_curve(Watch(), X, corruption=Episodes(Missing()))
 
 
 def test_kinds_have_names():
