@@ -93,8 +93,8 @@ def read_modalities(X: Any, columns: Sequence[np.ndarray], name: str = "X") -> l
         dtype=[np.float64, np.float32],
         ensure_all_finite="allow-nan",
         input_name=name,
-        copy=True,
     )
+    block = np.array(block)  # a copy, which can be written to
     return list(torch.from_numpy(block).split([len(c) for c in columns], dim=1))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.gate.readings import Readings
 from sklearn_emma.indicators import feature_columns, indicators_of
+from sklearn_emma.inspection.checks import column_labels
 from sklearn_emma.nn.evidence_price import potential_of_evidence, relative_potential
 from sklearn_emma.validation import check_table, standardise
 
@@ -65,7 +66,7 @@ def find_causes(estimator: Any, X: Any, readings: Readings, chosen: np.ndarray) 
     scale = estimator.potential_scale_
     relative = relative_potential(readings.energies[chosen], estimator.potential_min_, scale)
     worst = relative.argmax(axis=1)
-    labels = getattr(estimator, "feature_names_in_", np.arange(estimator.n_features_in_))
+    labels = column_labels(estimator, X)
     reasons, columns = np.empty(len(worst), dtype=object), np.empty(len(worst), dtype=object)
     for i in np.unique(worst):
         here = np.flatnonzero(worst == i)

@@ -47,6 +47,15 @@ def check_gated(estimator: Any, who: str, attribute: str = "attention") -> None:
     check_is_fitted(estimator)
 
 
+def column_labels(estimator: Any, X: Any) -> np.ndarray:
+    """Return the labels of the columns: of fit if they are strings, else of X, else positions."""
+    if hasattr(estimator, "feature_names_in_"):
+        return estimator.feature_names_in_
+    n_columns = estimator.n_features_in_
+    labels = np.asarray(getattr(X, "columns", np.arange(n_columns)), dtype=object)
+    return labels if labels.shape == (n_columns,) else np.arange(n_columns)
+
+
 def read_energies(estimator: Any, X: Any, who: str) -> np.ndarray:
     """Return energies (n_samples, n_modalities) of a gated estimator or an energy scorer."""
     if isinstance(estimator, DAEEnergyScorer):

@@ -76,7 +76,8 @@ def despine(ax: Any) -> None:
 def legend(ax: Any, handles: Sequence, labels: Sequence[str] | None = None) -> Any:
     """Put a legend above the axes, with as many columns as fit."""
     labels = [handle.get_label() for handle in handles] if labels is None else labels
-    width = max(len(str(label)) for label in labels) + 7
+    labels = [plain_text(label) for label in labels]
+    width = max(map(len, labels)) + 7
     return ax.legend(
         handles,
         labels,
@@ -116,14 +117,21 @@ def level_labels(levels: np.ndarray) -> list[str]:
     return [f"{level:g}" for level in levels]
 
 
+def plain_text(text: Any) -> str:
+    """Return text as matplotlib needs it to show dollar signs, which otherwise enclose formulas."""
+    return str(text).replace("$", r"\$")
+
+
 def name_modalities(ax: Any, names: list[str], axis: str = "x") -> None:
     """Label the positions 0, 1, ... of an axis with names, which are rotated if they are long."""
-    long = axis == "x" and sum(len(name) + 2 for name in names) > 50
-    slant: dict[str, Any] = (
-        {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
-    )
+    how: dict[str, Any] = {"fontsize": 7} if len(names) > 15 else {}
+    if axis == "x" and sum(len(name) + 2 for name in names) > 50:
+        rotation = 90 if len(names) > 15 else 30
+        how |= {"rotation": rotation, "ha": "right", "rotation_mode": "anchor"}
+        if rotation == 90:
+            how["va"] = "center"
     ticks = ax.set_xticks if axis == "x" else ax.set_yticks
-    ticks(range(len(names)), names, **slant)
+    ticks(range(len(names)), [plain_text(name) for name in names], **how)
 
 
 def draw_boxes(ax: Any, groups: Sequence[Sequence[np.ndarray]], colors: Sequence) -> list[dict]:

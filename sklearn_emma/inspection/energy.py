@@ -159,13 +159,18 @@ class EnergyDisplay(Display):
         Raises
         ------
         ValueError
-            If shapes do not agree or an energy is NaN.
+            If shapes do not agree, or if an energy or a group is NaN.
         """
         energies = check_matrix(energies, "energies", allow_inf=True)
         names = check_names(modality_names, energies.shape[1])
         if groups is not None:
             groups = column_or_1d(groups)
             check_consistent_length(energies, groups)
+            if pd.isna(groups).any():
+                raise ValueError(
+                    f"groups must not be missing, but {int(pd.isna(groups).sum())} of them are. "
+                    'Fill them, for instance with "unknown".'
+                )
         display = cls(energies, groups=groups, modality_names=names, usual=usual)
         return display.plot(ax=ax)
 

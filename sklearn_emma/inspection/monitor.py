@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_emma.inspection.checks import check_names
-from sklearn_emma.inspection.drawing import COLORS, Display, despine
+from sklearn_emma.inspection.drawing import COLORS, Display, despine, plain_text
 from sklearn_emma.inspection.time_line import intervals
 from sklearn_emma.monitoring import ModalityHealth
 
@@ -144,7 +144,7 @@ class MonitorDisplay(Display):
             self.process_line_, self.changes_, _ = _draw_row(
                 ax, 0, changed, changed > 0.5, no_kind, COLORS[2]
             )
-        ax.set_yticks(bases, rows)
+        ax.set_yticks(bases, [plain_text(row) for row in rows])
         ax.set_ylim(-0.1, len(rows))
         ax.set_xlim(-0.5, n_samples - 0.5)
         ax.set_xlabel(

@@ -10,7 +10,7 @@ from sklearn_emma.corruption.base import is_number
 from sklearn_emma.energy.p_values import count_below
 from sklearn_emma.gate.readings import Readings
 from sklearn_emma.inspection.causes import find_causes
-from sklearn_emma.inspection.checks import check_gated, unwrap
+from sklearn_emma.inspection.checks import check_gated, column_labels, unwrap
 from sklearn_emma.inspection.page import write_page
 from sklearn_emma.inspection.time_line import list_alarms, read_stream
 from sklearn_emma.inspection.whole_table import find_in_table
@@ -319,7 +319,7 @@ def _summarise_columns(estimator: Any, samples: Any, attention: np.ndarray) -> p
     for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
         owner |= dict.fromkeys(columns.tolist(), name)
     used = [column for column, name in owner.items() if name is not None]
-    labels = getattr(estimator, "feature_names_in_", np.arange(len(owner)))
+    labels = column_labels(estimator, samples)
     missing = np.isnan(table[:, used]).mean(axis=0)
     return pd.DataFrame(
         {

@@ -14,6 +14,7 @@ from sklearn_emma.inspection.drawing import (
     despine,
     legend,
     level_labels,
+    plain_text,
 )
 from sklearn_emma.inspection.retrained import EvaluationProtocol, matched_training_scores
 from sklearn_emma.model_selection.failure_scorer import draw_seeds
@@ -218,9 +219,16 @@ class RobustnessCurveDisplay(Display):
         ------
         ValueError
             If there are no results, or if they differ in levels or modalities.
+        TypeError
+            If `results` is neither a result nor a dict.
         """
         if hasattr(results, "test_scores"):
             results = {"score": results}
+        if not isinstance(results, Mapping):
+            raise TypeError(
+                "results must be a result of robustness_curve, or a dict of names and results, "
+                f"such as {{'EMMA': curve}}, got {type(results).__name__}."
+            )
         if not results:
             raise ValueError("results must hold at least one result of robustness_curve.")
         if hasattr(specialist, "test_scores"):
@@ -301,7 +309,8 @@ class RobustnessCurveDisplay(Display):
             )
         ax.set_xticks(places, level_labels(first.levels))
         what = "mean, from worst to best modality" if modality is None else f"{modality} fails"
-        ax.set(xlabel=self.level_name, ylabel=f"{self.score_name} ({what})")
+        ylabel = plain_text(f"{self.score_name} ({what})")
+        ax.set(xlabel=plain_text(self.level_name), ylabel=ylabel)
         ax.grid(axis="y", color=GREY, alpha=0.25)
         despine(ax)
         if len(self.results) > 1 or self.specialist_ is not None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom, ks_2samp
 
+from sklearn_emma.inspection.checks import column_labels
 from sklearn_emma.nn.evidence_price import evidence_of_potential
 from sklearn_emma.validation import check_table
 
@@ -55,7 +56,7 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
     clean = None
     if reference is not None:
         clean = check_table(estimator, reference, ensure_all_finite="allow-nan", reset=False)
-    labels = getattr(estimator, "feature_names_in_", np.arange(table.shape[1]))
+    labels = column_labels(estimator, X)
     found: list[tuple] = []
     n_tests = table.shape[1] + 3 * len(estimator.modality_names_)
     for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):

@@ -173,6 +173,11 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
     The risk does not exceed `max_risk` on the held-out samples. On new samples it is slightly
     higher on average.
 
+    To scikit-learn's scorers, the label of refused samples is another class, which is always wrong.
+    ``f1_macro`` averages over it, and ``f1`` fails because there are more than two labels. To score
+    the accepted samples only, select them by :meth:`accepts`. If the classes are boolean, `predict`
+    returns integers.
+
     The total energy is high for out-of-distribution samples, such as those with a failing modality.
     For a clean sample, it does not depend on how close the sample is to another class. Pass a
     callable to refuse out-of-distribution samples as well as ambiguous ones.

@@ -30,6 +30,14 @@ def test_frames_come_back_as_frames_with_the_numbers_of_the_array(corruption, ma
     assert (corrupted["label"] == "text").all()
 
 
+def test_nullable_columns_are_copied_to_arrays_that_can_be_written_to():
+    """PyTorch warns of others, which is an error in these tests."""
+    X = pd.DataFrame({"a": pd.array([1.0, 2.0, None], dtype="Float64")})
+    corrupted, _ = Noise(1.0).corrupt(X, random_state=0)
+    assert corrupted["a"].isna().tolist() == [False, False, True]
+    assert X["a"].tolist()[:2] == [1.0, 2.0]
+
+
 def test_polars_frames_come_back_as_polars_frames(make_table):
     pl = pytest.importorskip("polars")
     X = make_table()

@@ -1,5 +1,6 @@
 """What all Displays share: pyplot figures, and matplotlib only when it is needed."""
 
+import itertools
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from sklearn_emma.inspection import (
     AttentionDisplay,
     AttentionSurfaceDisplay,
     CouplingDisplay,
+    EnergyDisplay,
     TrainingHistoryDisplay,
 )
 from sklearn_emma.inspection.drawing import choose_colors
@@ -73,3 +75,22 @@ def test_long_names_of_modalities_do_not_overlap(legible):
     names = [f"a rather long name, {i}" for i in range(6)]
     for kind in ("distribution", "strip"):
         legible(AttentionDisplay.from_predictions(values, values, modality_names=names, kind=kind))
+
+
+@pytest.mark.parametrize("names", [["$a^{$", "cost in $", "$x_1$"], [f"${i}$" for i in range(30)]])
+def test_dollar_signs_in_names_are_no_formulas(names):
+    energies = np.random.default_rng(0).normal(size=(20, len(names)))
+    groups = np.repeat(["$a^{$", "b"], 10)
+    display = EnergyDisplay.from_predictions(energies, groups=groups, modality_names=names)
+    display.figure_.canvas.draw()
+    shown = [label.get_text().replace("\\$", "$") for label in display.ax_.get_xticklabels()]
+    assert shown == names
+
+
+def test_names_of_many_modalities_do_not_overlap():
+    names = [f"instrument {i}" for i in range(30)]
+    energies = np.random.default_rng(0).normal(size=(20, 30))
+    display = EnergyDisplay.from_predictions(energies, modality_names=names)
+    display.figure_.canvas.draw()
+    boxes = [label.get_window_extent() for label in display.ax_.get_xticklabels()]
+    assert all(left.x1 <= right.x0 + 1 for left, right in itertools.pairwise(boxes))

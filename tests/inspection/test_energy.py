@@ -69,6 +69,8 @@ def test_wrong_input_is_explained(fitted, table):
         EnergyDisplay.from_predictions([1, 2, 3])
     with pytest.raises(ValueError, match="1 of them are not"):
         EnergyDisplay.from_predictions([[1, np.nan]])
+    with pytest.raises(ValueError, match="groups must not be missing, but 1 of them are"):
+        EnergyDisplay.from_predictions([[1, 2], [3, 4]], groups=[0, np.nan])
     with pytest.raises(ValueError, match=r"2 name\(s\), one per modality, got \['a'\]"):
         EnergyDisplay.from_predictions([[1, 2]], modality_names=["a"])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):

@@ -104,6 +104,8 @@ def test_wrong_input_is_explained(results):
         RobustnessCurveDisplay.from_results(results, specialist=[1, 2])
     with pytest.raises(ValueError, match="at least one result"):
         RobustnessCurveDisplay.from_results({})
+    with pytest.raises(TypeError, match="a dict of names and results, .* got list"):
+        RobustnessCurveDisplay.from_results([other])
 
 
 def test_the_scores_are_those_of_robustness_curve(table, results):

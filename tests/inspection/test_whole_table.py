@@ -49,6 +49,18 @@ def test_constant_columns_are_found_with_or_without_reference(trained, wide):
         assert set(constant["modality"]) == {"modality0"}
 
 
+def test_columns_have_the_labels_of_the_table_if_these_are_integers(wide, quick):
+    X, y = wide[0].set_axis([8, 7, 6, 5, 4, 3, 2, 1, 0], axis=1), wide[1]
+    modalities = {"a": [0, 1, 2], "b": [3, 4, 5], "c": [6, 7, 8]}
+    estimator = quick(modalities=modalities).fit(X, y)
+    stuck = X.copy()
+    stuck[8] = 0.5
+    report = modality_report(estimator, stuck, reference=X, n_worst=3)
+    constant = report.table[report.table["finding"] == "constant"]
+    assert constant[["modality", "column"]].to_numpy().tolist() == [["a", "8"]]
+    assert report.column_summary.index.tolist() == list(range(8, -1, -1))
+
+
 def test_a_sample_that_comes_too_often_is_found_in_any_order(trained, wide, night):
     order = np.random.RandomState(0).permutation(len(night))
     _, table = findings(trained, night.iloc[order], wide[0])
