@@ -41,6 +41,7 @@ def htru2():
         pytest.skip("HTRU2 is not at hand")
 
 
+@pytest.mark.slow
 def test_plain_torch_loop_closes_the_failing_modality():
     last = run("plain_torch_loop.py").splitlines()[-1]
     failing, *others = (float(share) for share in last.split("attention ")[1].split(","))

@@ -190,6 +190,7 @@ def test_search_gives_the_same_in_parallel(serial, table, backend):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.slow
 # what the event loop of dask leaves behind is not ours
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

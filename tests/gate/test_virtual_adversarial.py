@@ -47,6 +47,7 @@ def test_early_stopping_holds_out_labelled_samples():
     assert (classifier.history_["valid_loss"] > 0).all()
 
 
+@pytest.mark.slow
 def test_predictions_change_less_between_neighbours():
     X, y = two_moons(300)
     rng = np.random.RandomState(1)

@@ -91,13 +91,21 @@ def test_stuck_sensors_with_equal_clean_samples_are_found(n_decimals):
 def test_an_alarm_that_cannot_be_raised_is_a_warning():
     monitor = ModalityMonitor(scorer(), false_alarms=0.1, ordered=True, random_state=0)
     with pytest.warns(UserWarning, match=r"'a' \(\d+ samples are worth one\).*hardly raise"):
-        monitor.fit(slow_process(0.995)[:N_CLEAN])
+        monitor.fit(slow_process(0.995)[:2000])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ModalityMonitor(scorer(), ordered=True, random_state=0).fit(slow_process(0.5)[:1000])
 
 
-@pytest.mark.parametrize("kind", ["on and off", "often zero", "counts", "rounded"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "on and off",
+        pytest.param("often zero", marks=pytest.mark.slow),
+        pytest.param("counts", marks=pytest.mark.slow),
+        "rounded",
+    ],
+)
 def test_sensors_with_few_values_raise_no_more_false_alarms_than_requested(kind):
     X = counts(kind, seed=3)
     monitor = ModalityMonitor(scorer(), random_state=0).fit(X[:2000])
