@@ -64,7 +64,7 @@ from sklearn_emma.validation import (
     warn_of_infrequent_levels,
 )
 
-# Fitted attributes of the inputs that a warm start must find as they were.
+# Fitted attributes of the inputs that must not change in a warm start.
 _KEPT_INPUTS = (
     "modality_names_",
     "modality_columns_",

@@ -40,18 +40,19 @@ def mean_and_deviation(
     present = ~np.isnan(table)
     share = present * weight[:, None]
     # not by the deviation, which for a constant column is the rounding error of the mean
-    low = np.where(share > 0, table, np.inf).min(axis=0)
-    high = np.where(share > 0, table, -np.inf).max(axis=0)
-    least = 10.0 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
-    constant = (low <= high) & (high - low <= least)
+    low = table.min(axis=0, where=share > 0, initial=np.inf)
+    high = table.max(axis=0, where=share > 0, initial=-np.inf)
+    largest = np.maximum(np.abs(low), np.abs(high))
+    # halves, because the difference may be too large for a floating point number
+    constant = (low <= high) & (high / 2 - low / 2 <= 5.0 * np.finfo(float).eps * largest)
     total = share.sum(axis=0)
     total = np.where(total > 0, total, np.nan)
     mean = (np.where(present, table, 0.0) * share).sum(axis=0) / total
     # avoid the cancellation of a plain sum of squares, and overflow
     difference = np.where(present, table - mean, 0.0)
-    largest = np.abs(difference).max(axis=0)
-    largest[largest == 0] = 1.0
-    deviation = largest * np.sqrt(((difference / largest) ** 2 * share).sum(axis=0) / total)
+    unit = np.abs(difference).max(axis=0)
+    unit[unit == 0] = 1.0
+    deviation = unit * np.sqrt(((difference / unit) ** 2 * share).sum(axis=0) / total)
     return mean, deviation, constant
 
 

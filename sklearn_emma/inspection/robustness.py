@@ -308,9 +308,10 @@ class RobustnessCurveDisplay(Display):
                 places, low, high, color=colors[i], alpha=0.15, linewidth=0
             )
         ax.set_xticks(places, level_labels(first.levels))
-        what = "mean, from worst to best modality" if modality is None else f"{modality} fails"
-        ylabel = plain_text(f"{self.score_name} ({what})")
-        ax.set(xlabel=plain_text(self.level_name), ylabel=ylabel)
+        what = "mean, from worst to best modality"
+        if modality is not None:
+            what = f"{plain_text(modality)} fails"
+        ax.set(xlabel=self.level_name, ylabel=f"{self.score_name} ({what})")
         ax.grid(axis="y", color=GREY, alpha=0.25)
         despine(ax)
         if len(self.results) > 1 or self.specialist_ is not None:

@@ -268,7 +268,7 @@ class AttentionSurfaceDisplay(Display):
         ax.set_xticks(places, ticks)
         ax.set_yticks(places, ticks)
         ax.set_zlim(0, 1)
-        labels = [plain_text(f"{self.level_name} on {name}") for name in self.failing]
+        labels = [f"{self.level_name} on {plain_text(name)}" for name in self.failing]
         ax.set(xlabel=labels[0], ylabel=labels[1], zlabel="attention β")
         ax.view_init(elev=24, azim=-50)
         ax.set_box_aspect((1, 1, 0.75), zoom=0.88)
@@ -289,7 +289,7 @@ class AttentionSurfaceDisplay(Display):
         )
         ax.set_xticks(places, level_labels(self.levels))
         ax.set_yticks(places, level_labels(self.levels))
-        labels = [plain_text(f"{self.level_name} on {name}") for name in self.failing]
+        labels = [f"{self.level_name} on {plain_text(name)}" for name in self.failing]
         ax.set(xlabel=labels[0], ylabel=labels[1], aspect="equal")
         self.colorbar_ = self.figure_.colorbar(
             self.image_, ax=ax, label=plain_text(f"attention to {name}")

@@ -97,7 +97,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     random_state : int, RandomState instance or None, default=None
         Controls the failures and the random numbers of "aps". Pass an int for reproducible output
         across multiple function calls. The random number of a sample then depends only on its
-        values, so its set is the same in every batch.
+        values, so its set is the same in every batch. Equal samples have the same number; if there
+        are only a few different samples, the coverage of "aps" is only valid on average over seeds.
 
     Attributes
     ----------
@@ -221,9 +222,9 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
                 f"classes {np.asarray(estimator.classes_).tolist()}."
             )
 
-    def _score_labels(self, probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    def _score_labels(self, probabilities: np.ndarray, uniform: np.ndarray | None) -> np.ndarray:
         """Return the nonconformity scores of all labels, shape (n_samples, n_classes)."""
-        if self.conformity_score == "lac":
+        if uniform is None or self.conformity_score == "lac":
             return lac_scores(probabilities)
         return aps_scores(probabilities, uniform)
 
@@ -260,7 +261,9 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         check_is_fitted(self)
         probabilities = self.estimator_.predict_proba(X)
         threshold = self.pattern_thresholds_.of(self.shut(X))
-        uniform = uniform_of_samples(X, draw_seed(self.random_state))
+        uniform = None
+        if self.conformity_score == "aps":
+            uniform = uniform_of_samples(X, draw_seed(self.random_state))
         scores = self._score_labels(probabilities, uniform)
         sets = scores <= raise_by_rounding(threshold)[:, None]
         if not self.allow_empty:

@@ -1,5 +1,6 @@
 """Nonconformity scores: how much a label or a value deviates from a prediction."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,8 @@ def aps_scores(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 def uniform_of_samples(X: Any, seed: int) -> np.ndarray:
     """Return a random number for each sample, which depends only on its values and the seed.
 
-    Equal samples have equal numbers, in whatever batches they come.
+    Equal samples have equal numbers, in whatever batches and types of tables they come. Numbers are
+    compared in single precision.
 
     Parameters
     ----------
@@ -97,13 +99,28 @@ def uniform_of_samples(X: Any, seed: int) -> np.ndarray:
     table = pd.DataFrame(plain_table(X))
     hashed = np.full(len(table), seed, dtype=np.uint64)
     for i in range(table.shape[1]):
-        column = table.iloc[:, i]
-        if pd.api.types.is_numeric_dtype(column):
-            values = column.to_numpy(dtype=float, na_value=np.nan) + 0.0  # -0.0 equals 0.0
-        else:
-            values = column.astype(str).to_numpy(dtype=object)
-        hashed = hash_array(np.uint64(31) * hashed + hash_array(values))
+        hashed = hash_array(np.uint64(31) * hashed + _hash_of_column(table.iloc[:, i]))
     return (hashed >> np.uint64(11)) * 2.0**-53
+
+
+def _hash_of_column(column: pd.Series) -> np.ndarray:
+    """Return a hash of each value, which does not depend on the dtype of the column."""
+    kind = pd.api.types
+    if kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column):
+        hashed = _hash_of_numbers(column.to_numpy(dtype=float, na_value=np.nan))
+    else:  # the dtype of a batch may depend on what is missing in it
+        values = column.to_numpy(dtype=object)
+        number = np.array([isinstance(v, Real) and not kind.is_bool(v) for v in values], dtype=bool)
+        words = hash_array(np.array([str(v) for v in values], dtype=object))
+        numbers = _hash_of_numbers(np.where(number, values, 0.0).astype(float))
+        hashed = np.where(number, numbers, words)
+    hashed[column.isna().to_numpy(dtype=bool)] = 0
+    return hashed
+
+
+def _hash_of_numbers(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return hash_array(values.astype(np.float32).astype(float) + 0.0)  # -0.0 equals 0.0
 
 
 def interval_scores(y: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from sklearn_emma.model_selection.failure_scorer import (
     check_repeats,
     draw_seeds,
 )
+from sklearn_emma.validation import stacklevel_of_user
 
 #: Name of the failure in which all values of a modality are missing.
 ABSENT = "absent"
@@ -59,8 +60,9 @@ class FailureModeAnalysis:
         ``shut``, the fraction of samples in which the failing modality is closed.
     importance : DataFrame of shape (n_modalities, 4)
         One row for each modality, in order of decreasing importance. ``drop`` is the loss of score
-        when the modality is absent, with its interval from ``low`` to ``high``. ``redundant`` is
-        True if ``high`` is below the tolerance, and there are enough test samples.
+        when the modality is absent, with its interval from ``low`` to ``high``. Unlike in
+        `effects`, ``high`` allows for losses that are too rare for the test samples. ``redundant``
+        is True if ``high`` is below the tolerance.
     pairs : DataFrame of shape (n_pairs, 4)
         The same columns for pairs of modalities that are absent together. The index holds the
         names of both modalities. Only pairs of modalities that are both redundant are included.
@@ -132,16 +134,17 @@ def failure_mode_analysis(
     This is a failure mode and effects analysis [1]_ of a fitted estimator on test samples. One
     modality at a time fails in all samples, in each of the given ways; it is also removed
     completely. The importance of a modality is the loss of score when it is absent. Its confidence
-    interval is the percentile interval of a bootstrap over the test samples, of each class
-    separately, and over the repeats of a failure [2]_; each bootstrap sample consists of the same
-    clean and corrupted samples. A modality is *redundant* if the upper bound of the interval is
-    below the tolerance. Two modalities are jointly redundant if this is true of the loss of score
-    when both are absent.
+    interval is the percentile interval of a bootstrap over the test samples and the repeats of a
+    failure [2]_; each bootstrap sample consists of the same clean and corrupted samples. A modality
+    is *redundant* if the upper bound of the interval is below the tolerance. Two modalities are
+    jointly redundant if this is true of the loss of score when both are absent.
 
-    With few test samples no modality is redundant, whatever the interval is: samples that need the
-    modality may not be among them. If a fraction `tolerance` :math:`\epsilon` of all samples needs
-    it, n test samples have none of these with the probability :math:`(1 - \epsilon)^n`. This
-    probability must not exceed half of 1 - `confidence_level` ("rule of three" [3]_).
+    A bootstrap does not know of losses that happen not to occur among the test samples. A loss that
+    occurs in a fraction :math:`-\log(\alpha / 2) / n` of all samples is absent from n samples with
+    the probability :math:`\alpha / 2` ("rule of three" [3]_), where :math:`1 - \alpha` is
+    `confidence_level`. Therefore this fraction is added to the upper bound of the importance. Here
+    n is the number of test samples, or, for a classifier with any other metric than accuracy, that
+    of the smallest class, because such a metric may give its samples a larger weight.
 
     Parameters
     ----------
@@ -206,14 +209,14 @@ def failure_mode_analysis(
     ValueError
         If a number is out of range, if a modality in `only` is unknown, if a failure is called
         "absent", if `modalities` is None and the estimator has no modalities, if the estimator does
-        not have `method`, or if there is no R² because all targets are equal.
+        not have `method`, or if R² is undefined because `y` is constant.
     TypeError
         If `failures` is not a dict of Corruption objects, or if `metric` is not callable.
 
     Warns
     -----
     UserWarning
-        If there are too few test samples for any modality to be redundant.
+        If there are too few test samples to show that a modality is redundant.
 
     See Also
     --------
@@ -242,7 +245,9 @@ def failure_mode_analysis(
     ...     1200, relevance=[1.0, 1.0, 0.0], random_state=0, return_X_y=True
     ... )
     >>> clf = EMMAClassifier("prefix", max_epochs=10, random_state=0).fit(X[:600], y[:600])
-    >>> analysis = failure_mode_analysis(clf, X[600:], y[600:], tolerance=0.02, random_state=0)
+    >>> analysis = failure_mode_analysis(
+    ...     clf, X[600:], y[600:], tolerance=0.02, n_repeats=1, random_state=0
+    ... )
     >>> analysis.importance["redundant"].sort_index().to_dict()
     {'modality0': False, 'modality1': False, 'modality2': True}
     >>> analysis.effects["failure"].unique().tolist()[:3]
@@ -282,7 +287,11 @@ def failure_mode_analysis(
     reference = X if reference is None else reference
     random = check_random_state(random_state)
     seeds = draw_seeds(random, (len(names), check_repeats(n_repeats)))
-    draws = _bootstrap_draws(y if is_classifier(estimator) else None, len(y), n_bootstrap, random)
+    draws = random.randint(len(y), size=(n_bootstrap, len(y)))
+    if is_classifier(estimator):
+        _add_absent_classes(draws, y, random)
+    by_class = is_classifier(estimator) and metric is not None
+    rare_loss = _rare_loss(y, by_class, tolerance, confidence_level)
     repeats = random.randint(n_repeats, size=(n_bootstrap, n_repeats))
     metric = metric or (_accuracy if is_classifier(estimator) else _r2_of(y))
     bootstrap = Bootstrap(draws, repeats, float(confidence_level))
@@ -294,52 +303,45 @@ def failure_mode_analysis(
         for way, corruption in ways.items()
     )
     absent = effects[effects["failure"] == ABSENT].set_index("modality")
-    acceptable = tolerance if _enough(len(y), tolerance, confidence_level) else -math.inf
-    importance = _importance(absent, acceptable)
+    importance = _importance(absent, rare_loss, tolerance)
     spare = [name for name in names if importance.loc[name, "redundant"]]
     return FailureModeAnalysis(
         clean=pd.Series({"n_samples": len(y), "score": costs.clean.score, **costs.clean.measures}),
         effects=effects,
         importance=importance,
-        pairs=_importance(_absent_pairs(costs, spare), acceptable),
+        pairs=_importance(_absent_pairs(costs, spare), rare_loss, tolerance),
         tolerance=float(tolerance),
         confidence_level=bootstrap.confidence_level,
         score_name=_name_of(metric).strip("_").removesuffix("_score").replace("_", " "),
     )
 
 
-def _bootstrap_draws(
-    strata: np.ndarray | None, n_samples: int, n_bootstrap: int, random: np.random.RandomState
-) -> np.ndarray:
-    """Draw bootstrap samples, from each class separately if there are classes.
+def _add_absent_classes(draws: np.ndarray, y: np.ndarray, random: np.random.RandomState) -> None:
+    """Replace a position of each bootstrap sample by one of a class that it lacks, in place.
 
-    Every bootstrap sample then has all classes, which many metrics need.
+    Many metrics are not defined if a class is absent.
     """
-    if strata is None:
-        return random.randint(n_samples, size=(n_bootstrap, n_samples))
-    draws = np.empty((n_bootstrap, n_samples), dtype=np.intp)
-    for label in np.unique(strata):
-        of_class = np.flatnonzero(strata == label)
-        draws[:, of_class] = random.choice(of_class, size=(n_bootstrap, len(of_class)))
-    return draws
+    for label in np.unique(y):
+        of_class = np.flatnonzero(y == label)
+        without = np.flatnonzero(~(y[draws] == label).any(axis=1))
+        places = random.randint(draws.shape[1], size=len(without))
+        draws[without, places] = random.choice(of_class, size=len(without))
 
 
-def _enough(n_samples: int, tolerance: float, confidence_level: float) -> bool:
-    """Return whether there are enough samples to show that a modality is redundant, or warn."""
-    tail = (1.0 - confidence_level) / 2.0
-    if (1.0 - min(tolerance, 1.0)) ** n_samples <= tail:
-        return True
-    needed = (
-        math.ceil(math.log(tail) / math.log1p(-tolerance)) if tolerance else "no number of them"
-    )
-    warnings.warn(
-        f"With {n_samples} test samples and tolerance={tolerance:g}, no modality counts as "
-        f"redundant. For this, {needed} are enough. Raise the tolerance, or pass more test "
-        "samples.",
-        UserWarning,
-        stacklevel=3,
-    )
-    return False
+def _rare_loss(y: np.ndarray, by_class: bool, tolerance: float, confidence_level: float) -> float:
+    """Return the frequency of losses that may not occur among the samples by chance, or warn."""
+    smallest = np.unique(y, return_counts=True)[1].min() if by_class else len(y)
+    rarity = -math.log((1.0 - confidence_level) / 2.0)
+    if 0 < tolerance <= rarity / smallest:
+        warnings.warn(
+            f"{smallest} test samples{' of the smallest class' if by_class else ''} are too few to "
+            f"show that a modality is redundant with tolerance={tolerance:g}. At least "
+            f"{math.floor(rarity / tolerance) + 1} are needed. Pass more samples, or raise the "
+            "tolerance.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+    return rarity / smallest
 
 
 def _name_of(metric: Any) -> str:
@@ -356,9 +358,10 @@ def _absent_pairs(costs: FailureCosts, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(found, index, ["drop", "low", "high"])
 
 
-def _importance(absent: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+def _importance(absent: pd.DataFrame, rare_loss: float, tolerance: float) -> pd.DataFrame:
     """Return the drops with their intervals and the column "redundant", largest drop first."""
     found = absent[["drop", "low", "high"]].astype(float)
+    found["high"] += rare_loss
     found["redundant"] = found["high"] < tolerance
     return found.sort_values("drop", ascending=False, kind="stable")
 
@@ -396,7 +399,7 @@ def _r2_of(y: np.ndarray) -> Callable[..., float]:
     """Return the function for R². Raise ValueError if it is not defined."""
     if (y == y[0]).all():
         raise ValueError(
-            f"R² is not defined for these samples, because every y is {y[0]:g}. Pass other "
+            f"R² is not defined for these samples, because every y is {y[0]}. Pass other "
             "samples or another metric."
         )
     return _r2
@@ -404,4 +407,5 @@ def _r2_of(y: np.ndarray) -> Callable[..., float]:
 
 def _r2(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     """Return R². Much faster than r2_score, because inputs are not checked."""
-    return float(1 - np.square(y_true - y_pred).sum() / np.square(y_true - y_true.mean()).sum())
+    spread = np.square(y_true - y_true.mean()).sum()
+    return float(1 - np.square(y_true - y_pred).sum() / spread) if spread else np.nan

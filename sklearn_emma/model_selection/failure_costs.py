@@ -33,6 +33,9 @@ class Bootstrap(NamedTuple):
     def mean_over_repeats(self, by_repeat: np.ndarray) -> np.ndarray:
         """Return the mean over the repeats that were drawn for each bootstrap sample.
 
+        Its deviation from the mean over all repeats is multiplied by sqrt(R / (R - 1)), since the
+        variance of R draws with replacement is too small by the factor (R - 1) / R.
+
         Parameters
         ----------
         by_repeat : ndarray of shape (n_repeats, n_bootstrap)
@@ -43,14 +46,30 @@ class Bootstrap(NamedTuple):
         ndarray of shape (n_bootstrap,)
             Means.
         """
-        if len(by_repeat) == 1:
-            return by_repeat[0]
-        return np.take_along_axis(by_repeat, self.repeats.T, axis=0).mean(axis=0)
+        n, mean = len(by_repeat), by_repeat.mean(axis=0)
+        if n == 1:
+            return mean
+        drawn = np.take_along_axis(by_repeat, self.repeats.T, axis=0).mean(axis=0)
+        return mean + np.sqrt(n / (n - 1)) * (drawn - mean)
 
     def interval(self, by_draw: np.ndarray) -> tuple[float, float]:
-        """Return the percentile interval of a statistic with one value per bootstrap sample."""
+        """Return the percentile interval of a statistic.
+
+        Parameters
+        ----------
+        by_draw : ndarray of shape (n_bootstrap,)
+            The statistic of each bootstrap sample. NaN is ignored, as some metrics are not defined
+            for all bootstrap samples.
+
+        Returns
+        -------
+        low, high : float
+            Bounds of the interval.
+        """
+        if np.isnan(by_draw).all():
+            return np.nan, np.nan
         tail = (1 - self.confidence_level) / 2
-        low, high = np.quantile(by_draw, [tail, 1 - tail])
+        low, high = np.nanquantile(by_draw, [tail, 1 - tail])
         return float(low), float(high)
 
 
@@ -143,7 +162,7 @@ class FailureCosts:
         y, scores, by_draw, measures = self.y, [], [], []
         for table in tables:
             predicted = np.asarray(getattr(self.estimator, self.method)(table))
-            if predicted.ndim == 2 and predicted.shape[1] == 1:
+            if self.method == "predict" and predicted.shape == (len(y), 1):
                 predicted = predicted[:, 0]
             scores.append(float(self.metric(y, predicted)))
             by_draw.append([self.metric(y[d], predicted[d]) for d in self.bootstrap.draws])

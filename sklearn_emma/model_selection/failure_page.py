@@ -87,7 +87,7 @@ def _lead(analysis: Any) -> str:
     return (
         f"<p>{int(clean['n_samples'])} test samples; without failures: {', '.join(facts)}. "
         f"Tolerance: {analysis.tolerance:g}. Intervals: {100 * analysis.confidence_level:g} %, "
-        "by bootstrap over the test samples.</p>"
+        "by bootstrap over the test samples and the repeats of a failure.</p>"
     )
 
 
@@ -112,7 +112,7 @@ def _verdicts(analysis: Any) -> str:
         lines.append("No two of them can be absent together.")
     rule = (
         f"A modality can be absent if the upper bound of the interval for the drop of the {score} "
-        f"is below {tolerance}."
+        f"is below {tolerance}. The bound allows for losses that are too rare for the test samples."
     )
     return "".join(f"<p>{line}</p>" for line in [*lines, rule])
 
@@ -136,7 +136,7 @@ def _drops(frame: pd.DataFrame, what: str) -> str:
             f'<path d="M{left:.1f} 7H{right:.1f}" stroke="#0072b2" stroke-width="3"/>'
             f'<circle cx="{middle:.1f}" cy="7" r="4" fill="#0072b2"/></svg>'
         )
-        verdict = "can be absent" if row["redundant"] else "needed"
+        verdict = "can be absent" if row["redundant"] else "needed, or too few samples"
         cells = "".join(f"<td>{row[key]:.3f}</td>" for key in ("drop", "low", "high"))
         rows.append(
             f'<tr><td class="text">{html.escape(str(name))}</td>{cells}<td>{drawn}</td>'

@@ -14,7 +14,18 @@ from sklearn.utils import Bunch, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_emma.compat import _check_method_params, _safe_split
-from sklearn_emma.corruption import Corruption, Noise, NoiseSNR, Scaling, Stuck
+from sklearn_emma.corruption import (
+    Adversarial,
+    Corruption,
+    Drift,
+    Missing,
+    Noise,
+    NoiseSNR,
+    RandomSigns,
+    Scaling,
+    Stuck,
+    Swapped,
+)
 from sklearn_emma.corruption.base import choose_modalities
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failure_scorer import (
@@ -25,8 +36,19 @@ from sklearn_emma.model_selection.failure_scorer import (
     score_samples,
 )
 
-#: Level at which nothing fails, for corruptions for which it is not zero. NaN if there is none.
-HARMLESS: dict[type[Corruption], float] = {NoiseSNR: np.inf, Scaling: 1.0, Stuck: np.nan}
+#: Parameter that is the strength of a corruption, and its value at which nothing fails. None means
+#: that there is no strength. A corruption that is not listed has no effect at level 0.
+HARMLESS: dict[type[Corruption], tuple[str, float] | None] = {
+    Noise: ("sigma", 0.0),
+    NoiseSNR: ("snr_db", np.inf),
+    Drift: ("offset", 0.0),
+    Scaling: ("factor", 1.0),
+    Adversarial: ("eps", 0.0),
+    RandomSigns: ("eps", 0.0),
+    Missing: None,
+    Stuck: None,
+    Swapped: None,
+}
 
 
 def robustness_curve(
@@ -78,7 +100,8 @@ def robustness_curve(
 
     levels : array-like of shape (n_levels,), default=(0, 0.5, 1, 2, 4, 8)
         Severities of the failure. Nothing fails at level 0, or at 1 for ``Scaling`` and at inf for
-        ``NoiseSNR``. ``Stuck`` fails at every level, which is the value at which it is stuck.
+        ``NoiseSNR``. ``Stuck`` has no such level: its level is the value at which the sensor is
+        stuck.
 
     only : str or list of str, default=None
         Names of the modalities that fail, one at a time. None means all modalities.
@@ -290,16 +313,20 @@ def corruption_at(corruption: Any, level: float) -> Corruption | None:
             "such as lambda p: Missing(fraction=p)."
         ) from error
     check_corruption(failure)
-    return None if level == _harmless_level(failure) else failure
+    return None if _is_harmless(failure, level) else failure
 
 
-def _harmless_level(failure: Any) -> float:
-    """Return the level at which nothing fails, also of a corruption that consists of others."""
+def _is_harmless(failure: Any, level: float) -> bool:
+    """Return whether a corruption changes nothing, because of its strength or its fraction."""
+    if getattr(failure, "fraction", None) == 0:
+        return True
     parts = getattr(failure, "corruptions", None) or [getattr(failure, "corruption", None)]
-    if parts == [None]:
-        return next((v for kind, v in HARMLESS.items() if isinstance(failure, kind)), 0.0)
-    levels = {_harmless_level(part) for part in parts}
-    return levels.pop() if len(levels) == 1 else np.nan
+    if parts != [None]:
+        return all(_is_harmless(part, level) for part in parts)
+    for kind, strength in HARMLESS.items():
+        if isinstance(failure, kind):
+            return strength is not None and getattr(failure, strength[0]) == strength[1]
+    return level == 0.0
 
 
 def _check_levels(levels: Any) -> np.ndarray:

@@ -158,8 +158,7 @@ def stream_curve(
             raise ValueError(f"{name}={number!r} must be a positive integer.")
     if kind not in (None, *KINDS):
         raise ValueError(f"kind={kind!r} must be None or one of {', '.join(map(repr, KINDS))}.")
-    listed = isinstance(edges, (Sequence, np.ndarray))
-    if not listed or not all(is_number(edge, Integral) and edge >= 0 for edge in edges):
+    if np.ndim(edges) != 1 or not all(is_number(edge, Integral) and edge >= 0 for edge in edges):
         raise ValueError(f"edges={edges!r} must hold positions, integers that are not negative.")
     if y is not None:
         check_consistent_length(X, y)

@@ -154,8 +154,25 @@ def test_the_random_number_of_a_sample_depends_on_its_values_and_the_seed():
     assert_array_equal(uniform_of_samples(pd.DataFrame(X).astype("Float64"), 0), uniform)
     assert abs(np.corrcoef(uniform, uniform_of_samples(X, 1))[0, 1]) < 0.1
     assert abs(np.corrcoef(uniform, uniform_of_samples(X[:, [1, 0, 2]], 0))[0, 1]) < 0.1
-    words = pd.DataFrame({"a": pd.Categorical(["x", "y", None]), "b": ["u", None, "v"]})
-    assert len(np.unique(uniform_of_samples(words, 0))) == 3
+    assert_array_equal(uniform_of_samples(X.astype(np.float32), 0), uniform)
+
+
+def test_the_random_number_does_not_depend_on_the_type_of_a_batch():
+    columns = {
+        "level": pd.Categorical(["x", "y", None]),
+        "word": ["u", None, "v"],
+        "number": [1.5, None, -0.0],
+        "count": pd.array([1, None, 3], dtype="Int64"),
+        "on": pd.array([True, None, False], dtype="boolean"),
+    }
+    table = pd.DataFrame(columns)
+    uniform = uniform_of_samples(table, 0)
+    assert len(np.unique(uniform)) == 3
+    records = table.astype(object).where(table.notna(), None).to_dict("records")
+    for batch in (table.astype(object), pd.DataFrame(records)):
+        assert_array_equal(uniform_of_samples(batch, 0), uniform)
+    alone = [uniform_of_samples(pd.DataFrame([record]), 0)[0] for record in records]
+    assert_array_equal(alone, uniform)
 
 
 def test_sets_are_never_empty_unless_allowed(filling):

@@ -96,6 +96,10 @@ def test_samples_are_left_alone_at_the_level_where_nothing_fails(samples, corrup
         (lambda f: Mixture([Scaling(f)]), 1, True),
         (lambda s: SomeColumns(Noise(s)), 0, True),
         (lambda s: Mixture([Noise(s), Drift(s)]), 0, True),
+        (lambda s: Mixture([Noise(s), Noise(2)]), 0, False),
+        (lambda _: Swapped(), 0, False),
+        (lambda p: Scaling(2, fraction=p), 1, False),
+        (lambda p: Stuck(fraction=p), 0, True),
     ],
 )
 def test_zero_may_be_a_failure_and_parts_of_corruptions_count(samples, corruption, level, harmless):
