@@ -148,8 +148,9 @@ def target_scale(y: np.ndarray, weight: np.ndarray, loss: str) -> tuple[np.ndarr
         return mean, deviation
     low, median, high = quantiles_of_columns(y, weight, (0.25, 0.5, 0.75))
     spread = (high - low) / 1.349
-    # quartiles that differ only by rounding count as equal
-    return median, np.where(constant | (spread <= 1e-10 * deviation), deviation, spread)
+    # quartiles that differ only by rounding count as equal, whatever the extreme values are
+    rounding = 10.0 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
+    return median, np.where(constant | (spread <= rounding), deviation, spread)
 
 
 def quantiles_of_columns(

@@ -12,6 +12,9 @@ from sklearn.utils.validation import has_fit_parameter
 from sklearn_emma.categories import decode_table
 from sklearn_emma.indicators import feature_columns, indicators_of
 
+# Parts of the names of losses that are not minimised by the mean.
+_NOT_THE_MEAN = ("quantile", "absolute", "l1", "mape", "huber", "fair", "epsilon")
+
 
 def estimator_input(table: np.ndarray, gated: Any, estimator: Any) -> Any:
     """Convert samples to the input of the estimator behind a gate.
@@ -97,6 +100,30 @@ def takes_categories(estimator: Any) -> bool:
     return bool(tags.categorical or tags.string or by_type or by_library) or bool(
         params.get("enable_categorical")
     )
+
+
+def predicts_mean(estimator: Any) -> bool:
+    """Return whether a regressor predicts the mean of the target, according to its parameters.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The regressor, which may be nested in a Pipeline or search.
+
+    Returns
+    -------
+    bool
+        False if its loss is that of a quantile or of a robust location, for instance for
+        ``loss="absolute_error"`` of scikit-learn or ``objective="quantile"`` of LightGBM.
+    """
+    for name, value in estimator.get_params().items():
+        own = name.rpartition("__")[2]
+        if own == "quantile" and value is not None:
+            return False
+        is_loss = own in ("loss", "criterion", "objective") and isinstance(value, str)
+        if is_loss and any(word in value for word in _NOT_THE_MEAN):
+            return False
+    return True
 
 
 def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:

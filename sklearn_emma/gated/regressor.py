@@ -10,6 +10,7 @@ from sklearn.utils import column_or_1d, get_tags
 from sklearn_emma.gate.predictor_selection import fifths
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, squared_error_of
+from sklearn_emma.gated.estimator_input import predicts_mean
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.targets import check_values
 
@@ -63,10 +64,11 @@ class GatedRegressor(RegressorMixin, BaseGated):
         held-out samples, the range of the target is divided into five intervals with equal numbers
         of samples. The last fifth of the samples of each interval is held out, about 1,000 samples
         at most, so do not shuffle samples that are in temporal order. If there are fewer than 40
-        samples, b is 1/2. If more than a tenth of the samples is held out, gate and regressor are
-        fitted twice: on all samples, and without the held-out samples, with the hyperparameters of
-        the network that were chosen on all. With 0, only the regressor predicts, and fitting takes
-        at most half the time.
+        samples, b is 1/2. If the loss of the regressor is that of a quantile or of the absolute
+        error, b is 0, because the network predicts the mean. If more than a tenth of the samples is
+        held out, gate and regressor are fitted twice: on all samples, and without the held-out
+        samples, with the hyperparameters of the network that were chosen on all. With 0, only the
+        regressor predicts, and fitting takes at most half the time.
 
     n_copies : int, default=10
         Number of corrupted copies of the training samples that the regressor is also trained on.
@@ -154,8 +156,15 @@ class GatedRegressor(RegressorMixin, BaseGated):
                 "GatedClassifier."
             )
 
+    @property
+    def _can_blend(self) -> bool:
+        # the network predicts the mean, and the blend is chosen by squared error
+        return self.blend != "auto" or predicts_mean(self.unfitted_estimator())
+
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         y = check_values(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            return column_or_1d(y, warn=True)  # some regressors would return one dimension for two
         if get_tags(self.unfitted_estimator()).target_tags.multi_output:
             return y
         return column_or_1d(y, warn=True)

@@ -272,3 +272,12 @@ def test_the_scale_of_a_constant_target_is_zero(loss, value):
     centre, scale = target_scale(np.full((9, 1), value), np.arange(1.0, 10.0), loss)
     assert centre == pytest.approx(value)
     assert scale == 0
+
+
+@pytest.mark.parametrize("wild", [1e4, 1e12, 9.97e36, 1e300])
+def test_a_wild_target_does_not_change_a_robust_scale(wild):
+    y = normal(400, 1)
+    scaled = target_scale(y, np.ones(400), "absolute_error")
+    y[0] = wild
+    for part, other in zip(target_scale(y, np.ones(400), "absolute_error"), scaled, strict=True):
+        np.testing.assert_allclose(part, other, atol=0.02)

@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+)
+from sklearn.exceptions import DataConversionWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -230,6 +235,38 @@ def test_values(table, lose):
 
 
 # --- blended with the network of the gate ---
+
+
+@pytest.mark.parametrize("threshold", [0.5, "mean"])
+def test_targets_may_be_a_column(threshold):
+    """Some regressors return one dimension for them, and the network would return two."""
+    X, y = np.random.RandomState(0).normal(size=(2, 120, 4))
+    y = X.sum(axis=1) + 0.1 * y[:, 0]
+    gate = EMMARegressor(max_epochs=2, l2_regularization=1.0, periodic_features=False)
+    modalities = {"a": [0, 1], "b": [2, 3]}
+    for estimator in (Ridge(), RandomForestRegressor(5, random_state=0)):
+        params = {"gate": gate, "threshold": threshold, "random_state": 0}
+        reg = GatedRegressor(estimator, modalities, **params)
+        with pytest.warns(DataConversionWarning, match="column-vector y was passed"):
+            found = reg.fit(X, y[:, None]).predict(X)
+        np.testing.assert_array_equal(found, clone(reg).fit(X, y).predict(X))
+
+
+def test_quantiles_and_medians_are_not_blended_with_means():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(600, 4))
+    y = X[:, 0] + rng.exponential(size=600)
+    gate = EMMARegressor(max_epochs=2, l2_regularization=1.0, periodic_features=False)
+    params = {"modalities": {"a": [0, 1], "b": [2, 3]}, "gate": gate, "random_state": 0}
+    boosting = HistGradientBoostingRegressor(loss="quantile", quantile=0.9, max_iter=50)
+    reg = GatedRegressor(make_pipeline(boosting), **params).fit(X[:400], y[:400])
+    assert reg.blend_ == 0.0
+    assert 0.8 < (y[400:] <= reg.predict(X[400:])).mean() < 0.97
+    few = X[:60], y[:60]
+    forest = RandomForestRegressor(5, criterion="absolute_error")
+    assert GatedRegressor(forest, **params).fit(*few).blend_ == 0.0
+    assert GatedRegressor(forest, blend=0.5, **params).fit(*few).blend_ == 0.5
+    assert GatedRegressor(RandomForestRegressor(5), **params).fit(*few).blend_ > 0.0
 
 
 def test_a_blend_is_a_weighted_average(table, fitted):
