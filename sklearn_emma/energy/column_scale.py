@@ -13,8 +13,11 @@ _EXTREME = 5.0
 _MIDDLES = ((0.05, 0.95), (0.01, 0.99))
 # Largest number of samples for the search of nearest neighbours.
 _N_ROWS = 2000
-# Limits of "auto" noise. The lowest level is for tables with repeated samples. The highest level is
-# one scale of the columns, at which modalities lose their structure.
+# If fewer than this fraction of the samples are distinct, the columns have few values, and the
+# distance between these is no measure of noise.
+_FEWEST_DISTINCT = 0.25
+# Limits of "auto" noise. The lowest level is for tables with few distinct samples. The highest
+# level is one scale of the columns, at which modalities lose their structure.
 _LOWEST, _HIGHEST = 0.03, 1.0
 
 
@@ -192,7 +195,8 @@ def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, floa
 
     The lowest level of "auto" is the distance from a sample to its nearest neighbour, per column,
     :math:`\sigma_{low} = \mathrm{median}\, d_1 / \sqrt{D}`. Less noise would overfit to single
-    samples, and much more noise would blur the structure of the data.
+    samples, and much more noise would blur the structure of the data. Repeated samples, as in a
+    bootstrap sample, count once, unless there are only a few distinct ones.
 
     Parameters
     ----------
@@ -217,6 +221,9 @@ def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, floa
         return _HIGHEST, _HIGHEST
     if len(z) > _N_ROWS:
         z = z[np.random.RandomState(seed).permutation(len(z))[:_N_ROWS]]
+    distinct = np.unique(z, axis=0)
+    if _FEWEST_DISTINCT * len(z) <= len(distinct) < len(z):
+        z = distinct
     from sklearn.neighbors import NearestNeighbors  # takes longer to import than the package
 
     distances, _ = NearestNeighbors(n_neighbors=1).fit(z).kneighbors()

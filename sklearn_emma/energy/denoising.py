@@ -130,14 +130,17 @@ class View:
 
 
 class Denoising(Objective):
-    r"""Minimise :math:`\sum_k \mathrm{mean}\, (w \lVert r_k(\tilde z_k) - z_k \rVert^2)^{p_k/2}`.
+    r"""Minimise the denoising losses of all views.
 
-    The corrupted sample :math:`\tilde z` is z plus noise of its own level :math:`\sigma`, drawn
-    log-uniformly from the range of levels. It has the weight :math:`w = (\sigma_{low} / \sigma)^2`:
-    as the squared norm is proportional to :math:`\sigma^2`, all levels have the same influence. Low
-    noise determines the energy near the data, high noise its slope far away. Some samples are
-    replaced by uniformly distributed ones in a box around the data. Their weight is that of noise
-    of the same variance.
+    .. math:: \sum_k \mathrm{mean}\,
+        v\, (w \lVert r_k(\tilde z_k) - z_k \rVert^2)^{p_k/2}
+
+    with the weight v of a sample. The corrupted sample :math:`\tilde z` is z plus noise of its own
+    level :math:`\sigma`, drawn log-uniformly from the range of levels. It has the weight
+    :math:`w = (\sigma_{low} / \sigma)^2`: as the squared norm is proportional to :math:`\sigma^2`,
+    all levels have the same influence. Low noise determines the energy near the data, high noise
+    its slope far away. Some samples are replaced by uniformly distributed ones in a box around the
+    data. Their weight is that of noise of the same variance.
 
     p is two for the squared loss and one for the robust loss. With the robust loss, outliers among
     the training samples have no more influence than other samples.
@@ -177,7 +180,8 @@ class Denoising(Objective):
         tensors = []
         for x, view in zip(samples, self.views, strict=True):
             corrupted, level = view.noise.draw(x, self.generator)
-            tensors += [x, corrupted, weight * level]
+            # the robust loss takes the root, also of the weight
+            tensors += [x, corrupted, level * (weight.square() if view.robust else weight)]
         return tensors
 
     def epoch_data(self) -> Sequence[Tensor]:

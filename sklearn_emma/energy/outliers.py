@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 from sklearn.base import OutlierMixin
 
+from sklearn_emma.energy.column_scale import quantiles_of_columns
 from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.lazy import is_lazy, map_chunks
 
 
-def outlier_threshold(scores: np.ndarray, contamination: float | str) -> float:
+def outlier_threshold(
+    scores: np.ndarray, contamination: float | str, weight: np.ndarray | None = None
+) -> float:
     """Return the score that separates outliers from the other training samples.
 
     Parameters
@@ -21,17 +24,20 @@ def outlier_threshold(scores: np.ndarray, contamination: float | str) -> float:
         Fraction of outliers among them. With "auto", outliers are samples whose scores are more
         than 1.5 interquartile ranges below the first quartile, but at least the lowest 1 % of all
         samples.
+    weight : ndarray of shape (n_samples,), default=None
+        Weights of the samples.
 
     Returns
     -------
     float
         Threshold.
     """
+    weight = np.ones(len(scores)) if weight is None else weight
     if isinstance(contamination, str):
-        low, high = np.quantile(scores, [0.25, 0.75])
-        threshold = max(low - 1.5 * (high - low), np.quantile(scores, 0.01))
+        least, low, high = quantiles_of_columns(scores[:, None], weight, (0.01, 0.25, 0.75))[:, 0]
+        threshold = max(low - 1.5 * (high - low), least)
     else:
-        threshold = np.percentile(scores, 100.0 * contamination)
+        threshold = quantiles_of_columns(scores[:, None], weight, (float(contamination),))[0, 0]
     # a sample that equals one of the threshold is no outlier
     return -float(raise_by_rounding(-threshold))
 

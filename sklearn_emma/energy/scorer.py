@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import Interval, StrOptions, _fit_context
+from sklearn_emma.energy.column_scale import quantiles_of_columns
 from sklearn_emma.energy.energy_scale import interquartile_range
 from sklearn_emma.energy.outliers import outlier_threshold
 from sklearn_emma.energy.read_outs import EnergyReadOuts
@@ -49,6 +50,8 @@ class EnergyFit:
         Samples for training and calibration.
     held_out : ndarray of bool of shape (n_samples,)
         Whether each sample is held out for calibration.
+    weight : ndarray of shape (n_samples,)
+        Weights of the samples.
     seed : int
         Seed of all random numbers.
     """
@@ -57,11 +60,12 @@ class EnergyFit:
     tasks: list[EnergyTask]
     table: np.ndarray
     held_out: np.ndarray
+    weight: np.ndarray
     seed: int
 
     def finish(self, trained: Sequence[TrainedEnergy]) -> "DAEEnergyScorer":
         """Store the trained energies, and return the fitted scorer."""
-        return self.scorer._store(self.table, self.held_out, trained)
+        return self.scorer._store(self.table, self.held_out, trained, self.weight)
 
 
 class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
@@ -375,7 +379,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         held_out = np.random.RandomState(seed).permutation(len(table)) < n_held_out
         self._check_enough(int((~held_out).sum()), len(table))
         tasks = self._tasks(table[~held_out], weight[~held_out], seed, self.max_epochs)
-        return EnergyFit(self, tasks, table, held_out, seed)
+        return EnergyFit(self, tasks, table, held_out, weight, seed)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> "DAEEnergyScorer":
@@ -429,7 +433,9 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             start = None if first else self.energy_weights_
             tasks = self._tasks(samples, np.ones(len(samples)), reservoir.seed, n_epochs, start)
             trained = train_energies(tasks, self.n_jobs)
-            return self._store(reservoir.samples, reservoir.held_out, trained)
+            samples = reservoir.samples
+            equal = np.ones(len(samples))
+            return self._store(samples, reservoir.held_out, trained, equal)
 
     def _refuse_changes(self, X: Any) -> None:
         """Raise ValueError if a parameter has changed that partial_fit cannot go on with."""
@@ -497,7 +503,11 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         return modality_tasks(self, architecture, samples, weight, seed, max_epochs, start)
 
     def _store(
-        self, table: np.ndarray, held_out: np.ndarray, trained: Sequence[TrainedEnergy]
+        self,
+        table: np.ndarray,
+        held_out: np.ndarray,
+        trained: Sequence[TrainedEnergy],
+        weight: np.ndarray,
     ) -> "DAEEnergyScorer":
         """Store the trained energies, and compute their scales."""
         self.energy_weights_ = [energy.weights for energy in trained]
@@ -507,11 +517,11 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         )
         self.n_iter_ = max(len(curve) for curve in self.loss_curve_)
         potentials = self._evaluate(table, EnergyEnsemble.potential, torch.float64)
-        median = np.quantile(potentials, 0.5, axis=0)
+        median = quantiles_of_columns(potentials, weight, (0.5,))[0]
         self.potential_median_ = median if self.scale_energies else np.zeros_like(median)
-        iqr = interquartile_range(potentials)
+        iqr = interquartile_range(potentials, weight)
         self.potential_iqr_ = iqr if self.scale_energies else np.ones_like(iqr)
         energies = self._scaled(potentials)
         self.calibration_energies_ = energies[held_out]
-        self.offset_ = outlier_threshold(-energies.sum(axis=1), self.contamination)
+        self.offset_ = outlier_threshold(-energies.sum(axis=1), self.contamination, weight)
         return self

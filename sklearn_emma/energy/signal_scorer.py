@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
+from sklearn_emma.energy.column_scale import quantiles_of_columns
 from sklearn_emma.energy.energy_scale import interquartile_range
 from sklearn_emma.energy.modality_energies import ScaledEnergy
 from sklearn_emma.energy.outliers import ThresholdMixin, outlier_threshold
@@ -52,6 +53,8 @@ class SignalFit:
         Energies to be trained, one per view.
     table : ndarray of shape (n_samples, n_features)
         All samples.
+    weight : ndarray of shape (n_samples,)
+        Weights of the samples.
     channels : (ndarray, ndarray)
         Mean and scale of the channels.
     """
@@ -59,11 +62,12 @@ class SignalFit:
     scorer: "SignalEnergyScorer"
     tasks: list[EnergyTask]
     table: np.ndarray
+    weight: np.ndarray
     channels: tuple[np.ndarray, np.ndarray]
 
     def finish(self, trained: Sequence[TrainedEnergy]) -> "SignalEnergyScorer":
         """Store the trained energies, and return the fitted scorer."""
-        return self.scorer._store(self.table, self.channels, trained)
+        return self.scorer._store(self.table, self.weight, self.channels, trained)
 
 
 class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
@@ -298,7 +302,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         seed = draw_seed(self.random_state)
         standard = (table - centre) / scale
         tasks = signal_tasks(standard, weight, architecture, training, (device, seed))
-        return SignalFit(self, tasks, table, channels)
+        return SignalFit(self, tasks, table, weight, channels)
 
     def _check_views(self) -> tuple[str, ...]:
         views = tuple(self.views)
@@ -324,6 +328,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
     def _store(
         self,
         table: np.ndarray,
+        weight: np.ndarray,
         channels: tuple[np.ndarray, np.ndarray],
         trained: Sequence[TrainedEnergy],
     ) -> "SignalEnergyScorer":
@@ -336,13 +341,14 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         weights = joined_weights(by_view, channels)
         self.energy_weights_ = weights
         potentials = self._evaluate(table, SignalEnergy.unusual)
-        weights["level"] = np.median(potentials, axis=0)
-        weights["spread"] = interquartile_range(potentials)
+        weights["level"] = quantiles_of_columns(potentials, weight, (0.5,))[0]
+        weights["spread"] = interquartile_range(potentials, weight)
         self.energy_weights_ = dict(weights)  # a new object, so that cached modules are rebuilt
         potentials = self._evaluate(table, SignalEnergy.potential)
-        self.potential_median_ = float(np.median(potentials))
-        self.potential_iqr_ = float(interquartile_range(potentials))
-        self.offset_ = outlier_threshold(self._scores(potentials), self.contamination)
+        column = potentials.reshape(-1, 1)
+        self.potential_median_ = float(quantiles_of_columns(column, weight, (0.5,))[0, 0])
+        self.potential_iqr_ = float(interquartile_range(column, weight)[0])
+        self.offset_ = outlier_threshold(self._scores(potentials), self.contamination, weight)
         return self
 
     # --- evaluation ---

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_emma.energy.column_scale import column_scale, noise_range
+from sklearn_emma.energy.column_scale import column_scale, noise_range, quantiles_of_columns
 from sklearn_emma.energy.denoising import Denoising, StackedDenoising, TrainingNoise, View
 from sklearn_emma.energy.energy_scale import interquartile_range
 from sklearn_emma.energy.views import EnergyView
@@ -233,7 +233,7 @@ def _prepare(task: EnergyTask) -> tuple[EnergyEnsemble, Denoising]:
         z = see(torch.from_numpy(x))
         low, high = noise_range(z.numpy(), view, task.seed)
         if member.n_prototypes and task.start is None:
-            chosen = np.random.RandomState(task.seed).permutation(len(x))
+            chosen = _drawn_by_weight(task.weight, np.random.RandomState(task.seed))
             member.place_prototypes(z[np.resize(chosen, member.n_prototypes)], low * high)
         held_out = None
         if task.held_out is not None:
@@ -257,6 +257,17 @@ def _comparable(task: EnergyTask, energy: EnergyEnsemble) -> dict[str, np.ndarra
     blocks = torch.from_numpy(task.x).split(evaluation_block(torch.float64))
     with torch.inference_mode():
         potentials = torch.cat([energy.potentials(block) for block in blocks]).numpy()
-    weights["level"] = np.median(potentials, axis=0)
-    weights["spread"] = interquartile_range(potentials)
+    weights["level"] = quantiles_of_columns(potentials, task.weight, (0.5,))[0]
+    weights["spread"] = interquartile_range(potentials, task.weight)
     return weights
+
+
+def _drawn_by_weight(weight: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+    """Return all positions in random order. Samples of large weight tend to come first.
+
+    Source: Efraimidis, P. S., & Spirakis, P. G. (2006). Weighted random sampling with a reservoir.
+    Information Processing Letters 97(5), 181-185.
+    """
+    if (weight == weight[0]).all():
+        return random.permutation(len(weight))
+    return np.argsort(random.exponential(size=len(weight)) / weight)

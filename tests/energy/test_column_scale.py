@@ -214,11 +214,21 @@ def test_columns_that_say_the_same_need_no_more_noise_than_one():
     assert noise_range(np.repeat(normal(200, 1) * 5, 4, axis=1), 0)[0] == pytest.approx(one)
 
 
-def test_samples_that_repeat_get_the_lowest_noise_there_is():
-    for table in (np.repeat(normal(40), 2, axis=0), np.zeros((20, 3))):
+def test_few_distinct_samples_get_the_lowest_noise_there_is():
+    for table in (np.repeat(normal(8), 5, axis=0), np.zeros((20, 3))):
         low, high = noise_range(table, 0)
         assert low == 0.03
         assert low < high <= 1.0
+
+
+def test_samples_that_repeat_get_the_noise_of_the_distinct_ones():
+    """Their nearest neighbours are at a distance of zero, which says nothing about noise."""
+    once = noise_range(normal(200), 0)
+    assert once[0] > 0.05
+    for times in (2, 4):
+        assert noise_range(np.repeat(normal(200), times, axis=0), 0) == pytest.approx(once)
+    drawn = np.random.default_rng(0).integers(200, size=200)
+    assert noise_range(normal(200)[drawn], 0) == pytest.approx(once, rel=0.3)
 
 
 def test_samples_far_apart_get_noise_of_one_scale():

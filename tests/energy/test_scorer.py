@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
+from scipy.stats import spearmanr
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
@@ -17,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma import DAEEnergyScorer, EnergyView
+from sklearn_emma.energy.column_scale import quantiles_of_columns
 from sklearn_emma.energy.denoising import Denoising
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.engine import batches
@@ -127,7 +129,8 @@ def test_the_energy_of_the_thesis_is_a_matter_of_parameters(X, weighted):
     energies, error = scorer.transform(samples), scorer.reconstruction_error(samples)
     for i, columns in enumerate(GROUPS.values()):
         potential, denoised, norm = rebuild_thesis(scorer, samples, mean, scale, i)
-        low, middle, high = np.quantile(potential[:200], [0.25, 0.5, 0.75])
+        own = potential[:200, None]
+        low, middle, high = quantiles_of_columns(own, weight.astype(float), (0.25, 0.5, 0.75))[:, 0]
         np.testing.assert_allclose(energies[:, i], (potential - middle) / (high - low), atol=1e-9)
         np.testing.assert_allclose(scorer.reconstruct(samples)[:, columns], denoised, atol=1e-9)
         np.testing.assert_allclose(error[:, i], norm, atol=1e-9)
@@ -856,3 +859,27 @@ def test_no_warning_for_ordinary_tables(X):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make_scorer(early_stopping=True, verbose=False).fit(X).predict(X[:1])
+
+
+@pytest.mark.parametrize("light", [1e-12, 1e-3])
+def test_samples_of_little_weight_are_unusual(light):
+    rng = np.random.default_rng(0)
+    X = np.r_[rng.normal(size=(200, 2)), rng.normal(size=(200, 2)) + 8.0]
+    weight = np.r_[np.ones(200), np.full(200, light)]
+    scorer = DAEEnergyScorer(max_epochs=30, random_state=0).fit(X, sample_weight=weight)
+    assert (scorer.predict(X[200:]) == -1).all()
+    assert (scorer.predict(X[:200]) == -1).mean() < 0.15
+
+
+def test_weights_are_like_repetitions():
+    rng = np.random.default_rng(0)
+    X = np.r_[rng.normal(size=(200, 2)), rng.normal(size=(200, 2)) + 8.0]
+    times = np.r_[np.full(200, 4), np.ones(200, dtype=int)]
+    scorer = DAEEnergyScorer(max_epochs=30, random_state=0)
+    weighted = clone(scorer).fit(X, sample_weight=times.astype(float))
+    repeated = clone(scorer).fit(np.repeat(X, times, axis=0))
+    light = np.s_[200:]
+    for fitted in (weighted, repeated):
+        assert np.median(fitted.score_samples(X[light])) < np.median(fitted.score_samples(X[:200]))
+    found = spearmanr(weighted.score_samples(X), repeated.score_samples(X)).statistic
+    assert found > 0.85

@@ -271,7 +271,7 @@ def test_what_is_of_another_shape_trains_apart_and_comes_back_in_its_place(stack
 
 
 def test_each_energy_stops_by_itself(stacks):
-    config = change_training(early_stopping=True, max_epochs=30)
+    config = change_training(early_stopping=True, max_epochs=60)
     tasks = [make_task(i, config=config, held_out=make_task(i).x[:20]) for i in range(3)]
     lengths = {len(history["valid_loss"]) for _, history in train_energies(tasks)}
     assert stacks == [1, 1, 1]
