@@ -122,7 +122,9 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     contamination : "auto" or float in (0, 0.5], default="auto"
         Fraction of training samples that :meth:`predict` considers as outliers. With "auto",
         outliers are samples whose total energy exceeds the third quartile of the training samples
-        by more than 1.5 interquartile ranges, but at least the most unusual 1 % of them.
+        by more than 1.5 interquartile ranges, but at least the most unusual 1 % of them. Of new
+        samples, a larger fraction are outliers, because the energies were trained on the others.
+        For a given rate of false alarms among new samples, use :meth:`predict_modality`.
 
     calibration_fraction : float, default=0.1
         Fraction of training samples in [0, 1) that are held out to calibrate :meth:`p_values` and
@@ -320,7 +322,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         y : None
             Ignored, for compatibility with scikit-learn.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in the training loss. Samples with a weight of zero are ignored.
+            Weights of the samples, in the training loss and in all statistics of the training
+            samples. Samples with a weight of zero are ignored.
 
         Returns
         -------

@@ -233,7 +233,8 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         y : None
             Ignored, for compatibility with scikit-learn.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in the training loss. Samples with a weight of zero are ignored.
+            Weights of the samples, in the training loss and in all statistics of the training
+            samples. Samples with a weight of zero are ignored.
 
         Returns
         -------
