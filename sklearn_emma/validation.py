@@ -302,12 +302,22 @@ def warn_of_constants(table: np.ndarray, estimator: Any, used: np.ndarray) -> No
 
 def _warn_of_constants(constant: np.ndarray, estimator: Any) -> None:
     if constant.any():
-        warnings.warn(
-            "Constant in the training samples, and therefore uninformative: column(s) "
-            f"{_listed(estimator, constant)}.",
-            UserWarning,
-            stacklevel=stacklevel_of_user(),
-        )
+        warn_uninformative(f"column(s) {_listed(estimator, constant)}")
+
+
+def warn_uninformative(what: str) -> None:
+    """Warn that columns or channels are constant.
+
+    Parameters
+    ----------
+    what : str
+        Names of the columns or channels.
+    """
+    warnings.warn(
+        f"Constant in the training samples, and therefore uninformative: {what}.",
+        UserWarning,
+        stacklevel=stacklevel_of_user(),
+    )
 
 
 def stacklevel_of_user() -> int:

@@ -45,18 +45,23 @@ def mean_and_deviation(
     # not by the deviation, which for a constant column is the rounding error of the mean
     low = table.min(axis=0, where=share > 0, initial=np.inf)
     high = table.max(axis=0, where=share > 0, initial=-np.inf)
-    largest = np.maximum(np.abs(low), np.abs(high))
-    # halves, because the difference may be too large for a floating point number
-    constant = (low <= high) & (high / 2 - low / 2 <= 5.0 * np.finfo(float).eps * largest)
+    constant = (low <= high) & _equal_up_to_rounding(low, high)
     total = share.sum(axis=0)
     total = np.where(total > 0, total, np.nan)
     mean = (np.where(present, table, 0.0) * share).sum(axis=0) / total
     # avoid the cancellation of a plain sum of squares, and overflow
     difference = np.where(present, table - mean, 0.0)
-    unit = np.abs(difference).max(axis=0)
-    unit[unit == 0] = 1.0
-    deviation = unit * np.sqrt(((difference / unit) ** 2 * share).sum(axis=0) / total)
+    largest = np.abs(difference).max(axis=0)
+    largest[largest == 0] = 1.0
+    deviation = largest * np.sqrt(((difference / largest) ** 2 * share).sum(axis=0) / total)
     return mean, deviation, constant
+
+
+def _equal_up_to_rounding(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return whether the values of two arrays differ by rounding errors only."""
+    largest = np.maximum(np.abs(low), np.abs(high))
+    # halves, because the difference may be too large for a floating point number
+    return high / 2 - low / 2 <= 5.0 * np.finfo(float).eps * largest
 
 
 def limit_extreme_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -151,9 +156,9 @@ def target_scale(y: np.ndarray, weight: np.ndarray, loss: str) -> tuple[np.ndarr
         return mean, deviation
     low, median, high = quantiles_of_columns(y, weight, (0.25, 0.5, 0.75))
     spread = (high - low) / 1.349
-    # quartiles that differ only by rounding count as equal, whatever the extreme values are
-    rounding = 10.0 * np.finfo(float).eps * np.maximum(np.abs(low), np.abs(high))
-    return median, np.where(constant | (spread <= rounding), deviation, spread)
+    # whatever the extreme values are
+    useless = constant | _equal_up_to_rounding(low, high)
+    return median, np.where(useless, deviation, spread)
 
 
 def quantiles_of_columns(

@@ -11,9 +11,7 @@ from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.lazy import is_lazy, map_chunks
 
 
-def outlier_threshold(
-    scores: np.ndarray, contamination: float | str, weight: np.ndarray | None = None
-) -> float:
+def outlier_threshold(scores: np.ndarray, contamination: float | str, weight: np.ndarray) -> float:
     """Return the score that separates outliers from the other training samples.
 
     Parameters
@@ -24,7 +22,7 @@ def outlier_threshold(
         Fraction of outliers among them. With "auto", outliers are samples whose scores are more
         than 1.5 interquartile ranges below the first quartile, but at least the lowest 1 % of all
         samples.
-    weight : ndarray of shape (n_samples,), default=None
+    weight : ndarray of shape (n_samples,)
         Weights of the samples.
 
     Returns
@@ -32,7 +30,6 @@ def outlier_threshold(
     float
         Threshold.
     """
-    weight = np.ones(len(scores)) if weight is None else weight
     if isinstance(contamination, str):
         least, low, high = quantiles_of_columns(scores[:, None], weight, (0.01, 0.25, 0.75))[:, 0]
         threshold = max(low - 1.5 * (high - low), least)

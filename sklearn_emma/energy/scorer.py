@@ -11,8 +11,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import Interval, StrOptions, _fit_context
-from sklearn_emma.energy.column_scale import quantiles_of_columns
-from sklearn_emma.energy.energy_scale import interquartile_range
+from sklearn_emma.energy.energy_scale import median_and_range
 from sklearn_emma.energy.outliers import outlier_threshold
 from sklearn_emma.energy.read_outs import EnergyReadOuts
 from sklearn_emma.energy.reservoir import Reservoir
@@ -520,9 +519,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         )
         self.n_iter_ = max(len(curve) for curve in self.loss_curve_)
         potentials = self._evaluate(table, EnergyEnsemble.potential, torch.float64)
-        median = quantiles_of_columns(potentials, weight, (0.5,))[0]
+        median, iqr = median_and_range(potentials, weight)
         self.potential_median_ = median if self.scale_energies else np.zeros_like(median)
-        iqr = interquartile_range(potentials, weight)
         self.potential_iqr_ = iqr if self.scale_energies else np.ones_like(iqr)
         energies = self._scaled(potentials)
         self.calibration_energies_ = energies[held_out]

@@ -11,8 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _fit_context
-from sklearn_emma.energy.column_scale import quantiles_of_columns
-from sklearn_emma.energy.energy_scale import interquartile_range
+from sklearn_emma.energy.energy_scale import median_and_range
 from sklearn_emma.energy.modality_energies import ScaledEnergy
 from sklearn_emma.energy.outliers import ThresholdMixin, outlier_threshold
 from sklearn_emma.energy.protocol import Precision, load_energy
@@ -342,13 +341,11 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         weights = joined_weights(by_view, channels)
         self.energy_weights_ = weights
         potentials = self._evaluate(table, SignalEnergy.unusual)
-        weights["level"] = quantiles_of_columns(potentials, weight, (0.5,))[0]
-        weights["spread"] = interquartile_range(potentials, weight)
+        weights["level"], weights["spread"] = median_and_range(potentials, weight)
         self.energy_weights_ = dict(weights)  # a new object, so that cached modules are rebuilt
         potentials = self._evaluate(table, SignalEnergy.potential)
-        column = potentials.reshape(-1, 1)
-        self.potential_median_ = float(quantiles_of_columns(column, weight, (0.5,))[0, 0])
-        self.potential_iqr_ = float(interquartile_range(column, weight)[0])
+        (median,), (iqr,) = median_and_range(potentials.reshape(-1, 1), weight)
+        self.potential_median_, self.potential_iqr_ = float(median), float(iqr)
         self.offset_ = outlier_threshold(self._scores(potentials), self.contamination, weight)
         return self
 

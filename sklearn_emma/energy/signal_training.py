@@ -1,7 +1,6 @@
 """Training tasks of the energy of a signal, one per view."""
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.nn import ConvolutionalEnergy, EnergyEnsemble, SignalEnergy, SoftClip
 from sklearn_emma.nn.convolutional_energy import signal_shape
 from sklearn_emma.nn.signal_energy import SIGNAL_VIEWS
-from sklearn_emma.validation import stacklevel_of_user
+from sklearn_emma.validation import warn_uninformative
 
 # View of the convolutional energy, which has filters instead of prototypes.
 _CONVOLUTIONAL_VIEW = replace(VIEWS["fine"], n_prototypes=0)
@@ -161,12 +160,8 @@ def warn_of_constant_channels(table: np.ndarray, n_channels: int, of: str = "") 
     low, high = np.fmin.reduce(channels, (0, 2)), np.fmax.reduce(channels, (0, 2))
     constant = np.flatnonzero(low == high)
     if len(constant):
-        warnings.warn(
-            "Constant in the training samples, and therefore uninformative: channel(s) "
-            f"{', '.join(map(str, constant))}{f' of {of}' if of else ''}.",
-            UserWarning,
-            stacklevel=stacklevel_of_user(),
-        )
+        listed = ", ".join(map(str, constant))
+        warn_uninformative(f"channel(s) {listed}{f' of {of}' if of else ''}")
 
 
 def scale_of_signals(

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_emma.energy.column_scale import column_scale, noise_range, quantiles_of_columns
+from sklearn_emma.energy.column_scale import column_scale, noise_range
 from sklearn_emma.energy.denoising import Denoising, StackedDenoising, TrainingNoise, View
-from sklearn_emma.energy.energy_scale import interquartile_range
+from sklearn_emma.energy.energy_scale import median_and_range
 from sklearn_emma.energy.views import EnergyView
 from sklearn_emma.engine.batches import evaluation_block, stacked_modalities
 from sklearn_emma.engine.objective import TrainingConfig
@@ -257,8 +257,7 @@ def _comparable(task: EnergyTask, energy: EnergyEnsemble) -> dict[str, np.ndarra
     blocks = torch.from_numpy(task.x).split(evaluation_block(torch.float64))
     with torch.inference_mode():
         potentials = torch.cat([energy.potentials(block) for block in blocks]).numpy()
-    weights["level"] = quantiles_of_columns(potentials, task.weight, (0.5,))[0]
-    weights["spread"] = interquartile_range(potentials, task.weight)
+    weights["level"], weights["spread"] = median_and_range(potentials, task.weight)
     return weights
 
 

@@ -163,9 +163,9 @@ class GatedRegressor(RegressorMixin, BaseGated):
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         y = check_values(y)
-        if y.ndim == 2 and y.shape[1] == 1:
-            return column_or_1d(y, warn=True)  # some regressors would return one dimension for two
-        if get_tags(self.unfitted_estimator()).target_tags.multi_output:
+        # for a single column, some regressors would return one dimension, and the network two
+        several = y.ndim == 2 and y.shape[1] > 1
+        if several and get_tags(self.unfitted_estimator()).target_tags.multi_output:
             return y
         return column_or_1d(y, warn=True)
 

@@ -1,5 +1,6 @@
 """Prediction sets and intervals with valid coverage for any combination of closed modalities."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -209,8 +210,9 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     ) -> np.ndarray:
         classes = np.asarray(estimator.classes_)
         place = np.searchsorted(classes, y).clip(max=len(classes) - 1)
-        uniform = random_state.uniform(size=len(y))
-        scores = self._score_labels(estimator.predict_proba(X), uniform)
+        scores = self._score_labels(
+            estimator.predict_proba(X), lambda: random_state.uniform(size=len(y))
+        )
         # the training samples of a fold may not have all classes
         return np.where(classes[place] == y, scores[np.arange(len(y)), place], np.inf)
 
@@ -222,11 +224,13 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
                 f"classes {np.asarray(estimator.classes_).tolist()}."
             )
 
-    def _score_labels(self, probabilities: np.ndarray, uniform: np.ndarray | None) -> np.ndarray:
+    def _score_labels(
+        self, probabilities: np.ndarray, draw: Callable[[], np.ndarray]
+    ) -> np.ndarray:
         """Return the nonconformity scores of all labels, shape (n_samples, n_classes)."""
-        if uniform is None or self.conformity_score == "lac":
+        if self.conformity_score == "lac":
             return lac_scores(probabilities)
-        return aps_scores(probabilities, uniform)
+        return aps_scores(probabilities, draw())
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities.
@@ -261,10 +265,9 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         check_is_fitted(self)
         probabilities = self.estimator_.predict_proba(X)
         threshold = self.pattern_thresholds_.of(self.shut(X))
-        uniform = None
-        if self.conformity_score == "aps":
-            uniform = uniform_of_samples(X, draw_seed(self.random_state))
-        scores = self._score_labels(probabilities, uniform)
+        scores = self._score_labels(
+            probabilities, lambda: uniform_of_samples(X, draw_seed(self.random_state))
+        )
         sets = scores <= raise_by_rounding(threshold)[:, None]
         if not self.allow_empty:
             empty = ~sets.any(axis=1)

@@ -288,12 +288,13 @@ def failure_mode_analysis(
     random = check_random_state(random_state)
     seeds = draw_seeds(random, (len(names), check_repeats(n_repeats)))
     draws = random.randint(len(y), size=(n_bootstrap, len(y)))
-    if is_classifier(estimator):
+    classifies = is_classifier(estimator)
+    if classifies:
         _add_absent_classes(draws, y, random)
-    by_class = is_classifier(estimator) and metric is not None
+    by_class = classifies and metric is not None
     rare_loss = _rare_loss(y, by_class, tolerance, confidence_level)
     repeats = random.randint(n_repeats, size=(n_bootstrap, n_repeats))
-    metric = metric or (_accuracy if is_classifier(estimator) else _r2_of(y))
+    metric = metric or (_accuracy if classifies else _r2_of(y))
     bootstrap = Bootstrap(draws, repeats, float(confidence_level))
     costs = FailureCosts(estimator, X, y, modalities, metric, method, bootstrap)
     effects = pd.DataFrame(
