@@ -26,22 +26,23 @@ class Suspects:
         return np.where(rank == rank.max(axis=1, keepdims=True), excess, -np.inf).argmax(axis=1)
 
 
-def _rejection(rows, proba, doubt):
+def _rejection(rows, proba, total_energy):
     """Give the area under the risk-coverage curve of each cell, and of all cells pooled.
 
-    `proba` and `doubt` are lists with an array per cell. Clean samples count once in the latter.
+    `proba` and `total_energy` are lists with an array per cell. Clean samples count once in the
+    latter.
     """
     guesses = [p.argmax(axis=1) for p in proba]
     areas = [
         area_under_risk_coverage(rows.y_test, guess, score)
-        for guess, score in zip(guesses, doubt, strict=True)
+        for guess, score in zip(guesses, total_energy, strict=True)
     ]
     clean = [i for i, cell in enumerate(rows.cells) if cell.level == CLEAN]
     used = [i for i in range(len(areas)) if i not in clean[1:]]
     pooled = area_under_risk_coverage(
         np.tile(rows.y_test, len(used)),
         np.concatenate([guesses[i] for i in used]),
-        np.concatenate([doubt[i] for i in used]),
+        np.concatenate([total_energy[i] for i in used]),
     )
     return areas, pooled
 
@@ -66,8 +67,8 @@ def measure(rows, model, decide):
 def measure_energies(rows, emma):
     """Give the measures of energies: rejection by their total, and the modality that fails."""
     proba = [emma.predict_proba(X) for X in rows.cells.values()]
-    doubt = [emma.total_energy(X) for X in rows.cells.values()]
-    areas, pooled = _rejection(rows, proba, doubt)
+    total_energy = [emma.total_energy(X) for X in rows.cells.values()]
+    areas, pooled = _rejection(rows, proba, total_energy)
     suspects, names = Suspects(emma.energies(rows.X)), list(rows.modalities)
     named = [
         float((suspects.name(emma.energies(X)) == names.index(cell.who)).mean())

@@ -99,7 +99,7 @@ def report_groups(results):
     _section(title, [*header, "ratio, core", "ratio, all"], lines)
 
 
-def report_doubt(results):
+def report_rejection(results):
     """Print calibration, rejection, and the seconds of the fit."""
     lines = []
 
@@ -115,7 +115,7 @@ def report_doubt(results):
             lines.append([f"{EMMA}, total energy", "-", *(mean(model, key) for key in keys), "-"])
     if lines:
         header = ["calibration error", "risk-coverage area", "pooled", "fit (s)"]
-        _section(f"{results.title}: doubt", ["model", *header], lines)
+        _section(f"{results.title}: calibration and rejection", ["model", *header], lines)
 
 
 def report_names(results):
@@ -134,9 +134,8 @@ def report_names(results):
         for who in modalities
     ]
     lines.append(["any", *(_number(named[:, mask]) for _, mask in columns)])
-    title = (
-        f"{results.title}: rate at which {EMMA} names what fails (chance {1 / len(modalities):.2f})"
-    )
+    chance = f"(chance {1 / len(modalities):.2f})"
+    title = f"{results.title}: rate at which {EMMA} identifies the failing modality {chance}"
     _section(title, ["fails", *(heading for heading, _ in columns)], lines)
 
 
@@ -191,7 +190,7 @@ def report(content, order, details=False):
             if details:
                 report_modalities(results)
             report_groups(results)
-            report_doubt(results)
+            report_rejection(results)
             report_names(results)
         if len(all_results) > 1:
             report_tasks(all_results)

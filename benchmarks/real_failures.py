@@ -83,7 +83,7 @@ def run(case, names, seed, most):
     """Fit models on one split; give a record for each model and set of test samples."""
     train = case.train
     if len(train) > most:
-        # in the order of the table, which for most tables is the order of time
+        # in the order of the table, which for most tables is temporal order
         train = np.sort(np.random.RandomState(seed).permutation(train)[:most])
     (X, modalities), y = used_columns(case), case.y
     _, y_train = np.unique(y[train], return_inverse=True)

@@ -1,17 +1,17 @@
-"""Break one group of columns of a table, and watch who still finds the tumours.
+"""Corrupt one modality of the breast cancer data, and compare the predictions of three classifiers.
 
 The breast cancer data that come with scikit-learn have three modalities: the mean over the cell
 nuclei in a picture, its standard error, and the mean of the three worst nuclei. Three classifiers
 learn from samples of which half are clean and half have one modality noisy (half a standard
 deviation) or missing:
 
-* EMMA. The modality that gets the least of its attention is the one that it takes for failing.
-* The same network without EMMA: the same weights to start from, failures of the same kind,
-  but a gate that does not look at energies (``coldness=0``).
+* EMMA. The modality with the lowest attention is the one that EMMA identifies as failing.
+* The same network without EMMA: the same initial weights and the same kinds of failures in
+  training, but a gate that ignores the energies (``coldness=0``).
 * Histogram gradient boosting, on ten corrupted copies of the training samples.
 
-Then one modality of all test samples fails, by degrees far beyond those of the training: each
-modality in turn, on three splits of the data. `make demo` runs this.
+Then one modality fails in all test samples, with much stronger noise than in training. Each
+modality fails in turn, on three splits of the data. `make demo` runs this.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: such small networks run best so
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: one thread is fastest here
 os.environ.setdefault("MPLBACKEND", "agg")  # the picture goes to a file
 
 import matplotlib.pyplot as plt
@@ -45,13 +45,13 @@ N_COPIES = 10
 
 
 def fail(X, modality, level, reference, random_state):
-    """Break one modality of every sample: noise of this level, or nothing left."""
+    """Corrupt one modality of every sample by noise of this level, or by missing values."""
     failure = Missing(only=modality) if level == "missing" else Noise(level, only=modality)
     return failure.corrupt(X, "prefix", random_state, reference=reference)[0]
 
 
 def fit(X, y, seed):
-    """Fit the three models on samples that suffer the same failures."""
+    """Fit the three models on samples with the same kinds of failures."""
     emma = EMMAClassifier(
         "prefix",
         corruption=TRAINING,
@@ -92,15 +92,15 @@ def evaluate(models, X, y, reference, seed):
 def report(f1, named, names):
     """Print the table: means over splits and over which modality fails."""
     print(
-        "\nF1 on test samples when one of the three modalities fails (mean over which, and splits)."
+        "\nF1 on test samples when one of three modalities fails (mean over modalities and splits)."
     )
     print("Noise is in standard deviations of the training samples.\n")
-    print(f"{'failure':>8}{MODELS[0]:>8}{MODELS[1]:>15}{MODELS[2]:>11}   named by attention")
+    print(f"{'failure':>8}{MODELS[0]:>8}{MODELS[1]:>15}{MODELS[2]:>11}   identified by attention")
     f1, named = f1.mean(axis=(0, 1)), named.mean(axis=0)
     for j, label in enumerate(LABELS):
         found = "-" if j == 0 else f"{named[:, j].mean():.0%} of samples"
         print(f"{label:>8}{f1[j, 0]:8.3f}{f1[j, 1]:15.3f}{f1[j, 2]:11.3f}   {found}")
-    print("\nThe modality of least attention is the one that fails, in this fraction of samples:\n")
+    print("\nFraction of samples in which the failing modality has the lowest attention:\n")
     print(f"{'fails':>8}" + "".join(f"{label:>9}" for label in LABELS[1:]))
     for name, shares in zip(names, named, strict=True):
         print(f"{name:>8}" + "".join(f"{share:9.0%}" for share in shares[1:]))

@@ -1,12 +1,12 @@
 r"""
-A table as it comes: text, dates and gaps
-=========================================
+A table with text, dates and missing values
+===========================================
 
-Why: tables hold more than numbers. Text and categories are taken as they are, values may be
-missing, and a date is replaced by the part that matters. The table is that of 398 cars of the years
-1970 to 1982, from the package ``vega_datasets`` (``pip install vega_datasets``). Which cars go at
-least 23 miles on a gallon? What is known of a car comes from three sources: the engine, the body,
-and the papers. One of them may be mixed up, or lost.
+Tables often contain more than numbers. Text and categories are accepted without encoding, values
+may be missing, and a date is converted to the relevant number (here, an age). The table is that of
+398 cars of the years 1970 to 1982, from the package ``vega_datasets`` (``pip install
+vega_datasets``). Which cars go at least 23 miles on a gallon? The columns come from three sources:
+the engine, the body and the papers. One of the sources may be corrupted or missing.
 """
 
 # %%
@@ -38,8 +38,8 @@ X, X_test, y, y_test = train_test_split(cars, economical, test_size=0.4, random_
 
 # %%
 # ``remainder="drop"`` ignores the other columns, whatever they hold: names, dates, and the miles
-# per gallon themselves. Both models learn from the cars as they are, and are tested with the papers
-# as they are, mixed up with noise, and lost.
+# per gallon themselves. Both models are trained on the unchanged samples. They are tested with the
+# papers unchanged, corrupted by noise, and missing.
 
 boosting = HistGradientBoostingClassifier(random_state=0)
 emma = EMMAClassifier(sources, remainder="drop", random_state=0).fit(X, y)
@@ -49,7 +49,8 @@ for failure in (Noise(fraction=0.0), Noise(4, only="papers"), Missing(only="pape
     print(f"EMMA {emma.score(bad, y_test):.3f}, gated boosting {gated.score(bad, y_test):.3f}")
 
 # %%
-# An origin that was never seen is noticed: the papers fail.
+# A level that does not occur in the training samples (here, of the column ``Origin``) is detected:
+# the modality ``papers`` is reported as failing.
 
 report = modality_report(emma, X_test.assign(Origin="Atlantis"))
 print(report.summary["failing"])

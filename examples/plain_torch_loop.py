@@ -2,16 +2,16 @@
 The torch modules by themselves
 ===============================
 
-Why: whoever has a training loop already does not need estimators. The modules of
+If you have a training loop already, you do not need the estimators. The modules of
 :mod:`sklearn_emma.nn` are plain torch: an energy per modality, the gate that turns energies into
 attention, and a network behind it. Here they learn in two short loops, on simulated data of three
 modalities of which one may be noisy or missing.
 """
 
 # %%
-# A task of two classes. Half of the training samples fail in one modality, drawn afresh for every
-# batch: :meth:`~sklearn_emma.corruption.Corruption.corrupt_tensors` needs to know what clean
-# samples look like, and says which modalities it broke.
+# A task of two classes. In half of the training samples, one modality fails. New failures are drawn
+# for every batch: :meth:`~sklearn_emma.corruption.Corruption.corrupt_tensors` needs the means and
+# standard deviations of clean samples, and returns an indicator of the corrupted modalities.
 
 import torch
 
@@ -56,7 +56,7 @@ for energy, x in zip(energies, train, strict=True):
 
 
 def potentials(modalities):
-    """Energies of all modalities; what is missing altogether has an infinite one."""
+    """Return the energies of all modalities, infinite for missing modalities."""
     columns = []
     for energy, x in zip(energies, modalities, strict=True):
         missing = x.isnan().any(1)
@@ -65,9 +65,9 @@ def potentials(modalities):
 
 
 # %%
-# Stage 2: gate and network learn together. The gate takes nine tenths of the clean samples for
-# equally good, and measures higher energies in units of their spread over clean samples.
-# ``project_`` puts its parameters back within their constraints after each step.
+# Stage 2: gate and network learn together. The gate treats all energies below the 90 % quantile of
+# the clean samples as equal. Higher energies are divided by the interquartile range over the clean
+# samples. ``project_`` puts its parameters back within their constraints after each step.
 
 psi = potentials(train)
 low, high, usual = psi.quantile(torch.tensor([0.25, 0.75, 0.9]), dim=0)
@@ -101,8 +101,8 @@ for step in range(800):
         print(f"step {step}: loss {loss.item():.3f}")
 
 # %%
-# Break one modality of all test samples. The attention falls where the failure is, and the
-# accuracy stays near that of the two modalities left.
+# Corrupt one modality of all test samples. The attention to this modality decreases, and the
+# accuracy stays close to that of the other two modalities.
 
 
 @torch.no_grad()

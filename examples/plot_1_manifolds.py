@@ -2,18 +2,18 @@ r"""
 Why the energy, and not the reconstruction error
 ================================================
 
-Why: a denoising autoencoder pulls samples back to where the training samples are, so both the
-length of its pull, :math:`\lVert r(x) - x \rVert^2`, and the potential that the pull descends,
-:math:`\Psi(x)`, may tell likely samples from unlikely ones. On curves in the plane one can see the
-difference: the pull also vanishes where it has no preferred direction, such as in the centre of a
-circle, far from any training sample. That is a false minimum of the reconstruction error, and a
-summit of the energy. (Experiment I of Werenne, 2019.)
+A denoising autoencoder moves samples towards the training samples. Two quantities may therefore
+distinguish likely from unlikely samples: the reconstruction error :math:`\lVert r(x) - x \rVert^2`,
+and the potential :math:`\Psi(x)`, whose negative gradient is :math:`r(x) - x`. The difference is
+visible for curves in the plane. At the centre of a circle, far from all training samples, the
+vector :math:`r(x) - x` is zero by symmetry. The reconstruction error has a spurious minimum there,
+and the energy has a maximum. (Experiment I of Werenne, 2019.)
 """
 
 # %%
-# :class:`~sklearn_emma.DAEEnergyScorer` with smaller batches than its default, which trains longer,
-# fits all three, also the spiral, which passes near itself, so that the energy needs ridges between
-# its arms.
+# :class:`~sklearn_emma.DAEEnergyScorer` fits all three curves if it is trained with smaller batches
+# than by default, that is, for more steps. This includes the spiral, for which the energy must be
+# high between neighbouring arms.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,9 +29,9 @@ for name, make_curve in {"wave": make_wave, "circle": make_circle, "spiral": mak
     print(f"{name}: fitted, loss {scorers[name].loss_curve_[0][-1]:.4f}", flush=True)
 
 # %%
-# The centre of the circle in numbers. A sample is suspicious when it exceeds what 99 % of the
-# samples on the circle have: the energy finds the centre suspicious, the reconstruction error does
-# not.
+# The centre of the circle in numbers. A sample counts as suspicious if its value exceeds the 99 %
+# quantile over the samples on the circle. By its energy, the centre is suspicious; by its
+# reconstruction error, it is not.
 
 on_circle, _ = make_circle(2000, random_state=1)
 centre = [[0.0, 0.0]]

@@ -1,12 +1,12 @@
 r"""
-What energies tell of pulsars
-=============================
+What energies detect in the pulsar data
+=======================================
 
-Why: the gate can only be as good as the energies it looks at. Two questions to them, on the pulsar
-candidates of HTRU2, each described by two modalities, its integrated profile (IP) and its
-dispersion curve (DM). Does the energy of a modality grow as the modality is buried in noise? And
-are energies that learned from pulsars alone low for other pulsars and high for everything else?
-(Experiment II of Werenne, 2019.)
+The gate can only be as good as the energies that it uses. This example tests the energies in two
+ways, on the pulsar candidates of HTRU2, each described by two modalities, its integrated profile
+(IP) and its dispersion curve (DM). Does the energy of a modality grow as the modality is buried in
+noise? And are energies that learned from pulsars alone low for other pulsars and high for
+everything else? (Experiment II of Werenne, 2019.)
 """
 
 # %%
@@ -28,8 +28,9 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 
 # %%
-# First question. An energy is measured in interquartile ranges above the median training sample. In
-# how many samples does the noise raise it, and how well does it tell noisy samples from clean ones?
+# First question. An energy is measured in interquartile ranges above the median training sample.
+# How much does noise increase the energy, and how well does the energy distinguish noisy samples
+# from clean ones?
 
 SIGMAS = (0, 0.1, 0.25, 0.5, 1, 2, 4, 8)
 scorer = DAEEnergyScorer("prefix", random_state=0).fit(X_train)
@@ -47,11 +48,12 @@ for i, name in enumerate(names):
         print(f"{name}, sigma {sigma:<4}: median energy {growth[i, j, 1]:8.2f}, ROC AUC {auc:.3f}")
 
 # %%
-# Second question. The energies learn from the pulsars among the training samples only, and see no
-# others before the test. Pulsars are few, and most of the rest is far from them. An autoencoder
-# that undoes little noise knows nothing of such distant places, and its energy may have valleys
-# there; one that undoes much noise draws a wider and smoother picture. For the first question it
-# is the other way round: little noise lets little noise be noticed. The default views are one each.
+# Second question. The energies are trained on the pulsars among the training samples only. Pulsars
+# are few, and most other samples are far from them. An autoencoder trained with low noise learns
+# nothing about such distant regions, and its energy may have spurious minima there. With high
+# noise, the energy is smoother and covers a wider region. For the first question the reverse is
+# true: only low noise in training makes the energy sensitive to mild noise. The default is one view
+# of each kind.
 
 VIEWS = {
     "little noise": EnergyView(noise=0.1),

@@ -2,10 +2,10 @@ r"""
 Finding pulsars when one of two instruments fails
 =================================================
 
-Why: the claim to be tested is that attention driven by energies keeps a classifier useful while a
-modality fails, better than training on failures alone, and better than attention that is learned
-from the inputs. On HTRU2, half of the training samples are clean, a quarter have noise of half a
-standard deviation on the integrated profile (IP), a quarter on the dispersion curve (DM).
+This example tests a claim: attention computed from energies keeps a classifier accurate while a
+modality fails. It should be better than training on failures alone, and better than attention that
+is learned from the inputs. On HTRU2, half of the training samples are clean, a quarter have noise
+of half a standard deviation on the integrated profile (IP), a quarter on the dispersion curve (DM).
 (Experiment III of Werenne, 2019, with settings and thresholds chosen on training samples only.)
 
 Run as it is, this takes less than a minute: a third of the samples, two seeds, few epochs and two
@@ -14,13 +14,14 @@ full training and all settings, and much longer.
 """
 
 # %%
-# Six models. All are :class:`~sklearn_emma.EMMAClassifier`, so that they differ in what they are
-# named after and in nothing else.
+# Six models. All are :class:`~sklearn_emma.EMMAClassifier`, so that they differ only in what their
+# names say.
 #
 # * base: clean samples only, all modalities open;
-# * without EMMA: trained on failures, but at coldness 0 the gate does not look at energies;
-# * attentive context: a network of the user's own, in which a small network looks at all inputs
-#   and weighs the modalities by a softmax (Shon et al., 2019). Passed as ``module``, at coldness 0;
+# * without EMMA: trained on failures, but with a coldness of 0, so that the gate ignores the
+#   energies;
+# * attentive context: a custom network, in which a small network computes softmax weights of the
+#   modalities from all inputs (Shon et al., 2019). Passed as ``module``, at coldness 0;
 # * EMMA: coldness and ``lambda_energy`` chosen by cross-validation;
 # * IP only, DM only: one modality.
 
@@ -31,7 +32,7 @@ import tempfile
 import time
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: such small networks run best so
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: one thread is fastest here
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -113,10 +114,11 @@ class AttentiveContext(torch.nn.Module):
 
 # %%
 # A split is 67 % training, 16.5 % validation and 16.5 % test samples. EMMA's settings are chosen by
-# cross-validation on the training samples: each fold learns from clean samples and is judged on
-# held-out ones that fail as in training, by average precision, which needs no threshold. ``memory``
-# keeps the energies, so that they are fitted once per fold and not once per setting. The threshold
-# of every model then maximises F1 on the validation samples; those of the base model are clean.
+# cross-validation on the training samples: in each fold, the model is fitted on clean samples. Its
+# score is the average precision on held-out samples with failures as in training, which needs no
+# threshold. ``memory`` keeps the energies, so that they are fitted once per fold and not once per
+# setting. The threshold of every model then maximises F1 on the validation samples; those of the
+# base model are clean.
 
 
 def load():
@@ -174,7 +176,8 @@ def fit_models(X, y, X_val, y_val, seed, memory):
 
 
 # %%
-# Run it: F1 of each model for each sigma on each modality, and what EMMA's gate shows on the way.
+# Run it: F1 of each model for each sigma on each modality, and the importance and attention of EMMA
+# for the last seed.
 
 X, y = load()
 f1 = {}  # (model, failing modality, sigma) -> F1 of every seed
@@ -218,9 +221,9 @@ for name in models:
     print(f"{name:>18}" + "".join(f"  {m} {v:.3f}" for m, v in zip(MODALITIES, means, strict=True)))
 
 # %%
-# Robustness beyond what training showed, and the total energy as a warning: where it is high,
-# EMMA's predictions are less to be trusted. (Samples that neither are pulsars nor are taken for one
-# do not enter F1, and are left out.)
+# F1 at noise levels that do not occur in training, and F1 against the total energy. Where the total
+# energy is high, the predictions of EMMA are less reliable. (True negatives do not affect F1, so
+# they are left out.)
 
 STYLES = {
     "base": {"color": "#999999", "marker": "v"},

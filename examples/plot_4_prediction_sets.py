@@ -1,26 +1,26 @@
 r"""
-Prediction sets that hold when an instrument fails
-==================================================
+Prediction sets that keep their coverage when an instrument fails
+=================================================================
 
-Why: conformal prediction turns any classifier into one that answers with a set of labels, which
-holds the true one in, say, 95 % of samples. The promise is about samples like those it was
-calibrated on. A failing modality breaks it; and even where failing samples are among the
-calibration samples, the promise is kept on average only: clean samples get more than was promised,
-failing samples less. The total energy tells failing samples from clean ones before the label is
-known. So calibrate by it: one calibration per range of total energy (Mondrian conformal prediction;
-Vovk et al., 2003).
+Conformal prediction turns any classifier into one that predicts a set of labels. The set contains
+the true label with a given probability, for example 95 %. This coverage is guaranteed only for
+samples like the calibration samples. It is lost when a modality fails. If the calibration samples
+include failing samples, the guarantee holds only on average: the coverage is too high for clean
+samples and too low for failing ones. The total energy distinguishes failing samples from clean ones
+without the label. It can therefore be used for the calibration: one calibration per range of total
+energy (Mondrian conformal prediction; Vovk et al., 2003).
 
 The prediction sets are those of `MAPIE <https://mapie.readthedocs.io>`_, which takes
 :class:`~sklearn_emma.EMMAClassifier` like any other classifier:
 ``pip install "sklearn_emma[conformal,plot]"``. The example takes about half a minute.
-:class:`~sklearn_emma.model_selection.PatternConformalClassifier` does the same without MAPIE, by
-which modalities are closed.
+:class:`~sklearn_emma.model_selection.PatternConformalClassifier` does something similar without
+MAPIE: it calibrates each set of closed modalities separately.
 """
 
 # %%
-# Four classes, and three modalities, of which the first tells most. One modality of half of the
-# samples fails, with noise or for want of values. Boosting is there for comparison: it is trained
-# on clean samples and knows nothing of failures, but can borrow the total energy.
+# Four classes, and three modalities, of which the first is the most informative. In half of the
+# samples, one modality is noisy or missing. Boosting is shown for comparison. It is trained on
+# clean samples, but can be calibrated with the total energy of EMMA.
 
 import sys
 
@@ -61,9 +61,9 @@ X_broken = FAILURES.corrupt(X_cal, modalities, random_state=1, reference=X_train
 
 # %%
 # Three ways to calibrate a fitted classifier. All give a function from samples to sets, as a mask
-# (n_samples, n_classes). The last needs no more than a loop over ranges of the total energy, here
-# ten with equally many calibration samples, or fewer where samples share the lowest energy: those
-# whose modalities are all as good as any.
+# (n_samples, n_classes). The last one is a loop over ranges of the total energy. There are ten
+# ranges with equal numbers of calibration samples, or fewer if many samples share the lowest total
+# energy (samples in which all potentials are at most ``potential_min_``).
 
 
 def conformal(model, X, y):
@@ -100,9 +100,9 @@ METHODS = {
 }
 
 # %%
-# In how many test samples does the set hold the label, and how many labels does it hold? The last
-# column but one is a failure that no calibration sample had, and not covered by any promise: two of
-# three modalities fail.
+# The table shows the coverage and the mean size of the sets. In the second-to-last column, two of
+# three modalities fail. This failure does not occur in the calibration samples, so no method
+# guarantees the coverage for it.
 
 CASES = {
     "clean": Noise(0.0),
@@ -136,8 +136,8 @@ for method, label in LABELS.items():
     print(f"{label:<{WIDTH}}" + "".join(cells))
 
 # %%
-# The promise that calibration by total energy makes, and the others do not: it is kept in every
-# range of the total energy, high ones included.
+# Only calibration by total energy keeps the coverage in every range of the total energy, including
+# the highest.
 
 energy = emma.total_energy(tables["as calibrated"])
 tenths = np.array_split(energy.argsort(), 10)

@@ -1,11 +1,11 @@
 r"""
-Refusing to answer, and drawing the curve of robustness
-=======================================================
+Abstaining from uncertain predictions, and robustness curves
+============================================================
 
-Why: before a classifier is put to work one wants to know how it does when an instrument fails, and
-to have it say "I do not know" rather than guess. :mod:`sklearn_emma.model_selection` has a function
-for the first, which takes any scikit-learn estimator, and a wrapper for the second, which refuses
-samples whose total energy is high, or whose largest probability is low.
+Before a classifier is used, it is useful to know how well it predicts when an instrument fails, and
+to let it abstain when it is uncertain. :mod:`sklearn_emma.model_selection` has a function for the
+first, which accepts any scikit-learn estimator, and a wrapper for the second, which rejects samples
+with a high total energy or a low maximum probability.
 """
 
 # %%
@@ -52,10 +52,11 @@ for name, curve in curves.items():
 # :class:`~sklearn.frozen.FrozenEstimator`. Then two of three modalities fail in half of the test
 # samples. How many are answered, and how many of the answers are wrong?  The two scores answer
 # different questions. The largest probability is low near the boundary between classes, where clean
-# samples are mistaken. The total energy is high where a sample is unusual, harmful or not, and says
-# nothing of the boundary. EMMA's probabilities know already which modalities were closed; those
-# of boosting do not, and a callable adds what they lack: refuse samples of high total energy before
-# all others, and of the rest those of low probability.
+# samples are misclassified. The total energy is high for unusual samples, whether or not they are
+# misclassified, and does not depend on the distance to the boundary. The probabilities of EMMA
+# already take the closed modalities into account; those of boosting do not. A callable combines
+# both scores: samples with a high total energy are rejected first, then those with a low
+# probability.
 
 X_train, X_rest, y_train, y_rest = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 X_held, X_test, y_held, y_test = train_test_split(X_rest, y_rest, test_size=0.6, random_state=0)
@@ -69,7 +70,7 @@ limit = np.quantile(emma.total_energy(X_held), 0.95)
 
 
 def probability_and_energy(clf, X):
-    """Score samples by probability, and refuse those of high total energy in any case."""
+    """Score samples by probability, and reject those of high total energy in any case."""
     return np.where(emma.total_energy(X) > limit, 1.0, 0.0) + 1 - clf.predict_proba(X).max(axis=1)
 
 
@@ -82,7 +83,7 @@ abstaining = {
     "boosting, both": (boosting, probability_and_energy),
 }
 risk_curves = {}
-print(f"\n{'refused by':>26}  accepted: clean, failing  errors: of all, of accepted    area")
+print(f"\n{'rejected by':>26}  accepted: clean, failing  errors: of all, of accepted    area")
 for name, (model, score) in abstaining.items():
     clf = AbstainingClassifier(FrozenEstimator(model), reject_score=score, coverage=0.9)
     clf.fit(X_held, y_held)
@@ -111,7 +112,7 @@ for (name, (coverage, risk)), color in zip(risk_curves.items(), colors, strict=T
     panels[1].step(coverage, risk, where="post", color=color, label=name)
 panels[1].set(xlabel="coverage", ylabel="risk")
 panels[1].set_title("Half of the samples fail")
-panels[1].legend(title="refused by", frameon=False)
+panels[1].legend(title="rejected by", frameon=False)
 for axes in panels:
     axes.spines[["top", "right"]].set_visible(False)
 plt.show()

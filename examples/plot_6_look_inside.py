@@ -2,14 +2,12 @@ r"""
 Watching a night of measurements
 ================================
 
-Why: a classifier that ignores a broken instrument should show that it did, when, and why it
-thinks so. Everything that the gate learns can be drawn: the energies of the modalities, the
-attention that they got sample by sample, what they say of each other, and how all of it was
-learned. Each picture is a Display as in scikit-learn: one line to draw, on axes of your own or
-without.
+A classifier that ignores a failing instrument should report when and why it does so. The energies,
+the attention sample by sample, the coupling and the training history can all be plotted. Each plot
+is a Display as in scikit-learn. It is created with one call, on new axes or on axes that you pass.
 
-Three instruments look at four classes of objects. During the night the second becomes noisy, and
-towards morning the third falls silent.
+Three instruments observe objects of four classes. During the night, the second instrument becomes
+noisy. Towards the morning, the third stops sending values.
 """
 
 # %%
@@ -55,8 +53,8 @@ TrainingHistoryDisplay.from_estimator(clf, ax=list(axes))
 plt.show()
 
 # %%
-# What the gate is: the attention that an importance gets, and what the energy of one instrument
-# says of another.
+# The fitted gate: the attention as a function of the importance, and the coupling, the effect of
+# the energy of one instrument on that of another.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 draw_attention_function(clf, axes[0])

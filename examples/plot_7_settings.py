@@ -1,9 +1,9 @@
 r"""
-What coldness and the two regularizers do
-=========================================
+What coldness and the two regularization terms do
+=================================================
 
-Why: three hyperparameters decide how the gate behaves, and the thesis asks what each of them does
-(Werenne, 2019, sections 7.4.3 and 7.4.4): F1 on clean samples and on samples with a failing
+Three hyperparameters determine the behaviour of the gate. The thesis studies the effect of each of
+them (Werenne, 2019, sections 7.4.3 and 7.4.4): F1 on clean samples and on samples with a failing
 modality against ``lambda_capacity``, ``lambda_energy`` and ``coldness``, and the capacity of the
 gate against ``coldness``. Here for the method of the thesis and for the defaults of this library,
 on HTRU2.
@@ -23,7 +23,7 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: such small networks run best so
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: one thread is fastest here
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -66,7 +66,7 @@ def load():
 X, y = load()
 
 # %%
-# The other two hyperparameters stay where they are while one changes.
+# One hyperparameter is varied at a time. The other two keep the values of the model.
 
 TRAINING = Noise(0.5, n_corrupted=1, fraction=0.5)
 MODELS = {
@@ -148,8 +148,8 @@ panels[0, 0].legend(frameon=False)
 plt.show()
 
 # %%
-# What one learns from it, in numbers: how far F1 moves along each parameter, between the lowest
-# and the highest mean, beside the spread over splits at one value.
+# Summary: the range of F1 over the values of each parameter (highest minus lowest mean), compared
+# with the standard deviation over the splits at one value.
 
 print("\nrange of F1 over the values (spread over splits)")
 for model, scores in found.items():
@@ -163,13 +163,14 @@ for model, scores in found.items():
         print(f"{model:>9}, {name:<16}" + ", ".join(cells) + f"; best on corrupted at {best:g}")
 
 # %%
-# * With the potentials of the thesis and its coldness of 1e-4 the gate hardly looks at energies:
-#   ``lambda_energy``, whose gradient is proportional to the coldness, has no visible effect.
-# * ``lambda_capacity`` does lower the capacity, and what it takes from F1 comes with the largest
-#   value only. With the default network, which learns behind the gate, F1 stays where it is.
+# * With the potentials of the thesis and its coldness of 1e-4 the gate hardly depends on the
+#   energies: ``lambda_energy``, whose gradient is proportional to the coldness, has no visible
+#   effect.
+# * ``lambda_capacity`` lowers the capacity. It lowers F1 only at the largest value. With the
+#   default network, which is trained behind the gate, F1 does not change.
 # * Capacity depends on ``lambda_capacity`` far more than on ``coldness``.
 # * In the default model the energies are scaled, and a coldness of 1 or a ``lambda_energy`` of 0.1
-#   close a modality that has noise of half a standard deviation: that is less noise than it takes
-#   to make the modality useless, and F1 on corrupted samples falls. Stronger failures, for which a
-#   cold gate is made, are in the example on failing modalities.
+#   close a modality that has noise of half a standard deviation: with so little noise the modality
+#   is still useful, so F1 on corrupted samples decreases. The example on failing modalities has
+#   stronger failures, for which a high coldness is intended.
 # * Most differences are smaller than the spread over splits. One split does not choose a setting.

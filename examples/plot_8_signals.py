@@ -2,10 +2,10 @@
 Failures of signals that no single value shows
 ==============================================
 
-Why: a sensor that is stuck, late, disturbed by hum or silent for a while returns values that are
-all usual. The energy of the columns judges them one beside the other; an energy of the signal
-(:class:`~sklearn_emma.SignalEnergyScorer`) also sees their order, their spectrum and their power.
-Here are both for a simulated sensor of two channels.
+If a sensor is stuck, delayed, disturbed by hum or silent for a while, each single value may still
+be ordinary. The energy of the columns ignores their order. The energy of the signal
+(:class:`~sklearn_emma.SignalEnergyScorer`) also depends on the order, the spectrum and the local
+power. This example compares both, for a simulated sensor with two channels.
 """
 
 # %%
@@ -53,7 +53,7 @@ def dropout(signal):
 
 
 def noisy(signal):
-    """Add as much noise as there is."""
+    """Add noise with the same standard deviation as the noise of the clean signal."""
     return signal + 0.2 * rng.standard_normal(signal.shape)
 
 
@@ -98,7 +98,8 @@ ax.set(ylabel="area under the ROC curve", ylim=(0.4, 1.02))
 ax.legend(title="energy of the", loc="lower right")
 
 # %%
-# The three views of the energy tell the failures apart: each is the largest somewhere.
+# The three views of the energy distinguish the failures: each view has the largest energy for at
+# least one failure.
 
 figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 views = scorers["signal"]
@@ -110,7 +111,7 @@ ax.set_xticks(range(len(FAILURES)), FAILURES)
 ax.set(ylabel="median energy", yscale="log")
 ax.legend(title="view")
 # %%
-# A constant signal and one that is silent for a while have no power where others have; a delay only
-# the convolutions see, and hum most of all the spectrum.
+# A stuck signal and one with dropout have no power where clean signals have power. A delay is
+# detected only by the convolutional view ("signal"). Hum is detected best by the view "spectrum".
 
 plt.show()

@@ -122,7 +122,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
 
     @property
     def _own_layers(self) -> Any:
-        """What has layers of the user's own, or None."""
+        """Return the custom module, or else the custom attention score, or None."""
         own_score = None if isinstance(self.attention_score, str) else self.attention_score
         return own_score if is_built_in(self.module) else self.module
 
@@ -131,8 +131,9 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         check_layer_sizes(self.hidden_layer_sizes)
         if self.memory is not None and not isinstance(self.random_state, Integral):
             warnings.warn(
-                f"memory={self.memory!r} is of no use with random_state={self.random_state!r}: no "
-                "two fits are alike. Pass an int as random_state, or memory=None.",
+                f"memory={self.memory!r} has no effect with random_state={self.random_state!r}: "
+                "each fit uses other random numbers, so that no cached result can be used again. "
+                "Pass an int as random_state, or memory=None.",
                 UserWarning,
                 stacklevel=stacklevel_of_user(),
             )
@@ -186,14 +187,14 @@ class BaseEMMA(PredictorReadOuts, Parameters):
                 raise ValueError(
                     "warm_start=True needs the outputs and modalities of the previous fit: "
                     f"{attribute} was {before} and now is {now}. "
-                    "Set warm_start=False to start anew."
+                    "Set warm_start=False to train from scratch."
                 )
         for parameter, before in zip(_KEPT, previous["_kept"], strict=True):
             now = getattr(self, parameter)
             if before != now:
                 raise ValueError(
                     f"warm_start=True needs the gate of the previous fit: {parameter} was "
-                    f"{before!r} and now is {now!r}. Set warm_start=False to start anew."
+                    f"{before!r} and now is {now!r}. Set warm_start=False to train from scratch."
                 )
         return gate_arrays(previous)
 
@@ -296,7 +297,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             raise ValueError(
                 "warm_start=True needs the network of the previous fit, but module, "
                 "hidden_layer_sizes, n_networks or periodic_features changed. Set "
-                "warm_start=False to start anew."
+                "warm_start=False to train from scratch."
             ) from error
         return network
 

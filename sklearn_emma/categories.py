@@ -2,7 +2,7 @@
 
 A column is categorical if it contains text, categories or booleans. Its *levels* are the values
 that occur in the training samples. The code of a level is its position in the list of levels.
-Unknown levels have the code ``n_levels``, and missing values are NaN. In this way, a table with
+Unseen levels have the code ``n_levels``, and missing values are NaN. In this way, a table with
 categorical columns is converted to a numeric table with the same columns.
 """
 

@@ -121,10 +121,10 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         instance of :class:`torch.nn.Module`, which is copied, or a class or callable, which is
         called with the number of modalities and the number of units of an embedding. Without
         energies, only modalities that are missing completely are sure to be closed. Single missing
-        values, inconsistency with other modalities and unknown levels have no effect, and
-        additional evidence (:meth:`readings`) raises an error. Scores require a constant coldness
-        and the default `module` or "transformer". Their weights are not penalised. The two
-        regularizers below have the same effect on every gate.
+        values, inconsistency with other modalities and unseen levels have no effect, and additional
+        evidence (:meth:`readings`) raises an error. Scores require a constant coldness and the
+        default `module` or "transformer". Their weights are not penalised. The two regularization
+        terms below have the same effect on every gate.
 
     max_modalities : int, default=None
         Largest number of modalities that pass the gate for a sample. These are the modalities with
@@ -143,19 +143,19 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         the training samples, with :math:`s_i = 1` and no largest potential.
 
     initial_gain : float, default=None
-        Gain :math:`g_a` at the start of training. None means twice the number of modalities, for
-        which a clean sample passes the gate. The thesis [1]_ uses 1.
+        Gain :math:`g_a` at the start of training. None means twice the number of modalities, with
+        which all modalities of a clean sample pass the gate. The thesis [1]_ uses 1.
 
     lambda_capacity : float, default=0.0
-        Strength of the regularizer that keeps the capacity of the gate low.
+        Strength of the regularization term that keeps the capacity of the gate low.
 
     lambda_energy : float, default=0.02
-        Strength of the regularizer that rewards the importance of clean modalities and penalises
-        the importance of corrupted modalities.
+        Strength of the regularization term that rewards the importance of clean modalities and
+        penalises the importance of corrupted modalities.
 
     importance_floor : float, default=0.01
-        Importance of a corrupted modality below which the energy regularizer gives no further
-        reward. With 0, as in the thesis [1]_, the reward is unbounded.
+        Importance of a corrupted modality below which the energy regularization term gives no
+        further reward. With 0, as in the thesis [1]_, the reward is unbounded.
 
     cross_modal : bool, default=True
         Whether the energy of a modality also measures its consistency with the other modalities
@@ -220,8 +220,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
 
     max_epochs : int, default=50
         Number of epochs. With ``solver="adam"``, about 100 epochs with a learning rate of 0.006 are
-        needed. The cross-modal energy is trained for at most 50 epochs. An epoch of more than
-        65,536 samples has a random part of them, of this size.
+        needed. The cross-modal energy is trained for at most 50 epochs. If there are more than
+        65,536 training samples, each epoch uses a random subset of this size.
 
     batch_size : int or "auto", default="auto"
         Number of samples per training step. "auto" is 1/6 of the samples, limited to the range from

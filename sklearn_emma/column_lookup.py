@@ -74,7 +74,7 @@ def find_columns(
             )
     else:
         raise ValueError(
-            f"Modality {name!r}: {columns!r} does not choose columns. Expected names, "
+            f"Modality {name!r}: {columns!r} is not a valid choice of columns. Expected names, "
             "positions (integers), a slice of either, a boolean mask, or a callable that returns "
             "one of these; names and positions cannot be mixed."
         )

@@ -38,9 +38,9 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
         held = "numbers or categories" if at_fit else "numbers where it did at fit"
         return kind(
             f"X must hold {held}, but column(s) {_listed(guilty)} hold something else: "
-            f"{str(error).partition('. ')[0]}. Put NaN for missing values, and give categories "
-            'most of which read as numbers the type "category" of pandas. Encode other values as '
-            "numbers first, or leave them out."
+            f"{str(error).partition('. ')[0]}. Use NaN for missing values. If most categories "
+            'of a column look like numbers, convert the column to the pandas type "category". '
+            "Encode other values as numbers first, or leave them out."
         )
     may_be_missing = estimator.__sklearn_tags__().input_tags.allow_nan
     if "infinity" in str(error):
@@ -53,10 +53,10 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
     if "contains NaN" in str(error) and not may_be_missing:
         missing = [name for name, values in columns.items() if np.isnan(_floats(values)).any()]
         return kind(
-            f"Input X contains NaN: column(s) {_listed(missing)}. {type(estimator).__name__} takes "
-            "complete samples. Leave out the others, or fill their gaps, for instance with "
-            "sklearn.impute.SimpleImputer. As the energy of an EMMAClassifier or EMMARegressor, "
-            "which take samples with gaps, it needs nothing of this."
+            f"Input X contains NaN: column(s) {_listed(missing)}. {type(estimator).__name__} does "
+            "not accept missing values. Drop these samples, or impute the missing values, for "
+            "instance with sklearn.impute.SimpleImputer. This is not necessary if it is the energy "
+            "of an EMMAClassifier or EMMARegressor, which accept missing values."
         )
     if not at_fit:
         error = _explain_order(error, estimator, X)
@@ -75,8 +75,8 @@ def _explain_order(error: Exception, estimator: Any, X: Any) -> Exception:
     if len(names) == len(known):
         what = "the columns of fit in another order"
     return type(error)(
-        f"{str(error).rstrip()}\nX has {what}. Pass X[list(estimator.feature_names_in_)], in which "
-        "estimator is the fitted one."
+        f"{str(error).rstrip()}\nX has {what}. Pass X[list(estimator.feature_names_in_)], where "
+        "estimator is the fitted estimator."
     )
 
 
@@ -87,7 +87,7 @@ def _explain_absence(error: Exception, estimator: Any, X: Any) -> Exception:
         if np.shape(X)[1] >= getattr(estimator, "n_features_in_", 0):
             return error
         return type(error)(
-            f"{error} Pass the columns of a modality that is absent all the same, with NaN."
+            f"{error} If a modality is missing, pass its columns nevertheless, filled with NaN."
         )
     given = set(X.columns)
     if not given < set(known):

@@ -40,7 +40,7 @@ class Category:
     Attributes
     ----------
     rows : ndarray of shape (n_levels + 1, n_indicators)
-        Standardised indicators of each code. The last row is for unknown levels.
+        Standardised indicators of each code. The last row is for unseen levels.
     groups : list of list of int
         Codes of the levels that share an indicator.
     mode : int
@@ -77,7 +77,7 @@ class Category:
         if len(infrequent):
             groups.append(infrequent.tolist())
         mode = int(order[0])
-        # unknown levels, and levels that only occur in samples with zero weight
+        # unseen levels, and levels that only occur in samples with zero weight
         of_code = np.full(
             len(counts) + 1, len(groups) - 1 if len(infrequent) else _group_of(mode, groups)
         )
@@ -226,7 +226,7 @@ class Indicators:
         return np.concatenate(parts, axis=1).astype(table.dtype)
 
     def unseen(self, table: np.ndarray) -> np.ndarray:
-        """Return the evidence of unknown levels against their modality.
+        """Return the evidence of unseen levels against their modality.
 
         Parameters
         ----------

@@ -2,7 +2,7 @@
 
 A classifier that may abstain has two performance measures: its *coverage*, the fraction of samples
 that it accepts, and its *risk*, the mean loss on the accepted samples. Samples with the highest
-rejection scores are refused first. The score is, for instance, a total energy, or one minus the
+rejection scores are rejected first. The score is, for instance, a total energy, or one minus the
 largest probability.
 """
 
@@ -42,7 +42,8 @@ def risk_coverage_curve(
     y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Predictions: labels, or whatever `loss` takes.
     reject_score : array-like of shape (n_samples,)
-        Rejection scores. Samples with the highest scores are refused first. Scores may be infinite.
+        Rejection scores. Samples with the highest scores are rejected first. Scores may be
+        infinite.
     sample_weight : array-like of shape (n_samples,), default=None
         Sample weights. None means equal weights. Samples with zero weight are ignored.
     loss : "zero_one" or callable, default="zero_one"
@@ -90,7 +91,7 @@ def risk_coverage_curve(
         raise ValueError("There are no samples, so the risk is undefined.")
     if np.isnan(score).any():
         raise ValueError(
-            f"reject_score is NaN in {np.isnan(score).sum()} sample(s). To refuse a sample before "
+            f"reject_score is NaN in {np.isnan(score).sum()} sample(s). To reject a sample before "
             "all others give it an infinite score."
         )
     losses = _losses(loss, y_true, y_pred)
@@ -122,7 +123,7 @@ def area_under_risk_coverage(
     y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Predictions: labels, or whatever `loss` takes.
     reject_score : array-like of shape (n_samples,)
-        Rejection scores. Samples with the highest scores are refused first, and samples with equal
+        Rejection scores. Samples with the highest scores are rejected first, and samples with equal
         scores are accepted together.
     sample_weight : array-like of shape (n_samples,), default=None
         Sample weights. None means equal weights.

@@ -60,8 +60,8 @@ class GateReadOuts(TransformerMixin, ABC):
         reader, gate = reader_of(self, precision), gate_of(self)
         if evidence is not None and not gate.reads_energies:
             raise ValueError(
-                "Evidence enters the gate through its energies, and this gate goes by scores "
-                'alone. Fit with attention_score="energy", or with "+energy" behind the score.'
+                "Evidence is added to the energies, but this gate uses attention scores alone. "
+                'Fit with attention_score="energy", or append "+energy" to the name of the score.'
             )
         reads_network = "output" in wanted or gate.reads_embeddings
         predictor = self._network(precision) if reads_network else None

@@ -95,8 +95,8 @@ def refuse_no_table(X: Any, name: str = "X") -> None:
     if X is None:
         what, advice = "None", "a DataFrame or an array of shape (n_samples, n_features)"
     elif isinstance(X, (str, PathLike)):
-        what = f"{X!r}, the name of a table and not a table"
-        advice = "what is in it, for instance pandas.read_csv of a file"
+        what = f"{X!r}, a string or path, not a table"
+        advice = "the table itself, for instance the result of pandas.read_csv"
     elif hasattr(X, "collect_schema") and not hasattr(X, "shape"):
         what, advice = f"a {type(X).__name__} without values", f"{name}.collect()"
     elif isinstance(X, Mapping) and not issparse(X):  # some sparse arrays are dicts

@@ -157,9 +157,9 @@ def warn_of_one_modality(estimator: Any) -> None:
     """
     if estimator.modalities is None and estimator.n_features_in_ > 1:
         warnings.warn(
-            f"modalities=None makes one modality of all {estimator.n_features_in_} columns: when "
-            "part of it fails, nothing else is left to predict from. Say which columns belong "
-            'together, for instance modalities={"radar": [0, 1], "camera": [2, 3]}.',
+            f"modalities=None makes one modality of all {estimator.n_features_in_} columns: if "
+            "some of them fail, there is no other modality to predict from. Specify which columns "
+            'belong together, for instance modalities={"radar": [0, 1], "camera": [2, 3]}.',
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )
@@ -242,15 +242,16 @@ def warn_of_infrequent_levels(estimator: Any) -> None:
         useless[column] = _is_name(category)
     if useless.any():
         warnings.warn(
-            "Hardly any two training samples have the same level, so that the column(s) carry no "
-            f"information: {_listed(estimator, useless)}. Leave out names and identifiers.",
+            "Nearly every training sample has another level in the column(s) "
+            f"{_listed(estimator, useless)}, which therefore carry no information. Leave out names "
+            "and identifiers.",
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )
 
 
 def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
-    """Warn about categorical columns in which all of at least 20 values are unknown levels.
+    """Warn about categorical columns in which all of at least 20 values are unseen levels.
 
     Parameters
     ----------
@@ -271,9 +272,9 @@ def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
     if unknown.any():
         column = int(unknown.argmax())
         warnings.warn(
-            f"None of the values of the categorical column(s) {_listed(estimator, unknown)} is one "
-            f"that the training samples have, such as {levels[column][0]!r}, so that they count as "
-            "failing. Check how they are spelled, and their type.",
+            f"None of the values of the categorical column(s) {_listed(estimator, unknown)} occurs "
+            f"in the training samples, which have levels such as {levels[column][0]!r}. The values "
+            "therefore count as a failure. Check their spelling and their type.",
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )

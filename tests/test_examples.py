@@ -76,7 +76,7 @@ def test_prediction_sets_hold_where_the_total_energy_is_high():
 
 @pytest.mark.slow
 def test_refusing_by_probability_and_energy_leaves_fewer_errors():
-    table = run("plot_5_abstaining.py").split("refused by")[1].splitlines()[1:]
+    table = run("plot_5_abstaining.py").split("rejected by")[1].splitlines()[1:]
     errors = {line[:26].strip(): float(line.split()[-2].rstrip("%")) for line in table}
     assert errors["boosting, both"] < errors["boosting, probability"]
     assert max(errors.values()) < 7

@@ -16,8 +16,8 @@ NO_TABLES = {
     "list of dicts": (FRAME.to_dict("records"), r"is a list of dicts. Pass pandas.DataFrame"),
     "records": (FRAME.to_records(), r"is a structured array. Pass pandas.DataFrame"),
     "none": (None, "is None. Pass a DataFrame or an array of shape"),
-    "string": ("table.csv", "is 'table.csv', the name of a table.*pandas.read_csv"),
-    "path": (Path("table.csv"), "is .*, the name of a table.*pandas.read_csv"),
+    "string": ("table.csv", "is 'table.csv', a string or path, not a table.*pandas.read_csv"),
+    "path": (Path("table.csv"), "is .*, a string or path, not a table.*pandas.read_csv"),
     "iterator": (iter(FRAME.to_numpy()), r"is an iterator, .*Pass list\(X\)"),
 }
 
@@ -91,7 +91,7 @@ def test_the_columns_of_fit_are_chosen_from_others(scorer, kind, names, what):
     with pytest.raises(ValueError, match="feature names should match") as caught:
         scorer.score_samples(X)
     assert f"X has {what}" in str(caught.value)
-    advice = str(caught.value).partition("Pass ")[2].partition(", in which")[0]
+    advice = str(caught.value).partition("Pass ")[2].partition(", where")[0]
     np.testing.assert_array_equal(
         scorer.score_samples(eval(advice, {"X": X, "estimator": scorer})),
         scorer.score_samples(FRAME),
@@ -101,12 +101,14 @@ def test_the_columns_of_fit_are_chosen_from_others(scorer, kind, names, what):
 def test_gaps_where_none_may_be(scorer):
     X = FRAME.copy()
     X.iloc[3, 1] = np.nan
-    message = r"Input X contains NaN: column\(s\) 'b'. DAEEnergyScorer takes complete samples"
+    message = (
+        r"Input X contains NaN: column\(s\) 'b'. DAEEnergyScorer does not accept missing values"
+    )
     for call in (scorer.fit, scorer.partial_fit, scorer.score_samples, scorer.transform):
         with pytest.raises(ValueError, match=message) as caught:
             call(X)
         assert "HistGradientBoosting" not in str(caught.value)
-    with pytest.raises(ValueError, match=r"column\(s\) 1. SignalEnergyScorer takes complete"):
+    with pytest.raises(ValueError, match=r"column\(s\) 1. SignalEnergyScorer does not accept"):
         SignalEnergyScorer((1, 4)).fit(X.to_numpy())
 
 

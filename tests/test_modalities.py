@@ -353,7 +353,7 @@ def test_unknown_keyword():
 
 @pytest.mark.parametrize("columns", [1.5, [0, "ip__mean"], None, {0, 1}, [[0, 1]], slice(0, "b")])
 def test_columns_of_wrong_type(columns):
-    with pytest.raises(ValueError, match=r"Modality 'ip': .* does not choose columns"):
+    with pytest.raises(ValueError, match=r"Modality 'ip': .* is not a valid choice of columns"):
         resolve({"ip": columns}, make_pandas())
 
 

@@ -183,7 +183,9 @@ def test_a_modality_whose_columns_are_absent(table, fitted, quick, array):
         fitted.predict(X.drop(columns="modality1__0"))
     assert "absent" not in str(raised.value)
     classifier = quick(modalities=MODALITIES).fit(array, table[1])
-    with pytest.raises(ValueError, match=r"X has 6 features.*absent all the same, with NaN"):
+    with pytest.raises(
+        ValueError, match=r"X has 6 features.*pass its columns nevertheless, filled with NaN"
+    ):
         classifier.predict(array[:, :6])
     with pytest.raises(ValueError, match="X has 10 features") as raised:
         classifier.predict(np.column_stack([array, array[:, 0]]))

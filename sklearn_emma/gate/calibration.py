@@ -42,9 +42,9 @@ class Calibrated:
     Attributes
     ----------
     samples : ScoredSamples
-        Samples with potentials that include the price of missing values.
+        Samples with potentials that include the gap energy of missing values.
     energies : Energies
-        Energies that include the price of missing values.
+        Energies that include the gap energy of missing values.
     constants : mapping of str to ndarray
         Initial constants (and, for a fitted gate, parameters) of the gate, by name.
     """
@@ -61,15 +61,15 @@ CALIBRATIONS = ("failures", "minimum")
 def calibrate(
     samples: Samples, probe: Failures, rule: str = "failures", with_columns: bool = False
 ) -> Calibrated:
-    """Compute the constants of the gate, and add the price of missing values to the potentials.
+    """Compute the constants of the gate, and add the gap energy to the potentials.
 
     Parameters
     ----------
     samples : Samples
         Clean training samples.
     probe : Failures
-        Failures that corrupt every sample. Its energies do not yet include the price of missing
-        values.
+        Failures that corrupt every sample. Its energies do not yet include the gap energy of
+        missing values.
     rule : {"failures", "minimum"}, default="failures"
         Rule for the constants: by the training failures, or as in the thesis.
     with_columns : bool, default=False

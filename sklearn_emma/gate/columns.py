@@ -171,7 +171,7 @@ class ColumnReader:
         complete : Tensor of shape (n_samples, n_columns)
             Filled values.
         own : Tensor of shape (n_samples, n_modalities)
-            Potential of each modality, without the price of missing values.
+            Potential of each modality, without the gap energy of missing values.
         attention : Tensor of shape (n_samples, n_columns)
             Attention to columns, zero for missing values.
         """

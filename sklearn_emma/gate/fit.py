@@ -1,4 +1,4 @@
-"""Stage 2 of a fit: calibrate the gate, warm up the predictor, and train both."""
+"""Stage 2 of a fit: calibrate the gate, pretrain the predictor, and train both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -55,7 +55,7 @@ class GateConfig:
     corruption : Corruption or None
         Corruption of training samples.
     pretrain_epochs : int
-        Number of epochs of the warm-up.
+        Number of epochs of the pretraining.
     training : TrainingConfig
         Training configuration of gate and predictor.
     potential_calibration : {"failures", "minimum"}
@@ -153,15 +153,14 @@ class GateProblem:
     held_out : Tensor of shape (n_held_out,) or None
         Positions of the held-out samples for early stopping.
     energies : Energies
-        Energies of the modalities. They include a price of missing values only if there is a
-        `start`.
+        Energies of the modalities. They include the gap energy only if there is a `start`.
     config : GateConfig
         Hyperparameters.
     generators : Generators
         Random number generators.
     start : GateStart or None
         Fitted gate from which training continues, together with the weights of the network. There
-        is then no warm-up of the predictor.
+        is then no pretraining of the predictor.
     """
 
     network: GatedPredictor
@@ -175,7 +174,7 @@ class GateProblem:
 
 
 def prepare_gate(problem: GateProblem) -> GatedObjective:
-    """Calibrate the gate, train the cross-modal energy, and warm up the predictor.
+    """Calibrate the gate, train the cross-modal energy, and pretrain the predictor.
 
     Parameters
     ----------
@@ -228,11 +227,13 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
         scored, validation = scored.take(learn.nonzero().squeeze(1)), scored.take(problem.held_out)
     if start is None and config.pretrain_epochs:
         plain = PlainObjective(problem.network, problem.prediction_loss, scored, generators.samples)
-        warm_up = replace(config.training, max_epochs=config.pretrain_epochs, early_stopping=False)
+        pretraining = replace(
+            config.training, max_epochs=config.pretrain_epochs, early_stopping=False
+        )
         if not isinstance(problem.network, FusionEnsemble):
             # custom layers may use random numbers that are not part of the cache key
-            warm_up = replace(warm_up, memory=None)
-        train_once(plain, "stage 2 of 2, warm start", warm_up)
+            pretraining = replace(pretraining, memory=None)
+        train_once(plain, "stage 2 of 2, pretraining", pretraining)
     learned: dict[str, Any] = {
         "model": GateModel(gate, problem.network, cross_modal, problem.prediction_loss),
         "weights": config.loss_weights(),

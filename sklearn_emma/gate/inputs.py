@@ -83,7 +83,7 @@ def read_modality(
     Returns
     -------
     potential : Tensor of shape (n_samples,)
-        Own potential of the modality, including the price of missing values.
+        Own potential of the modality, including the gap energy of missing values.
     filled : Tensor of shape (n_samples, n_features)
         Complete values. This is `x` itself if no value is missing.
     """

@@ -7,7 +7,7 @@ with random subsets of their modalities take the place of corrupted samples whos
 modalities are closed by the gate.
 
 Folds are contiguous within each class, as in scikit-learn's ``StratifiedKFold``. If samples are in
-the order of time, or of one experiment after the other, the selected model is the one that predicts
+temporal order, or sorted by experiment, the selected model is the one that predicts
 other times and experiments best, and not the one that recognises samples close in time. If samples
 are shuffled, contiguous folds are random folds.
 """

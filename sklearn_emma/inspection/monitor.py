@@ -11,7 +11,7 @@ from sklearn_emma.monitoring import ModalityHealth
 
 
 class MonitorDisplay(Display):
-    """Time line of every modality: the probability that it fails, and the alarms.
+    """Timeline of every modality: the probability that it fails, and the alarms.
 
     The last row shows the probability that the process as a whole has changed, with all sensors
     intact. It is shaded where this probability exceeds one half. The row is omitted if there are

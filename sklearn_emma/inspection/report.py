@@ -155,12 +155,12 @@ def modality_report(
     r"""Report on the state of every modality of every sample.
 
     A modality is *failing* if its attention is below `threshold`, which includes missing
-    modalities, or if its energy exceeds that of clean training samples by more than four times as
-    much as the energy of a typical failure in training does. The second criterion also detects that
-    all modalities fail at the same time. Attention cannot detect this, because it compares the
-    modalities of a sample with each other. With ``ordered=True``, a modality is also failing while
-    :class:`~sklearn_emma.monitoring.ModalityMonitor` has an active alarm, which detects sensors
-    that are stuck at ordinary values.
+    modalities, or if its energy is more than four times as far above ``potential_min_`` as
+    ``potential_max_``, the energy of a typical failure in training. The second criterion also
+    detects that all modalities fail at the same time. Attention cannot detect this, because it
+    compares the modalities of a sample with each other. With ``ordered=True``, a modality is also
+    failing while :class:`~sklearn_emma.monitoring.ModalityMonitor` has an active alarm, which
+    detects sensors that are stuck at ordinary values.
 
     Parameters
     ----------

@@ -39,8 +39,8 @@ class RobustnessCurveDisplay(Display):
     results : dict of str to Bunch
         Results of `robustness_curve`, by name of the estimator.
     specialist : ndarray of shape (n_modalities, n_levels), default=None
-        Mean scores of matched training, that is, of models that are retrained on the failure of
-        each modality and level. They are an upper bound for a single model.
+        Mean scores of specialists (matched training), that is, of models that are retrained on the
+        failure of each modality and level. They are an upper bound for a single model.
     level_name, score_name : str
         Labels of the axes.
 

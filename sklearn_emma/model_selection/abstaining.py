@@ -30,7 +30,7 @@ from sklearn_emma.validation import all_or_nothing
 
 
 def rejection_score(estimator: Any, X: Any, reject_score: Any = "max_probability") -> np.ndarray:
-    """Compute the rejection score of samples. Samples with the highest scores are refused first.
+    """Compute the rejection score of samples. Samples with the highest scores are rejected first.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _estimator_has(method: str) -> Callable[[Any], bool]:
 
 
 class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Classifier that refuses to predict the samples about which it is least certain.
+    """Classifier that rejects the samples about which it is least certain.
 
     A sample is accepted if its rejection score does not exceed a threshold. The threshold is chosen
     by cross-validation, on samples that the classifier was not trained on. Then the classifier is
@@ -114,8 +114,8 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         The classifier. It is cloned before it is fitted.
 
     reject_score : "max_probability", "total_energy" or callable, default="max_probability"
-        Rejection score; samples with the highest scores are refused first. "max_probability" is one
-        minus the largest class probability. "total_energy" is the result of the method
+        Rejection score; samples with the highest scores are rejected first. "max_probability" is
+        one minus the largest class probability. "total_energy" is the result of the method
         ``total_energy``, which :class:`~sklearn_emma.EMMAClassifier` has. A callable is called with
         the fitted classifier and X, and returns an array of shape (n_samples,).
 
@@ -128,9 +128,9 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         as this limit allows. If given, `coverage` is ignored.
 
     abstain_label : "auto", number or str, default="auto"
-        Label that :meth:`predict` returns for refused samples. It must not be a class. "auto" is
-        "abstain" if the classes are strings. If they are numbers, it is the first of -1, 0 and
-        the smallest class minus one that is not a class.
+        Label that :meth:`predict` returns for rejected samples. It must not be a class. "auto" is
+        "abstain" if the classes are strings. If they are numbers, it is the first of -1, 0 and the
+        smallest class minus one that is not a class.
 
     cv : int, cross-validation splitter, iterable or None, default=None
         Cross-validation strategy, as in scikit-learn. None means stratified 5-fold
@@ -151,7 +151,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         Fraction of the held-out samples that are accepted, and error rate of these samples. If no
         sample is accepted, `risk_` is NaN.
     abstain_label_ : number or str
-        The label of refused samples.
+        The label of rejected samples.
     n_features_in_ : int
         Number of features seen during fit, if the classifier has this attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -173,16 +173,16 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
     The risk does not exceed `max_risk` on the held-out samples. On new samples it is slightly
     higher on average.
 
-    To scikit-learn's scorers, the label of refused samples is another class, which is always wrong.
-    ``f1_macro`` averages over it, and ``f1`` fails because there are more than two labels. To score
-    the accepted samples only, select them by :meth:`accepts`. If the classes are boolean, `predict`
-    returns integers.
+    To scikit-learn's scorers, the label of rejected samples is another class, which is always
+    wrong. ``f1_macro`` averages over it, and ``f1`` fails because there are more than two labels.
+    To score the accepted samples only, select them by :meth:`accepts`. If the classes are boolean,
+    `predict` returns integers.
 
     The total energy is high for out-of-distribution samples, such as those with a failing modality.
     For a clean sample, it does not depend on how close the sample is to another class. Pass a
-    callable to refuse out-of-distribution samples as well as ambiguous ones.
+    callable to reject out-of-distribution samples as well as ambiguous ones.
 
-    The method ``score`` counts a refused sample as an error.
+    The method ``score`` counts a rejected sample as an error.
 
     References
     ----------
@@ -320,7 +320,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         if len(allowed) == 0:
             warnings.warn(
                 f"No threshold keeps the risk on held-out samples within max_risk={self.max_risk}: "
-                f"the lowest possible risk is {risk.min():.3g}. Every sample will be refused.",
+                f"the lowest possible risk is {risk.min():.3g}. Every sample will be rejected.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -333,7 +333,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
             self.threshold_ = np.inf
 
     def _check_abstain_label(self, classes: np.ndarray) -> Any:
-        """Return the label of refused samples. Raise ValueError if it is a class."""
+        """Return the label of rejected samples. Raise ValueError if it is a class."""
         strings = all(isinstance(label, str) for label in classes)
         label = self.abstain_label
         if isinstance(label, str) and label == "auto":
@@ -361,7 +361,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         Returns
         -------
         ndarray of shape (n_samples,)
-            Rejection scores. Samples with the highest scores are refused first.
+            Rejection scores. Samples with the highest scores are rejected first.
         """
         check_is_fitted(self)
         return rejection_score(self.estimator_, X, self.reject_score)
@@ -392,7 +392,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         Returns
         -------
         ndarray of shape (n_samples,)
-            Class labels, and `abstain_label_` for refused samples.
+            Class labels, and `abstain_label_` for rejected samples.
         """
         accepted = self.accepts(X)
         labels = self.estimator_.predict(X)
@@ -400,7 +400,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Predict class probabilities for all samples, accepted or refused.
+        """Predict class probabilities for all samples, accepted or rejected.
 
         Parameters
         ----------

@@ -137,9 +137,9 @@ def warn_of_slow_process(
     if not slow:
         return
     listed = ", ".join(
-        f"{names[i]!r} ({1.0 / worth[i]:.0f} samples are worth one)"
+        f"{names[i]!r} ({1.0 / worth[i]:.0f} samples are worth one independent sample)"
         if worth[i]
-        else f"{names[i]!r} (they are worth nothing)"
+        else f"{names[i]!r} (the samples give no evidence)"
         for i in slow
     )
     warnings.warn(

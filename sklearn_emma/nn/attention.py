@@ -306,7 +306,7 @@ class EnergyAttention(nn.Module):
         return (torch.log(self.gain / self.bias) - log_z) / self.coldness
 
     def capacity(self) -> Tensor:
-        r"""Return the capacity of the gate: the integral of the attention over all importances.
+        r"""Return the capacity of the gate: the mean of :math:`\tanh(g_a \alpha - b_a)`.
 
         .. math:: \frac{1}{g_a} \log \frac{\cosh(g_a - b_a)}{\cosh b_a}
             = \int_0^1 \tanh(g_a \alpha - b_a)\, d\alpha

@@ -61,7 +61,7 @@ class ColumnReading(NamedTuple):
     attention : Tensor of shape (n_samples, n_features)
         Attention to each column: 0 for ignored or missing values, else 1.
     potential : Tensor of shape (n_samples,)
-        Energy of the filled values, without the price of missing values.
+        Energy of the filled values, without the gap energy of missing values.
     """
 
     values: Tensor

@@ -75,15 +75,15 @@ def unseen_level_evidence(n_rarest: int, n_once: int) -> float:
     r"""Return the evidence of a level that does not occur in the training samples.
 
     The surprisal of a level that occurs in n of N training samples is
-    :math:`-\log\frac{n + 1}{N + K}`, with K levels. The evidence is the surprisal of a new level
-    minus that of the rarest known level:
+    :math:`-\log\frac{n + 1}{N + K}`, with K levels. The evidence is the surprisal of an unseen
+    level minus that of the rarest known level:
 
     .. math:: a = \max\Bigl(0, \log\frac{n_{min} + 1}{n_1 + 1}\Bigr)
 
     Here :math:`n_{min}` is the number of training samples of the rarest known level, and
     :math:`n_1` is the number of levels that occur only once. By Good's estimate [1]_,
-    :math:`n_1` of N samples are expected to have a new level. If new levels are common, they are
-    therefore no evidence.
+    :math:`n_1` of N samples are expected to have an unseen level. If unseen levels are
+    common, they are therefore not evidence.
 
     Parameters
     ----------

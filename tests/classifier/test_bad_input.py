@@ -140,7 +140,7 @@ def test_text_among_numbers_is_no_category(refuse, table):
     X = table[0].copy()
     X["modality0__2"] = X["modality0__2"].astype(str)
     X.loc[0, "modality0__2"] = "broken"
-    refuse("hold something else.*'broken'.*Put NaN for missing.*\"category\"", X=X)
+    refuse("hold something else.*'broken'.*Use NaN for missing.*\"category\"", X=X)
 
 
 def test_arrays_and_frames_that_hold_no_numbers(refuse, table):

@@ -124,7 +124,7 @@ def test_the_start_is_where_training_begins(samples, fit, make_energies, capsys)
     energies = make_energies(samples, scale=17.0 / 3.0)
     once = {"max_epochs": 1, "learning_rate": 1e-6, "verbose": 1}
     again, _ = fit(samples, start=GateStart(start, None), energies=energies, **once)
-    assert "warm start" not in capsys.readouterr().err  # the predictor has been trained already
+    assert "pretraining" not in capsys.readouterr().err  # the predictor has been trained already
     for name, value in to_arrays(again.gate).items():
         np.testing.assert_allclose(value, start[name], atol=1e-4, err_msg=name)
     # gaps go on to cost what they cost before
@@ -170,7 +170,7 @@ def test_progress_goes_to_stderr(samples, fit, capsys):
     fit(samples, verbose=1)
     out, err = capsys.readouterr()
     assert out == ""
-    assert "warm start: epoch 2/2" in err
+    assert "pretraining: epoch 2/2" in err
     assert "gate and predictor: epoch 4/4" in err
     fit(samples)
     assert capsys.readouterr() == ("", "")

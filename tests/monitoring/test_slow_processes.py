@@ -90,7 +90,9 @@ def test_stuck_sensors_with_equal_clean_samples_are_found(n_decimals):
 
 def test_an_alarm_that_cannot_be_raised_is_a_warning():
     monitor = ModalityMonitor(scorer(), false_alarms=0.1, ordered=True, random_state=0)
-    with pytest.warns(UserWarning, match=r"'a' \(\d+ samples are worth one\).*hardly raise"):
+    with pytest.warns(
+        UserWarning, match=r"'a' \(\d+ samples are worth one independent sample\).*hardly raise"
+    ):
         monitor.fit(slow_process(0.995)[:2000])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
