@@ -210,7 +210,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             warn_of_infrequent_levels(self)
         standardised = standardise(table, self.mean_, self.scale_)
         if fresh:
-            self.median_ = learn_medians(self, standardised)
+            self.median_ = learn_medians(self, standardised, weight)
         modalities = split_features(self, standardised)
         if fresh:
             self.energy_scorers_ = fit_energies(
@@ -222,12 +222,12 @@ class BaseEMMA(PredictorReadOuts, Parameters):
                 n_jobs=self.n_jobs,
                 memory=open_cache(self.memory),
             )
-        target, weight = self._encode(y, weight, fresh)
-        samples = training_samples(self, modalities, target, weight, device)
+        target, in_loss = self._encode(y, weight, fresh)
+        samples = training_samples(self, modalities, target, (in_loss, weight), device)
         held_out = None
         if self.early_stopping:
             # samples without weight have no loss, for instance unlabelled ones
-            usable = np.flatnonzero(weight)
+            usable = np.flatnonzero(in_loss)
             strata = self._strata(target[usable])
             chosen = hold_out(len(usable), strata, self.validation_fraction, seed)
             held_out = torch.from_numpy(usable[chosen])

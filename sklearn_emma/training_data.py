@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
+from sklearn_emma.energy.column_scale import medians_of_columns
 from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.energy.signal_scorer import SignalEnergyScorer
@@ -83,7 +84,7 @@ def learn_scales(
     return mean, scale
 
 
-def learn_medians(estimator: Any, standardised: np.ndarray) -> np.ndarray:
+def learn_medians(estimator: Any, standardised: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Learn the values by which missing values are replaced.
 
     Parameters
@@ -92,6 +93,8 @@ def learn_medians(estimator: Any, standardised: np.ndarray) -> np.ndarray:
         Estimator with the attributes of modalities, and the number of samples of each level.
     standardised : ndarray of shape (n_samples, n_columns)
         Training samples.
+    weight : ndarray of shape (n_samples,)
+        Sample weights.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def learn_medians(estimator: Any, standardised: np.ndarray) -> np.ndarray:
     """
     median = np.zeros(standardised.shape[1])
     for used in estimator.modality_columns_:
-        median[used] = np.nanmedian(standardised[:, used], axis=0)
+        median[used] = medians_of_columns(standardised[:, used], weight)
     for column, counts in estimator.category_counts_.items():
         median[column] = counts.argmax()
     return median
@@ -178,7 +181,7 @@ def training_samples(
     estimator: Any,
     modalities: list[np.ndarray],
     target: np.ndarray,
-    weight: np.ndarray,
+    weights: tuple[np.ndarray, np.ndarray],
     device: torch.device,
 ) -> Samples:
     """Return training samples as tensors.
@@ -191,8 +194,9 @@ def training_samples(
         Features of each modality.
     target : ndarray of shape (n_samples, ...)
         Target of the network.
-    weight : ndarray of shape (n_samples,)
-        Sample weights, which need not be normalised.
+    weights : tuple of ndarray of shape (n_samples,)
+        Weights in the loss of the predictor, and in everything that does not depend on targets.
+        They need not be normalised.
     device : torch.device
         Device of the tensors.
 
@@ -207,11 +211,16 @@ def training_samples(
             [torch.from_numpy(block).to(device) for block in indicators.blocks(columns)]
             for columns in estimator.modality_columns_
         ]
+    in_loss, in_energies = (
+        torch.tensor(weight / weight.mean(), dtype=torch.float32, device=device)
+        for weight in weights
+    )
     return Samples(
         [torch.tensor(x, dtype=torch.float32, device=device) for x in modalities],
         torch.tensor(target, device=device),
-        torch.tensor(weight / weight.mean(), dtype=torch.float32, device=device),
+        in_loss,
         blocks,
+        in_energies,
     )
 
 

@@ -195,6 +195,28 @@ def quantiles_of_columns(
     return quantiles
 
 
+def medians_of_columns(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return weighted medians of columns, ignoring NaN.
+
+    If all weights are equal, they are those of :func:`numpy.nanmedian`.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_features)
+        Samples, with at least one value per column.
+    weight : ndarray of shape (n_samples,)
+        Sample weights.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        Medians.
+    """
+    if (weight == weight[0]).all():
+        return np.nanmedian(x, axis=0)
+    return quantiles_of_columns(x, weight, (0.5,))[0]
+
+
 def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, float]:
     r"""Return the range of noise levels for training.
 

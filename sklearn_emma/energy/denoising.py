@@ -153,9 +153,17 @@ class Denoising(Objective):
         Weights of the samples, of mean one.
     generator : torch.Generator
         Random number generator on the device of the samples.
+    held_out_weight : Tensor of shape (n_held_out,), default=None
+        Weights of the held-out samples, of mean one. None weights all of them equally.
     """
 
-    def __init__(self, views: Sequence[View], weight: Tensor, generator: torch.Generator):
+    def __init__(
+        self,
+        views: Sequence[View],
+        weight: Tensor,
+        generator: torch.Generator,
+        held_out_weight: Tensor | None = None,
+    ):
         super().__init__(generator)
         self.views = list(views)
         self.energies: Any = nn.ModuleList(view.energy for view in views)
@@ -165,7 +173,9 @@ class Denoising(Objective):
         held_out = [view.held_out for view in views if view.held_out is not None]
         self.validation = None
         if held_out:
-            self.validation = self._corrupt(held_out, torch.ones_like(held_out[0][:, 0]))
+            if held_out_weight is None:
+                held_out_weight = torch.ones_like(held_out[0][:, 0])
+            self.validation = self._corrupt(held_out, held_out_weight)
         self.baseline_loss = sum(map(self._baseline_loss, views))
 
     def _baseline_loss(self, view: View) -> float:

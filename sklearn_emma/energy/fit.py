@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
+from sklearn_emma.energy.column_scale import medians_of_columns
 from sklearn_emma.energy.protocol import speaks_tensors
 from sklearn_emma.energy.training import train_energies
 
@@ -61,7 +62,7 @@ def fit_energies(
     own: dict[str, tuple] = {}
     other: dict[str, tuple] = {}
     for i, ((name, scorer), x) in enumerate(zip(scorers.items(), modalities, strict=True)):
-        samples, chosen = _training_samples(name, x)
+        samples, chosen = _training_samples(name, x, weight)
         unfitted = seeded(scorer, seed + i)
         if speaks_tensors(unfitted):
             own[name] = unfitted, samples, weight[chosen], least_scales[i]
@@ -83,7 +84,9 @@ def fit_energies(
     return {name: fitted[name] for name in scorers}
 
 
-def _training_samples(name: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _training_samples(
+    name: str, x: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the complete training samples of a modality, and a mask of these samples."""
     gaps = np.isnan(x)
     present, complete = ~gaps.all(axis=1), ~gaps.any(axis=1)
@@ -94,7 +97,7 @@ def _training_samples(name: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         )
     # filled samples seem more likely than they are, but too few samples would be worse
     chosen = complete if complete.sum() >= max(2, present.sum() / 2) else present
-    return np.where(gaps, np.nanmedian(x, axis=0), x)[chosen], chosen
+    return np.where(gaps, medians_of_columns(x, weight), x)[chosen], chosen
 
 
 def seeded(scorer: Any, seed: int) -> Any:

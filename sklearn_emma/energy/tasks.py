@@ -71,11 +71,12 @@ def modality_tasks(
     list of EnergyTask
         Training tasks, in the order of the modalities.
     """
-    stop = None
+    stop = stop_weight = None
     if scorer.early_stopping:
-        samples, stop, weight, _ = train_test_split(
+        samples, stop, weight, stop_weight = train_test_split(
             samples, weight, test_size=scorer.validation_fraction, random_state=seed
         )
+        stop_weight = stop_weight / stop_weight.mean()
     training = TrainingConfig(
         batch_size=auto_batch_size(scorer.batch_size, len(samples)),
         learning_rate=float(scorer.learning_rate),
@@ -99,6 +100,7 @@ def modality_tasks(
             seed + i,
             None if start is None else start[i],
             least_scales[i],
+            stop_weight,
         )
         for i, positions in enumerate(feature_columns(scorer))
     ]

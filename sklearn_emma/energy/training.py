@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -119,6 +119,8 @@ class EnergyTask:
         Initial weights. None draws random ones.
     least_scale : ndarray of shape (n_features,), or None
         Smallest scale of each feature.
+    held_out_weight : ndarray of shape (n_held_out,), or None
+        Weights of the held-out samples with a mean of one. None weights all of them equally.
     """
 
     name: str
@@ -129,6 +131,7 @@ class EnergyTask:
     seed: int
     start: dict[str, np.ndarray] | None = None
     least_scale: np.ndarray | None = None
+    held_out_weight: np.ndarray | None = None
 
     def shape(self) -> tuple:
         """Return a key that is equal for tasks that can be trained as one stack."""
@@ -235,15 +238,19 @@ def _prepare(task: EnergyTask) -> tuple[EnergyEnsemble, Denoising]:
         if member.n_prototypes and task.start is None:
             chosen = _drawn_by_weight(task.weight, np.random.RandomState(task.seed))
             member.place_prototypes(z[np.resize(chosen, member.n_prototypes)], low * high)
-        held_out = None
+        stop = None
         if task.held_out is not None:
-            held_out = see(torch.from_numpy(task.held_out)).float().to(config.device)
+            stop = see(torch.from_numpy(task.held_out)).float().to(config.device)
         noise = TrainingNoise(low, high, view.lost_fraction)
         robust = view.loss == "robust"
-        views.append(View(member, z.float().to(config.device), held_out, noise, robust))
+        views.append(View(member, z.float().to(config.device), stop, noise, robust))
     energy.to(config.device)
-    weight = torch.tensor(task.weight, dtype=torch.float32, device=config.device)
-    return energy, Denoising(views, weight, make_generator(task.seed, config.device, stream=1))
+    kind: dict[str, Any] = {"dtype": torch.float32, "device": config.device}
+    weight, held_out = torch.tensor(task.weight, **kind), None
+    if task.held_out_weight is not None:
+        held_out = torch.tensor(task.held_out_weight, **kind)
+    generator = make_generator(task.seed, config.device, stream=1)
+    return energy, Denoising(views, weight, generator, held_out)
 
 
 def _comparable(task: EnergyTask, energy: EnergyEnsemble) -> dict[str, np.ndarray]:

@@ -22,6 +22,7 @@ from torch import Tensor
 from sklearn_emma.gate.columns import learn_columns
 from sklearn_emma.gate.samples import Energies, Samples, ScoredSamples
 from sklearn_emma.gate.training_failures import Failures
+from sklearn_emma.nn.numerics import quantile
 
 # Fraction of the clean samples whose potential is below potential_min.
 _CLEAN = 0.9
@@ -87,8 +88,9 @@ def calibrate(
     """
     energies = probe.energies
     clean = energies.score(samples)
-    typical = [_finite(potential) for potential in clean.potential.unbind(1)]
-    for name, potential in zip(energies.names, typical, strict=True):
+    weight = samples.without_classes()
+    typical = [_finite(potential, weight) for potential in clean.potential.unbind(1)]
+    for name, (potential, _) in zip(energies.names, typical, strict=True):
         if not len(potential):
             raise ValueError(
                 f"The energy of modality {name!r} is infinite for every training sample. Use an "
@@ -99,7 +101,7 @@ def calibrate(
     else:
         failed, indicator = probe.draw(clean)
         failing = [
-            _finite(potential[broken])
+            _finite(potential[broken], weight[broken])
             for potential, broken in zip(
                 failed.potential.unbind(1), (indicator < 0).unbind(1), strict=True
             )
@@ -107,7 +109,7 @@ def calibrate(
         constants = _of_failures(typical, failing)
     priced = replace(energies, scale=torch.from_numpy(constants.potential_scale))
     if with_columns:
-        columns = learn_columns(energies.potentials, clean.filled, samples.weight)
+        columns = learn_columns(energies.potentials, clean.filled, weight)
         minimum = torch.from_numpy(constants.potential_min)
         priced = replace(priced, columns=columns, minimum=minimum)
         return Calibrated(priced.score(samples), priced, constants._asdict())
@@ -116,33 +118,38 @@ def calibrate(
     return Calibrated(scored, priced, constants._asdict())
 
 
-def _of_failures(typical: Sequence[Tensor], failing: Sequence[Tensor]) -> GateConstants:
+class _Weighted(NamedTuple):
+    """Potentials of samples, and the weights of these samples."""
+
+    values: Tensor
+    weight: Tensor
+
+    def quantile(self, q: float) -> float:
+        return quantile(self.values, q, self.weight)
+
+
+def _of_failures(typical: Sequence[_Weighted], failing: Sequence[_Weighted]) -> GateConstants:
     """Return constants from the potentials of clean and of failing modalities."""
     minima, scales, maxima = [], [], []
     for clean, failed in zip(typical, failing, strict=True):
-        scale = quantile(clean, 0.75) - quantile(clean, 0.25)
-        if len(failed):
-            scale = max(scale, quantile(failed, 0.5) - quantile(clean, 0.5))
+        scale = clean.quantile(0.75) - clean.quantile(0.25)
+        highest = failed.quantile(0.5) if len(failed.values) else -math.inf
+        scale = max(scale, highest - clean.quantile(0.5))
         scale = scale if scale > 1e-6 else 1.0
-        minimum = quantile(clean, _CLEAN)
+        minimum = clean.quantile(_CLEAN)
         # the effect on other modalities is limited to that of a typical failure in training
-        highest = quantile(failed, 0.5) if len(failed) else -math.inf
         minima.append(minimum)
         scales.append(scale)
         maxima.append(max(highest, minimum + scale))
     return GateConstants(np.array(minima), np.array(scales), np.array(maxima))
 
 
-def _of_minimum(typical: Sequence[Tensor]) -> GateConstants:
+def _of_minimum(typical: Sequence[_Weighted]) -> GateConstants:
     """Return the constants of the thesis."""
-    minima = np.array([float(clean.min()) for clean in typical])
+    minima = np.array([float(clean.values.min()) for clean in typical])
     return GateConstants(minima, np.ones(len(minima)), np.full(len(minima), np.inf))
 
 
-def quantile(values: Tensor, q: float) -> float:
-    """Return the q-th quantile. Unlike torch.quantile, the number of values is not limited."""
-    return float(values.sort().values[round(q * (len(values) - 1))])
-
-
-def _finite(potential: Tensor) -> Tensor:
-    return potential[torch.isfinite(potential)]
+def _finite(potential: Tensor, weight: Tensor) -> _Weighted:
+    finite = torch.isfinite(potential)
+    return _Weighted(potential[finite], weight[finite])

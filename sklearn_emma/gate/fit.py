@@ -213,7 +213,7 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
     elif config.cross_modal and len(energies.names) >= _MIN_MODALITIES:
         cross_modal = train_cross_modal(
             calibrated.samples.filled,
-            samples.weight,
+            samples.without_classes(),
             config.training,
             generators.samples,
             generators.weights,

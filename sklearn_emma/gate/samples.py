@@ -42,16 +42,24 @@ class Samples:
     target : Tensor of shape (n_samples,) or (n_samples, n_outputs)
         Target of the prediction loss: class indices, or standardised values.
     weight : Tensor of shape (n_samples,)
-        Sample weights.
+        Weights of the samples in the loss.
     blocks : list of list of Tensor, or None
         Positions of the indicators of each categorical column, by modality. None if no column is
         categorical.
+    sample_weight : Tensor of shape (n_samples,), default=None
+        Weights of the samples in everything that does not depend on targets, such as energies:
+        without class weights, and not zero for unlabelled samples. None means `weight`.
     """
 
     modalities: list[Tensor]
     target: Tensor
     weight: Tensor
     blocks: list[list[Tensor]] | None = None
+    sample_weight: Tensor | None = None
+
+    def without_classes(self) -> Tensor:
+        """Return the weights of the samples in everything that does not depend on targets."""
+        return self.weight if self.sample_weight is None else self.sample_weight
 
     def value_shares(self) -> list[Tensor] | None:
         """Return the weight of each feature in the fraction of missing values of its modality.

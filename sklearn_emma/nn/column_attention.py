@@ -36,6 +36,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_emma.nn.evidence_price import gap_evidence, potential_of_evidence
+from sklearn_emma.nn.numerics import quantile
 
 __all__ = ["ColumnAttention", "ColumnReading"]
 
@@ -126,10 +127,10 @@ class ColumnAttention(nn.Module):
             Standardised samples without missing values. A ridge of n_features / n_samples is added
             to their covariance.
         weight : Tensor of shape (n_samples,), default=None
-            Sample weights of the mean and the covariance. None weights all samples equally.
+            Sample weights. None weights all samples equally.
         """
         n_samples, n_features = x.shape
-        self.highest.copy_(energy(x).sort().values[round(_CLEAN * (n_samples - 1))])
+        self.highest.fill_(quantile(energy(x), _CLEAN, weight))
         x = x.double().clamp(-_LIMIT, _LIMIT)
         share = x.new_ones(n_samples) if weight is None else weight.double()
         share = share / share.sum()

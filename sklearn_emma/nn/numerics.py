@@ -12,7 +12,7 @@ import math
 
 from torch import Tensor
 
-__all__ = ["LOG2_E", "log_cosh", "log_sum_exp2_", "sum_log_cosh_", "sum_softplus_"]
+__all__ = ["LOG2_E", "log_cosh", "log_sum_exp2_", "quantile", "sum_log_cosh_", "sum_softplus_"]
 
 #: Binary logarithm of e.
 LOG2_E = 1.0 / math.log(2.0)
@@ -96,3 +96,38 @@ def log_sum_exp2_(u: Tensor) -> Tensor:
     """
     largest = u.detach().amax(-1, keepdim=True)
     return u.sub_(largest).exp2_().sum(-1).log() + largest.squeeze(-1) * math.log(2.0)
+
+
+def quantile(values: Tensor, q: float, weight: Tensor | None = None) -> float:
+    """Return a weighted quantile: one of the values, without interpolation.
+
+    Unlike in :func:`torch.quantile`, the number of values is not limited.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n_values,)
+        At least one value.
+    q : float
+        Level of the quantile, between zero and one.
+    weight : Tensor of shape (n_values,), default=None
+        Positive weights. None weights all values equally.
+
+    Returns
+    -------
+    float
+        The quantile. A value of weight two has the effect of two equal values.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn.numerics import quantile
+    >>> values, weight = torch.arange(5.0), torch.tensor([1.0, 1.0, 1.0, 1.0, 9.0])
+    >>> quantile(values, 0.5), quantile(values, 0.5, weight)
+    (2.0, 4.0)
+    """
+    ascending, order = values.sort()
+    if weight is None or bool((weight == weight[0]).all()):
+        return float(ascending[round(q * (len(values) - 1))])
+    share = weight[order].double()
+    rank = (share.cumsum(0) - 0.5 * share) / share.sum()
+    return float(ascending[(rank - q).abs().argmin()])

@@ -103,6 +103,20 @@ def test_samples_of_weight_zero_are_left_out(table, quick, same_predictions):
     assert same_predictions(zero, out, X)
 
 
+def test_samples_of_hardly_any_weight_do_not_determine_what_is_usual(table, quick):
+    X, y = table
+    half = len(X) // 2
+    wild, weight = X.copy(), np.r_[np.ones(half), np.full(len(X) - half, 1e-6)]
+    wild.iloc[half:] = 5.0 * wild.iloc[half:] + 3.0
+    wild.iloc[half::3, 0] = np.nan
+    weighted = quick(cross_modal=False).fit(wild, y, sample_weight=weight)
+    alone = quick().fit(wild[:half], y[:half])
+    np.testing.assert_allclose(weighted.median_, alone.median_, atol=0.01)
+    # nine tenths of the training samples have no higher energy
+    usual = (weighted.energies(wild[:half]) <= weighted.potential_min_).mean(axis=0)
+    np.testing.assert_allclose(usual, 0.9, atol=0.05)
+
+
 def test_classes_of_weight_zero_do_not_count(table, quick):
     X, y = table
     labels = y.to_numpy().copy()

@@ -871,6 +871,17 @@ def test_samples_of_little_weight_are_unusual(light):
     assert (scorer.predict(X[:200]) == -1).mean() < 0.15
 
 
+def test_early_stopping_does_not_depend_on_samples_of_little_weight():
+    rng = np.random.default_rng(0)
+    X = np.r_[rng.normal(size=(400, 2)), 50.0 * rng.normal(size=(100, 2))]
+    weight = np.r_[np.ones(400), np.full(100, 1e-9)]
+    scorer = DAEEnergyScorer(early_stopping=True, max_epochs=20, random_state=0)
+    light = clone(scorer).fit(X, sample_weight=weight)
+    (curve,) = light.validation_loss_curve_
+    (training,) = light.loss_curve_
+    assert curve[-1] < 2.0 * training[-1]
+
+
 def test_weights_are_like_repetitions():
     rng = np.random.default_rng(0)
     X = np.r_[rng.normal(size=(200, 2)), rng.normal(size=(200, 2)) + 8.0]

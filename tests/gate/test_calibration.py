@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from sklearn_emma.corruption import Missing, Noise, Swapped
-from sklearn_emma.gate.calibration import calibrate, quantile
+from sklearn_emma.gate.calibration import calibrate
 from sklearn_emma.nn.evidence_price import NAT
+from sklearn_emma.nn.numerics import quantile
 
 WIDTHS = (2, 3)
 
@@ -25,8 +26,12 @@ def run(make_energies, make_failures):
     return calibrate_with
 
 
+def equally_weighted(samples):
+    return replace(samples, weight=torch.ones_like(samples.weight))
+
+
 def test_the_scale_is_the_median_rise_under_corruption(make_samples, run):
-    samples = make_samples(2000, WIDTHS)
+    samples = equally_weighted(make_samples(2000, WIDTHS))
     calibrated = run(samples, Noise(3.0, fraction=1.0))
     constants = calibrated.constants
     for i, x in enumerate(samples.modalities):
@@ -62,8 +67,8 @@ def test_the_scale_is_at_least_the_spread_of_clean_samples(make_samples, run):
     constants = run(samples, Swapped(fraction=1.0)).constants
     for i, x in enumerate(samples.modalities):
         clean = x.square().sum(1)
-        spread = quantile(clean, 0.75) - quantile(clean, 0.25)
-        assert constants["potential_scale"][i] >= spread
+        low, high = (quantile(clean, q, samples.weight) for q in (0.25, 0.75))
+        assert constants["potential_scale"][i] >= high - low
 
 
 def test_energies_that_do_not_vary_have_scale_one(make_samples, run):
@@ -85,7 +90,7 @@ def test_gaps_cost_the_nats_that_are_lost(make_samples, run):
 
 
 def test_missing_modalities_alone_leave_the_spread(make_samples, run):
-    samples = make_samples(120, WIDTHS)
+    samples = equally_weighted(make_samples(120, WIDTHS))
     constants = run(samples, Missing(fraction=1.0)).constants
     clean = samples.modalities[0].square().sum(1)
     spread = quantile(clean, 0.75) - quantile(clean, 0.25)
@@ -110,6 +115,19 @@ def test_an_energy_that_is_infinite_everywhere_is_refused(
         calibrate(samples, make_failures(samples, Noise(1.0), energies=energies))
 
 
-@pytest.mark.parametrize(("q", "expected"), [(0.0, 1.0), (0.25, 2.0), (0.5, 3.0), (1.0, 5.0)])
-def test_quantiles(q, expected):
-    assert quantile(torch.tensor([5.0, 1.0, 4.0, 2.0, 3.0]), q) == expected
+def test_samples_of_little_weight_have_little_effect(make_samples, run):
+    few = make_samples(200, WIDTHS)
+    weight = torch.cat([few.weight, torch.full((200,), 1e-6)])
+    both = replace(
+        few,
+        modalities=[torch.cat([x, 5.0 * x]) for x in few.modalities],
+        target=few.target.repeat(2),
+        weight=weight,
+    )
+    expected = run(few, Noise(3.0, fraction=1.0)).constants
+    for name, values in run(both, Noise(3.0, fraction=1.0)).constants.items():
+        np.testing.assert_allclose(values, expected[name], rtol=0.3, err_msg=name)
+    # weights of classes, and of samples without a label, have no effect on energies
+    unlabelled = replace(both, weight=torch.arange(400) % 2, sample_weight=weight)
+    found = run(unlabelled, Noise(3.0, fraction=1.0)).constants["potential_min"]
+    np.testing.assert_allclose(found, expected["potential_min"], rtol=0.05)

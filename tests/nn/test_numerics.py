@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sklearn_emma.nn.numerics import log_cosh, log_sum_exp2_, sum_log_cosh_, sum_softplus_
+from sklearn_emma.nn.numerics import (
+    log_cosh,
+    log_sum_exp2_,
+    quantile,
+    sum_log_cosh_,
+    sum_softplus_,
+)
 
 FORMULAS = {
     sum_log_cosh_: lambda u: (u.abs() + F.softplus(-2.0 * u.abs()) - math.log(2.0)).sum(-1),
@@ -55,3 +61,20 @@ def test_log_cosh_does_not_overflow():
     u = torch.tensor([-1e30, -1e4, -3.0, 0.0, 3.0, 1e4])
     expected = torch.tensor([1e30, 1e4 - math.log(2), 2.3093, 0.0, 2.3093, 1e4 - math.log(2)])
     torch.testing.assert_close(log_cosh(u), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("q", "expected"), [(0.0, 1.0), (0.25, 2.0), (0.5, 3.0), (1.0, 5.0)])
+def test_quantiles(q, expected):
+    assert quantile(torch.tensor([5.0, 1.0, 4.0, 2.0, 3.0]), q) == expected
+
+
+@pytest.mark.parametrize("q", [0.1, 0.25, 0.5, 0.9, 0.99])
+def test_a_weight_of_a_quantile_is_a_number_of_repetitions(q):
+    values = numbers(2000)
+    counts = torch.randint(1, 9, (2000,), generator=torch.Generator().manual_seed(1))
+    repeated = quantile(values.repeat_interleave(counts), q)
+    assert quantile(values, q, counts) == pytest.approx(repeated, abs=0.02)
+    # values of hardly any weight count as little as absent ones
+    weight = torch.cat([torch.ones(2000), torch.full((2000,), 1e-9)])
+    both = torch.cat([values, values + 50.0])
+    assert quantile(both, q, weight) == pytest.approx(quantile(values, q), abs=0.02)
