@@ -110,18 +110,19 @@ class PredictorReadOuts(GateReadOuts):
         table, y = check_table(
             self, X, y, ensure_all_finite="allow-nan", reset=False, **self._target_checks
         )
-        target = torch.as_tensor(self._as_target(self._check_target(y)))
         reader, network = reader_of(self, torch.float64), self._network(torch.float64)
         box = WhiteBox(
             GateModel(gate_of(self), network, reader.cross_modal, self._prediction_loss()),
             [tensor_energy(self.energy_scorers_[n], n, Precision()) for n in self.modality_names_],
         )
         gradient = np.zeros(table.shape)
-        for where, block in blocks(table, reader.block_size):
-            inputs = reader.read(block)
-            slopes = box.gradient(inputs.modalities, inputs.gap_energy, target[where])
-            for columns, slope in zip(self.modality_columns_, slopes, strict=True):
-                gradient[where, columns] = len(block) * slope.numpy() / self.scale_[columns]
+        with torch.inference_mode(False):
+            target = torch.as_tensor(self._as_target(self._check_target(y)))
+            for where, block in blocks(table, reader.block_size):
+                inputs = reader.read(block)
+                slopes = box.gradient(inputs.modalities, inputs.gap_energy, target[where])
+                for columns, slope in zip(self.modality_columns_, slopes, strict=True):
+                    gradient[where, columns] = len(block) * slope.numpy() / self.scale_[columns]
         return np.where(np.isnan(table), 0.0, gradient)
 
     def _finite(self, output: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from sklearn_emma.energy.column_scale import target_scale
 from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.targets import check_quantiles, check_values
-from sklearn_emma.validation import all_or_nothing, warn_of_one_modality
+from sklearn_emma.validation import all_or_nothing, standardise, warn_of_one_modality
 
 
 def _predicts_quantiles(estimator: Any) -> bool:
@@ -542,10 +542,15 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         self, y: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         # no training can go on from an output that was constant
-        if fresh or not self.target_scale_.all():
+        learned = np.ones(self.n_outputs_, dtype=bool) if fresh else self.target_scale_ == 0
+        if learned.any():
             columns = y.reshape(len(y), self.n_outputs_)
             with np.errstate(over="ignore", invalid="ignore"):
-                self.target_center_, self.target_scale_ = target_scale(columns, weight, self.loss)
+                center, scale = target_scale(columns, weight, self.loss)
+            if not fresh:
+                center = np.where(learned, center, self.target_center_)
+                scale = np.where(learned, scale, self.target_scale_)
+            self.target_center_, self.target_scale_ = center, scale
             if not np.isfinite([self.target_center_, self.target_scale_]).all():
                 raise ValueError(
                     f"The values of y, up to {np.abs(y).max():g}, are so large that their mean or "
@@ -555,7 +560,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     def _as_target(self, y: np.ndarray) -> np.ndarray:
         scale = np.where(self.target_scale_ > 0, self.target_scale_, 1.0)
-        return (y.reshape(len(y), self.n_outputs_) - self.target_center_) / scale
+        return standardise(y.reshape(len(y), self.n_outputs_), self.target_center_, scale)
 
     def _prediction_loss(self) -> PredictionLoss:
         levels = [] if self.quantiles_ is None else self.quantiles_.tolist()

@@ -124,6 +124,14 @@ def test_absolute_error_is_robust_to_wild_targets(data, quick):
     assert quick(**GOOD).fit(X, wild).score(X_test, y_test) < 0
 
 
+@pytest.mark.parametrize("loss", ["absolute_error", "quantile"])
+def test_robust_losses_take_targets_of_any_size(small, quick, loss):
+    X, y = small
+    expected = quick(loss=loss).fit(X, np.where(np.arange(len(y)) == 3, 1e12, y)).predict(X)
+    found = quick(loss=loss).fit(X, np.where(np.arange(len(y)) == 3, 1e100, y)).predict(X)
+    np.testing.assert_allclose(found[4:], expected[4:], atol=0.1 * y.std())
+
+
 # --- quantiles ---
 
 
@@ -210,8 +218,11 @@ def test_one_constant_target_among_others(small, quick):
     X, y = small
     predicted = quick(warm_start=True).fit(X, np.column_stack([y, np.full(len(y), 1e-13)]))
     np.testing.assert_allclose(predicted.predict(X)[:, 1], 1e-13, rtol=1e-14)
-    # it may vary in the next samples
-    assert predicted.fit(X, np.column_stack([y, y])).predict(X)[:, 1].std() > 0.1 * y.std()
+    scale = predicted.target_scale_[0]
+    # it may vary in the next samples, and the other output keeps its units
+    predicted.fit(X, np.column_stack([1.2 * y, y]))
+    assert predicted.predict(X)[:, 1].std() > 0.1 * y.std()
+    assert predicted.target_scale_[0] == scale
 
 
 def test_targets_that_are_too_large(small, quick):

@@ -260,6 +260,9 @@ class Adversarial(Corruption):
         if not is_number(self.steps, Integral) or self.steps < 1:
             raise ValueError(f"steps={self.steps!r} must be a positive integer.")
 
+    def _is_harmless(self, level: float) -> bool:
+        return self.eps == 0.0
+
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
@@ -322,6 +325,9 @@ class RandomSigns(Corruption):
         if check_range("eps", self.eps)[0] < 0:
             raise ValueError(f"eps={self.eps!r} must not be negative.")
         check_norm(self.norm)
+
+    def _is_harmless(self, level: float) -> bool:
+        return self.eps == 0.0
 
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -145,6 +145,9 @@ class Corruption(BaseEstimator, ABC):
     only : str or list of str, default=None
         Names of the modalities that may fail. None means all modalities.
     """
+
+    #: Label of the axis of levels in figures.
+    level_name: ClassVar[str] = "failure level"
 
     def __init__(
         self,
@@ -368,6 +371,22 @@ class Corruption(BaseEstimator, ABC):
         """Raise ValueError if a parameter is out of range."""
         self._check_params()
 
+    def is_harmless(self, level: float) -> bool:
+        """Return whether nothing fails.
+
+        Parameters
+        ----------
+        level : float
+            Level of a robustness curve for which the corruption was made. Only corruptions without
+            a method ``_is_harmless`` of their own use it: nothing fails at level 0.
+
+        Returns
+        -------
+        bool
+            Whether the strength or the fraction of failing samples is such that nothing fails.
+        """
+        return self.fraction == 0 or self._is_harmless(level)
+
     @property
     def uses_reference(self) -> bool:
         """Whether the corruption needs means, standard deviations or donors."""
@@ -399,6 +418,10 @@ class Corruption(BaseEstimator, ABC):
 
     def _check_params(self) -> None:
         """Raise ValueError if a parameter of the subclass is out of range."""
+
+    def _is_harmless(self, level: float) -> bool:
+        """Return whether nothing fails, whatever the fraction of failing samples is."""
+        return level == 0
 
     def _may_fail(self, n_modalities: int, names: Sequence[str] | None) -> list[int]:
         """Return the positions of the modalities that may fail."""

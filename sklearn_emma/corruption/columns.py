@@ -104,6 +104,9 @@ class SomeColumns(Corruption):
         values = self.corruption.fail(x, mean, std, donors, generator, blocks)
         return torch.where(rank[:, column] < n_failing, values, x)
 
+    def _is_harmless(self, level: float) -> bool:
+        return self.corruption.is_harmless(level)
+
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:

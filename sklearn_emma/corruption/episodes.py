@@ -166,6 +166,9 @@ class Episodes(Corruption):
             grown[:, block] = torch.where(fails[:, None], failed[:, block], x[:, block])
         return grown
 
+    def _is_harmless(self, level: float) -> bool:
+        return self.corruption.is_harmless(level)
+
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Any:

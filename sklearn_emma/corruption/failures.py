@@ -10,7 +10,7 @@ DataFrames are converted to tensors (:meth:`Corruption.corrupt`).
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -51,6 +51,8 @@ class Noise(Corruption):
     array([20., 20.])
     """
 
+    level_name: ClassVar[str] = "noise, in standard deviations"
+
     def __init__(
         self,
         sigma: float | tuple[float, float] = 0.5,
@@ -65,6 +67,9 @@ class Noise(Corruption):
     def _check_params(self) -> None:
         if check_range("sigma", self.sigma)[0] < 0:
             raise ValueError(f"sigma={self.sigma!r} must not be negative.")
+
+    def _is_harmless(self, level: float) -> bool:
+        return self.sigma == 0.0
 
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
@@ -114,6 +119,8 @@ class NoiseSNR(Corruption):
     array([1., 1.])
     """
 
+    level_name: ClassVar[str] = "signal-to-noise ratio, in decibels"
+
     def __init__(
         self,
         snr_db: float | tuple[float, float] = 6.0,
@@ -129,6 +136,9 @@ class NoiseSNR(Corruption):
         low, high = check_range("snr_db", self.snr_db)
         if max(abs(low), abs(high)) > _MAX_DB:
             raise ValueError(f"snr_db={self.snr_db!r} must be between {-_MAX_DB} and {_MAX_DB} dB.")
+
+    def _is_harmless(self, level: float) -> bool:
+        return self.snr_db == math.inf
 
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
@@ -167,6 +177,9 @@ class Missing(Corruption):
 
     _uses_reference = False
 
+    def _is_harmless(self, level: float) -> bool:
+        return False
+
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
@@ -198,6 +211,9 @@ class Swapped(Corruption):
     array([[3., 4.],
            [1., 2.]])
     """
+
+    def _is_harmless(self, level: float) -> bool:
+        return False
 
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
@@ -263,6 +279,9 @@ class Stuck(Corruption):
                 f"value={self.value!r} must be None or a finite number. For NaN use Missing."
             )
 
+    def _is_harmless(self, level: float) -> bool:
+        return False
+
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
@@ -306,6 +325,8 @@ class Drift(Corruption):
     array([-1.,  0., -3., -2.])
     """
 
+    level_name: ClassVar[str] = "drift, in standard deviations"
+
     def __init__(
         self,
         offset: float = 2.0,
@@ -324,6 +345,9 @@ class Drift(Corruption):
             raise ValueError(f"offset={self.offset!r} must be a positive number.")
         if not isinstance(self.ordered, (bool, np.bool_)):
             raise ValueError(f"ordered={self.ordered!r} must be True or False.")
+
+    def _is_harmless(self, level: float) -> bool:
+        return self.offset == 0.0
 
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
@@ -364,6 +388,8 @@ class Scaling(Corruption):
            [ 0.88, 10.88]])
     """
 
+    level_name: ClassVar[str] = "factor"
+
     def __init__(
         self,
         factor: float = 3.0,
@@ -378,6 +404,9 @@ class Scaling(Corruption):
     def _check_params(self) -> None:
         if not is_number(self.factor) or self.factor <= 1:
             raise ValueError(f"factor={self.factor!r} must be a number larger than 1.")
+
+    def _is_harmless(self, level: float) -> bool:
+        return self.factor == 1.0
 
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator

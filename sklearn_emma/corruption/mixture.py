@@ -120,6 +120,9 @@ class Mixture(Corruption):
         assert failed is not None  # the probabilities sum to one
         return failed
 
+    def _is_harmless(self, level: float) -> bool:
+        return all(corruption.is_harmless(level) for corruption in self.corruptions)
+
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:

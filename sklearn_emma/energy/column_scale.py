@@ -49,6 +49,7 @@ def mean_and_deviation(
     total = share.sum(axis=0)
     total = np.where(total > 0, total, np.nan)
     mean = (np.where(present, table, 0.0) * share).sum(axis=0) / total
+    mean = np.where(constant, low, mean)  # without rounding errors
     # avoid the cancellation of a plain sum of squares, and overflow
     difference = np.where(present, table - mean, 0.0)
     largest = np.abs(difference).max(axis=0)

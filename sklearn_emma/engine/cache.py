@@ -9,6 +9,8 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+import torch
+
 Model = TypeVar("Model")
 
 _MODELS: WeakKeyDictionary[Any, dict[Hashable, tuple[tuple, Any]]] = WeakKeyDictionary()
@@ -38,7 +40,9 @@ def cached(owner: Any, key: Hashable, attributes: tuple, build: Callable[[], Mod
     if found is not None and _identical(found[0], attributes):
         known: Model = found[1]
         return known
-    model = build()
+    # gradients of modules that are built in inference mode cannot be computed
+    with torch.inference_mode(False):
+        model = build()
     models[key] = attributes, model
     return model
 

@@ -19,13 +19,6 @@ from sklearn_emma.inspection.drawing import (
 from sklearn_emma.inspection.retrained import EvaluationProtocol, matched_training_scores
 from sklearn_emma.model_selection.failure_scorer import draw_seeds
 
-_LEVEL_NAMES = {
-    "Noise": "noise, in standard deviations",
-    "NoiseSNR": "signal-to-noise ratio, in decibels",
-    "Drift": "drift, in standard deviations",
-    "Scaling": "factor",
-}
-
 
 class RobustnessCurveDisplay(Display):
     """Scores of one or several estimators against the severity of a failure.
@@ -177,7 +170,7 @@ class RobustnessCurveDisplay(Display):
         return cls.from_results(
             results,
             specialist=specialist,
-            level_name=_LEVEL_NAMES.get(getattr(corruption, "__name__", ""), "failure level"),
+            level_name=getattr(corruption, "level_name", Corruption.level_name),
             score_name=score_name,
             modality=modality,
             ax=ax,

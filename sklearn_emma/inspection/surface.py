@@ -8,7 +8,8 @@ import numpy as np
 from sklearn_emma.corruption import Corruption, Noise
 from sklearn_emma.inspection.checks import check_gated, check_member, check_names
 from sklearn_emma.inspection.drawing import COLORS, Display, legend, level_labels, plain_text
-from sklearn_emma.model_selection.failure_scorer import break_modality, check_corruption, draw_seeds
+from sklearn_emma.model_selection.failure_scorer import break_modality, draw_seeds
+from sklearn_emma.model_selection.robustness import corruption_at
 
 
 class AttentionSurfaceDisplay(Display):
@@ -135,19 +136,20 @@ class AttentionSurfaceDisplay(Display):
         groups = dict(zip(names, estimator.modality_columns_, strict=True))
         reference = X if reference is None else reference
         levels = np.asarray(levels, dtype=float)
+        failures = [corruption_at(corruption, level) for level in levels.tolist()]
         attention = np.empty((len(levels), len(levels), len(names)))
         seeds = draw_seeds(random_state, 2).tolist()
-        for i, one in enumerate(levels.tolist()):
-            first = _corrupt(corruption(one), X, groups, pair[0], seeds[0], reference)
-            for j, other in enumerate(levels.tolist()):
-                both = _corrupt(corruption(other), first, groups, pair[1], seeds[1], reference)
+        for i in range(len(levels)):
+            first = _corrupt(failures[i], X, groups, pair[0], seeds[0], reference)
+            for j in range(len(levels)):
+                both = _corrupt(failures[j], first, groups, pair[1], seeds[1], reference)
                 attention[i, j] = estimator.attention(both).mean(axis=0)
         return cls.from_grid(
             attention,
             levels,
             modality_names=names,
             failing=pair,
-            level_name="noise" if corruption is Noise else "failure",
+            level_name=getattr(corruption, "level_name", Corruption.level_name),
             kind=kind,
             modality=modality,
             ax=ax,
@@ -268,7 +270,7 @@ class AttentionSurfaceDisplay(Display):
         ax.set_xticks(places, ticks)
         ax.set_yticks(places, ticks)
         ax.set_zlim(0, 1)
-        labels = [f"{self.level_name} on {plain_text(name)}" for name in self.failing]
+        labels = [f"{plain_text(name)}: {self.level_name}" for name in self.failing]
         ax.set(xlabel=labels[0], ylabel=labels[1], zlabel="attention β")
         ax.view_init(elev=24, azim=-50)
         ax.set_box_aspect((1, 1, 0.75), zoom=0.88)
@@ -289,7 +291,7 @@ class AttentionSurfaceDisplay(Display):
         )
         ax.set_xticks(places, level_labels(self.levels))
         ax.set_yticks(places, level_labels(self.levels))
-        labels = [f"{self.level_name} on {plain_text(name)}" for name in self.failing]
+        labels = [f"{plain_text(name)}: {self.level_name}" for name in self.failing]
         ax.set(xlabel=labels[0], ylabel=labels[1], aspect="equal")
         self.colorbar_ = self.figure_.colorbar(
             self.image_, ax=ax, label=plain_text(f"attention to {name}")
@@ -299,7 +301,9 @@ class AttentionSurfaceDisplay(Display):
 
 def _corrupt(failure: Any, X: Any, modalities: dict, name: str, seed: int, reference: Any) -> Any:
     """Return samples in which one modality is corrupted."""
-    return next(break_modality(check_corruption(failure), X, modalities, name, [seed], reference))
+    if failure is None:
+        return X
+    return next(break_modality(failure, X, modalities, name, [seed], reference))
 
 
 def _swatches(names: list[str]) -> list:

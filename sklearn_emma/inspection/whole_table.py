@@ -57,13 +57,12 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
     if reference is not None:
         clean = check_table(estimator, reference, ensure_all_finite="allow-nan", reset=False)
     labels = column_labels(estimator, X)
+    usual = _constants(estimator)
     found: list[tuple] = []
     n_tests = table.shape[1] + 3 * len(estimator.modality_names_)
     for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
         own = None if clean is None else clean[:, columns]
-        # the scale of a column that was constant in training is one
-        known = np.where(estimator.scale_[columns] == 1.0, estimator.mean_[columns], np.nan)
-        for finding in _in_modality(table[:, columns], own, known):
+        for finding in _in_modality(table[:, columns], own, usual[columns]):
             column, *rest = finding
             found.append((name, "" if column is None else str(labels[columns[column]]), *rest))
     if clean is not None:
@@ -78,6 +77,15 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
     return frame[certain].reset_index(drop=True)
 
 
+def _constants(estimator: Any) -> np.ndarray:
+    """Return the value of each column that was constant in training, and NaN for other columns."""
+    # the scale of a column that was constant in training is one
+    values = np.where(estimator.scale_ == 1.0, estimator.mean_, np.nan)
+    for column, counts in estimator.category_counts_.items():
+        values[column] = counts.argmax() if np.count_nonzero(counts) == 1 else np.nan
+    return values
+
+
 def _in_modality(
     table: np.ndarray, clean: np.ndarray | None, usual: np.ndarray
 ) -> Iterator[tuple[int | None, str, int, float, float]]:
@@ -88,7 +96,9 @@ def _in_modality(
     constant = np.zeros(table.shape[1], dtype=bool)
     for j, values in enumerate(table.T):
         known = values[~np.isnan(values)]
-        constant[j] = len(known) >= _FEWEST and (known == known[0]).all() and known[0] != usual[j]
+        constant[j] = len(known) >= _FEWEST and (known == known[0]).all()
+        # samples may be rounded to single precision
+        constant[j] &= not np.isclose(known[:1], usual[j], rtol=1e-6, atol=0.0).any()
         if constant[j]:
             p_value = np.nan
             if clean is not None:

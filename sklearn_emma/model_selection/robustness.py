@@ -15,16 +15,8 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_emma.compat import _check_method_params, _safe_split
 from sklearn_emma.corruption import (
-    Adversarial,
     Corruption,
-    Drift,
-    Missing,
     Noise,
-    NoiseSNR,
-    RandomSigns,
-    Scaling,
-    Stuck,
-    Swapped,
 )
 from sklearn_emma.corruption.base import choose_modalities
 from sklearn_emma.modalities import resolve_modalities
@@ -35,20 +27,6 @@ from sklearn_emma.model_selection.failure_scorer import (
     failing_tables,
     score_samples,
 )
-
-#: Parameter that is the strength of a corruption, and its value at which nothing fails. None means
-#: that there is no strength. A corruption that is not listed has no effect at level 0.
-HARMLESS: dict[type[Corruption], tuple[str, float] | None] = {
-    Noise: ("sigma", 0.0),
-    NoiseSNR: ("snr_db", np.inf),
-    Drift: ("offset", 0.0),
-    Scaling: ("factor", 1.0),
-    Adversarial: ("eps", 0.0),
-    RandomSigns: ("eps", 0.0),
-    Missing: None,
-    Stuck: None,
-    Swapped: None,
-}
 
 
 def robustness_curve(
@@ -313,20 +291,7 @@ def corruption_at(corruption: Any, level: float) -> Corruption | None:
             "such as lambda p: Missing(fraction=p)."
         ) from error
     check_corruption(failure)
-    return None if _is_harmless(failure, level) else failure
-
-
-def _is_harmless(failure: Any, level: float) -> bool:
-    """Return whether a corruption changes nothing, because of its strength or its fraction."""
-    if getattr(failure, "fraction", None) == 0:
-        return True
-    parts = getattr(failure, "corruptions", None) or [getattr(failure, "corruption", None)]
-    if parts != [None]:
-        return all(_is_harmless(part, level) for part in parts)
-    for kind, strength in HARMLESS.items():
-        if isinstance(failure, kind):
-            return strength is not None and getattr(failure, strength[0]) == strength[1]
-    return level == 0.0
+    return None if failure.is_harmless(level) else failure
 
 
 def _check_levels(levels: Any) -> np.ndarray:

@@ -26,6 +26,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import RidgeCV
 
 from sklearn_emma.compat import _safe_indexing
+from sklearn_emma.energy.column_scale import mean_and_deviation
 from sklearn_emma.monitoring.tables import as_samples
 from sklearn_emma.nn.evidence_price import evidence_of_potential, relative_potential
 
@@ -67,8 +68,8 @@ class SampleStatistics:
         self.sizes_ = np.asarray(sizes)
         self.starts_ = np.cumsum(self.sizes_) - self.sizes_
         known = np.where(np.isnan(table).all(axis=0), 0.0, table)
-        self.mean_, deviation = np.nanmean(known, axis=0), np.nanstd(known, axis=0)
-        self.varies_ = deviation > 0
+        self.mean_, deviation, constant = mean_and_deviation(known, np.ones(len(known)))
+        self.varies_ = ~constant
         self.scale_ = np.where(self.varies_, deviation, 1.0)
         z = self.standardise(table)
         soft = np.clip(z, -_LIMIT, _LIMIT)

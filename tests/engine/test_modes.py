@@ -1,5 +1,6 @@
 """A fit is the same in every mode of torch that its caller may be in."""
 
+import pickle
 from contextlib import contextmanager
 
 import numpy as np
@@ -105,3 +106,14 @@ def test_corruption(table, mode):
     expected = mixture.corrupt(X, "prefix", random_state=0)
     np.testing.assert_array_equal(corrupted, expected[0])
     np.testing.assert_array_equal(indicator, expected[1])
+
+
+def test_gradients_of_models_that_were_used_before(table, quick, mode):
+    X, y = table
+    expected = quick().fit(X, y).loss_gradient(X, y)
+    fitted = pickle.loads(pickle.dumps(quick().fit(X, y)))
+    with mode():
+        fitted.predict_proba(X)
+        inside = fitted.loss_gradient(X, y)
+    for gradient in (inside, fitted.loss_gradient(X, y)):
+        np.testing.assert_array_equal(gradient, expected)

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
+from sklearn_emma.corruption import Drift, Scaling
 from sklearn_emma.inspection import AttentionSurfaceDisplay
 
 
@@ -20,7 +21,7 @@ def test_attention_falls_with_the_noise_on_the_modality_itself(trained, wide):
     assert first[0, 1] > 0.8
     assert display.ax_.name == "3d"
     assert list(display.surfaces_) == ["modality2", "modality0"]
-    assert display.ax_.get_xlabel() == "noise on modality2"
+    assert display.ax_.get_xlabel() == "modality2: noise, in standard deviations"
     drawn = display.attention[:, :, [0, 2]]
     np.testing.assert_allclose(display.ax_.zz_dataLim.intervalx, [drawn.min(), drawn.max()])
 
@@ -31,8 +32,18 @@ def test_map_shows_the_attention_to_one_modality(legible):
     display.plot(kind="map", modality="b")
     legible(display)
     np.testing.assert_allclose(display.image_.get_array(), attention[:, :, 1].T)
-    assert display.ax_.get_xlabel() == "noise on a"
+    assert display.ax_.get_xlabel() == "a: noise"
     assert display.colorbar_.ax.get_ylabel() == "attention to b"
+
+
+@pytest.mark.parametrize(("corruption", "levels"), [(Drift, [0, 4]), (Scaling, [1, 3])])
+def test_nothing_fails_at_the_level_of_no_failure(fitted, table, corruption, levels):
+    X = table[0][:50]
+    display = AttentionSurfaceDisplay.from_estimator(
+        fitted, X, corruption=corruption, levels=levels, random_state=0
+    )
+    np.testing.assert_allclose(display.attention[0, 0], fitted.attention(X).mean(axis=0))
+    assert display.ax_.get_ylabel() == f"modality1: {corruption.level_name}"
 
 
 def test_draws_on_axes_in_3d_only():

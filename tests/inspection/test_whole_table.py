@@ -81,15 +81,31 @@ def test_shifted_columns_and_swapped_samples_are_found(trained, wide):
     assert "unlike clean samples" not in {finding for _, finding in found}
 
 
-def test_what_was_constant_in_training_is_not_reported(wide, trained):
+@pytest.mark.parametrize("value", [7.0, 0.1])
+def test_what_was_constant_in_training_is_not_reported(wide, trained, value):
     X, y = wide[0].copy(), wide[1]
-    X["modality0__0"] = 7.0
+    X["modality0__0"] = value  # the mean of many values of 0.1 is not exactly 0.1
     with pytest.warns(UserWarning, match="onstant"):
         other = clone(trained).set_params(max_epochs=1).fit(X, y)
     new = wide[2].copy()
-    new["modality0__0"] = 7.0
+    new["modality0__0"] = value
     for reference in (X, None):
         assert "constant" not in {finding for _, finding in findings(other, new, reference)[0]}
+    assert "constant" not in {f for _, f in findings(other, new.astype(np.float32), None)[0]}
+
+
+@pytest.mark.parametrize("level", ["x", "y"])
+@pytest.mark.parametrize("with_reference", [False, True])
+def test_a_category_may_be_stuck_at_any_level(wide, trained, level, with_reference):
+    X, y = wide[0].copy(), wide[1]
+    X["modality0__kind"] = np.resize(["x", "y", "z"], len(X))
+    X["modality0__always"] = "on"
+    with pytest.warns(UserWarning, match="always"):
+        classifier = clone(trained).set_params(max_epochs=1).fit(X, y)
+    stuck = X[:100].assign(modality0__kind=level)
+    table = findings(classifier, stuck, X if with_reference else None)[1]
+    assert "modality0__kind" in table.loc[table["finding"] == "constant", "column"].tolist()
+    assert "modality0__always" not in table["column"].tolist()
 
 
 def test_a_column_of_scale_one_is_not_taken_for_constant(wide, trained):

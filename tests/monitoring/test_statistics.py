@@ -43,3 +43,11 @@ def test_the_largest_other_is_that_of_another_modality():
     energy = np.sinh([[3.0, 1.0, 2.0], [5.0, 5.0, 0.0]])
     found = statistics(np.zeros((2, 3)), energy, np.zeros((2, 3)))
     np.testing.assert_allclose(found[..., 2], [[2, 3, 3], [5, 5, 5]])
+
+
+def test_a_column_is_constant_whatever_its_value():
+    rng = np.random.RandomState(0)
+    table = np.column_stack([rng.standard_normal(50), np.full(50, 0.1), np.full(50, 0.5)])
+    statistics = SampleStatistics(table, [2, 1])
+    assert statistics.varies_.tolist() == [True, False, False]
+    np.testing.assert_array_equal(statistics.scale_[1:], 1.0)
