@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import StrOptions, _fit_context
 from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
+from sklearn_emma.corruption.virtual_adversarial import unlabelled
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.targets import check_labels
@@ -499,7 +500,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         return y
 
     def _learn_outputs(self, y: np.ndarray) -> None:
-        known = ~self._unlabelled(y)
+        known = ~unlabelled(y, getattr(self, "adversarial", None))
         self.classes_ = np.unique(y[known])
         if len(self.classes_) < 2:
             found = ", ".join(map(repr, self.classes_.tolist())) or -1
@@ -509,18 +510,11 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
                 f"weight are of one class, {found}.{rest}"
             )
 
-    def _unlabelled(self, y: np.ndarray) -> np.ndarray:
-        """Return a mask of unlabelled samples: label -1, with virtual adversarial training."""
-        # EMMAClassifierCV has no parameter `adversarial`
-        training = getattr(self, "adversarial", None)
-        if isinstance(training, VirtualAdversarial) and y.dtype.kind in "if":
-            return y == -1
-        return np.zeros(len(y), dtype=bool)
-
     def _encode(
         self, y: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        known = ~self._unlabelled(y)
+        # EMMAClassifierCV has no parameter `adversarial`
+        known = ~unlabelled(y, getattr(self, "adversarial", None))
         weight = weight * known
         of_classes = self.class_weight.values() if isinstance(self.class_weight, dict) else ()
         valid = all(isinstance(value, Real) for value in of_classes)

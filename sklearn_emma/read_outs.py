@@ -216,7 +216,8 @@ class GateReadOuts(TransformerMixin, ABC):
         -------
         ndarray of shape (n_samples,)
             Thresholds. They are infinite if all modalities pass. They are NaN if the gate uses
-            attention scores (`attention_score`), because then each modality has another threshold.
+            attention scores (`attention_score`), because then each modality has another threshold,
+            or limits the number of modalities (`max_modalities`).
         """
         return self._run(X, "energy_threshold")["energy_threshold"]
 

@@ -385,17 +385,14 @@ class EMMAClassifierCV(EMMAClassifier):
         self.__dict__.update({k: v for k, v in vars(best).items() if k not in params})
         self.best_estimator_ = best
 
-    def _check_refitted(self) -> None:
-        check_is_fitted(self)
-        if not hasattr(self, "best_estimator_"):
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether there is a classifier to predict with."""
+        if hasattr(self, "cv_results_") and not hasattr(self, "best_estimator_"):
             raise NotFittedError(
                 "This EMMAClassifierCV was fitted with refit=False, so that there is no classifier "
                 "to predict with. Set refit=True, or fit an EMMAClassifier with best_params_."
             )
-
-    def _run(self, X: Any, *wanted: str, evidence: Any = None) -> dict[str, np.ndarray]:
-        self._check_refitted()
-        return super()._run(X, *wanted, evidence=evidence)
+        return hasattr(self, "best_estimator_")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Score ``best_estimator_`` on the given samples.
@@ -414,7 +411,7 @@ class EMMAClassifierCV(EMMAClassifier):
         float
             Score according to `scoring`. With several scores, it is the one named by `refit`.
         """
-        self._check_refitted()
+        check_is_fitted(self)
         if self.scoring is None:
             return super().score(X, y, sample_weight)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}

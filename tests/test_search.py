@@ -276,8 +276,13 @@ def test_without_refit_there_is_nothing_to_predict_with(table):
     for method in ("predict", "predict_proba", "attention", "energies", "transform"):
         with pytest.raises(NotFittedError, match="refit=False.*best_params_"):
             getattr(found, method)(table[0])
+    for method in ("score", "loss_gradient"):
+        with pytest.raises(NotFittedError, match="refit=False"):
+            getattr(found, method)(*table)
     with pytest.raises(NotFittedError, match="refit=False"):
-        found.score(*table)
+        found.get_feature_names_out()
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        clone(found).predict(table[0])
 
 
 def test_the_best_classifier_is_fitted_with_all_samples(found, table):

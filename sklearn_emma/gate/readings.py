@@ -49,7 +49,8 @@ class Readings(NamedTuple):
     total_energy : ndarray of shape (n_samples,)
         Total energy :math:`\sum_i E_i`.
     energy_threshold : ndarray of shape (n_samples,)
-        Modal energy below which the gate of a modality is open. NaN for gates with scores.
+        Modal energy below which the gate of a modality is open. NaN for gates with scores or with
+        `max_modalities`.
     column_attention : ndarray of shape (n_samples, n_used_features)
         Attention :math:`a_{ij}` to each column of a modality.
     output : ndarray of shape (n_samples, n_outputs)

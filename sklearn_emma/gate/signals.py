@@ -58,5 +58,5 @@ def _learn(encoder: SignalEncoder, x: Tensor, weight: np.ndarray) -> Tensor:
     scale[scale < _LEAST_SCALE] = np.inf  # the feature is always zero
     for buffer, values in zip((encoder.centre, encoder.scale), (centre, scale), strict=True):
         buffer.copy_(torch.from_numpy(values))
-    features[complete] = encoder(x[complete])
+    features[complete] = encoder.scaled(found)
     return features

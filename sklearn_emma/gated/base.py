@@ -124,6 +124,10 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     def _call(self, X: Any) -> np.ndarray:
         """Return the predictions of the estimator as numbers of shape (n_samples, ...)."""
 
+    def _has_target(self, y: np.ndarray) -> np.ndarray:
+        """Return which samples the estimator can learn from; the gate may learn from others."""
+        return np.ones(len(y), dtype=bool)
+
     @abstractmethod
     def _strata(self, y: np.ndarray) -> np.ndarray:
         """Return the stratum of each sample: its class, or its range of target values."""
@@ -217,7 +221,9 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         """Return the positions of the held-out samples that the blend is chosen on."""
         if self.blend != "auto" or not self._can_blend:
             return np.zeros(0, dtype=np.intp)
-        return np.arange(len(y))[keep][judging_samples(self._strata(y[keep]))]
+        usable = np.arange(len(y))[keep]
+        usable = usable[self._has_target(y[usable])]
+        return usable[judging_samples(self._strata(y[usable]))]
 
     def _given_blend(self) -> float:
         """Return the blend that is used if it is not chosen on held-out samples."""
@@ -249,12 +255,13 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         estimator = seeded(self.unfitted_estimator(), seed)
         takes_gaps = takes_nan(estimator) if self.shut_value == "auto" else self.shut_value == "nan"
         self.fills_nan_ = not takes_gaps
+        known = self._has_target(y[keep])
         learned, random = table[keep], np.random.RandomState(seed)
-        tables = training_tables(self.gate_, learned, self.n_copies, seed, learned)
+        tables = training_tables(self.gate_, learned[known], self.n_copies, seed, learned)
         samples = np.vstack([self._behind_gate(samples, random) for samples in tables])
         self._fill_never_open(samples)
-        params = weight_params(estimator, np.tile(weight, len(tables)))
-        target = np.concatenate([y[keep]] * len(tables))
+        params = weight_params(estimator, np.tile(weight[known], len(tables)))
+        target = np.concatenate([y[keep][known]] * len(tables))
         inputs = estimator_input(samples, self, estimator)
         self.estimator_ = estimator.fit(inputs, target, **params)
 

@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.classifier import EMMAClassifier
+from sklearn_emma.corruption.virtual_adversarial import unlabelled
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, log_loss_of
 from sklearn_emma.lazy import is_lazy, map_chunks
@@ -171,6 +172,9 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     @property
     def _can_blend(self) -> bool:
         return hasattr(self.unfitted_estimator(), "predict_proba")
+
+    def _has_target(self, y: np.ndarray) -> np.ndarray:
+        return ~unlabelled(y, getattr(self.gate, "adversarial", None))
 
     def _strata(self, y: np.ndarray) -> np.ndarray:
         return np.unique(y, return_inverse=True)[1]

@@ -206,6 +206,7 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         copies = failing_copies(
             estimator,
             X,
+            y,
             corruption=self.corruption,
             n_several=self.n_several,
             failure_rate=self.failure_rate,

@@ -15,6 +15,7 @@ from sklearn_emma.model_selection.failure_scorer import break_modality
 def failing_copies(
     estimator: Any,
     X: Any,
+    y: np.ndarray,
     *,
     corruption: Corruption | None,
     n_several: int,
@@ -32,6 +33,8 @@ def failing_copies(
         Fitted estimator, which defines the modalities.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Clean samples. They are also the reference samples of the corruption.
+    y : ndarray of shape (n_samples,)
+        Labels or values of the samples, for corruptions that depend on the estimator.
     corruption : Corruption or None
         How modalities fail. None means that they fail as in the training of the estimator.
     n_several : int
@@ -52,7 +55,7 @@ def failing_copies(
     """
     if corruption is None:
         corruption = getattr(getattr(estimator, "gate_", estimator), "corruption", None)
-    failure = with_fraction(training_corruption(corruption), 1.0)
+    failure = with_fraction(training_corruption(corruption), 1.0).against(estimator, y)
     names = estimator.modality_names_
     modalities = dict(zip(names, map(list, estimator.modality_columns_), strict=True))
     may_fail = choose_modalities(names, failure.only)

@@ -281,7 +281,9 @@ def failure_mode_analysis(
             f"method={method!r} needs a metric that compares y with its results. Only for "
             'method="predict" there is a default, accuracy or R².'
         )
-    ways = {ABSENT: Missing(), **{k: check_corruption(f) for k, f in failures.items()}}
+    ways: dict[str, Corruption] = {ABSENT: Missing()}
+    for way, failure in failures.items():
+        ways[way] = check_corruption(failure).against(estimator, y)
     modalities = _groups(estimator, modalities)
     names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)
     reference = X if reference is None else reference

@@ -296,8 +296,10 @@ class EnergyAttention(nn.Module):
         Tensor of shape (n_samples,)
             Threshold. It is infinite if the bias is zero, as all gates are then open. If the
             coldness is zero, it is infinite if all gates are open, and minus infinity if all are
-            closed.
+            closed. It is NaN if the number of open gates is limited (``select``).
         """
+        if self.select is not None:
+            return potential.new_full(potential.shape[:-1], math.nan)
         energy, present = self._modal_energy(potential)
         if self.coldness == 0:
             passes = self.gain / present.sum(-2) > self.bias

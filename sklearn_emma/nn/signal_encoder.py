@@ -156,7 +156,22 @@ class SignalEncoder(nn.Module):
         Tensor of shape (n_samples, n_outputs)
             Centred and scaled features.
         """
-        return (self.features(x) - self.centre) / self.scale
+        return self.scaled(self.features(x))
+
+    def scaled(self, features: Tensor) -> Tensor:
+        """Centre and scale features.
+
+        Parameters
+        ----------
+        features : Tensor of shape (n_samples, n_outputs)
+            Result of :meth:`features`.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_outputs)
+            Centred and scaled features.
+        """
+        return (features - self.centre) / self.scale
 
 
 class SignalFusionNetwork(FusionNetwork):

@@ -27,7 +27,7 @@ from sklearn_emma import (
     GatedClassifier,
     GatedRegressor,
 )
-from sklearn_emma.corruption import Missing, Noise
+from sklearn_emma.corruption import Missing, Noise, VirtualAdversarial
 from sklearn_emma.gated.blending import best_blend, judging_samples, squared_error_of
 from sklearn_emma.inspection import modality_report
 from sklearn_emma.model_selection import robustness_curve
@@ -552,3 +552,15 @@ def test_the_blend_does_not_depend_on_the_units(factor):
     ]
     assert 0.5 < blends[0] < 1.0
     assert blends[1] == pytest.approx(blends[0])
+
+
+@pytest.mark.parametrize("blend", [0.0, "auto"])
+def test_only_the_gate_learns_from_unlabelled_samples(table, blend):
+    X, y = table
+    known = np.where(np.arange(len(y)) % 3 > 0, y, -1)
+    gate = EMMAClassifier(adversarial=VirtualAdversarial(), **QUICK)
+    classifier = gated(DecisionTreeClassifier(max_depth=4), gate=gate, blend=blend).fit(X, known)
+    assert classifier.classes_.tolist() == [0, 1]
+    assert classifier.estimator_.classes_.tolist() == [0, 1]
+    assert classifier.predict_proba(X).shape == (len(X), 2)
+    assert classifier.score(X, y) > 0.8

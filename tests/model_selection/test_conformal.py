@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_array
 
 from sklearn_emma import GatedClassifier
-from sklearn_emma.corruption import Missing, Noise
+from sklearn_emma.corruption import Adversarial, Missing, Noise
 from sklearn_emma.model_selection import PatternConformalClassifier, PatternConformalRegressor
 from sklearn_emma.model_selection.conformity import uniform_of_samples
 from sklearn_emma.model_selection.failing_copies import failing_copies
@@ -413,9 +413,9 @@ def test_patterns_with_few_samples_are_put_together():
 
 
 def test_every_number_of_modalities_but_all_fails_in_some_copy(filling):
-    X, _ = missing_samples(0, 50)
+    X, y = missing_samples(0, 50)
     copies = list(
-        failing_copies(filling, X, corruption=Missing(), n_several=4, failure_rate=0.2, seed=0)
+        failing_copies(filling, X, y, corruption=Missing(), n_several=4, failure_rate=0.2, seed=0)
     )
     assert_array_equal(copies[0][1], X)
     assert copies[0][0] == 0.8
@@ -479,3 +479,14 @@ def test_metadata_is_routed_to_the_fits_and_the_splitter():
         with pytest.raises(ValueError, match="not explicitly set as requested"):
             clone(plain).fit(X, y, sample_weight=weight)
     assert_array_equal(routed.predict_set(X), plain.predict_set(X))
+
+
+def test_failures_may_be_attacks(table, fitted):
+    X, y = table
+    sets = PatternConformalClassifier(
+        fitted, corruption=Adversarial(0.5), cv="prefit", min_samples=20, random_state=0
+    )
+    sets.conformalize(X, y)
+    attacked, _ = Adversarial(0.5).against(fitted, y).corrupt(X, "prefix", random_state=0)
+    covered = sets.predict_set(attacked)[np.arange(len(X)), np.searchsorted(sets.classes_, y)]
+    assert covered.mean() > 0.8

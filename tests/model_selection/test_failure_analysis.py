@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, fbeta_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
-from sklearn_emma.corruption import Missing, Noise, Stuck
+from sklearn_emma.corruption import Adversarial, Missing, Noise, RandomSigns, Stuck
 from sklearn_emma.metrics import expected_calibration_error
 from sklearn_emma.model_selection import (
     PatternConformalClassifier,
@@ -351,3 +351,13 @@ def test_parameters_of_the_wrong_kind(params, match):
     model = LogisticRegression().fit(X, y)
     with pytest.raises((TypeError, ValueError), match=match):
         failure_mode_analysis(model, X, y, modalities={"a": [0], "b": [1]}, **params)
+
+
+def test_failures_may_be_attacks(table, fitted):
+    X, y = table
+    attack = {"attack": Adversarial(1.0), "random": RandomSigns(1.0)}
+    effects = failure_mode_analysis(
+        fitted, X, y, failures=attack, n_repeats=1, n_bootstrap=20, tolerance=0.05, random_state=0
+    ).effects
+    loss = effects.groupby("failure")["drop"].mean()
+    assert loss["attack"] > loss["random"]
