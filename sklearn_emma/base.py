@@ -22,6 +22,7 @@ from sklearn_emma.gate.build_predictor import (
     check_predictor,
     is_built_in,
     seeded_layers,
+    shares_parameters,
 )
 from sklearn_emma.gate.fit import (
     GateProblem,
@@ -280,7 +281,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         self._set_architecture(periodic)
         network = self._build_network(seed).to(device)
         with seeded_layers(self.module, seed, device):
-            few = fill([x[:2] for x in samples.modalities], fills)
+            few = fill([x[:3] for x in samples.modalities], fills)
             check_predictor(network, few, self._n_outputs, self._returns)
         return network
 
@@ -352,6 +353,8 @@ def fit_settings(
     data = shared._check(X, y, sample_weight)
     seed = draw_seed(shared.random_state)
     problem = shared._learn_inputs(data, seed, None)
+    if shares_parameters(problem.network):  # which have one place in each stack
+        return [_fit_alone(estimator, X, y, setting, sample_weight) for setting in settings]
     with seeded_layers(shared._own_layers, seed, problem.samples.target.device):
         objective = prepare_gate(problem)
         outcomes = train_settings(objective, problem.config, settings)
@@ -368,6 +371,17 @@ def fit_settings(
         fits.append(fitted._store(objective, history))
     share_reader([fit for fit in fits if isinstance(fit, BaseEMMA)])
     return fits
+
+
+def _fit_alone(
+    estimator: BaseEMMA, X: Any, y: Any, setting: Mapping[str, float], sample_weight: Any
+) -> BaseEMMA | ValueError:
+    """Fit an estimator with one setting, and return it, or the error of its training."""
+    fitted = type(estimator)(**estimator.get_params(deep=False) | dict(setting))
+    try:
+        return fitted.fit(X, y, sample_weight)
+    except ValueError as error:
+        return error
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -8,8 +8,8 @@ from sklearn import get_config
 # Validation of parameters during fit, with the messages of scikit-learn.
 from sklearn.base import _fit_context
 
-# Whether a scorer takes sample weights.
-from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
+# Whether a scorer takes sample weights, and the scorers of several metrics.
+from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 
 # Indexing of samples for tables of any type.
 from sklearn.utils import _safe_indexing
@@ -17,6 +17,7 @@ from sklearn.utils import _safe_indexing
 # Column specifications must mean exactly what they mean to ColumnTransformer.
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 # Splitting of samples and metadata, as in cross_validate.
 from sklearn.utils.metaestimators import _safe_split
@@ -43,8 +44,27 @@ __all__ = [
     "_num_samples",
     "_safe_indexing",
     "_safe_split",
+    "scorers_of",
     "weighs_scores",
 ]
+
+
+def scorers_of(scorer: Any) -> Any:
+    """Return a scorer, or a dict of scorers if it computes several scores.
+
+    Parameters
+    ----------
+    scorer : callable
+        Result of :func:`sklearn.metrics.check_scoring`.
+
+    Returns
+    -------
+    callable or dict of str to callable
+        As the attribute ``scorer_`` of GridSearchCV.
+    """
+    if not isinstance(scorer, _MultimetricScorer):
+        return scorer
+    return dict(scorer._scorers)  # noqa: SLF001
 
 
 def weighs_scores(scorer: Any) -> bool:
@@ -59,14 +79,22 @@ def weighs_scores(scorer: Any) -> bool:
     -------
     bool
         With metadata routing, True if the scorer requests sample weights, like ``score`` of a
-        classifier. Without metadata routing, True if the scorer accepts sample weights, but always
-        False before scikit-learn 1.7.
+        classifier, or if one of several scorers does. Without metadata routing, True if the scorer
+        accepts sample weights, but always False before scikit-learn 1.7.
+
+    Raises
+    ------
+    UnsetMetadataPassedError
+        With metadata routing, if the scorer neither requests nor refuses sample weights.
     """
     if get_config()["enable_metadata_routing"]:
         if isinstance(scorer, _PassthroughScorer):
             return True
-        request = getattr(scorer, "_metadata_request", None)
-        return request is not None and request.score.requests.get("sample_weight") is True
+        router = MetadataRouter(owner="EMMAClassifierCV").add(
+            scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score")
+        )
+        routed = router.route_params(caller="fit", params={"sample_weight": 1.0})
+        return "sample_weight" in routed["scorer"]["score"]
     accepts = getattr(scorer, "_accept_sample_weight", None)
     if accepts is not None:
         return bool(accepts())

@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn.exceptions import FitFailedWarning
 
 from sklearn_emma.base import BaseEMMA, fit_settings
 from sklearn_emma.compat import _safe_split
+from sklearn_emma.validation import stacklevel_of_user
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,30 @@ def _score(scorer: Any, classifier: Any, X: Any, y: Any, weights: dict) -> dict[
         warnings.warn(
             f"Scoring failed; the score is NaN. The error was: {type(error).__name__}: {error}",
             UserWarning,
-            stacklevel=2,
+            stacklevel=stacklevel_of_user(),
         )
         scores = np.nan
-    return scores if isinstance(scores, dict) else {"score": scores}
+    named = scores if isinstance(scores, dict) and scores else {"score": scores}
+    return {name: check_score(score) for name, score in named.items()}
+
+
+def check_score(score: Any) -> float:
+    """Return a score. Raise ValueError unless it is a single number.
+
+    Parameters
+    ----------
+    score : object
+        What a scorer has returned.
+
+    Returns
+    -------
+    float
+        The score.
+    """
+    number = score.item() if isinstance(score, np.ndarray) and score.ndim == 0 else score
+    if not isinstance(number, Real):
+        raise ValueError(f"scoring must return a single number, got {score!r}.")
+    return float(number)
 
 
 def check_failures(outcomes: Sequence[FoldOutcome]) -> None:
@@ -145,7 +166,7 @@ def check_failures(outcomes: Sequence[FoldOutcome]) -> None:
         f"{len(errors)} of {n_fits} fits failed, whose scores are NaN. The first error was: "
         f"{errors[0]}",
         FitFailedWarning,
-        stacklevel=2,
+        stacklevel=stacklevel_of_user(),
     )
 
 
@@ -208,7 +229,9 @@ def format_results(
         mean = scores.mean(axis=1)
         if not np.isfinite(mean).all():
             warnings.warn(
-                f"One or more of the test scores are non-finite: {mean}", UserWarning, stacklevel=2
+                f"One or more of the test scores are non-finite: {mean}",
+                UserWarning,
+                stacklevel=stacklevel_of_user(),
             )
         results[f"mean_test_{name}"] = mean
         results[f"std_test_{name}"] = scores.std(axis=1)

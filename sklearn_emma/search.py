@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import check_scoring
@@ -14,7 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.classifier import EMMAClassifier
-from sklearn_emma.compat import _check_sample_weight, _fit_context, weighs_scores
+from sklearn_emma.compat import _check_sample_weight, _fit_context, scorers_of, weighs_scores
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.folds import (
@@ -322,13 +323,18 @@ class EMMAClassifierCV(EMMAClassifier):
         check_labels(labels)
         self._learn_outputs(labels)
         (X,) = indexable(plain_array(X))
+        # scorers may need the index of y
+        targets = y if isinstance(y, pd.Series) else labels
         if sample_weight is not None:
             sample_weight = _check_sample_weight(plain_target(sample_weight), table)
         params = self._classifier_params()
         classifier = EMMAClassifier(**params | {"n_jobs": None})  # folds are the parallel jobs
         settings = list(ParameterGrid(grid))
-        self.scorer_ = check_scoring(classifier, scoring=self.scoring)
-        weighted = sample_weight is not None and weighs_scores(self.scorer_)
+        scorer = check_scoring(classifier, scoring=self.scoring)
+        self.scorer_ = scorers_of(scorer)
+        if isinstance(self.scorer_, dict):
+            check_refit(self.refit, list(self.scorer_))
+        weighted = sample_weight is not None and weighs_scores(scorer)
         if isinstance(self.cv, type):
             raise TypeError(f"cv={self.cv.__name__} is a class. Pass cv={self.cv.__name__}().")
         splitter = check_cv(self.cv, labels, classifier=True)
@@ -337,9 +343,9 @@ class EMMAClassifierCV(EMMAClassifier):
             raise ValueError(
                 f"cv={self.cv!r} gives no split. Pass a number of folds, or a splitter."
             )
-        data = FoldData(X, labels, sample_weight, weighted)
+        data = FoldData(X, targets, sample_weight, weighted)
         outcomes = Parallel(n_jobs=self.n_jobs)(
-            delayed(score_fold)(classifier, settings, self.scorer_, data, fold) for fold in folds
+            delayed(score_fold)(classifier, settings, scorer, data, fold) for fold in folds
         )
         check_failures(outcomes)
         self.n_splits_ = len(folds)
@@ -360,7 +366,7 @@ class EMMAClassifierCV(EMMAClassifier):
     def _choose(self, outcomes: Sequence[FoldOutcome]) -> None:
         """Set the best setting."""
         names = score_names(outcomes)
-        self.multimetric_ = names != ["score"]
+        self.multimetric_ = names != ["score"] or isinstance(self.scorer_, dict)
         deciding = "score"
         if self.multimetric_:
             check_refit(self.refit, names)
@@ -415,5 +421,7 @@ class EMMAClassifierCV(EMMAClassifier):
         if self.scoring is None:
             return super().score(X, y, sample_weight)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        if isinstance(self.scorer_, dict):
+            return self.scorer_[self.refit](self.best_estimator_, X, y, **weights)
         score = self.scorer_(self.best_estimator_, X, y, **weights)
         return score[self.refit] if self.multimetric_ else score

@@ -3,12 +3,14 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from joblib import parallel_backend
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import FitFailedWarning, NotFittedError
-from sklearn.metrics import make_scorer
+from sklearn.exceptions import FitFailedWarning, NotFittedError, UnsetMetadataPassedError
+from sklearn.metrics import accuracy_score, make_scorer, recall_score
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -16,6 +18,7 @@ from sklearn.model_selection import (
     ParameterSampler,
     StratifiedKFold,
 )
+from torch import nn
 
 from sklearn_emma import EMMAClassifier, EMMAClassifierCV
 from sklearn_emma.engine import batches
@@ -377,3 +380,89 @@ def test_parameters_that_are_not_valid(table, params, match):
 def test_splitters_that_do_not_split(table, cv, match):
     with pytest.raises((TypeError, ValueError), match=match):
         search(cv=cv).fit(*table)
+
+
+# --- scorers ---
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    [
+        make_scorer(recall_score, average=None),
+        lambda *_: [1.0, 2.0],
+        lambda *_: None,
+        lambda *_: {},
+    ],
+)
+def test_a_score_is_a_single_number(table, scoring):
+    with pytest.raises(ValueError, match="scoring must return a single number"):
+        search(param_grid={"coldness": [0.1]}, scoring=scoring).fit(*table)
+
+
+def test_several_scorers_get_the_weights_that_they_request(table):
+    X, y = table
+    weight = np.arange(len(y), dtype=float)
+    grid = {"coldness": [0.1, 1.0]}
+    with config_context(enable_metadata_routing=True):
+        scoring = {
+            "weighted": make_scorer(accuracy_score).set_score_request(sample_weight=True),
+            "plain": make_scorer(accuracy_score).set_score_request(sample_weight=False),
+        }
+        params = {"scoring": scoring, "refit": "weighted"}
+        found = search(param_grid=grid, **params).fit(X, y, sample_weight=weight)
+        plain = plain_search(grid, **params)
+        plain.estimator.set_fit_request(sample_weight=True)
+        expected = plain.fit(X, y, sample_weight=weight)
+        with pytest.raises(UnsetMetadataPassedError):
+            search(param_grid=grid, scoring="accuracy").fit(X, y, sample_weight=weight)
+    assert_same_results(found, expected)
+    results = found.cv_results_
+    assert (results["mean_test_weighted"] != results["mean_test_plain"]).any()
+    assert set(found.scorer_) == set(expected.scorer_) == set(scoring)
+    assert found.score(X, y) == pytest.approx(expected.score(X, y), abs=1e-4)
+
+
+def test_scorers_get_the_index_of_the_labels(table):
+    X, y = table
+    value = pd.Series(np.arange(len(y), dtype=float), index=y.index)
+
+    def gain(estimator, X, y):
+        return float((estimator.predict(X) == y) @ value[y.index])
+
+    grid = {"coldness": [0.1, 1.0]}
+    found = search(param_grid=grid, scoring=gain).fit(X, y)
+    assert_same_results(found, plain_search(grid, scoring=gain).fit(X, y))
+
+
+def test_which_score_decides_is_checked_before_anything_is_fitted(table):
+    Distance.seen.clear()
+    with pytest.raises(ValueError, match="refit must be the name of the one that decides"):
+        search(scoring=["accuracy", "f1"]).fit(*table)
+    assert not Distance.seen
+    found = search(param_grid={"coldness": [0.1]}, scoring={"score": "accuracy"}, refit="score")
+    assert found.fit(*table).multimetric_
+    assert isinstance(found.score(*table), float)
+
+
+# --- networks ---
+
+
+class Tied(nn.Module):
+    """A network that uses one layer twice."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.first = nn.Linear(sum(n_features), 8)
+        self.second = nn.Linear(8, 8)
+        self.third = self.second
+        self.last = nn.Linear(8, n_outputs)
+
+    def forward(self, modalities):
+        x = self.first(torch.cat(modalities, 1)).relu()
+        return self.last(self.third(self.second(x).relu()).relu())
+
+
+def test_networks_with_shared_weights(table):
+    grid, params = {"coldness": [0.1, 1.0]}, {"module": Tied, "scoring": log_likelihood}
+    found = search(param_grid=grid, **params).fit(*table)
+    assert_same_results(found, plain_search(grid, **params).fit(*table))

@@ -341,7 +341,7 @@ class Corruption(BaseEstimator, ABC):
         Tensor of shape (n_samples, n_features)
             Values of the failing modality, or a tensor that can be broadcast to this shape.
         """
-        failed = self._fail(x, mean, std, donors, generator)
+        failed = self._checked(self._fail(x, mean, std, donors, generator), x)
         if not len(blocks):
             return failed
         failed = failed.expand_as(x).clone()
@@ -422,6 +422,25 @@ class Corruption(BaseEstimator, ABC):
     def _is_harmless(self, level: float) -> bool:
         """Return whether nothing fails, whatever the fraction of failing samples is."""
         return level == 0
+
+    def _checked(self, failed: Any, x: Tensor) -> Tensor:
+        """Return failing values in the dtype of x. Raise an error unless they can replace x."""
+        name = type(self).__name__
+        if not isinstance(failed, Tensor):
+            raise TypeError(f"_fail of {name} must return a torch.Tensor, got {type(failed)}.")
+        shape = tuple(x.shape)
+        if failed.ndim > 2 or any(
+            size not in (1, full)
+            for size, full in zip(failed.shape[::-1], shape[::-1], strict=False)
+        ):
+            raise ValueError(
+                f"_fail of {name} must return values of shape {shape}, (n_samples, n_features), "
+                f"but returned {tuple(failed.shape)}."
+            )
+        failed = failed.to(x)
+        if failed.isinf().any() and not x.isinf().any():
+            raise ValueError(f"{name} returned infinite values. Use NaN for missing values.")
+        return failed
 
     def _may_fail(self, n_modalities: int, names: Sequence[str] | None) -> list[int]:
         """Return the positions of the modalities that may fail."""

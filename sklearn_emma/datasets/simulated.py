@@ -345,7 +345,10 @@ def _check_weights(weights: Any, n_classes: int) -> np.ndarray:
     """Return the proportions of the classes, and raise ValueError if they do not sum to one."""
     if weights is None:
         return np.full(n_classes, 1 / n_classes)
-    values = np.asarray(weights, dtype=float)
+    try:
+        values = np.asarray(weights, dtype=float)
+    except (TypeError, ValueError):
+        values = np.zeros(0)
     if values.shape != (n_classes,) or not np.all(values >= 0) or not np.isclose(values.sum(), 1):
         raise ValueError(
             f"weights must be {n_classes} proportions, one per class, that are not negative and "

@@ -13,6 +13,7 @@ from sklearn.utils.validation import has_fit_parameter
 from sklearn_emma.energy.column_scale import medians_of_columns
 from sklearn_emma.energy.protocol import speaks_tensors
 from sklearn_emma.energy.training import train_energies
+from sklearn_emma.engine.training_memory import source_of
 
 
 def fit_energies(
@@ -68,14 +69,13 @@ def fit_energies(
             own[name] = unfitted, samples, weight[chosen], least_scales[i]
         else:
             other[name] = unfitted, samples, weight[chosen]
-    fit_other = memory.cache(_fit_other)
-    fitted = dict(
-        zip(
-            other,
-            Parallel(n_jobs=n_jobs)(delayed(fit_other)(*args) for args in other.values()),
-            strict=True,
-        )
+    fit_cached = memory.cache(_fit_other)
+    codes = [source_of(scorer) for scorer, *_ in other.values()]
+    outcomes = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_other)(*args) if code is None else delayed(fit_cached)(*args, code)
+        for args, code in zip(other.values(), codes, strict=True)
     )
+    fitted = dict(zip(other, outcomes, strict=True))
     if own:
         fit_own = memory.cache(_fit_own, ignore=["names", "n_jobs"])
         columns = map(list, zip(*own.values(), strict=True))
@@ -121,7 +121,8 @@ def seeded(scorer: Any, seed: int) -> Any:
         for key, value in scorer.get_params().items()
         if value is None and key.rpartition("__")[2] == "random_state"
     ]
-    return scorer.set_params(**dict.fromkeys(unseeded, seed))
+    scorer.set_params(**dict.fromkeys(unseeded, seed))  # returns None for a FrozenEstimator
+    return scorer
 
 
 def _fit_own(
@@ -153,7 +154,8 @@ def _fit_own(
     return fitted
 
 
-def _fit_other(scorer: Any, x: np.ndarray, weight: np.ndarray) -> Any:
+def _fit_other(scorer: Any, x: np.ndarray, weight: np.ndarray, code: str = "") -> Any:
+    """Fit an estimator of another library. Its code is part of the key of the cache."""
     if has_fit_parameter(scorer, "sample_weight") and (weight != 1).any():
         return scorer.fit(x, None, sample_weight=weight)
     return scorer.fit(x, None)

@@ -119,7 +119,8 @@ class ArrayEnergy:
         Raises
         ------
         ValueError
-            If the estimator does not return one number per sample.
+            If the estimator does not return one number per sample, or an energy of minus infinity.
+            An infinite energy is that of a missing modality.
         """
         energy = potential_of(self.scorer, x.cpu().double().numpy())
         method = _method_of(self.scorer)
@@ -128,11 +129,12 @@ class ArrayEnergy:
                 f"{method} of the energy of modality {self.name!r} must return one number per "
                 f"sample, of shape ({len(x)},), but returned shape {energy.shape}."
             )
-        n_bad = int(np.isnan(energy).sum())
-        if n_bad:
+        bad = np.isnan(energy) | (energy == -np.inf)
+        if bad.any():
+            what = "NaN" if np.isnan(energy).any() else "a score for infinitely usual samples"
             raise ValueError(
-                f"The energy of modality {self.name!r}, {type(self.scorer).__name__}, returned NaN "
-                f"for {n_bad} of {len(x)} samples. {method} must return numbers."
+                f"The energy of modality {self.name!r}, {type(self.scorer).__name__}, returned "
+                f"{what} for {bad.sum()} of {len(x)} samples. {method} must return numbers."
             )
         return torch.as_tensor(energy, dtype=x.dtype, device=x.device)
 

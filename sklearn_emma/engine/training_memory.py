@@ -1,5 +1,6 @@
 """Cache of trainings: identical trainings are run once, and then read from the cache."""
 
+import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +42,35 @@ def open_cache(memory: Any) -> joblib.Memory:
             f"memory={memory!r} cannot be used as a cache folder: {error.strerror}. Pass a folder "
             "that can be created and written to, or None."
         ) from error
+
+
+def source_of(estimator: Any) -> str | None:
+    """Return a hash of the code of an estimator.
+
+    The key of a cached fit must depend on it, because classes are pickled by their names only.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator, whose parameters may be estimators.
+
+    Returns
+    -------
+    str or None
+        Hash of the source of the modules of its classes. None if a source is unknown, as that of a
+        class that is defined in an interactive session; its fits must not be cached.
+    """
+    parts = [estimator, *estimator.get_params().values()]
+    kinds = {type(part) for part in parts if hasattr(part, "get_params")}
+    sources = []
+    for kind in sorted(kinds, key=lambda kind: (kind.__module__, kind.__qualname__)):
+        module = inspect.getmodule(kind)
+        try:
+            sources.append(inspect.getsource(kind if module is None else module))
+        except (OSError, TypeError):
+            return None
+    digest: str = joblib.hash(sources)
+    return digest
 
 
 def train_once(objective: Objective, what: str, config: TrainingConfig) -> None:

@@ -267,6 +267,7 @@ def count_units(predictor: GatedPredictor, modalities: Sequence[Tensor]) -> int:
     int
         Size of the last dimension of encoded modalities, or 0 if there are no embeddings.
     """
-    if isinstance(predictor, GatedInputs):
-        return 0
-    return int(predictor.encode([x[:1] for x in modalities]).shape[-1])
+    encoded: Any = None
+    if not isinstance(predictor, GatedInputs):
+        encoded = predictor.embeddings(predictor.encode([x[:1] for x in modalities]))
+    return int(encoded.shape[-1]) if isinstance(encoded, Tensor) else 0

@@ -134,7 +134,13 @@ def build_predictor(
     if isinstance(module, nn.Module):
         return _behind_gate(copy.deepcopy(module))
     with seeded_layers(module, seed, torch.device("cpu")):
-        network = module(list(n_features), n_outputs)
+        try:
+            network = module(list(n_features), n_outputs)
+        except TypeError as error:
+            raise TypeError(
+                f"module({list(n_features)}, {n_outputs}), called with the list of the number of "
+                f"columns of each modality and the number of outputs, failed: {error}"
+            ) from error
     if not isinstance(network, nn.Module):
         raise TypeError(
             "module must be a torch.nn.Module, or a callable that takes the list of the number of "
@@ -148,6 +154,23 @@ def _behind_gate(network: nn.Module) -> GatedPredictor:
     """Wrap a network without gate support as a predictor of gated inputs."""
     network = network.float().cpu()
     return network if isinstance(network, GatedPredictor) else GatedInputs(network)
+
+
+def shares_parameters(network: nn.Module) -> bool:
+    """Return whether some layers of a network have the same parameters (tied weights).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        A network.
+
+    Returns
+    -------
+    bool
+        True if a parameter has several names.
+    """
+    named = list(network.named_parameters(remove_duplicate=False))
+    return len(named) > len(list(network.parameters()))
 
 
 def check_predictor(
@@ -175,9 +198,10 @@ def check_predictor(
     attention = torch.ones_like(modalities[0][:, :1]).repeat(1, len(modalities))
     expected = (n_samples, n_outputs)
     sizes = ", ".join(str(tuple(x.shape)) for x in modalities)
+    predictor.eval()
     try:
         with torch.no_grad():
-            output: Any = predictor.eval()(modalities, attention)
+            output: Any = predictor(modalities, attention)
     except Exception as error:
         raise ValueError(
             f"module failed on a list of {len(modalities)} gated modalities of shapes {sizes}: "
@@ -187,3 +211,14 @@ def check_predictor(
     if shape != expected:
         got = f"shape {shape}" if isinstance(output, torch.Tensor) else type(output).__name__
         raise ValueError(f"module must return {returns} = {expected}, but returned {got}.")
+    several = torch.stack([attention, torch.zeros_like(attention)])
+    try:
+        with torch.no_grad():
+            both: Any = predictor.fuse(predictor.encode(modalities), several)
+        torch.testing.assert_close(both[0], output, atol=1e-4, rtol=1e-4)
+    except Exception as error:
+        raise ValueError(
+            "In training, fuse of module gets the attention of two gates at once, of shape "
+            f"{tuple(several.shape)} (..., n_samples, n_modalities), and must return outputs of "
+            f"shape {(2, *expected)}, the first of which are those of the first gate: {error}"
+        ) from error

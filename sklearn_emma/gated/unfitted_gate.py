@@ -40,7 +40,7 @@ def unfitted_gate(gated: Any, gate_type: type[BaseEMMA], alone: bool, seed: int)
     TypeError
         If the parameter `gate` is neither None nor an instance of `gate_type`.
     ValueError
-        If the parameter `modalities` of the gate is not None.
+        If the parameter `modalities` of the gate is not None, or if it is a search without refit.
     """
     if gated.gate is None:
         gate = gate_type(**(_QUICK_GATE if alone else {}))
@@ -56,6 +56,11 @@ def unfitted_gate(gated: Any, gate_type: type[BaseEMMA], alone: bool, seed: int)
         raise ValueError(
             f"gate has modalities of its own, {gate.modalities!r}. Pass them to "
             f"{type(gated).__name__}, and set modalities of the gate to None."
+        )
+    if not getattr(gate, "refit", True):
+        raise ValueError(
+            "gate has refit=False, so that no classifier is fitted with the best setting. Set "
+            "refit=True."
         )
     gate.set_params(modalities=gated.modalities, remainder=gated.remainder)
     return gate if gate.random_state is not None else gate.set_params(random_state=seed)

@@ -1,7 +1,7 @@
 """Scorer for estimators under failures of modalities."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn_emma.compat import weighs_scores
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.corruption.base import choose_modalities, is_number
+from sklearn_emma.folds import check_score
 from sklearn_emma.modalities import resolve_modalities
 
 
@@ -273,10 +274,7 @@ def score_samples(scorer: Any, estimator: Any, X: Any, y: Any, score_params: dic
     float
         The score.
     """
-    score = scorer(estimator, X, *([] if y is None else [y]), **score_params)
-    if not isinstance(score, Real):
-        raise ValueError(f"scoring must return a single number, got {score!r}.")
-    return score  # type: ignore[return-value]
+    return check_score(scorer(estimator, X, *([] if y is None else [y]), **score_params))
 
 
 def check_corruption(corruption: Any) -> Corruption:

@@ -246,6 +246,7 @@ class ModalityMonitor(BaseEstimator):
             estimator = clone(self.estimator)
             training = _safe_split(estimator, X, y, order[:n_training])
             estimator.fit(*training)
+            check_is_fitted(estimator)  # a search may be without refit
             reference = training[0] if reference is None else reference
         if n_samples - n_training < _FEWEST:
             raise ValueError(

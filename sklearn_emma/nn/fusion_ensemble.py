@@ -29,6 +29,11 @@ class FusionEnsemble(GatedPredictor):
     networks : sequence of FusionNetwork
         K networks. Their parameters are copied. All use the normal scores of the first network.
 
+    Raises
+    ------
+    ValueError
+        If there is no network, or if they are not of the same architecture.
+
     Examples
     --------
     >>> import torch
@@ -40,6 +45,11 @@ class FusionEnsemble(GatedPredictor):
 
     def __init__(self, networks: Sequence[FusionNetwork]):
         super().__init__()
+        if len({_architecture(network) for network in networks}) != 1:
+            raise ValueError(
+                "networks must be one or several networks of the same architecture, got "
+                f"{list(map(_architecture, networks))}."
+            )
         self.networks = stack(networks)
         self.n_networks = len(networks)
 
@@ -120,3 +130,9 @@ class FusionEnsemble(GatedPredictor):
             Mean of the encoded modalities over networks.
         """
         return torch.mean(encoded, 0)
+
+
+def _architecture(network: FusionNetwork) -> tuple:
+    """Return the type of a network, the widths of its modalities, and the shapes of its weights."""
+    shapes = tuple(tuple(parameter.shape) for parameter in network.parameters())
+    return type(network).__name__, tuple(network.widths), network.columns.n_values, shapes

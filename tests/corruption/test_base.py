@@ -232,3 +232,35 @@ def test_noise_of_single_precision_tables_has_their_scale(scale):
     failed, indicator = Noise(2.0).corrupt(X.astype(np.float32), random_state=0)
     added = (failed - X)[indicator[:, 0] == -1] / scale
     assert added.std() == pytest.approx(2.0, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "message"),
+    [
+        (lambda x: x.numpy(), TypeError, "must return a torch.Tensor"),
+        (lambda x: x[:, :1].expand(len(x), 7), ValueError, r"but returned \(\d+, 7\)"),
+        (lambda x: x[:3], ValueError, "but returned"),
+        (lambda x: x / 0.0, ValueError, "infinite values"),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_a_corruption_returns_is_checked(make_table, result, error, message, nested):
+    class Own(Corruption):
+        def _fail(self, x, mean, std, donors, generator):
+            return result(x)
+
+    corruption = Mixture([Own()]) if nested else Own()
+    with pytest.raises(error, match=f"Own.*{message}"):
+        corruption.corrupt(make_table(), GROUPS, random_state=0)
+
+
+def test_a_corruption_may_return_another_dtype(make_table):
+    class Two(Corruption):
+        def _fail(self, x, mean, std, donors, generator):
+            return torch.full((x.shape[1],), 2.0, dtype=torch.float64)
+
+    batch = [torch.zeros(3, 2), torch.zeros(3, 1)]
+    failed, _ = Two().corrupt_tensors(
+        batch, generator=torch.Generator(), reference=Reference.from_tensors(batch)
+    )
+    assert {x.dtype for x in failed} == {torch.float32}

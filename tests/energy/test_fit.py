@@ -1,15 +1,21 @@
 """One energy scorer per modality is fitted, on samples that may have gaps."""
 
+import importlib
+import linecache
+import sys
+
 import numpy as np
 import pytest
 from joblib import Memory
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
 from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.energy.fit import fit_energies
+from sklearn_emma.engine.training_memory import source_of
 
 
 def make_samples(n_samples=60, n_features=3, seed=0):
@@ -128,3 +134,43 @@ def test_constant_columns_are_not_warned_of_again(recwarn):
     x[:, 1] = 3.0
     fit({"a": dae()}, [x])
     assert not [warning for warning in recwarn if "Constant" in str(warning.message)]
+
+
+def test_a_frozen_energy_is_used_as_it_is():
+    X = make_samples()
+    mixture = GaussianMixture(2, random_state=0).fit(X)
+    fitted = fit({"a": FrozenEstimator(mixture)}, [make_samples(seed=1)])
+    np.testing.assert_array_equal(fitted["a"].score_samples(X), mixture.score_samples(X))
+
+
+def test_the_cache_knows_the_code_of_an_energy(tmp_path, monkeypatch):
+    code = """
+import numpy as np
+from sklearn.base import BaseEstimator
+
+class Far(BaseEstimator):
+    def fit(self, X, y=None):
+        self.centre_ = X.{statistic}(axis=0)
+        return self
+
+    def score_samples(self, X):
+        return -np.abs(X - self.centre_).max(1)
+"""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    X, centres = make_samples(), []
+    for statistic in ("mean", "max", "mean"):
+        (tmp_path / "far_energy.py").write_text(code.format(statistic=statistic))
+        monkeypatch.delitem(sys.modules, "far_energy", raising=False)
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        energy = importlib.import_module("far_energy").Far()
+        centres.append(fit({"a": energy}, [X], memory=Memory(tmp_path / "cache"))["a"].centre_)
+    np.testing.assert_array_equal(centres, [X.mean(axis=0), X.max(axis=0), X.mean(axis=0)])
+
+
+def test_an_energy_of_unknown_code_is_not_cached(tmp_path):
+    kind = type("Interactive", (Norm,), {"__module__": "__nowhere__"})
+    assert source_of(kind()) is None
+    assert source_of(make_pipeline(Norm(), kind())) is None
+    assert source_of(Norm()) == source_of(Norm())

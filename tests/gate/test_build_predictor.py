@@ -14,7 +14,7 @@ from sklearn_emma.gate.build_predictor import (
     check_predictor,
     seeded_layers,
 )
-from sklearn_emma.nn import FusionEnsemble, GatedInputs
+from sklearn_emma.nn import FusionEnsemble, GatedInputs, GatedPredictor
 
 
 class Concat(nn.Module):
@@ -203,3 +203,50 @@ def test_seeded_layers_restore_the_generator_after_an_error():
     ):
         torch.rand(3).view(2)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+class Own(GatedPredictor):
+    """A network of its own behind the gate, whose encoded modalities are a list."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.encoders = nn.ModuleList(nn.Linear(d, 8) for d in n_features)
+        self.head = nn.Linear(8, n_outputs)
+
+    def encode(self, modalities):
+        return [f(x).tanh() for f, x in zip(self.encoders, modalities, strict=True)]
+
+    def fuse(self, encoded, attention):
+        gates = attention.split(1, dim=-1)
+        return self.head(sum(gate * h for gate, h in zip(gates, encoded, strict=True)))
+
+
+def test_encoded_modalities_may_be_anything(table, quick):
+    assert quick(module=Own).fit(*table).score(*table) > 0.8
+
+
+class OneGate(Own):
+    """A network that reads the attention of one gate only."""
+
+    def fuse(self, encoded, attention):
+        return self.head(sum(attention[:, i : i + 1] * h for i, h in enumerate(encoded)))
+
+
+class FirstGate(Own):
+    """A network that ignores all gates but the last."""
+
+    def fuse(self, encoded, attention):
+        last = attention if attention.ndim == 2 else attention[-1:]
+        return super().fuse(encoded, last.expand(attention.shape))
+
+
+@pytest.mark.parametrize("module", [OneGate, FirstGate])
+def test_fuse_gets_two_gates_at_once(table, quick, module):
+    with pytest.raises(ValueError, match="the attention of two gates at once"):
+        quick(module=module).fit(*table)
+
+
+@pytest.mark.parametrize("module", [nn.Linear, lambda n_features: nn.Identity()])
+def test_callables_of_other_arguments(table, quick, module):
+    with pytest.raises(TypeError, match="list of the number of columns of each modality"):
+        quick(module=module).fit(*table)

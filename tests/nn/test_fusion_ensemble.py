@@ -75,3 +75,18 @@ def test_all_networks_cool_alike(samples):
     expected = ensemble(samples, half)
     ensemble.divide_first_layer(0.5)
     torch.testing.assert_close(ensemble(samples, 0.5 * half), expected)
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        [],
+        [FusionNetwork([3, 2], 2), FusionNetwork([3, 2], 3)],
+        [FusionNetwork([3, 2], 2), FusionNetwork([2, 3], 2)],
+        [FusionNetwork([3, 2], 2), FusionNetwork([3, 2], 2, (8, 4))],
+        [FusionNetwork([3, 2], 2), FusionNetwork([3, 2], 2, normal_scores=True)],
+    ],
+)
+def test_all_networks_have_the_same_architecture(networks):
+    with pytest.raises(ValueError, match="of the same architecture"):
+        FusionEnsemble(networks)
