@@ -44,11 +44,13 @@ from sklearn_emma.hyperparameters import gate_config, training_config
 from sklearn_emma.indicators import least_scales_of
 from sklearn_emma.modalities import modality_shapes, resolve_modalities, signals_of
 from sklearn_emma.nn import GatedPredictor
+from sklearn_emma.nn.coordinates import standardise
 from sklearn_emma.parameters import Parameters
 from sklearn_emma.predictor_read_outs import PredictorReadOuts
 from sklearn_emma.targets import check_weights
 from sklearn_emma.training_data import (
     TrainingTable,
+    hold_out,
     learn_medians,
     learn_scales,
     split_features,
@@ -56,14 +58,8 @@ from sklearn_emma.training_data import (
     training_samples,
     unfitted_energies,
 )
-from sklearn_emma.validation import (
-    check_layer_sizes,
-    check_table,
-    hold_out,
-    stacklevel_of_user,
-    standardise,
-    warn_of_infrequent_levels,
-)
+from sklearn_emma.user_warnings import stacklevel_of_user, warn_of_infrequent_levels
+from sklearn_emma.validation import check_layer_sizes, check_table
 
 # Fitted attributes of the inputs that must not change in a warm start.
 _KEPT_INPUTS = (

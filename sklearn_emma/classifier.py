@@ -16,7 +16,8 @@ from sklearn_emma.corruption.virtual_adversarial import unlabelled
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.targets import check_labels
-from sklearn_emma.validation import all_or_nothing, warn_of_one_modality
+from sklearn_emma.user_warnings import warn_of_one_modality
+from sklearn_emma.validation import all_or_nothing
 
 
 class EMMAClassifier(ClassifierMixin, BaseEMMA):

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
+from sklearn_emma.column_lookup import listed
+
 
 def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception:
     """Add the names of invalid columns, and advice, to an error about a table.
@@ -37,7 +39,7 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
     if guilty:
         held = "numbers or categories" if at_fit else "numbers where it did at fit"
         return kind(
-            f"X must hold {held}, but column(s) {_listed(guilty)} hold something else: "
+            f"X must hold {held}, but column(s) {listed(guilty)} hold something else: "
             f"{str(error).partition('. ')[0]}. Use NaN for missing values. If most categories "
             'of a column look like numbers, convert the column to the pandas type "category". '
             "Encode other values as numbers first, or leave them out."
@@ -47,13 +49,13 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
         infinite = [name for name, values in columns.items() if np.isinf(_floats(values)).any()]
         advice = "by NaN if they stand for missing ones" if may_be_missing else "or leave them out"
         return kind(
-            f"{str(error).rstrip('.')}: column(s) {_listed(infinite)}. Replace such values, "
+            f"{str(error).rstrip('.')}: column(s) {listed(infinite)}. Replace such values, "
             f"{advice}."
         )
     if "contains NaN" in str(error) and not may_be_missing:
         missing = [name for name, values in columns.items() if np.isnan(_floats(values)).any()]
         return kind(
-            f"Input X contains NaN: column(s) {_listed(missing)}. {type(estimator).__name__} does "
+            f"Input X contains NaN: column(s) {listed(missing)}. {type(estimator).__name__} does "
             "not accept missing values. Drop these samples, or impute the missing values, for "
             "instance with sklearn.impute.SimpleImputer. This is not necessary if it is the energy "
             "of an EMMAClassifier or EMMARegressor, which accept missing values."
@@ -97,7 +99,7 @@ def _explain_absence(error: Exception, estimator: Any, X: Any) -> Exception:
     if not absent:
         return error
     return type(error)(
-        f"{str(error).rstrip()}\nAll columns of modality {_listed(absent)} are absent. To predict "
+        f"{str(error).rstrip()}\nAll columns of modality {listed(absent)} are absent. To predict "
         'without it, set missing_modalities="allow", or pass them as missing: '
         "X.reindex(columns=estimator.feature_names_in_) adds columns of NaN to a pandas DataFrame."
     )
@@ -123,7 +125,3 @@ def _is_numeric(values: np.ndarray) -> bool:
 
 def _floats(values: np.ndarray) -> np.ndarray:
     return values if values.dtype.kind in "biufc" else values.astype(float)
-
-
-def _listed(names: list) -> str:
-    return ", ".join(map(repr, names))

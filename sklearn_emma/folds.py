@@ -13,7 +13,7 @@ from sklearn.exceptions import FitFailedWarning
 
 from sklearn_emma.base import BaseEMMA, fit_settings
 from sklearn_emma.compat import _safe_split
-from sklearn_emma.validation import stacklevel_of_user
+from sklearn_emma.user_warnings import stacklevel_of_user
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.energy.column_scale import target_scale
 from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
+from sklearn_emma.nn.coordinates import standardise
 from sklearn_emma.targets import check_quantiles, check_values
-from sklearn_emma.validation import all_or_nothing, standardise, warn_of_one_modality
+from sklearn_emma.user_warnings import warn_of_one_modality
+from sklearn_emma.validation import all_or_nothing
 
 
 def _predicts_quantiles(estimator: Any) -> bool:

@@ -4,13 +4,19 @@ The functions take an estimator, read its public attributes, and return what the
 changing the estimator.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from sklearn.base import clone
+from sklearn.model_selection import train_test_split
 
-from sklearn_emma.energy.column_scale import medians_of_columns
+from sklearn_emma.energy.column_scale import (
+    limit_extreme_values,
+    mean_and_deviation,
+    medians_of_columns,
+)
 from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.energy.signal_scorer import SignalEnergyScorer
@@ -21,7 +27,7 @@ from sklearn_emma.gate.samples import Energies, Samples
 from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import signals_of, split_columns
 from sklearn_emma.nn.convolutional_energy import signal_shape
-from sklearn_emma.validation import column_statistics
+from sklearn_emma.user_warnings import named_columns, warn_of_constants
 
 # More epochs only improve outlier detection, see DAEEnergyScorer, and hardly change predictions.
 _ENERGY_EPOCHS = 50
@@ -50,6 +56,56 @@ class TrainingTable(NamedTuple):
         # results must not depend on the memory layout, which affects rounding
         table = np.ascontiguousarray(self.table[rows], dtype=float)
         return TrainingTable(table, self.y[rows], self.weight[rows])
+
+
+def column_statistics(
+    table: np.ndarray,
+    weight: np.ndarray,
+    estimator: Any,
+    used: np.ndarray,
+    in_order: Sequence[np.ndarray] = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column, and warn about constant columns.
+
+    NaN is ignored, and extreme values are limited.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_features)
+        Training samples.
+    weight : ndarray of shape (n_samples,)
+        Sample weights.
+    estimator : estimator
+        Estimator that may have the names of the columns.
+    used : ndarray of int of shape (n_used,)
+        Positions of the columns that belong to a modality.
+    in_order : sequence of ndarray of int, default=()
+        Column positions of signals and images. There is no warning if one of their columns is
+        constant.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,)
+        Mean and standard deviation. The scale of a constant column is one. Columns that are not
+        used have a mean of zero and a scale of one.
+
+    Raises
+    ------
+    ValueError
+        If all values of a used column are NaN.
+    """
+    unused = ~np.isin(np.arange(table.shape[1]), used)
+    mean, scale, constant = mean_and_deviation(limit_extreme_values(table, weight), weight)
+    empty = np.isnan(mean) & ~unused
+    if empty.any():
+        raise ValueError(
+            f"Column(s) {named_columns(estimator, empty)} hold no value at all (NaN in every "
+            "sample of positive weight). Leave them out."
+        )
+    constant &= ~unused
+    places = np.concatenate([*in_order, np.zeros(0, dtype=np.intp)])
+    warn_of_constants(constant & ~np.isin(np.arange(table.shape[1]), places), estimator)
+    return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
 
 
 def learn_scales(
@@ -258,3 +314,44 @@ def training_energies(estimator: Any, samples: Samples, fresh: bool) -> Energies
         None if fresh else build_columns(estimator, torch.float32, device),
         minimum,
     )
+
+
+def hold_out(n_samples: int, strata: np.ndarray | None, fraction: float, seed: int) -> np.ndarray:
+    """Return positions of held-out samples, stratified by class where possible.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of samples.
+    strata : ndarray of int of shape (n_samples,) or None
+        Class of each sample.
+    fraction : float
+        Fraction of the samples to hold out.
+    seed : int
+        Seed of the random choice.
+
+    Returns
+    -------
+    ndarray of int of shape (n_held_out,)
+        Positions of the held-out samples.
+
+    Raises
+    ------
+    ValueError
+        If too few samples are left for training.
+    """
+    n_classes = 1 if strata is None else len(np.unique(strata))
+    n_held_out = max(n_classes, round(fraction * n_samples))
+    if n_samples - n_held_out < n_classes:
+        what = "" if strata is None else f" {n_classes} classes"
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={fraction:g} would hold out {n_held_out}"
+            f" of {n_samples} samples, and leave too few to learn{what} from. Lower "
+            "validation_fraction, or set early_stopping=False."
+        )
+    if strata is not None and np.unique(strata, return_counts=True)[1].min() < 2:
+        strata = None
+    _, held_out = train_test_split(
+        np.arange(n_samples), test_size=n_held_out, stratify=strata, random_state=seed
+    )
+    return held_out

@@ -558,9 +558,9 @@ class Fixed(nn.Module):
 
 def test_networks_that_return_something_else(small, quick):
     X, y = small
-    with pytest.raises(ValueError, match=r"outputs of shape .* = \(2, 1\), but .* \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"outputs of shape .* = \(3, 1\), but .* \(3, 2\)"):
         quick(module=Fixed(2)).fit(X, y)
-    with pytest.raises(ValueError, match=r"quantiles of shape .* = \(2, 3\), but .* \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"quantiles of shape .* = \(3, 3\), but .* \(3, 2\)"):
         quick(module=Fixed(2), loss="quantile").fit(X, y)
     regressor = quick(module=Fixed(1, math.nan), max_epochs=1).fit(X, y)
     with pytest.raises(

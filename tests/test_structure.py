@@ -20,6 +20,7 @@ LAYERS = [
         "modalities",
         "tables",
         "targets",
+        "user_warnings",
         "validation",
     }
     | {"corruption", "energy"},

@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 
-from sklearn_emma.validation import (
-    all_or_nothing,
-    column_statistics,
-    hold_out,
-    standardise,
-    warn_of_constants,
-)
+from sklearn_emma.nn.coordinates import standardise
+from sklearn_emma.training_data import column_statistics, hold_out
+from sklearn_emma.user_warnings import warn_of_constants
+from sklearn_emma.validation import all_or_nothing
 
 
 def statistics(table, used=None, weight=None):
@@ -60,13 +57,13 @@ class Named:
 
 
 def test_constant_columns_that_are_used_are_named():
-    table = np.array([[1.0, 2.0, 5.0], [1.0, 3.0, 5.0]])
+    constant = np.array([True, False, True])
     with pytest.warns(UserWarning, match=r"uninformative: column\(s\) 0, 2\.$"):
-        warn_of_constants(table, None, np.arange(3))
-    with pytest.warns(UserWarning, match=r"column\(s\) 'c'\.$"):
-        warn_of_constants(table, Named(), np.array([1, 2]))
+        warn_of_constants(constant, None)
+    with pytest.warns(UserWarning, match=r"column\(s\) 'a', 'c'\.$"):
+        warn_of_constants(constant, Named())
     # warnings are errors here
-    warn_of_constants(table, None, np.array([1]))
+    warn_of_constants(np.zeros(3, dtype=bool), None)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 from torch import Tensor
 
 from sklearn_emma.categories import may_hold_levels
@@ -25,6 +25,7 @@ from sklearn_emma.corruption.tables import (
     read_modalities,
     replace_columns,
 )
+from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.tables import check_unique_names, plain_array, refuse_no_table
 
@@ -234,7 +235,7 @@ class Corruption(BaseEstimator, ABC):
             for positions in columns
         ]
         generator = torch.Generator()
-        generator.manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
+        generator.manual_seed(draw_seed(random_state))
         corrupted, indicator = self.corrupt_tensors(
             tensors,
             generator=generator,
@@ -482,6 +483,15 @@ def is_number(value: Any, kind: type = Real) -> bool:
     if not isinstance(value, kind) or isinstance(value, bool):
         return False
     return math.isfinite(value)  # type: ignore[arg-type]
+
+
+def check_corruption(corruption: Any) -> Corruption:
+    """Return the argument. Raise TypeError if it is not a Corruption."""
+    if not isinstance(corruption, Corruption):
+        raise TypeError(
+            f"corruption must be an instance of Corruption, such as Noise(2), got {corruption!r}."
+        )
+    return corruption
 
 
 def choose_modalities(names: list[str], only: str | Sequence[str] | None) -> list[str]:

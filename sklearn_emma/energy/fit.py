@@ -6,13 +6,13 @@ from typing import Any
 
 import joblib
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_emma.energy.column_scale import medians_of_columns
 from sklearn_emma.energy.protocol import speaks_tensors
 from sklearn_emma.energy.training import train_energies
+from sklearn_emma.engine.seeding import seeded
 from sklearn_emma.engine.training_memory import source_of
 
 
@@ -98,31 +98,6 @@ def _training_samples(
     # filled samples seem more likely than they are, but too few samples would be worse
     chosen = complete if complete.sum() >= max(2, present.sum() / 2) else present
     return np.where(gaps, medians_of_columns(x, weight), x)[chosen], chosen
-
-
-def seeded(scorer: Any, seed: int) -> Any:
-    """Clone an estimator, and set random states that are None.
-
-    Parameters
-    ----------
-    scorer : estimator
-        Estimator, which is not changed.
-    seed : int
-        Value for random states that are None, including those of nested estimators.
-
-    Returns
-    -------
-    estimator
-        Clone of the estimator.
-    """
-    scorer = clone(scorer)
-    unseeded = [
-        key
-        for key, value in scorer.get_params().items()
-        if value is None and key.rpartition("__")[2] == "random_state"
-    ]
-    scorer.set_params(**dict.fromkeys(unseeded, seed))  # returns None for a FrozenEstimator
-    return scorer
 
 
 def _fit_own(

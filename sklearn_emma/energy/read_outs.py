@@ -25,6 +25,7 @@ from sklearn_emma.indicators import Indicators, feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.evidence_price import potential_of_evidence
+from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import check_table
 
 Method = Callable[[EnergyEnsemble, Tensor], Tensor]
@@ -278,7 +279,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
                 f"{1 / (n_held_out + 1):.2g}, so that alpha={alpha:g} flags nothing. Raise alpha "
                 "or calibration_fraction, or fit on more samples.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=stacklevel_of_user(),
             )
         return p_values <= alpha
 

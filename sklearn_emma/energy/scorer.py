@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_emma.categories import count_levels
 from sklearn_emma.compat import Interval, StrOptions, _fit_context
+from sklearn_emma.energy.column_scale import mean_and_deviation
 from sklearn_emma.energy.energy_scale import median_and_range
 from sklearn_emma.energy.outliers import outlier_threshold
 from sklearn_emma.energy.read_outs import EnergyReadOuts
@@ -26,13 +27,8 @@ from sklearn_emma.modalities import modality_shapes, resolve_modalities
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.energy import ACTIVATIONS
 from sklearn_emma.targets import check_weights
-from sklearn_emma.validation import (
-    all_or_nothing,
-    check_layer_sizes,
-    check_table,
-    warn_of_constants,
-    warn_of_infrequent_levels,
-)
+from sklearn_emma.user_warnings import warn_of_constants, warn_of_infrequent_levels
+from sklearn_emma.validation import all_or_nothing, check_layer_sizes, check_table
 
 
 @dataclass(frozen=True)
@@ -462,7 +458,9 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         self.modality_names_, self.modality_columns_ = names, columns
         self.category_counts_ = count_levels(table, self.categories_)
         if not quiet:
-            warn_of_constants(table, self, np.concatenate(columns))
+            constant = mean_and_deviation(table, np.ones(len(table)))[2]
+            used = np.isin(np.arange(table.shape[1]), np.concatenate(columns))
+            warn_of_constants(constant & used, self)
             warn_of_infrequent_levels(self)
 
     def _check_parameters(self) -> None:

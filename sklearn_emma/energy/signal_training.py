@@ -21,7 +21,7 @@ from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.nn import ConvolutionalEnergy, EnergyEnsemble, SignalEnergy, SoftClip
 from sklearn_emma.nn.convolutional_energy import signal_shape
 from sklearn_emma.nn.signal_energy import SIGNAL_VIEWS
-from sklearn_emma.validation import warn_uninformative
+from sklearn_emma.user_warnings import warn_uninformative
 
 # View of the convolutional energy, which has filters instead of prototypes.
 _CONVOLUTIONAL_VIEW = replace(VIEWS["fine"], n_prototypes=0)

@@ -133,7 +133,7 @@ class EnergyTask:
     least_scale: np.ndarray | None = None
     held_out_weight: np.ndarray | None = None
 
-    def shape(self) -> tuple:
+    def stack_key(self) -> tuple:
         """Return a key that is equal for tasks that can be trained as one stack."""
         n_samples, n_features = self.x.shape
         return n_samples, width_class(n_features), self.config
@@ -184,11 +184,11 @@ def _groups(tasks: Sequence[EnergyTask]) -> Iterator[list[int]]:
     """Yield the positions of the tasks of each stack."""
     alike: list[tuple[tuple, list[int]]] = []
     for i, task in enumerate(tasks):
-        group = next((group for shape, group in alike if shape == task.shape()), None)
+        group = next((group for key, group in alike if key == task.stack_key()), None)
         # with early stopping, tasks end at different epochs
         alone = task.config.training.early_stopping or not task.config.architecture.stackable
         if group is None or alone:
-            alike.append((task.shape(), group := []))
+            alike.append((task.stack_key(), group := []))
         group.append(i)
     for (n_samples, width, *_), group in alike:
         # the split must not depend on n_jobs, so that results do not either

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 
@@ -21,6 +22,49 @@ def draw_seed(random_state: Any) -> int:
         Seed in [0, 2**31 - 1).
     """
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def draw_seeds(random_state: Any, size: int | tuple[int, ...]) -> np.ndarray:
+    """Draw several seeds.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        Random state, as in scikit-learn.
+    size : int or tuple of int
+        Shape of the result.
+
+    Returns
+    -------
+    ndarray of int
+        Seeds in [0, 2**31 - 1).
+    """
+    return check_random_state(random_state).randint(2**31 - 1, size=size)
+
+
+def seeded(estimator: Any, seed: int) -> Any:
+    """Clone an estimator, and set random states that are None.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator, which is not changed.
+    seed : int
+        Value for random states that are None, including those of nested estimators.
+
+    Returns
+    -------
+    estimator
+        Clone of the estimator.
+    """
+    estimator = clone(estimator)
+    unseeded = [
+        key
+        for key, value in estimator.get_params().items()
+        if value is None and key.rpartition("__")[2] == "random_state"
+    ]
+    estimator.set_params(**dict.fromkeys(unseeded, seed))  # returns None for a FrozenEstimator
+    return estimator
 
 
 def make_generator(

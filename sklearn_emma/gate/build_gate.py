@@ -27,7 +27,7 @@ from sklearn_emma.nn import (
     ScaledDotScore,
     SoftmaxAttention,
 )
-from sklearn_emma.validation import stacklevel_of_user
+from sklearn_emma.user_warnings import stacklevel_of_user
 
 #: Name of the gate that uses energies alone.
 ENERGY = "energy"

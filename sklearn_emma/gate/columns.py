@@ -141,8 +141,10 @@ class ColumnReader:
     def __init__(
         self, attend: nn.ModuleList, energies: Sequence[Potential], columns: Sequence[np.ndarray]
     ):
+        # torch warns about arrays that cannot be written to, such as memory-mapped ones
+        own = [np.array(positions) for positions in columns]
         self.modalities: list[tuple[Any, Potential, np.ndarray]] = list(
-            zip(attend, energies, columns, strict=True)
+            zip(attend, energies, own, strict=True)
         )
 
     def read(

@@ -29,8 +29,8 @@ from sklearn_emma.engine.batches import evaluation_block
 from sklearn_emma.gate.columns import ColumnReader
 from sklearn_emma.indicators import Indicators
 from sklearn_emma.nn import CrossModalEnergy
+from sklearn_emma.nn.coordinates import standardise
 from sklearn_emma.nn.evidence_price import gap_evidence, potential_of_evidence
-from sklearn_emma.validation import standardise
 
 
 def gap_energy(missing: Tensor, scale: Tensor | float) -> Tensor:

@@ -12,8 +12,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
-from sklearn_emma.energy.fit import seeded
-from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.engine.seeding import draw_seed, seeded
 from sklearn_emma.gate.fitted import GATE
 from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
 from sklearn_emma.gated.closing import close_modalities, leave_out_columns, mean_over_masks
@@ -24,7 +23,8 @@ from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.predictor_read_outs import predictor_of
 from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.targets import check_weights
-from sklearn_emma.validation import all_or_nothing, check_table, stacklevel_of_user
+from sklearn_emma.user_warnings import stacklevel_of_user
+from sklearn_emma.validation import all_or_nothing, check_table
 
 # Fitted attributes of the gate that the read-outs need.
 _OF_GATE = (
@@ -195,6 +195,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             )
             y = self._check_target(y)
             weight, keep = check_weights(sample_weight, table)
+            weight_params(self.unfitted_estimator(), weight)  # an error now, not after the gate
             seed = draw_seed(self.random_state)
             judging = self._judging_positions(y, keep)
             self.blend_ = self._given_blend()

@@ -1,5 +1,6 @@
 """Input of the estimator behind a gate: NaN or medians, categories or indicators, weights."""
 
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,10 @@ def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:
     while isinstance(estimator, Pipeline):
         step, estimator = estimator.steps[-1]
         prefix += f"{step}__"
-    if not has_fit_parameter(estimator, "sample_weight"):
+    parameters = signature(estimator.fit).parameters.values()
+    # searches and ensembles pass all parameters on
+    passes_on = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters)
+    if not (passes_on or has_fit_parameter(estimator, "sample_weight")):
         raise ValueError(
             f"sample_weight was given, but {type(estimator).__name__} does not support it. Leave "
             "it out, or choose another estimator."

@@ -14,6 +14,7 @@ from sklearn_emma.inspection.checks import check_gated, column_labels, unwrap
 from sklearn_emma.inspection.page import write_page
 from sklearn_emma.inspection.time_line import list_alarms, read_stream
 from sklearn_emma.inspection.whole_table import find_in_table
+from sklearn_emma.model_selection.failure_page import write_text
 from sklearn_emma.monitoring import ModalityHealth, ModalityMonitor
 from sklearn_emma.tables import plain_table
 from sklearn_emma.validation import check_table
@@ -132,15 +133,7 @@ class ModalityReport(pd.DataFrame):
         str or None
             The page if `buf` is None, else None.
         """
-        page = write_page(self, title, failures)
-        if buf is None:
-            return page
-        if hasattr(buf, "write"):
-            buf.write(page)
-        else:
-            with open(buf, "w", encoding="utf-8") as file:
-                file.write(page)
-        return None
+        return write_text(write_page(self, title, failures), buf)
 
 
 def modality_report(

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
 
 from sklearn_emma.corruption import Corruption
-from sklearn_emma.model_selection.failure_scorer import break_modality
+from sklearn_emma.model_selection.failing import break_modality
 from sklearn_emma.model_selection.robustness import corruption_at, robustness_curve
 
 

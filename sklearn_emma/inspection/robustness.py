@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_emma.corruption import Corruption, Noise
+from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.inspection.drawing import (
     GREY,
     Display,
@@ -17,7 +18,6 @@ from sklearn_emma.inspection.drawing import (
     plain_text,
 )
 from sklearn_emma.inspection.retrained import EvaluationProtocol, matched_training_scores
-from sklearn_emma.model_selection.failure_scorer import draw_seeds
 
 
 class RobustnessCurveDisplay(Display):

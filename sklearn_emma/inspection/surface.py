@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from sklearn_emma.corruption import Corruption, Noise
+from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.inspection.checks import check_gated, check_member, check_names
 from sklearn_emma.inspection.drawing import COLORS, Display, legend, level_labels, plain_text
-from sklearn_emma.model_selection.failure_scorer import break_modality, draw_seeds
+from sklearn_emma.model_selection.failing import break_modality
 from sklearn_emma.model_selection.robustness import corruption_at
 
 

@@ -26,6 +26,7 @@ from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.metrics import risk_coverage_curve
 from sklearn_emma.model_selection.routing import RoutesFit
 from sklearn_emma.targets import check_labels
+from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import all_or_nothing
 
 
@@ -322,7 +323,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
                 f"No threshold keeps the risk on held-out samples within max_risk={self.max_risk}: "
                 f"the lowest possible risk is {risk.min():.3g}. Every sample will be rejected.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=stacklevel_of_user(),
             )
             self.threshold_, self.coverage_, self.risk_ = -np.inf, 0.0, np.nan
             return

@@ -22,8 +22,8 @@ from sklearn_emma.compat import (
     _safe_split,
 )
 from sklearn_emma.corruption import Corruption
+from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.model_selection.failing_copies import failing_copies
-from sklearn_emma.model_selection.failure_scorer import draw_seeds
 from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThresholds
 from sklearn_emma.model_selection.routing import RoutesFit
 from sklearn_emma.targets import check_weights

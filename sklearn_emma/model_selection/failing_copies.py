@@ -8,8 +8,9 @@ from sklearn.base import clone
 
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.corruption.base import choose_modalities
+from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.training_failures import training_corruption, with_fraction
-from sklearn_emma.model_selection.failure_scorer import break_modality
+from sklearn_emma.model_selection.failing import break_modality
 
 
 def failing_copies(
@@ -67,9 +68,7 @@ def failing_copies(
     yield 1 - failure_rate, X
     random_state = np.random.RandomState(seed)
     for name in may_fail:
-        for table in break_modality(
-            failure, X, modalities, name, [random_state.randint(2**31 - 1)], X
-        ):
+        for table in break_modality(failure, X, modalities, name, [draw_seed(random_state)], X):
             yield share, table
     for number in several:
         many = clone(failure).set_params(n_corrupted=int(number))

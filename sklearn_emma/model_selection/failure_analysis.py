@@ -15,16 +15,13 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.corruption import Corruption, Drift, Missing, Noise, Scaling, Stuck, Swapped
-from sklearn_emma.corruption.base import choose_modalities, is_number
+from sklearn_emma.corruption.base import check_corruption, choose_modalities, is_number
+from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.modalities import resolve_modalities
+from sklearn_emma.model_selection.failing import check_repeats
 from sklearn_emma.model_selection.failure_costs import Bootstrap, FailureCosts, gated_inside
-from sklearn_emma.model_selection.failure_page import write_page
-from sklearn_emma.model_selection.failure_scorer import (
-    check_corruption,
-    check_repeats,
-    draw_seeds,
-)
-from sklearn_emma.validation import stacklevel_of_user
+from sklearn_emma.model_selection.failure_page import write_page, write_text
+from sklearn_emma.user_warnings import stacklevel_of_user
 
 #: Name of the failure in which all values of a modality are missing.
 ABSENT = "absent"
@@ -101,15 +98,7 @@ class FailureModeAnalysis:
         str or None
             The page, if `buf` is None.
         """
-        page = write_page(self, title)
-        if buf is None:
-            return page
-        if hasattr(buf, "write"):
-            buf.write(page)
-        else:
-            with open(buf, "w", encoding="utf-8") as file:
-                file.write(page)
-        return None
+        return write_text(write_page(self, title), buf)
 
 
 def failure_mode_analysis(

@@ -10,7 +10,7 @@ from sklearn.base import is_classifier
 
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.metrics import expected_calibration_error
-from sklearn_emma.model_selection.failure_scorer import break_modality
+from sklearn_emma.model_selection.failing import break_modality
 
 
 class Bootstrap(NamedTuple):

@@ -1,6 +1,7 @@
 """A failure mode analysis as an HTML page without scripts, which can be printed and signed."""
 
 import html
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -162,3 +163,27 @@ def _matrix(analysis: Any, column: str) -> str:
             cells += f'<td style="background: rgb(213 94 0 / {0.45 * bad:.2f})">{value:.3f}</td>'
         lines.append(f'<tr><td class="text">{html.escape(str(failure))}</td>{cells}</tr>')
     return "<table>" + "\n".join(lines) + "</table>"
+
+
+def write_text(page: str, buf: Any = None) -> str | None:
+    """Write a page to a file, or return it.
+
+    Parameters
+    ----------
+    page : str
+        The page.
+    buf : str, path or object with ``write``, default=None
+        File to write to.
+
+    Returns
+    -------
+    str or None
+        The page if `buf` is None, else None.
+    """
+    if buf is None:
+        return page
+    if hasattr(buf, "write"):
+        buf.write(page)
+    else:
+        Path(buf).write_text(page, encoding="utf-8")
+    return None

@@ -18,15 +18,10 @@ from sklearn_emma.corruption import (
     Corruption,
     Noise,
 )
-from sklearn_emma.corruption.base import choose_modalities
+from sklearn_emma.corruption.base import check_corruption, choose_modalities
+from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.modalities import resolve_modalities
-from sklearn_emma.model_selection.failure_scorer import (
-    check_corruption,
-    check_repeats,
-    draw_seeds,
-    failing_tables,
-    score_samples,
-)
+from sklearn_emma.model_selection.failing import check_repeats, failing_tables, score_with
 
 
 def robustness_curve(
@@ -247,7 +242,7 @@ class _Experiment:
 
         def score(table: Any) -> float:
             """Score the estimator on test samples, clean or corrupted."""
-            return score_samples(self.scorer, estimator, table, y_test, score_params)
+            return score_with(self.scorer, estimator, table, y_test, score_params)
 
         clean = score(X_test) if None in self.failures else np.nan
         scores = np.full((len(self.names), len(self.failures)), clean)

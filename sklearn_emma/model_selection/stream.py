@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption import Corruption, Episodes
-from sklearn_emma.corruption.base import choose_modalities, is_number
-from sklearn_emma.model_selection.failure_scorer import check_corruption
+from sklearn_emma.corruption.base import check_corruption, choose_modalities, is_number
+from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.monitoring.failures import KINDS
 
 
@@ -176,7 +176,7 @@ def stream_curve(
     rng = check_random_state(random_state)
     starts = rng.randint(n_samples - warm_up - length + 1, size=(n_episodes, len(failing_names)))
     plans = [
-        _Plan(name, int(start), int(rng.randint(2**31 - 1)))
+        _Plan(name, int(start), draw_seed(rng))
         for row in starts
         for name, start in zip(failing_names, row, strict=True)
     ]

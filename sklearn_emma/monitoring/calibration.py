@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklearn_emma.compat import _safe_indexing
+from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.indicators import feature_columns
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.correction import location_and_spread
@@ -279,7 +280,7 @@ def calibrate(
     clean = simulation.statistics_of(X)
     # large values of dependent samples occur in clusters, from which no tail can be extrapolated
     allowance = ALLOWANCE if ordered else np.array([failure.allowance for failure in FAILURES])
-    state = rng.randint(2**31 - 1)
+    state = draw_seed(rng)
     ratios = FailureRatios(clean, examples, state, extrapolate=not ordered, allowance=allowance)
     transition = transitions(*rates[:2], state_prior())
     z = statistics.standardise(table)

@@ -33,7 +33,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from sklearn_emma.monitoring.statistics import OF_OTHERS
-from sklearn_emma.validation import stacklevel_of_user
+from sklearn_emma.user_warnings import stacklevel_of_user
 
 __all__ = [
     "is_long_enough",

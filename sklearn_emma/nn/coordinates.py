@@ -13,15 +13,37 @@ converted to the units of the column.
 """
 
 import math
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 __all__ = ["SoftClip"]
 
+Values = TypeVar("Values", np.ndarray, Tensor)
+
 # Values are clipped to this many scales from the centre. Energies square values, which must not
 # overflow, because the difference of two infinities is NaN.
-FAR = 1e15
+_FAR = 1e15
+
+
+def standardise(x: Values, centre: Values, scale: Values) -> Values:
+    """Centre and scale values, and limit them so that their squares do not overflow.
+
+    Parameters
+    ----------
+    x : ndarray or Tensor of shape (..., n_features)
+        Values.
+    centre, scale : ndarray or Tensor of shape (n_features,)
+        Centre and scale of each feature.
+
+    Returns
+    -------
+    ndarray or Tensor of shape (..., n_features)
+        Distances from the centre in scales, at most 1e15.
+    """
+    return ((x - centre) / scale).clip(-_FAR, _FAR)
 
 
 def soft_clip(u: Tensor, limit: float) -> Tensor:
@@ -82,7 +104,7 @@ class SoftClip(nn.Module):
 
     def _scaled(self, x: Tensor) -> Tensor:
         """Return u, the signed distance from the centre in scales."""
-        return ((x - self.centre) / self.scale).clamp(-FAR, FAR)
+        return standardise(x, self.centre, self.scale)
 
     def _excess(self, u: Tensor) -> Tensor:
         """Return by how much absolute values exceed the limit."""
@@ -116,7 +138,7 @@ class SoftClip(nn.Module):
         Tensor of shape (n_samples, n_features)
             Clipped samples, which have the same coordinates.
         """
-        reach = FAR * self.scale
+        reach = _FAR * self.scale
         return torch.maximum(torch.minimum(x, self.centre + reach), self.centre - reach)
 
     def inverse(self, z: Tensor) -> Tensor:

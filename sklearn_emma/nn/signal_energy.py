@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.nn.coordinates import FAR
+from sklearn_emma.nn.coordinates import standardise
 from sklearn_emma.nn.ensemble import EnergyEnsemble
 from sklearn_emma.nn.signal_features import local_power, log_spectrum
 
@@ -100,7 +100,7 @@ class SignalEnergy(nn.Module):
         signal = x.unflatten(1, self.shape)
         by_channel = -1, *[1] * (signal.ndim - 2)
         centre, scale = self.centre.reshape(by_channel), self.scale.reshape(by_channel)
-        signal = ((signal - centre) / scale).clamp(-FAR, FAR)
+        signal = standardise(signal, centre, scale)
         found = [energy(SIGNAL_VIEWS[view](signal)) for view, energy in self.energies.items()]
         return torch.stack(found, 1)
 

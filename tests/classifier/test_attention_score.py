@@ -94,7 +94,7 @@ def test_evidence_needs_energies(fits, table):
     evidence[:, 1:] = 0.0
     plain, moved = (fits["key_value+energy"].readings(X, e).attention for e in (None, evidence))
     assert (moved[:, 0] < plain[:, 0]).all()
-    with pytest.raises(ValueError, match=r'"\+energy" behind the score'):
+    with pytest.raises(ValueError, match=r'append "\+energy" to the name'):
         fits["dot"].readings(X, evidence)
     monitor = ModalityMonitor(fits["key_value+energy"]).fit(X, y)
     assert monitor.predict(X[:20]).shape == (20,)

@@ -447,8 +447,8 @@ class Returns(nn.Module):
 @pytest.mark.parametrize(
     ("what", "match"),
     [
-        ("three", "must return .* of shape .* = .2, 2., but returned shape .2, 3."),
-        ("flat", "but returned shape .2,."),
+        ("three", "must return .* of shape .* = .3, 2., but returned shape .3, 3."),
+        ("flat", "but returned shape .3,."),
         ("list", "but returned list"),
         ("error", "module failed on a list of 3 gated modalities.*no such layer.*must take"),
     ],

@@ -95,7 +95,7 @@ def test_memory_mistakes_no_training_for_another(table, quick, tmp_path, same_pr
 
 
 def test_memory_without_a_seed_is_warned_of(table, quick, tmp_path):
-    with pytest.warns(UserWarning, match="no use with random_state=None.*Pass an int"):
+    with pytest.warns(UserWarning, match="has no effect with random_state=None.*Pass an int"):
         quick(max_epochs=1, memory=str(tmp_path), random_state=None).fit(*table)
 
 

@@ -49,7 +49,7 @@ def test_silent_unless_verbose(table, quick, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "stage 1 of 2, energies of modality0, modality1, modality2: epoch 30/50" in err
-    assert "stage 2 of 2, warm start: epoch 5/5" in err
+    assert "stage 2 of 2, pretraining: epoch 5/5" in err
     assert "gate and predictor: epoch 10/10, train_loss" in err
     assert "valid_loss" in err
 

@@ -102,10 +102,11 @@ def test_an_instance_starts_from_its_weights(table, quick):
 
 def test_seeds_determine_networks_and_dropout(table, quick):
     X, y = table
-    a, b = (quick(module=Concat, random_state=seed).fit(X, y) for seed in (0, 1))
+    params = {"module": Concat, "max_epochs": 3, "pretrain_epochs": 2}
+    a, b = (quick(random_state=seed, **params).fit(X, y) for seed in (0, 1))
     assert not np.allclose(a.predict_proba(X), b.predict_proba(X))
     grid = {"coldness": [0.1, 1.0]}
-    search = GridSearchCV(quick(module=Concat), grid, scoring="neg_log_loss", cv=2)
+    search = GridSearchCV(quick(**params), grid, scoring="neg_log_loss", cv=2)
     serial = clone(search).fit(X, y).cv_results_["mean_test_score"]
     with joblib.parallel_config("threading", n_jobs=2):
         threads = search.fit(X, y).cv_results_["mean_test_score"]

@@ -383,6 +383,9 @@ def test_samples_of_weight_zero_are_left_out(table, fitted):
     np.testing.assert_array_equal(clf.predict_proba(X), fitted.predict_proba(X))
     heavy = clone(fitted).fit(X, y, sample_weight=np.where(y == 1, 50.0, 1.0))
     assert heavy.predict(X).mean() > fitted.predict(X).mean() + 0.05
+    searched = GridSearchCV(DecisionTreeClassifier(random_state=0), {"max_depth": [3]}, cv=2)
+    heavy = gated(searched).fit(X, y, sample_weight=np.where(y == 1, 50.0, 1.0))
+    assert heavy.predict(X).mean() > fitted.predict(X).mean() + 0.05
     with pytest.raises(ValueError, match="KNeighborsClassifier does not support it"):
         gated(KNeighborsClassifier()).fit(X, y, sample_weight=1.0 + y)
 

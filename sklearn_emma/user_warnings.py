@@ -1,0 +1,157 @@
+"""Warnings about training samples, at the line of the user's code that caused them."""
+
+import sys
+import warnings
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from sklearn_emma.indicators import indicators_of
+
+# Smallest number of samples for a warning that all their levels in a column are unknown.
+_MANY = 20
+
+
+def warn_of_one_modality(estimator: Any) -> None:
+    """Warn if a fitted estimator has several columns, but its modalities were not specified.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted estimator with the parameter `modalities`.
+    """
+    if estimator.modalities is None and estimator.n_features_in_ > 1:
+        warnings.warn(
+            f"modalities=None makes one modality of all {estimator.n_features_in_} columns: if "
+            "some of them fail, there is no other modality to predict from. Specify which columns "
+            'belong together, for instance modalities={"radar": [0, 1], "camera": [2, 3]}.',
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+
+
+def warn_of_infrequent_levels(estimator: Any) -> None:
+    """Warn about categorical columns without any frequent level.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator with the attribute ``category_counts_``.
+    """
+    indicators = indicators_of(estimator)
+    if indicators is None:
+        return
+    useless = np.zeros(estimator.n_features_in_, dtype=bool)
+    for column, category in indicators.categories.items():
+        useless[column] = _is_name(category)
+    if useless.any():
+        warnings.warn(
+            "Nearly every training sample has another level in the column(s) "
+            f"{named_columns(estimator, useless)}, which therefore carry no information. Leave out "
+            "names and identifiers.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+
+
+def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
+    """Warn about categorical columns in which all of at least 20 values are unseen levels.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted estimator.
+    X : ndarray of shape (n_samples, n_features)
+        Samples, with codes in the categorical columns.
+    """
+    indicators = None if len(X) < _MANY else indicators_of(estimator)
+    if indicators is None:
+        return
+    levels, unknown = estimator.categories_, np.zeros(estimator.n_features_in_, dtype=bool)
+    for column, category in indicators.categories.items():
+        if not _is_name(category):
+            codes = X[:, column]
+            known = (codes < len(levels[column])).any()
+            unknown[column] = not known and (~np.isnan(codes)).sum() >= _MANY
+    if unknown.any():
+        column = int(unknown.argmax())
+        warnings.warn(
+            f"None of the values of the categorical column(s) {named_columns(estimator, unknown)} "
+            f"occurs in the training samples, which have levels such as {levels[column][0]!r}. The "
+            "values therefore count as a failure. Check their spelling and their type.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+
+
+def _is_name(category: Any) -> bool:
+    """Return whether a categorical column has no frequent level, like a column of names."""
+    return len(category.groups) == 1 and len(category.groups[0]) > 1
+
+
+def warn_of_constants(constant: np.ndarray, estimator: Any) -> None:
+    """Warn about constant columns, if there are any.
+
+    Parameters
+    ----------
+    constant : ndarray of bool of shape (n_features,)
+        True for constant columns.
+    estimator : estimator
+        Estimator that may have the names of the columns.
+    """
+    if constant.any():
+        warn_uninformative(f"column(s) {named_columns(estimator, constant)}")
+
+
+def warn_uninformative(what: str) -> None:
+    """Warn that columns or channels are constant.
+
+    Parameters
+    ----------
+    what : str
+        Names of the columns or channels.
+    """
+    warnings.warn(
+        f"Constant in the training samples, and therefore uninformative: {what}.",
+        UserWarning,
+        stacklevel=stacklevel_of_user(),
+    )
+
+
+def stacklevel_of_user() -> int:
+    """Return the stack level of the first caller outside of this package and scikit-learn.
+
+    Returns
+    -------
+    int
+        Argument `stacklevel` of ``warnings.warn``.
+    """
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and _is_library(frame):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _is_library(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__", "").partition(".")[0] in ("sklearn", "sklearn_emma")
+
+
+def named_columns(estimator: Any, chosen: np.ndarray) -> str:
+    """Return a list of the names of chosen columns, or of their positions if there are no names.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator that may have the names of the columns.
+    chosen : ndarray of bool of shape (n_features,)
+        True for the chosen columns.
+
+    Returns
+    -------
+    str
+        The list.
+    """
+    positions = np.flatnonzero(chosen)
+    names = getattr(estimator, "feature_names_in_", None)
+    return ", ".join(str(i) if names is None else repr(str(names[i])) for i in positions)
