@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
+from sklearn_emma.corruption import Adversarial, Corruption, Reference, VirtualAdversarial
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.training import train
 from sklearn_emma.engine.training_memory import train_once
@@ -18,14 +18,10 @@ from sklearn_emma.gate.annealing import start_as_identity
 from sklearn_emma.gate.build_gate import build_gate, count_units, hard_attention
 from sklearn_emma.gate.calibration import Calibrated, calibrate
 from sklearn_emma.gate.cross_modal import train_cross_modal
-from sklearn_emma.gate.objective import (
-    GatedObjective,
-    GateModel,
-    LossWeights,
-    PlainObjective,
-)
+from sklearn_emma.gate.objective import GatedObjective, GateModel, LossWeights
+from sklearn_emma.gate.plain_objective import PlainObjective
 from sklearn_emma.gate.prediction_loss import PredictionLoss
-from sklearn_emma.gate.samples import Energies, Samples
+from sklearn_emma.gate.samples import Energies, Samples, ScoredSamples
 from sklearn_emma.gate.training_failures import (
     Failures,
     training_corruption,
@@ -33,7 +29,7 @@ from sklearn_emma.gate.training_failures import (
     with_fraction,
 )
 from sklearn_emma.gate.virtual_adversarial import VirtualAdversarialObjective
-from sklearn_emma.nn import CrossModalEnergy, FusionEnsemble, GatedPredictor
+from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, FusionEnsemble, GatedPredictor
 
 #: Name of the training of gate and predictor in the progress display.
 GATE_AND_PREDICTOR = "stage 2 of 2, gate and predictor"
@@ -186,61 +182,23 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
     GatedObjective
         Objective of the training of gate and predictor.
     """
-    samples, energies, config = problem.samples, problem.energies, problem.config
-    start, generators = problem.start, problem.generators
+    samples, config = problem.samples, problem.config
+    generator, start = problem.generators.samples, problem.start
     corruption = training_corruption(config.corruption)
-    reference = training_reference(samples, energies.names)
-    if start is None:
-        probe = Failures(with_fraction(corruption, 1.0), reference, energies, generators.samples)
-        calibrated = calibrate(
-            samples, probe, config.potential_calibration, config.column_attention
-        )
-    else:
-        calibrated = Calibrated(energies.score(samples), energies, start.gate)
-    gate = build_gate(
-        config.attention_score,
-        count_units(problem.network, calibrated.samples.filled),
-        config.coldness,
-        len(energies.names),
-        config.initial_gain,
-        generators.weights,
-    )
-    gate.select = hard_attention(config.max_modalities, config.modality_costs)
-    load_arrays(gate, calibrated.constants, strict=False)
-    gate.to(samples.target.device)
-    if start is not None:
-        cross_modal = start.cross_modal
-    elif config.cross_modal and len(energies.names) >= _MIN_MODALITIES:
-        cross_modal = train_cross_modal(
-            calibrated.samples.filled,
-            samples.without_classes(),
-            config.training,
-            generators.samples,
-            generators.weights,
-        )
-    else:
-        cross_modal = None
-    scored, validation = calibrated.samples, None
-    if problem.held_out is not None:
-        learn = torch.ones(len(scored.target), dtype=torch.bool, device=scored.target.device)
-        learn[problem.held_out] = False
-        scored, validation = scored.take(learn.nonzero().squeeze(1)), scored.take(problem.held_out)
+    reference = training_reference(samples, problem.energies.names)
+    calibrated = _calibrate(problem, corruption, reference)
+    gate = _make_gate(problem, calibrated)
+    cross_modal = _cross_modal(problem, calibrated.samples.filled)
+    scored, validation = _split(calibrated.samples, problem.held_out)
     if start is None and config.pretrain_epochs:
-        plain = PlainObjective(problem.network, problem.prediction_loss, scored, generators.samples)
-        pretraining = replace(
-            config.training, max_epochs=config.pretrain_epochs, early_stopping=False
-        )
-        if not isinstance(problem.network, FusionEnsemble):
-            # custom layers may use random numbers that are not part of the cache key
-            pretraining = replace(pretraining, memory=None)
-        train_once(plain, "stage 2 of 2, pretraining", pretraining)
+        _pretrain(problem, scored)
     learned: dict[str, Any] = {
         "model": GateModel(gate, problem.network, cross_modal, problem.prediction_loss),
         "weights": config.loss_weights(),
         "samples": scored,
         "held_out": validation,
-        "failures": Failures(corruption, reference, calibrated.energies, generators.samples),
-        "generator": generators.samples,
+        "failures": Failures(corruption, reference, calibrated.energies, generator),
+        "generator": generator,
         "redraw": config.redraw_corruption,
         "annealed": config.coldness_schedule == "annealed" and start is None,
     }
@@ -251,6 +209,67 @@ def prepare_gate(problem: GateProblem) -> GatedObjective:
     if isinstance(config.adversarial, VirtualAdversarial):
         return VirtualAdversarialObjective(config.adversarial, **learned)
     return AdversarialObjective(config.adversarial, **learned)
+
+
+def _calibrate(problem: GateProblem, corruption: Corruption, reference: Reference) -> Calibrated:
+    """Compute the constants of the gate, or keep those of the start."""
+    samples, energies, config = problem.samples, problem.energies, problem.config
+    if problem.start is not None:
+        return Calibrated(energies.score(samples), energies, problem.start.gate)
+    of_all = with_fraction(corruption, 1.0)
+    probe = Failures(of_all, reference, energies, problem.generators.samples)
+    return calibrate(samples, probe, config.potential_calibration, config.column_attention)
+
+
+def _make_gate(problem: GateProblem, calibrated: Calibrated) -> EnergyAttention:
+    """Build the gate with its constants."""
+    config, target = problem.config, problem.samples.target
+    gate = build_gate(
+        config.attention_score,
+        count_units(problem.network, calibrated.samples.filled),
+        config.coldness,
+        len(problem.energies.names),
+        config.initial_gain,
+        problem.generators.weights,
+    )
+    gate.select = hard_attention(config.max_modalities, config.modality_costs)
+    load_arrays(gate, calibrated.constants, strict=False)
+    return gate.to(target.device)
+
+
+def _cross_modal(problem: GateProblem, filled: list[Tensor]) -> CrossModalEnergy | None:
+    """Train the cross-modal energy, or return that of the start."""
+    config, generators = problem.config, problem.generators
+    if problem.start is not None:
+        return problem.start.cross_modal
+    if not config.cross_modal or len(filled) < _MIN_MODALITIES:
+        return None
+    weight = problem.samples.without_classes()
+    return train_cross_modal(
+        filled, weight, config.training, generators.samples, generators.weights
+    )
+
+
+def _split(
+    samples: ScoredSamples, held_out: Tensor | None
+) -> tuple[ScoredSamples, ScoredSamples | None]:
+    """Return the samples to learn from, and the held-out samples, if there are any."""
+    if held_out is None:
+        return samples, None
+    learn = torch.ones(len(samples.target), dtype=torch.bool, device=samples.target.device)
+    learn[held_out] = False
+    return samples.take(learn.nonzero().squeeze(1)), samples.take(held_out)
+
+
+def _pretrain(problem: GateProblem, samples: ScoredSamples) -> None:
+    """Train the predictor on clean samples with all gates open."""
+    config, network = problem.config, problem.network
+    plain = PlainObjective(network, problem.prediction_loss, samples, problem.generators.samples)
+    training = replace(config.training, max_epochs=config.pretrain_epochs, early_stopping=False)
+    if not isinstance(network, FusionEnsemble):
+        # custom layers may use random numbers that are not part of the cache key
+        training = replace(training, memory=None)
+    train_once(plain, "stage 2 of 2, pretraining", training)
 
 
 def train_gate(objective: GatedObjective, config: GateConfig) -> dict[str, np.ndarray]:

@@ -24,11 +24,8 @@ from sklearn_emma.engine.batches import auto_batch_size, slices
 from sklearn_emma.engine.objective import Objective, TrainingConfig
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.training_memory import train_once
-from sklearn_emma.gate.objective import (
-    penalised_parameters,
-    predictor_groups,
-    random_subset,
-)
+from sklearn_emma.gate.objective import random_subset
+from sklearn_emma.gate.plain_objective import penalised_parameters, predictor_groups
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.nn import FusionNetwork

@@ -8,14 +8,8 @@ import torch
 from torch import nn
 
 from sklearn_emma.corruption import Missing, Noise
-from sklearn_emma.gate.objective import (
-    GatedObjective,
-    GateModel,
-    LossWeights,
-    PlainObjective,
-    predictor_groups,
-    random_subset,
-)
+from sklearn_emma.gate.objective import GatedObjective, GateModel, LossWeights, random_subset
+from sklearn_emma.gate.plain_objective import PlainObjective, predictor_groups
 from sklearn_emma.gate.prediction_loss import ClassLoss, ValueLoss
 from sklearn_emma.gate.samples import ScoredSamples
 from sklearn_emma.nn import (

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sklearn_emma.gate.objective import PlainObjective
+from sklearn_emma.gate.plain_objective import PlainObjective
 from sklearn_emma.gate.prediction_loss import ClassLoss
 from sklearn_emma.gate.samples import ScoredSamples
 from sklearn_emma.nn import FusionEnsemble, FusionNetwork
