@@ -256,100 +256,194 @@ def calibrate(
     Calibration
         Calibrated parameters.
     """
-    X = as_table(estimator, X)
-    reference = None if reference is None else as_table(estimator, reference)
-    table = in_rows = read_table(estimator, X)
-    check_clean(estimator, table, "X")
-    if not ordered:
-        shuffled = rng.permutation(len(table))
-        X, table = _safe_indexing(X, shuffled), table[shuffled]
-    half = 0
-    if reference is None:
-        half = len(table) // 2
-        reference, known = _safe_indexing(X, np.arange(half)), table[:half]
-    else:
-        known = read_table(estimator, reference)
-        check_clean(estimator, known, "reference")
-    X = _safe_indexing(X, np.arange(half, len(table)))
-    sizes = [len(places) for places in feature_columns(estimator)]
-    statistics = SampleStatistics(known, sizes)
-    modalities = range(len(sizes))
-    examples = _examples(Simulation(estimator, _some(reference, _N_EXAMPLES), statistics, rng))
-    simulation = Simulation(estimator, _some(X, _N_HARMED), statistics, rng)
+    clean = _divide(estimator, X, reference, ordered, rng)
+    statistics = SampleStatistics(clean.known, [len(c) for c in feature_columns(estimator)])
+    of_reference = Simulation(estimator, _some(clean.reference, _N_EXAMPLES), statistics, rng)
+    examples = _examples(of_reference)
+    simulation = Simulation(estimator, _some(clean.X, _N_HARMED), statistics, rng)
     unusable = _unusable(simulation)
-    clean = simulation.statistics_of(X)
+    judged = simulation.statistics_of(clean.X)
     # large values of dependent samples occur in clusters, from which no tail can be extrapolated
     allowance = ALLOWANCE if ordered else np.array([failure.allowance for failure in FAILURES])
-    state = draw_seed(rng)
-    ratios = FailureRatios(clean, examples, state, extrapolate=not ordered, allowance=allowance)
-    transition = transitions(*rates[:2], state_prior())
-    z = statistics.standardise(table)
-    rows = statistics.standardise(in_rows)
+    ratios = FailureRatios(
+        judged, examples, draw_seed(rng), extrapolate=not ordered, allowance=allowance
+    )
+    z, rows = statistics.standardise(clean.table), statistics.standardise(clean.rows)
     run_lengths = RunLengths(z, statistics, are_numbers(estimator), rows)
-    recurrence = Recurrence(z, statistics, run_lengths.tolerance_)
-    dependence = Dependence(z, statistics, run_lengths, rng)
-    unseen, categories = read_unseen(estimator, X), None
-    if categories_of(estimator):
-        has = [
-            statistics.over_modalities(np.logical_or, features[None])[0]
-            for features in (~are_numbers(estimator), are_numbers(estimator))
-        ]
-        categories = CategoryEvidence(unseen, *has)
-    start = Past(np.zeros(len(modalities), dtype=int), dependence.start())
-    recurring = recurrence(z, start.changes.recent)[half:, :, None]
-    further, alarm_odds = np.ones(len(modalities)), rates[0] / rates[2] * len(modalities)
-    usual, of_stuck = usual_share(transition), further
+    unseen = read_unseen(estimator, clean.X)
+    tests = _Tests(
+        statistics,
+        run_lengths,
+        Recurrence(z, statistics, run_lengths.tolerance_),
+        ratios,
+        Dependence(z, statistics, run_lengths, rng),
+        _category_evidence(estimator, statistics, unseen),
+    )
+    evidence = _Evidence(z, rows, clean.half, judged, unseen)
     if ordered:
-        exponents, changes = dependence(z, start.changes)
-        start = Past(start.runs, changes._replace(recent=start.changes.recent, n_samples=0))
-        e_values = np.concatenate([ratios(clean), recurring], axis=-1)
-        if categories is not None:
-            e_values = categories(e_values, unseen)
-        repeats = run_lengths.repeats(np.diff(z, axis=0, prepend=np.nan))[half:]
-        worth = np.median(exponents[half:], axis=0)
-        recovery = slow_recovery(rates[1], rates[0], worth)
-        transition = np.stack([transitions(rates[0], rate, state_prior()) for rate in recovery])
-        e_values **= exponents[half:, :, None]
-        further = choose_exponents(e_values, Stuck(np.zeros(repeats.shape), repeats), transition)
-        worth = worth * further
-        largest = ((len(clean) + 1) / (2.0 + 2.0 * ALLOWANCE)) ** worth
-        reached = highest_odds(largest, rates[0], recovery)
-        warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)
-        stuck = _judged_by_the_other_half(z, statistics, are_numbers(estimator))
-        resting = stuck._replace(e_values=np.where(run_lengths.tied_, stuck.e_values, 0.0))
-        none = np.zeros((len(z), *e_values.shape[1:]))
-        of_stuck = choose_exponents(none, resting, transition)
+        chosen = _in_order(tests, evidence, estimator, rates)
     else:
-        start = Past(start.runs, dependence.suspect(rows))
-        possible = ratios.possible(clean, rng)
-        recurring = np.broadcast_to(recurring, (*possible.shape[:3], 1))
-        possible = np.concatenate([possible, recurring], axis=-1)
-        if categories is not None:
-            possible = categories(possible, unseen)
-        after = StuckAfter(run_lengths, z[half:])
-        alarm_odds = choose_alarm_odds(possible, after, transition, rates[2], alarm_odds, rng)
-        as_given = clean[np.argsort(shuffled[half:])]
+        chosen = _exchangeable(tests, evidence, rates, rng)
+        as_given = judged[np.argsort(clean.order[clean.half :])]
         warn_of_dependent_rows(as_given, list(estimator.modality_names_), rng)
     location, spread = location_and_spread(z)
     return Calibration(
-        statistics=statistics,
-        run_lengths=run_lengths,
-        recurrence=recurrence,
-        ratios=ratios,
-        dependence=dependence,
-        exponents=further,
-        stuck_exponents=of_stuck,
-        start=start,
-        missing=statistics.over_modalities(np.logical_and, np.isnan(table)).mean(axis=0),
+        **tests._asdict(),
+        **chosen._asdict(),
+        missing=statistics.over_modalities(np.logical_and, np.isnan(clean.table)).mean(axis=0),
         unusable=unusable,
-        transition=transition,
-        usual=usual,
-        alarm_odds=alarm_odds,
         location=location,
         spread=spread,
         ordered=ordered,
-        categories=categories,
     )
+
+
+class _Clean(NamedTuple):
+    """Clean samples, divided into those that are judged and those that are known.
+
+    `table` and `known` hold numbers, `table` of all samples in the order of `order`, and `rows` of
+    all samples in the order in which they were given. X are the samples of `table` from `half` on.
+    """
+
+    X: Any
+    reference: Any
+    known: np.ndarray
+    table: np.ndarray
+    rows: np.ndarray
+    order: np.ndarray
+    half: int
+
+
+class _Tests(NamedTuple):
+    """Evidence of failures; see the attributes of :class:`Calibration`."""
+
+    statistics: SampleStatistics
+    run_lengths: RunLengths
+    recurrence: Recurrence
+    ratios: FailureRatios
+    dependence: Dependence
+    categories: CategoryEvidence | None
+
+
+class _Evidence(NamedTuple):
+    """What clean samples show.
+
+    `z` and `rows` are standardised samples, `judged` and `unseen` are the statistics and the unseen
+    levels of the samples from `half` on.
+    """
+
+    z: np.ndarray
+    rows: np.ndarray
+    half: int
+    judged: np.ndarray
+    unseen: np.ndarray
+
+
+class _Chosen(NamedTuple):
+    """What is chosen such that there are few false alarms; see :class:`Calibration`."""
+
+    exponents: np.ndarray
+    stuck_exponents: np.ndarray
+    start: Past
+    transition: np.ndarray
+    usual: float
+    alarm_odds: float
+
+
+def _divide(
+    estimator: Any, X: Any, reference: Any, ordered: bool, rng: np.random.RandomState
+) -> _Clean:
+    """Read and check clean samples, shuffle them unless they are ordered, and divide them."""
+    X = as_table(estimator, X)
+    rows = read_table(estimator, X)
+    check_clean(estimator, rows, "X")
+    order = np.arange(len(rows)) if ordered else rng.permutation(len(rows))
+    X, table = _safe_indexing(X, order), rows[order]
+    if reference is not None:
+        reference = as_table(estimator, reference)
+        known = read_table(estimator, reference)
+        check_clean(estimator, known, "reference")
+        return _Clean(X, reference, known, table, rows, order, 0)
+    half = len(table) // 2
+    reference, judged = (
+        _safe_indexing(X, np.arange(*part)) for part in ((half,), (half, len(table)))
+    )
+    return _Clean(judged, reference, table[:half], table, rows, order, half)
+
+
+def _category_evidence(
+    estimator: Any, statistics: SampleStatistics, unseen: np.ndarray
+) -> CategoryEvidence | None:
+    """Return the evidence of unseen levels, or None if no column is categorical."""
+    if not categories_of(estimator):
+        return None
+    numbers = are_numbers(estimator)
+    has = [
+        statistics.over_modalities(np.logical_or, features[None])[0]
+        for features in (~numbers, numbers)
+    ]
+    return CategoryEvidence(unseen, *has)
+
+
+def _in_order(
+    tests: _Tests, evidence: _Evidence, estimator: Any, rates: tuple[float, float, float]
+) -> _Chosen:
+    """Choose exponents and recovery rates on clean samples in temporal order."""
+    z, half = evidence.z, evidence.half
+    start = tests.dependence.start()
+    exponents, changes = tests.dependence(z, start)
+    recurring = tests.recurrence(z, start.recent)[half:, :, None]
+    e_values = np.concatenate([tests.ratios(evidence.judged), recurring], axis=-1)
+    if tests.categories is not None:
+        e_values = tests.categories(e_values, evidence.unseen)
+    repeats = tests.run_lengths.repeats(np.diff(z, axis=0, prepend=np.nan))[half:]
+    worth = np.median(exponents[half:], axis=0)
+    recovery = slow_recovery(rates[1], rates[0], worth)
+    transition = np.stack([transitions(rates[0], rate, state_prior()) for rate in recovery])
+    e_values **= exponents[half:, :, None]
+    further = choose_exponents(e_values, Stuck(np.zeros(repeats.shape), repeats), transition)
+    worth = worth * further
+    largest = ((len(evidence.judged) + 1) / (2.0 + 2.0 * ALLOWANCE)) ** worth
+    reached = highest_odds(largest, rates[0], recovery)
+    alarm_odds = rates[0] / rates[2] * len(worth)
+    warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)
+    stuck = _judged_by_the_other_half(z, tests.statistics, are_numbers(estimator))
+    tied = tests.run_lengths.tied_
+    resting = stuck._replace(e_values=np.where(tied, stuck.e_values, 0.0))
+    none = np.zeros((len(z), *e_values.shape[1:]))
+    before = changes._replace(recent=start.recent, n_samples=0)
+    return _Chosen(
+        further,
+        choose_exponents(none, resting, transition),
+        Past(np.zeros(len(worth), dtype=int), before),
+        transition,
+        usual_share(transitions(*rates[:2], state_prior())),
+        alarm_odds,
+    )
+
+
+def _exchangeable(
+    tests: _Tests,
+    evidence: _Evidence,
+    rates: tuple[float, float, float],
+    rng: np.random.RandomState,
+) -> _Chosen:
+    """Choose the odds of an alarm on clean samples that are exchangeable."""
+    z, half = evidence.z, evidence.half
+    ones = np.ones(len(tests.run_lengths.tied_))
+    transition = transitions(*rates[:2], state_prior())
+    possible = tests.ratios.possible(evidence.judged, rng)
+    recurring = tests.recurrence(z, tests.dependence.start().recent)[half:, :, None]
+    recurring = np.broadcast_to(recurring, (*possible.shape[:3], 1))
+    possible = np.concatenate([possible, recurring], axis=-1)
+    if tests.categories is not None:
+        possible = tests.categories(possible, evidence.unseen)
+    after = StuckAfter(tests.run_lengths, z[half:])
+    at_most = rates[0] / rates[2] * len(ones)
+    alarm_odds = choose_alarm_odds(possible, after, transition, rates[2], at_most, rng)
+    before = tests.dependence.suspect(evidence.rows)
+    start = Past(np.zeros(len(ones), dtype=int), before)
+    return _Chosen(ones, ones, start, transition, usual_share(transition), alarm_odds)
 
 
 def _judged_by_the_other_half(
