@@ -9,6 +9,7 @@ DataFrames are converted to tensors (:meth:`Corruption.corrupt`).
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -22,7 +23,26 @@ from sklearn_emma.corruption.base import Corruption, is_number
 _MAX_DB = 1000
 
 
-class Noise(Corruption):
+class _GaussianNoise(Corruption):
+    """Base class of Gaussian noise."""
+
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        sigma = self._draw_sigma(x, generator)
+        return torch.addcmul(x, _normal(x, generator), std * sigma)
+
+    def _fail_category(
+        self, x: Tensor, failed: Tensor, donors: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        return _replace_levels(x, donors, self._draw_sigma(x, generator), generator)
+
+    @abstractmethod
+    def _draw_sigma(self, x: Tensor, generator: torch.Generator) -> float | Tensor:
+        """Return the size of the noise, in standard deviations: one number, or one per sample."""
+
+
+class Noise(_GaussianNoise):
     r"""Gaussian noise in units of each feature's standard deviation.
 
     In a categorical column, the level of a sample is replaced by the level of a random reference
@@ -71,17 +91,6 @@ class Noise(Corruption):
     def _is_harmless(self, level: float) -> bool:
         return self.sigma == 0.0
 
-    def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        sigma = self._draw_sigma(x, generator)
-        return torch.addcmul(x, _normal(x, generator), std * sigma)
-
-    def _fail_category(
-        self, x: Tensor, failed: Tensor, donors: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        return _replace_levels(x, donors, self._draw_sigma(x, generator), generator)
-
     def _draw_sigma(self, x: Tensor, generator: torch.Generator) -> float | Tensor:
         low, high = check_range("sigma", self.sigma)
         if low == high:
@@ -91,7 +100,7 @@ class Noise(Corruption):
         return draw_uniform(x, low, high, generator)
 
 
-class NoiseSNR(Corruption):
+class NoiseSNR(_GaussianNoise):
     """Gaussian noise with a given signal-to-noise ratio.
 
     The noise has the standard deviation ``std * 10 ** (-snr_db / 20)``, where ``std`` is the
@@ -139,17 +148,6 @@ class NoiseSNR(Corruption):
 
     def _is_harmless(self, level: float) -> bool:
         return self.snr_db == math.inf
-
-    def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        sigma = self._draw_sigma(x, generator)
-        return torch.addcmul(x, _normal(x, generator), std * sigma)
-
-    def _fail_category(
-        self, x: Tensor, failed: Tensor, donors: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        return _replace_levels(x, donors, self._draw_sigma(x, generator), generator)
 
     def _draw_sigma(self, x: Tensor, generator: torch.Generator) -> float | Tensor:
         low, high = check_range("snr_db", self.snr_db)
