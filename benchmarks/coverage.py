@@ -96,7 +96,7 @@ class Run:
             failure_rate=self.by_pattern.failure_rate,
             seed=self.seed + 10_000,
         )
-        parts = [(weight, self.by_pattern.shut(X), self.judge(X)) for weight, X in copies]
+        parts = [(weight, self.by_pattern.closed(X), self.judge(X)) for weight, X in copies]
         weight = np.concatenate([np.full(len(closed), weight) for weight, closed, _ in parts])
         closed = np.concatenate([closed for _, closed, _ in parts])
         sample = np.tile(np.arange(len(self.y)), len(parts))
@@ -105,9 +105,9 @@ class Run:
         for i, row in self.by_pattern.pattern_thresholds_.table.iterrows():
             here = group == i
             n_test = len(np.unique(sample[here]))
-            if min(row["n_samples"], n_test) < LEAST or row["shut"] == "all":
+            if min(row["n_samples"], n_test) < LEAST or row["closed"] == "all":
                 continue
-            record = {"shut": row["shut"], "n_samples": int(row["n_samples"]), "n_test": n_test}
+            record = {"closed": row["closed"], "n_samples": int(row["n_samples"]), "n_test": n_test}
             # as in calibration: the weights of all copies of a sample sum to one
             total = np.bincount(sample[here], weight[here], minlength=len(self.y))
             share = weight[here] / total[sample[here]] / n_test
@@ -177,7 +177,7 @@ def report(records):
         print(f"\n### {key[0]}, {key[1]}, {key[2].upper()}: {len(those)} splits, ", end="")
         print(f"accuracy {accuracy:.3f}\n")
         lines = []
-        for closed, parts in cells(those, "patterns", "shut").items():
+        for closed, parts in cells(those, "patterns", "closed").items():
             calibrated = np.mean([part["n_samples"] for part in parts])
             lines.append([closed, str(len(parts)), f"{calibrated:.0f}", *_figures(parts)])
         header = ["closed", "splits", "samples", *METHODS, *(f"labels, {m}" for m in METHODS)]
@@ -187,9 +187,9 @@ def report(records):
         print(table(["failure", *header[3:]], lines))
         means = [
             [np.mean([p[m][0] for p in parts]) for m in METHODS]
-            for parts in cells(those, "patterns", "shut").values()
+            for parts in cells(those, "patterns", "closed").values()
         ]
-        found = cells(those, "patterns", "shut").values()
+        found = cells(those, "patterns", "closed").values()
         single = [part[BY_PATTERN][0] for parts in found for part in parts]
         summary.append(
             [*key, f"{_within(single):.0%}", str(len(means))]

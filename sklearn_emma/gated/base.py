@@ -65,7 +65,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         "threshold": [Interval(Real, 0, 1, closed="left"), StrOptions({"mean"})],
         "blend": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "n_copies": [Interval(Integral, 0, None, closed="left")],
-        "shut_value": [StrOptions({"auto", "nan", "median"})],
+        "closed_value": [StrOptions({"auto", "nan", "median"})],
         "random_state": ["random_state"],
     }
 
@@ -80,7 +80,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         threshold: float | str = 0.5,
         blend: float | str = "auto",
         n_copies: int = 10,
-        shut_value: str = "auto",
+        closed_value: str = "auto",
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
@@ -91,7 +91,7 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         self.threshold = threshold
         self.blend = blend
         self.n_copies = n_copies
-        self.shut_value = shut_value
+        self.closed_value = closed_value
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
@@ -254,7 +254,9 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
         for name in (*_OF_GATE, *self._of_gate):
             setattr(self, name, getattr(self.gate_, name))
         estimator = seeded(self.unfitted_estimator(), seed)
-        takes_gaps = takes_nan(estimator) if self.shut_value == "auto" else self.shut_value == "nan"
+        takes_gaps = (
+            takes_nan(estimator) if self.closed_value == "auto" else self.closed_value == "nan"
+        )
         self.fills_nan_ = not takes_gaps
         known = self._has_target(y[keep])
         learned, random = table[keep], np.random.RandomState(seed)

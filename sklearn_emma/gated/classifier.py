@@ -85,7 +85,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     n_copies : int, default=10
         Number of corrupted copies of the training samples that the classifier is also trained on.
 
-    shut_value : {"auto", "nan", "median"}, default="auto"
+    closed_value : {"auto", "nan", "median"}, default="auto"
         Replacement of missing values and of the values of closed modalities: NaN, or the median of
         the training samples (for categorical columns, the most frequent level). "auto" means NaN if
         the classifier supports missing values according to its tags; for a Pipeline, all steps must

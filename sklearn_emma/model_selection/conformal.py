@@ -107,7 +107,7 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         The fitted classifier.
     pattern_thresholds_ : PatternThresholds
         The threshold of each pattern. Its attribute ``table`` is a DataFrame with the columns
-        ``shut`` (the closed modalities), ``n_samples`` and ``threshold``.
+        ``closed`` (the closed modalities), ``n_samples`` and ``threshold``.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -155,7 +155,7 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     >>> clf = EMMAClassifier("prefix", max_epochs=10, random_state=0).fit(X[:500], y[:500])
     >>> sets = PatternConformalClassifier(clf, random_state=0)
     >>> sets = sets.conformalize(X[500:1000], y[500:1000])
-    >>> sets.pattern_thresholds_.table["shut"].tolist()[:4]
+    >>> sets.pattern_thresholds_.table["closed"].tolist()[:4]
     ['none', 'modality2', 'modality1', 'modality0']
     >>> X_bad, _ = Missing(only="modality0").corrupt(X[1000:], "prefix")
     >>> mask = sets.predict_set(X_bad)
@@ -264,7 +264,7 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         """
         check_is_fitted(self)
         probabilities = self.estimator_.predict_proba(X)
-        threshold = self.pattern_thresholds_.of(self.shut(X))
+        threshold = self.pattern_thresholds_.of(self.closed(X))
         scores = self._score_labels(
             probabilities, lambda: uniform_of_samples(X, draw_seed(self.random_state))
         )
@@ -338,7 +338,7 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
         The fitted regressor.
     pattern_thresholds_ : PatternThresholds
         The threshold of each pattern. Its attribute ``table`` is a DataFrame with the columns
-        ``shut`` (the closed modalities), ``n_samples`` and ``threshold``. For "absolute", the
+        ``closed`` (the closed modalities), ``n_samples`` and ``threshold``. For "absolute", the
         threshold is half the width of the intervals.
     scale_ : IsotonicRegression or None
         Expected absolute residual as a function of the total energy. None unless the score is
@@ -485,7 +485,7 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
         """
         check_is_fitted(self)
         lower, upper = self._interval(self.estimator_, X)
-        margin = self.pattern_thresholds_.of(self.shut(X))
+        margin = self.pattern_thresholds_.of(self.closed(X))
         if self.scale_ is not None:
             margin = margin * self._scale(self._difficulty(self.estimator_, X))
         middle = (lower + upper) / 2

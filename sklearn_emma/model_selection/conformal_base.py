@@ -243,7 +243,7 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
                 setattr(self, name, getattr(self.estimator_, name))
         return self
 
-    def shut(self, X: Any) -> np.ndarray:
+    def closed(self, X: Any) -> np.ndarray:
         """Return the pattern of each sample: which of its modalities are closed.
 
         Parameters

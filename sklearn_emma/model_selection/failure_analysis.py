@@ -54,7 +54,7 @@ class FailureModeAnalysis:
         to the clean samples, with its confidence interval from ``low`` to ``high``. A classifier
         with ``predict_proba`` also has ``calibration_error``. An estimator with prediction sets or
         intervals also has ``coverage`` and ``set_size``. An estimator with a gate also has
-        ``shut``, the fraction of samples in which the failing modality is closed.
+        ``closed``, the fraction of samples in which the failing modality is closed.
     importance : DataFrame of shape (n_modalities, 4)
         One row for each modality, in order of decreasing importance. ``drop`` is the loss of score
         when the modality is absent, with its interval from ``low`` to ``high``. Unlike in

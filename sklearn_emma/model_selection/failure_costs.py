@@ -202,7 +202,7 @@ def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
     if failing is None or gated is None:
         return {}
     attention = gated.attention(X)[:, gated.modality_names_.index(failing)]
-    return {"shut": float((attention <= 0.5).mean())}
+    return {"closed": float((attention <= 0.5).mean())}
 
 
 def gated_inside(estimator: Any) -> Any:

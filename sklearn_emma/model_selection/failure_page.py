@@ -21,7 +21,7 @@ _MATRICES = {
     "calibration_error": "Calibration error",
     "coverage": "Coverage of the prediction sets",
     "set_size": "Mean size of the prediction sets",
-    "shut": "Share of samples in which the failing modality is closed",
+    "closed": "Share of samples in which the failing modality is closed",
 }
 
 
@@ -151,7 +151,7 @@ def _matrix(analysis: Any, column: str) -> str:
     """Return a table of one measure, with a row per failure and a column per modality."""
     effects = analysis.effects
     shape = effects.pivot_table(column, "failure", "modality", sort=False)
-    worst = column in ("score", "coverage", "shut")  # low values are bad
+    worst = column in ("score", "coverage", "closed")  # low values are bad
     values = shape.to_numpy()
     spread = max(values.max() - values.min(), 1e-9)
     heads = "".join(f"<th>{html.escape(str(name))}</th>" for name in shape.columns)

@@ -111,7 +111,7 @@ class PatternThresholds:
     Attributes
     ----------
     table : DataFrame of shape (n_groups, 3)
-        One row per group. ``shut`` describes the closed modalities: their names, joined by " + ";
+        One row per group. ``closed`` describes the closed modalities: their names, joined by " + ";
         "none"; a number such as "2 of 5"; or "all" for the group of all samples, whatever their
         pattern. ``n_samples`` is the number of calibration samples, and ``threshold`` the
         threshold.
@@ -130,7 +130,7 @@ class PatternThresholds:
     >>> calibration = CalibrationScores(scores, closed, np.arange(60), np.ones(60), np.zeros(60))
     >>> thresholds = PatternThresholds(calibration, 0.9, 20, ["radar", "camera"])
     >>> thresholds.table
-        shut  n_samples  threshold
+       closed  n_samples  threshold
     0   none         40        1.0
     1  radar         20        2.0
     2    all         60        2.0
@@ -158,7 +158,7 @@ class PatternThresholds:
         self._group = {key: i for i, key in enumerate(groups)}
         self.table = pd.DataFrame(
             {
-                "shut": [_describe(key, names) for key in groups],
+                "closed": [_describe(key, names) for key in groups],
                 "n_samples": [len(np.unique(sample[rows])) for rows in groups.values()],
                 "threshold": [
                     conformal_threshold(

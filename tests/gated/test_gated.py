@@ -136,13 +136,13 @@ def test_no_copies_and_own_corruption(table):
     assert np.isnan(witness.X_.to_numpy()[len(X) :, 3:6]).all()
 
 
-@pytest.mark.parametrize("shut_value", ["auto", "median", "nan"])
-def test_estimators_that_refuse_nan_get_medians(table, shut_value, lose):
+@pytest.mark.parametrize("closed_value", ["auto", "median", "nan"])
+def test_estimators_that_refuse_nan_get_medians(table, closed_value, lose):
     X, y = table
-    clf = gated(Witness() if shut_value == "nan" else None, shut_value=shut_value).fit(X, y)
-    assert clf.fills_nan_ is (shut_value != "nan")
+    clf = gated(Witness() if closed_value == "nan" else None, closed_value=closed_value).fit(X, y)
+    assert clf.fills_nan_ is (closed_value != "nan")
     clf.predict(lose(X, "modality0"))
-    if shut_value != "nan":
+    if closed_value != "nan":
         expected = X.assign(**{f"modality0__{i}": X[f"modality0__{i}"].median() for i in range(3)})
         rows = ~(clf.attention(lose(X, "modality0"))[:, 1:] <= 0.5).any(axis=1)
         np.testing.assert_allclose(

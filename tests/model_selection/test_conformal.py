@@ -126,7 +126,7 @@ def test_one_threshold_for_all_patterns_does_not_have_the_coverage_of_each(filli
     X, y = missing_samples(2, 5000)
     lost = together.predict_set(lose(X, 0))[np.arange(5000), y].mean()
     assert lost < 0.85
-    assert together.pattern_thresholds_.table["shut"].tolist() == ["all"]
+    assert together.pattern_thresholds_.table["closed"].tolist() == ["all"]
 
 
 def test_aps_gives_the_same_sets_in_every_call(filling):
@@ -271,10 +271,10 @@ def test_conformalize_uses_an_estimator_that_was_replaced(filling):
 def test_works_around_the_estimators_of_the_package(fitted, table, quick):
     X, y = table
     sets = PatternConformalClassifier(fitted, min_samples=20, random_state=0).conformalize(X, y)
-    assert_array_equal(sets.shut(X), fitted.attention(X) <= 0.5)
+    assert_array_equal(sets.closed(X), fitted.attention(X) <= 0.5)
     assert_array_equal(sets.predict(X), fitted.predict(X))
     assert_array_equal(sets.predict_proba(X), fitted.predict_proba(X))
-    assert sets.pattern_thresholds_.table["shut"].iloc[0] == "none"
+    assert sets.pattern_thresholds_.table["closed"].iloc[0] == "none"
     assert sets.feature_names_in_.tolist() == X.columns.tolist()
     gated = GatedClassifier(LogisticRegression(), "prefix", gate=quick(modalities=None))
     gated = gated.set_params(random_state=0).fit(X, y)
@@ -298,7 +298,7 @@ def test_intervals_have_their_coverage_by_pattern():
         intervals.conformalize(X[1000:5000], y[1000:5000])
         lower, upper = intervals.predict_interval(X_new).T
         inside, width = (lower <= y_new) & (y_new <= upper), upper - lower
-        closed = intervals.shut(X_new)[:, 0]
+        closed = intervals.closed(X_new)[:, 0]
         assert inside[~fails].mean() == pytest.approx(0.91, abs=0.04)
         assert inside[closed].mean() == pytest.approx(0.9, abs=0.04)
         assert width[closed].mean() > 3 * width[~fails].mean()
@@ -319,7 +319,7 @@ def test_quantiles_are_widened_until_they_cover():
     )
     intervals.conformalize(X[1000:2000], y[1000:2000])
     lower, upper = intervals.predict_interval(X[2000:]).T
-    clean = ~intervals.shut(X[2000:]).any(axis=1)
+    clean = ~intervals.closed(X[2000:]).any(axis=1)
     inside = (lower <= y[2000:]) & (y[2000:] <= upper)
     assert inside[clean].mean() == pytest.approx(0.9, abs=0.04)
     without = clone(intervals).set_params(estimator=GatedLinear())
@@ -403,7 +403,7 @@ def test_patterns_with_few_samples_are_put_together():
         np.arange(float(n)), closed, np.arange(n), np.ones(n), np.zeros(n)
     )
     thresholds = PatternThresholds(calibration, 0.5, 20, list("abc"))
-    assert thresholds.table["shut"].tolist() == ["none", "a", "1 of 3", "all"]
+    assert thresholds.table["closed"].tolist() == ["none", "a", "1 of 3", "all"]
     assert thresholds.table["n_samples"].tolist() == [50, 30, 21, n]
     new = np.array(patterns + [[0, 1, 1]], dtype=bool)
     assert thresholds.group(new).tolist() == [0, 1, 2, 2, 3, 3, 3]

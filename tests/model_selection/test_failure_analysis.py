@@ -106,7 +106,7 @@ def test_effects_have_a_row_for_each_failure_of_each_modality(analysis, data):
     ece = expected_calibration_error(y, Naive().predict_proba(lost))
     assert effects["calibration_error"][0] == pytest.approx(ece)
     assert "coverage" not in effects
-    assert "shut" not in effects
+    assert "closed" not in effects
 
 
 def test_interval_is_that_of_a_paired_bootstrap(data):
@@ -180,7 +180,7 @@ def test_gate_and_prediction_sets_are_measured_too(fitted, table):
         sets, X, y, failures={}, n_bootstrap=5, tolerance=0.1, random_state=0
     )
     effects = found.effects.set_index("modality")
-    assert effects["shut"].tolist() == [1.0, 1.0, 1.0]
+    assert effects["closed"].tolist() == [1.0, 1.0, 1.0]
     X_lost, _ = Missing(only="modality1").corrupt(X, "prefix")
     mask = sets.predict_set(X_lost)
     assert effects["coverage"]["modality1"] == mask[np.arange(len(y)), y].mean()
