@@ -11,7 +11,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
-from sklearn_emma.monitoring.calibration import Calibration, calibrate
+from sklearn_emma.monitoring.calibrate import calibrate
+from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct

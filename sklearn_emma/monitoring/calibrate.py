@@ -1,0 +1,306 @@
+"""Calibrate a monitor on clean samples."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sklearn_emma.compat import _safe_indexing
+from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.indicators import feature_columns
+from sklearn_emma.monitoring.calibration import STATE_KINDS, Calibration, Past, state_prior
+from sklearn_emma.monitoring.categories import CategoryEvidence
+from sklearn_emma.monitoring.correction import location_and_spread
+from sklearn_emma.monitoring.dependence import Dependence
+from sklearn_emma.monitoring.evidence import RunLengths
+from sklearn_emma.monitoring.exchangeability import warn_of_dependent_rows, warn_of_slow_process
+from sklearn_emma.monitoring.failures import ALLOWANCE, FAILURES, SATURATION
+from sklearn_emma.monitoring.filter import highest_odds, slow_recovery, transitions, usual_share
+from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
+from sklearn_emma.monitoring.recurrence import Recurrence
+from sklearn_emma.monitoring.simulation import Simulation
+from sklearn_emma.monitoring.statistics import SampleStatistics
+from sklearn_emma.monitoring.tables import (
+    are_numbers,
+    as_table,
+    categories_of,
+    check_clean,
+    read_table,
+    read_unseen,
+)
+from sklearn_emma.monitoring.thresholds import (
+    Stuck,
+    StuckAfter,
+    choose_alarm_odds,
+    choose_exponents,
+)
+
+# Number of samples with simulated failures, per failure and modality: to measure whether a failure
+# harms the predictions, and to learn likelihood ratios.
+_N_HARMED, _N_EXAMPLES = 500, 1000
+
+
+def calibrate(
+    estimator: Any,
+    X: Any,
+    reference: Any,
+    rates: tuple[float, float, float],
+    ordered: bool,
+    rng: np.random.RandomState,
+) -> Calibration:
+    """Calibrate a monitor on clean samples.
+
+    Parameters
+    ----------
+    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+        Fitted estimator.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Clean samples.
+    reference : array-like or DataFrame of shape (n_reference, n_features) or None
+        Other clean samples, from which means, covariances, regressions and the likelihood ratios of
+        failures are estimated. None uses half of X: the first half if `ordered` is True, else a
+        random half.
+    rates : tuple of float
+        Hazard rate, recovery rate, and allowed rate of false alarms of all modalities together, per
+        sample.
+    ordered : bool
+        Whether the samples are in temporal order.
+    rng : RandomState
+        Random number generator.
+
+    Returns
+    -------
+    Calibration
+        Calibrated parameters.
+    """
+    clean = _divide(estimator, X, reference, ordered, rng)
+    statistics = SampleStatistics(clean.known, [len(c) for c in feature_columns(estimator)])
+    of_reference = Simulation(estimator, _some(clean.reference, _N_EXAMPLES), statistics, rng)
+    examples = _examples(of_reference)
+    simulation = Simulation(estimator, _some(clean.X, _N_HARMED), statistics, rng)
+    unusable = _unusable(simulation)
+    judged = simulation.statistics_of(clean.X)
+    # large values of dependent samples occur in clusters, from which no tail can be extrapolated
+    allowance = ALLOWANCE if ordered else np.array([failure.allowance for failure in FAILURES])
+    ratios = FailureRatios(
+        judged, examples, draw_seed(rng), extrapolate=not ordered, allowance=allowance
+    )
+    z, rows = statistics.standardise(clean.table), statistics.standardise(clean.rows)
+    run_lengths = RunLengths(z, statistics, are_numbers(estimator), rows)
+    unseen = read_unseen(estimator, clean.X)
+    tests = _Tests(
+        statistics,
+        run_lengths,
+        Recurrence(z, statistics, run_lengths.tolerance_),
+        ratios,
+        Dependence(z, statistics, run_lengths, rng),
+        _category_evidence(estimator, statistics, unseen),
+    )
+    evidence = _Evidence(z, rows, clean.half, judged, unseen)
+    if ordered:
+        chosen = _in_order(tests, evidence, estimator, rates)
+    else:
+        chosen = _exchangeable(tests, evidence, rates, rng)
+        as_given = judged[np.argsort(clean.order[clean.half :])]
+        warn_of_dependent_rows(as_given, list(estimator.modality_names_), rng)
+    location, spread = location_and_spread(z)
+    return Calibration(
+        **tests._asdict(),
+        **chosen._asdict(),
+        missing=statistics.over_modalities(np.logical_and, np.isnan(clean.table)).mean(axis=0),
+        unusable=unusable,
+        location=location,
+        spread=spread,
+        ordered=ordered,
+    )
+
+
+class _Clean(NamedTuple):
+    """Clean samples, divided into those that are judged and those that are known.
+
+    `table` and `known` hold numbers, `table` of all samples in the order of `order`, and `rows` of
+    all samples in the order in which they were given. X are the samples of `table` from `half` on.
+    """
+
+    X: Any
+    reference: Any
+    known: np.ndarray
+    table: np.ndarray
+    rows: np.ndarray
+    order: np.ndarray
+    half: int
+
+
+class _Tests(NamedTuple):
+    """Evidence of failures; see the attributes of :class:`Calibration`."""
+
+    statistics: SampleStatistics
+    run_lengths: RunLengths
+    recurrence: Recurrence
+    ratios: FailureRatios
+    dependence: Dependence
+    categories: CategoryEvidence | None
+
+
+class _Evidence(NamedTuple):
+    """What clean samples show.
+
+    `z` and `rows` are standardised samples, `judged` and `unseen` are the statistics and the unseen
+    levels of the samples from `half` on.
+    """
+
+    z: np.ndarray
+    rows: np.ndarray
+    half: int
+    judged: np.ndarray
+    unseen: np.ndarray
+
+
+class _Chosen(NamedTuple):
+    """What is chosen such that there are few false alarms; see :class:`Calibration`."""
+
+    exponents: np.ndarray
+    stuck_exponents: np.ndarray
+    start: Past
+    transition: np.ndarray
+    usual: float
+    alarm_odds: float
+
+
+def _divide(
+    estimator: Any, X: Any, reference: Any, ordered: bool, rng: np.random.RandomState
+) -> _Clean:
+    """Read and check clean samples, shuffle them unless they are ordered, and divide them."""
+    X = as_table(estimator, X)
+    rows = read_table(estimator, X)
+    check_clean(estimator, rows, "X")
+    order = np.arange(len(rows)) if ordered else rng.permutation(len(rows))
+    X, table = _safe_indexing(X, order), rows[order]
+    if reference is not None:
+        reference = as_table(estimator, reference)
+        known = read_table(estimator, reference)
+        check_clean(estimator, known, "reference")
+        return _Clean(X, reference, known, table, rows, order, 0)
+    half = len(table) // 2
+    reference, judged = (
+        _safe_indexing(X, np.arange(*part)) for part in ((half,), (half, len(table)))
+    )
+    return _Clean(judged, reference, table[:half], table, rows, order, half)
+
+
+def _category_evidence(
+    estimator: Any, statistics: SampleStatistics, unseen: np.ndarray
+) -> CategoryEvidence | None:
+    """Return the evidence of unseen levels, or None if no column is categorical."""
+    if not categories_of(estimator):
+        return None
+    numbers = are_numbers(estimator)
+    has = [
+        statistics.over_modalities(np.logical_or, features[None])[0]
+        for features in (~numbers, numbers)
+    ]
+    return CategoryEvidence(unseen, *has)
+
+
+def _in_order(
+    tests: _Tests, evidence: _Evidence, estimator: Any, rates: tuple[float, float, float]
+) -> _Chosen:
+    """Choose exponents and recovery rates on clean samples in temporal order."""
+    z, half = evidence.z, evidence.half
+    start = tests.dependence.start()
+    exponents, changes = tests.dependence(z, start)
+    recurring = tests.recurrence(z, start.recent)[half:, :, None]
+    e_values = np.concatenate([tests.ratios(evidence.judged), recurring], axis=-1)
+    if tests.categories is not None:
+        e_values = tests.categories(e_values, evidence.unseen)
+    repeats = tests.run_lengths.repeats(np.diff(z, axis=0, prepend=np.nan))[half:]
+    worth = np.median(exponents[half:], axis=0)
+    recovery = slow_recovery(rates[1], rates[0], worth)
+    transition = np.stack([transitions(rates[0], rate, state_prior()) for rate in recovery])
+    e_values **= exponents[half:, :, None]
+    further = choose_exponents(e_values, Stuck(np.zeros(repeats.shape), repeats), transition)
+    worth = worth * further
+    largest = ((len(evidence.judged) + 1) / (2.0 + 2.0 * ALLOWANCE)) ** worth
+    reached = highest_odds(largest, rates[0], recovery)
+    alarm_odds = rates[0] / rates[2] * len(worth)
+    warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)
+    stuck = _judged_by_the_other_half(z, tests.statistics, are_numbers(estimator))
+    tied = tests.run_lengths.tied_
+    resting = stuck._replace(e_values=np.where(tied, stuck.e_values, 0.0))
+    none = np.zeros((len(z), *e_values.shape[1:]))
+    before = changes._replace(recent=start.recent, n_samples=0)
+    return _Chosen(
+        further,
+        choose_exponents(none, resting, transition),
+        Past(np.zeros(len(worth), dtype=int), before),
+        transition,
+        usual_share(transitions(*rates[:2], state_prior())),
+        alarm_odds,
+    )
+
+
+def _exchangeable(
+    tests: _Tests,
+    evidence: _Evidence,
+    rates: tuple[float, float, float],
+    rng: np.random.RandomState,
+) -> _Chosen:
+    """Choose the odds of an alarm on clean samples that are exchangeable."""
+    z, half = evidence.z, evidence.half
+    ones = np.ones(len(tests.run_lengths.tied_))
+    transition = transitions(*rates[:2], state_prior())
+    possible = tests.ratios.possible(evidence.judged, rng)
+    recurring = tests.recurrence(z, tests.dependence.start().recent)[half:, :, None]
+    recurring = np.broadcast_to(recurring, (*possible.shape[:3], 1))
+    possible = np.concatenate([possible, recurring], axis=-1)
+    if tests.categories is not None:
+        possible = tests.categories(possible, evidence.unseen)
+    after = StuckAfter(tests.run_lengths, z[half:])
+    at_most = rates[0] / rates[2] * len(ones)
+    alarm_odds = choose_alarm_odds(possible, after, transition, rates[2], at_most, rng)
+    before = tests.dependence.suspect(evidence.rows)
+    start = Past(np.zeros(len(ones), dtype=int), before)
+    return _Chosen(ones, ones, start, transition, usual_share(transition), alarm_odds)
+
+
+def _judged_by_the_other_half(
+    z: np.ndarray, statistics: SampleStatistics, numbers: np.ndarray
+) -> Stuck:
+    """Return the evidence of stuck sensors in each half of clean samples in temporal order.
+
+    How often values repeat is estimated on the other half, as values and rates of a stream may
+    also differ from those of the clean samples.
+    """
+    halves = z[: len(z) // 2], z[len(z) // 2 :]
+    found = []
+    for judged, other in (halves, halves[::-1]):
+        known = RunLengths(other, statistics, numbers)
+        first, runs = np.full(z.shape[1], np.nan), np.zeros(len(known.tied_), dtype=int)
+        found.append(Stuck(*known(judged, first, runs)[:2]))
+    return Stuck(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _some(X: Any, n_samples: int) -> Any:
+    """Return at most n_samples samples, evenly spaced in the table."""
+    chosen = np.linspace(0, len(X) - 1, min(len(X), n_samples)).astype(int)
+    return _safe_indexing(X, chosen)
+
+
+def _examples(simulation: Simulation) -> Examples:
+    """Simulate all failures and return the training set of the likelihood ratios."""
+    modalities = range(len(simulation.values))
+    failing = {
+        failure: [simulation.statistics_of(simulation.fail(i, failure)) for i in modalities]
+        for failure in FAILURES
+    }
+    return gather_examples(simulation.statistics_of(simulation.X), failing)
+
+
+def _unusable(simulation: Simulation) -> np.ndarray:
+    """Return 1 where the predictor is better without a modality that fails in this way, else 0."""
+    modalities = range(len(simulation.values))
+    found = np.ones((len(modalities), len(STATE_KINDS)))
+    for k, failure in enumerate((*FAILURES, SATURATION)):
+        # values of another sample are always unusable, like those of a stuck sensor
+        if failure.kind != "mismatch":
+            found[:, k] = [simulation.harms(simulation.fail(i, failure), i) for i in modalities]
+    return found
