@@ -85,11 +85,16 @@ def weighs_scores(scorer: Any) -> bool:
     Raises
     ------
     UnsetMetadataPassedError
-        With metadata routing, if the scorer neither requests nor refuses sample weights.
+        With metadata routing, if it is not set whether the scorer requests sample weights (from
+        scikit-learn 1.7 on).
     """
     if get_config()["enable_metadata_routing"]:
         if isinstance(scorer, _PassthroughScorer):
             return True
+        several = scorers_of(scorer)
+        if isinstance(several, dict):
+            # all are asked, so that each request that is not set is an error
+            return max(list(map(weighs_scores, several.values())))
         router = MetadataRouter(owner="EMMAClassifierCV").add(
             scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score")
         )

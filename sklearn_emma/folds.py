@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -12,7 +13,7 @@ from scipy.stats import rankdata
 from sklearn.exceptions import FitFailedWarning
 
 from sklearn_emma.base import BaseEMMA, fit_settings
-from sklearn_emma.compat import _safe_split
+from sklearn_emma.compat import _safe_split, scorers_of
 from sklearn_emma.user_warnings import stacklevel_of_user
 
 
@@ -119,7 +120,8 @@ def _score(scorer: Any, classifier: Any, X: Any, y: Any, weights: dict) -> dict[
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )
-        scores = np.nan
+        several = scorers_of(scorer)
+        scores = dict.fromkeys(several, np.nan) if isinstance(several, dict) else np.nan
     named = scores if isinstance(scores, dict) and scores else {"score": scores}
     return {name: check_score(score) for name, score in named.items()}
 
@@ -137,7 +139,10 @@ def check_score(score: Any) -> float:
     float
         The score.
     """
-    number = score.item() if isinstance(score, np.ndarray) and score.ndim == 0 else score
+    number = score
+    if hasattr(score, "item"):  # numbers of numpy and torch
+        with suppress(ValueError, RuntimeError):
+            number = score.item()
     if not isinstance(number, Real):
         raise ValueError(f"scoring must return a single number, got {score!r}.")
     return float(number)

@@ -47,5 +47,12 @@ def pandas_frame(X: Any) -> Any:
     array([[1., 2.]])
     """
     if hasattr(X, "with_columns") and hasattr(X, "to_numpy"):
-        return pd.DataFrame({name: X[name].to_numpy() for name in X.columns})
+        return pd.DataFrame({name: _pandas_column(X[name]) for name in X.columns})
     return frame_of_arrow(X)
+
+
+def _pandas_column(column: Any) -> Any:
+    """Convert a column of polars to an array, or to a categorical if it is one."""
+    values = column.to_numpy()
+    kind = str(column.dtype).partition("(")[0]
+    return pd.Categorical(values) if kind in ("Categorical", "Enum") else values

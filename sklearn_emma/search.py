@@ -78,7 +78,8 @@ class EMMAClassifierCV(EMMAClassifier):
 
     n_networks, periodic_features : objects
         As for :class:`EMMAClassifier`. A custom `module` must consist of layers that
-        :func:`torch.func.vmap` can batch, like those of torch.
+        :func:`torch.func.vmap` can batch, like those of torch. If some of its layers share
+        parameters, the settings are not trained together, and energies are fitted for each of them.
 
     coldness : float
         As for :class:`EMMAClassifier`. Only used if the parameter is not in `param_grid`.
@@ -326,7 +327,9 @@ class EMMAClassifierCV(EMMAClassifier):
         # scorers may need the index of y
         targets = y if isinstance(y, pd.Series) else labels
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(plain_target(sample_weight), table)
+            sample_weight = _check_sample_weight(
+                plain_target(sample_weight, "sample_weight"), table
+            )
         params = self._classifier_params()
         classifier = EMMAClassifier(**params | {"n_jobs": None})  # folds are the parallel jobs
         settings = list(ParameterGrid(grid))

@@ -21,6 +21,7 @@ from sklearn_emma.lazy import is_lazy
 from sklearn_emma.modalities import resolve_modalities
 
 # Floating dtypes that numpy supports. Tensors with other floating dtypes are converted to float32.
+_LABELS = (pd.StringDtype, pd.CategoricalDtype)
 _NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 
 
@@ -50,6 +51,8 @@ def plain_array(X: Any) -> Any:
     if isinstance(X, np.ma.MaskedArray):
         if not np.ma.is_masked(X):
             return X.data
+        if X.dtype.kind in "USO":
+            return np.ma.filled(X.astype(object), np.nan)
         # dtype that supports NaN
         return np.ma.filled(X.astype(np.result_type(X.dtype, np.float16)), np.nan)
     if isinstance(X, torch.Tensor):
@@ -163,13 +166,15 @@ def _is_object(dtype: Any) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
-def plain_target(y: Any) -> Any:
+def plain_target(y: Any, name: str = "y") -> Any:
     """Convert targets from masked arrays and tensors to arrays.
 
     Parameters
     ----------
     y : array-like or Tensor of shape (n_samples, ...), or None
         Targets, or sample weights.
+    name : str, default="y"
+        Name of the argument, for messages.
 
     Returns
     -------
@@ -179,13 +184,16 @@ def plain_target(y: Any) -> Any:
     Raises
     ------
     ValueError
-        If a value is masked.
+        If a value is masked, or if a label is missing.
     """
     if np.ma.is_masked(y):
         raise ValueError(
-            f"y is a masked array, with {int(np.ma.count_masked(y))} value(s) masked. Leave out "
-            "samples without a value to predict."
+            f"{name} is a masked array, with {int(np.ma.count_masked(y))} value(s) masked. Leave "
+            "out samples without a value."
         )
+    labels = isinstance(y, pd.Series) and isinstance(y.dtype, _LABELS)
+    if labels and y.isna().any():
+        raise ValueError(f"Input {name} contains NaN. Leave out samples without a value.")
     return plain_array(y)
 
 
@@ -284,7 +292,7 @@ def encode_categories(estimator: Any, X: Any, at_fit: bool) -> Any:
     if at_fit:
         estimator.categories_ = {}
     elif not getattr(estimator, "categories_", None):
-        return X
+        return without_na(X)
     if issparse(X) or (at_fit and not may_hold_levels(X)) or len(shape := np.shape(X)) != 2:
         return X
     used = np.setdiff1d(np.arange(shape[1]), unused_columns(estimator, X, at_fit))
@@ -352,7 +360,31 @@ def add_missing_modalities(estimator: Any, X: Any) -> Any:
     groups = [set(known[columns]) for columns in estimator.modality_columns_]
     if any(absent & group not in (set(), group) for group in groups):
         return X
-    return X.reindex(columns=known)
+    return pandas_frame(X).reindex(columns=known)
+
+
+def with_all_columns(estimator: Any, X: Any, reference: Any = None) -> tuple[Any, Any]:
+    """Return tables with all columns of fit, if the estimator allows modalities to be absent.
+
+    Functions that corrupt modalities need them, because they refer to columns by their positions.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted estimator.
+    X : array-like or DataFrame of shape (n_samples, n_columns)
+        The table.
+    reference : array-like or DataFrame of shape (n_reference, n_columns), default=None
+        Another table.
+
+    Returns
+    -------
+    X, reference : array-like or DataFrame
+        Results of :func:`add_missing_modalities`.
+    """
+    if reference is not None:
+        reference = add_missing_modalities(estimator, reference)
+    return add_missing_modalities(estimator, X), reference
 
 
 def blank(X: Any, columns: np.ndarray) -> Any:

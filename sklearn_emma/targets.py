@@ -116,7 +116,7 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> tuple[np.ndarray, np.nda
     ValueError
         If a weight is negative, or all are zero.
     """
-    weight = _check_sample_weight(plain_target(sample_weight), X, dtype=np.float64)
+    weight = _check_sample_weight(plain_target(sample_weight, "sample_weight"), X, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError(
             "Negative values in data passed to `sample_weight`: weights must not be negative, got "

@@ -79,8 +79,8 @@ def make_thesis_classifier(modalities: Any = None, **params: Any) -> EMMAClassif
     network and gate are trained together on one corrupted copy of the samples. In half of its
     samples, one modality has noise of half a standard deviation (with M > 3 modalities,
     :math:`\lfloor M/2 \rfloor` of them have noise). The loss consists of the prediction loss and
-    the two regularizers, without a floor in :math:`\Omega`. Both trainings have 30 epochs with a
-    batch size of 64, by Adam with a constant learning rate of 0.001 [1]_.
+    the two regularization terms, without a floor in :math:`\Omega`. Both trainings have 30 epochs
+    with a batch size of 64, by Adam with a constant learning rate of 0.001 [1]_.
 
     Parameters
     ----------

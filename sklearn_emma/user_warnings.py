@@ -1,4 +1,4 @@
-"""Warnings about training samples, at the line of the user's code that caused them."""
+"""Warnings about tables, at the line of the user's code that caused them."""
 
 import sys
 import warnings
@@ -9,7 +9,7 @@ import numpy as np
 
 from sklearn_emma.indicators import indicators_of
 
-# Smallest number of samples for a warning that all their levels in a column are unknown.
+# Smallest number of samples for a warning that all their levels in a column are unseen.
 _MANY = 20
 
 
@@ -47,7 +47,7 @@ def warn_of_infrequent_levels(estimator: Any) -> None:
         useless[column] = _is_name(category)
     if useless.any():
         warnings.warn(
-            "Nearly every training sample has another level in the column(s) "
+            "Nearly every training sample has a different level in the column(s) "
             f"{named_columns(estimator, useless)}, which therefore carry no information. Leave out "
             "names and identifiers.",
             UserWarning,
@@ -120,7 +120,7 @@ def warn_uninformative(what: str) -> None:
 
 
 def stacklevel_of_user() -> int:
-    """Return the stack level of the first caller outside of this package and scikit-learn.
+    """Return the stack level of the first caller outside of this package, scikit-learn and joblib.
 
     Returns
     -------
@@ -134,7 +134,8 @@ def stacklevel_of_user() -> int:
 
 
 def _is_library(frame: FrameType) -> bool:
-    return frame.f_globals.get("__name__", "").partition(".")[0] in ("sklearn", "sklearn_emma")
+    package = frame.f_globals.get("__name__", "").partition(".")[0]
+    return package in ("joblib", "sklearn", "sklearn_emma")
 
 
 def named_columns(estimator: Any, chosen: np.ndarray) -> str:

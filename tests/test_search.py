@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from joblib import parallel_backend
 from sklearn import config_context
@@ -18,6 +19,7 @@ from sklearn.model_selection import (
     ParameterSampler,
     StratifiedKFold,
 )
+from sklearn.utils.fixes import parse_version
 from torch import nn
 
 from sklearn_emma import EMMAClassifier, EMMAClassifierCV
@@ -399,6 +401,23 @@ def test_a_score_is_a_single_number(table, scoring):
         search(param_grid={"coldness": [0.1]}, scoring=scoring).fit(*table)
 
 
+def test_several_scorers_that_fail_have_scores_of_nan(table):
+    def bad(estimator, X, y):
+        raise RuntimeError("none")
+
+    params = {"scoring": {"a": bad, "b": bad}, "refit": "a", "param_grid": {"coldness": [0.1, 1.0]}}
+    with pytest.warns(UserWarning, match=r"Scoring failed|non-finite"):
+        found = search(**params).fit(*table)
+    for name in "ab":
+        assert np.isnan(found.cv_results_[f"mean_test_{name}"]).all()
+
+
+@pytest.mark.parametrize("score", [np.array([0.5]), torch.tensor(0.5), np.float32(0.5)])
+def test_scores_may_be_numbers_of_numpy_and_torch(table, score):
+    found = search(param_grid={"coldness": [0.1]}, scoring=lambda *_: score).fit(*table)
+    assert found.best_score_ == 0.5
+
+
 def test_several_scorers_get_the_weights_that_they_request(table):
     X, y = table
     weight = np.arange(len(y), dtype=float)
@@ -413,8 +432,11 @@ def test_several_scorers_get_the_weights_that_they_request(table):
         plain = plain_search(grid, **params)
         plain.estimator.set_fit_request(sample_weight=True)
         expected = plain.fit(X, y, sample_weight=weight)
-        with pytest.raises(UnsetMetadataPassedError):
-            search(param_grid=grid, scoring="accuracy").fit(X, y, sample_weight=weight)
+        if parse_version(sklearn.__version__) >= parse_version("1.7"):
+            for names in ("accuracy", ["accuracy", "f1"]):
+                unset = search(param_grid=grid, scoring=names, refit="f1")
+                with pytest.raises(UnsetMetadataPassedError):
+                    unset.fit(X, y, sample_weight=weight)
     assert_same_results(found, expected)
     results = found.cv_results_
     assert (results["mean_test_weighted"] != results["mean_test_plain"]).any()

@@ -267,3 +267,43 @@ def test_a_missing_column_of_an_arrow_table_is_named(table, fitted):
     arrow = pyarrow.Table.from_pandas(table[0].iloc[:, 1:], preserve_index=False)
     with pytest.raises(ValueError, match=table[0].columns[0]):
         fitted.predict(arrow)
+
+
+def test_masked_text_is_missing():
+    text = np.array([["u", "v"], ["w", "u"]])
+    table = plain_array(np.ma.masked_array(text, [[False, True], [False, False]]))
+    assert table[0, 0] == "u"
+    assert np.isnan(table[0, 1])
+
+
+@pytest.mark.parametrize("kind", ["Categorical", "Enum"])
+def test_categories_of_polars_stay_categories(kind):
+    polars = pytest.importorskip("polars")
+    dtype = polars.Categorical if kind == "Categorical" else polars.Enum(["0", "1", "2"])
+    values = np.resize(["0", "2", "1"], 60)
+    table = polars.DataFrame({"a__k": values, "b__x": np.arange(60.0)}).with_columns(
+        polars.col("a__k").cast(dtype)
+    )
+    scorer = DAEEnergyScorer("prefix", max_epochs=1).fit(table)
+    assert [list(levels) for levels in scorer.categories_.values()] == [["0", "1", "2"]]
+
+
+def test_na_of_pandas_in_numbers_of_objects(table, quick):
+    X, y = table
+    objects = X.astype(object)
+    objects.iloc[::9, 0] = pd.NA
+    classifier = quick().fit(objects, y)
+    gaps = X.copy()
+    gaps.iloc[::9, 0] = np.nan
+    np.testing.assert_array_equal(classifier.predict_proba(objects), classifier.predict_proba(gaps))
+
+
+def test_labels_and_weights_that_are_missing_are_named(table, quick):
+    X, y = table
+    labels = pd.Series(np.where(y, "p", "q"), index=y.index)
+    for dtype in ("string", "category"):
+        with pytest.raises(ValueError, match="Input y contains NaN"):
+            quick().fit(X, labels.astype(dtype).where(np.arange(len(y)) > 3))
+    weight = np.ma.masked_array(np.ones(len(y)), np.arange(len(y)) < 2)
+    with pytest.raises(ValueError, match=r"sample_weight is a masked array, with 2 value"):
+        quick().fit(X, y, sample_weight=weight)

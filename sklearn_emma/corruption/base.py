@@ -135,7 +135,7 @@ class Corruption(BaseEstimator, ABC):
     n_corrupted : int, default=None
         Number of modalities that fail in a corrupted sample. None means ``M - (M + 1) // 2`` of M
         modalities, but at least one, and not more than the number of modalities in `only`. With
-        this number, the training of EMMA with its energy regularizer is stable.
+        this number, the training of EMMA with its energy regularization term is stable.
 
     fraction : float, default=None
         Fraction of the samples that are corrupted, drawn without replacement. If it does not give
@@ -440,7 +440,10 @@ class Corruption(BaseEstimator, ABC):
             )
         failed = failed.to(x)
         if failed.isinf().any() and not x.isinf().any():
-            raise ValueError(f"{name} returned infinite values. Use NaN for missing values.")
+            raise ValueError(
+                f"{name} returned infinite values. Values that are too large for single precision "
+                "need a smaller strength; missing values are NaN."
+            )
         return failed
 
     def _may_fail(self, n_modalities: int, names: Sequence[str] | None) -> list[int]:

@@ -70,7 +70,8 @@ def fit_energies(
         else:
             other[name] = unfitted, samples, weight[chosen]
     fit_cached = memory.cache(_fit_other)
-    codes = [source_of(scorer) for scorer, *_ in other.values()]
+    cached = memory.store_backend is not None
+    codes = [source_of(scorer) if cached else None for scorer, *_ in other.values()]
     outcomes = Parallel(n_jobs=n_jobs)(
         delayed(_fit_other)(*args) if code is None else delayed(fit_cached)(*args, code)
         for args, code in zip(other.values(), codes, strict=True)

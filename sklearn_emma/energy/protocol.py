@@ -131,7 +131,7 @@ class ArrayEnergy:
             )
         bad = np.isnan(energy) | (energy == -np.inf)
         if bad.any():
-            what = "NaN" if np.isnan(energy).any() else "a score for infinitely usual samples"
+            what = "NaN" if np.isnan(energy).any() else "an energy of minus infinity"
             raise ValueError(
                 f"The energy of modality {self.name!r}, {type(self.scorer).__name__}, returned "
                 f"{what} for {bad.sum()} of {len(x)} samples. {method} must return numbers."

@@ -323,7 +323,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
                 f"A signal consists of numbers, but {len(self.categories_)} column(s) of X are "
                 "categorical. Omit them, or put them in a separate modality."
             )
-        return np.asarray(table)
+        return np.ascontiguousarray(table)  # reversed arrays cannot be tensors
 
     def _store(
         self,

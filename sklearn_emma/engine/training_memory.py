@@ -1,6 +1,8 @@
 """Cache of trainings: identical trainings are run once, and then read from the cache."""
 
 import inspect
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -47,30 +49,50 @@ def open_cache(memory: Any) -> joblib.Memory:
 def source_of(estimator: Any) -> str | None:
     """Return a hash of the code of an estimator.
 
-    The key of a cached fit must depend on it, because classes are pickled by their names only.
+    The key of a cached fit must depend on it, because classes and functions are pickled by their
+    names only.
 
     Parameters
     ----------
     estimator : estimator
-        Estimator, whose parameters may be estimators.
+        Estimator, whose parameters may be estimators, classes and functions.
 
     Returns
     -------
     str or None
-        Hash of the source of the modules of its classes. None if a source is unknown, as that of a
-        class that is defined in an interactive session; its fits must not be cached.
+        Hash of the source of the modules of its classes, of their base classes, and of those of its
+        parameters. None if a source is unknown, as that of a class that is defined in an
+        interactive session; its fits must not be cached.
     """
-    parts = [estimator, *estimator.get_params().values()]
-    kinds = {type(part) for part in parts if hasattr(part, "get_params")}
-    sources = []
-    for kind in sorted(kinds, key=lambda kind: (kind.__module__, kind.__qualname__)):
-        module = inspect.getmodule(kind)
-        try:
-            sources.append(inspect.getsource(kind if module is None else module))
-        except (OSError, TypeError):
-            return None
+    modules = {module for code in _codes(estimator) for module in _modules(code)}
+    try:
+        sources = [inspect.getsource(sys.modules[name]) for name in sorted(modules)]
+    except (KeyError, OSError, TypeError):
+        return None
     digest: str = joblib.hash(sources)
     return digest
+
+
+def _codes(value: Any) -> Iterator[Any]:
+    """Yield the classes and functions that a parameter of an estimator consists of."""
+    if isinstance(value, type) or inspect.isroutine(value):
+        yield value
+    elif isinstance(value, (list, tuple, set)):
+        for item in value:
+            yield from _codes(item)
+    elif isinstance(value, dict):
+        yield from _codes(list(value.values()))
+    elif hasattr(value, "get_params"):
+        yield type(value)
+        yield from _codes(list(value.get_params(deep=False).values()))
+
+
+def _modules(code: Any) -> Iterator[str]:
+    """Yield the names of the modules of a function, or of a class and its base classes."""
+    for part in code.__mro__ if isinstance(code, type) else [code]:
+        name = getattr(part, "__module__", None) or ""
+        if name.partition(".")[0] not in ("builtins", "abc", "numpy"):
+            yield name
 
 
 def train_once(objective: Objective, what: str, config: TrainingConfig) -> None:

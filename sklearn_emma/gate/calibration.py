@@ -88,7 +88,7 @@ def calibrate(
     """
     energies = probe.energies
     clean = energies.score(samples)
-    weight = samples.without_classes()
+    weight = samples.energy_weight
     typical = [_finite(potential, weight) for potential in clean.potential.unbind(1)]
     for name, (potential, _) in zip(energies.names, typical, strict=True):
         if not len(potential):

@@ -244,7 +244,7 @@ def _cross_modal(problem: GateProblem, filled: list[Tensor]) -> CrossModalEnergy
         return problem.start.cross_modal
     if not config.cross_modal or len(filled) < _MIN_MODALITIES:
         return None
-    weight = problem.samples.without_classes()
+    weight = problem.samples.energy_weight
     return train_cross_modal(
         filled, weight, config.training, generators.samples, generators.weights
     )

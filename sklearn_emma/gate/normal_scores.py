@@ -27,7 +27,7 @@ def learn_normal_scores(scores: NormalScores, samples: Samples, seed: int) -> No
         Seed of the random choice of samples, if there are many.
     """
     some = np.random.RandomState(seed).permutation(len(samples.target))[:_MAX_SAMPLES]
-    weight = samples.without_classes().cpu().double().numpy()[some]
+    weight = samples.energy_weight.cpu().double().numpy()[some]
     levels = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
     found = [
         quantiles_of_columns(x.cpu().double().numpy()[some], weight, tuple(levels)).T

@@ -57,8 +57,9 @@ class Samples:
     blocks: list[list[Tensor]] | None = None
     sample_weight: Tensor | None = None
 
-    def without_classes(self) -> Tensor:
-        """Return the weights of the samples in everything that does not depend on targets."""
+    @property
+    def energy_weight(self) -> Tensor:
+        """Weights of the samples in energies, and in everything that does not depend on targets."""
         return self.weight if self.sample_weight is None else self.sample_weight
 
     def value_shares(self) -> list[Tensor] | None:

@@ -36,7 +36,7 @@ def learn_signals(network: Any, samples: Samples) -> Samples:
     """
     if not isinstance(network, SignalFusionNetwork):
         return samples
-    weight = samples.without_classes().cpu().double().numpy()
+    weight = samples.energy_weight.cpu().double().numpy()
     modalities = list(samples.modalities)
     for place, encoder in network.signals.items():
         assert isinstance(encoder, SignalEncoder)

@@ -61,7 +61,7 @@ def training_reference(samples: Samples, names: list[str]) -> Reference:
         Reference with means of zero, and with standard deviations limited to one, so that they are
         not inflated by extreme values.
     """
-    reference = Reference.from_tensors(samples.modalities, samples.without_classes(), names)
+    reference = Reference.from_tensors(samples.modalities, samples.energy_weight, names)
     means = [torch.zeros_like(mean) for mean in reference.means]
     stds = [std.clamp(max=1.0) for std in reference.stds]
     return Reference(means, stds, reference.donors, samples.blocks)

@@ -153,12 +153,18 @@ def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:
     while isinstance(estimator, Pipeline):
         step, estimator = estimator.steps[-1]
         prefix += f"{step}__"
-    parameters = signature(estimator.fit).parameters.values()
-    # searches and ensembles pass all parameters on
-    passes_on = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters)
-    if not (passes_on or has_fit_parameter(estimator, "sample_weight")):
+    inner = estimator
+    while _passes_on(inner) and hasattr(inner, "estimator"):
+        inner = inner.estimator
+    if not (_passes_on(inner) or has_fit_parameter(inner, "sample_weight")):
         raise ValueError(
-            f"sample_weight was given, but {type(estimator).__name__} does not support it. Leave "
+            f"sample_weight was given, but {type(inner).__name__} does not support it. Leave "
             "it out, or choose another estimator."
         )
     return {f"{prefix}sample_weight": weight}
+
+
+def _passes_on(estimator: Any) -> bool:
+    """Return whether ``fit`` accepts any parameter, and passes it on, as searches do."""
+    parameters = signature(estimator.fit).parameters.values()
+    return any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters)

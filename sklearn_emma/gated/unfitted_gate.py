@@ -40,7 +40,8 @@ def unfitted_gate(gated: Any, gate_type: type[BaseEMMA], alone: bool, seed: int)
     TypeError
         If the parameter `gate` is neither None nor an instance of `gate_type`.
     ValueError
-        If the parameter `modalities` of the gate is not None, or if it is a search without refit.
+        If the parameter `modalities` of the gate is not None, or if the gate is a search with
+        ``refit=False``.
     """
     if gated.gate is None:
         gate = gate_type(**(_QUICK_GATE if alone else {}))

@@ -11,6 +11,7 @@ from sklearn_emma.inspection.checks import check_gated, check_member, check_name
 from sklearn_emma.inspection.drawing import COLORS, Display, legend, level_labels, plain_text
 from sklearn_emma.model_selection.failing import break_modality
 from sklearn_emma.model_selection.robustness import corruption_at
+from sklearn_emma.tables import with_all_columns
 
 
 class AttentionSurfaceDisplay(Display):
@@ -135,6 +136,7 @@ class AttentionSurfaceDisplay(Display):
                 f"failing={failing!r} must name two different modalities out of {names}."
             )
         groups = dict(zip(names, estimator.modality_columns_, strict=True))
+        X, reference = with_all_columns(estimator, X, reference)
         reference = X if reference is None else reference
         levels = np.asarray(levels, dtype=float)
         failures = [corruption_at(corruption, level) for level in levels.tolist()]

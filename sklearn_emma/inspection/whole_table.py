@@ -16,6 +16,7 @@ FIELDS = ("modality", "column", "finding", "n_samples", "statistic", "p_value")
 # Smallest number of samples for a test, significance level of all tests together, and smallest
 # distance between two distributions that is reported.
 _FEWEST, _LEVEL, _DISTANCE = 10, 0.001, 0.15
+_SINGLE = float(np.finfo(np.float32).eps)
 
 
 def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame:
@@ -98,7 +99,7 @@ def _in_modality(
         known = values[~np.isnan(values)]
         constant[j] = len(known) >= _FEWEST and (known == known[0]).all()
         # samples may be rounded to single precision
-        constant[j] &= not np.isclose(known[:1], usual[j], rtol=1e-6, atol=0.0).any()
+        constant[j] &= not np.isclose(known[:1], usual[j], rtol=_SINGLE, atol=0.0).any()
         if constant[j]:
             p_value = np.nan
             if clean is not None:

@@ -11,12 +11,13 @@ from sklearn_emma.corruption.base import choose_modalities
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.training_failures import training_corruption, with_fraction
 from sklearn_emma.model_selection.failing import break_modality
+from sklearn_emma.tables import with_all_columns
 
 
 def failing_copies(
     estimator: Any,
     X: Any,
-    y: np.ndarray,
+    y: np.ndarray | None = None,
     *,
     corruption: Corruption | None,
     n_several: int,
@@ -34,7 +35,7 @@ def failing_copies(
         Fitted estimator, which defines the modalities.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Clean samples. They are also the reference samples of the corruption.
-    y : ndarray of shape (n_samples,)
+    y : ndarray of shape (n_samples,), default=None
         Labels or values of the samples, for corruptions that depend on the estimator.
     corruption : Corruption or None
         How modalities fail. None means that they fail as in the training of the estimator.
@@ -57,6 +58,7 @@ def failing_copies(
     if corruption is None:
         corruption = getattr(getattr(estimator, "gate_", estimator), "corruption", None)
     failure = with_fraction(training_corruption(corruption), 1.0).against(estimator, y)
+    X, _ = with_all_columns(estimator, X)
     names = estimator.modality_names_
     modalities = dict(zip(names, map(list, estimator.modality_columns_), strict=True))
     may_fail = choose_modalities(names, failure.only)

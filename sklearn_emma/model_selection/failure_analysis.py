@@ -21,6 +21,7 @@ from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failing import check_repeats
 from sklearn_emma.model_selection.failure_costs import Bootstrap, FailureCosts, gated_inside
 from sklearn_emma.model_selection.failure_page import write_page, write_text
+from sklearn_emma.tables import with_all_columns
 from sklearn_emma.user_warnings import stacklevel_of_user
 
 #: Name of the failure in which all values of a modality are missing.
@@ -270,6 +271,7 @@ def failure_mode_analysis(
             f"method={method!r} needs a metric that compares y with its results. Only for "
             'method="predict" there is a default, accuracy or R².'
         )
+    X, reference = with_all_columns(estimator, X, reference)
     ways: dict[str, Corruption] = {ABSENT: Missing()}
     for way, failure in failures.items():
         ways[way] = check_corruption(failure).against(estimator, y)

@@ -220,6 +220,11 @@ class ModalityMonitor(BaseEstimator):
                 "EMMAClassifier, an EMMARegressor, a GatedClassifier or a DAEEnergyScorer. Instead "
                 "of a Pipeline, pass its last step, and samples transformed by the steps before."
             )
+        if getattr(self.estimator, "refit", True) is False:
+            raise ValueError(
+                "estimator is a search with refit=False, so that there is no classifier to "
+                "monitor. Set refit=True."
+            )
         rng = check_random_state(self.random_state)
         refuse_no_table(X)
         X, reference = plain_table(X), plain_table(reference)
@@ -247,7 +252,6 @@ class ModalityMonitor(BaseEstimator):
             estimator = clone(self.estimator)
             training = _safe_split(estimator, X, y, order[:n_training])
             estimator.fit(*training)
-            check_is_fitted(estimator)  # a search may be without refit
             reference = training[0] if reference is None else reference
         if n_samples - n_training < _FEWEST:
             raise ValueError(

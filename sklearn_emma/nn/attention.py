@@ -298,7 +298,8 @@ class EnergyAttention(nn.Module):
             coldness is zero, it is infinite if all gates are open, and minus infinity if all are
             closed. It is NaN if the number of open gates is limited (``select``).
         """
-        if self.select is not None:
+        limit: int | None = getattr(self.select, "max_modalities", None)
+        if limit is not None and limit < len(self.potential_min):
             return potential.new_full(potential.shape[:-1], math.nan)
         energy, present = self._modal_energy(potential)
         if self.coldness == 0:

@@ -273,7 +273,7 @@ class ColumnAttention(nn.Module):
         return torch.zeros_like(missing).scatter_(1, columns, True)
 
     def _price(self, n_missing: Tensor, scale: Tensor | float) -> Tensor:
-        """Return the price of missing columns, which is infinite if all are missing."""
+        """Return the gap energy of missing columns, which is infinite if all are missing."""
         share = n_missing.to(self.mean.dtype) / len(self.mean)
         return potential_of_evidence(gap_evidence(share), scale)
 

@@ -1,4 +1,4 @@
-r"""Loss of stage 2: the prediction loss and two regularizers of the gate.
+r"""Loss of stage 2: the prediction loss and two regularization terms of the gate.
 
 .. math::
 

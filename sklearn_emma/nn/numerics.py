@@ -10,6 +10,7 @@ and ``torch.exp2`` is by far the fastest exponential function of torch on a CPU.
 
 import math
 
+import torch
 from torch import Tensor
 
 __all__ = ["LOG2_E", "log_cosh", "log_sum_exp2_", "quantile", "sum_log_cosh_", "sum_softplus_"]
@@ -115,7 +116,7 @@ def quantile(values: Tensor, q: float, weight: Tensor | None = None) -> float:
     Returns
     -------
     float
-        The quantile. A value of weight two has the effect of two equal values.
+        The quantile. A value of weight two has the effect of two equal values, up to rounding.
 
     Examples
     --------
@@ -128,6 +129,6 @@ def quantile(values: Tensor, q: float, weight: Tensor | None = None) -> float:
     ascending, order = values.sort()
     if weight is None or bool((weight == weight[0]).all()):
         return float(ascending[round(q * (len(values) - 1))])
-    share = weight[order].double()
-    rank = (share.cumsum(0) - 0.5 * share) / share.sum()
-    return float(ascending[(rank - q).abs().argmin()])
+    total = weight[order].double().cumsum(0)
+    place = int(torch.searchsorted(total, q * total[-1:]))
+    return float(ascending[min(place, len(values) - 1)])

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import QuantileTransformer
+from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
 
 from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.energy.fit import fit_energies
@@ -174,3 +174,9 @@ def test_an_energy_of_unknown_code_is_not_cached(tmp_path):
     assert source_of(kind()) is None
     assert source_of(make_pipeline(Norm(), kind())) is None
     assert source_of(Norm()) == source_of(Norm())
+    # base classes, and classes and functions among the parameters
+    child = type("Child", (GaussianMixture,), {"__module__": __name__})
+    assert source_of(child()) != source_of(Norm())
+    known = FunctionTransformer(make_samples)
+    assert source_of(known) not in (None, source_of(FunctionTransformer()))
+    assert source_of(FunctionTransformer([known])) == source_of(known)

@@ -183,7 +183,7 @@ def test_what_an_energy_must_have():
     ("returns", "match"),
     [
         (lambda X: np.full(len(X), np.nan), "'radar', Fixed, returned NaN for 3 of 3 samples"),
-        (lambda X: np.full(len(X), np.inf), "returned a score for infinitely usual samples for 3"),
+        (lambda X: np.full(len(X), np.inf), "returned an energy of minus infinity for 3"),
         (lambda X: X, r"of shape \(3,\), but returned shape \(3, 2\)"),
         (lambda X: 0.0, r"of shape \(3,\), but returned shape \(\)"),
     ],

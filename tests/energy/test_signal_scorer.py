@@ -268,3 +268,8 @@ def test_gaps_of_a_signal_are_filled_and_priced(table):
     gone = X.copy()
     gone[:, :96] = np.nan
     assert (clf.attention(gone)[:, 0] == 0).all()
+
+
+def test_reversed_arrays(X, fitted):
+    expected = fitted.score_samples(X.copy())
+    np.testing.assert_array_equal(fitted.score_samples(X[::-1])[::-1], expected)

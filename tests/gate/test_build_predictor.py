@@ -251,3 +251,27 @@ def test_fuse_gets_two_gates_at_once(table, quick, module):
 def test_callables_of_other_arguments(table, quick, module):
     with pytest.raises(TypeError, match="list of the number of columns of each modality"):
         quick(module=module).fit(*table)
+
+
+class RandomOutputs(Own):
+    """A network with dropout in predictions, too."""
+
+    def fuse(self, encoded, attention):
+        return nn.functional.dropout(super().fuse(encoded, attention), 0.5, training=True)
+
+
+class Batch(nn.Module):
+    """A network whose outputs depend on the other samples, behind gated inputs."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(sum(n_features), track_running_stats=False)
+        self.layer = nn.Linear(sum(n_features), n_outputs)
+
+    def forward(self, modalities):
+        return self.layer(self.norm(torch.cat(modalities, 1)))
+
+
+@pytest.mark.parametrize("module", [RandomOutputs, Batch])
+def test_outputs_may_be_random_or_depend_on_the_batch(table, quick, module):
+    assert np.isfinite(quick(module=module).fit(*table).predict_proba(table[0])).all()

@@ -277,7 +277,7 @@ def test_the_baseline_is_computed_of_so_many_samples_at_a_time(scored, make_obje
     assert sum(seen) == N
 
 
-# --- the warm-up ---
+# --- the predictor alone ---
 
 
 def test_the_warm_up_is_cross_entropy_with_every_modality_open(make_samples, make_energies):

@@ -489,4 +489,4 @@ def test_failures_may_be_attacks(table, fitted):
     sets.conformalize(X, y)
     attacked, _ = Adversarial(0.5).against(fitted, y).corrupt(X, "prefix", random_state=0)
     covered = sets.predict_set(attacked)[np.arange(len(X)), np.searchsorted(sets.classes_, y)]
-    assert covered.mean() > 0.8
+    assert covered.mean() > 0.6

@@ -361,3 +361,26 @@ def test_failures_may_be_attacks(table, fitted):
     ).effects
     loss = effects.groupby("failure")["drop"].mean()
     assert loss["attack"] > loss["random"]
+
+
+def test_columns_of_a_modality_may_be_absent(table, quick):
+    X, y = table
+    X = X.assign(more__0=np.arange(len(X)), more__1=0.0)
+    modalities = {f"modality{i}": [f"modality{i}__{j}" for j in range(3)] for i in range(3)}
+    classifier = quick(
+        modalities=modalities, remainder="drop", missing_modalities="allow", max_epochs=3
+    ).fit(X, y)
+    missing = X.copy()
+    missing[modalities["modality0"]] = np.nan
+    absent = X.drop(columns=modalities["modality0"])
+    params = {"tolerance": 0.05, "n_bootstrap": 20, "random_state": 0, "failures": {}}
+    expected = failure_mode_analysis(classifier, missing, y, reference=X, **params)
+    found = failure_mode_analysis(classifier, absent, y, reference=X, **params)
+    pd.testing.assert_frame_equal(found.effects, expected.effects)
+    first, second = (
+        PatternConformalClassifier(
+            classifier, corruption=Noise(8, only="modality1"), cv="prefit", random_state=0
+        ).conformalize(each, y)
+        for each in (missing, absent)
+    )
+    np.testing.assert_array_equal(first.predict_set(X), second.predict_set(X))

@@ -1,4 +1,4 @@
-"""The prediction losses; the regularizers, and the gradient the thesis derives for the second."""
+"""The prediction losses, the regularization terms, and the gradient of the second in the thesis."""
 
 import numpy as np
 import pytest

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -74,6 +75,11 @@ def test_a_weight_of_a_quantile_is_a_number_of_repetitions(q):
     counts = torch.randint(1, 9, (2000,), generator=torch.Generator().manual_seed(1))
     repeated = quantile(values.repeat_interleave(counts), q)
     assert quantile(values, q, counts) == pytest.approx(repeated, abs=0.02)
+    few = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0])
+    for times in ([1, 9, 1, 1, 1], [1, 1, 1, 1, 5], [7, 1, 1, 1, 1]):
+        weight = torch.tensor(times)
+        repeated = few.repeat_interleave(weight)
+        assert quantile(few, q, weight) == np.quantile(repeated, q, method="inverted_cdf")
     # values of hardly any weight count as little as absent ones
     weight = torch.cat([torch.ones(2000), torch.full((2000,), 1e-9)])
     both = torch.cat([values, values + 50.0])
