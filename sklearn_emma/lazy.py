@@ -30,6 +30,22 @@ def is_lazy(X: Any) -> bool:
     return type(X).__module__.startswith(("dask.array", "dask.dataframe", "dask_expr"))
 
 
+def load(X: Any) -> Any:
+    """Compute a dask table, which must fit in memory, and return other tables unchanged.
+
+    Parameters
+    ----------
+    X : object
+        Any table.
+
+    Returns
+    -------
+    ndarray, DataFrame, or the type of X
+        The table.
+    """
+    return X.compute() if is_lazy(X) else X
+
+
 def map_chunks(method: Callable[[Any], np.ndarray], X: Any, evidence: Any = None) -> Any:
     """Apply a method lazily to each chunk of a dask table.
 

@@ -17,7 +17,7 @@ from sklearn_emma.categories import (
     may_hold_levels,
 )
 from sklearn_emma.frames import frame_of_arrow, pandas_frame
-from sklearn_emma.lazy import is_lazy
+from sklearn_emma.lazy import is_lazy, load
 from sklearn_emma.modalities import resolve_modalities
 
 # Floating dtypes that numpy supports. Tensors with other floating dtypes are converted to float32.
@@ -47,7 +47,7 @@ def plain_array(X: Any) -> Any:
         If X is a sparse tensor.
     """
     if is_lazy(X):
-        return X.compute()
+        return load(X)
     if isinstance(X, np.ma.MaskedArray):
         if not np.ma.is_masked(X):
             return X.data

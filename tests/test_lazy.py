@@ -3,12 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.frozen import FrozenEstimator
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor, GatedClassifier
 from sklearn_emma.corruption import Noise
 from sklearn_emma.datasets import make_multimodal_classification
 from sklearn_emma.inspection import modality_report
 from sklearn_emma.lazy import is_lazy
+from sklearn_emma.model_selection import (
+    PatternConformalClassifier,
+    make_failure_scorer,
+    robustness_curve,
+)
 from sklearn_emma.monitoring import ModalityMonitor
 
 da = pytest.importorskip("dask.array", reason="needs dask, of the extra dask")
@@ -216,3 +222,20 @@ def test_attention_to_columns_is_read_chunk_by_chunk(table):
     broken.iloc[:, 0] += 9.0
     check(attentive.attention_to_columns, broken)
     check(attentive.predict_proba, broken)
+
+
+def test_tools_load_tables(table, classifier):
+    X, y = table
+    lazy, fails = dd.from_pandas(X, chunksize=50), Noise(4, only="modality0")
+    scorer = make_failure_scorer("accuracy", fails, "prefix")
+    assert scorer(classifier, lazy, y) == scorer(classifier, X, y)
+    params = {"modalities": "prefix", "levels": [4], "cv": 2, "random_state": 0}
+    frozen = FrozenEstimator(classifier)
+    found, expected = (
+        robustness_curve(frozen, each, y, **params).test_scores for each in (lazy, X)
+    )
+    np.testing.assert_array_equal(found, expected)
+    sets = PatternConformalClassifier(classifier, cv="prefit", min_samples=20, random_state=0)
+    expected = sets.fit(X, y).predict_set(X)
+    found = sets.fit(lazy, y).predict_set(lazy)
+    np.testing.assert_array_equal(found.compute(scheduler="synchronous"), expected)

@@ -23,6 +23,7 @@ from sklearn_emma.compat import (
     _safe_split,
 )
 from sklearn_emma.energy.p_values import raise_by_rounding
+from sklearn_emma.lazy import load
 from sklearn_emma.metrics import risk_coverage_curve
 from sklearn_emma.model_selection.routing import RoutesFit
 from sklearn_emma.targets import check_labels
@@ -273,7 +274,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
             If a parameter is out of range, if the classifier does not have the method that
             `reject_score` needs, or if `abstain_label` is a class.
         """
-        X, y, groups = indexable(X, y, groups)
+        X, y, groups = indexable(load(X), y, groups)
         if y is None:
             raise ValueError(
                 "AbstainingClassifier requires y to be passed, but the target y is None."

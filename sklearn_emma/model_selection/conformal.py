@@ -13,6 +13,7 @@ from sklearn_emma.compat import StrOptions
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.model_selection.conformal_base import BasePatternConformal
 from sklearn_emma.model_selection.conformity import (
     aps_scores,
@@ -262,6 +263,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
             True if the set of the sample contains the label. Columns are in the order of
             ``classes_``. Sets contain all labels if there were too few calibration samples.
         """
+        if is_lazy(X):
+            return map_chunks(self.predict_set, X)
         check_is_fitted(self)
         probabilities = self.estimator_.predict_proba(X)
         threshold = self.pattern_thresholds_.of(self.closed(X))

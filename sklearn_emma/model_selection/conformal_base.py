@@ -23,6 +23,7 @@ from sklearn_emma.compat import (
 )
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.engine.seeding import draw_seeds
+from sklearn_emma.lazy import load
 from sklearn_emma.model_selection.failing_copies import failing_copies
 from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThresholds
 from sklearn_emma.model_selection.routing import RoutesFit
@@ -179,7 +180,7 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
 
     def _check(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         """Check that X and y have the same length, and return them validated."""
-        X, y = indexable(X, y)
+        X, y = indexable(load(X), y)
         if y is None:
             name = type(self).__name__
             raise ValueError(f"{name} requires y to be passed, but the target y is None.")

@@ -9,6 +9,7 @@ from sklearn_emma.compat import weighs_scores
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.corruption.base import check_corruption, choose_modalities, is_number
 from sklearn_emma.engine.seeding import draw_seeds
+from sklearn_emma.lazy import load
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failing import break_modality, check_repeats, score_with
 
@@ -135,6 +136,7 @@ class _FailureScorer:
 
     def __call__(self, estimator: Any, X: Any, y: Any = None, **score_params: Any) -> float:
         """Score an estimator on samples."""
+        X = load(X)
         scorer = check_scoring(estimator, scoring=self.scoring)
         names = resolve_modalities(self.modalities, X, remainder="drop")[0]
         names = choose_modalities(names, self.corruption.only)

@@ -15,6 +15,7 @@ from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption import Corruption, Episodes
 from sklearn_emma.corruption.base import check_corruption, choose_modalities, is_number
 from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.lazy import load
 from sklearn_emma.monitoring.failures import KINDS
 from sklearn_emma.tables import with_all_columns
 
@@ -154,6 +155,7 @@ def stream_curve(
         )
     check_is_fitted(monitor)
     check_corruption(corruption)
+    X = load(X)
     for name, number in {"length": length, "n_episodes": n_episodes, "warm_up": warm_up}.items():
         if not is_number(number, Integral) or number < 1:
             raise ValueError(f"{name}={number!r} must be a positive integer.")
