@@ -45,8 +45,15 @@ def test_strong_regularization_is_not_taken_for_divergence(table, quick, lambda_
         assert np.isfinite(classifier.predict_proba(X)).all()
 
 
-@pytest.mark.parametrize("lambda_energy", [0.0, 1.0])
-@pytest.mark.parametrize("n_corrupted", [2, 3])
+@pytest.mark.parametrize(
+    ("n_corrupted", "lambda_energy"),
+    [
+        (2, 1.0),
+        (3, 0.0),
+        pytest.param(2, 0.0, marks=pytest.mark.slow),
+        pytest.param(3, 1.0, marks=pytest.mark.slow),
+    ],
+)
 def test_any_number_of_corrupted_modalities_trains(
     variant, wide, add_noise, n_corrupted, lambda_energy
 ):

@@ -237,7 +237,7 @@ def test_values(table, lose):
 # --- blended with the network of the gate ---
 
 
-@pytest.mark.parametrize("threshold", [0.5, "mean"])
+@pytest.mark.parametrize("threshold", [pytest.param(0.5, marks=pytest.mark.slow), "mean"])
 def test_targets_may_be_a_column(threshold):
     """Some regressors return one dimension for them, and the network would return two."""
     X, y = np.random.RandomState(0).normal(size=(2, 120, 4))

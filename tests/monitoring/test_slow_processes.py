@@ -80,7 +80,7 @@ def test_slow_processes_raise_no_false_alarms(slow):
     assert not monitor.update(stream).alarm.any()
 
 
-@pytest.mark.parametrize("n_decimals", [2, 1])
+@pytest.mark.parametrize("n_decimals", [pytest.param(2, marks=pytest.mark.slow), 1])
 def test_stuck_sensors_with_equal_clean_samples_are_found(n_decimals):
     X = slow_process(0.98).round(n_decimals)
     assert X[:N_CLEAN].duplicated(subset=["a__1", "a__2"]).any()
@@ -105,7 +105,7 @@ def test_an_alarm_that_cannot_be_raised_is_a_warning():
         "on and off",
         pytest.param("often zero", marks=pytest.mark.slow),
         pytest.param("counts", marks=pytest.mark.slow),
-        "rounded",
+        pytest.param("rounded", marks=pytest.mark.slow),
     ],
 )
 def test_sensors_with_few_values_raise_no_more_false_alarms_than_requested(kind):
