@@ -61,7 +61,7 @@ def test_manifolds_centre_of_the_circle_is_suspicious_to_the_energy_alone():
 def test_demo_prints_its_table_and_draws_its_picture(tmp_path):
     picture = tmp_path / "picture.png"
     out = run("demo.py", "--splits", "1", "--picture", str(picture))
-    assert "named by attention" in out
+    assert "identified by attention" in out
     assert picture.stat().st_size > 10_000
 
 
