@@ -38,6 +38,7 @@ templates_path = ["_templates"]
 suppress_warnings = ["myst.header"]  # parts of Markdown files begin below the first level
 default_role = "literal"  # `coldness`: names of parameters
 nitpicky = True
+nitpick_ignore = [("py:obj", "classes_")]  # numpydoc links attributes that are properties
 
 # API reference: methods are listed by the template of a class, without those of other packages.
 autosummary_generate = True
