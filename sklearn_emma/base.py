@@ -1,8 +1,10 @@
 """BaseEMMA: the steps of a fit, except what depends on what is predicted."""
 
+import copy
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, Self
 
@@ -111,7 +113,10 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         data = self._check(X, y, sample_weight)
         start = self._start(previous)
         seed = draw_seed(self.random_state)
-        problem = self._learn_inputs(data, seed, start)
+        return self._train(self._learn_inputs(data, seed, start), seed)
+
+    def _train(self, problem: GateProblem, seed: int) -> Self:
+        """Train gate and predictor, and store them."""
         with seeded_layers(self._own_layers, seed, problem.samples.target.device):
             objective = prepare_gate(problem)
             history = train_gate(objective, problem.config)
@@ -237,7 +242,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             held_out,
             energies,
             gate_config(self, len(target), network.n_networks),
-            Generators(make_generator(seed, device, stream=1), make_generator(seed, stream=2)),
+            _generators(seed, device),
             GateStart(start, build_cross_modal(self, torch.float32, device)) if start else None,
         )
 
@@ -349,12 +354,19 @@ def fit_settings(
     data = shared._check(X, y, sample_weight)
     seed = draw_seed(shared.random_state)
     problem = shared._learn_inputs(data, seed, None)
-    if shares_parameters(problem.network):  # which have one place in each stack
-        return [_fit_alone(estimator, X, y, setting, sample_weight) for setting in settings]
+    attributes = {name: value for name, value in vars(shared).items() if name not in params}
+
+    def with_setting(setting: Mapping[str, float]) -> BaseEMMA:
+        """Return an estimator with a setting, and with what does not depend on it."""
+        fitted = type(estimator)(**params | dict(setting))
+        fitted.__dict__.update(attributes)
+        return fitted
+
+    if shares_parameters(problem.network):  # a parameter has one place in a stack
+        return [_train_alone(with_setting(setting), problem, seed) for setting in settings]
     with seeded_layers(shared._own_layers, seed, problem.samples.target.device):
         objective = prepare_gate(problem)
         outcomes = train_settings(objective, problem.config, settings)
-    attributes = {name: value for name, value in vars(shared).items() if name not in params}
     fits: list[BaseEMMA | ValueError] = []
     for setting, outcome in zip(settings, outcomes, strict=True):
         if isinstance(outcome, ValueError):
@@ -362,22 +374,26 @@ def fit_settings(
             continue
         state, history = outcome
         load_state(objective, state)
-        fitted = type(estimator)(**params | dict(setting))
-        fitted.__dict__.update(attributes)
-        fits.append(fitted._store(objective, history))
+        fits.append(with_setting(setting)._store(objective, history))
     share_reader([fit for fit in fits if isinstance(fit, BaseEMMA)])
     return fits
 
 
-def _fit_alone(
-    estimator: BaseEMMA, X: Any, y: Any, setting: Mapping[str, float], sample_weight: Any
-) -> BaseEMMA | ValueError:
-    """Fit an estimator with one setting, and return it, or the error of its training."""
-    fitted = type(estimator)(**estimator.get_params(deep=False) | dict(setting))
+def _train_alone(estimator: BaseEMMA, problem: GateProblem, seed: int) -> BaseEMMA | ValueError:
+    """Train gate and predictor of one setting; return the estimator, or the error of training."""
+    samples, network = problem.samples, copy.deepcopy(problem.network)
+    config = gate_config(estimator, len(samples.target), network.n_networks)
+    generators = _generators(seed, samples.target.device)
+    own = replace(problem, network=network, config=config, generators=generators)
     try:
-        return fitted.fit(X, y, sample_weight)
+        return estimator._train(own, seed)
     except ValueError as error:
         return error
+
+
+def _generators(seed: int, device: torch.device) -> Generators:
+    """Return the random number generators of the training of gate and predictor."""
+    return Generators(make_generator(seed, device, stream=1), make_generator(seed, stream=2))
 
 
 def _same(a: Any, b: Any) -> bool:

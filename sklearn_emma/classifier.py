@@ -501,7 +501,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         return y
 
     def _learn_outputs(self, y: np.ndarray) -> None:
-        known = ~unlabelled(y, getattr(self, "adversarial", None))
+        known = self._labelled(y)
         self.classes_ = np.unique(y[known])
         if len(self.classes_) < 2:
             found = ", ".join(map(repr, self.classes_.tolist())) or -1
@@ -511,11 +511,15 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
                 f"weight are of one class, {found}.{rest}"
             )
 
+    def _labelled(self, y: np.ndarray) -> np.ndarray:
+        """Return which samples have a label."""
+        # EMMAClassifierCV has no parameter `adversarial`
+        return ~unlabelled(y, getattr(self, "adversarial", None))
+
     def _encode(
         self, y: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        # EMMAClassifierCV has no parameter `adversarial`
-        known = ~unlabelled(y, getattr(self, "adversarial", None))
+        known = self._labelled(y)
         weight = weight * known
         of_classes = self.class_weight.values() if isinstance(self.class_weight, dict) else ()
         valid = all(isinstance(value, Real) for value in of_classes)

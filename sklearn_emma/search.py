@@ -79,7 +79,7 @@ class EMMAClassifierCV(EMMAClassifier):
     n_networks, periodic_features : objects
         As for :class:`EMMAClassifier`. A custom `module` must consist of layers that
         :func:`torch.func.vmap` can batch, like those of torch. If some of its layers share
-        parameters, the settings are not trained together, and energies are fitted for each of them.
+        parameters, gate and predictor of the settings are trained one after another.
 
     coldness : float
         As for :class:`EMMAClassifier`. Only used if the parameter is not in `param_grid`.

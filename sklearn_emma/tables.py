@@ -17,7 +17,7 @@ from sklearn_emma.categories import (
     may_hold_levels,
 )
 from sklearn_emma.frames import frame_of_arrow, pandas_frame
-from sklearn_emma.lazy import is_lazy, load
+from sklearn_emma.lazy import load
 from sklearn_emma.modalities import resolve_modalities
 
 # Floating dtypes that numpy supports. Tensors with other floating dtypes are converted to float32.
@@ -46,8 +46,7 @@ def plain_array(X: Any) -> Any:
     TypeError
         If X is a sparse tensor.
     """
-    if is_lazy(X):
-        return load(X)
+    X = load(X)
     if isinstance(X, np.ma.MaskedArray):
         if not np.ma.is_masked(X):
             return X.data
@@ -334,6 +333,8 @@ def refuse_dates(X: Any, columns: np.ndarray) -> None:
 def add_missing_modalities(estimator: Any, X: Any) -> Any:
     """Add columns of NaN for modalities of which a table has no column, if the estimator allows it.
 
+    Functions that refer to columns by their positions at fit need them.
+
     Parameters
     ----------
     estimator : estimator
@@ -361,30 +362,6 @@ def add_missing_modalities(estimator: Any, X: Any) -> Any:
     if any(absent & group not in (set(), group) for group in groups):
         return X
     return pandas_frame(X).reindex(columns=known)
-
-
-def with_all_columns(estimator: Any, X: Any, reference: Any = None) -> tuple[Any, Any]:
-    """Return tables with all columns of fit, if the estimator allows modalities to be absent.
-
-    Functions that corrupt modalities need them, because they refer to columns by their positions.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted estimator.
-    X : array-like or DataFrame of shape (n_samples, n_columns)
-        The table.
-    reference : array-like or DataFrame of shape (n_reference, n_columns), default=None
-        Another table.
-
-    Returns
-    -------
-    X, reference : array-like or DataFrame
-        Results of :func:`add_missing_modalities`.
-    """
-    if reference is not None:
-        reference = add_missing_modalities(estimator, reference)
-    return add_missing_modalities(estimator, X), reference
 
 
 def blank(X: Any, columns: np.ndarray) -> Any:

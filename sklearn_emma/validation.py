@@ -139,6 +139,23 @@ def _validate(estimator: Any, X: Any, args: tuple, **kwargs: Any) -> Any:
         raise explain(error, estimator, X, at_fit) from None
 
 
+def check_refits(search: Any, name: str) -> None:
+    """Raise ValueError if an estimator is a search that fits nothing with the best setting.
+
+    Parameters
+    ----------
+    search : estimator
+        Any estimator.
+    name : str
+        Name of the argument, for the message.
+    """
+    if not getattr(search, "refit", True):
+        raise ValueError(
+            f"{name} has refit=False, so that no classifier is fitted with the best setting. Set "
+            "refit=True."
+        )
+
+
 def check_layer_sizes(sizes: Sequence[int]) -> None:
     """Raise ValueError unless sizes has at least one element and all are positive integers."""
     if len(sizes) == 0 or not all(

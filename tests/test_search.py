@@ -486,5 +486,7 @@ class Tied(nn.Module):
 
 def test_networks_with_shared_weights(table):
     grid, params = {"coldness": [0.1, 1.0]}, {"module": Tied, "scoring": log_likelihood}
+    Distance.seen.clear()
     found = search(param_grid=grid, **params).fit(*table)
+    assert len(Distance.seen) == 3 * 3  # three modalities in two folds and for the best setting
     assert_same_results(found, plain_search(grid, **params).fit(*table))

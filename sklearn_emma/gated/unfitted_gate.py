@@ -6,6 +6,7 @@ from sklearn.base import clone
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.gate.predictor_selection import strength_unit
+from sklearn_emma.validation import check_refits
 
 # Without a blend, the network is only needed to train the gate, and need not be accurate.
 _QUICK_GATE: dict[str, Any] = {
@@ -58,11 +59,7 @@ def unfitted_gate(gated: Any, gate_type: type[BaseEMMA], alone: bool, seed: int)
             f"gate has modalities of its own, {gate.modalities!r}. Pass them to "
             f"{type(gated).__name__}, and set modalities of the gate to None."
         )
-    if not getattr(gate, "refit", True):
-        raise ValueError(
-            "gate has refit=False, so that no classifier is fitted with the best setting. Set "
-            "refit=True."
-        )
+    check_refits(gate, "gate")
     gate.set_params(modalities=gated.modalities, remainder=gated.remainder)
     return gate if gate.random_state is not None else gate.set_params(random_state=seed)
 

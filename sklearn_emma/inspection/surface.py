@@ -11,7 +11,7 @@ from sklearn_emma.inspection.checks import check_gated, check_member, check_name
 from sklearn_emma.inspection.drawing import COLORS, Display, legend, level_labels, plain_text
 from sklearn_emma.model_selection.failing import break_modality
 from sklearn_emma.model_selection.robustness import corruption_at
-from sklearn_emma.tables import with_all_columns
+from sklearn_emma.tables import add_missing_modalities
 
 
 class AttentionSurfaceDisplay(Display):
@@ -136,16 +136,16 @@ class AttentionSurfaceDisplay(Display):
                 f"failing={failing!r} must name two different modalities out of {names}."
             )
         groups = dict(zip(names, estimator.modality_columns_, strict=True))
-        X, reference = with_all_columns(estimator, X, reference)
-        reference = X if reference is None else reference
+        X = add_missing_modalities(estimator, X)
+        reference = X if reference is None else add_missing_modalities(estimator, reference)
         levels = np.asarray(levels, dtype=float)
         failures = [corruption_at(corruption, level) for level in levels.tolist()]
         attention = np.empty((len(levels), len(levels), len(names)))
         seeds = draw_seeds(random_state, 2).tolist()
-        for i in range(len(levels)):
-            first = _corrupt(failures[i], X, groups, pair[0], seeds[0], reference)
-            for j in range(len(levels)):
-                both = _corrupt(failures[j], first, groups, pair[1], seeds[1], reference)
+        for i, one in enumerate(failures):
+            first = _corrupt(one, X, groups, pair[0], seeds[0], reference)
+            for j, other in enumerate(failures):
+                both = _corrupt(other, first, groups, pair[1], seeds[1], reference)
                 attention[i, j] = estimator.attention(both).mean(axis=0)
         return cls.from_grid(
             attention,

@@ -22,7 +22,7 @@ from sklearn_emma.compat import (
     _safe_split,
 )
 from sklearn_emma.corruption import Corruption
-from sklearn_emma.engine.seeding import draw_seeds
+from sklearn_emma.engine.seeding import draw_seed, draw_seeds
 from sklearn_emma.lazy import load
 from sklearn_emma.model_selection.failing_copies import failing_copies
 from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThresholds
@@ -172,7 +172,7 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(estimator)
         self._check_estimator(estimator)
         self._check_fitted_on(estimator, y)
-        seed = int(draw_seeds(self.random_state, 1)[0])
+        seed = draw_seed(self.random_state)
         calibration = self._calibrate(estimator, X, y, np.arange(len(y)), seed)
         with all_or_nothing(self):
             self.estimator_, self._fitted_from = estimator, self.estimator

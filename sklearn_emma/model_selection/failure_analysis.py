@@ -21,7 +21,7 @@ from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failing import check_repeats
 from sklearn_emma.model_selection.failure_costs import Bootstrap, FailureCosts, gated_inside
 from sklearn_emma.model_selection.failure_page import write_page, write_text
-from sklearn_emma.tables import with_all_columns
+from sklearn_emma.tables import add_missing_modalities
 from sklearn_emma.user_warnings import stacklevel_of_user
 
 #: Name of the failure in which all values of a modality are missing.
@@ -271,13 +271,13 @@ def failure_mode_analysis(
             f"method={method!r} needs a metric that compares y with its results. Only for "
             'method="predict" there is a default, accuracy or R².'
         )
-    X, reference = with_all_columns(estimator, X, reference)
+    X = add_missing_modalities(estimator, X)
     ways: dict[str, Corruption] = {ABSENT: Missing()}
     for way, failure in failures.items():
         ways[way] = check_corruption(failure).against(estimator, y)
     modalities = _groups(estimator, modalities)
     names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)
-    reference = X if reference is None else reference
+    reference = X if reference is None else add_missing_modalities(estimator, reference)
     random = check_random_state(random_state)
     seeds = draw_seeds(random, (len(names), check_repeats(n_repeats)))
     draws = random.randint(len(y), size=(n_bootstrap, len(y)))

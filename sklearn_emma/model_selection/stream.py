@@ -17,7 +17,7 @@ from sklearn_emma.corruption.base import check_corruption, choose_modalities, is
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.lazy import load
 from sklearn_emma.monitoring.failures import KINDS
-from sklearn_emma.tables import with_all_columns
+from sklearn_emma.tables import add_missing_modalities
 
 
 class _Plan(NamedTuple):
@@ -183,7 +183,7 @@ def stream_curve(
         for row in starts
         for name, start in zip(failing_names, row, strict=True)
     ]
-    X, _ = with_all_columns(monitor.estimator_, X)
+    X = add_missing_modalities(monitor.estimator_, X)
     groups = dict(zip(names, map(list, monitor.estimator_.modality_columns_), strict=True))
     failure = Episodes(corruption, length=length, rate=1.0, growing=growing)
     records, predictions, targets = [], [], []

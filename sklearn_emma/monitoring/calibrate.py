@@ -173,8 +173,10 @@ def _divide(
     X = as_table(estimator, X)
     rows = read_table(estimator, X)
     check_clean(estimator, rows, "X")
-    order = np.arange(len(rows)) if ordered else rng.permutation(len(rows))
-    X, table = _safe_indexing(X, order), rows[order]
+    order, table = np.arange(len(rows)), rows
+    if not ordered:
+        order = rng.permutation(len(rows))
+        X, table = _safe_indexing(X, order), rows[order]
     if reference is not None:
         reference = as_table(estimator, reference)
         known = read_table(estimator, reference)

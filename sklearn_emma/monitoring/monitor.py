@@ -17,6 +17,7 @@ from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_depe
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
 from sklearn_emma.tables import add_missing_modalities, plain_table, refuse_no_table
+from sklearn_emma.validation import check_refits
 
 # Smallest number of clean samples to calibrate on.
 _FEWEST = 20
@@ -220,11 +221,7 @@ class ModalityMonitor(BaseEstimator):
                 "EMMAClassifier, an EMMARegressor, a GatedClassifier or a DAEEnergyScorer. Instead "
                 "of a Pipeline, pass its last step, and samples transformed by the steps before."
             )
-        if getattr(self.estimator, "refit", True) is False:
-            raise ValueError(
-                "estimator is a search with refit=False, so that there is no classifier to "
-                "monitor. Set refit=True."
-            )
+        check_refits(self.estimator, "estimator")
         rng = check_random_state(self.random_state)
         refuse_no_table(X)
         X, reference = plain_table(X), plain_table(reference)
