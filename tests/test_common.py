@@ -41,25 +41,25 @@ ESTIMATORS = [
     EMMAClassifier(**QUICK),
     EMMAClassifierCV(**FIXED | {"max_epochs": 4}, **SEARCH),
     EMMARegressor(**FIXED),
-    EMMARegressor(**FIXED, loss="quantile"),
     GatedClassifier(DecisionTreeClassifier(), gate=EMMAClassifier(**QUICK_GATE), blend=0.5),
     GatedRegressor(LinearRegression(), gate=EMMARegressor(**QUICK_GATE), threshold="mean"),
 ]
+#: Whose checks are much like those of another.
+FURTHER_ESTIMATORS = [EMMARegressor(**FIXED, loss="quantile")]
 # for checks of what goes in and comes out, whatever was learned
 BARELY_TRAINED = [
     *ESTIMATORS[:2],
     EMMAClassifier(**QUICK_GATE),
     EMMAClassifierCV(**QUICK_GATE, **SEARCH),
     EMMARegressor(**QUICK_GATE),
-    EMMARegressor(**QUICK_GATE, loss="quantile"),
     *ESTIMATORS[-2:],
 ]
 
 #: Checks that scikit-learn has but does not run through `parametrize_with_checks`.
 FURTHER_CHECKS = [
     "check_dataframe_column_names_consistency",
-    "check_global_output_transform_pandas",
-    "check_global_set_output_transform_polars",
+    pytest.param("check_global_output_transform_pandas", marks=pytest.mark.slow),
+    pytest.param("check_global_set_output_transform_polars", marks=pytest.mark.slow),
     "check_inplace_ensure_writeable",
     "check_param_validation",
     "check_set_output_transform",
@@ -77,6 +77,15 @@ ONE_MODALITY = "ignore:modalities=None makes one modality"
 @pytest.mark.filterwarnings(ONE_MODALITY)
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda _: EXPECTED_FAILED_CHECKS)
 def test_estimator_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(ONE_MODALITY)
+@parametrize_with_checks(
+    FURTHER_ESTIMATORS, expected_failed_checks=lambda _: EXPECTED_FAILED_CHECKS
+)
+def test_check_of_a_further_estimator(estimator, check):
     check(estimator)
 
 

@@ -78,7 +78,9 @@ def test_a_fit_of_a_large_table_is_that_of_the_samples_it_reads(redundant, quick
     np.testing.assert_array_equal(large.predict_proba(X), few.predict_proba(X))
 
 
-@pytest.mark.parametrize("kind", ["classifier", "regressor", "scorer"])
+@pytest.mark.parametrize(
+    "kind", ["classifier", pytest.param("regressor", marks=pytest.mark.slow), "scorer"]
+)
 def test_a_fit_does_not_copy_a_table_on_the_disk(kind, quick, monkeypatch, tmp_path):
     monkeypatch.setattr(batches, "_MOST_SAMPLES", 500)
     shape = 100_000, 40

@@ -88,7 +88,9 @@ def variant(data, quick):
 # --- accuracy ---
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile"])
+@pytest.mark.parametrize(
+    "loss", ["squared_error", pytest.param("absolute_error", marks=pytest.mark.slow), "quantile"]
+)
 def test_clean_samples_are_predicted_as_well_as_by_linear_regression(variant, data, loss):
     X, y, X_test, y_test = data
     linear = LinearRegression().fit(X, y).score(X_test, y_test)
@@ -96,7 +98,9 @@ def test_clean_samples_are_predicted_as_well_as_by_linear_regression(variant, da
     assert variant(loss=loss).score(X_test, y_test) > linear - 0.05
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "quantile"])
+@pytest.mark.parametrize(
+    "loss", ["squared_error", pytest.param("quantile", marks=pytest.mark.slow)]
+)
 def test_predictions_stay_good_when_a_modality_fails(variant, data, add_noise, lose, loss):
     _, _, X, y = data
     emma, ungated = variant(loss=loss), variant(loss=loss, coldness=0.0)
@@ -240,7 +244,9 @@ def test_the_units_of_the_target_do_not_matter(small, quick, loss):
         np.testing.assert_allclose(scaled, factor * plain + offset, atol=0.01 * factor * y.std())
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+@pytest.mark.parametrize(
+    "loss", ["squared_error", pytest.param("absolute_error", marks=pytest.mark.slow)]
+)
 def test_several_outputs(data, quick, loss):
     X, y, X_test, y_test = data
     both = pd.DataFrame({"y": y, "mean": 1e3 * X.mean(axis=1)})
@@ -292,7 +298,14 @@ def test_samples_of_weight_zero_are_left_out(small, quick):
     np.testing.assert_array_equal(zero.predict(X), out.predict(X))
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "squared_error",
+        pytest.param("absolute_error", marks=pytest.mark.slow),
+        pytest.param("quantile", marks=pytest.mark.slow),
+    ],
+)
 def test_weights_are_repetitions(quick, loss):
     # half of the samples have y, the others y + 20; those weigh three times as much
     X, y = make_data(100, seed=3)

@@ -64,7 +64,7 @@ def test_single_gaps_raise_the_energy_as_documented(apart, table, n_missing):
     )
 
 
-@pytest.mark.parametrize("value", [-9999.0, 1e20])
+@pytest.mark.parametrize("value", [pytest.param(-9999.0, marks=pytest.mark.slow), 1e20])
 def test_failures_are_found_despite_wild_values_among_the_training_samples(
     wide, trained, add_noise, value
 ):

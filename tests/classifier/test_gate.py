@@ -19,7 +19,7 @@ NAMES = ["modality0", "modality1", "modality2"]
 @pytest.mark.parametrize(
     ("lambda_capacity", "lambda_energy"), [(0.0, 0.0), (1e6, 0.0), (0.0, 1e6), (1e3, 1e6)]
 )
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_constraints_hold_whatever_the_regularization(
     table, quick, seed, lambda_capacity, lambda_energy, assert_constraints
 ):
@@ -35,7 +35,7 @@ def test_constraints_hold_whatever_the_regularization(
     assert_constraints(classifier)
 
 
-@pytest.mark.parametrize("lambda_energy", [1.0, 30.0])
+@pytest.mark.parametrize("lambda_energy", [pytest.param(1.0, marks=pytest.mark.slow), 30.0])
 def test_strong_regularization_is_not_taken_for_divergence(table, quick, lambda_energy):
     X, y = table
     for coldness in (0.1, 1.0, 30.0):

@@ -408,7 +408,7 @@ def test_a_random_state_instance_moves_on(X):
     assert not np.allclose(first, second)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"])
 def test_parallel_fits_equal_the_serial_one(X, backend):
     serial = make_scorer(early_stopping=True).fit(X)
     with joblib.parallel_backend(backend):

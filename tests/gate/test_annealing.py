@@ -61,7 +61,7 @@ def test_early_stopping_keeps_the_coldness_of_the_best_epoch(table, quick):
     np.testing.assert_allclose(model.importance(X), 1 / 3)
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("early_stopping", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_search_anneals_every_setting_as_alone(table, early_stopping):
     X, y = table
     params = {

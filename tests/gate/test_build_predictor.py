@@ -55,7 +55,9 @@ def make_instance():
 
 
 @pytest.mark.parametrize(
-    "module", [make_instance(), Concat, linear], ids=["object", "class", "def"]
+    "module",
+    [make_instance(), Concat, pytest.param(linear, marks=pytest.mark.slow)],
+    ids=["object", "class", "def"],
 )
 def test_any_torch_network(wide, quick, lose, module):
     X, y, X_test, y_test = wide

@@ -223,6 +223,7 @@ def test_only_samples_of_weight_that_are_not_held_out_decide():
     assert choose(shifted, (3,)) != pytest.approx(chosen)
 
 
+@pytest.mark.slow
 def test_rare_samples_of_much_weight_and_large_networks_are_not_taken_for_divergence():
     samples = make_samples(3000, (3,))
     weight = torch.full((3000,), 1e-9)
