@@ -1,11 +1,9 @@
 """BaseEMMA: the steps of a fit, except what depends on what is predicted."""
 
 import copy
-import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -14,37 +12,26 @@ import torch
 from sklearn_emma.categories import count_levels
 from sklearn_emma.energy.fit import fit_energies
 from sklearn_emma.engine.device import resolve_device
-from sklearn_emma.engine.seeding import draw_seed, make_generator
+from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.engine.training_memory import open_cache
-from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.build_gate import check_gate, modality_costs
 from sklearn_emma.gate.build_predictor import (
-    TRANSFORMER,
     Architecture,
     check_predictor,
     is_built_in,
     seeded_layers,
     shares_parameters,
 )
-from sklearn_emma.gate.fit import (
-    GateProblem,
-    GateStart,
-    Generators,
-    prepare_gate,
-    train_gate,
-)
-from sklearn_emma.gate.fitted import fitted_attributes, gate_arrays
+from sklearn_emma.gate.fit import GateProblem, GateStart, Generators, prepare_gate, train_gate
+from sklearn_emma.gate.fitted import fitted_attributes
 from sklearn_emma.gate.learn_features import learn_features
 from sklearn_emma.gate.objective import GatedObjective
 from sklearn_emma.gate.predictor_selection import MAX_PERIODIC_COLUMNS, select_predictor
-from sklearn_emma.gate.readings import (
-    build_cross_modal,
-    share_reader,
-)
+from sklearn_emma.gate.readings import build_cross_modal, share_reader
 from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.hyperparameters import gate_config, training_config
 from sklearn_emma.indicators import least_scales_of
-from sklearn_emma.modalities import modality_shapes, resolve_modalities, signals_of
+from sklearn_emma.modalities import modality_shapes, resolve_modalities
 from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.nn.coordinates import standardise
 from sklearn_emma.parameters import Parameters
@@ -52,6 +39,7 @@ from sklearn_emma.predictor_read_outs import PredictorReadOuts
 from sklearn_emma.targets import check_weights
 from sklearn_emma.training_data import (
     TrainingTable,
+    check_signals,
     hold_out,
     learn_medians,
     learn_scales,
@@ -60,19 +48,9 @@ from sklearn_emma.training_data import (
     training_samples,
     unfitted_energies,
 )
-from sklearn_emma.user_warnings import stacklevel_of_user, warn_of_infrequent_levels
+from sklearn_emma.user_warnings import warn_of_infrequent_levels, warn_of_unused_memory
 from sklearn_emma.validation import check_layer_sizes, check_table
-
-# Fitted attributes of the inputs that must not change in a warm start.
-_KEPT_INPUTS = (
-    "modality_names_",
-    "modality_columns_",
-    "modality_shapes_",
-    "feature_names_in_",
-    "categories_",
-)
-# Parameters of the gate that a warm start cannot change.
-_KEPT = ("attention_score", "cross_modal", "column_attention", "potential_calibration")
+from sklearn_emma.warm_start import kept_parameters, load_previous, starting_gate
 
 
 class BaseEMMA(PredictorReadOuts, Parameters):
@@ -111,7 +89,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
     def _fit(self, X: Any, y: Any, sample_weight: Any, previous: dict[str, Any]) -> Self:
         """Fit, anew or from the attributes of the previous fit."""
         data = self._check(X, y, sample_weight)
-        start = self._start(previous)
+        start = starting_gate(self, previous, self._output_attributes)
         seed = draw_seed(self.random_state)
         return self._train(self._learn_inputs(data, seed, start), seed)
 
@@ -131,14 +109,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
     def _check(self, X: Any, y: Any, sample_weight: Any) -> TrainingTable:
         """Validate the data; find modalities and outputs."""
         check_layer_sizes(self.hidden_layer_sizes)
-        if self.memory is not None and not isinstance(self.random_state, Integral):
-            warnings.warn(
-                f"memory={self.memory!r} has no effect with random_state={self.random_state!r}: "
-                "each fit uses other random numbers, so that no cached result can be used again. "
-                "Pass an int as random_state, or memory=None.",
-                UserWarning,
-                stacklevel=stacklevel_of_user(),
-            )
+        warn_of_unused_memory(self)
         check_gate(self.attention_score, self.module, self.coldness_schedule, self.max_modalities)
         resolve_device(self.device)
         table, y = check_table(
@@ -159,18 +130,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         self.modality_shapes_ = modality_shapes(
             self.modalities, self.modality_names_, self.modality_columns_
         )
-        for name, positions, shape in signals_of(self):
-            if self.module == TRANSFORMER:
-                raise ValueError(
-                    f"Modality {name!r} has the shape {shape} of a signal, which "
-                    f"module={self.module!r} does not read. Use module=None, or declare its "
-                    "columns without a shape."
-                )
-            if not set(self.categories_).isdisjoint(positions.tolist()):
-                raise ValueError(
-                    f"Modality {name!r} has the shape {shape} of a signal, which consists of "
-                    "numbers, but some of its columns are categorical."
-                )
+        check_signals(self)
         self.modality_costs_ = modality_costs(
             self.modality_costs, self.modality_names_, self.max_modalities
         )
@@ -178,27 +138,6 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             if getattr(self, parameter):
                 self._refuse_categories(f"{parameter}={getattr(self, parameter)!r}")
         return TrainingTable(table[keep], y[keep], weight)
-
-    def _start(self, previous: Mapping[str, Any]) -> Mapping[str, np.ndarray] | None:
-        """Return the gate to start from, or None; check that it fits."""
-        if not self.warm_start or "network_weights_" not in previous:
-            return None
-        for attribute in (*self._output_attributes, *_KEPT_INPUTS):
-            before, now = previous.get(attribute), getattr(self, attribute, None)
-            if not _same(before, now):
-                raise ValueError(
-                    "warm_start=True needs the outputs and modalities of the previous fit: "
-                    f"{attribute} was {before} and now is {now}. "
-                    "Set warm_start=False to train from scratch."
-                )
-        for parameter, before in zip(_KEPT, previous["_kept"], strict=True):
-            now = getattr(self, parameter)
-            if before != now:
-                raise ValueError(
-                    f"warm_start=True needs the gate of the previous fit: {parameter} was "
-                    f"{before!r} and now is {now!r}. Set warm_start=False to train from scratch."
-                )
-        return gate_arrays(previous)
 
     def _learn_inputs(
         self, data: TrainingTable, seed: int, start: Mapping[str, np.ndarray] | None
@@ -235,14 +174,16 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             held_out = torch.from_numpy(usable[chosen])
         energies = training_energies(self, samples, fresh)
         network = self._choose_network((samples, held_out), energies.fills, seed, fresh)
+        if start:
+            load_previous(network, self.network_weights_)
         return GateProblem(
-            self._warm(network) if start else network,
+            network,
             self._prediction_loss(),
             samples,
             held_out,
             energies,
             gate_config(self, len(target), network.n_networks),
-            _generators(seed, device),
+            Generators.of_seed(seed, device),
             GateStart(start, build_cross_modal(self, torch.float32, device)) if start else None,
         )
 
@@ -291,24 +232,12 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         sizes = tuple(self.hidden_layer_sizes)
         self._architecture = tuple(Architecture(self.module, sizes, self.n_networks, periodic))
 
-    def _warm(self, network: GatedPredictor) -> GatedPredictor:
-        """Return the network with the weights of the previous fit."""
-        try:
-            load_arrays(network, self.network_weights_)
-        except RuntimeError as error:
-            raise ValueError(
-                "warm_start=True needs the network of the previous fit, but module, "
-                "hidden_layer_sizes, n_networks or periodic_features changed. Set "
-                "warm_start=False to train from scratch."
-            ) from error
-        return network
-
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:
         """Keep what was trained."""
         for name, value in fitted_attributes(objective, self.coldness).items():
             setattr(self, name, value)
         self.attention_score_ = self.attention_score
-        self._kept = tuple(getattr(self, parameter) for parameter in _KEPT)
+        self._kept = kept_parameters(self)
         self.max_modalities_ = self.max_modalities
         self.history_ = history
         self.n_iter_ = len(history["train_loss"])
@@ -383,21 +312,9 @@ def _train_alone(estimator: BaseEMMA, problem: GateProblem, seed: int) -> BaseEM
     """Train gate and predictor of one setting; return the estimator, or the error of training."""
     samples, network = problem.samples, copy.deepcopy(problem.network)
     config = gate_config(estimator, len(samples.target), network.n_networks)
-    generators = _generators(seed, samples.target.device)
+    generators = Generators.of_seed(seed, samples.target.device)
     own = replace(problem, network=network, config=config, generators=generators)
     try:
         return estimator._train(own, seed)
     except ValueError as error:
         return error
-
-
-def _generators(seed: int, device: torch.device) -> Generators:
-    """Return the random number generators of the training of gate and predictor."""
-    return Generators(make_generator(seed, device, stream=1), make_generator(seed, stream=2))
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Tell whether two fitted attributes are equal."""
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(np.array_equal, a, b))
-    return np.array_equal(a, b)

@@ -22,6 +22,7 @@ from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.energy.signal_scorer import SignalEnergyScorer
 from sklearn_emma.energy.signal_training import scale_of_signals, warn_of_constant_channels
 from sklearn_emma.engine.batches import training_rows
+from sklearn_emma.gate.build_predictor import TRANSFORMER
 from sklearn_emma.gate.columns import build_columns
 from sklearn_emma.gate.samples import Energies, Samples
 from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
@@ -56,6 +57,33 @@ class TrainingTable(NamedTuple):
         # results must not depend on the memory layout, which affects rounding
         table = np.ascontiguousarray(self.table[rows], dtype=float)
         return TrainingTable(table, self.y[rows], self.weight[rows])
+
+
+def check_signals(estimator: Any) -> None:
+    """Check that the network can read the modalities that are signals.
+
+    Parameters
+    ----------
+    estimator : EMMAClassifier or EMMARegressor
+        Estimator with the fitted attributes of its modalities and categories.
+
+    Raises
+    ------
+    ValueError
+        If the network does not read signals, or if a column of a signal is categorical.
+    """
+    for name, columns, shape in signals_of(estimator):
+        if estimator.module == TRANSFORMER:
+            raise ValueError(
+                f"Modality {name!r} has the shape {shape} of a signal, which "
+                f"module={estimator.module!r} does not read. Use module=None, or declare its "
+                "columns without a shape."
+            )
+        if not set(estimator.categories_).isdisjoint(columns.tolist()):
+            raise ValueError(
+                f"Modality {name!r} has the shape {shape} of a signal, which consists of "
+                "numbers, but some of its columns are categorical."
+            )
 
 
 def column_statistics(

@@ -1,7 +1,8 @@
-"""Warnings about tables, at the line of the user's code that caused them."""
+"""Warnings about tables and parameters, at the line of the user's code that caused them."""
 
 import sys
 import warnings
+from numbers import Integral
 from types import FrameType
 from typing import Any
 
@@ -26,6 +27,25 @@ def warn_of_one_modality(estimator: Any) -> None:
             f"modalities=None makes one modality of all {estimator.n_features_in_} columns: if "
             "some of them fail, there is no other modality to predict from. Specify which columns "
             'belong together, for instance modalities={"radar": [0, 1], "camera": [2, 3]}.',
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+
+
+def warn_of_unused_memory(estimator: Any) -> None:
+    """Warn if results are cached that no other fit can use.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator with the parameters `memory` and `random_state`.
+    """
+    memory, random_state = estimator.memory, estimator.random_state
+    if memory is not None and not isinstance(random_state, Integral):
+        warnings.warn(
+            f"memory={memory!r} has no effect with random_state={random_state!r}: each fit uses "
+            "other random numbers, so that no cached result can be used again. Pass an int as "
+            "random_state, or memory=None.",
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )

@@ -26,7 +26,7 @@ LAYERS = [
     | {"corruption", "energy"},
     {"gate"},
     {"base", "hyperparameters", "parameters", "predictor_read_outs"}
-    | {"read_outs", "training_data"},
+    | {"read_outs", "training_data", "warm_start"},
     {"classifier", "regressor"},
     {"gated"},
     {"folds", "search", "metrics", "thesis"},

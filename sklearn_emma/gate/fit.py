@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sklearn_emma.corruption import Adversarial, Corruption, Reference, VirtualAdversarial
 from sklearn_emma.engine.objective import TrainingConfig
+from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.training import train
 from sklearn_emma.engine.training_memory import train_once
 from sklearn_emma.engine.weights import load_arrays
@@ -132,6 +133,24 @@ class Generators:
 
     samples: torch.Generator
     weights: torch.Generator
+
+    @classmethod
+    def of_seed(cls, seed: int, device: torch.device) -> Self:
+        """Return the generators of a fit.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of the fit.
+        device : torch.device
+            Device of the samples.
+
+        Returns
+        -------
+        Generators
+            Generators with streams of their own.
+        """
+        return cls(make_generator(seed, device, stream=1), make_generator(seed, stream=2))
 
 
 @dataclass(frozen=True)

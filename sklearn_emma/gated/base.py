@@ -1,13 +1,11 @@
-"""Base class of GatedClassifier and GatedRegressor: fit, and evaluation of samples."""
+"""Base class of GatedClassifier and GatedRegressor: the steps of a fit."""
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 from sklearn_emma.base import BaseEMMA
@@ -15,13 +13,11 @@ from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
 from sklearn_emma.engine.seeding import draw_seed, seeded
 from sklearn_emma.gate.fitted import GATE
 from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
-from sklearn_emma.gated.closing import close_modalities, leave_out_columns, mean_over_masks
+from sklearn_emma.gated.closing import close_modalities
 from sklearn_emma.gated.estimator_input import estimator_input, takes_nan, weight_params
+from sklearn_emma.gated.read_outs import GatedReadOuts
 from sklearn_emma.gated.training_tables import training_tables
 from sklearn_emma.gated.unfitted_gate import unfitted_gate, with_choices_of
-from sklearn_emma.nn import GatedPredictor
-from sklearn_emma.predictor_read_outs import predictor_of
-from sklearn_emma.read_outs import GateReadOuts
 from sklearn_emma.targets import check_weights
 from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import all_or_nothing, check_table
@@ -53,7 +49,7 @@ _JUDGING_COPIES = 4
 _LITTLE = 0.1
 
 
-class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
+class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
     """Base class of gated estimators; subclasses define the target and document the parameters."""
 
     _parameter_constraints: dict = {
@@ -120,10 +116,6 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         """Return y in the form that training needs. Raise ValueError if y is not valid."""
 
-    @abstractmethod
-    def _call(self, X: Any) -> np.ndarray:
-        """Return the predictions of the estimator as numbers of shape (n_samples, ...)."""
-
     def _has_target(self, y: np.ndarray) -> np.ndarray:
         """Return which samples the estimator can learn from; the gate may learn from others."""
         return np.ones(len(y), dtype=bool)
@@ -135,10 +127,6 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
     @abstractmethod
     def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
         """Return the loss that is minimised to choose the blend."""
-
-    @abstractmethod
-    def _of_network(self, output: np.ndarray) -> np.ndarray:
-        """Return the predictions of the gate's network, in the same form as :meth:`_call`."""
 
     def unfitted_estimator(self) -> Any:
         """Return the unfitted estimator, or the default estimator if `estimator` is None.
@@ -315,60 +303,3 @@ class BaseGated(GateReadOuts, MetaEstimatorMixin, BaseEstimator):
             self._of_network(found["output"]),
             self._loss(np.concatenate([y] * len(tables)), np.tile(weight, len(tables))),
         )
-
-    # --- evaluation ---
-
-    def _read(
-        self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
-    ) -> dict[str, np.ndarray]:
-        of_gate = {"attention", "column_attention", *wanted} - {"prediction"}
-        if self.blend_ == 0:
-            of_gate -= {"output"}
-        found = self._read_gate(table, of_gate, evidence)
-        table = self._without_columns(table, found)
-        if "output" in wanted:
-            output = self._predict_behind(table, found["attention"])
-            if self.blend_ > 0:
-                network = self._of_network(found["output"])
-                output = (1.0 - self.blend_) * output + self.blend_ * network
-            found["output"] = output
-        if "prediction" in wanted:
-            closed = found["attention"] <= self.threshold
-            table = close_modalities(table, self.modality_columns_, closed)
-            inputs = estimator_input(table, self, self.estimator_)
-            found["prediction"] = np.asarray(self.estimator_.predict(inputs))
-        return found
-
-    def _read_gate(
-        self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None = None
-    ) -> dict[str, np.ndarray]:
-        """Evaluate a validated table with the gate and the network of the gate."""
-        return super()._read(table, wanted, evidence)
-
-    def _network(self, precision: torch.dtype) -> GatedPredictor:
-        return predictor_of(self.gate_, precision)
-
-    def _network_prediction(self, output: np.ndarray, method: str) -> np.ndarray:
-        """Return the predictions of a method of the gate, given the output of its network."""
-        if not np.isfinite(output).all():
-            raise ValueError(
-                "The network of the gate returned values that are not finite for "
-                f"{int((~np.isfinite(output)).any(axis=1).sum())} of {len(output)} samples. Check "
-                "the parameter module of the gate, or set blend=0."
-            )
-        return self.gate_.tensor_predictions(torch.from_numpy(output))[method].numpy()
-
-    def _predict_behind(self, table: np.ndarray, attention: np.ndarray) -> np.ndarray:
-        """Return the predictions of the estimator, averaged over the masks of the gate."""
-
-        def predict(gated: np.ndarray) -> np.ndarray:
-            """Return the predictions of the estimator for samples with closed modalities."""
-            return np.asarray(self._call(estimator_input(gated, self, self.estimator_)))
-
-        return mean_over_masks(predict, table, self.modality_columns_, attention, self.threshold)
-
-    def _without_columns(self, table: np.ndarray, found: dict[str, np.ndarray]) -> np.ndarray:
-        """Replace the values of columns that the gate ignores by NaN."""
-        if self.column_weights_ is None:
-            return table
-        return leave_out_columns(table, self.modality_columns_, found["column_attention"])

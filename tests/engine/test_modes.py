@@ -59,7 +59,7 @@ def test_classifier_that_chooses_its_penalty(table, quick, mode):
     np.testing.assert_array_equal(classifier.predict_proba(X), expected.predict_proba(X))
 
 
-def test_regressor(table, quick, mode):
+def test_search_and_warm_start(table, quick, mode):
     X, y = table
     params = quick().get_params(deep=False) | {"max_epochs": 2}
     params |= {"param_grid": {"coldness": [0.1, 1.0]}, "cv": 2}
