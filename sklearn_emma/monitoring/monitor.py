@@ -4,13 +4,13 @@ from numbers import Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
+from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_indexing, _safe_split
 from sklearn_emma.monitoring.calibrate import calibrate
 from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
@@ -95,13 +95,23 @@ class ModalityMonitor(BaseEstimator):
         Fraction of the samples on which the monitor is calibrated if :meth:`fit` fits the
         estimator: the last samples if `ordered` is True, else random ones.
 
+    refit : bool, default=True
+        Whether an estimator that :meth:`fit` fits is fitted a second time, on all samples, for the
+        predictions. The monitor still detects failures with the first fit, whose energies of the
+        calibration samples are those of unseen samples. If False, the predictions do not learn from
+        the samples that the monitor is calibrated on, and fitting takes about half the time. It has
+        no effect on an estimator without predictions, or one that is already fitted.
+
     random_state : int, RandomState instance or None, default=None
         Controls the random splits and the simulated failures. Pass an int for reproducible results.
 
     Attributes
     ----------
     estimator_ : estimator
-        The fitted estimator.
+        The fitted estimator, which predicts.
+    calibrated_estimator_ : estimator
+        The fitted estimator whose energies detect failures. It is ``estimator_`` itself, unless
+        `refit` has an effect.
     modality_names_ : list of str
         Names of the modalities.
     classes_ : ndarray of shape (n_classes,)
@@ -143,6 +153,7 @@ class ModalityMonitor(BaseEstimator):
         "recovery_rate": [Interval(Real, 0, 1, closed="neither")],
         "recalibrate": ["boolean"],
         "calibration_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "refit": ["boolean"],
         "random_state": ["random_state"],
     }
 
@@ -156,6 +167,7 @@ class ModalityMonitor(BaseEstimator):
         recovery_rate: float = 0.01,
         recalibrate: bool = False,
         calibration_fraction: float = 0.3,
+        refit: bool = True,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
@@ -165,6 +177,7 @@ class ModalityMonitor(BaseEstimator):
         self.recovery_rate = recovery_rate
         self.recalibrate = recalibrate
         self.calibration_fraction = calibration_fraction
+        self.refit = refit
         self.random_state = random_state
 
     @property
@@ -200,8 +213,8 @@ class ModalityMonitor(BaseEstimator):
             If the estimator has no modalities.
         ValueError
             If there are fewer than 20 samples to calibrate on or fewer than 2 in `reference`, if a
-            modality has only missing values in them, or if `recovery_rate` is less than
-            `hazard_rate`.
+            modality has only missing values in them, if classes occur only among the calibration
+            samples, or if `recovery_rate` is less than `hazard_rate`.
 
         Warns
         -----
@@ -225,38 +238,33 @@ class ModalityMonitor(BaseEstimator):
         rng = check_random_state(self.random_state)
         refuse_no_table(X)
         X, reference = plain_table(X), plain_table(reference)
-        self.estimator_, X, reference = self._fitted(X, y, reference, rng)
-        self.modality_names_ = list(self.estimator_.modality_names_)
-        rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
-        self.calibration_: Calibration = calibrate(
-            self.estimator_, X, reference, rates, self.ordered, rng
-        )
-        self.alarm_odds_ = self.calibration_.alarm_odds
-        return self.reset()
-
-    def _fitted(
-        self, X: Any, y: Any, reference: Any, rng: np.random.RandomState
-    ) -> tuple[Any, Any, Any]:
-        """Return the fitted estimator, samples to calibrate on, and the reference."""
         n_samples = len(X)
         order = np.arange(n_samples) if self.ordered else rng.permutation(n_samples)
-        n_training = 0
-        try:
-            check_is_fitted(self.estimator)
-            estimator = self.estimator
-        except NotFittedError:
-            n_training = round((1 - self.calibration_fraction) * n_samples)
-            estimator = clone(self.estimator)
-            training = _safe_split(estimator, X, y, order[:n_training])
-            estimator.fit(*training)
-            reference = training[0] if reference is None else reference
+        fitted = _is_fitted(self.estimator)
+        n_training = 0 if fitted else round((1 - self.calibration_fraction) * n_samples)
         if n_samples - n_training < _FEWEST:
             raise ValueError(
                 f"A monitor needs at least {_FEWEST} clean samples to calibrate on, got "
                 f"{n_samples - n_training}."
             )
-        rest = np.sort(order[n_training:])
-        return estimator, _safe_split(estimator, X, None, rest)[0], reference
+        calibrated, estimator = self.estimator, self.estimator
+        if not fitted:
+            again = self.refit and hasattr(self.estimator, "readings")
+            _check_classes(self.estimator, y, order[:n_training], all_needed=not again)
+            calibrated = clone(self.estimator)
+            X_training, y_training = _safe_split(calibrated, X, y, order[:n_training])
+            calibrated.fit(X_training, y_training)
+            estimator = clone(self.estimator).fit(X, y) if again else calibrated
+            reference = X_training if reference is None else reference
+        rest, _ = _safe_split(calibrated, X, None, np.sort(order[n_training:]))
+        rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
+        self.calibration_: Calibration = calibrate(
+            calibrated, rest, reference, rates, self.ordered, rng
+        )
+        self.estimator_, self.calibrated_estimator_ = estimator, calibrated
+        self.modality_names_ = list(estimator.modality_names_)
+        self.alarm_odds_ = self.calibration_.alarm_odds
+        return self.reset()
 
     def reset(self) -> Self:
         """Forget the samples so far, so that the next one is the first of a new stream.
@@ -307,9 +315,10 @@ class ModalityMonitor(BaseEstimator):
         """Return the health after each sample, the state after the last, and the corrected X."""
         check_is_fitted(self, "calibration_")
         X = add_missing_modalities(self.estimator_, plain_table(X))
+        estimator = self.calibrated_estimator_
         if not self.recalibrate:
-            return *follow(self.calibration_, self.estimator_, X, self.state_), X
-        return follow_and_correct(self.calibration_, self.estimator_, X, self.state_)
+            return *follow(self.calibration_, estimator, X, self.state_), X
+        return follow_and_correct(self.calibration_, estimator, X, self.state_)
 
     @_predicts("predict")
     def predict(self, X: Any) -> np.ndarray:
@@ -351,3 +360,25 @@ class ModalityMonitor(BaseEstimator):
         """Call a method of the estimator with the evidence of the stream."""
         health, _, corrected = self._read(X)
         return getattr(self.estimator_, method)(corrected, evidence=health.evidence)
+
+
+def _is_fitted(estimator: Any) -> bool:
+    """Return whether an estimator is fitted."""
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
+
+
+def _check_classes(estimator: Any, y: Any, training: np.ndarray, all_needed: bool) -> None:
+    """Raise ValueError if too few classes occur among the training samples."""
+    if y is None or not is_classifier(estimator):
+        return
+    every, found = np.unique(y), np.unique(_safe_indexing(y, training))
+    if len(found) < (len(every) if all_needed else min(2, len(every))):
+        raise ValueError(
+            f"Of the classes {every.tolist()}, only {found.tolist()} occur among the samples that "
+            "are not held out for the calibration. Pass a classifier that is fitted on samples of "
+            "all classes, and other clean samples to calibrate on."
+        )
