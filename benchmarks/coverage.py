@@ -105,12 +105,10 @@ class Run:
         for i, row in self.by_pattern.pattern_thresholds_.table.iterrows():
             here = group == i
             n_test = len(np.unique(sample[here]))
-            if min(row["n_samples"], n_test) < LEAST or row["closed"] == "all":
+            if min(row["n_samples"], n_test) < LEAST or row["closed"] == "other":
                 continue
             record = {"closed": row["closed"], "n_samples": int(row["n_samples"]), "n_test": n_test}
-            # as in calibration: the weights of all copies of a sample sum to one
-            total = np.bincount(sample[here], weight[here], minlength=len(self.y))
-            share = weight[here] / total[sample[here]] / n_test
+            share = weight[here] / weight[here].sum()
             for method in METHODS:
                 hit, size = (
                     np.concatenate([judged[method][k] for *_, judged in parts]) for k in (0, 1)

@@ -71,13 +71,13 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 
     n_several : int, default=4
         Largest number of copies of a sample in which several modalities fail. The number of failing
-        modalities varies from two to all but one.
+        modalities varies from two to all of them.
 
     failure_rate : float, default=0.1
         Expected fraction of samples with a failure when the estimator is used, between 0 and 1. It
-        is the total weight of the corrupted copies. It matters for patterns that clean samples
-        have too: since some failures are not detected, a higher rate gives larger sets when no
-        modality is closed.
+        is the total weight of the corrupted copies. It matters for patterns that both clean and
+        corrupted samples have: some failures are not detected, and the gate closes modalities of
+        some clean samples.
 
     threshold : float, default=0.5
         Modalities whose attention, from 0 to 1, is at most this threshold are closed.
@@ -86,7 +86,7 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         Smallest number of calibration samples for which a pattern has a threshold of its own.
         Patterns with fewer samples are grouped by the number of closed modalities. If such a group
         is still too small, or if no calibration sample has the pattern or its number of closed
-        modalities, the threshold of all samples is used.
+        modalities, the largest threshold is used.
 
     cv : int, cross-validation splitter, iterable, "prefit" or None, default=None
         Cross-validation strategy of :meth:`fit`. None means stratified 5-fold cross-validation.
@@ -123,13 +123,17 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 
     Notes
     -----
-    For samples that are clean or fail like the calibration copies, the expected coverage of
-    a pattern is exact, averaged over all calibration sets. With K calibration samples, the coverage
-    varies by about :math:`\sqrt{0.9 \cdot 0.1 / K}` between calibration sets, which is 0.017 for
-    300 samples. With :meth:`fit` and several folds the coverage is approximate, because the
-    estimator that predicts is not one of those that were calibrated. For other failures the
-    coverage may differ even for the same pattern, above all for failures that the gate does not
-    detect.
+    For samples that are clean or fail like the calibration copies, with the probability
+    `failure_rate`, the coverage of each pattern is `confidence_level`, averaged over calibration
+    sets. This is exact if every calibration sample is in the pattern with the same probability, for
+    instance in all of its copies with a certain failure, and otherwise approximate. With K
+    calibration samples, the coverage varies by about :math:`\sqrt{0.9 \cdot 0.1 / K}` between
+    calibration sets, which is 0.017 for 300 samples, and by more if a few of them have most of the
+    weight: clean samples, which are likely, but of which the gate rarely closes a modality. With
+    :meth:`fit` and several folds the coverage is also approximate, because the estimator that
+    predicts is not one of those that were calibrated. For other failures the coverage may differ
+    even for the same pattern, above all for failures that the gate does not detect, and so may that
+    of patterns without a threshold of their own.
 
     MAPIE offers split conformal prediction, and conditional coverage by an optimization for each
     sample, but no weights for copies of a sample. With one pattern and without copies, the sets are
@@ -156,8 +160,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     >>> clf = EMMAClassifier("prefix", max_epochs=10, random_state=0).fit(X[:500], y[:500])
     >>> sets = PatternConformalClassifier(clf, random_state=0)
     >>> sets = sets.conformalize(X[500:1000], y[500:1000])
-    >>> sets.pattern_thresholds_.table["closed"].tolist()[:4]
-    ['none', 'modality2', 'modality1', 'modality0']
+    >>> sets.pattern_thresholds_.table["closed"].tolist()[:3]
+    ['none', 'modality2', 'modality1']
     >>> X_bad, _ = Missing(only="modality0").corrupt(X[1000:], "prefix")
     >>> mask = sets.predict_set(X_bad)
     >>> mask.shape
@@ -308,13 +312,11 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
 
     n_several : int, default=4
         Largest number of copies of a sample in which several modalities fail. The number of failing
-        modalities varies from two to all but one.
+        modalities varies from two to all of them.
 
     failure_rate : float, default=0.1
         Expected fraction of samples with a failure when the estimator is used, between 0 and 1. It
-        is the total weight of the corrupted copies. It matters for patterns that clean samples
-        have too: since some failures are not detected, a higher rate gives wider intervals when no
-        modality is closed.
+        is the total weight of the corrupted copies, as in :class:`PatternConformalClassifier`.
 
     threshold : float, default=0.5
         Modalities whose attention, from 0 to 1, is at most this threshold are closed.

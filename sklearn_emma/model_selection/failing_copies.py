@@ -41,7 +41,7 @@ def failing_copies(
         How modalities fail. None means that they fail as in the training of the estimator.
     n_several : int
         Largest number of tables in which several modalities fail. The number of failing modalities
-        varies from two to all but one.
+        varies from two to all of them.
     failure_rate : float
         Total weight of the corrupted tables.
     seed : int
@@ -62,9 +62,8 @@ def failing_copies(
     names = estimator.modality_names_
     modalities = dict(zip(names, map(list, estimator.modality_columns_), strict=True))
     may_fail = choose_modalities(names, failure.only)
-    most = min(len(may_fail), len(names) - 1)
-    # with two modalities, several cannot fail without all of them failing
-    numbers = np.linspace(2, most, n_several if most >= 2 else 0)
+    most = len(may_fail)
+    numbers = np.linspace(most, 2, n_several if most >= 2 else 0)
     several = np.unique(numbers.round().astype(int))
     share = failure_rate / (len(may_fail) + len(several))
     yield 1 - failure_rate, X

@@ -20,7 +20,7 @@ class CalibrationScores(NamedTuple):
     sample : ndarray of int of shape (n_copies,)
         Position of the sample that each copy was made from.
     weight : ndarray of shape (n_copies,)
-        Weight of each copy, relative to the other copies of its sample.
+        Weight of each copy: the probability that its sample occurs as this copy.
     energy : ndarray of shape (n_copies,)
         Total energy, by which scores may be normalised.
     """
@@ -37,16 +37,22 @@ def conformal_threshold(
 ) -> float:
     r"""Compute the threshold that the score of a new sample exceeds with probability <= 1 - level.
 
-    Copies of the same sample are not independent. Therefore each of the K samples has a total
-    weight of one, which is divided among its copies: :math:`\sum_j w_{kj} = 1` for the copies j of
-    sample k. The threshold is
+    Copies of the same sample are not independent, and a sample may have only some of its copies in
+    a group, for instance those with the same pattern. The weight :math:`w_{kj}` of copy j of sample
+    k is the probability that the sample occurs as this copy. :math:`W_k = \sum_j w_{kj}` is then
+    the probability that it occurs in the group, where the sum is over its copies in the group. The
+    threshold is
 
     .. math::
-        q = \min \{s: \sum_k \sum_j w_{kj} [s_{kj} \le s] \ge \mathrm{level} \cdot (K + 1)\}
+        q = \min \Bigl\{s: \sum_k \sum_j w_{kj} [s_{kj} \le s] \ge
+            \mathrm{level} \cdot \Bigl(\sum_k W_k + \bar W\Bigr)\Bigr\}, \qquad
+        \bar W = \frac{\sum_k W_k^2}{\sum_k W_k}
 
-    With one copy of each sample, this is the threshold of split conformal prediction [1]_. With
-    several copies, it is the threshold for hierarchical data [2]_, which is valid for a random copy
-    of a new sample.
+    :math:`\bar W` is the expected weight of the sample that a random copy in the group belongs to.
+    It takes the place of the weight of the new sample, which is unknown. If all :math:`W_k` are
+    equal, the threshold is valid for hierarchical data [2]_, and with one copy of each sample it is
+    that of split conformal prediction [1]_. Otherwise it is valid for many samples, and nearly so
+    for few.
 
     Parameters
     ----------
@@ -55,7 +61,7 @@ def conformal_threshold(
     sample : ndarray of int of shape (n_copies,)
         The sample that each copy was made from.
     weight : ndarray of shape (n_copies,)
-        Positive weights. They are scaled such that the weights of each sample sum to one.
+        Positive weights :math:`w_{kj}`, up to a common factor.
     level : float
         Coverage, between 0 and 1.
 
@@ -81,11 +87,10 @@ def conformal_threshold(
     >>> float(conformal_threshold(scores, np.arange(9), np.ones(9), level=0.95))
     inf
     """
-    _, place = np.unique(sample, return_inverse=True)
-    total = np.bincount(place, weight)
+    total = np.bincount(np.unique(sample, return_inverse=True)[1], weight)
     order = np.argsort(score, kind="stable")
-    reached = np.cumsum((weight / total[place])[order])
-    needed = level * (len(total) + 1)
+    reached = np.cumsum(weight[order])
+    needed = level * (total.sum() + np.square(total).sum() / total.sum())
     first = int(np.searchsorted(reached, needed - 1e-9 * needed))  # allows for rounding
     return float(score[order[first]]) if first < len(score) else np.inf
 
@@ -95,7 +100,8 @@ class PatternThresholds:
 
     A pattern with at least `min_samples` calibration samples is a group of its own. Other patterns
     are grouped by the number of closed modalities. If such a group is still too small, or does not
-    occur among the calibration samples, the threshold of all samples is used.
+    occur among the calibration samples, the largest threshold is used: of all groups, and of all
+    samples together.
 
     Parameters
     ----------
@@ -112,9 +118,8 @@ class PatternThresholds:
     ----------
     table : DataFrame of shape (n_groups, 3)
         One row per group. ``closed`` describes the closed modalities: their names, joined by " + ";
-        "none"; a number such as "2 of 5"; or "all" for the group of all samples, whatever their
-        pattern. ``n_samples`` is the number of calibration samples, and ``threshold`` the
-        threshold.
+        "none"; a number such as "2 of 5"; or "other" for patterns without a group.
+        ``n_samples`` is the number of calibration samples, and ``threshold`` the threshold.
 
     References
     ----------
@@ -133,7 +138,7 @@ class PatternThresholds:
        closed  n_samples  threshold
     0   none         40        1.0
     1  radar         20        2.0
-    2    all         60        2.0
+    2  other         60        2.0
     >>> thresholds.of(np.array([[False, False], [False, True]]))
     array([1., 2.])
     """
@@ -156,16 +161,19 @@ class PatternThresholds:
                 groups[int(n)] = members
         groups[None] = np.ones(len(sample), dtype=bool)
         self._group = {key: i for i, key in enumerate(groups)}
+        threshold = [
+            conformal_threshold(
+                calibration.score[rows], sample[rows], calibration.weight[rows], level
+            )
+            for rows in groups.values()
+        ]
+        # nothing is known about the patterns without a group
+        threshold[-1] = max(threshold)
         self.table = pd.DataFrame(
             {
                 "closed": [_describe(key, names) for key in groups],
                 "n_samples": [len(np.unique(sample[rows])) for rows in groups.values()],
-                "threshold": [
-                    conformal_threshold(
-                        calibration.score[rows], sample[rows], calibration.weight[rows], level
-                    )
-                    for rows in groups.values()
-                ],
+                "threshold": threshold,
             }
         )
 
@@ -207,9 +215,9 @@ class PatternThresholds:
 
 
 def _describe(key: tuple | int | None, names: list[str]) -> str:
-    """Return the name of a group: a pattern, a number of closed modalities, or all samples."""
+    """Return the name of a group: a pattern, a number of closed modalities, or other patterns."""
     if key is None:
-        return "all"
+        return "other"
     if isinstance(key, int):
         return f"{key} of {len(names)}"
     return " + ".join(name for name, closed in zip(names, key, strict=True) if closed) or "none"

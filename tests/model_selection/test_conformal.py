@@ -126,7 +126,7 @@ def test_one_threshold_for_all_patterns_does_not_have_the_coverage_of_each(filli
     X, y = missing_samples(2, 5000)
     lost = together.predict_set(lose(X, 0))[np.arange(5000), y].mean()
     assert lost < 0.85
-    assert together.pattern_thresholds_.table["closed"].tolist() == ["all"]
+    assert together.pattern_thresholds_.table["closed"].tolist() == ["other"]
 
 
 def test_aps_gives_the_same_sets_in_every_call(filling):
@@ -376,7 +376,7 @@ def test_each_sample_counts_once_however_many_copies_it_has():
     assert once == 8.0  # the ninth of ten: 0.8 * 11 = 8.8
     copies = np.repeat(score, np.arange(1, 11))
     sample = np.repeat(np.arange(10), np.arange(1, 11))
-    assert conformal_threshold(copies, sample, np.ones(len(copies)), 0.8) == once
+    assert conformal_threshold(copies, sample, 1 / np.bincount(sample)[sample], 0.8) == once
     assert conformal_threshold(score[:4], np.arange(4), np.ones(4), 0.8) == 3.0
     assert conformal_threshold(score[:3], np.arange(3), np.ones(3), 0.8) == np.inf
 
@@ -395,6 +395,24 @@ def test_coverage_is_exact_for_random_copies():
     assert 0.79 < np.mean(hits) < 0.80 + 1 / 25 + 0.02
 
 
+def test_copies_count_with_their_probability():
+    """Few clean samples are in a group, but they are more likely than all the failing copies."""
+    rng = np.random.default_rng(0)
+    n, n_new, hits, total = 400, 4000, 0.0, 0.0
+    for _ in range(50):
+        closed = rng.uniform(size=n) < 0.05
+        clean, failing = rng.normal(5.0, 1.0, n), rng.normal(size=n)
+        score = np.concatenate([clean[closed], failing])
+        sample = np.concatenate([np.flatnonzero(closed), np.arange(n)])
+        weight = np.repeat([0.9, 0.1], [closed.sum(), n])
+        q = conformal_threshold(score, sample, weight, 0.8)
+        closed = rng.uniform(size=n_new) < 0.05
+        new_clean, new_failing = rng.normal(5.0, 1.0, n_new), rng.normal(size=n_new)
+        hits += 0.9 * (new_clean[closed] <= q).sum() + 0.1 * (new_failing <= q).sum()
+        total += 0.9 * closed.sum() + 0.1 * n_new
+    assert 0.79 < hits / total < 0.84
+
+
 def test_patterns_with_few_samples_are_put_together():
     patterns = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1]]
     closed = np.repeat(np.array(patterns, dtype=bool), [50, 30, 12, 9, 15, 3], axis=0)
@@ -403,7 +421,7 @@ def test_patterns_with_few_samples_are_put_together():
         np.arange(float(n)), closed, np.arange(n), np.ones(n), np.zeros(n)
     )
     thresholds = PatternThresholds(calibration, 0.5, 20, list("abc"))
-    assert thresholds.table["closed"].tolist() == ["none", "a", "1 of 3", "all"]
+    assert thresholds.table["closed"].tolist() == ["none", "a", "1 of 3", "other"]
     assert thresholds.table["n_samples"].tolist() == [50, 30, 21, n]
     new = np.array(patterns + [[0, 1, 1]], dtype=bool)
     assert thresholds.group(new).tolist() == [0, 1, 2, 2, 3, 3, 3]
@@ -412,7 +430,17 @@ def test_patterns_with_few_samples_are_put_together():
     )
 
 
-def test_every_number_of_modalities_but_all_fails_in_some_copy(filling):
+def test_patterns_without_a_group_get_the_largest_threshold():
+    closed = np.repeat(np.array([[0, 0], [1, 0]], dtype=bool), [90, 30], axis=0)
+    score = np.concatenate([np.arange(90.0), 1000 + np.arange(30.0)])
+    sample = np.arange(120)
+    calibration = CalibrationScores(score, closed, sample, np.ones(120), np.zeros(120))
+    thresholds = PatternThresholds(calibration, 0.8, 20, list("ab"))
+    alone, both = thresholds.of(np.array([[1, 0], [1, 1]], dtype=bool))
+    assert both == alone > conformal_threshold(score, sample, np.ones(120), 0.8)
+
+
+def test_every_number_of_modalities_fails_in_some_copy(filling):
     X, y = missing_samples(0, 50)
     copies = list(
         failing_copies(filling, X, y, corruption=Missing(), n_several=4, failure_rate=0.2, seed=0)
@@ -421,7 +449,7 @@ def test_every_number_of_modalities_but_all_fails_in_some_copy(filling):
     assert copies[0][0] == 0.8
     assert sum(weight for weight, _ in copies) == pytest.approx(1)
     lost = [np.isnan(table).sum(axis=1) for _, table in copies]
-    assert [set(number) for number in lost] == [{0}, {1}, {1}, {1}, {2}]
+    assert [set(number) for number in lost] == [{0}, {1}, {1}, {1}, {2}, {3}]
     for i in range(3):
         assert np.isnan(copies[i + 1][1][:, i]).all()
 
