@@ -86,7 +86,7 @@ def stream_curve(
 
     metric : callable, default=None
         Score function ``metric(y_true, y_pred)``. None means accuracy for classifiers, and R² for
-        regressors.
+        regressors, for which `method` must be "predict".
 
     method : {"predict", "predict_proba"}, default="predict"
         Method of the monitor that computes `y_pred`.
@@ -168,6 +168,11 @@ def stream_curve(
         if not hasattr(monitor, method):
             name = type(monitor.estimator_).__name__
             raise ValueError(f"method={method!r}: a monitor of {name} has no such method.")
+        if metric is None and method != "predict":
+            raise ValueError(
+                f"method={method!r} needs a metric, a function of y and the result of this method. "
+                "Pass metric, or use method='predict'."
+            )
     n_samples = len(X)
     if n_samples < warm_up + length:
         raise ValueError(
@@ -205,6 +210,7 @@ def stream_curve(
             {"modality": plan.modality, "false_alarms": false_alarms}
             | _diagnose(monitor.update(failed[1:]), up_before, names, plan.modality)
         )
+    monitor.reset()
     episodes = pd.DataFrame(records)[["modality", "delay", "named", "kind", "false_alarms"]]
     scores = None
     if y is not None:

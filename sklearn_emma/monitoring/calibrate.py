@@ -11,8 +11,12 @@ from sklearn_emma.monitoring.calibration import STATE_KINDS, Calibration, Past, 
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Dependence
-from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.exchangeability import warn_of_dependent_rows, warn_of_slow_process
+from sklearn_emma.monitoring.evidence import RunLengths, fill_forward
+from sklearn_emma.monitoring.exchangeability import (
+    warn_of_dependent_rows,
+    warn_of_long_repeats,
+    warn_of_slow_process,
+)
 from sklearn_emma.monitoring.failures import ALLOWANCE, FAILURES, SATURATION
 from sklearn_emma.monitoring.filter import highest_odds, slow_recovery, transitions, usual_share
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
@@ -28,10 +32,12 @@ from sklearn_emma.monitoring.tables import (
     read_unseen,
 )
 from sklearn_emma.monitoring.thresholds import (
+    Missing,
     Stuck,
     StuckAfter,
     choose_alarm_odds,
     choose_exponents,
+    missing_in,
 )
 
 # Number of samples with simulated failures, per failure and modality: to measure whether a failure
@@ -85,7 +91,10 @@ def calibrate(
         judged, examples, draw_seed(rng), extrapolate=not ordered, allowance=allowance
     )
     z, rows = statistics.standardise(clean.table), statistics.standardise(clean.rows)
-    run_lengths = RunLengths(z, statistics, are_numbers(estimator), rows)
+    values = statistics.relative(clean.table)
+    run_lengths = RunLengths(
+        values, statistics, are_numbers(estimator), statistics.relative(clean.rows)
+    )
     unseen = read_unseen(estimator, clean.X)
     tests = _Tests(
         statistics,
@@ -95,18 +104,18 @@ def calibrate(
         Dependence(z, statistics, run_lengths, rng),
         _category_evidence(estimator, statistics, unseen),
     )
-    evidence = _Evidence(z, rows, clean.half, judged, unseen)
+    missing = missing_in(statistics.over_modalities(np.logical_and, np.isnan(values)))
+    evidence = _Evidence(z, rows, values, missing, clean.half, judged, unseen)
     if ordered:
         chosen = _in_order(tests, evidence, estimator, rates)
     else:
         chosen = _exchangeable(tests, evidence, rates, rng)
         as_given = judged[np.argsort(clean.order[clean.half :])]
         warn_of_dependent_rows(as_given, list(estimator.modality_names_), rng)
-    location, spread = location_and_spread(z)
+    location, spread = location_and_spread(values)
     return Calibration(
         **tests._asdict(),
         **chosen._asdict(),
-        missing=statistics.over_modalities(np.logical_and, np.isnan(clean.table)).mean(axis=0),
         unusable=unusable,
         location=location,
         spread=spread,
@@ -144,12 +153,15 @@ class _Tests(NamedTuple):
 class _Evidence(NamedTuple):
     """What clean samples show.
 
-    `z` and `rows` are standardised samples, `judged` and `unseen` are the statistics and the unseen
-    levels of the samples from `half` on.
+    `z` and `rows` are standardised samples, in which missing values are zero. `values` are those of
+    `z` with NaN. `judged` and `unseen` are the statistics and the unseen levels of the samples from
+    `half` on.
     """
 
     z: np.ndarray
     rows: np.ndarray
+    values: np.ndarray
+    missing: Missing
     half: int
     judged: np.ndarray
     unseen: np.ndarray
@@ -160,6 +172,7 @@ class _Chosen(NamedTuple):
 
     exponents: np.ndarray
     stuck_exponents: np.ndarray
+    missing: np.ndarray
     start: Past
     transition: np.ndarray
     usual: float
@@ -214,7 +227,8 @@ def _in_order(
     e_values = np.concatenate([tests.ratios(evidence.judged), recurring], axis=-1)
     if tests.categories is not None:
         e_values = tests.categories(e_values, evidence.unseen)
-    repeats = tests.run_lengths.repeats(np.diff(z, axis=0, prepend=np.nan))[half:]
+    filled = fill_forward(evidence.values)
+    repeats = tests.run_lengths.repeats(np.diff(filled, axis=0, prepend=np.nan))[half:]
     worth = np.median(exponents[half:], axis=0)
     recovery = slow_recovery(rates[1], rates[0], worth)
     transition = np.stack([transitions(rates[0], rate, state_prior()) for rate in recovery])
@@ -225,15 +239,21 @@ def _in_order(
     reached = highest_odds(largest, rates[0], recovery)
     alarm_odds = rates[0] / rates[2] * len(worth)
     warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)
-    stuck = _judged_by_the_other_half(z, tests.statistics, are_numbers(estimator))
+    stuck = _judged_by_the_other_half(evidence.values, tests.statistics, are_numbers(estimator))
     tied = tests.run_lengths.tied_
     resting = stuck._replace(e_values=np.where(tied, stuck.e_values, 0.0))
     none = np.zeros((len(z), *e_values.shape[1:]))
+    stuck_exponents = choose_exponents(none, resting, transition)
+    warn_of_long_repeats(estimator.modality_names_, stuck_exponents)
+    absent, rate = evidence.missing
+    never = np.zeros(absent.shape, dtype=bool)
+    gone = Stuck(np.where(absent, 1.0 / np.where(rate > 0, rate, 1.0), 0.0), never)
     before = changes._replace(recent=start.recent, n_samples=0)
     return _Chosen(
         further,
-        choose_exponents(none, resting, transition),
-        Past(np.zeros(len(worth), dtype=int), before),
+        stuck_exponents,
+        rate ** choose_exponents(none, gone, transition),
+        Past.before(before, len(worth)),
         transition,
         usual_share(transitions(*rates[:2], state_prior())),
         alarm_odds,
@@ -256,12 +276,13 @@ def _exchangeable(
     possible = np.concatenate([possible, recurring], axis=-1)
     if tests.categories is not None:
         possible = tests.categories(possible, evidence.unseen)
-    after = StuckAfter(tests.run_lengths, z[half:])
+    after = StuckAfter(tests.run_lengths, fill_forward(evidence.values)[half:])
+    missing = evidence.missing._replace(absent=evidence.missing.absent[half:])
     at_most = rates[0] / rates[2] * len(ones)
-    alarm_odds = choose_alarm_odds(possible, after, transition, rates[2], at_most, rng)
-    before = tests.dependence.suspect(evidence.rows)
-    start = Past(np.zeros(len(ones), dtype=int), before)
-    return _Chosen(ones, ones, start, transition, usual_share(transition), alarm_odds)
+    alarm_odds = choose_alarm_odds(possible, after, missing, transition, rates[2], at_most, rng)
+    start = Past.before(tests.dependence.suspect(evidence.rows), len(ones))
+    usual = usual_share(transition)
+    return _Chosen(ones, ones, missing.rate, start, transition, usual, alarm_odds)
 
 
 def _judged_by_the_other_half(
@@ -277,7 +298,7 @@ def _judged_by_the_other_half(
     for judged, other in (halves, halves[::-1]):
         known = RunLengths(other, statistics, numbers)
         first, runs = np.full(z.shape[1], np.nan), np.zeros(len(known.tied_), dtype=int)
-        found.append(Stuck(*known(judged, first, runs)[:2]))
+        found.append(Stuck(*known(fill_forward(judged), first, runs)[:2]))
     return Stuck(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 

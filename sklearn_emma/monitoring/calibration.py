@@ -7,13 +7,13 @@ import numpy as np
 
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.dependence import Changes, Dependence
-from sklearn_emma.monitoring.evidence import RunLengths
+from sklearn_emma.monitoring.evidence import RunLengths, fill_forward
 from sklearn_emma.monitoring.failures import KINDS, SIMULATED_KINDS
 from sklearn_emma.monitoring.ratios import FailureRatios
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
 from sklearn_emma.monitoring.tables import read_table, read_unseen
-from sklearn_emma.monitoring.thresholds import combine
+from sklearn_emma.monitoring.thresholds import Missing, combine
 
 _TINY = np.finfo(float).tiny
 
@@ -46,10 +46,36 @@ class Past(NamedTuple):
         Number of consecutive repeats that end with the last sample.
     changes : Changes
         Recent values and histograms of changes, from which autocorrelations are estimated.
+    last : ndarray of shape (n_features,)
+        Last standardised value of each feature that was not missing, NaN if there is none.
+    missing : ndarray of bool of shape (64, n_features)
+        Which of the recent values in `changes` were missing.
     """
 
     runs: np.ndarray
     changes: Changes
+    last: np.ndarray
+    missing: np.ndarray
+
+    @classmethod
+    def before(cls, changes: Changes, n_modalities: int) -> "Past":
+        """Return the summary before the first sample of a stream.
+
+        Parameters
+        ----------
+        changes : Changes
+            State of the estimate of autocorrelations.
+        n_modalities : int
+            Number of modalities.
+
+        Returns
+        -------
+        Past
+            Summary without values.
+        """
+        recent = changes.recent
+        last = np.full(recent.shape[1], np.nan)
+        return cls(np.zeros(n_modalities, dtype=int), changes, last, np.zeros(recent.shape, bool))
 
 
 @dataclass(frozen=True)
@@ -74,7 +100,9 @@ class Calibration:
     start : Past
         Summary of past values before the first sample of a stream.
     missing : ndarray of shape (n_modalities,)
-        Fraction of clean samples in which the modality is missing.
+        Upper bound of the probability that the modality is missing in a clean sample; zero if it
+        never was. If `ordered` is True, raised to a power that accounts for missing values that
+        come in blocks.
     unusable : ndarray of shape (n_modalities, n_failures)
         1 if the predictor should not use a modality that fails in this way, else 0.
     transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
@@ -125,15 +153,16 @@ class Calibration:
         -------
         likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
             Likelihoods relative to the clean state. For a missing modality, the likelihood is one
-            for the state "missing", and the fraction of clean samples in which the modality is
-            missing for all other states.
+            for the state "missing", and `missing` for all other states.
         past : Past
             Summary of the samples up to the last one of X.
         """
         table = read_table(estimator, X)
         energies = read_energies(estimator, X, table, self.statistics.mean_)
-        z = self.statistics.standardise(table)
-        stuck, repeats, runs = self.run_lengths(z, past.changes.recent[-1], past.runs)
+        values = self.statistics.relative(table)
+        gaps = np.isnan(values)
+        z, filled = np.where(gaps, 0.0, values), fill_forward(values, past.last)
+        stuck, repeats, runs = self.run_lengths(filled, past.last, past.runs)
         exponents, changes = self.dependence(z, past.changes)
         ratios = np.concatenate(
             [
@@ -152,12 +181,10 @@ class Calibration:
             stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
             # each of several independent samples is informative, even if they are equal
             repeats = repeats & ~self.run_lengths.steps_
-        found = combine(ratios, stuck, repeats)
-        absent = self.statistics.over_modalities(np.logical_and, np.isnan(table))
-        # a missing modality is evidence of a failure unless clean samples often lack it
-        found[..., -1] = absent
-        found[..., :-1][absent] = np.broadcast_to(self.missing, absent.shape)[absent][:, None]
-        return found, Past(runs, changes)
+        absent = self.statistics.over_modalities(np.logical_and, gaps)
+        found = Missing(absent, self.missing).likelihoods(combine(ratios, stuck, repeats))
+        recently = np.vstack([past.missing, gaps])[-len(past.missing) :]
+        return found, Past(runs, changes, filled[-1], recently)
 
     def evidence(self, probabilities: np.ndarray, changed: np.ndarray) -> np.ndarray:
         r"""Return the evidence against each modality, as the gate takes it.

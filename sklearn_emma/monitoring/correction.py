@@ -47,12 +47,13 @@ def location_and_spread(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
-        Standardised values.
+        Standardised values. NaN marks missing values.
 
     Returns
     -------
     location, spread : ndarray of shape (n_features,)
         Robust estimates of the mean and of the standard deviation.
     """
-    location = np.median(z, axis=0)
-    return location, _MAD * np.median(np.abs(z - location), axis=0)
+    z = np.where(np.isnan(z).all(axis=0), 0.0, z)
+    location = np.nanmedian(z, axis=0)
+    return location, _MAD * np.nanmedian(np.abs(z - location), axis=0)

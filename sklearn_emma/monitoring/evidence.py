@@ -31,7 +31,8 @@ r repeats continues in clean samples,
 .. math:: e_{stuck} = \frac{1 - \epsilon}{h(r)} \text{ for a repeat}, \qquad
     \frac{\epsilon}{1 - h(r)} \text{ for a change.}
 
-Apart from this, a repeated sample holds no new information. Modalities with categorical columns, or
+A missing value is replaced by the last value of its feature, in clean samples too. Apart from this,
+a repeated sample holds no new information. Modalities with categorical columns, or
 with frequent values such as the zeros of an idle sensor, also repeat samples when they are clean:
 see :mod:`sklearn_emma.monitoring.levels`.
 """
@@ -42,7 +43,7 @@ from sklearn_emma.monitoring.failures import ALLOWANCE
 from sklearn_emma.monitoring.levels import LevelRuns, has_frequent_values
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
-__all__ = ["RunLengths", "bound_ratios", "conformal_e_values"]
+__all__ = ["RunLengths", "bound_ratios", "conformal_e_values", "fill_forward"]
 
 
 def bound_ratios(log_ratios: np.ndarray, log_bound: np.ndarray | float) -> np.ndarray:
@@ -109,13 +110,43 @@ def conformal_e_values(
     return e_values / (1.0 + allowance)
 
 
+def fill_forward(z: np.ndarray, last: np.ndarray | None = None) -> np.ndarray:
+    """Replace missing values by the last value of the same feature.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n_samples, n_features)
+        Successive samples. NaN marks missing values.
+    last : ndarray of shape (n_features,), default=None
+        Last value of each feature before them, NaN if there is none.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+        Filled samples. Values are NaN if there is no earlier one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.monitoring.evidence import fill_forward
+    >>> fill_forward(np.array([[np.nan, 1.0], [2.0, np.nan]]))
+    array([[nan,  1.],
+           [ 2.,  1.]])
+    """
+    start = np.full(z.shape[1], np.nan) if last is None else last
+    values = np.vstack([start, z])
+    known = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
+    return np.take_along_axis(values, np.maximum.accumulate(known), axis=0)[1:]
+
+
 class RunLengths:
     """E-values of stuck sensors, from runs of repeated samples.
 
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
-        Standardised clean samples, from which the probabilities of repeats are estimated.
+        Standardised clean samples, from which the probabilities of repeats are estimated. NaN marks
+        missing values.
     statistics : SampleStatistics
         Tells which features belong to which modality, and which are constant. Constant features
         are ignored.
@@ -154,27 +185,35 @@ class RunLengths:
         rows: np.ndarray | None = None,
     ) -> None:
         self._statistics = statistics
-        self.tolerance_ = np.array([_smallest_step(x) / 2 for x in z.T])
-        self.tied_ = np.array([_has_ties(x) for x in statistics.split(z)])
+        self.tolerance_ = np.array([_smallest_step(x[~np.isnan(x)]) / 2 for x in z.T])
+        complete = [x[~np.isnan(x).any(axis=1)] for x in statistics.split(z)]
+        self.tied_ = np.array([_has_ties(x) for x in complete])
+        rows = z if rows is None else rows
+        z, rows = fill_forward(z), fill_forward(rows)
         hazards = [_hazard(repeat) for repeat in self.repeats(z[1:] - z[:-1]).T]
         longest = max(map(len, hazards))
         self.hazards_ = np.column_stack(
             [np.pad(h, (0, longest - len(h)), mode="edge") for h in hazards]
         )
         self.epsilon_ = 1.0 / (len(z) + 1)
-        rows = z if rows is None else rows
         categories = statistics.varies_ & (False if numbers is None else ~numbers)
         self.steps_ = statistics.over_modalities(np.logical_or, categories[None])[0] & self.tied_
         self.levels_: dict[int, LevelRuns] = {}
         for i in np.flatnonzero(self.tied_).tolist():
             values = self._varying(rows, i)
             if self.steps_[i] or has_frequent_values(values):
-                self.levels_[i] = LevelRuns(values)
+                self.levels_[i] = LevelRuns(values, self._varying(self._rounding(z), i)[0])
 
     @property
     def by_level_(self) -> np.ndarray:
         """Whether the probability of a repeat depends on the values, shape (n_modalities,)."""
         return np.isin(np.arange(len(self.tied_)), list(self.levels_))
+
+    def _rounding(self, z: np.ndarray) -> np.ndarray:
+        """Return the rounding error of values in single precision, shape (1, n_features)."""
+        largest = np.nanmax(np.abs(z), axis=0, keepdims=True, initial=0.0)
+        offset = np.abs(self._statistics.mean_) / self._statistics.scale_
+        return np.finfo(np.float32).eps * (offset + largest)
 
     def _varying(self, z: np.ndarray, i: int) -> np.ndarray:
         """Return the features of a modality that are not constant."""
@@ -243,9 +282,9 @@ class RunLengths:
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            The next samples, standardised.
+            The next samples, standardised, with missing values filled by :func:`fill_forward`.
         last : ndarray of shape (n_features,)
-            The standardised sample before them, NaN if there is none.
+            Last standardised value of each feature before them, NaN if there is none.
         runs : ndarray of int of shape (n_modalities,)
             Number of consecutive repeats that end with the sample before.
 
@@ -267,10 +306,9 @@ class RunLengths:
         if self.levels_:
             hazard = np.where(self.by_level_, self.level_hazards(earlier), hazard)
         e_values = self.judge(repeats, hazard)
-        varies = self._statistics.varies_
-        e_values[:, ~self._statistics.over_modalities(np.logical_or, varies[None])[0]] = 1.0
-        if np.isnan(last).any():
-            e_values[0] = 1.0
+        varies, reduce = self._statistics.varies_, self._statistics.over_modalities
+        e_values[:, ~reduce(np.logical_or, varies[None])[0]] = 1.0
+        e_values[reduce(np.logical_or, np.isnan(earlier) & varies)] = 1.0
         return e_values, repeats, lengths[-1]
 
 

@@ -152,6 +152,27 @@ def warn_of_slow_process(
     )
 
 
+def warn_of_long_repeats(names: Sequence[str], exponents: np.ndarray) -> None:
+    """Warn if clean samples repeat for so long that a stuck sensor cannot raise an alarm.
+
+    Parameters
+    ----------
+    names : sequence of str of length n_modalities
+        Names of the modalities.
+    exponents : ndarray of shape (n_modalities,)
+        Exponents of the e-values of stuck sensors.
+    """
+    listed = ", ".join(repr(names[i]) for i in np.flatnonzero(exponents == 0).tolist())
+    if listed:
+        warnings.warn(
+            f"In the clean samples, modality {listed} repeats its values for so long that stuck "
+            "values give no evidence of a failure. If the sensor was stuck, leave these samples "
+            "out. Otherwise calibrate on a longer stream, or read fewer samples per unit of time.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+
+
 def is_long_enough(n_samples: tuple[int, int]) -> bool:
     """Tell whether a stream has just reached the length at which its dependence is tested.
 

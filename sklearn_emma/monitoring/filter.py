@@ -39,7 +39,7 @@ if that of :math:`e_j` is. No weight is needed for noise, offset and gain of oth
 clean modalities next to failing ones are among the examples from which e-values are learned.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -151,20 +151,20 @@ def transitions(hazard_rate: float, recovery_rate: float, prior: np.ndarray) -> 
     return matrix
 
 
-def usual_share(transition: np.ndarray) -> float:
+def usual_share(transition: np.ndarray) -> Any:
     r"""Return the stationary probability that a modality fails, :math:`\pi = h / (h + r)`.
 
     Parameters
     ----------
-    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
-        Transition matrix A.
+    transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
+        Transition matrix A, of all modalities or of each of them.
 
     Returns
     -------
-    float
+    float or ndarray of shape (n_modalities,)
         Long-term fraction of samples in which a modality fails.
     """
-    hazard_rate, recovery_rate = 1.0 - transition[0, 0], transition[1, 0]
+    hazard_rate, recovery_rate = 1.0 - transition[..., 0, 0], transition[..., 1, 0]
     return hazard_rate / (hazard_rate + recovery_rate)
 
 

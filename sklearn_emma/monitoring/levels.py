@@ -46,6 +46,9 @@ class LevelRuns:
     ----------
     x : ndarray of shape (n_samples, n_features)
         Clean samples of the modality, in the order of their table.
+    rounding : ndarray of shape (n_features,), default=0.0
+        Largest difference from a frequent value that counts as rounding error, for instance of
+        single precision.
 
     Attributes
     ----------
@@ -63,7 +66,7 @@ class LevelRuns:
     array([0.3, 0.8])
     """
 
-    def __init__(self, x: np.ndarray) -> None:
+    def __init__(self, x: np.ndarray, rounding: np.ndarray | float = 0.0) -> None:
         values, of_sample, counts = np.unique(x, axis=0, return_inverse=True, return_counts=True)
         enough = counts >= _ENOUGH
         # the last group pools values that are rare or new
@@ -79,6 +82,8 @@ class LevelRuns:
         keys = (row.tobytes() for row in values[enough])
         self.hazards_ = dict(zip(keys, hazards[:-1][enough].tolist(), strict=True))
         self.other_ = float(hazards[-1])
+        self._frequent = [np.unique(column) for column in values[enough].T]
+        self._rounding = np.broadcast_to(rounding, x.shape[1])
 
     def hazards(self, x: np.ndarray) -> np.ndarray:
         """Return the probability that each sample is followed by an equal one.
@@ -93,8 +98,20 @@ class LevelRuns:
         ndarray of shape (n_samples,)
             Upper bounds h of the probabilities.
         """
-        rows = np.ascontiguousarray(x)
+        rows = np.array(x, order="C")
+        for j, (known, rounding) in enumerate(zip(self._frequent, self._rounding, strict=True)):
+            rows[:, j] = _without_rounding(rows[:, j], known, rounding)
         return np.array([self.hazards_.get(row.tobytes(), self.other_) for row in rows])
+
+
+def _without_rounding(x: np.ndarray, known: np.ndarray, rounding: float) -> np.ndarray:
+    """Replace values by the nearest known value if they differ by rounding errors only."""
+    if not len(known):
+        return x
+    above = np.searchsorted(known, x).clip(max=len(known) - 1)
+    below = np.maximum(above - 1, 0)
+    nearest = np.where(x - known[below] < known[above] - x, known[below], known[above])
+    return np.where(np.abs(x - nearest) <= rounding, nearest, x)
 
 
 def _upper_bound(m: np.ndarray, n: np.ndarray) -> np.ndarray:

@@ -62,9 +62,10 @@ class ModalityMonitor(BaseEstimator):
     false_alarms : float, default=1.0
         Expected number of false alarms in 10,000 clean samples, over all modalities together. This
         is an upper bound, up to errors in the estimated e-values, if the samples of the stream are
-        exchangeable with the calibration samples. For autocorrelated streams, use `ordered`; the
-        bound then depends on how well the calibration samples represent the autocorrelation. There
-        is a warning if samples are clearly not exchangeable.
+        exchangeable with the calibration samples. Alarms of a modality that is missing, but never
+        was in the calibration samples, are not counted. For autocorrelated streams, use `ordered`;
+        the bound then depends on how well the calibration samples represent the autocorrelation.
+        There is a warning if samples are clearly not exchangeable.
 
     ordered : bool, default=False
         Whether the samples given to :meth:`fit` are in temporal order. If True, the e-values are
@@ -84,12 +85,13 @@ class ModalityMonitor(BaseEstimator):
         the lowest.
 
     recalibrate : bool, default=False
-        Whether a modality with an alarm of offset or gain is corrected instead of closed. The
-        correction uses robust location and scale of its last 32 samples. It is applied only if the
-        monitor judges the corrected samples as clean, also in comparison with the other modalities.
-        The alarm is then cleared. This helps against slow drift of an important sensor. It assumes
-        that the distribution of the observed process, such as the class frequencies, is the same as
-        in the clean samples.
+        Whether a modality with an alarm of offset, gain, noise or an unknown kind is corrected
+        instead of closed, if its values only have an offset or gain. The correction uses robust
+        location and scale of its last 32 samples. It is applied only if the monitor judges the
+        corrected samples as clean, also in comparison with the other modalities. The alarm is then
+        cleared. This helps against slow drift of an important sensor. It assumes that the
+        distribution of the observed process, such as the class frequencies, is the same as in the
+        clean samples.
 
     calibration_fraction : float, default=0.3
         Fraction of the samples on which the monitor is calibrated if :meth:`fit` fits the

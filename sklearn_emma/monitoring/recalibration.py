@@ -1,15 +1,16 @@
 r"""Correct the offset or gain of a sensor instead of closing its modality.
 
-While an alarm of offset or gain is active, the standardised values :math:`z` of each feature of the
-modality are corrected by the robust location :math:`m` and spread :math:`s` of its last 32 samples
-and those of clean samples, :math:`m_0` and :math:`s_0`:
+While an alarm is active, the standardised values :math:`z` of each feature of the modality are
+corrected by the robust location :math:`m` and spread :math:`s` of its last 32 samples and those of
+clean samples, :math:`m_0` and :math:`s_0`:
 
 .. math:: z \leftarrow z - m + m_0 \quad\text{(offset)}, \qquad
     z \leftarrow \frac{s_0}{s}\, (z - m) + m_0 \quad\text{(gain)}.
 
-The correction is kept if the monitor judges the 32 corrected samples as clean, also in comparison
-with the other modalities. Otherwise the modality stays closed, and a correction is tried again 16
-samples later.
+The gain is corrected if the alarm is of a gain, and the offset if it is of an offset, of noise, or
+of an unknown kind. The correction is kept if the monitor judges the 32 corrected samples as clean,
+also in comparison with the other modalities. Otherwise the modality stays closed, and a correction
+is tried again 16 samples later.
 """
 
 from dataclasses import replace
@@ -33,7 +34,9 @@ from sklearn_emma.monitoring.tables import (
 )
 
 _WINDOW, _AGAIN = 32, 16
-_KINDS = ("offset", "gain")
+# Kinds of failure for which a correction is tried. An offset beyond the simulated ones may be
+# taken for noise.
+_KINDS = ("offset", "gain", "noise", "unknown")
 
 
 def follow_and_correct(
@@ -107,8 +110,8 @@ def _find_correction(
     calibration: Calibration, estimator: Any, state: StreamState, i: int, kind: str
 ) -> Correction | None:
     """Return the correction of a modality, or None if the corrected samples do not look clean."""
-    statistics = calibration.statistics
-    recent = state.past.changes.recent[-_WINDOW:]
+    statistics, past = calibration.statistics, state.past
+    recent = np.where(past.missing, np.nan, past.changes.recent)[-_WINDOW:]
     location, spread = location_and_spread(recent)
     known, usual = calibration.location, calibration.spread
     scaled = (kind == "gain") & (spread > 0)
@@ -133,7 +136,10 @@ def _accept(
     probabilities[i] = np.eye(1, calibration.transition.shape[-1])
     alarm[i], quiet[i] = False, state.n_samples - 1
     changes = state.past.changes
-    past = state.past._replace(changes=changes._replace(recent=further(changes.recent)))
+    recent = np.where(state.past.missing, 0.0, further(changes.recent))
+    past = state.past._replace(
+        changes=changes._replace(recent=recent), last=further(state.past.last)
+    )
     return replace(
         state,
         probabilities=probabilities,

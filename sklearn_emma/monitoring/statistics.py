@@ -33,6 +33,8 @@ from sklearn_emma.nn.evidence_price import evidence_of_potential, relative_poten
 #: Values are clipped to this many standard deviations before they predict other modalities.
 _LIMIT = 4.0
 _FLOOR = 0.01
+# Standardised values are clipped to this size, so that their squares are finite.
+_MOST = 1e50
 #: Positions of the statistics that describe other modalities.
 OF_OTHERS = (2, 3)
 
@@ -135,8 +137,25 @@ class SampleStatistics:
         ndarray of shape (n_samples, n_features)
             Values in standard deviations of the clean samples, relative to their mean.
         """
-        z = (table - self.mean_) / self.scale_
+        z = self.relative(table)
         return np.where(np.isnan(z), 0.0, z)
+
+    def relative(self, table: np.ndarray) -> np.ndarray:
+        """Standardise samples. Missing values remain NaN.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Values in standard deviations of the clean samples, relative to their mean.
+        """
+        with np.errstate(over="ignore"):
+            z = (table - self.mean_) / self.scale_
+        return np.minimum(np.maximum(z, -_MOST), _MOST)
 
     def __call__(self, z: np.ndarray, energy: np.ndarray, disagreement: np.ndarray) -> np.ndarray:
         """Compute the statistics of samples.

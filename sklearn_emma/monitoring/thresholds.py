@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.filter import forward, hysteresis
+from sklearn_emma.monitoring.recurrence import upper_rate
 
 _EXPONENTS = 0.5 ** np.arange(8)
 # Number and length of the streams that are resampled from clean samples.
@@ -94,6 +95,58 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.nd
     return np.concatenate([ones, ratios, stuck[..., None], 0.0 * ones], axis=-1)
 
 
+class Missing(NamedTuple):
+    """Missing modalities in successive samples.
+
+    Attributes
+    ----------
+    absent : ndarray of bool of shape (n_samples, n_modalities)
+        Whether the modality is missing.
+    rate : ndarray of shape (n_modalities,)
+        Probability that it is missing in a clean sample, or an upper bound.
+    """
+
+    absent: np.ndarray
+    rate: np.ndarray
+
+    def likelihoods(self, found: np.ndarray) -> np.ndarray:
+        """Replace the likelihoods of missing modalities.
+
+        Parameters
+        ----------
+        found : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+            Likelihoods of the states for modalities that are not missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+            For missing modalities, one for the state "missing", and `rate` for all other states.
+        """
+        replaced = np.empty_like(found)
+        replaced[...] = self.rate[:, None]
+        replaced[..., -1] = 1.0
+        return np.where(self.absent[..., None], replaced, found)
+
+
+def missing_in(absent: np.ndarray) -> Missing:
+    """Estimate how often modalities are missing in clean samples.
+
+    Parameters
+    ----------
+    absent : ndarray of bool of shape (n_samples, n_modalities)
+        Whether the modality is missing in each clean sample.
+
+    Returns
+    -------
+    Missing
+        With upper bounds of the rates, two standard errors above the estimates. The rate is zero
+        for a modality that is never missing: then each missing sample is a failure.
+    """
+    count = absent.sum(axis=0)
+    bound = np.minimum(upper_rate(count, len(absent)), 1.0)
+    return Missing(absent, np.where(count > 0, bound, 0.0))
+
+
 def choose_exponents(e_values: np.ndarray, stuck: Stuck, transition: np.ndarray) -> np.ndarray:
     r"""Choose exponents of e-values that account for the dependence of successive samples.
 
@@ -131,6 +184,7 @@ def choose_exponents(e_values: np.ndarray, stuck: Stuck, transition: np.ndarray)
 def choose_alarm_odds(
     e_values: np.ndarray,
     stuck: StuckAfter,
+    missing: Missing,
     transition: np.ndarray,
     rate: float,
     limit: float,
@@ -152,6 +206,8 @@ def choose_alarm_odds(
         :meth:`FailureRatios.possible`.
     stuck : StuckAfter
         Evidence of stuck sensors for pairs of the same samples.
+    missing : Missing
+        Missing modalities in the same samples.
     transition : ndarray of shape (1 + n_failures, 1 + n_failures)
         Transition matrix of the filter.
     rate : float
@@ -177,6 +233,7 @@ def choose_alarm_odds(
     for t in range(_LENGTH):
         repeated = stuck(rows[max(t - 1, 0)], rows[t])
         likelihoods = combine(e_values[draws[t], rows[t]], repeated, none)
+        likelihoods = missing._replace(absent=missing.absent[rows[t]]).likelihoods(likelihoods)
         start = forward(start, transition, likelihoods.reshape(1, len(start), -1))[0]
         odds[t] = (1.0 - start[:, 0]) / np.maximum(start[:, 0], _TINY)
     allowed = _SHARE * rate * _LENGTH * _N_STREAMS

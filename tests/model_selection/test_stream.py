@@ -30,6 +30,9 @@ class Watch(ClassifierMixin, BaseEstimator):
         self.seen = np.zeros(2)
         return self
 
+    def decide(self, X):
+        return self.predict(X)
+
     def update(self, X):
         gone = np.isnan(X)
         counts = self.seen + np.cumsum(gone, axis=0)
@@ -120,6 +123,12 @@ def test_wrong_numbers_are_explained():
         stream_curve(Watch(), X, corruption="missing")
 
 
+def test_the_monitor_is_left_at_the_start_of_a_stream():
+    monitor = Watch()
+    stream_curve(monitor, X, corruption=Missing(), length=10, random_state=0)
+    assert not monitor.seen.any()
+
+
 def test_intervals_start_at_zero():
     curve = stream_curve(
         Watch(), X, np.ones(400), corruption=Missing(), length=10, edges=(5,), random_state=0
@@ -132,6 +141,7 @@ def test_intervals_start_at_zero():
     [
         (np.ones(20), {}, "inconsistent numbers of samples"),
         (np.ones(400), {"method": "foo"}, "method='foo': a monitor of"),
+        (np.ones(400), {"method": "decide"}, "method='decide' needs a metric"),
         (np.ones(400), {"edges": (-3, 5)}, "must hold positions"),
     ],
 )

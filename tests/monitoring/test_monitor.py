@@ -366,3 +366,29 @@ def test_clean_samples_that_teach_nothing(spoil, match, which):
     tables[which] = spoil(tables[which])
     with pytest.raises(ValueError, match=match):
         ModalityMonitor(scorer, random_state=0).fit(**tables)
+
+
+def test_predictions_learn_from_all_samples_and_evidence_from_unseen_ones(table, fitted):
+    X, y = table
+    monitor = ModalityMonitor(clone(fitted), random_state=0).fit(X[:900], y[:900])
+    everything = clone(fitted).fit(X[:900], y[:900])
+    np.testing.assert_array_equal(monitor.estimator_.predict_proba(X), everything.predict_proba(X))
+    health = monitor.update(fail(Stuck(), X[1000:1200], 50, 200))
+    assert health.kind[-1].tolist() == ["stuck", "", ""]
+    alone = ModalityMonitor(clone(fitted), refit=False, random_state=0).fit(X[:900], y[:900])
+    assert alone.estimator_ is alone.calibrated_estimator_
+    before = alone.update(fail(Stuck(), X[1000:1200], 50, 200))
+    np.testing.assert_array_equal(before.failing, health.failing)
+
+
+def test_classes_that_are_only_among_the_calibration_samples(fitted, table):
+    X, y = table
+    order = np.argsort(y[:200].to_numpy(), kind="stable")
+    X, y = X[:200].iloc[order], np.repeat([0, 1, 2], [80, 70, 50])
+    short = clone(fitted).set_params(max_epochs=2)
+    monitor = ModalityMonitor(short, ordered=True, random_state=0)
+    assert len(monitor.fit(X, y).classes_) == 3
+    with pytest.raises(
+        ValueError, match=r"only \[0, 1\] occur among the samples that are not held"
+    ):
+        monitor.set_params(refit=False).fit(X, y)

@@ -128,3 +128,33 @@ def test_the_filter_approaches_the_highest_odds():
 def test_recovery_is_slower_for_slow_processes_but_not_slower_than_failures_start():
     rates = slow_recovery(0.01, 0.001, np.array([1.0, 0.5, 0.001]))
     np.testing.assert_allclose(rates, [0.01, 0.005, 0.001])
+
+
+def test_values_of_single_precision_are_as_frequent_as_those_of_double_precision():
+    random = np.random.RandomState(0)
+    X = random.standard_normal((4000, 3))
+    X[np.cumsum(random.uniform(size=4000) < 0.3) % 2 == 1, 0] = 0.1  # a switch that rests at 0.1
+    monitor = ModalityMonitor(DAEEnergyScorer({"a": [0], "b": [1], "c": [2]}, max_epochs=3))
+    monitor.set_params(ordered=True, random_state=0, estimator__random_state=0).fit(X[:1500])
+    double = monitor.update(X[1500:])
+    single = monitor.reset().update(X[1500:].astype(np.float32))
+    assert not double.alarm.any()
+    assert not single.alarm.any()
+    np.testing.assert_allclose(single.failing, double.failing, atol=0.01)
+
+
+def test_a_failure_of_a_slow_process_is_dated():
+    X = slow_process(0.995, n_samples=5000)
+    monitor = ModalityMonitor(scorer(), ordered=True, random_state=0).fit(X[:2500])
+    stream = X[2500:].copy()
+    stream.iloc[2000:, :2] = stream.iloc[2000, :2].to_numpy()
+    health = monitor.update(stream)
+    assert abs(health.since[-1, 0] - 2000) < 5
+
+
+def test_clean_samples_in_which_a_sensor_is_stuck_give_a_warning():
+    X = slow_process(0.5, n_samples=1500)
+    X.iloc[1200:1400, :2] = X.iloc[1200, :2].to_numpy()
+    fitted = scorer().fit(X[:700])
+    with pytest.warns(UserWarning, match="modality 'a' repeats its values for so long"):
+        ModalityMonitor(fitted, ordered=True, random_state=0).fit(X[700:], reference=X[:700])
