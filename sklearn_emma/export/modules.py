@@ -144,7 +144,8 @@ class ScorerModule(nn.Module):
             features, unseen = self.expand(features)
             # the potential of a scorer has a scale of one
             further = potential_of_evidence(sum_by_modality(unseen, self.columns), 1.0)
-        complete = torch.where(features.isnan(), 0.0, features)
+        # energies need finite values: infinity becomes the largest number
+        complete = features.nan_to_num(0.0)
         missing = torch.stack([gaps[:, columns].any(1) for columns in self.columns], 1)
         energies = (self.energies.potential(complete) + further).masked_fill(missing, math.nan)
         found = {"energies": energies, "score_samples": -energies.sum(1)}

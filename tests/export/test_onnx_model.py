@@ -182,6 +182,19 @@ def test_a_scorer_says_nothing_of_modalities_with_gaps(scorer, data, run):
     assert np.isnan(outputs["score_samples"]).tolist() == [True, False, False, False]
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_infinite_values_are_extreme_values_of_their_modality(scorer, data, run, dtype):
+    model = to_onnx(scorer, dtype)
+    X = data[0][:6].astype(dtype)
+    X[:3, 0], X[3:, 7] = [np.inf, -np.inf, np.finfo(dtype).max], [np.inf, -np.inf, 1e30]
+    outputs, clean = run(model, X), run(model, data[0][:6].astype(dtype))
+    broken = np.repeat([[1, 0, 0, 0], [0, 0, 1, 0]], 3, axis=0).astype(bool)
+    assert (outputs["energies"][broken] > 5).all()
+    assert (outputs["p_values"][broken] == outputs["p_values"].min()).all()
+    for name in ("energies", "p_values"):
+        np.testing.assert_array_equal(outputs[name][~broken], clean[name][~broken])
+
+
 def test_a_scorer_without_calibration_has_no_p_values(data, run):
     scorer = DAEEnergyScorer(calibration_fraction=0, max_epochs=1, random_state=0).fit(data[0])
     assert list(run(to_onnx(scorer), data[0])) == ["energies", "score_samples"]
