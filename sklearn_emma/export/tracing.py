@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.jit import TracerWarning
 from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic
 
 #: Version of the ONNX operator set, which every runtime since 2022 supports.
@@ -34,11 +35,15 @@ def trace(module: nn.Module, example: Tensor) -> bytes:
     -------
     bytes
         ONNX model with the input "X". The names of the outputs are the keys of the dict.
+
+    Raises
+    ------
+    ValueError
+        If Python code outside this package and torch depends on values or sizes of tensors.
     """
     file: Any = io.BytesIO()
     flat = _Flat(module).eval()
-    with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings(), _translations():
-        warnings.simplefilter("ignore")  # about tracing, and about the older exporter
+    with torch.inference_mode(False), torch.no_grad(), _tracer_warnings() as found, _translations():
         names = list(module(example))
         torch.onnx.export(
             flat,
@@ -50,7 +55,26 @@ def trace(module: nn.Module, example: Tensor) -> bytes:
             output_names=names,
             dynamic_axes={name: {0: "n_samples"} for name in ("X", *names)},
         )
+    if found:
+        raise ValueError(
+            "an ONNX model repeats the tensor operations for one example, but Python code depends "
+            f"on values or sizes of tensors in {found[0].filename}, line {found[0].lineno} "
+            f"({str(found[0].message).partition('. ')[0]}). Use operations of torch instead, such "
+            "as torch.where for if, and x.shape[0] for len(x). Skip checks of tensors if "
+            "torch.jit.is_tracing()."
+        )
     return file.getvalue()
+
+
+@contextmanager
+def _tracer_warnings() -> Iterator[list]:
+    """Collect the warnings that custom code cannot be traced, and hide all other warnings."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("ignore")  # about the older exporter
+        warnings.filterwarnings("always", category=TracerWarning)
+        # these modules do not depend on the example
+        warnings.filterwarnings("ignore", category=TracerWarning, module=r"(sklearn_emma|torch)\.")
+        yield found
 
 
 class _Flat(nn.Module):

@@ -157,6 +157,46 @@ def test_a_network_that_cannot_be_translated_is_named(data, modalities):
         to_onnx(classifier)
 
 
+class DependsOnSamples(torch.nn.Module):
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.last = torch.nn.Linear(n_features[0], n_outputs)
+
+    def forward(self, modalities):
+        x = modalities[0]
+        return self.last(-x if x.sum() > 0 else x)
+
+
+class DependsOnTheirNumber(DependsOnSamples):
+    def forward(self, modalities):
+        x = modalities[0]
+        return self.last(x) + torch.zeros(len(x), 1, dtype=x.dtype)
+
+
+@pytest.mark.parametrize("module", [DependsOnSamples, DependsOnTheirNumber])
+def test_python_code_that_depends_on_samples_is_refused(data, modalities, module):
+    classifier = EMMAClassifier(modalities, module=module, **QUICK).fit(*data)
+    message = r"network .*DependsOn.* depends on values or sizes of tensors in .*test_onnx_model.py"
+    with pytest.raises(ValueError, match=message):
+        to_onnx(classifier)
+
+
+class Attentive(DependsOnSamples):
+    """A network of layers of torch, which themselves examine the sizes of tensors."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__(n_features, n_outputs)
+        self.layer = torch.nn.TransformerEncoderLayer(n_features[0], 1, 4, batch_first=True)
+
+    def forward(self, modalities):
+        return self.last(self.layer(modalities[0].unsqueeze(1)).squeeze(1))
+
+
+def test_layers_of_torch_are_exported(data, modalities, run):
+    classifier = EMMAClassifier(modalities, module=Attentive, **QUICK).fit(*data)
+    compare(run(to_onnx(classifier), data[0][:5]), classifier, data[0][:5])
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_scorer_answers_as_before(scorer, data, run, dtype):
     samples = (data[0] * np.linspace(0.5, 3, len(data[0]))[:, None]).astype(dtype)
