@@ -135,6 +135,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
     (array([0., 1.]), True)
     """
 
+    gate_: EMMARegressor
+
     _gate_type = EMMARegressor
     _target_checks = {"multi_output": True}
 
@@ -179,8 +181,16 @@ class GatedRegressor(RegressorMixin, BaseGated):
         return self._network_prediction(output, "predict")
 
     def _call(self, X: Any) -> np.ndarray:
-        values: np.ndarray = self.estimator_.predict(X)
-        return values
+        values = np.asarray(self.estimator_.predict(X))
+        n_outputs = self.gate_.n_outputs_
+        shape = (len(X),) if n_outputs == 1 else (len(X), n_outputs)
+        if values.size != np.prod(shape):
+            raise ValueError(
+                f"estimator must predict values of shape {shape}, but {self.estimator_!r} predicts "
+                f"values of shape {values.shape}. Choose an estimator whose predict returns one "
+                "value per sample and output."
+            )
+        return values.reshape(shape)
 
     def predict(self, X: Any, evidence: Any = None) -> np.ndarray:
         """Predict the target of each sample.

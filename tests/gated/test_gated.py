@@ -252,6 +252,33 @@ def test_targets_may_be_a_column(threshold):
         np.testing.assert_array_equal(found, clone(reg).fit(X, y).predict(X))
 
 
+class AsColumns(Ridge):
+    """Predicts the same value in each of several columns."""
+
+    def __init__(self, n_columns=1):
+        super().__init__()
+        self.n_columns = n_columns
+
+    def predict(self, X):
+        return np.column_stack([super().predict(X)] * self.n_columns)
+
+
+@pytest.mark.parametrize("blend", [0.0, 0.5, "auto"])
+def test_predictions_may_be_a_column(table, blend):
+    X = table[0].to_numpy()
+    y = X.sum(axis=1)
+    params = {"gate": EMMARegressor(**QUICK), "blend": blend, "n_copies": 1, "random_state": 0}
+    modalities = {"a": [0, 1, 2], "b": range(3, 9)}
+    reg = GatedRegressor(AsColumns(), modalities, **params).fit(X, y)
+    expected = GatedRegressor(Ridge(), modalities, **params).fit(X, y)
+    np.testing.assert_array_equal(reg.predict(X), expected.predict(X))
+    assert reg.blend_ == expected.blend_
+    reg.set_params(estimator=AsColumns(2))
+    message = r"must predict values of shape \(\d+,\), but AsColumns.* of shape \(\d+, 2\)"
+    with pytest.raises(ValueError, match=message):
+        reg.fit(X, y).predict(X)
+
+
 def test_quantiles_and_medians_are_not_blended_with_means():
     rng = np.random.RandomState(0)
     X = rng.normal(size=(600, 4))
