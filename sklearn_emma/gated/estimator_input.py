@@ -1,5 +1,6 @@
 """Input of the estimator behind a gate: NaN or medians, categories or indicators, weights."""
 
+from collections.abc import Iterable, Mapping
 from inspect import Parameter, signature
 from typing import Any
 
@@ -15,6 +16,8 @@ from sklearn_emma.indicators import feature_columns, indicators_of
 
 # Parts of the names of losses that are not minimised by the mean.
 _NOT_THE_MEAN = ("quantile", "absolute", "l1", "mape", "huber", "fair", "epsilon")
+# Parameters of searches that hold the values of other parameters.
+_GRIDS = ("param_grid", "param_distributions")
 
 
 def estimator_input(table: np.ndarray, gated: Any, estimator: Any) -> Any:
@@ -115,16 +118,29 @@ def predicts_mean(estimator: Any) -> bool:
     -------
     bool
         False if its loss is that of a quantile or of a robust location, for instance for
-        ``loss="absolute_error"`` of scikit-learn or ``objective="quantile"`` of LightGBM.
+        ``loss="absolute_error"`` of scikit-learn or ``objective="quantile"`` of LightGBM. For a
+        search, False if any value in its grid is such a loss.
     """
-    for name, value in estimator.get_params().items():
-        own = name.rpartition("__")[2]
-        if own == "quantile" and value is not None:
-            return False
-        is_loss = own in ("loss", "criterion", "objective") and isinstance(value, str)
-        if is_loss and any(word in value for word in _NOT_THE_MEAN):
-            return False
-    return True
+    return all(_is_of_mean(name, value) for name, value in estimator.get_params().items())
+
+
+def _is_of_mean(name: str, value: Any) -> bool:
+    """Return whether a parameter, or every value in a grid, lets a regressor predict the mean."""
+    own = name.rpartition("__")[2]
+    if own in _GRIDS:
+        grids = [value] if isinstance(value, Mapping) else _values(value)
+        choices = [pair for grid in grids if isinstance(grid, Mapping) for pair in grid.items()]
+        return all(_is_of_mean(key, one) for key, several in choices for one in _values(several))
+    if own == "quantile":
+        return value is None
+    if own in ("loss", "criterion", "objective") and isinstance(value, str):
+        return not any(word in value for word in _NOT_THE_MEAN)
+    return isinstance(value, type) or not hasattr(value, "get_params") or predicts_mean(value)
+
+
+def _values(choice: Any) -> list:
+    """Return the values of a list in a grid, or a distribution itself."""
+    return list(choice) if isinstance(choice, Iterable) else [choice]
 
 
 def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,14 +2,20 @@
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from scipy.stats import randint, uniform
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, QuantileRegressor, Ridge
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_emma.gated.estimator_input import takes_nan, weight_params
+from sklearn_emma.gated.estimator_input import predicts_mean, takes_nan, weight_params
 
 
 @pytest.mark.parametrize(
@@ -26,6 +32,29 @@ from sklearn_emma.gated.estimator_input import takes_nan, weight_params
 )
 def test_estimators_that_take_nan(estimator, expected):
     assert takes_nan(estimator) is expected
+
+
+@pytest.mark.parametrize(
+    ("grid", "expected"),
+    [
+        ({"hgb__loss": ["quantile"], "hgb__quantile": [0.9]}, False),
+        ([{"hgb__max_iter": [5]}, {"hgb__loss": ["squared_error", "absolute_error"]}], False),
+        ({"hgb": [Ridge(), QuantileRegressor()]}, False),
+        ({"hgb": [Ridge(), HistGradientBoostingRegressor()]}, True),
+        ({"hgb__loss": ["squared_error", "poisson"], "hgb__max_iter": np.arange(3)}, True),
+    ],
+)
+@pytest.mark.parametrize("search", [GridSearchCV, RandomizedSearchCV])
+def test_settings_of_a_search_tell_whether_it_predicts_the_mean(search, grid, expected):
+    pipeline = Pipeline([("hgb", HistGradientBoostingRegressor())])
+    assert predicts_mean(search(pipeline, grid)) is expected
+    assert predicts_mean(make_pipeline(StandardScaler(), search(pipeline, grid))) is expected
+
+
+def test_distributions_of_a_search():
+    boosting = HistGradientBoostingRegressor()
+    assert predicts_mean(RandomizedSearchCV(boosting, {"max_iter": randint(5, 9)}))
+    assert not predicts_mean(RandomizedSearchCV(boosting, {"quantile": uniform()}))
 
 
 def test_weights_are_passed_to_what_takes_them():

@@ -292,6 +292,9 @@ def test_quantiles_and_medians_are_not_blended_with_means():
     few = X[:60], y[:60]
     forest = RandomForestRegressor(5, criterion="absolute_error")
     assert GatedRegressor(forest, **params).fit(*few).blend_ == 0.0
+    grid = {"loss": ["quantile"], "quantile": [0.9]}
+    search = GridSearchCV(HistGradientBoostingRegressor(max_iter=5), grid, cv=2)
+    assert GatedRegressor(search, **params).fit(*few).blend_ == 0.0
     assert GatedRegressor(forest, blend=0.5, **params).fit(*few).blend_ == 0.5
     assert GatedRegressor(RandomForestRegressor(5), **params).fit(*few).blend_ > 0.0
 
