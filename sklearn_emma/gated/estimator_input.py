@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn import get_config
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_emma.categories import decode_table
@@ -149,7 +151,8 @@ def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:
     Parameters
     ----------
     estimator : estimator
-        Estimator whose ``fit`` accepts `sample_weight`, or a Pipeline whose last step does.
+        Estimator whose ``fit`` accepts `sample_weight`, or a Pipeline whose last step does, or a
+        search over one of them.
     weight : ndarray of shape (n_samples,)
         Sample weights.
 
@@ -161,23 +164,35 @@ def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:
     Raises
     ------
     ValueError
-        If the weights are not equal and the estimator does not support weights.
+        If the weights are not equal and the estimator does not support weights, or, with metadata
+        routing, if it is not set whether one of its parts requests them.
+    TypeError
+        With metadata routing, if no part of the estimator requests weights.
     """
     if np.ptp(weight) == 0:
         return {}
-    prefix = ""
-    while isinstance(estimator, Pipeline):
-        step, estimator = estimator.steps[-1]
-        prefix += f"{step}__"
-    inner = estimator
-    while _passes_on(inner) and hasattr(inner, "estimator"):
-        inner = inner.estimator
+    prefix, inner, own = "", estimator, has_fit_parameter(estimator, "sample_weight")
+    if _passes_on(inner) and not own and get_config()["enable_metadata_routing"]:
+        process_routing(estimator, "fit", sample_weight=weight)  # an error now, not after the gate
+        return {"sample_weight": weight}
+    while _passes_on(inner) and (part := _part(inner)) is not None:
+        if isinstance(inner, Pipeline) and not own:
+            prefix += f"{inner.steps[-1][0]}__"
+        inner = part
+        own = own or has_fit_parameter(inner, "sample_weight")
     if not (_passes_on(inner) or has_fit_parameter(inner, "sample_weight")):
         raise ValueError(
             f"sample_weight was given, but {type(inner).__name__} does not support it. Leave "
             "it out, or choose another estimator."
         )
     return {f"{prefix}sample_weight": weight}
+
+
+def _part(estimator: Any) -> Any:
+    """Return the estimator that a Pipeline, a search or similar passes parameters of fit to."""
+    if isinstance(estimator, Pipeline):
+        return estimator.steps[-1][1]
+    return getattr(estimator, "estimator", getattr(estimator, "regressor", None))
 
 
 def _passes_on(estimator: Any) -> bool:

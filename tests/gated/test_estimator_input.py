@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from scipy.stats import randint, uniform
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
+    BaggingClassifier,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
@@ -63,6 +65,13 @@ def test_weights_are_passed_to_what_takes_them():
     pipeline = make_pipeline(StandardScaler(), make_pipeline(LogisticRegression()))
     (name,) = weight_params(pipeline, weight)
     assert name == "pipeline__logisticregression__sample_weight"
+    search = GridSearchCV(pipeline, {})
+    assert list(weight_params(search, weight)) == [name]
+    assert list(weight_params(make_pipeline(search), weight)) == [f"gridsearchcv__{name}"]
+    assert list(weight_params(BaggingClassifier(pipeline), weight)) == ["sample_weight"]
+    assert list(weight_params(BaggingClassifier(), weight)) == ["sample_weight"]
+    (name,) = weight_params(TransformedTargetRegressor(make_pipeline(Ridge())), weight)
+    assert name == "ridge__sample_weight"
     assert weight_params(KNeighborsClassifier(), np.ones(3)) == {}
     with pytest.raises(ValueError, match="KNeighborsClassifier does not support it"):
         weight_params(KNeighborsClassifier(), weight)

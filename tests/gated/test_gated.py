@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
@@ -12,7 +13,7 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestRegressor,
 )
-from sklearn.exceptions import DataConversionWarning
+from sklearn.exceptions import DataConversionWarning, UnsetMetadataPassedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -418,6 +419,45 @@ def test_samples_of_weight_zero_are_left_out(table, fitted):
     assert heavy.predict(X).mean() > fitted.predict(X).mean() + 0.05
     with pytest.raises(ValueError, match="KNeighborsClassifier does not support it"):
         gated(KNeighborsClassifier()).fit(X, y, sample_weight=1.0 + y)
+
+
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("searched", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "inner", "gate"),
+    [
+        (GatedClassifier, LogisticRegression(), EMMAClassifier(**QUICK)),
+        (GatedRegressor, Ridge(), EMMARegressor(**QUICK)),
+    ],
+)
+def test_weights_reach_the_end_of_a_pipeline(table, routing, searched, kind, inner, gate):
+    X, y = table[0].to_numpy(), table[1]
+    weight = np.linspace(0.1, 3.0, len(y))
+    modalities = {"a": [0, 1, 2], "b": range(3, 9)}
+
+    def predict(estimator):
+        model = kind(estimator, modalities, gate=gate, n_copies=1, blend=0.0, random_state=0)
+        return model.fit(X, y, sample_weight=weight).predict(X)
+
+    expected = predict(inner)
+    with config_context(enable_metadata_routing=routing):
+        if routing:
+            inner = clone(inner).set_fit_request(sample_weight=True)
+            inner.set_score_request(sample_weight=True)
+        pipeline = make_pipeline("passthrough", inner)
+        if searched:
+            pipeline = GridSearchCV(
+                pipeline, {f"{pipeline.steps[-1][0]}__fit_intercept": [True]}, cv=2
+            )
+        np.testing.assert_array_equal(predict(pipeline), expected)
+
+
+def test_weights_that_no_step_requests(table):
+    weight = np.linspace(0.1, 3.0, len(table[1]))
+    with config_context(enable_metadata_routing=True):
+        model = gated(make_pipeline(StandardScaler(), LogisticRegression()))
+        with pytest.raises(UnsetMetadataPassedError, match="not explicitly set as requested"):
+            model.fit(*table, sample_weight=weight)
 
 
 def test_search_report_and_curve(table, fitted):
