@@ -53,7 +53,8 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
     """Base class of gated estimators; subclasses define the target and document the parameters."""
 
     _parameter_constraints: dict = {
-        "estimator": [HasMethods(["fit", "predict"]), None],
+        # an unfitted StackingClassifier hides predict; _check_estimator tests the rest
+        "estimator": [HasMethods(["fit"]), None],
         "modalities": [dict, list, tuple, callable, StrOptions({"prefix"}), None],
         "remainder": [str],
         "missing_modalities": [StrOptions({"error", "allow"})],
@@ -119,6 +120,10 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
     def _has_target(self, y: np.ndarray) -> np.ndarray:
         """Return which samples the estimator can learn from; the gate may learn from others."""
         return np.ones(len(y), dtype=bool)
+
+    def _target_of_estimator(self, y: np.ndarray) -> np.ndarray:
+        """Return y in the form that the estimator needs."""
+        return y
 
     @abstractmethod
     def _strata(self, y: np.ndarray) -> np.ndarray:
@@ -254,7 +259,7 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
         params = weight_params(estimator, np.tile(weight[known], len(tables)))
         target = np.concatenate([y[keep][known]] * len(tables))
         inputs = estimator_input(samples, self, estimator)
-        self.estimator_ = estimator.fit(inputs, target, **params)
+        self.estimator_ = estimator.fit(inputs, self._target_of_estimator(target), **params)
 
     def _fill_never_open(self, samples: np.ndarray) -> None:
         """Warn of modalities without any value, and set them to zero, in place.

@@ -18,7 +18,14 @@ from sklearn_emma.targets import check_labels
 def _gives_probabilities(gated: Any) -> bool:
     """Return whether the classifier behind the gate has ``predict_proba``."""
     fitted = getattr(gated, "estimator_", None)
-    return hasattr(gated.unfitted_estimator() if fitted is None else fitted, "predict_proba")
+    return _has_probabilities(gated.unfitted_estimator() if fitted is None else fitted)
+
+
+def _has_probabilities(estimator: Any) -> bool:
+    # an unfitted StackingClassifier hides the methods of its final estimator; None means logistic
+    # regression
+    final = getattr(estimator, "final_estimator", estimator)
+    return final is None or hasattr(final, "predict_proba")
 
 
 class GatedClassifier(ClassifierMixin, BaseGated):
@@ -171,7 +178,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
 
     @property
     def _can_blend(self) -> bool:
-        return hasattr(self.unfitted_estimator(), "predict_proba")
+        return _has_probabilities(self.unfitted_estimator())
 
     def _has_target(self, y: np.ndarray) -> np.ndarray:
         return ~unlabelled(y, getattr(self.gate, "adversarial", None))

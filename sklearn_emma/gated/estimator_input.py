@@ -145,6 +145,24 @@ def _values(choice: Any) -> list:
     return list(choice) if isinstance(choice, Iterable) else [choice]
 
 
+def needs_columns(estimator: Any) -> bool:
+    """Return whether a regressor refuses a target of one dimension, according to its tags.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The regressor, such as MultiOutputRegressor. For a Pipeline, its last step is examined.
+
+    Returns
+    -------
+    bool
+        True if the target must have the shape (n_samples, n_outputs).
+    """
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    return not get_tags(estimator).target_tags.single_output
+
+
 def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:
     """Return the keyword arguments that pass sample weights to ``fit`` of an estimator.
 

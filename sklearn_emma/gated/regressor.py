@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
+from sklearn.base import BaseEstimator, RegressorMixin, is_classifier, is_regressor
 from sklearn.utils import column_or_1d, get_tags
 
 from sklearn_emma.gate.predictor_selection import fifths
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, squared_error_of
-from sklearn_emma.gated.estimator_input import predicts_mean
+from sklearn_emma.gated.estimator_input import needs_columns, predicts_mean
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.targets import check_values
 
@@ -152,7 +152,9 @@ class GatedRegressor(RegressorMixin, BaseGated):
         return HistGradientBoostingRegressor()
 
     def _check_estimator(self) -> None:
-        if is_classifier(self.unfitted_estimator()):
+        estimator = self.unfitted_estimator()
+        predicts = hasattr(estimator, "predict") or is_regressor(estimator)
+        if is_classifier(estimator) or not predicts:
             raise TypeError(
                 f"estimator must be a regressor, got {self.estimator!r}. For a classifier, use "
                 "GatedClassifier."
@@ -170,6 +172,9 @@ class GatedRegressor(RegressorMixin, BaseGated):
         if several and get_tags(self.unfitted_estimator()).target_tags.multi_output:
             return y
         return column_or_1d(y, warn=True)
+
+    def _target_of_estimator(self, y: np.ndarray) -> np.ndarray:
+        return y[:, None] if y.ndim == 1 and needs_columns(self.unfitted_estimator()) else y
 
     def _strata(self, y: np.ndarray) -> np.ndarray:
         return fifths(torch.from_numpy(y.reshape(len(y), -1)[:, 0])).numpy()

@@ -12,10 +12,13 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestRegressor,
+    StackingClassifier,
+    StackingRegressor,
 )
 from sklearn.exceptions import DataConversionWarning, UnsetMetadataPassedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -555,10 +558,41 @@ def test_estimators_of_the_other_kind_are_refused(table):
         gated(Ridge()).fit(X, y)
     with pytest.raises(TypeError, match="must be a regressor.*use GatedClassifier"):
         GatedRegressor(LogisticRegression(), "prefix").fit(X, y)
+    with pytest.raises(TypeError, match="must be a regressor, got StandardScaler"):
+        GatedRegressor(StandardScaler(), "prefix").fit(X, y)
+    with pytest.raises(TypeError, match="must be a classifier, got StandardScaler"):
+        gated(StandardScaler()).fit(X, y)
     with pytest.raises(
         ValueError, match="blend=0.5 needs a classifier with predict_proba.*blend=0"
     ):
         gated(RidgeClassifier(), blend=0.5).fit(X, y)
+
+
+def test_estimators_that_hide_predict_until_they_are_fitted(table):
+    X, y = table
+    params = {"gate": EMMARegressor(**QUICK), "n_copies": 0, "random_state": 0}
+    stack = StackingRegressor([("tree", DecisionTreeRegressor())], Ridge(), cv=2)
+    reg = GatedRegressor(make_pipeline(stack), "prefix", **params).fit(X, X.iloc[:, 0])
+    assert reg.score(X, X.iloc[:, 0]) > 0.5
+    stack = StackingClassifier([("tree", DecisionTreeClassifier())], cv=2)
+    clf = gated(stack, blend=0.5, n_copies=0).fit(X, y)
+    assert clf.score(X, y) > 0.5
+    np.testing.assert_allclose(clf.predict_proba(X).sum(axis=1), 1.0, rtol=1e-6)
+    votes = gated(stack.set_params(final_estimator=RidgeClassifier()), n_copies=0)
+    assert not hasattr(votes.fit(X, y), "predict_proba")
+
+
+@pytest.mark.parametrize("blend", [0.0, 0.5])
+def test_estimators_of_several_outputs_take_a_target_of_one_column(table, blend):
+    X, y = table[0], table[0].to_numpy()[:, :1]
+    params = {"gate": EMMARegressor(**QUICK), "blend": blend, "n_copies": 1, "random_state": 0}
+    expected = GatedRegressor(Ridge(), "prefix", **params).fit(X, y.ravel()).predict(X)
+    several = make_pipeline(StandardScaler(with_mean=False), MultiOutputRegressor(Ridge()))
+    for estimator in (MultiOutputRegressor(Ridge()), several):
+        reg = GatedRegressor(estimator, "prefix", **params)
+        with pytest.warns(DataConversionWarning, match="column-vector y was passed"):
+            reg.fit(X, y)
+        np.testing.assert_allclose(reg.predict(X), expected, rtol=0.1, atol=0.1)
 
 
 @pytest.mark.filterwarnings("ignore:None of the values")
