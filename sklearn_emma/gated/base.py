@@ -14,7 +14,12 @@ from sklearn_emma.engine.seeding import draw_seed, seeded
 from sklearn_emma.gate.fitted import GATE
 from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
 from sklearn_emma.gated.closing import close_modalities
-from sklearn_emma.gated.estimator_input import estimator_input, takes_nan, weight_params
+from sklearn_emma.gated.estimator_input import (
+    estimator_input,
+    refuse_positions,
+    takes_nan,
+    weight_params,
+)
 from sklearn_emma.gated.read_outs import GatedReadOuts
 from sklearn_emma.gated.training_tables import training_tables
 from sklearn_emma.gated.unfitted_gate import unfitted_gate, with_choices_of
@@ -188,7 +193,10 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
             )
             y = self._check_target(y)
             weight, keep = check_weights(sample_weight, table)
-            weight_params(self.unfitted_estimator(), weight)  # an error now, not after the gate
+            # errors now, not after the gate is fitted
+            weight_params(self.unfitted_estimator(), weight)
+            if self.categories_:
+                refuse_positions(self.unfitted_estimator())
             seed = draw_seed(self.random_state)
             judging = self._judging_positions(y, keep)
             self.blend_ = self._given_blend()

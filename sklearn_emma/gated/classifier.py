@@ -48,9 +48,10 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         The classifier. None means :class:`~sklearn.ensemble.HistGradientBoostingClassifier` with
         default parameters. Categorical columns are passed with the pandas type ``category`` if the
         classifier supports it, like histogram gradient boosting, a ColumnTransformer, or a Pipeline
-        that begins with an encoder. Otherwise they are passed as indicators of their levels. A
-        classifier without ``predict_proba`` cannot be blended with the network; then
-        :meth:`predict_proba` is not available, and ``threshold="mean"`` counts the predicted
+        that begins with an encoder. Otherwise they are passed as indicators of their levels. This,
+        and columns that are ignored, change the positions of columns, so a classifier must refer to
+        columns by name. A classifier without ``predict_proba`` cannot be blended with the network;
+        then :meth:`predict_proba` is not available, and ``threshold="mean"`` counts the predicted
         classes as votes. The classifier is cloned, and its random states that are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from inspect import Parameter, signature
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,36 @@ def takes_categories(estimator: Any) -> bool:
     return bool(tags.categorical or tags.string or by_type or by_library) or bool(
         params.get("enable_categorical")
     )
+
+
+def refuse_positions(estimator: Any) -> None:
+    """Raise ValueError if an estimator that gets indicators refers to columns by position.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator behind a gate, for a table with categorical columns.
+    """
+    if takes_categories(estimator):
+        return
+    for name, value in estimator.get_params().items():
+        specs = [value] if name.rpartition("__")[2] == "categorical_features" else []
+        if isinstance(value, ColumnTransformer):
+            specs = [columns for _, _, columns in value.transformers]
+        if any(map(_is_position, specs)):
+            raise ValueError(
+                f"{name} of the estimator refers to columns by position, but X has categorical "
+                "columns. The estimator gets these as indicators of their levels, which changes "
+                "the positions of the others. Refer to columns of numbers by name, or convert "
+                'columns of X to the pandas type "category" and set '
+                'categorical_features="from_dtype".'
+            )
+
+
+def _is_position(columns: Any) -> bool:
+    if isinstance(columns, slice):
+        return isinstance(columns.start, Integral) or isinstance(columns.stop, Integral)
+    return not callable(columns) and np.asarray(columns).dtype.kind in "iub"
 
 
 def predicts_mean(estimator: Any) -> bool:

@@ -29,8 +29,9 @@ class GatedRegressor(RegressorMixin, BaseGated):
     ----------
     estimator : regressor or None, default=None
         The regressor. None means :class:`~sklearn.ensemble.HistGradientBoostingRegressor` with
-        default parameters. Categorical columns are passed to it as in :class:`GatedClassifier`. The
-        regressor is cloned, and its random states that are None are set.
+        default parameters. Categorical columns are passed to it as in :class:`GatedClassifier`, so
+        it must refer to columns by name, not by position. The regressor is cloned, and its random
+        states that are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMARegressor`.

@@ -626,6 +626,31 @@ def test_boosting_gets_categories_and_a_forest_indicators(mixed):
     assert array.fit(X.to_numpy(object), y).score(X.to_numpy(object), y) > 0.8
 
 
+@pytest.mark.parametrize("positions", [[2], np.array([2]), (False, True, True, False)])
+def test_positions_of_columns_are_refused_if_indicators_would_move_them(mixed, positions):
+    X, y = mixed
+    boosting = HistGradientBoostingClassifier(categorical_features=positions, max_iter=2)
+    columns = ColumnTransformer([("scale", StandardScaler(), slice(1, 3))])
+    message = "{} of the estimator refers to columns by position.*by name.*from_dtype"
+    for kind, estimator, name in (
+        (GatedClassifier, boosting, "categorical_features"),
+        (GatedClassifier, make_pipeline(StandardScaler(), boosting), "__categorical_features"),
+        (GatedRegressor, make_pipeline(StandardScaler(), columns, Ridge()), "columntransformer"),
+    ):
+        with pytest.raises(ValueError, match=message.format(name)):
+            kind(estimator, "prefix").fit(X, y)
+
+
+def test_positions_of_columns_of_numbers(mixed):
+    X, y = mixed
+    numbers = X[["a__size", "b__weight"]].round().clip(0, 3)
+    boosting = HistGradientBoostingClassifier(categorical_features=[1], max_iter=2)
+    assert gated(boosting).fit(numbers, y).estimator_.is_categorical_.tolist() == [False, True]
+    boosting = HistGradientBoostingClassifier(categorical_features=["b__weight"], max_iter=2)
+    clf = gated(boosting).fit(X.assign(b__weight=numbers["b__weight"]), y)
+    assert clf.estimator_.is_categorical_.tolist() == [False, False, True, False]
+
+
 def test_a_pipeline_with_an_encoder_gets_the_columns_by_name(mixed):
     X, y = mixed
     encoder = ColumnTransformer(
