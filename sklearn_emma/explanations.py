@@ -36,7 +36,8 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
     kind = TypeError if isinstance(error, TypeError) else ValueError
     columns = _columns(X)
     guilty = [name for name, values in columns.items() if not _is_numeric(values)]
-    if guilty:
+    # with other columns than at fit, categories are not where they are expected
+    if guilty and not str(error).startswith("The feature names should match"):
         held = "numbers or categories" if at_fit else "numbers where it did at fit"
         return kind(
             f"X must hold {held}, but column(s) {listed(guilty)} hold something else: "

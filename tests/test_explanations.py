@@ -98,6 +98,27 @@ def test_the_columns_of_fit_are_chosen_from_others(scorer, kind, names, what):
     )
 
 
+@pytest.fixture(scope="module")
+def with_text():
+    X = FRAME.set_axis(["a__1", "a__2", "b__1", "c__1"], axis=1)
+    return X.assign(b__text=np.array(["red", "green"])[np.arange(20) % 2])
+
+
+def test_text_in_other_columns_than_at_fit(with_text, quick):
+    scorer = DAEEnergyScorer("prefix", hidden_layer_sizes=(4,), max_epochs=1).fit(with_text)
+    clf = quick(max_epochs=1).fit(with_text, np.arange(20) % 2)
+    message = "^The feature names should match(.|\\n)*"
+    for read in (scorer.score_samples, clf.predict):
+        with pytest.raises(ValueError, match=message + "in another order. Pass X.list"):
+            read(with_text[with_text.columns[::-1]])
+        with pytest.raises(ValueError, match=message + "missing:\\n- b__1"):
+            read(with_text.drop(columns="b__1"))
+        with pytest.raises(ValueError, match="must hold numbers where .* 'a__2' hold something"):
+            read(with_text.assign(a__2="red"))
+    with pytest.raises(ValueError, match=message + 'modality .a. are.*missing_modalities="allow"'):
+        clf.predict(with_text.iloc[:, 2:])
+
+
 def test_gaps_where_none_may_be(scorer):
     X = FRAME.copy()
     X.iloc[3, 1] = np.nan
