@@ -71,8 +71,8 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
 
     Notes
     -----
-    Samples are not validated. A wrong number of columns is an error of the runtime, and infinite
-    values are treated as extreme values.
+    Samples are not validated. A wrong number of columns is an error of the runtime, and so is a
+    table without rows, except for a scorer. Infinite values are treated as extreme values.
 
     Examples
     --------
