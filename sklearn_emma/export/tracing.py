@@ -57,11 +57,11 @@ def trace(module: nn.Module, example: Tensor) -> bytes:
         )
     if found:
         raise ValueError(
-            "an ONNX model repeats the tensor operations for one example, but Python code depends "
-            f"on values or sizes of tensors in {found[0].filename}, line {found[0].lineno} "
-            f"({str(found[0].message).partition('. ')[0]}). Use operations of torch instead, such "
-            "as torch.where for if, and x.shape[0] for len(x). Skip checks of tensors if "
-            "torch.jit.is_tracing()."
+            "Python code depends on values or sizes of tensors in "
+            f"{found[0].filename}, line {found[0].lineno}, but an ONNX model repeats the "
+            f"operations for one example ({str(found[0].message).partition('. ')[0]}). Use "
+            "operations of torch instead, such as torch.where for if, and x.shape[0] for len(x). "
+            "Skip checks of tensors if torch.jit.is_tracing()."
         )
     return file.getvalue()
 

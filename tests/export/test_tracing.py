@@ -55,3 +55,12 @@ def test_the_translations_are_gone_afterwards():
     trace(Function(torch.exp2), torch.zeros(1, 1))
     with pytest.warns(UserWarning, match="No custom function"):
         unregister_custom_op_symbolic("aten::exp2", OPSET)
+
+
+def test_python_code_that_depends_on_tensors_is_refused():
+    x = torch.zeros(2, 1)
+    for function in (lambda x: x if x.sum() > 0 else -x, lambda x: x + torch.zeros(len(x), 1)):
+        with pytest.raises(ValueError, match=r"^Python code depends on .*test_tracing.py, line \d"):
+            trace(Function(function), x)
+    trace(Function(lambda x: x + torch.zeros(x.shape[0], 1)), x)
+    trace(Function(lambda x: -x if torch.jit.is_tracing() or len(x) > 9 else x), x)
