@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma import EMMAClassifier, GatedClassifier
 from sklearn_emma.corruption import Missing
+from sklearn_emma.monitoring import ModalityMonitor
 
 N_COPIES = 4
 
@@ -66,6 +67,12 @@ def boosting(seed):
 def fit_emma(X, y, modalities, seed):
     """EMMA with its defaults."""
     return EMMAClassifier(modalities, random_state=seed).fit(X, y)
+
+
+def fit_monitored(X, y, modalities, seed):
+    """EMMA with a monitor, which follows the test samples in their order."""
+    emma = EMMAClassifier(modalities, random_state=seed)
+    return ModalityMonitor(emma, ordered=True, recalibrate=True, random_state=seed).fit(X, y)
 
 
 def fit_gated(X, y, modalities, seed):
@@ -132,6 +139,7 @@ def fit_mask_then_boost(X, y, modalities, seed):
 
 MODELS = {
     "EMMA": fit_emma,
+    "EMMA with a monitor": fit_monitored,
     "boosting behind the gate": fit_gated,
     "boosting": fit_boosting,
     "boosting, corrupted copies": fit_copies,

@@ -12,6 +12,7 @@ from sklearn_emma.inspection import modality_report
 from sklearn_emma.lazy import is_lazy
 from sklearn_emma.model_selection import (
     PatternConformalClassifier,
+    PatternConformalRegressor,
     make_failure_scorer,
     robustness_curve,
 )
@@ -121,6 +122,15 @@ def test_predictions_behind_a_gate(table, threshold):
     gated.fit(*table)
     check(gated.predict, table[0])
     check(gated.predict_proba, table[0])
+
+
+def test_prediction_intervals(table):
+    X, y = table
+    regressor = EMMARegressor("prefix", max_epochs=2, l2_regularization=3.0, random_state=0)
+    regressor.set_params(energy=DAEEnergyScorer(max_epochs=2), periodic_features=False)
+    intervals = PatternConformalRegressor(regressor.fit(X, y), random_state=0).conformalize(X, y)
+    check(intervals.predict_interval, X)
+    check(intervals.closed, X)
 
 
 def test_single_precision_stays_single(classifier, table):

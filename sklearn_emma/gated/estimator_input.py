@@ -154,7 +154,10 @@ def predicts_mean(estimator: Any) -> bool:
         ``loss="absolute_error"`` of scikit-learn or ``objective="quantile"`` of LightGBM. For a
         search, False if any value in its grid is such a loss.
     """
-    return all(_is_of_mean(name, value) for name, value in estimator.get_params().items())
+    params = estimator.get_params()
+    # a quantile without a loss is that of a quantile regressor; otherwise the loss decides
+    decided = {name for name in params if f"{name.removesuffix('quantile')}loss" in params}
+    return all(_is_of_mean(name, value) for name, value in params.items() if name not in decided)
 
 
 def _is_of_mean(name: str, value: Any) -> bool:

@@ -488,6 +488,8 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
             Calibration can make the interval between two quantiles smaller. Where nothing of it
             would remain, both bounds are its midpoint.
         """
+        if is_lazy(X):
+            return map_chunks(self.predict_interval, X)
         check_is_fitted(self)
         lower, upper = self._interval(self.estimator_, X)
         margin = self.pattern_thresholds_.of(self.closed(X))

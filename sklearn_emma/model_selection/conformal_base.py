@@ -23,7 +23,7 @@ from sklearn_emma.compat import (
 )
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.engine.seeding import draw_seed, draw_seeds
-from sklearn_emma.lazy import load
+from sklearn_emma.lazy import is_lazy, load, map_chunks
 from sklearn_emma.model_selection.failing_copies import failing_copies
 from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThresholds
 from sklearn_emma.model_selection.routing import RoutesFit
@@ -226,8 +226,8 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         for needed in ("attention", "modality_names_", "modality_columns_", *self._needed):
             if not hasattr(estimator, needed):
                 raise TypeError(
-                    f"{type(self).__name__} needs a fitted estimator with a gate, such as "
-                    f"EMMAClassifier or GatedClassifier, but {type(estimator).__name__} has no "
+                    f"{type(self).__name__} needs a fitted estimator with a gate, such as an EMMA "
+                    f"or gated classifier or regressor, but {type(estimator).__name__} has no "
                     f"attribute {needed}."
                 )
 
@@ -257,6 +257,8 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         ndarray of bool of shape (n_samples, n_modalities)
             True if the attention to the modality is at most `threshold`.
         """
+        if is_lazy(X):
+            return map_chunks(self.closed, X)
         check_is_fitted(self)
         return self._closed(self.estimator_, X)
 

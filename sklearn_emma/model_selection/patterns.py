@@ -160,7 +160,7 @@ class PatternThresholds:
             if len(np.unique(sample[members])) >= min_samples:
                 groups[int(n)] = members
         groups[None] = np.ones(len(sample), dtype=bool)
-        self._group = {key: i for i, key in enumerate(groups)}
+        self._keys = list(groups)
         threshold = [
             conformal_threshold(
                 calibration.score[rows], sample[rows], calibration.weight[rows], level
@@ -169,13 +169,16 @@ class PatternThresholds:
         ]
         # nothing is known about the patterns without a group
         threshold[-1] = max(threshold)
-        self.table = pd.DataFrame(
-            {
-                "closed": [_describe(key, names) for key in groups],
-                "n_samples": [len(np.unique(sample[rows])) for rows in groups.values()],
-                "threshold": threshold,
-            }
-        )
+        self._columns = {
+            "closed": [_describe(key, names) for key in groups],
+            "n_samples": [len(np.unique(sample[rows])) for rows in groups.values()],
+            "threshold": threshold,
+        }
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per group: ``closed``, ``n_samples`` and ``threshold``."""
+        return pd.DataFrame(self._columns)
 
     def group(self, closed: np.ndarray) -> np.ndarray:
         """Find the group of each sample.
@@ -191,9 +194,10 @@ class PatternThresholds:
             Row of the group in `table`.
         """
         patterns, place = np.unique(closed, axis=0, return_inverse=True)
-        rest = self._group[None]
+        groups = {key: i for i, key in enumerate(self._keys)}
+        rest = groups[None]
         found = [
-            self._group.get(tuple(pattern), self._group.get(sum(pattern), rest))
+            groups.get(tuple(pattern), groups.get(sum(pattern), rest))
             for pattern in patterns.tolist()
         ]
         return np.array(found, dtype=int)[place]
@@ -211,7 +215,7 @@ class PatternThresholds:
         ndarray of shape (n_samples,)
             Thresholds.
         """
-        return self.table["threshold"].to_numpy()[self.group(closed)]
+        return np.array(self._columns["threshold"])[self.group(closed)]
 
 
 def _describe(key: tuple | int | None, names: list[str]) -> str:

@@ -33,6 +33,7 @@ from sklearn_emma import (
 )
 from sklearn_emma.corruption import Missing, Noise, VirtualAdversarial
 from sklearn_emma.gated.blending import best_blend, judging_samples, squared_error_of
+from sklearn_emma.gated.estimator_input import predicts_mean
 from sklearn_emma.inspection import modality_report
 from sklearn_emma.model_selection import robustness_curve
 
@@ -696,3 +697,8 @@ def test_only_the_gate_learns_from_unlabelled_samples(table, blend):
     assert classifier.estimator_.classes_.tolist() == [0, 1]
     assert classifier.predict_proba(X).shape == (len(X), 2)
     assert classifier.score(X, y) > 0.8
+
+
+@pytest.mark.parametrize(("loss", "blended"), [("squared_error", True), ("quantile", False)])
+def test_the_loss_tells_whether_the_mean_is_predicted(loss, blended):
+    assert predicts_mean(EMMARegressor(loss=loss)) == blended

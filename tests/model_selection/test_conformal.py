@@ -518,3 +518,14 @@ def test_failures_may_be_attacks(table, fitted):
     attacked, _ = Adversarial(0.5).against(fitted, y).corrupt(X, "prefix", random_state=0)
     covered = sets.predict_set(attacked)[np.arange(len(X)), np.searchsorted(sets.classes_, y)]
     assert covered.mean() > 0.6
+
+
+def test_a_calibrated_classifier_can_be_saved_by_skops(table, quick):
+    skops = pytest.importorskip("skops.io")
+    X, y = table
+    sets = PatternConformalClassifier(quick(max_epochs=2).fit(X[:80], y[:80]), random_state=0)
+    sets.set_params(min_samples=20).conformalize(X[80:], y[80:])
+    data = skops.dumps(sets)
+    loaded = skops.loads(data, trusted=skops.get_untrusted_types(data=data))
+    assert_array_equal(loaded.predict_set(X), sets.predict_set(X))
+    assert loaded.pattern_thresholds_.table.equals(sets.pattern_thresholds_.table)
