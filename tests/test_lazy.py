@@ -126,7 +126,7 @@ def test_predictions_behind_a_gate(table, threshold):
 
 def test_prediction_intervals(table):
     X = table[0]
-    y = X.iloc[:, 0]
+    y = X.iloc[:, 5]
     regressor = EMMARegressor("prefix", max_epochs=2, l2_regularization=3.0, random_state=0)
     regressor.set_params(energy=DAEEnergyScorer(max_epochs=2), periodic_features=False)
     intervals = PatternConformalRegressor(regressor.fit(X, y), random_state=0).conformalize(X, y)
