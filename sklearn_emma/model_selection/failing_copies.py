@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 
 from sklearn_emma.corruption import Corruption
@@ -28,6 +29,7 @@ def failing_copies(
 
     The first table has the clean samples. Then there is one table for each modality that may fail,
     with this modality failing alone, and up to `n_several` tables with several failing modalities.
+    Modalities without any value cannot fail.
 
     Parameters
     ----------
@@ -59,18 +61,38 @@ def failing_copies(
         corruption = getattr(getattr(estimator, "gate_", estimator), "corruption", None)
     failure = with_fraction(training_corruption(corruption), 1.0).against(estimator, y)
     X = add_missing_modalities(estimator, X)
+    yield 1 - failure_rate, X
     names = estimator.modality_names_
     modalities = dict(zip(names, map(list, estimator.modality_columns_), strict=True))
-    may_fail = choose_modalities(names, failure.only)
+    may_fail = _with_values(choose_modalities(names, failure.only), modalities, X)
+    modalities = {name: modalities[name] for name in may_fail}
     most = len(may_fail)
     numbers = np.linspace(most, 2, n_several if most >= 2 else 0)
     several = np.unique(numbers.round().astype(int))
     share = failure_rate / (len(may_fail) + len(several))
-    yield 1 - failure_rate, X
     random_state = np.random.RandomState(seed)
     for name in may_fail:
         for table in break_modality(failure, X, modalities, name, [draw_seed(random_state)], X):
             yield share, table
     for number in several:
-        many = clone(failure).set_params(n_corrupted=int(number))
+        many = clone(failure).set_params(n_corrupted=int(number), only=None)
         yield share, many.corrupt(X, modalities, random_state, reference=X)[0]
+
+
+def _with_values(chosen: list[str], modalities: dict[str, list], X: Any) -> list[str]:
+    """Return the modalities that have values. Raise ValueError if a column of them has none."""
+    empty = pd.DataFrame(X).isna().all().to_numpy()
+    found = [name for name in chosen if not empty[modalities[name]].all()]
+    if not found:
+        raise ValueError(
+            f"The calibration samples have no value in the modalities that may fail, {chosen}."
+        )
+    for name in found:
+        if empty[modalities[name]].any():
+            raise ValueError(
+                f"Column {int(empty[modalities[name]].argmax())} of modality {name!r} has no value "
+                "in the calibration samples, so failures of this modality cannot be simulated. "
+                "Calibrate on samples in which it has values, or pass a corruption whose parameter "
+                "`only` names other modalities."
+            )
+    return found

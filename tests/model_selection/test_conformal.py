@@ -529,3 +529,23 @@ def test_a_calibrated_classifier_can_be_saved_by_skops(table, quick):
     loaded = skops.loads(data, trusted=skops.get_untrusted_types(data=data))
     assert_array_equal(loaded.predict_set(X), sets.predict_set(X))
     assert loaded.pattern_thresholds_.table.equals(sets.pattern_thresholds_.table)
+
+
+def test_what_is_always_missing_cannot_fail(filling):
+    X, y = missing_samples(1, 300)
+    X[:, 1] = np.nan
+    sets = PatternConformalClassifier(filling, corruption=Missing(), min_samples=20, random_state=0)
+    closed = sets.conformalize(X, y).pattern_thresholds_.table["closed"]
+    assert closed.tolist()[:-1] == ["m1", "m1 + m2", "m0 + m1", "m0 + m1 + m2"]
+    with pytest.raises(ValueError, match="no value in the modalities that may fail"):
+        sets.conformalize(np.full_like(X, np.nan), y)
+
+
+def test_a_column_without_values_cannot_be_simulated(table, quick):
+    X, y = table
+    classifier = quick(max_epochs=2).fit(X[:80], y[:80])
+    empty = X[80:].assign(modality1__0=np.nan)
+    with pytest.raises(
+        ValueError, match="Column 0 of modality 'modality1' has no value in the cal"
+    ):
+        PatternConformalClassifier(classifier).conformalize(empty, y[80:])
