@@ -13,8 +13,8 @@ class CouplingDisplay(Display):
 
     Row i and column j show the weight :math:`w_{ij}` and the degree :math:`\gamma_{ij}` of the
     shared energy :math:`e_{ij} = w_{ij} e_i^{\gamma_{ij}} e_j^{1 - \gamma_{ij}}` that modality j
-    adds to modality i. If the weight is positive, a high energy of j increases that of i. If it is
-    negative, it decreases that of i. At degree 0 the shared energy depends on the energy of j
+    adds to modality i. With a positive weight, a high energy of j increases that of i, and with a
+    negative weight, decreases it. At degree 0 the shared energy depends on the energy of j
     alone, at degree 1 on that of i alone.
 
     Create it with :meth:`from_estimator` or :meth:`from_parameters`.

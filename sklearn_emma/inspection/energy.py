@@ -34,7 +34,7 @@ class EnergyDisplay(Display):
     modality_names : list of str, default=None
         Names of the modalities.
     usual : ndarray of shape (n_modalities,), default=None
-        The 90 % quantile of the energy of the training samples, drawn as a dashed line.
+        Normal limit of each energy, drawn as a dashed line: ``potential_min_`` of the estimator.
 
     Attributes
     ----------

@@ -53,7 +53,7 @@ class ModalityReport(pd.DataFrame):
         The samples with the highest total energy, in descending order: ``prediction``,
         ``total_energy``, the worst ``modality``, the ``reason`` ("unusual values", "does not fit
         the others", "gaps" or "missing"), and the ``columns`` that contribute to its energy, with
-        their shares. These are empty if the modality does not fit the others.
+        their shares (empty if the reason is "does not fit the others").
     column_summary : DataFrame of shape (n_used_features, 3)
         One row per column: its ``modality``, the fraction of samples in which it is ``missing``,
         and the fraction in which it is ``ignored`` by the attention to columns.
@@ -148,10 +148,10 @@ def modality_report(
     r"""Report on the state of every modality of every sample.
 
     A modality is *failing* if its attention is below `threshold`, which includes missing
-    modalities, or if its energy is more than four times as far above ``potential_min_`` as
-    ``potential_max_``, the energy of a typical failure in training. The second criterion also
-    detects that all modalities fail at the same time. Attention cannot detect this, because it
-    compares the modalities of a sample with each other. With ``ordered=True``, a modality is also
+    modalities, or if its energy exceeds ``potential_min_`` by more than four times as much as
+    ``potential_max_`` does, the energy of a typical failure in training. The second criterion also
+    detects that all modalities fail at the same time, which attention cannot, because it compares
+    the modalities of a sample with each other. With ``ordered=True``, a modality is also
     failing while :class:`~sklearn_emma.monitoring.ModalityMonitor` has an active alarm, which
     detects sensors that are stuck at ordinary values.
 
@@ -165,18 +165,18 @@ def modality_report(
         pandas DataFrame.
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
         Clean samples, usually the training samples. Percentiles are relative to their energies, and
-        the table as a whole is compared with them. Without `reference`, percentiles are NaN,
-        because the estimator does not store its training samples. With ``ordered=True``, a monitor
-        is calibrated on them, unless a monitor is given. For this, samples that the estimator was
-        not trained on are better.
+        the table as a whole is compared with them. Without `reference`, percentiles are NaN. With
+        ``ordered=True``, a :class:`~sklearn_emma.monitoring.ModalityMonitor` with default settings
+        is calibrated on them, unless a monitor is given; use samples that the estimator was not
+        trained on. For autocorrelated samples, pass a monitor with ``ordered=True``.
     threshold : float, default=0.5
         Attention, from 0 to 1, below which a modality is failing.
     n_worst : int, default=200
         Number of samples that are explained in ``worst``.
     ordered : bool, default=False
-        Whether the samples are in temporal order. For a monitor this is always assumed. If so,
-        attention, importance and prediction use the evidence of earlier samples, and each modality
-        has the additional columns ``alarm``, ``since`` and ``kind`` of
+        Whether X is in temporal order. For a monitor this is always assumed. If so, attention,
+        importance and prediction use the evidence of earlier samples, and each modality has the
+        additional columns ``alarm``, ``since`` and ``kind`` of
         :class:`~sklearn_emma.monitoring.ModalityHealth`.
 
     Returns
@@ -199,6 +199,7 @@ def modality_report(
     See Also
     --------
     AttentionDisplay : Plot the attention.
+    MonitorDisplay : Plot alarms over time.
     sklearn_emma.DAEEnergyScorer.attribution : Divide an energy among columns.
 
     Examples

@@ -122,8 +122,8 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         the fitted classifier and X, and returns an array of shape (n_samples,).
 
     coverage : float, default=0.9
-        Fraction of the held-out samples that must at least be accepted. If 1, every sample is
-        accepted, no matter how high its score is.
+        Smallest fraction of the held-out samples that is accepted. If 1, every sample is accepted,
+        no matter how high its score is.
 
     max_risk : float, default=None
         Largest error rate of the accepted held-out samples. As many held-out samples are accepted
@@ -175,8 +175,8 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
     The risk does not exceed `max_risk` on the held-out samples. On new samples it is slightly
     higher on average.
 
-    To scikit-learn's scorers, the label of rejected samples is another class, which is always
-    wrong. ``f1_macro`` averages over it, and ``f1`` fails because there are more than two labels.
+    Scorers of scikit-learn treat the label of rejected samples as another class, which is always
+    wrong: ``f1_macro`` averages over it, and ``f1`` fails with more than two labels.
     To score the accepted samples only, select them by :meth:`accepts`. If the classes are boolean,
     `predict` returns integers.
 

@@ -37,9 +37,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 
     Calibration needs clean samples that the estimator was not trained on. Each of them is used
     clean, and in corrupted copies: with each modality failing alone, and with several modalities
-    failing together. In this way every pattern has samples. In a pattern, each sample has a total
-    weight of one, which is divided among its copies with this pattern [2]_ according to
-    `failure_rate`.
+    failing together. In this way every pattern has samples. The weight of a copy is the probability
+    that the sample occurs as this copy [2]_, which depends on `failure_rate`.
 
     There are two ways to get such samples. :meth:`fit` holds samples out by cross-validation, and
     then fits the estimator on all samples. :meth:`conformalize` calibrates an estimator that is
@@ -119,21 +118,20 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     See Also
     --------
     PatternConformalRegressor : Prediction intervals.
-    AbstainingClassifier : Refuses uncertain samples.
+    AbstainingClassifier : Rejects uncertain samples.
 
     Notes
     -----
-    For samples that are clean or fail like the calibration copies, with the probability
-    `failure_rate`, the coverage of each pattern is `confidence_level`, averaged over calibration
-    sets. This is exact if every calibration sample is in the pattern with the same probability, for
-    instance in all of its copies with a certain failure, and otherwise approximate. With K
-    calibration samples, the coverage varies by about :math:`\sqrt{0.9 \cdot 0.1 / K}` between
-    calibration sets, which is 0.017 for 300 samples, and by more if a few of them have most of the
-    weight: clean samples, which are likely, but of which the gate rarely closes a modality. With
-    :meth:`fit` and several folds the coverage is also approximate, because the estimator that
-    predicts is not one of those that were calibrated. For other failures the coverage may differ
-    even for the same pattern, above all for failures that the gate does not detect, and so may that
-    of patterns without a threshold of their own.
+    If samples fail with the probability `failure_rate`, in the same way as the calibration copies,
+    the coverage of each pattern, averaged over calibration sets, is `confidence_level`. This is
+    exact if every calibration sample is in the pattern with the same probability, for instance by
+    its copies with a certain failure, and otherwise approximate. With K calibration samples, the
+    coverage varies by about :math:`\sqrt{0.9 \cdot 0.1 / K}` between calibration sets, which is
+    0.017 for 300 samples, and by more if a few of them have most of the weight, as clean samples do
+    in patterns with closed modalities. With :meth:`fit` and several folds, the coverage is also
+    approximate, because the estimator that predicts is not one of those that were calibrated. For
+    other failures the coverage may differ even for the same pattern, above all if the gate does not
+    detect them. It may also differ for patterns without a threshold of their own.
 
     MAPIE offers split conformal prediction, and conditional coverage by an optimization for each
     sample, but no weights for copies of a sample. With one pattern and without copies, the sets are

@@ -127,14 +127,14 @@ def failure_mode_analysis(
     interval is the percentile interval of a bootstrap over the test samples and the repeats of a
     failure [2]_; each bootstrap sample consists of the same clean and corrupted samples. A modality
     is *redundant* if the upper bound of the interval is below the tolerance. Two modalities are
-    jointly redundant if this is true of the loss of score when both are absent.
+    jointly redundant if the same holds for the loss of score when both are absent.
 
-    A bootstrap does not know of losses that happen not to occur among the test samples. A loss that
-    occurs in a fraction :math:`-\log(\alpha / 2) / n` of all samples is absent from n samples with
-    the probability :math:`\alpha / 2` ("rule of three" [3]_), where :math:`1 - \alpha` is
+    A bootstrap cannot include losses that do not occur among the test samples. A loss that occurs
+    in a fraction :math:`-\log(\alpha / 2) / n` of all samples is absent from n samples with
+    probability :math:`\alpha / 2` ("rule of three" [3]_), where :math:`1 - \alpha` is
     `confidence_level`. Therefore this fraction is added to the upper bound of the importance. Here
-    n is the number of test samples, or, for a classifier with any other metric than accuracy, that
-    of the smallest class, because such a metric may give its samples a larger weight.
+    n is the number of test samples, or, for a classifier with a metric other than accuracy, that of
+    the smallest class, because such a metric may give these samples a larger weight.
 
     Parameters
     ----------
@@ -177,9 +177,9 @@ def failure_mode_analysis(
         Number of bootstrap samples.
 
     n_repeats : int, default=5
-        Number of times that each failure is drawn. All measures are averaged over these repeats. In
-        a repeat, all samples are for instance stuck at the same value. With one repeat, the
-        intervals do not include the variability between repeats.
+        Number of times that each failure is drawn. All measures are averaged over these repeats.
+        For instance, the value at which a sensor is stuck is the same for all samples of a repeat.
+        With one repeat, the intervals do not include the variability between repeats.
 
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
         Samples from which failures take means, standard deviations and values of other samples,

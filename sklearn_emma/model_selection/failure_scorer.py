@@ -27,8 +27,8 @@ def make_failure_scorer(
     """Make a scorer that evaluates an estimator on clean and on corrupted samples.
 
     The scorer returns a weighted mean of the score on the given samples and of the scores on
-    corrupted copies of them. In each copy, another modality fails. Pass the scorer as `scoring` to
-    :class:`~sklearn.model_selection.GridSearchCV` or
+    corrupted copies of them. A different modality fails in each copy. Pass the scorer as `scoring`
+    to :class:`~sklearn.model_selection.GridSearchCV` or
     :func:`~sklearn.model_selection.cross_validate` to select or evaluate estimators for the
     failures that you expect.
 

@@ -106,11 +106,11 @@ def stream_curve(
 
         episodes : DataFrame of shape (n_episodes * n_modalities, 5)
             One row per episode. ``modality`` is the failing modality. ``delay`` is the number of
-            samples until the first alarm: 1 for an alarm at the first failing sample, NaN if the
-            failure is missed. An alarm of another modality that was up before counts as a false
-            alarm only. ``named`` is the modality that, of those with an alarm, was most
-            likely failing at that time. ``kind`` is the kind of failure that was reported at the
-            last alarm of the failing modality. ``false_alarms`` is the number of alarms in the
+            samples until the first alarm of any modality: 1 for an alarm at the first failing
+            sample, NaN if there is none. An alarm of another modality that was active before the
+            episode only counts as a false alarm. ``named`` is, at this time, the most probably
+            failing modality of those with an alarm. ``kind`` is the last kind of failure that was
+            reported for the failing modality. ``false_alarms`` is the number of alarms in the
             warm-up.
         scores : DataFrame of shape (n_intervals, 3)
             One row per interval: ``score`` of the samples from position ``first`` to position

@@ -5,12 +5,12 @@ failures are zero.
 
 A level that does not occur in the training data, an unseen level, is not represented in the samples
 from which the likelihood ratios are learned. With q = 0.2 the assumed probability that a noisy
-modality has an unseen level, and h the probability that a clean one has it, the e-value of noise is
+modality has an unseen level, and f the probability that a clean one has it, the e-value of noise is
 
-.. math:: e = \frac{q}{h} \text{ for an unseen level}, \qquad
-    \frac{1 - q}{1 - h}\, e_k \text{ for others.}
+.. math:: e = \frac{q}{f} \text{ for an unseen level}, \qquad
+    \frac{1 - q}{1 - f}\, e_k \text{ for others.}
 
-The e-values of other failures are one for an unseen level and unchanged for others. h is an upper
+The e-values of other failures are one for an unseen level and unchanged for others. f is an upper
 bound, two standard errors above the frequency in clean samples
 (:mod:`sklearn_emma.monitoring.recurrence`).
 """
@@ -39,7 +39,7 @@ class CategoryEvidence:
     Attributes
     ----------
     rates_ : ndarray of shape (n_modalities,)
-        Upper bound h of the probability of an unseen level in a clean sample.
+        Upper bound f of the probability of an unseen level in a clean sample.
     applies_ : ndarray of shape (n_modalities, n_simulated_failures)
         0 for offset and gain of modalities without numerical columns, else 1.
 

@@ -25,11 +25,11 @@ the two densities is at most :math:`1 + \varepsilon_k`. The default allowance is
 nats. It is half of the evidence of noise with a standard deviation of one, which therefore has an
 allowance of 0.1 if samples are independent.
 
-**Repeats.** A stuck sensor repeats its last value. With :math:`h(r)` the probability that a run of
-r repeats continues in clean samples,
+**Repeats.** A stuck sensor repeats its last value. With :math:`c(l)` the probability that a run of
+l repeats continues in clean samples,
 
-.. math:: e_{stuck} = \frac{1 - \epsilon}{h(r)} \text{ for a repeat}, \qquad
-    \frac{\epsilon}{1 - h(r)} \text{ for a change.}
+.. math:: e_{stuck} = \frac{1 - \epsilon}{c(l)} \text{ for a repeat}, \qquad
+    \frac{\epsilon}{1 - c(l)} \text{ for a change.}
 
 A missing value is replaced by the last value of its feature, in clean samples too. Apart from this,
 a repeated sample holds no new information. Modalities with categorical columns, or
@@ -166,12 +166,12 @@ class RunLengths:
         Whether some clean samples of the modality are equal. Quantised sensors, and sensors with a
         resting value, repeat themselves while the process does not change. Others do not.
     hazards_ : ndarray of shape (n_lengths, n_modalities)
-        Probability :math:`h(r)` that a run of r = 0, 1, ... repeats continues. The last row holds
+        Probability :math:`c(l)` that a run of l = 0, 1, ... repeats continues. The last row holds
         for all longer runs.
     steps_ : ndarray of bool of shape (n_modalities,)
         Whether a modality has categories and equal clean samples.
     levels_ : dict of int to LevelRuns
-        Replaces :math:`h(r)` for these modalities, and for those with frequent values. The keys are
+        Replaces :math:`c(l)` for these modalities, and for those with frequent values. The keys are
         positions of modalities.
     epsilon_ : float
         Probability :math:`\\epsilon` that the value of a stuck sensor changes.
@@ -231,7 +231,7 @@ class RunLengths:
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Probability :math:`h(v)` of a repeat for the modalities in `levels_`, NaN for others.
+            Probability :math:`c(v)` of a repeat for the modalities in `levels_`, NaN for others.
         """
         found = np.full((len(z), len(self.tied_)), np.nan)
         for i, levels in self.levels_.items():

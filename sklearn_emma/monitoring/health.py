@@ -21,7 +21,7 @@ class ModalityHealth(NamedTuple):
     Attributes
     ----------
     failing : ndarray of shape (n_samples, n_modalities)
-        Probability that the modality fails at this sample, given the samples so far.
+        Probability that the modality is failing at this sample, given the samples so far.
     alarm : ndarray of bool of shape (n_samples, n_modalities)
         Whether an alarm is active.
     since : ndarray of int of shape (n_samples, n_modalities)
@@ -33,10 +33,11 @@ class ModalityHealth(NamedTuple):
         "missing", or "unknown" if no kind has at least half of the probability of failing.
         Otherwise "".
     evidence : ndarray of shape (n_samples, n_modalities)
-        Evidence against the modality from the samples so far, in nats, as the gate takes it.
+        Evidence of a failure from the samples so far, in nats: the parameter `evidence` of the
+        methods of the estimator.
     changed : ndarray of shape (n_samples,)
-        Probability that the process has changed, which many modalities show at the same time, and
-        that all sensors are intact. A change raises no alarm and does not close modalities.
+        Probability that the process has changed while all sensors are intact. Above one half, it
+        suppresses alarms of noise, offset, gain and mismatch; their evidence is reduced.
     corrected : ndarray of bool of shape (n_samples, n_modalities)
         Whether the values of the modality were corrected, see the parameter `recalibrate` of
         :class:`ModalityMonitor`.

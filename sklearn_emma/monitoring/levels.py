@@ -6,11 +6,11 @@ The probability that a sample with values v is followed by an equal one depends 
 clean samples with these values were followed by a repeat, an upper bound of this probability at two
 standard deviations is
 
-.. math:: h(v) = \frac{m + 2 + 2 \sqrt{m (n - m) / n + 1}}{n + 4}
+.. math:: c(v) = \frac{m + 2 + 2 \sqrt{m (n - m) / n + 1}}{n + 4}
 
 (Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. Journal
 of the American Statistical Association 22). Values with fewer than twenty clean samples are pooled.
-If the times between changes vary more than those of a memoryless process, this :math:`h(v)` is too
+If the times between changes vary more than those of a memoryless process, this :math:`c(v)` is too
 low for long runs. Therefore it is set to at least :math:`N^{-1 / R}`, with R the longest run of
 repeats among N clean samples. The evidence of such a run is then at most log N.
 """
@@ -53,9 +53,9 @@ class LevelRuns:
     Attributes
     ----------
     hazards_ : dict of bytes to float
-        Upper bound h of the probability, for each frequent combination of values.
+        Upper bound c of the probability, for each frequent combination of values.
     other_ : float
-        Upper bound h for all other values.
+        Upper bound c for all other values.
 
     Examples
     --------
@@ -96,7 +96,7 @@ class LevelRuns:
         Returns
         -------
         ndarray of shape (n_samples,)
-            Upper bounds h of the probabilities.
+            Upper bounds c of the probabilities.
         """
         rows = np.array(x, order="C")
         for j, (known, rounding) in enumerate(zip(self._frequent, self._rounding, strict=True)):

@@ -35,7 +35,7 @@ def _predicts(method: str) -> Any:
 class ModalityMonitor(BaseEstimator):
     r"""Detect which modality of a data stream fails, since when, and how.
 
-    A gate that sees one sample at a time cannot detect a sensor that is stuck at an ordinary value.
+    A gate that sees one sample at a time can hardly detect a sensor stuck at an ordinary value.
     The monitor reads samples in temporal order. Each sample gives evidence, as e-values, for each
     kind of failure of each modality, and the filter of a hidden Markov model accumulates it. The
     equations are in the :ref:`user guide <monitoring>`. The probability that the values of modality
@@ -60,12 +60,12 @@ class ModalityMonitor(BaseEstimator):
         them.
 
     false_alarms : float, default=1.0
-        Expected number of false alarms in 10,000 clean samples, over all modalities together. This
-        is an upper bound, up to errors in the estimated e-values, if the samples of the stream are
-        exchangeable with the calibration samples. Alarms of a modality that is missing, but never
-        was in the calibration samples, are not counted. For autocorrelated streams, use `ordered`;
-        the bound then depends on how well the calibration samples represent the autocorrelation.
-        There is a warning if samples are clearly not exchangeable.
+        Largest expected number of false alarms in 10,000 clean samples, of all modalities together.
+        It holds, up to errors in the estimated e-values, if the samples of the stream are
+        exchangeable with the calibration samples. Alarms of a missing modality that is never
+        missing in the calibration samples are not counted. For autocorrelated streams, use
+        `ordered`; the bound then depends on how well the calibration samples represent the
+        autocorrelation. There is a warning if samples are clearly not exchangeable.
 
     ordered : bool, default=False
         Whether the samples given to :meth:`fit` are in temporal order. If True, the e-values are
@@ -85,13 +85,13 @@ class ModalityMonitor(BaseEstimator):
         the lowest.
 
     recalibrate : bool, default=False
-        Whether a modality with an alarm of offset, gain, noise or an unknown kind is corrected
-        instead of closed, if its values only have an offset or gain. The correction uses robust
-        location and scale of its last 32 samples. It is applied only if the monitor judges the
-        corrected samples as clean, also in comparison with the other modalities. The alarm is then
-        cleared. This helps against slow drift of an important sensor. It assumes that the
-        distribution of the observed process, such as the class frequencies, is the same as in the
-        clean samples.
+        Whether a modality with an alarm of kind offset, gain, noise or unknown is corrected instead
+        of closed. The offset, and for an alarm of kind gain also the gain, is estimated from robust
+        location and scale of its last 32 samples. The correction is applied only if the monitor
+        judges the corrected samples as clean, also in comparison with the other modalities. The
+        alarm is then cleared. This helps against slow drift of an important sensor. It assumes that
+        the distribution of the observed process, such as the class frequencies, is the same as in
+        the clean samples.
 
     calibration_fraction : float, default=0.3
         Fraction of the samples on which the monitor is calibrated if :meth:`fit` fits the
@@ -129,6 +129,8 @@ class ModalityMonitor(BaseEstimator):
     --------
     sklearn_emma.corruption.Episodes : Simulate failures that last for many samples.
     sklearn_emma.model_selection.stream_curve : Evaluate a monitor.
+    sklearn_emma.inspection.MonitorDisplay : Plot the health of the modalities.
+    sklearn_emma.inspection.modality_report : List the alarms.
 
     Examples
     --------
@@ -297,8 +299,8 @@ class ModalityMonitor(BaseEstimator):
         Warns
         -----
         UserWarning
-            If `ordered` is False, but the successive samples among the first 100 of the stream
-            differ less, in most modalities, than random pairs of clean samples.
+            If `ordered` is False, but successive samples among the first 100 of the stream are
+            clearly more similar, in most modalities, than random pairs of clean samples.
         """
         check_is_fitted(self, "calibration_")
         n_before = self.state_.n_samples

@@ -1,16 +1,16 @@
 r"""Detect saturated sensors by recurring values.
 
-A saturated sensor gives the limit of its range again and again, while its other values are
-ordinary. A feature *recurs* if it has the same value as in one of the last eight samples. With h
+A saturated sensor often returns the limit of its range, while its other values are
+ordinary. A feature *recurs* if it has the same value as in one of the last eight samples. With f
 the probability that at least one feature of a modality recurs in a clean sample, and q = 0.2 the
 assumed probability of this in a saturated modality, the likelihood ratio
 
-.. math:: e = \frac{q}{h} \text{ if one recurs}, \qquad \frac{1 - q}{1 - h} \text{ if none does,}
+.. math:: e = \frac{q}{f} \text{ if one recurs}, \qquad \frac{1 - q}{1 - f} \text{ if none does,}
 
 is an e-value. If recurrences are more frequent than q, little evidence is lost. If c of n clean
-samples recur, h is an upper bound, two standard errors above the estimate:
+samples recur, f is an upper bound, two standard errors above the estimate:
 
-.. math:: h = \frac{c + 1 + 2 \sqrt{c + 1}}{n + 2}.
+.. math:: f = \frac{c + 1 + 2 \sqrt{c + 1}}{n + 2}.
 
 Features of quantised sensors, and features with a resting value, recur while the process does not
 change. They are recognised by equal values among the clean samples, in any order, and are ignored.
@@ -45,7 +45,7 @@ class Recurrence:
     features_ : ndarray of bool of shape (n_features,)
         True for features that are used, which rarely have equal values in clean samples.
     rates_ : ndarray of shape (n_modalities,)
-        Upper bound h of the probability that a feature of the modality recurs in a clean sample.
+        Upper bound f of the probability that a feature of the modality recurs in a clean sample.
 
     Examples
     --------
@@ -82,8 +82,8 @@ class Recurrence:
             E-values.
         """
         recurs = self._in_modality(self._recurs(z, recent))
-        expected, h = _EXPECTED, self.rates_
-        return np.where(recurs, expected / h, (1.0 - expected) / (1.0 - h))
+        expected, rate = _EXPECTED, self.rates_
+        return np.where(recurs, expected / rate, (1.0 - expected) / (1.0 - rate))
 
     def _recurs(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Tell which values recur. Missing values never do."""

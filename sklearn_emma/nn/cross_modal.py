@@ -5,18 +5,18 @@ r"""Cross-modal energy: how well a modality fits the other modalities of its sam
     c_{ij} &= \frac{z_i \cdot z_j}{\sqrt{K}} + b_{ij} + b_{ji} \approx
         \log \frac{p(x_i, x_j)}{p(x_i)\, p(x_j)}, \qquad z_i = \mathrm{encoder}_i(x_i) \\
     A_i &= -\frac{\sum_{j \ne i} v_j\, c_{ij}}{\max(1, \sum_{j \ne i} v_j)}, \qquad
-        v_j = \exp\left(-\max(0, (\Psi_j - \Psi_{min,j}) / s_j) - \max(0, A_j) + c\right) \\
+        v_j = \exp\left(-\max(0, (\Psi_j - \Psi_{min,j}) / s_j) - \max(0, A_j) + \kappa\right) \\
     \Psi_i &\leftarrow \Psi_i + 3 s_i \max(0, A_i)
 
 The potential of a single modality cannot detect values that are plausible but belong to another
 sample. The log ratios :math:`c_{ij}`, the pointwise mutual information in nats, can. They are
 learned by a classifier that distinguishes samples of the table from samples whose modalities were
-shuffled (noise-contrastive estimation, Gutmann, M. and Hyvärinen, A. (2010), AISTATS).
-:math:`A_i` is the disagreement of modality i with the others. :math:`v_j` is the weight of modality
-j: close to zero if its own potential is high, and small if it disagrees with the others. The
-constant c normalises the weights of a sample: the largest weight is that of the modality with the
-lowest relative potential, without disagreement. :math:`A_i` and :math:`v_j` depend on each other.
-They are computed by fixed-point iteration.
+shuffled (noise-contrastive estimation, Gutmann, M. and Hyvärinen, A. (2010), AISTATS). :math:`A_i`
+is the disagreement of modality i with the others. :math:`v_j` is the weight of modality j: close to
+zero if its own potential is high, and small if it disagrees with the others. The constant
+:math:`\kappa` normalises the weights of a sample: the largest weight is that of the modality with
+the lowest relative potential, without disagreement. :math:`A_i` and :math:`v_j` depend on each
+other. They are computed by fixed-point iteration.
 """
 
 import math
