@@ -67,7 +67,7 @@ def failing_copies(
     may_fail = _with_values(choose_modalities(names, failure.only), modalities, X)
     modalities = {name: modalities[name] for name in may_fail}
     most = len(may_fail)
-    numbers = np.linspace(most, 2, n_several if most >= 2 else 0)
+    numbers = np.linspace(2, most, n_several if most >= 2 else 0)
     several = np.unique(numbers.round().astype(int))
     share = failure_rate / (len(may_fail) + len(several))
     random_state = np.random.RandomState(seed)

@@ -37,7 +37,10 @@ from sklearn_emma.monitoring.thresholds import (
     StuckAfter,
     choose_alarm_odds,
     choose_exponents,
+    clean_odds,
+    combine,
     missing_in,
+    replace_missing,
 )
 
 # Number of samples with simulated failures, per failure and modality: to measure whether a failure
@@ -176,6 +179,7 @@ class _Chosen(NamedTuple):
     start: Past
     transition: np.ndarray
     usual: float
+    settled: np.ndarray
     alarm_odds: float
 
 
@@ -233,29 +237,46 @@ def _in_order(
     recovery = slow_recovery(rates[1], rates[0], worth)
     transition = np.stack([transitions(rates[0], rate, state_prior()) for rate in recovery])
     e_values **= exponents[half:, :, None]
-    further = choose_exponents(e_values, Stuck(np.zeros(repeats.shape), repeats), transition)
+    limit = len(evidence.judged) * rates[0]
+    none = np.zeros(repeats.shape)
+    further = choose_exponents(
+        lambda power: combine(e_values**power, none, repeats), limit, transition
+    )
     worth = worth * further
     largest = ((len(evidence.judged) + 1) / (2.0 + 2.0 * ALLOWANCE)) ** worth
     reached = highest_odds(largest, rates[0], recovery)
     alarm_odds = rates[0] / rates[2] * len(worth)
     warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)
     stuck = _judged_by_the_other_half(evidence.values, tests.statistics, are_numbers(estimator))
-    tied = tests.run_lengths.tied_
-    resting = stuck._replace(e_values=np.where(tied, stuck.e_values, 0.0))
-    none = np.zeros((len(z), *e_values.shape[1:]))
-    stuck_exponents = choose_exponents(none, resting, transition)
+    tied, no_ratios = tests.run_lengths.tied_, np.zeros((len(z), *e_values.shape[1:]))
+    resting = np.where(tied, stuck.e_values, 0.0)
+    stuck_exponents = choose_exponents(
+        lambda power: combine(no_ratios, resting**power, stuck.repeats),
+        len(z) * rates[0],
+        transition,
+    )
     warn_of_long_repeats(estimator.modality_names_, stuck_exponents)
     absent, rate = evidence.missing
-    never = np.zeros(absent.shape, dtype=bool)
-    gone = Stuck(np.where(absent, 1.0 / np.where(rate > 0, rate, 1.0), 0.0), never)
+    nothing = combine(no_ratios, np.zeros(absent.shape), absent)
+    # missing values that are usual must not raise an alarm
+    missing_exponents = choose_exponents(
+        lambda power: replace_missing(nothing, absent, np.where(rate > 0, rate, 1.0) ** power),
+        min(len(z) * rates[0], alarm_odds),
+        transition,
+    )
+    usual = usual_share(transitions(*rates[:2], state_prior()))
+    found = combine(e_values ** further[:, None], stuck.e_values[half:] ** stuck_exponents, repeats)
+    odds = np.median(clean_odds(found, transition), axis=0)
+    settled = np.clip(2.0 * odds / (1.0 + odds), usual, usual_share(transition))
     before = changes._replace(recent=start.recent, n_samples=0)
     return _Chosen(
         further,
         stuck_exponents,
-        rate ** choose_exponents(none, gone, transition),
+        rate**missing_exponents,
         Past.before(before, len(worth)),
         transition,
-        usual_share(transitions(*rates[:2], state_prior())),
+        usual,
+        settled,
         alarm_odds,
     )
 
@@ -282,23 +303,24 @@ def _exchangeable(
     alarm_odds = choose_alarm_odds(possible, after, missing, transition, rates[2], at_most, rng)
     start = Past.before(tests.dependence.suspect(evidence.rows), len(ones))
     usual = usual_share(transition)
-    return _Chosen(ones, ones, missing.rate, start, transition, usual, alarm_odds)
+    return _Chosen(ones, ones, missing.rate, start, transition, usual, usual * ones, alarm_odds)
 
 
 def _judged_by_the_other_half(
-    z: np.ndarray, statistics: SampleStatistics, numbers: np.ndarray
+    values: np.ndarray, statistics: SampleStatistics, numbers: np.ndarray
 ) -> Stuck:
     """Return the evidence of stuck sensors in each half of clean samples in temporal order.
 
     How often values repeat is estimated on the other half, as values and rates of a stream may
     also differ from those of the clean samples.
     """
-    halves = z[: len(z) // 2], z[len(z) // 2 :]
+    half = len(values) // 2
+    halves = values[:half], values[half:]
     found = []
     for judged, other in (halves, halves[::-1]):
         known = RunLengths(other, statistics, numbers)
-        first, runs = np.full(z.shape[1], np.nan), np.zeros(len(known.tied_), dtype=int)
-        found.append(Stuck(*known(fill_forward(judged), first, runs)[:2]))
+        first, runs = np.full(values.shape[1], np.nan), np.zeros(len(known.tied_), dtype=int)
+        found.append(Stuck(*known(judged, first, runs)[:2]))
     return Stuck(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 

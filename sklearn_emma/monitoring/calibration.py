@@ -13,7 +13,7 @@ from sklearn_emma.monitoring.ratios import FailureRatios
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
 from sklearn_emma.monitoring.tables import read_table, read_unseen
-from sklearn_emma.monitoring.thresholds import Missing, combine
+from sklearn_emma.monitoring.thresholds import combine, replace_missing
 
 _TINY = np.finfo(float).tiny
 
@@ -108,7 +108,11 @@ class Calibration:
     transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
         Transition matrix of the filter, if `ordered` is True of each modality.
     usual : float
-        Long-term fraction of samples in which a modality fails.
+        Prior probability that a modality fails: the long-term fraction of samples in which it does,
+        given the hazard rate and the recovery rate for independent samples.
+    settled : ndarray of shape (n_modalities,)
+        Probability of failing up to which a modality counts as clean when the start of a failure is
+        dated. If `ordered` is True, it is higher for slow processes, whose probabilities vary more.
     alarm_odds : float
         Odds of a failure at which an alarm is raised.
     location, spread : ndarray of shape (n_features,)
@@ -131,6 +135,7 @@ class Calibration:
     unusable: np.ndarray
     transition: np.ndarray
     usual: float
+    settled: np.ndarray
     alarm_odds: float
     location: np.ndarray
     spread: np.ndarray
@@ -161,8 +166,8 @@ class Calibration:
         energies = read_energies(estimator, X, table, self.statistics.mean_)
         values = self.statistics.relative(table)
         gaps = np.isnan(values)
-        z, filled = np.where(gaps, 0.0, values), fill_forward(values, past.last)
-        stuck, repeats, runs = self.run_lengths(filled, past.last, past.runs)
+        z = np.where(gaps, 0.0, values)
+        stuck, repeats, runs = self.run_lengths(values, past.last, past.runs)
         exponents, changes = self.dependence(z, past.changes)
         ratios = np.concatenate(
             [
@@ -182,9 +187,10 @@ class Calibration:
             # each of several independent samples is informative, even if they are equal
             repeats = repeats & ~self.run_lengths.steps_
         absent = self.statistics.over_modalities(np.logical_and, gaps)
-        found = Missing(absent, self.missing).likelihoods(combine(ratios, stuck, repeats))
+        found = replace_missing(combine(ratios, stuck, repeats), absent, self.missing)
+        last = fill_forward(values, past.last)[-1]
         recently = np.vstack([past.missing, gaps])[-len(past.missing) :]
-        return found, Past(runs, changes, filled[-1], recently)
+        return found, Past(runs, changes, last, recently)
 
     def evidence(self, probabilities: np.ndarray, changed: np.ndarray) -> np.ndarray:
         r"""Return the evidence against each modality, as the gate takes it.

@@ -31,10 +31,10 @@ l repeats continues in clean samples,
 .. math:: e_{stuck} = \frac{1 - \epsilon}{c(l)} \text{ for a repeat}, \qquad
     \frac{\epsilon}{1 - c(l)} \text{ for a change.}
 
-A missing value is replaced by the last value of its feature, in clean samples too. Apart from this,
-a repeated sample holds no new information. Modalities with categorical columns, or
+Apart from this, a repeated sample holds no new information. Modalities with categorical columns, or
 with frequent values such as the zeros of an idle sensor, also repeat samples when they are clean:
-see :mod:`sklearn_emma.monitoring.levels`.
+see :mod:`sklearn_emma.monitoring.levels`. A missing value is replaced by the last value of its
+feature, in clean samples too. A sample in which the whole modality is missing is left out.
 """
 
 import numpy as np
@@ -189,8 +189,10 @@ class RunLengths:
         complete = [x[~np.isnan(x).any(axis=1)] for x in statistics.split(z)]
         self.tied_ = np.array([_has_ties(x) for x in complete])
         rows = z if rows is None else rows
+        present, present_rows = ~self._absent(z), ~self._absent(rows)
         z, rows = fill_forward(z), fill_forward(rows)
-        hazards = [_hazard(repeat) for repeat in self.repeats(z[1:] - z[:-1]).T]
+        repeats = self.repeats(z[1:] - z[:-1])
+        hazards = [_hazard(r[p]) for r, p in zip(repeats.T, present[1:].T, strict=True)]
         longest = max(map(len, hazards))
         self.hazards_ = np.column_stack(
             [np.pad(h, (0, longest - len(h)), mode="edge") for h in hazards]
@@ -200,7 +202,7 @@ class RunLengths:
         self.steps_ = statistics.over_modalities(np.logical_or, categories[None])[0] & self.tied_
         self.levels_: dict[int, LevelRuns] = {}
         for i in np.flatnonzero(self.tied_).tolist():
-            values = self._varying(rows, i)
+            values = self._varying(rows[present_rows[:, i]], i)
             if self.steps_[i] or has_frequent_values(values):
                 self.levels_[i] = LevelRuns(values, self._varying(self._rounding(z), i)[0])
 
@@ -208,6 +210,10 @@ class RunLengths:
     def by_level_(self) -> np.ndarray:
         """Whether the probability of a repeat depends on the values, shape (n_modalities,)."""
         return np.isin(np.arange(len(self.tied_)), list(self.levels_))
+
+    def _absent(self, z: np.ndarray) -> np.ndarray:
+        """Tell which modalities are missing in which samples."""
+        return self._statistics.over_modalities(np.logical_and, np.isnan(z))
 
     def _rounding(self, z: np.ndarray) -> np.ndarray:
         """Return the rounding error of values in single precision, shape (1, n_features)."""
@@ -282,7 +288,7 @@ class RunLengths:
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            The next samples, standardised, with missing values filled by :func:`fill_forward`.
+            The next samples, standardised. NaN marks missing values.
         last : ndarray of shape (n_features,)
             Last standardised value of each feature before them, NaN if there is none.
         runs : ndarray of int of shape (n_modalities,)
@@ -291,15 +297,16 @@ class RunLengths:
         Returns
         -------
         e_values : ndarray of shape (n_samples, n_modalities)
-            E-values of a stuck sensor.
+            E-values of a stuck sensor, one where the modality is missing.
         repeats : ndarray of bool of shape (n_samples, n_modalities)
             Whether each sample repeats the one before.
         runs : ndarray of int of shape (n_modalities,)
             Number of consecutive repeats that end with the last sample.
         """
+        absent, z = self._absent(z), fill_forward(z, last)
         earlier = np.vstack([last, z[:-1]])
         repeats = self.repeats(z - earlier)
-        lengths = _lengths(repeats, runs)
+        lengths = _lengths(repeats, absent, runs)
         before = np.vstack([runs, lengths[:-1]])
         modality = np.arange(len(runs))
         hazard = self.hazards_[np.minimum(before, len(self.hazards_) - 1), modality]
@@ -308,7 +315,7 @@ class RunLengths:
         e_values = self.judge(repeats, hazard)
         varies, reduce = self._statistics.varies_, self._statistics.over_modalities
         e_values[:, ~reduce(np.logical_or, varies[None])[0]] = 1.0
-        e_values[reduce(np.logical_or, np.isnan(earlier) & varies)] = 1.0
+        e_values[absent | reduce(np.logical_or, np.isnan(earlier) & varies)] = 1.0
         return e_values, repeats, lengths[-1]
 
 
@@ -323,18 +330,20 @@ def _has_ties(x: np.ndarray) -> bool:
     return len(np.unique(x, axis=0)) < len(x)
 
 
-def _lengths(repeats: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Return the number of consecutive repeats up to each sample, with `start` before the first."""
-    position = np.arange(1, len(repeats) + 1)[:, None]
-    last_change = np.maximum.accumulate(
-        np.vstack([-start, np.where(repeats, -start.max(), position)]), axis=0
-    )
-    return position - last_change[1:]
+def _lengths(repeats: np.ndarray, absent: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Return the number of consecutive repeats up to each sample, with `start` before the first.
+
+    Samples in which the modality is absent are left out.
+    """
+    total = start + np.cumsum(repeats & ~absent, axis=0)
+    return total - np.maximum.accumulate(np.where(repeats | absent, 0, total), axis=0)
 
 
 def _hazard(repeats: np.ndarray) -> np.ndarray:
     """Estimate the probability that a run of r repeats continues in clean data."""
-    before = np.append(0, _lengths(repeats[:, None], np.zeros(1, dtype=int))[:-1])
+    column = repeats[:, None]
+    lengths = _lengths(column, np.zeros_like(column), np.zeros(1, dtype=int))
+    before = np.append(0, lengths[:-1])
     reached = np.bincount(before)
     went_on = np.bincount(before, repeats, minlength=len(reached))
     # runs that are longer than all observed ones are assumed to continue rarely

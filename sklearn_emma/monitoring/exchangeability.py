@@ -40,6 +40,8 @@ __all__ = [
     "variance_ratios",
     "warn_of_dependent_rows",
     "warn_of_dependent_stream",
+    "warn_of_long_repeats",
+    "warn_of_slow_process",
 ]
 
 # q

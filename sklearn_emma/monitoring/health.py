@@ -8,7 +8,7 @@ import numpy as np
 from sklearn_emma.monitoring.calibration import CHANGED, STATE_KINDS, Calibration, Past
 from sklearn_emma.monitoring.correction import Correction
 from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
-from sklearn_emma.monitoring.filter import Witnesses, forward, hysteresis, usual_share
+from sklearn_emma.monitoring.filter import Witnesses, forward, hysteresis
 from sklearn_emma.monitoring.joint import probability_of_change
 
 _STATES = np.array(("clean", *STATE_KINDS))
@@ -67,8 +67,8 @@ class StreamState:
     alarm : ndarray of bool of shape (n_modalities,)
         Whether an alarm is active.
     quiet : ndarray of int of shape (n_modalities,)
-        Position of the last sample after which the probability of failing did not exceed its
-        long-term value.
+        Position of the last sample after which the probability of failing did not exceed that of a
+        clean modality.
     correction : Correction
         Current correction of the values.
     """
@@ -135,7 +135,7 @@ def follow(
     changed = probability_of_change(clean, unlike @ CHANGED, usual)
     failing = (unlike * (1.0 - changed[:, None, None] * CHANGED)).sum(axis=2)
     position = state.n_samples + np.arange(len(clean))[:, None]
-    quiet = np.where(failing <= usual_share(calibration.transition), position, -1)
+    quiet = np.where(failing <= calibration.settled, position, -1)
     quiet = np.maximum.accumulate(np.vstack([state.quiet, quiet]))[1:]
     suspect = failing >= unlike.sum(axis=2) / 2
     rise = suspect & (unlike.sum(axis=2) >= calibration.alarm_odds * clean)

@@ -118,6 +118,8 @@ def _find_correction(
     factor = np.where(scaled, usual / np.where(scaled, spread, 1.0), 1.0)
     own = np.repeat(np.arange(len(statistics.sizes_)), statistics.sizes_) == i
     own &= statistics.varies_ & are_numbers(estimator)
+    if kind not in ("offset", "gain") and not (own & (abs(location - known) > spread)).any():
+        return None  # noise without an offset
     found = Correction(np.where(own, factor, 1.0), np.where(own, known - factor * location, 0.0))
     X = as_samples(estimator, statistics.mean_ + statistics.scale_ * found(recent))
     likelihoods, _ = calibration.likelihoods(estimator, X, calibration.start)

@@ -1,5 +1,6 @@
 """Choose the exponents of e-values and the alarm threshold on clean samples."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -96,36 +97,41 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.nd
 
 
 class Missing(NamedTuple):
-    """Missing modalities in successive samples.
+    """Missing modalities in clean samples.
 
     Attributes
     ----------
     absent : ndarray of bool of shape (n_samples, n_modalities)
         Whether the modality is missing.
     rate : ndarray of shape (n_modalities,)
-        Probability that it is missing in a clean sample, or an upper bound.
+        Upper bound of the probability that it is missing.
     """
 
     absent: np.ndarray
     rate: np.ndarray
 
-    def likelihoods(self, found: np.ndarray) -> np.ndarray:
-        """Replace the likelihoods of missing modalities.
 
-        Parameters
-        ----------
-        found : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-            Likelihoods of the states for modalities that are not missing.
+def replace_missing(found: np.ndarray, absent: np.ndarray, rate: np.ndarray) -> np.ndarray:
+    """Replace the likelihoods of missing modalities.
 
-        Returns
-        -------
-        ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-            For missing modalities, one for the state "missing", and `rate` for all other states.
-        """
-        replaced = np.empty_like(found)
-        replaced[...] = self.rate[:, None]
-        replaced[..., -1] = 1.0
-        return np.where(self.absent[..., None], replaced, found)
+    Parameters
+    ----------
+    found : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        Likelihoods of the states for modalities that are not missing.
+    absent : ndarray of bool of shape (n_samples, n_modalities)
+        Whether the modality is missing.
+    rate : ndarray of shape (n_modalities,)
+        Probability that it is missing in a clean sample.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        For missing modalities, one for the state "missing", and `rate` for all other states.
+    """
+    replaced = np.empty_like(found)
+    replaced[...] = rate[:, None]
+    replaced[..., -1] = 1.0
+    return np.where(absent[..., None], replaced, found)
 
 
 def missing_in(absent: np.ndarray) -> Missing:
@@ -147,38 +153,57 @@ def missing_in(absent: np.ndarray) -> Missing:
     return Missing(absent, np.where(count > 0, bound, 0.0))
 
 
-def choose_exponents(e_values: np.ndarray, stuck: Stuck, transition: np.ndarray) -> np.ndarray:
+def choose_exponents(
+    likelihoods: Callable[[float], np.ndarray], limit: np.ndarray | float, transition: np.ndarray
+) -> np.ndarray:
     r"""Choose exponents of e-values that account for the dependence of successive samples.
 
     For n independent clean samples, the odds of a failure are expected to exceed n times the hazard
     rate at most once (:mod:`sklearn_emma.monitoring.filter`). The exponent of a modality is the
     largest of 1, 1/2, ..., 1/128 for which the odds of the clean samples in temporal order never
-    exceed this threshold.
+    exceed such a limit.
 
     Parameters
     ----------
-    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        E-values of clean samples in temporal order.
-    stuck : Stuck
-        Evidence of stuck sensors in the same samples.
+    likelihoods : callable
+        Function that takes an exponent and returns the likelihoods of the states in clean samples
+        in temporal order, of shape (n_samples, n_modalities, 1 + n_failures).
+    limit : float or ndarray of shape (n_modalities,)
+        Largest odds of a failure.
     transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
         Transition matrix of the filter, of all modalities or of each of them.
 
     Returns
     -------
     ndarray of shape (n_modalities,)
-        Exponents, at most one. An exponent is zero if the threshold is exceeded at all values.
+        Exponents, at most one. An exponent is zero if the limit is exceeded at all values.
     """
-    n_samples, n_modalities, _ = e_values.shape
-    start = np.tile(np.eye(1, transition.shape[-1]), (n_modalities, 1))
-    chosen = np.zeros(n_modalities)
+    chosen = np.zeros(())
     for exponent in _EXPONENTS:
-        likelihoods = combine(e_values**exponent, stuck.e_values**exponent, stuck.repeats)
-        p = forward(start, transition, likelihoods)
-        odds = (1.0 - p[..., 0]) / p[..., 0]
-        calm = odds.max(axis=0) <= n_samples * (1.0 - transition[..., 0, 0])
+        odds = clean_odds(likelihoods(exponent), transition)
+        calm = odds.max(axis=0) <= limit
         chosen = np.where((chosen == 0) & calm, exponent, chosen)
     return chosen
+
+
+def clean_odds(likelihoods: np.ndarray, transition: np.ndarray) -> np.ndarray:
+    """Return the odds of a failure in successive samples, of which the first is that of a stream.
+
+    Parameters
+    ----------
+    likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        Likelihoods of the states.
+    transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
+        Transition matrix of the filter, of all modalities or of each of them.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities)
+        Odds.
+    """
+    start = np.tile(np.eye(1, transition.shape[-1]), (likelihoods.shape[1], 1))
+    clean = forward(start, transition, likelihoods)[..., 0]
+    return (1.0 - clean) / np.maximum(clean, _TINY)
 
 
 def choose_alarm_odds(
@@ -233,7 +258,7 @@ def choose_alarm_odds(
     for t in range(_LENGTH):
         repeated = stuck(rows[max(t - 1, 0)], rows[t])
         likelihoods = combine(e_values[draws[t], rows[t]], repeated, none)
-        likelihoods = missing._replace(absent=missing.absent[rows[t]]).likelihoods(likelihoods)
+        likelihoods = replace_missing(likelihoods, missing.absent[rows[t]], missing.rate)
         start = forward(start, transition, likelihoods.reshape(1, len(start), -1))[0]
         odds[t] = (1.0 - start[:, 0]) / np.maximum(start[:, 0], _TINY)
     allowed = _SHARE * rate * _LENGTH * _N_STREAMS

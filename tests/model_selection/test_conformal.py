@@ -549,3 +549,14 @@ def test_a_column_without_values_cannot_be_simulated(table, quick):
         ValueError, match="Column 0 of modality 'modality1' has no value in the cal"
     ):
         PatternConformalClassifier(classifier).conformalize(empty, y[80:])
+
+
+def test_a_few_samples_of_much_weight_make_no_infinite_threshold():
+    closed = np.repeat(np.array([[0, 0], [1, 0], [1, 0]], dtype=bool), [200, 5, 150], axis=0)
+    weight = np.repeat([0.9, 0.9, 0.01], [200, 5, 150])
+    score = np.arange(355.0)
+    calibration = CalibrationScores(score, closed, np.arange(355), weight, np.zeros(355))
+    assert conformal_threshold(score[200:], np.arange(155), weight[200:], 0.9) == np.inf
+    table = PatternThresholds(calibration, 0.9, 100, list("ab")).table
+    assert table["closed"].tolist() == ["none", "other"]
+    assert np.isfinite(table["threshold"]).all()

@@ -71,6 +71,30 @@ def test_a_stuck_sensor_with_gaps_is_found(scorer, rate):
     assert not health.alarm[2050 - N_CLEAN :].any()
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+def test_times_without_a_sensor_do_not_hide_that_it_is_stuck_later(scorer, ordered):
+    X = samples(2000)
+    gone = np.arange(len(X)) // 40 % 2 == 1
+    if not ordered:
+        gone = np.random.RandomState(1).permutation(gone)
+    X[gone, :2] = np.nan
+    failing = np.flatnonzero(~gone & (np.arange(len(X)) >= 1300))
+    X[failing, :2] = X[failing[0], :2]
+    health = watch(scorer, X, ordered=ordered)
+    first = failing[health.kind[failing - N_CLEAN, 0] == "stuck"][0]
+    assert np.searchsorted(failing, first) < 8
+    assert not health.alarm[: 1300 - N_CLEAN].any()
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0])
+def test_noise_is_not_corrected(scorer, sigma):
+    X = samples(3000)
+    X[1500:2500, :2] += sigma * np.random.RandomState(3).standard_normal((1000, 2))
+    health = watch(scorer, X, recalibrate=True)
+    assert not health.corrected.any()
+    assert health.alarm[1600 - N_CLEAN : 2500 - N_CLEAN, 0].mean() > 0.8
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 def test_a_large_offset_is_corrected_also_with_gaps(scorer, rate):
     X = samples(2500)

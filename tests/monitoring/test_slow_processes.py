@@ -143,13 +143,15 @@ def test_values_of_single_precision_are_as_frequent_as_those_of_double_precision
     np.testing.assert_allclose(single.failing, double.failing, atol=0.01)
 
 
-def test_a_failure_of_a_slow_process_is_dated():
-    X = slow_process(0.995, n_samples=5000)
-    monitor = ModalityMonitor(scorer(), ordered=True, random_state=0).fit(X[:2500])
-    stream = X[2500:].copy()
-    stream.iloc[2000:, :2] = stream.iloc[2000, :2].to_numpy()
-    health = monitor.update(stream)
-    assert abs(health.since[-1, 0] - 2000) < 5
+def test_failures_of_a_slow_process_are_dated():
+    X = slow_process(0.99, n_samples=6000)
+    monitor = ModalityMonitor(scorer(), ordered=True, random_state=0).fit(X[:4000])
+    stuck, offset = X[4000:].copy(), X[4000:].copy()
+    stuck.iloc[1500:, :2] = stuck.iloc[1500, :2].to_numpy()
+    offset.iloc[1500:, :2] += 4.0
+    for stream, error in ((stuck, 5), (offset, 150)):
+        health = monitor.reset().update(stream)
+        assert abs(health.since[-1, 0] - 1500) < error
 
 
 def test_clean_samples_in_which_a_sensor_is_stuck_give_a_warning():
