@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-# Effective number of samples that is enough for a group, relative to the number that is needed for a
-# finite threshold. With fewer, the coverage would vary by more than 0.06 at a level of 0.9.
+# Effective number of samples that is enough for a group, relative to the number that a
+# finite threshold needs. With fewer, the coverage would vary by more than 0.06 at a level of 0.9.
 _ENOUGH = 3.0
 
 
