@@ -30,8 +30,8 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
         Fitted estimator. Every energy must be a :class:`~sklearn_emma.DAEEnergyScorer`. A custom
-        network must be traceable by torch: its Python code must not depend on the values or the
-        number of the samples.
+        network must be traceable by torch: its Python code must not depend on values or sizes of
+        tensors.
     dtype : {"float64", "float32"}, default="float64"
         Dtype of the samples that the model takes. As in the estimator, samples in float32 are
         evaluated in single precision.

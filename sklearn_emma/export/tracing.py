@@ -60,7 +60,8 @@ def trace(module: nn.Module, example: Tensor) -> bytes:
             "Python code depends on values or sizes of tensors in "
             f"{found[0].filename}, line {found[0].lineno}, but an ONNX model repeats the "
             f"operations for one example ({str(found[0].message).partition('. ')[0]}). Use "
-            "operations of torch instead, such as torch.where for if, and x.shape[0] for len(x). "
+            "operations of torch instead, such as torch.where for if, x.shape[0] for len(x), and "
+            "x.unbind() for loops. "
             "Skip checks of tensors if torch.jit.is_tracing()."
         )
     return file.getvalue()

@@ -14,15 +14,13 @@ from sklearn_emma.engine.seeding import draw_seed, seeded
 from sklearn_emma.gate.fitted import GATE
 from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
 from sklearn_emma.gated.closing import close_modalities
-from sklearn_emma.gated.estimator_input import (
-    estimator_input,
-    refuse_positions,
-    takes_nan,
-    weight_params,
-)
+from sklearn_emma.gated.estimator_input import estimator_input
+from sklearn_emma.gated.estimator_traits import refuse_positions, takes_nan
 from sklearn_emma.gated.read_outs import GatedReadOuts
+from sklearn_emma.gated.sample_weights import weight_params
 from sklearn_emma.gated.training_tables import training_tables
 from sklearn_emma.gated.unfitted_gate import unfitted_gate, with_choices_of
+from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.targets import check_weights
 from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import all_or_nothing, check_table
@@ -195,8 +193,12 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
             weight, keep = check_weights(sample_weight, table)
             # errors now, not after the gate is fitted
             weight_params(self.unfitted_estimator(), weight)
-            if self.categories_:
-                refuse_positions(self.unfitted_estimator())
+            _, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
+            refuse_positions(
+                self.unfitted_estimator(),
+                ignored=sum(map(len, columns)) < table.shape[1],
+                categorical=bool(self.categories_),
+            )
             seed = draw_seed(self.random_state)
             judging = self._judging_positions(y, keep)
             self.blend_ = self._given_blend()

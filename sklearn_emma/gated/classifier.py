@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
+from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,6 +25,8 @@ def _gives_probabilities(gated: Any) -> bool:
 def _has_probabilities(estimator: Any) -> bool:
     # an unfitted StackingClassifier hides the methods of its final estimator; None means logistic
     # regression
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
     final = getattr(estimator, "final_estimator", estimator)
     return final is None or hasattr(final, "predict_proba")
 

@@ -10,7 +10,7 @@ from sklearn.utils import column_or_1d, get_tags
 from sklearn_emma.gate.predictor_selection import fifths
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, squared_error_of
-from sklearn_emma.gated.estimator_input import needs_columns, predicts_mean
+from sklearn_emma.gated.estimator_traits import needs_columns, predicts_mean
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.targets import check_values
 
@@ -190,7 +190,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
         values = np.asarray(self.estimator_.predict(X))
         n_outputs = self.gate_.n_outputs_
         shape = (len(X),) if n_outputs == 1 else (len(X), n_outputs)
-        if values.size != np.prod(shape):
+        if values.shape not in (shape, (len(X), n_outputs)):
             raise ValueError(
                 f"estimator must predict values of shape {shape}, but {self.estimator_!r} predicts "
                 f"values of shape {values.shape}. Choose an estimator whose predict returns one "

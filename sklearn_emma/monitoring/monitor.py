@@ -1,16 +1,18 @@
 """ModalityMonitor detects failing modalities in a data stream."""
 
+import warnings
 from numbers import Real
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_indexing, _safe_split
+from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
 from sklearn_emma.monitoring.calibrate import calibrate
 from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
@@ -254,10 +256,15 @@ class ModalityMonitor(BaseEstimator):
         calibrated, estimator = self.estimator, self.estimator
         if not fitted:
             again = self.refit and hasattr(self.estimator, "readings")
-            _check_classes(self.estimator, y, order[:n_training], all_needed=not again)
+            if y is not None:
+                check_consistent_length(X, y)
+                _check_classes(self.estimator, y, order[:n_training], all_needed=not again)
             calibrated = clone(self.estimator)
             X_training, y_training = _safe_split(calibrated, X, y, order[:n_training])
-            calibrated.fit(X_training, y_training)
+            with warnings.catch_warnings():
+                if again:
+                    warnings.simplefilter("ignore")  # the second fit warns
+                calibrated.fit(X_training, y_training)
             estimator = clone(self.estimator).fit(X, y) if again else calibrated
             reference = X_training if reference is None else reference
         rest, _ = _safe_split(calibrated, X, None, np.sort(order[n_training:]))
@@ -377,12 +384,13 @@ def _is_fitted(estimator: Any) -> bool:
 
 def _check_classes(estimator: Any, y: Any, training: np.ndarray, all_needed: bool) -> None:
     """Raise ValueError if too few classes occur among the training samples."""
-    if y is None or not is_classifier(estimator):
+    if not is_classifier(estimator):
         return
-    every, found = np.unique(y), np.unique(_safe_indexing(y, training))
+    labels = np.asarray(y).ravel()
+    every, found = pd.unique(labels), pd.unique(labels[training])
     if len(found) < (len(every) if all_needed else min(2, len(every))):
         raise ValueError(
             f"Of the classes {every.tolist()}, only {found.tolist()} occur among the samples that "
             "are not held out for the calibration. Pass a classifier that is fitted on samples of "
-            "all classes, and other clean samples to calibrate on."
+            "all classes, and other clean samples to calibrate on, or set refit=True."
         )

@@ -17,7 +17,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_emma.gated.estimator_input import predicts_mean, takes_nan, weight_params
+from sklearn_emma.gated.estimator_traits import predicts_mean, takes_nan
+from sklearn_emma.gated.sample_weights import weight_params
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from sklearn_emma import (
 )
 from sklearn_emma.corruption import Missing, Noise, VirtualAdversarial
 from sklearn_emma.gated.blending import best_blend, judging_samples, squared_error_of
-from sklearn_emma.gated.estimator_input import predicts_mean
+from sklearn_emma.gated.estimator_traits import predicts_mean
 from sklearn_emma.inspection import modality_report
 from sklearn_emma.model_selection import robustness_curve
 
@@ -702,3 +702,15 @@ def test_only_the_gate_learns_from_unlabelled_samples(table, blend):
 @pytest.mark.parametrize(("loss", "blended"), [("squared_error", True), ("quantile", False)])
 def test_the_loss_tells_whether_the_mean_is_predicted(loss, blended):
     assert predicts_mean(EMMARegressor(loss=loss)) == blended
+
+
+def test_positions_are_refused_if_columns_are_ignored(table):
+    X, y = table
+    scaled = ColumnTransformer([("scale", StandardScaler(), [1])])
+    gated = GatedClassifier(
+        make_pipeline(scaled, LogisticRegression()),
+        {"a": [1], "b": [2, 3]},
+        remainder="drop",
+    )
+    with pytest.raises(ValueError, match="refers to columns by position.*ignored columns are left"):
+        gated.fit(X.to_numpy(), y)
