@@ -39,7 +39,7 @@ ESTIMATORS = [
     DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5),
     SignalEnergyScorer(n_filters=2, max_epochs=2),
     EMMAClassifier(**QUICK),
-    EMMAClassifierCV(**FIXED | {"max_epochs": 4}, **SEARCH),
+    EMMAClassifierCV(**FIXED | {"max_epochs": 3}, **SEARCH),
     EMMARegressor(**FIXED),
     GatedClassifier(DecisionTreeClassifier(), gate=EMMAClassifier(**QUICK_GATE), blend=0.5),
     GatedRegressor(LinearRegression(), gate=EMMARegressor(**QUICK_GATE), threshold="mean"),
@@ -64,7 +64,7 @@ FURTHER_CHECKS = [
     "check_param_validation",
     "check_set_output_transform",
     "check_set_output_transform_pandas",
-    "check_set_output_transform_polars",
+    pytest.param("check_set_output_transform_polars", marks=pytest.mark.slow),
     "check_transformer_get_feature_names_out",
     "check_transformer_get_feature_names_out_pandas",
 ]

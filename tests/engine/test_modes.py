@@ -24,7 +24,7 @@ def double_by_default():
 MODES = {"no_grad": torch.no_grad, "inference": torch.inference_mode, "double": double_by_default}
 
 
-@pytest.fixture(params=MODES)
+@pytest.fixture(params=[pytest.param("no_grad", marks=pytest.mark.slow), "inference", "double"])
 def mode(request):
     return MODES[request.param]
 

@@ -67,15 +67,17 @@ class GatedLinear(WithGate, LinearRegression):
         return np.abs(check_array(X)).sum(axis=1)
 
 
-# without failing copies: there are no modalities to fail where a check has one column
-CHECKED = [
-    PatternConformalClassifier(GatedLogistic(), corruption=Noise(1), cv=2, random_state=0),
-    PatternConformalRegressor(GatedLinear(), corruption=Noise(1), cv=2, random_state=0),
-]
+QUICK = {"corruption": Noise(1), "cv": 2, "random_state": 0}
 
 
-@parametrize_with_checks(CHECKED)
+@parametrize_with_checks([PatternConformalClassifier(GatedLogistic(), **QUICK)])
 def test_estimator_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([PatternConformalRegressor(GatedLinear(), **QUICK)])
+def test_estimator_check_of_the_regressor(estimator, check):
     check(estimator)
 
 

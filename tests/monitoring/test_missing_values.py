@@ -33,16 +33,16 @@ def watch(scorer, X, **params):
     return monitor.update(X[N_CLEAN:])
 
 
-@pytest.mark.parametrize("rate", [0.3, 0.5])
+@pytest.mark.parametrize("rate", [0.3, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_usual_gaps_raise_no_alarms(scorer, rate):
-    X = without(samples(6000), rate)
+    X = without(samples(4000), rate)
     assert np.isnan(X[:, :2]).all(axis=1).any()  # whole sensors, too
     health = watch(scorer, X)
     assert not (health.kind == "missing").any()
 
 
 def test_a_sensor_that_is_rarely_missing_needs_more_than_one_sample(scorer):
-    X = samples(6000)
+    X = samples(2600)
     X[N_TRAINING + 50, :2] = np.nan  # once in the calibration samples
     X[N_CLEAN + 500, :2] = X[N_CLEAN + 1000 : N_CLEAN + 1010, :2] = np.nan
     X[N_CLEAN + 1500, 2:4] = np.nan  # this sensor never was
@@ -61,7 +61,7 @@ def test_usual_gaps_in_blocks_raise_no_alarms_if_samples_are_in_order(scorer):
     assert alarm[3000 - N_CLEAN : 3100 - N_CLEAN, 1].all()
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.3])
+@pytest.mark.parametrize("rate", [pytest.param(0.1, marks=pytest.mark.slow), 0.3])
 def test_a_stuck_sensor_with_gaps_is_found(scorer, rate):
     X = samples(2500)
     X[1500:2000, :2] = X[1500, :2]
@@ -86,7 +86,7 @@ def test_times_without_a_sensor_do_not_hide_that_it_is_stuck_later(scorer, order
     assert not health.alarm[: 1300 - N_CLEAN].any()
 
 
-@pytest.mark.parametrize("sigma", [1.0, 2.0])
+@pytest.mark.parametrize("sigma", [1.0, pytest.param(2.0, marks=pytest.mark.slow)])
 def test_noise_is_not_corrected(scorer, sigma):
     X = samples(3000)
     X[1500:2500, :2] += sigma * np.random.RandomState(3).standard_normal((1000, 2))
@@ -95,7 +95,7 @@ def test_noise_is_not_corrected(scorer, sigma):
     assert health.alarm[1600 - N_CLEAN : 2500 - N_CLEAN, 0].mean() > 0.8
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("rate", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_a_large_offset_is_corrected_also_with_gaps(scorer, rate):
     X = samples(2500)
     X[1500:2000, :2] += 8.0  # far larger than the simulated offsets
