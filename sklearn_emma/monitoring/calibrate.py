@@ -248,36 +248,49 @@ def _in_order(
     alarm_odds = rates[0] / rates[2] * len(worth)
     warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)
     stuck = _judged_by_the_other_half(evidence.values, tests.statistics, are_numbers(estimator))
-    tied, no_ratios = tests.run_lengths.tied_, np.zeros((len(z), *e_values.shape[1:]))
-    resting = np.where(tied, stuck.e_values, 0.0)
-    stuck_exponents = choose_exponents(
-        lambda power: combine(no_ratios, resting**power, stuck.repeats),
-        len(z) * rates[0],
-        transition,
-    )
-    warn_of_long_repeats(estimator.modality_names_, stuck_exponents)
-    absent, rate = evidence.missing
-    nothing = combine(no_ratios, np.zeros(absent.shape), absent)
+    of_stuck = _exponents_of_stuck(stuck, tests.run_lengths.tied_, rates[0], transition)
+    warn_of_long_repeats(estimator.modality_names_, of_stuck)
     # missing values that are usual must not raise an alarm
-    missing_exponents = choose_exponents(
-        lambda power: replace_missing(nothing, absent, np.where(rate > 0, rate, 1.0) ** power),
-        min(len(z) * rates[0], alarm_odds),
-        transition,
+    of_missing = _exponents_of_missing(
+        evidence.missing, min(len(z) * rates[0], alarm_odds), transition
     )
     usual = usual_share(transitions(*rates[:2], state_prior()))
-    found = combine(e_values ** further[:, None], stuck.e_values[half:] ** stuck_exponents, repeats)
+    found = combine(e_values ** further[:, None], stuck.e_values[half:] ** of_stuck, repeats)
     odds = np.median(clean_odds(found, transition), axis=0)
     settled = np.clip(2.0 * odds / (1.0 + odds), usual, usual_share(transition))
     before = changes._replace(recent=start.recent, n_samples=0)
     return _Chosen(
         further,
-        stuck_exponents,
-        rate**missing_exponents,
+        of_stuck,
+        evidence.missing.rate**of_missing,
         Past.before(before, len(worth)),
         transition,
         usual,
         settled,
         alarm_odds,
+    )
+
+
+def _exponents_of_stuck(
+    stuck: Stuck, tied: np.ndarray, hazard_rate: float, transition: np.ndarray
+) -> np.ndarray:
+    """Choose the exponents of stuck sensors. Modalities without equal samples need none."""
+    e_values, n_samples = np.where(tied, stuck.e_values, 0.0), len(stuck.repeats)
+    no_ratios = np.zeros((*e_values.shape, len(STATE_KINDS) - 2))
+    return choose_exponents(
+        lambda power: combine(no_ratios, e_values**power, stuck.repeats),
+        n_samples * hazard_rate,
+        transition,
+    )
+
+
+def _exponents_of_missing(missing: Missing, limit: float, transition: np.ndarray) -> np.ndarray:
+    """Choose the exponents of missing modalities."""
+    absent, rate = missing.absent, np.where(missing.rate > 0, missing.rate, 1.0)
+    nothing = np.zeros((*absent.shape, 1 + len(STATE_KINDS)))
+    nothing[..., 0] = 1.0
+    return choose_exponents(
+        lambda power: replace_missing(nothing, absent, rate**power), limit, transition
     )
 
 

@@ -253,9 +253,9 @@ class ModalityMonitor(BaseEstimator):
                 f"A monitor needs at least {_FEWEST} clean samples to calibrate on, got "
                 f"{n_samples - n_training}."
             )
-        calibrated, estimator = self.estimator, self.estimator
+        calibrated = self.estimator
+        again = not fitted and self.refit and hasattr(self.estimator, "readings")
         if not fitted:
-            again = self.refit and hasattr(self.estimator, "readings")
             if y is not None:
                 check_consistent_length(X, y)
                 _check_classes(self.estimator, y, order[:n_training], all_needed=not again)
@@ -265,13 +265,12 @@ class ModalityMonitor(BaseEstimator):
                 if again:
                     warnings.simplefilter("ignore")  # the second fit warns
                 calibrated.fit(X_training, y_training)
-            estimator = clone(self.estimator).fit(X, y) if again else calibrated
             reference = X_training if reference is None else reference
         rest, _ = _safe_split(calibrated, X, None, np.sort(order[n_training:]))
         rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
-        self.calibration_: Calibration = calibrate(
-            calibrated, rest, reference, rates, self.ordered, rng
-        )
+        calibration = calibrate(calibrated, rest, reference, rates, self.ordered, rng)
+        estimator = clone(self.estimator).fit(X, y) if again else calibrated
+        self.calibration_: Calibration = calibration
         self.estimator_, self.calibrated_estimator_ = estimator, calibrated
         self.modality_names_ = list(estimator.modality_names_)
         self.alarm_odds_ = self.calibration_.alarm_odds
