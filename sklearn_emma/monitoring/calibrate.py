@@ -39,8 +39,9 @@ from sklearn_emma.monitoring.thresholds import (
     choose_exponents,
     clean_odds,
     combine,
+    exponents_of_missing,
+    exponents_of_stuck,
     missing_in,
-    replace_missing,
 )
 
 # Number of samples with simulated failures, per failure and modality: to measure whether a failure
@@ -248,10 +249,10 @@ def _in_order(
     alarm_odds = rates[0] / rates[2] * len(worth)
     warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)
     stuck = _judged_by_the_other_half(evidence.values, tests.statistics, are_numbers(estimator))
-    of_stuck = _exponents_of_stuck(stuck, tests.run_lengths.tied_, rates[0], transition)
+    of_stuck = exponents_of_stuck(stuck, tests.run_lengths.tied_, rates[0], transition)
     warn_of_long_repeats(estimator.modality_names_, of_stuck)
     # missing values that are usual must not raise an alarm
-    of_missing = _exponents_of_missing(
+    of_missing = exponents_of_missing(
         evidence.missing, min(len(z) * rates[0], alarm_odds), transition
     )
     usual = usual_share(transitions(*rates[:2], state_prior()))
@@ -268,29 +269,6 @@ def _in_order(
         usual,
         settled,
         alarm_odds,
-    )
-
-
-def _exponents_of_stuck(
-    stuck: Stuck, tied: np.ndarray, hazard_rate: float, transition: np.ndarray
-) -> np.ndarray:
-    """Choose the exponents of stuck sensors. Modalities without equal samples need none."""
-    e_values, n_samples = np.where(tied, stuck.e_values, 0.0), len(stuck.repeats)
-    no_ratios = np.zeros((*e_values.shape, len(STATE_KINDS) - 2))
-    return choose_exponents(
-        lambda power: combine(no_ratios, e_values**power, stuck.repeats),
-        n_samples * hazard_rate,
-        transition,
-    )
-
-
-def _exponents_of_missing(missing: Missing, limit: float, transition: np.ndarray) -> np.ndarray:
-    """Choose the exponents of missing modalities."""
-    absent, rate = missing.absent, np.where(missing.rate > 0, missing.rate, 1.0)
-    nothing = np.zeros((*absent.shape, 1 + len(STATE_KINDS)))
-    nothing[..., 0] = 1.0
-    return choose_exponents(
-        lambda power: replace_missing(nothing, absent, rate**power), limit, transition
     )
 
 

@@ -186,6 +186,61 @@ def choose_exponents(
     return chosen
 
 
+def exponents_of_stuck(
+    stuck: Stuck, tied: np.ndarray, hazard_rate: float, transition: np.ndarray
+) -> np.ndarray:
+    """Choose the exponents of the e-values of stuck sensors.
+
+    Parameters
+    ----------
+    stuck : Stuck
+        Evidence of stuck sensors in clean samples in temporal order.
+    tied : ndarray of bool of shape (n_modalities,)
+        Whether some clean samples of the modality are equal. Others have an exponent of one.
+    hazard_rate : float
+        Probability, per sample, that a clean modality starts to fail.
+    transition : ndarray of shape (n_modalities, 1 + n_failures, 1 + n_failures)
+        Transition matrix of the filter, of each modality.
+
+    Returns
+    -------
+    ndarray of shape (n_modalities,)
+        Exponents.
+    """
+    e_values, n_samples = np.where(tied, stuck.e_values, 0.0), len(stuck.repeats)
+    no_ratios = np.zeros((*e_values.shape, transition.shape[-1] - 3))
+    return choose_exponents(
+        lambda power: combine(no_ratios, e_values**power, stuck.repeats),
+        n_samples * hazard_rate,
+        transition,
+    )
+
+
+def exponents_of_missing(missing: Missing, limit: float, transition: np.ndarray) -> np.ndarray:
+    """Choose the exponents of the e-values of missing modalities.
+
+    Parameters
+    ----------
+    missing : Missing
+        Missing modalities in clean samples in temporal order.
+    limit : float
+        Largest odds of a failure.
+    transition : ndarray of shape (n_modalities, 1 + n_failures, 1 + n_failures)
+        Transition matrix of the filter, of each modality.
+
+    Returns
+    -------
+    ndarray of shape (n_modalities,)
+        Exponents.
+    """
+    absent, rate = missing.absent, np.where(missing.rate > 0, missing.rate, 1.0)
+    present = np.zeros((*absent.shape, transition.shape[-1]))
+    present[..., 0] = 1.0
+    return choose_exponents(
+        lambda power: replace_missing(present, absent, rate**power), limit, transition
+    )
+
+
 def clean_odds(likelihoods: np.ndarray, transition: np.ndarray) -> np.ndarray:
     """Return the odds of a failure in successive samples, of which the first is that of a stream.
 
