@@ -93,9 +93,8 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
         ) from error
 
     if not isinstance(estimator, EMMAClassifier | EMMARegressor | DAEEnergyScorer):
-        advice = ""
-        if hasattr(estimator, "refit"):
-            advice = " Pass its best_estimator_."
+        is_search = hasattr(estimator, "refit") and hasattr(estimator, "cv")
+        advice = " Pass its best_estimator_." if is_search else ""
         raise TypeError(
             "Only EMMAClassifier, EMMARegressor and DAEEnergyScorer can be exported to ONNX, got "
             f"{type(estimator).__name__}.{advice}"

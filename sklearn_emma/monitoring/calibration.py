@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.dependence import Changes, Dependence
-from sklearn_emma.monitoring.evidence import RunLengths, fill_forward
+from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import KINDS, SIMULATED_KINDS
 from sklearn_emma.monitoring.ratios import FailureRatios
 from sklearn_emma.monitoring.recurrence import Recurrence
@@ -167,7 +167,7 @@ class Calibration:
         values = self.statistics.relative(table)
         gaps = np.isnan(values)
         z = np.where(gaps, 0.0, values)
-        stuck, repeats, runs = self.run_lengths(values, past.last, past.runs)
+        stuck, repeats, runs, last = self.run_lengths(values, past.last, past.runs)
         exponents, changes = self.dependence(z, past.changes)
         ratios = np.concatenate(
             [
@@ -188,7 +188,6 @@ class Calibration:
             repeats = repeats & ~self.run_lengths.steps_
         absent = self.statistics.over_modalities(np.logical_and, gaps)
         found = replace_missing(combine(ratios, stuck, repeats), absent, self.missing)
-        last = fill_forward(values, past.last)[-1]
         recently = np.vstack([past.missing, gaps])[-len(past.missing) :]
         return found, Past(runs, changes, last, recently)
 

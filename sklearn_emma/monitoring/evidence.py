@@ -282,7 +282,7 @@ class RunLengths:
 
     def __call__(
         self, z: np.ndarray, last: np.ndarray, runs: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return the e-values of a stuck sensor for the next samples of a stream.
 
         Parameters
@@ -302,6 +302,8 @@ class RunLengths:
             Whether each sample repeats the one before.
         runs : ndarray of int of shape (n_modalities,)
             Number of consecutive repeats that end with the last sample.
+        last : ndarray of shape (n_features,)
+            Last standardised value of each feature up to the last sample, NaN if there is none.
         """
         absent, z = self._absent(z), fill_forward(z, last)
         earlier = np.vstack([last, z[:-1]])
@@ -316,7 +318,7 @@ class RunLengths:
         varies, reduce = self._statistics.varies_, self._statistics.over_modalities
         e_values[:, ~reduce(np.logical_or, varies[None])[0]] = 1.0
         e_values[absent | reduce(np.logical_or, np.isnan(earlier) & varies)] = 1.0
-        return e_values, repeats, lengths[-1]
+        return e_values, repeats, lengths[-1], z[-1]
 
 
 def _smallest_step(x: np.ndarray) -> float:

@@ -257,7 +257,11 @@ def clean_odds(likelihoods: np.ndarray, transition: np.ndarray) -> np.ndarray:
         Odds.
     """
     start = np.tile(np.eye(1, transition.shape[-1]), (likelihoods.shape[1], 1))
-    clean = forward(start, transition, likelihoods)[..., 0]
+    return _odds(forward(start, transition, likelihoods)[..., 0])
+
+
+def _odds(clean: np.ndarray) -> np.ndarray:
+    """Return the odds of a failure, given the probability of the clean state."""
     return (1.0 - clean) / np.maximum(clean, _TINY)
 
 
@@ -315,7 +319,7 @@ def choose_alarm_odds(
         likelihoods = combine(e_values[draws[t], rows[t]], repeated, none)
         likelihoods = replace_missing(likelihoods, missing.absent[rows[t]], missing.rate)
         start = forward(start, transition, likelihoods.reshape(1, len(start), -1))[0]
-        odds[t] = (1.0 - start[:, 0]) / np.maximum(start[:, 0], _TINY)
+        odds[t] = _odds(start[:, 0])
     allowed = _SHARE * rate * _LENGTH * _N_STREAMS
     chosen = _MOST_ODDS * limit
     for candidate in np.geomspace(chosen, _FEWEST_ODDS, _N_CANDIDATES)[1:]:

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMAClassifierCV, EMMARegressor
 from sklearn_emma.export import to_onnx
+from sklearn_emma.monitoring import ModalityMonitor
 
 pytest.importorskip("onnx", reason="needs onnx, of the extra onnx")
 
@@ -291,3 +292,9 @@ def test_attention_to_columns_is_refused(data, modalities):
     ).fit(*data)
     with pytest.raises(ValueError, match="column_attention=False"):
         to_onnx(attentive)
+
+
+def test_a_monitor_is_no_search():
+    monitor = ModalityMonitor(EMMAClassifier())
+    with pytest.raises(TypeError, match="got ModalityMonitor.$"):
+        to_onnx(monitor)

@@ -48,7 +48,7 @@ def test_repeats_of_a_sensor_that_never_repeats_are_evidence():
     _, judge = lengths([rng.standard_normal(500)], [1])
     x = rng.standard_normal(10)
     x[5:] = x[4]
-    e_values, repeats, runs = judge([x])
+    e_values, repeats, runs, _ = judge([x])
     assert repeats[:, 0].tolist() == [False] * 5 + [True] * 5
     assert e_values[0, 0] == 1
     assert (e_values[1:5, 0] < 0.01).all()
@@ -59,7 +59,7 @@ def test_repeats_of_a_sensor_that_never_repeats_are_evidence():
 def test_runs_of_a_slow_sensor_are_evidence_only_once_they_are_longer_than_usual():
     rng = np.random.RandomState(0)
     _, judge = lengths([np.repeat(rng.standard_normal(100), 10)], [1])
-    e_values, _, _ = judge([np.repeat(rng.standard_normal(3), [10, 10, 30])])
+    e_values, _, _, _ = judge([np.repeat(rng.standard_normal(3), [10, 10, 30])])
     assert (e_values[1:20, 0] < 1.2).all()
     assert (e_values[30:33, 0] > 1.5).all()
 
@@ -69,7 +69,7 @@ def test_small_changes_are_repeats_and_constant_features_are_left_out():
     clean = np.round(rng.standard_normal(500), 1)
     found, judge = lengths([clean, np.zeros(500), np.full(500, 3.0)], [2, 1])
     assert 0 < found.tolerance_[0] < 0.1
-    _, repeats, _ = judge([1 + 1e-3 * np.arange(5), np.zeros(5), np.full(5, 3.0)])
+    _, repeats, _, _ = judge([1 + 1e-3 * np.arange(5), np.zeros(5), np.full(5, 3.0)])
     assert repeats[1:].tolist() == [[True, False]] * 4
 
 
@@ -81,10 +81,10 @@ def test_the_split_of_a_stream_does_not_matter():
     z = statistics.standardise(table)
     found = RunLengths(z, statistics)
     start = np.full(2, np.nan), np.zeros(2, dtype=int)
-    whole, _, _ = found(z, *start)
+    whole, _, _, _ = found(z, *start)
     parts, last, runs = [], *start
     for row in z:
-        e_values, _, runs = found(row[None], last, runs)
+        e_values, _, runs, _ = found(row[None], last, runs)
         parts.append(e_values)
         last = row
     np.testing.assert_array_equal(np.concatenate(parts), whole)
