@@ -44,6 +44,8 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     number of samples of the rarest level with an indicator of its own, and :math:`n_1` the number
     of levels that occur once.
 
+    Read more in the :doc:`tutorial </tutorial>`.
+
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None

@@ -35,6 +35,8 @@ def risk_coverage_curve(
     Samples whose score does not exceed the threshold are accepted [1]_. Samples with equal scores
     are accepted together, so the curve has one point for each distinct score.
 
+    Read more in the :doc:`how-to guide </howto/abstain>`.
+
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
@@ -115,6 +117,8 @@ def area_under_risk_coverage(
     The area is the mean over the samples of the risk at the smallest threshold at which the sample
     is accepted [1]_. It is near zero if errors are rare and have the highest scores. For a score
     that is independent of the errors, the expected area is the risk at full coverage.
+
+    Read more in the :doc:`how-to guide </howto/abstain>`.
 
     Parameters
     ----------

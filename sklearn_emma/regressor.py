@@ -44,6 +44,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     and the energy of the modality increases by :math:`-3 s_i \log(1 - n/D_i)`, where n of its
     :math:`D_i` values are missing. Columns may be categorical, as in :class:`EMMAClassifier`.
 
+    Read more in the :doc:`user guide </guide/regression>`.
+
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None

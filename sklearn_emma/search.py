@@ -46,6 +46,8 @@ class EMMAClassifierCV(EMMAClassifier):
     once, and all settings of the hyperparameters are trained together, as one model with stacked
     parameters. Each setting gets the same data and random numbers as in a separate training.
 
+    Read more in the :doc:`how-to guide </howto/tune>`.
+
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None

@@ -80,6 +80,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     samples or impute their values, or use :class:`EMMAClassifier`, which accepts missing values and
     fits the energy of each modality on the samples without missing values.
 
+    Read more in the :doc:`how-to guide </howto/only_energies>`.
+
     Parameters
     ----------
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None

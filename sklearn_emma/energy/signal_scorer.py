@@ -88,6 +88,8 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
     the whole window is detected only if the training windows are aligned, for instance with
     heartbeats. A delay of one channel is detected only if it is related to the other channels.
 
+    Read more in the :doc:`how-to guide </howto/signals>`.
+
     Parameters
     ----------
     shape : tuple of int, default=None

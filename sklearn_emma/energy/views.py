@@ -14,6 +14,8 @@ class EnergyView:
 
     If only the noise level is set, the view is a plain denoising autoencoder.
 
+    Read more in the :doc:`user guide </guide/energies>`.
+
     Parameters
     ----------
     noise : "auto", float or (float, float)

@@ -26,6 +26,8 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     The model runs with onnxruntime, without torch, scikit-learn and this package. The export needs
     the extra ``onnx``.
 
+    Read more in the :doc:`how-to guide </howto/onnx>`.
+
     Parameters
     ----------
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer

@@ -45,6 +45,8 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     classifier, and the network of the :class:`EMMAClassifier` whose gate is used. `blend` is the
     weight of the network. With ``blend=0``, only the classifier predicts.
 
+    Read more in the :doc:`how-to guide </howto/any_model>`.
+
     Parameters
     ----------
     estimator : classifier or None, default=None

@@ -25,6 +25,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
     regressor, and the network of the :class:`EMMARegressor` whose gate is used. `blend` is the
     weight of the network. With ``blend=0``, only the regressor predicts.
 
+    Read more in the :doc:`how-to guide </howto/any_model>`.
+
     Parameters
     ----------
     estimator : regressor or None, default=None

@@ -19,6 +19,8 @@ class CouplingDisplay(Display):
 
     Create it with :meth:`from_estimator` or :meth:`from_parameters`.
 
+    Read more in the :doc:`user guide </guide/fitted_model>`.
+
     Parameters
     ----------
     coupling_weight, coupling_degree : ndarray of shape (n_modalities, n_modalities)

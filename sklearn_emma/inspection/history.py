@@ -27,6 +27,8 @@ class TrainingHistoryDisplay(Display):
 
     Create it with :meth:`from_estimator` or :meth:`from_history`.
 
+    Read more in the :doc:`user guide </guide/training>`.
+
     Parameters
     ----------
     history : dict of str to ndarray of shape (n_epochs,)

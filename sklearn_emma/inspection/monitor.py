@@ -20,6 +20,8 @@ class MonitorDisplay(Display):
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`.
 
+    Read more in the :doc:`how-to guide </howto/stream>`.
+
     Parameters
     ----------
     health : ModalityHealth

@@ -29,6 +29,8 @@ class ModalityReport(pd.DataFrame):
 
     Selections and copies of it are ordinary DataFrames.
 
+    Read more in the :doc:`how-to guide </howto/report>`.
+
     Parameters
     ----------
     data : DataFrame
@@ -154,6 +156,8 @@ def modality_report(
     the modalities of a sample with each other. With ``ordered=True``, a modality is also
     failing while :class:`~sklearn_emma.monitoring.ModalityMonitor` has an active alarm, which
     detects sensors that are stuck at ordinary values.
+
+    Read more in the :doc:`how-to guide </howto/report>`.
 
     Parameters
     ----------

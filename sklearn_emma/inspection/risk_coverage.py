@@ -16,6 +16,8 @@ class RiskCoverageDisplay(Display):
     Create it with :meth:`from_estimator` or :meth:`from_predictions`; pass ``ax=display.ax_`` to
     draw several on the same axes.
 
+    Read more in the :doc:`how-to guide </howto/abstain>`.
+
     Parameters
     ----------
     coverage, risk : ndarray of shape (n_thresholds,)

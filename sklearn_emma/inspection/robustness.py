@@ -27,6 +27,8 @@ class RobustnessCurveDisplay(Display):
     :meth:`from_results`, which takes results of
     :func:`~sklearn_emma.model_selection.robustness_curve`. Levels are drawn at equal distances.
 
+    Read more in the :doc:`tutorial </tutorial>`.
+
     Parameters
     ----------
     results : dict of str to Bunch

@@ -110,6 +110,8 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
     fitted on all samples. If the classifier is already fitted, wrap it in
     :class:`sklearn.frozen.FrozenEstimator` and pass samples that it has not seen to :meth:`fit`.
 
+    Read more in the :doc:`how-to guide </howto/abstain>`.
+
     Parameters
     ----------
     estimator : classifier

@@ -44,6 +44,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     then fits the estimator on all samples. :meth:`conformalize` calibrates an estimator that is
     already fitted, on samples that you pass.
 
+    Read more in the :doc:`how-to guide </howto/prediction_sets>`.
+
     Parameters
     ----------
     estimator : classifier
@@ -286,6 +288,8 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
 
     Like :class:`PatternConformalClassifier`, this class calibrates each pattern of closed
     modalities separately, on clean and corrupted copies of held-out samples.
+
+    Read more in the :doc:`how-to guide </howto/prediction_sets>`.
 
     Parameters
     ----------

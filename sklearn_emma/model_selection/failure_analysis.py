@@ -44,6 +44,8 @@ FAILURES: dict[str, Corruption] = {
 class FailureModeAnalysis:
     """Result of :func:`failure_mode_analysis`.
 
+    Read more in the :doc:`how-to guide </howto/which_sensor>`.
+
     Parameters
     ----------
     clean : Series
@@ -135,6 +137,8 @@ def failure_mode_analysis(
     `confidence_level`. Therefore this fraction is added to the upper bound of the importance. Here
     n is the number of test samples, or, for a classifier with a metric other than accuracy, that of
     the smallest class, because such a metric may give these samples a larger weight.
+
+    Read more in the :doc:`how-to guide </howto/which_sensor>`.
 
     Parameters
     ----------

@@ -32,6 +32,8 @@ def make_failure_scorer(
     :func:`~sklearn.model_selection.cross_validate` to select or evaluate estimators for the
     failures that you expect.
 
+    Read more in the :doc:`how-to guide </howto/tune>`.
+
     Parameters
     ----------
     scoring : str, callable or None

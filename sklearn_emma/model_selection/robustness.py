@@ -50,6 +50,8 @@ def robustness_curve(
     The training samples are the reference samples of the corruption. All levels use the same random
     numbers, so the scores of a split and modality differ only because of the level.
 
+    Read more in the :doc:`tutorial </tutorial>`.
+
     Parameters
     ----------
     estimator : estimator

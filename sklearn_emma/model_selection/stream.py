@@ -51,6 +51,8 @@ def stream_curve(
     `length` samples in which one modality fails. The samples of a stream are consecutive samples of
     X, with a random start. If the samples are autocorrelated, X has to be in temporal order.
 
+    Read more in the :doc:`how-to guide </howto/stream>`.
+
     Parameters
     ----------
     monitor : ModalityMonitor

@@ -52,6 +52,8 @@ class ModalityMonitor(BaseEstimator):
     with the gate of modality i closed than with it open. Otherwise it is 0. Therefore, mild noise
     that the predictor can tolerate does not close a gate.
 
+    Read more in the :doc:`how-to guide </howto/stream>`.
+
     Parameters
     ----------
     estimator : estimator of this package with modalities
