@@ -8,7 +8,7 @@ REPORT = """
 import sys
 import sklearn.linear_model, torch
 before = set(sys.modules)
-import sklearn_emma
+import sklearn_emma, sklearn_emma.inspection
 print(*set(sys.modules) - before)
 """
 

@@ -179,7 +179,8 @@ def test_search_over_the_gates_parameters(serial, table):
     assert by_f1.fit(*table).best_score_ > 0.6
 
 
-@pytest.mark.parametrize("backend", [pytest.param("threading", marks=pytest.mark.slow), "loky"])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_search_gives_the_same_in_parallel(serial, table, backend):
     X, y = table
     n_threads, state = torch.get_num_threads(), torch.get_rng_state()
