@@ -29,6 +29,7 @@ from sklearn_emma.gate.objective import GatedObjective
 from sklearn_emma.gate.predictor_selection import MAX_PERIODIC_COLUMNS, select_predictor
 from sklearn_emma.gate.readings import build_cross_modal, share_reader
 from sklearn_emma.gate.samples import Samples, fill
+from sklearn_emma.gate.training_failures import check_training_failures
 from sklearn_emma.hyperparameters import gate_config, training_config
 from sklearn_emma.indicators import least_scales_of
 from sklearn_emma.modalities import modality_shapes, resolve_modalities
@@ -131,6 +132,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             self.modalities, self.modality_names_, self.modality_columns_
         )
         check_signals(self)
+        check_training_failures(self.corruption, self.adversarial, self.modality_names_)
         self.modality_costs_ = modality_costs(
             self.modality_costs, self.modality_names_, self.max_modalities
         )

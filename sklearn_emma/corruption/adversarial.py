@@ -188,15 +188,12 @@ class Adversarial(Corruption):
         """
         self.check_params()
         if gradient is None:
-            raise ValueError(_NO_MODEL)
+            raise ValueError(NO_MODEL)
         may_fail = self._may_fail(len(modalities), names)
         failing = self._draw_failing(modalities[0], len(modalities), may_fail, generator)
         fails = {i: failing[:, place, None] for place, i in enumerate(may_fail)}
         moved = self._attack(modalities, fails, reference, generator, gradient)
-        indicator = torch.ones_like(modalities[0][:, :1]).repeat(1, len(modalities))
-        for place, i in enumerate(may_fail):
-            indicator[:, i] -= 2 * failing[:, place]
-        return moved, indicator
+        return moved, self._indicator(modalities, may_fail, failing)
 
     def _attack(
         self,
@@ -240,7 +237,7 @@ class Adversarial(Corruption):
 
     def _context(self, X: Any, columns: Sequence[np.ndarray]) -> dict[str, Any]:
         if self.estimator is None:
-            raise ValueError(_NO_MODEL)
+            raise ValueError(NO_MODEL)
         used, widths = np.concatenate(columns), [len(c) for c in columns]
         y = self.estimator.predict(X) if self.y is None else self.y
 
@@ -273,7 +270,7 @@ class Adversarial(Corruption):
         )
 
 
-_NO_MODEL = (
+NO_MODEL = (
     "Adversarial attacks a model, but no model is set. Call against(estimator, y) with a fitted "
     "estimator. To train with it, pass it as adversarial, not as corruption, to EMMAClassifier or "
     "EMMARegressor."

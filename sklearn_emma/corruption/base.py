@@ -301,13 +301,7 @@ class Corruption(BaseEstimator, ABC):
             mean, std, donors, blocks = reference.of_modality(i)
             failed = self.fail(x, mean, std, donors, generator, blocks)
             corrupted[i] = torch.where(failing[:, column, None], failed, x)
-        indicator = torch.ones_like(modalities[0][:, :1]).repeat(1, len(modalities))
-        if len(may_fail) == len(modalities):
-            indicator = torch.where(failing, -indicator, indicator)
-        else:
-            for column, i in enumerate(may_fail):
-                indicator[:, i] -= 2 * failing[:, column]
-        return corrupted, indicator
+        return corrupted, self._indicator(modalities, may_fail, failing)
 
     def fail(
         self,
@@ -368,8 +362,19 @@ class Corruption(BaseEstimator, ABC):
         """
         return self
 
-    def check_params(self) -> None:
-        """Raise ValueError if a parameter is out of range."""
+    def check_params(self, names: Sequence[str] | None = None) -> None:
+        """Raise ValueError if a parameter is out of range.
+
+        Parameters
+        ----------
+        names : list of str, default=None
+            Names of all modalities. Without them, `n_corrupted` and `only` are not checked.
+        """
+        fraction = self.fraction
+        if fraction is not None and (not is_number(fraction) or not 0 <= fraction <= 1):
+            raise ValueError(f"fraction={fraction!r} must be None or a number from 0 to 1.")
+        if names is not None:
+            self._n_failing(len(names), len(self._may_fail(len(names), names)))
         self._check_params()
 
     def is_harmless(self, level: float) -> bool:
@@ -390,11 +395,6 @@ class Corruption(BaseEstimator, ABC):
 
     @property
     def uses_reference(self) -> bool:
-        """Whether the corruption needs means, standard deviations or donors."""
-        return self._uses_reference
-
-    @property
-    def _uses_reference(self) -> bool:
         """Whether ``_fail`` reads means, standard deviations or donors."""
         return True
 
@@ -454,31 +454,40 @@ class Corruption(BaseEstimator, ABC):
         chosen = choose_modalities(known, self.only)
         return [i for i, name in enumerate(known) if name in chosen]
 
-    def _draw_failing(
-        self, like: Tensor, n_modalities: int, may_fail: list[int], generator: torch.Generator
-    ) -> Tensor:
-        """Draw a mask of shape (n_samples, n_may_fail), which is True if the modality fails."""
-        n_samples, n_may_fail = len(like), len(may_fail)
-        n_corrupted = self.n_corrupted
+    def _n_failing(self, n_modalities: int, n_may_fail: int) -> int:
+        """Return how many modalities of a corrupted sample fail."""
+        n_corrupted: Any = self.n_corrupted
         if n_corrupted is None:
-            n_corrupted = min(max(1, n_modalities - (n_modalities + 1) // 2), n_may_fail)
-        elif not is_number(n_corrupted, Integral) or not 1 <= n_corrupted <= n_may_fail:
+            return min(max(1, n_modalities - (n_modalities + 1) // 2), n_may_fail)
+        if not is_number(n_corrupted, Integral) or not 1 <= n_corrupted <= n_may_fail:
             raise ValueError(
                 f"n_corrupted={n_corrupted!r} must be None or an integer from 1 to the number of "
                 f"modalities that may fail, which is {n_may_fail}."
             )
+        return int(n_corrupted)
+
+    def _draw_failing(
+        self, like: Tensor, n_modalities: int, may_fail: list[int], generator: torch.Generator
+    ) -> Tensor:
+        """Draw a mask of shape (n_samples, n_may_fail), which is True if the modality fails."""
+        n_samples, n_failing = len(like), self._n_failing(n_modalities, len(may_fail))
         fraction = 1.0 if self.fraction is None else self.fraction
-        if not is_number(fraction) or not 0 <= fraction <= 1:
-            raise ValueError(f"fraction={self.fraction!r} must be None or a number from 0 to 1.")
         kind: dict[str, Any] = {"generator": generator, "device": like.device}
-        score = torch.rand(n_samples, n_may_fail, dtype=torch.float32, **kind)
+        score = torch.rand(n_samples, len(may_fail), dtype=torch.float32, **kind)
         failing = torch.zeros_like(score, dtype=torch.bool)
-        failing.scatter_(1, score.topk(int(n_corrupted), dim=1).indices, True)
+        failing.scatter_(1, score.topk(n_failing, dim=1).indices, True)
         if fraction < 1:
             place = torch.randperm(n_samples, generator=generator, device=like.device)
             rest = torch.rand((), dtype=torch.float64, **kind)
             failing &= (place < n_samples * fraction - rest)[:, None]
         return failing
+
+    @staticmethod
+    def _indicator(modalities: Sequence[Tensor], may_fail: list[int], failing: Tensor) -> Tensor:
+        """Return +1 for clean and -1 for failing modalities, (n_samples, n_modalities)."""
+        indicator = modalities[0].new_ones(len(failing), len(modalities))
+        indicator[:, may_fail] -= 2 * failing
+        return indicator
 
 
 def is_number(value: Any, kind: type = Real) -> bool:

@@ -53,7 +53,8 @@ class SomeColumns(Corruption):
         self.n_columns = n_columns
 
     @property
-    def _uses_reference(self) -> bool:
+    def uses_reference(self) -> bool:
+        """Whether the corruption of the columns reads the reference."""
         return self.corruption.uses_reference
 
     def _check_params(self) -> None:

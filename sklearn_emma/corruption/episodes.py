@@ -71,7 +71,8 @@ class Episodes(Corruption):
         self.growing = growing
 
     @property
-    def _uses_reference(self) -> bool:
+    def uses_reference(self) -> bool:
+        """Whether the corruption in episodes reads the reference."""
         return self.corruption.uses_reference
 
     def _check_params(self) -> None:

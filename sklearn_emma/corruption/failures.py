@@ -173,7 +173,7 @@ class Missing(Corruption):
            [ 3.,  4.]])
     """
 
-    _uses_reference = False
+    uses_reference = False
 
     def _is_harmless(self, level: float) -> bool:
         return False
@@ -268,7 +268,8 @@ class Stuck(Corruption):
         self.value = value
 
     @property
-    def _uses_reference(self) -> bool:
+    def uses_reference(self) -> bool:
+        """Whether the values are those of a reference sample."""
         return self.value is None
 
     def _check_params(self) -> None:

@@ -51,7 +51,8 @@ class Mixture(Corruption):
         self.probabilities = probabilities
 
     @property
-    def _uses_reference(self) -> bool:
+    def uses_reference(self) -> bool:
+        """Whether any of the corruptions reads the reference."""
         return any(corruption.uses_reference for corruption in self.corruptions)
 
     def _check_params(self) -> None:

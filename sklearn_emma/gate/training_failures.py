@@ -5,7 +5,18 @@ import copy
 import torch
 from torch import Tensor
 
-from sklearn_emma.corruption import Corruption, Missing, Mixture, Noise, Reference, Swapped
+from sklearn_emma.corruption import (
+    Adversarial,
+    Corruption,
+    Episodes,
+    Missing,
+    Mixture,
+    Noise,
+    Reference,
+    Swapped,
+    VirtualAdversarial,
+)
+from sklearn_emma.corruption.adversarial import NO_MODEL
 from sklearn_emma.gate.columns import fail_columns
 from sklearn_emma.gate.samples import Energies, Samples, ScoredSamples
 
@@ -35,6 +46,34 @@ def training_corruption(corruption: Corruption | None) -> Corruption:
     if corruption.fraction is None:
         return with_fraction(corruption, _FRACTION)
     return corruption
+
+
+def check_training_failures(
+    corruption: Corruption | None,
+    adversarial: Adversarial | VirtualAdversarial | None,
+    names: list[str],
+) -> None:
+    """Raise ValueError if training samples cannot be corrupted in this way.
+
+    Parameters
+    ----------
+    corruption : Corruption or None
+        Parameter of the estimator.
+    adversarial : Adversarial, VirtualAdversarial or None
+        Parameter of the estimator.
+    names : list of str
+        Names of the modalities.
+    """
+    if isinstance(corruption, Episodes):
+        raise ValueError(
+            "Training samples have no order, so they cannot fail in episodes. Pass the corruption "
+            f"of the episodes, corruption={corruption.corruption!r}."
+        )
+    if isinstance(corruption, Adversarial):
+        raise ValueError(NO_MODEL)
+    training_corruption(corruption).check_params(names)
+    if isinstance(adversarial, Adversarial):
+        adversarial.check_params(names)
 
 
 def with_fraction(corruption: Corruption, fraction: float) -> Corruption:

@@ -70,7 +70,7 @@ def with_choices_of(gate: BaseEMMA, n_before: int, n_now: int) -> BaseEMMA:
     Parameters
     ----------
     gate : EMMAClassifier or EMMARegressor
-        Gate that was fitted on a part of the samples.
+        Fitted gate. Of a search, only the best estimator is fitted again.
     n_before, n_now : int
         Number of samples that it was fitted on, and number of samples for the next fit.
 
@@ -79,8 +79,9 @@ def with_choices_of(gate: BaseEMMA, n_before: int, n_now: int) -> BaseEMMA:
     EMMAClassifier or EMMARegressor
         Unfitted gate. A penalty that was chosen automatically is adapted to the number of samples.
     """
-    unfitted = clone(gate)
-    if gate.l2_regularization == "auto":
+    fitted: Any = getattr(gate, "best_estimator_", gate)
+    unfitted = clone(fitted)
+    if fitted.l2_regularization == "auto":
         ratio = strength_unit(n_now) / strength_unit(n_before)
-        unfitted.set_params(l2_regularization=ratio * gate.l2_regularization_)
-    return unfitted.set_params(periodic_features=gate.periodic_features_)
+        unfitted.set_params(l2_regularization=ratio * fitted.l2_regularization_)
+    return unfitted.set_params(periodic_features=fitted.periodic_features_)

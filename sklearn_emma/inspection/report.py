@@ -149,7 +149,7 @@ def modality_report(
 ) -> ModalityReport:
     r"""Report on the state of every modality of every sample.
 
-    A modality is *failing* if its attention is below `threshold`, which includes missing
+    A modality is *failing* if its attention is at most `threshold`, which includes missing
     modalities, or if its energy exceeds ``potential_min_`` by more than four times as much as
     ``potential_max_`` does, the energy of a typical failure in training. The second criterion also
     detects that all modalities fail at the same time, which attention cannot, because it compares
@@ -163,7 +163,8 @@ def modality_report(
     ----------
     estimator : EMMAClassifier, EMMARegressor, GatedClassifier, GatedRegressor or ModalityMonitor
         Fitted estimator, or a fitted Pipeline or search that ends in one. For a monitor, the report
-        is about its estimator, and X is read in order as a separate stream.
+        is about its estimator, and X is read in order as a separate stream. If the monitor has
+        ``recalibrate=True``, everything but ``table`` is about the corrected samples.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples, in temporal order if they have one. The report has the index of X if that is a
         pandas DataFrame.
@@ -174,7 +175,7 @@ def modality_report(
         is calibrated on them, unless a monitor is given; use samples that the estimator was not
         trained on. For autocorrelated samples, pass a monitor with ``ordered=True``.
     threshold : float, default=0.5
-        Attention, from 0 to 1, below which a modality is failing.
+        Attention, from 0 to 1, up to which a modality is failing.
     n_worst : int, default=200
         Number of samples that are explained in ``worst``.
     ordered : bool, default=False
@@ -235,12 +236,14 @@ def modality_report(
         raise ValueError(f"threshold={threshold!r} must be a number from 0 to 1.")
     if not is_number(n_worst) or int(n_worst) != n_worst or n_worst < 0:
         raise ValueError(f"n_worst={n_worst!r} must be an integer that is not negative.")
-    readings = gated = estimator.readings(samples)
-    prediction = np.asarray(whole.predict(X))
     clean = None if reference is None else unwrap(whole, reference)[1]
-    health = None
+    given, health = samples, None
     if ordered or monitor is not None:
-        health = read_stream(monitor or estimator, samples, clean)
+        health, samples = read_stream(monitor or estimator, given, clean)
+    readings = gated = estimator.readings(samples)
+    if health is None:
+        prediction = np.asarray(whole.predict(X))
+    else:
         gated = estimator.readings(samples, evidence=health.evidence)
         prediction = np.asarray(estimator.predict(samples, evidence=health.evidence))
     if clean is None:
@@ -254,7 +257,7 @@ def modality_report(
         "percentile": percentiles,
         "importance": gated.importance,
         "attention": gated.attention,
-        "failing": (gated.attention < threshold) | far,
+        "failing": (gated.attention <= threshold) | far,
     }
     if health is not None:
         fields |= {"alarm": health.alarm, "since": health.since, "kind": health.kind}
@@ -282,7 +285,7 @@ def modality_report(
         column_summary=_summarise_columns(estimator, samples, readings.column_attention),
         gate=_describe_gate(estimator),
         worst_positions=worst,
-        table=find_in_table(estimator, samples, clean),
+        table=find_in_table(estimator, given, clean),
         alarms=None if health is None else list_alarms(health, names, index),
         health=health,
     )

@@ -12,7 +12,7 @@ from sklearn_emma.monitoring import ModalityHealth, ModalityMonitor
 FIELDS = ("modality", "kind", "first", "last", "n_samples")
 
 
-def read_stream(estimator: Any, X: Any, reference: Any) -> ModalityHealth:
+def read_stream(estimator: Any, X: Any, reference: Any) -> tuple[ModalityHealth, Any]:
     """Monitor samples in temporal order, as a separate stream.
 
     Parameters
@@ -27,8 +27,10 @@ def read_stream(estimator: Any, X: Any, reference: Any) -> ModalityHealth:
 
     Returns
     -------
-    ModalityHealth
+    health : ModalityHealth
         Health of every modality at every sample.
+    X : ndarray or DataFrame of shape (n_samples, n_features)
+        The samples, corrected if the monitor has ``recalibrate=True``.
 
     Raises
     ------
@@ -36,13 +38,15 @@ def read_stream(estimator: Any, X: Any, reference: Any) -> ModalityHealth:
         If there is neither a monitor nor a reference.
     """
     if isinstance(estimator, ModalityMonitor):
-        return copy.copy(estimator).reset().update(X)
+        monitor = copy.copy(estimator).reset()
+        corrected = monitor.correct(X)
+        return monitor.update(X), corrected
     if reference is None:
         raise ValueError(
             "ordered=True needs clean samples to calibrate a monitor on: pass reference=, or a "
             "fitted ModalityMonitor in place of the estimator."
         )
-    return ModalityMonitor(estimator, random_state=0).fit(reference).update(X)
+    return ModalityMonitor(estimator, random_state=0).fit(reference).update(X), X
 
 
 def list_alarms(health: ModalityHealth, names: list[str], index: pd.Index) -> pd.DataFrame:

@@ -57,7 +57,8 @@ class FailureModeAnalysis:
         to the clean samples, with its confidence interval from ``low`` to ``high``. A classifier
         with ``predict_proba`` also has ``calibration_error``. An estimator with prediction sets or
         intervals also has ``coverage`` and ``set_size``. An estimator with a gate also has
-        ``closed``, the fraction of samples in which the failing modality is closed.
+        ``closed``, the fraction of samples in which the failing modality is closed: its attention
+        is at most `threshold` of the estimator, if it has one, and otherwise at most one half.
     importance : DataFrame of shape (n_modalities, 4)
         One row for each modality, in order of decreasing importance. ``drop`` is the loss of score
         when the modality is absent, with its interval from ``low`` to ``high``. Unlike in

@@ -201,8 +201,12 @@ def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
     gated = gated_inside(estimator)
     if failing is None or gated is None:
         return {}
-    attention = gated.attention(X)[:, gated.modality_names_.index(failing)]
-    return {"closed": float((attention <= 0.5).mean())}
+    if hasattr(estimator, "closed"):
+        closed = estimator.closed(X)
+    else:
+        threshold = getattr(gated, "threshold", 0.5)
+        closed = gated.attention(X) <= (0.5 if isinstance(threshold, str) else threshold)
+    return {"closed": float(closed[:, gated.modality_names_.index(failing)].mean())}
 
 
 def gated_inside(estimator: Any) -> Any:

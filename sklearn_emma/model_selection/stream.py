@@ -1,5 +1,6 @@
 """Evaluation of monitors on streams with failures: scores over time, delays and diagnoses."""
 
+import copy
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -47,7 +48,7 @@ def stream_curve(
 ) -> Bunch:
     """Evaluate how well a monitor predicts, detects and diagnoses in episodes of failure.
 
-    Each episode is a separate stream. The monitor is reset and reads `warm_up` clean samples, then
+    Each episode is a separate stream. The monitor reads `warm_up` clean samples, then
     `length` samples in which one modality fails. The samples of a stream are consecutive samples of
     X, with a random start. If the samples are autocorrelated, X has to be in temporal order.
 
@@ -56,7 +57,7 @@ def stream_curve(
     Parameters
     ----------
     monitor : ModalityMonitor
-        Fitted monitor. Its stream state is reset.
+        Fitted monitor. It is not changed: a copy reads the streams.
 
     X : array-like or DataFrame of shape (n_samples, n_features)
         Clean samples that the monitor was not fitted on.
@@ -190,6 +191,7 @@ def stream_curve(
         for row in starts
         for name, start in zip(failing_names, row, strict=True)
     ]
+    monitor = copy.copy(monitor)  # the state of the given one is kept
     X = add_missing_modalities(monitor.estimator_, X)
     groups = dict(zip(names, map(list, monitor.estimator_.modality_columns_), strict=True))
     failure = Episodes(corruption, length=length, rate=1.0, growing=growing)
@@ -212,7 +214,6 @@ def stream_curve(
             {"modality": plan.modality, "false_alarms": false_alarms}
             | _diagnose(monitor.update(failed[1:]), up_before, names, plan.modality)
         )
-    monitor.reset()
     episodes = pd.DataFrame(records)[["modality", "delay", "named", "kind", "false_alarms"]]
     scores = None
     if y is not None:

@@ -323,6 +323,26 @@ class ModalityMonitor(BaseEstimator):
             )
         return health
 
+    def correct(self, X: Any) -> Any:
+        """Return the next samples with the corrections of ``recalibrate=True``.
+
+        These are the values that :meth:`predict` uses. This does not advance the stream.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            The next samples, in temporal order.
+
+        Returns
+        -------
+        ndarray or DataFrame of shape (n_samples, n_features)
+            Corrected samples. With ``recalibrate=False``, they are unchanged.
+        """
+        check_is_fitted(self, "calibration_")
+        if not self.recalibrate:
+            return add_missing_modalities(self.estimator_, plain_table(X))
+        return self._read(X)[2]
+
     def _read(self, X: Any) -> tuple[ModalityHealth, StreamState, Any]:
         """Return the health after each sample, the state after the last, and the corrected X."""
         check_is_fitted(self, "calibration_")

@@ -11,7 +11,15 @@ from sklearn.mixture import GaussianMixture
 from torch import nn
 
 from sklearn_emma import DAEEnergyScorer
-from sklearn_emma.corruption import Corruption, Noise, Swapped
+from sklearn_emma.corruption import (
+    Adversarial,
+    Corruption,
+    Episodes,
+    Mixture,
+    Noise,
+    Stuck,
+    Swapped,
+)
 
 
 @pytest.fixture
@@ -307,10 +315,21 @@ def test_layers_without_units(refuse, sizes):
         (Noise(0.5, n_corrupted=4), "n_corrupted=4 must be None or an integer from 1 to .* 3"),
         (Noise(0.5, fraction=1.5), "fraction=1.5 must be None or a number from 0 to 1"),
         (Swapped(only="radar"), "only='radar' must name at least one modality"),
+        (Noise(-1.0), "sigma=-1.0 must not be negative"),
+        (Mixture([]), "must be a list of at least one corruption"),
+        (Episodes(Stuck()), r"have no order.*corruption=Stuck\(\)"),
+        (Adversarial(0.5), "pass it as adversarial, not as corruption"),
     ],
 )
-def test_corruption_out_of_range(refuse, corruption, match):
+def test_corruption_out_of_range(refuse, monkeypatch, corruption, match):
+    monkeypatch.delattr("sklearn_emma.base.fit_energies")  # refused before anything is trained
     refuse(match, corruption=corruption)
+
+
+@pytest.mark.parametrize("adversarial", [Adversarial(-1.0), Adversarial(0.5, only="radar")])
+def test_attacks_out_of_range(refuse, monkeypatch, adversarial):
+    monkeypatch.delattr("sklearn_emma.base.fit_energies")
+    refuse("must be positive|must name at least one modality", adversarial=adversarial)
 
 
 def test_nothing_left_to_learn_from(refuse, table):

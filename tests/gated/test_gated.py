@@ -27,6 +27,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn_emma import (
     DAEEnergyScorer,
     EMMAClassifier,
+    EMMAClassifierCV,
     EMMARegressor,
     GatedClassifier,
     GatedRegressor,
@@ -367,6 +368,19 @@ def test_hyperparameters_of_the_network_are_chosen_on_all_samples(wide):
     alone = clone(gate).set_params(modalities="prefix").fit(X, y)
     assert clf.gate_.l2_regularization_ == alone.l2_regularization_
     np.testing.assert_array_equal(clf.gate_.predict_proba(X), alone.predict_proba(X))
+
+
+def test_a_search_as_gate_is_run_once(table, monkeypatch):
+    X, y = table
+    searched = []
+    search = EMMAClassifierCV._search
+    monkeypatch.setattr(
+        EMMAClassifierCV, "_search", lambda self, *data: searched.append(1) or search(self, *data)
+    )
+    gate = EMMAClassifierCV(**QUICK, param_grid={"coldness": [0.1, 1.0]}, cv=2)
+    clf = gated(gate=gate, blend="auto").fit(X, y)
+    assert len(searched) == 1
+    assert clf.gate_.best_estimator_.coldness == clf.gate_.best_params_["coldness"]
 
 
 def test_too_few_samples_to_choose_on(table):

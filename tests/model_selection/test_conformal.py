@@ -70,6 +70,16 @@ class GatedLinear(WithGate, LinearRegression):
 QUICK = {"corruption": Noise(1), "cv": 2, "random_state": 0}
 
 
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_tables_of_pyarrow_are_calibrated_on(fitted, table):
+    pyarrow = pytest.importorskip("pyarrow")
+    X, y = table
+    arrow = pyarrow.Table.from_pandas(X, preserve_index=False)
+    sets = PatternConformalClassifier(fitted, min_samples=20, random_state=0)
+    expected = sets.conformalize(X, y).predict_set(X)
+    assert_array_equal(sets.conformalize(arrow, y).predict_set(arrow), expected)
+
+
 @parametrize_with_checks([PatternConformalClassifier(GatedLogistic(), **QUICK)])
 def test_estimator_check(estimator, check):
     check(estimator)

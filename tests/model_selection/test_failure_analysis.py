@@ -1,5 +1,6 @@
 """failure_mode_analysis: what failures cost, what is redundant, and the page."""
 
+import copy
 import io
 from functools import partial
 
@@ -186,6 +187,23 @@ def test_gate_and_prediction_sets_are_measured_too(fitted, table):
     assert effects["coverage"]["modality1"] == mask[np.arange(len(y)), y].mean()
     assert effects["set_size"]["modality1"] == mask.sum(axis=1).mean()
     assert found.clean["coverage"] == sets.predict_set(X)[np.arange(len(y)), y].mean()
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.95])
+def test_closed_is_what_the_estimator_calls_closed(fitted, table, threshold):
+    X, y = table
+    sets = PatternConformalClassifier(fitted, threshold=threshold, min_samples=20, random_state=0)
+    sets.conformalize(X, y)
+    params = {"failures": {"noise": Noise(1.0)}, "n_bootstrap": 5, "random_state": 0}
+    params["tolerance"] = 0.1
+    found = failure_mode_analysis(sets, X, y, only="modality1", n_repeats=1, **params)
+    gated = copy.copy(fitted)
+    gated.threshold = threshold
+    same = failure_mode_analysis(gated, X, y, only="modality1", n_repeats=1, **params)
+    assert found.effects["closed"].tolist() == same.effects["closed"].tolist()
+    usual = failure_mode_analysis(fitted, X, y, only="modality1", n_repeats=1, **params)
+    fewer = found.effects["closed"].iloc[-1] < usual.effects["closed"].iloc[-1]
+    assert fewer == (threshold < 0.5)
 
 
 def test_the_same_random_state_gives_the_same_analysis(data):

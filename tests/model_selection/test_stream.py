@@ -91,6 +91,13 @@ def test_an_alarm_that_was_up_before_detects_nothing():
     assert missed.summary["missed"] == 1.0
 
 
+def test_the_stream_of_the_monitor_goes_on():
+    monitor = Watch().reset()
+    monitor.seen[:] = 2
+    stream_curve(monitor, X, corruption=Missing(), n_episodes=1, random_state=0)
+    assert monitor.seen.tolist() == [2, 2]
+
+
 def test_a_classifier_is_no_monitor(fitted):
     with pytest.raises(TypeError, match="must be a ModalityMonitor, got EMMAClassifier"):
         stream_curve(fitted, X, corruption=Missing())
@@ -121,12 +128,6 @@ def test_wrong_numbers_are_explained():
         stream_curve(Watch(), X, corruption=Missing(), length=0)
     with pytest.raises((TypeError, ValueError), match=r"[Cc]orruption"):
         stream_curve(Watch(), X, corruption="missing")
-
-
-def test_the_monitor_is_left_at_the_start_of_a_stream():
-    monitor = Watch()
-    stream_curve(monitor, X, corruption=Missing(), length=10, random_state=0)
-    assert not monitor.seen.any()
 
 
 def test_intervals_start_at_zero():

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor, GatedRegressor
 from sklearn_emma.corruption import Missing, Noise, Stuck, Swapped
+from sklearn_emma.inspection import modality_report
 from sklearn_emma.model_selection import stream_curve
 from sklearn_emma.monitoring import ModalityMonitor
 
@@ -244,6 +245,22 @@ def test_an_offset_or_gain_is_corrected_if_that_is_asked_for(monitor, stream, sh
     monitor.reset()
     parts = [monitor.update(X[a:b]) for a, b in ((0, 120), (120, 121), (121, 300))]
     np.testing.assert_array_equal(join(parts)[6], health.corrected)
+
+
+@pytest.mark.parametrize("recalibrate", [True, False])
+def test_the_report_is_about_what_predictions_use(monitor, stream, recalibrate):
+    X = stream[0][:300].copy()
+    X.iloc[50:, :5] += 1.5 * X.iloc[:, :5].std()
+    monitor.set_params(recalibrate=recalibrate)
+    given = monitor.correct(X)
+    assert given.equals(X) != recalibrate
+    report = modality_report(monitor, X, n_worst=0)
+    np.testing.assert_array_equal(report["prediction"], monitor.predict(X))
+    np.testing.assert_allclose(
+        report["modality0", "energy"], monitor.estimator_.energies(given)[:, 0]
+    )
+    if recalibrate:
+        assert report["modality0", "failing"].iloc[150:].mean() < 0.1
 
 
 def test_other_failures_are_not_corrected(monitor, stream):
