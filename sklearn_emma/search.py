@@ -421,10 +421,20 @@ class EMMAClassifierCV(EMMAClassifier):
         -------
         float
             Score according to `scoring`. With several scores, it is the one named by `refit`.
+
+        Raises
+        ------
+        ValueError
+            If there are several scores, and `refit` does not name one of them.
         """
         check_is_fitted(self)
         if self.scoring is None:
             return super().score(X, y, sample_weight)
+        if self.multimetric_ and not isinstance(self.refit, str):
+            raise ValueError(
+                f"There are several scores, but refit={self.refit!r} does not name one of them. "
+                "Compute the score that you need with a function of sklearn.metrics."
+            )
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         if isinstance(self.scorer_, dict):
             return self.scorer_[self.refit](self.best_estimator_, X, y, **weights)

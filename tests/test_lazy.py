@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 from sklearn.frozen import FrozenEstimator
 
-from sklearn_emma import DAEEnergyScorer, EMMAClassifier, EMMARegressor, GatedClassifier
+from sklearn_emma import (
+    DAEEnergyScorer,
+    EMMAClassifier,
+    EMMARegressor,
+    GatedClassifier,
+    SignalEnergyScorer,
+)
 from sklearn_emma.corruption import Noise
 from sklearn_emma.datasets import make_multimodal_classification
 from sklearn_emma.inspection import modality_report
@@ -100,6 +106,13 @@ def test_read_outs_of_a_classifier(classifier, table, method):
 @pytest.mark.filterwarnings("ignore:With .* samples held out")
 def test_read_outs_of_a_scorer(scorer, table, method):
     check(getattr(scorer, method), table[0].fillna(0.0))
+
+
+@pytest.mark.parametrize("method", ["transform", "score_samples", "decision_function", "predict"])
+def test_read_outs_of_signals(table, method):
+    X = table[0].fillna(0.0)
+    scorer = SignalEnergyScorer(n_filters=2, max_epochs=1, random_state=0).fit(X)
+    check(getattr(scorer, method), X)
 
 
 @pytest.mark.parametrize("outputs", [1, 2, "quantile"])

@@ -200,6 +200,10 @@ def test_a_function_may_choose(table):
     assert found.best_params_ == {"coldness": 1.0}
     assert found.coldness_ == 1.0
     assert not hasattr(found, "best_score_")
+    assert isinstance(found.score(*table), float)
+    several = search(param_grid={"coldness": [0.1]}, scoring=["accuracy", "f1"], refit=lambda _: 0)
+    with pytest.raises(ValueError, match="several scores.*does not name one"):
+        several.fit(*table).score(*table)
 
 
 @pytest.mark.parametrize("limit", [1, 2**16])

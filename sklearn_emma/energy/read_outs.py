@@ -139,13 +139,15 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
                 results.append(np.column_stack(found))
         return np.concatenate(results)
 
-    def _run_features(self, X: Any, method: Method, join: Join = Indicators.codes) -> np.ndarray:
+    def _run_features(
+        self, table: np.ndarray, method: Method, join: Join = Indicators.codes
+    ) -> np.ndarray:
         """Apply a method of the energies that returns one number per feature.
 
         Columns that belong to no modality are zero. The numbers of the indicators of a category are
         combined to one number by `join`.
         """
-        features = self._features(self._check(X))
+        features = self._features(table)
         found = self._evaluate(features, method, torch.float64)
         values = np.zeros((len(found), features.shape[1]))
         values[:, np.concatenate(feature_columns(self))] = found
@@ -302,7 +304,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         """
         if is_lazy(X):
             return map_chunks(self.reconstruct, X)
-        return self._run_features(X, EnergyEnsemble.reconstruct)
+        return self._run_features(self._check(X), EnergyEnsemble.reconstruct)
 
     def reconstruction_error(self, X: Any) -> np.ndarray:
         r"""Return the reconstruction error :math:`\lVert r(x) - x \rVert^2` of each modality.
@@ -342,7 +344,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         """
         if is_lazy(X):
             return map_chunks(self.energy_gradient, X)
-        gradient = self._run_features(X, EnergyEnsemble.gradient, Indicators.numbers)
+        gradient = self._run_features(self._check(X), EnergyEnsemble.gradient, Indicators.numbers)
         return gradient / self._per_feature_scale()
 
     def nearest_typical(self, X: Any) -> np.ndarray:
@@ -364,12 +366,13 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         """
         if is_lazy(X):
             return map_chunks(self.nearest_typical, X)
-        typical = self._run_features(X, descend)
+        table = self._check(X)
+        typical = self._run_features(table, descend)
         unused = np.setdiff1d(
             np.arange(self.n_features_in_), np.concatenate(self.modality_columns_)
         )
         if len(unused):
-            typical[:, unused] = check_table(self, X, reset=False)[:, unused]
+            typical[:, unused] = table[:, unused]
         return typical
 
     def attribution(self, X: Any) -> np.ndarray:
@@ -399,11 +402,12 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         """
         if is_lazy(X):
             return map_chunks(self.attribution, X)
-        found = self._run_features(X, attribute, Indicators.sums) / self._per_feature_scale()
+        table = self._check(X)
+        found = self._run_features(table, attribute, Indicators.sums) / self._per_feature_scale()
         indicators = indicators_of(self)
         if indicators is None:
             return found
-        return found + potential_of_evidence(indicators.unseen(self._check(X)), _UNIT)
+        return found + potential_of_evidence(indicators.unseen(table), _UNIT)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of :meth:`transform`.
