@@ -43,15 +43,12 @@ class Category:
         Standardised indicators of each code. The last row is for unseen levels.
     groups : list of list of int
         Codes of the levels that share an indicator.
-    mode : int
-        Code of the most frequent level.
     evidence : ndarray of shape (n_levels + 1,)
         Evidence of each code against the modality, in nats. Zero for known levels.
     """
 
     rows: np.ndarray
     groups: list[list[int]]
-    mode: int
     evidence: np.ndarray
 
     @classmethod
@@ -91,7 +88,7 @@ class Category:
         rows = indicators / (spread if spread > 1e-9 else 1.0)
         rarest = int(counts[usual].min()) if len(usual) else 0
         unseen = unseen_level_evidence(rarest, int((counts == 1).sum()))
-        return cls(rows, groups, mode, np.where(np.append(counts, 0) > 0, 0.0, unseen))
+        return cls(rows, groups, np.where(np.append(counts, 0) > 0, 0.0, unseen))
 
 
 def _read_codes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,6 +104,8 @@ def _group_of(code: int, groups: list[list[int]]) -> int:
 @dataclass(frozen=True)
 class Indicators:
     """Conversion of columns to features: numeric columns are kept, others become indicators.
+
+    Without categorical columns, the features are the columns, and no method copies them.
 
     Attributes
     ----------
@@ -135,6 +134,8 @@ class Indicators:
 
     def of_modality(self, columns: np.ndarray) -> np.ndarray:
         """Return the positions of the features of some columns, in their order."""
+        if not self.categories:
+            return columns
         positions = self.positions
         return np.concatenate([positions[column] for column in columns])
 
@@ -215,6 +216,8 @@ class Indicators:
         ndarray of shape (n_samples, n_features)
             Features in the dtype of the table. All indicators of a missing value are NaN.
         """
+        if not self.categories:
+            return table
         parts = []
         for column in range(self.n_columns):
             category = self.categories.get(column)
@@ -244,6 +247,24 @@ class Indicators:
             found[:, column] = np.where(missing, 0.0, category.evidence[codes])
         return found
 
+    def unseen_by_modality(self, table: np.ndarray, modalities: Sequence) -> np.ndarray:
+        """Return the sum of :meth:`unseen` over the columns of each modality.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_samples, n_columns)
+            Samples, with codes in the categorical columns.
+        modalities : sequence of ndarray of int
+            Columns of each modality.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities)
+            Evidence in nats.
+        """
+        unseen = self.unseen(table)
+        return np.column_stack([unseen[:, columns].sum(axis=1) for columns in modalities])
+
     def codes(self, features: np.ndarray) -> np.ndarray:
         """Convert indicators to the code of the nearest level, and keep numeric features.
 
@@ -267,6 +288,8 @@ class Indicators:
 
     def numbers(self, features: np.ndarray) -> np.ndarray:
         """Return numeric columns, and zeros for categorical ones: (n_samples, n_columns)."""
+        if not self.categories:
+            return features
         return np.column_stack(
             [
                 np.zeros(len(features)) if column in self.categories else features[:, places[0]]
@@ -276,10 +299,12 @@ class Indicators:
 
     def sums(self, features: np.ndarray) -> np.ndarray:
         """Return numeric columns, and the sum of the indicators of each categorical column."""
+        if not self.categories:
+            return features
         return np.column_stack([features[:, places].sum(axis=1) for places in self.positions])
 
 
-def indicators_of(estimator: Any) -> Indicators | None:
+def indicators_of(estimator: Any) -> Indicators:
     """Return the conversion of columns to features of a fitted estimator.
 
     Parameters
@@ -289,12 +314,10 @@ def indicators_of(estimator: Any) -> Indicators | None:
 
     Returns
     -------
-    Indicators or None
-        The conversion, or None if no column is categorical. Then the features are the columns.
+    Indicators
+        The conversion.
     """
-    counts = getattr(estimator, "category_counts_", None)
-    if not counts:
-        return None
+    counts = getattr(estimator, "category_counts_", {})
     categories = {column: Category.from_counts(count) for column, count in counts.items()}
     return Indicators(estimator.n_features_in_, categories)
 
@@ -313,7 +336,7 @@ def least_scales_of(estimator: Any) -> list[np.ndarray | None]:
         Smallest scales for each modality. All are None if no column is categorical.
     """
     indicators = indicators_of(estimator)
-    if indicators is None:
+    if not indicators.categories:
         return [None] * len(estimator.modality_columns_)
     return [indicators.least_scale(columns) for columns in estimator.modality_columns_]
 
@@ -332,10 +355,7 @@ def feature_columns(estimator: Any) -> list[np.ndarray]:
         Its ``modality_columns_`` where no column is categorical.
     """
     indicators = indicators_of(estimator)
-    columns: Sequence[np.ndarray] = estimator.modality_columns_
-    if indicators is None:
-        return list(columns)
-    return [indicators.of_modality(positions) for positions in columns]
+    return [indicators.of_modality(columns) for columns in estimator.modality_columns_]
 
 
 def fill_values(estimator: Any) -> np.ndarray:
@@ -351,6 +371,4 @@ def fill_values(estimator: Any) -> np.ndarray:
     ndarray of shape (n_features,)
         Fill value of each feature. It is ``median_`` if no column is categorical.
     """
-    indicators = indicators_of(estimator)
-    median: np.ndarray = estimator.median_
-    return median if indicators is None else indicators.expand(median[None])[0]
+    return indicators_of(estimator).expand(estimator.median_[None])[0]

@@ -270,10 +270,8 @@ class GateReadOuts(TransformerMixin, ABC):
             are named after the column and the level.
         """
         check_is_fitted(self)
-        names = _check_feature_names_in(self, input_features)
-        indicators = indicators_of(self)
-        if indicators is not None:
-            names = indicators.names(names, self.categories_)
+        columns = _check_feature_names_in(self, input_features)
+        names = indicators_of(self).names(columns, self.categories_)
         return names[np.sort(np.concatenate(feature_columns(self)))]
 
 

@@ -209,10 +209,8 @@ def split_features(estimator: Any, standardised: np.ndarray) -> list[np.ndarray]
     list of ndarray of shape (n_samples, n_features)
         Features of each modality: numeric columns, and indicators of categorical columns.
     """
-    indicators = indicators_of(estimator)
-    if indicators is not None:
-        standardised = indicators.expand(standardised)
-    return split_columns(standardised, feature_columns(estimator))
+    features = indicators_of(estimator).expand(standardised)
+    return split_columns(features, feature_columns(estimator))
 
 
 def unfitted_energies(estimator: Any, device: torch.device) -> dict[str, Any]:
@@ -290,7 +288,7 @@ def training_samples(
         Samples with weights that have a mean of one.
     """
     indicators, blocks = indicators_of(estimator), None
-    if indicators is not None:
+    if indicators.categories:
         blocks = [
             [torch.from_numpy(block).to(device) for block in indicators.blocks(columns)]
             for columns in estimator.modality_columns_

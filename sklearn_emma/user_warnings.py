@@ -59,11 +59,8 @@ def warn_of_infrequent_levels(estimator: Any) -> None:
     estimator : estimator
         Estimator with the attribute ``category_counts_``.
     """
-    indicators = indicators_of(estimator)
-    if indicators is None:
-        return
     useless = np.zeros(estimator.n_features_in_, dtype=bool)
-    for column, category in indicators.categories.items():
+    for column, category in indicators_of(estimator).categories.items():
         useless[column] = _is_name(category)
     if useless.any():
         warnings.warn(
@@ -85,11 +82,10 @@ def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
     X : ndarray of shape (n_samples, n_features)
         Samples, with codes in the categorical columns.
     """
-    indicators = None if len(X) < _MANY else indicators_of(estimator)
-    if indicators is None:
+    if len(X) < _MANY:
         return
     levels, unknown = estimator.categories_, np.zeros(estimator.n_features_in_, dtype=bool)
-    for column, category in indicators.categories.items():
+    for column, category in indicators_of(estimator).categories.items():
         if not _is_name(category):
             codes = X[:, column]
             known = (codes < len(levels[column])).any()

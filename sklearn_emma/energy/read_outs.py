@@ -102,21 +102,14 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         check_is_fitted(self)
         return check_table(self, X, reset=False, dtype=[np.float64, np.float32])
 
-    def _features(self, table: np.ndarray) -> np.ndarray:
-        """Return the inputs of the energies, in which categories are replaced by indicators."""
-        indicators = indicators_of(self)
-        return table if indicators is None else indicators.expand(table)
-
     def _energies(self, X: Any, precision: torch.dtype | None = None) -> np.ndarray:
         """Return the energies of samples, evaluated in a dtype (by default that of the samples)."""
-        table = self._check(X)
-        features = self._features(table)
+        table, indicators = self._check(X), indicators_of(self)
+        features = indicators.expand(table)
         energies = self._scaled(self._evaluate(features, EnergyEnsemble.potential, precision))
-        indicators = indicators_of(self)
-        if indicators is not None:
-            unseen = indicators.unseen(table)
-            sums = [unseen[:, columns].sum(axis=1) for columns in self.modality_columns_]
-            energies += potential_of_evidence(np.column_stack(sums), _UNIT)
+        if indicators.categories:
+            unseen = indicators.unseen_by_modality(table, self.modality_columns_)
+            energies += potential_of_evidence(unseen, _UNIT)
         return energies
 
     def _evaluate(
@@ -147,12 +140,12 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Columns that belong to no modality are zero. The numbers of the indicators of a category are
         combined to one number by `join`.
         """
-        features = self._features(table)
-        found = self._evaluate(features, method, torch.float64)
-        values = np.zeros((len(found), features.shape[1]))
-        values[:, np.concatenate(feature_columns(self))] = found
         indicators = indicators_of(self)
-        return values if indicators is None else join(indicators, values)
+        features = indicators.expand(table)
+        values = np.zeros(features.shape)
+        found = self._evaluate(features, method, torch.float64)
+        values[:, np.concatenate(feature_columns(self))] = found
+        return join(indicators, values)
 
     def _scaled(self, potentials: np.ndarray) -> np.ndarray:
         return (potentials - self.potential_median_) / self.potential_iqr_
@@ -324,7 +317,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         """
         if is_lazy(X):
             return map_chunks(self.reconstruction_error, X)
-        features = self._features(self._check(X))
+        features = indicators_of(self).expand(self._check(X))
         return self._evaluate(features, EnergyEnsemble.reconstruction_error, torch.float64)
 
     def energy_gradient(self, X: Any) -> np.ndarray:
@@ -404,10 +397,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
             return map_chunks(self.attribution, X)
         table = self._check(X)
         found = self._run_features(table, attribute, Indicators.sums) / self._per_feature_scale()
-        indicators = indicators_of(self)
-        if indicators is None:
-            return found
-        return found + potential_of_evidence(indicators.unseen(table), _UNIT)
+        return found + potential_of_evidence(indicators_of(self).unseen(table), _UNIT)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of :meth:`transform`.

@@ -23,6 +23,7 @@ from sklearn_emma.engine.batches import training_rows
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.indicators import indicators_of
 from sklearn_emma.modalities import modality_shapes, resolve_modalities
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.energy import ACTIVATIONS
@@ -374,7 +375,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         rows = training_rows(len(weight), seed)
         table, weight = np.ascontiguousarray(table[keep][rows], dtype=float), weight[rows]
         self._learn_columns(X, table, quiet)
-        table = self._features(table)
+        table = indicators_of(self).expand(table)
         n_held_out = round(self.calibration_fraction * len(table))
         held_out = np.random.RandomState(seed).permutation(len(table)) < n_held_out
         self._check_enough(int((~held_out).sum()), len(table))
@@ -423,7 +424,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
                 self._reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
             else:
                 self._refuse_changes(X)
-            reservoir = self._reservoir.add(self._features(table), self.calibration_fraction)
+            features = indicators_of(self).expand(table)
+            reservoir = self._reservoir.add(features, self.calibration_fraction)
             self._reservoir = reservoir
             self.n_samples_seen_ = reservoir.n_seen
             samples = reservoir.training_samples()

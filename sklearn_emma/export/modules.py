@@ -167,7 +167,7 @@ def _energies(scorer: DAEEnergyScorer, precision: torch.dtype) -> ModalityEnergi
 def _expansion(estimator: Any) -> CategoryModule | None:
     """Return the module that converts codes to indicators, or None if no column is categorical."""
     indicators = indicators_of(estimator)
-    return None if indicators is None else CategoryModule(indicators)
+    return CategoryModule(indicators) if indicators.categories else None
 
 
 class CountBelow(nn.Module):

@@ -122,35 +122,17 @@ class Inputs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CategoryReader:
-    """Compute the evidence of unseen levels in a table of codes.
-
-    Attributes
-    ----------
-    indicators : Indicators
-        Indicators of the levels.
-    columns : list of slice or ndarray of int
-        Columns of each modality in the table.
-    """
-
-    indicators: Indicators
-    columns: Sequence[slice | np.ndarray]
-
-    def unseen(self, table: np.ndarray) -> Tensor:
-        """Return the evidence of unseen levels, in nats, of shape (n_samples, n_modalities)."""
-        evidence = self.indicators.unseen(table)
-        sums = [evidence[:, positions].sum(axis=1) for positions in self.columns]
-        return torch.from_numpy(np.array(sums)).mT
-
-
-@dataclass(frozen=True)
 class InputReader:
     """Convert tables to the inputs of the gate and predictor of a fitted estimator.
 
     Attributes
     ----------
     columns : list of slice or ndarray of int
+        Columns of each modality in the table.
+    features : list of slice or ndarray of int
         Features of each modality: its columns, with categories replaced by their indicators.
+    indicators : Indicators
+        Conversion of columns to features.
     mean, scale : ndarray of shape (n_columns,)
         Mean and scale with which columns are standardised.
     median : ndarray of shape (n_features,)
@@ -163,13 +145,13 @@ class InputReader:
         Cross-modal energy, if there is one.
     precision : torch.dtype
         Dtype of the predictor and the cross-modal energy.
-    categories : CategoryReader or None
-        Evidence of unseen levels. None if no column is categorical.
     attend : ColumnReader or None
         Attention to columns, if it is used.
     """
 
     columns: Sequence[slice | np.ndarray]
+    features: Sequence[slice | np.ndarray]
+    indicators: Indicators
     mean: np.ndarray
     scale: np.ndarray
     median: np.ndarray
@@ -178,14 +160,12 @@ class InputReader:
     potential_scale: Tensor
     cross_modal: CrossModalEnergy | None
     precision: torch.dtype
-    categories: CategoryReader | None = None
     attend: ColumnReader | None = None
 
     @cached_property
     def used(self) -> np.ndarray:
         """Positions of all columns that belong to a modality, in the order of the table."""
-        columns = self.columns if self.categories is None else self.categories.columns
-        return np.sort(np.concatenate([np.arange(len(self.mean))[c] for c in columns]))
+        return np.sort(np.concatenate([np.arange(len(self.mean))[c] for c in self.columns]))
 
     @property
     def block_size(self) -> int:
@@ -207,16 +187,17 @@ class InputReader:
             Inputs of the gate and the predictor.
         """
         standard = standardise(table, self.mean, self.scale)
-        if self.categories is not None:
-            return self._read_categories(standard, self.categories)
         gaps = np.isnan(standard)
         if self.attend is not None:
             return self._read_columns(torch.from_numpy(standard), torch.from_numpy(gaps))
-        complete = np.where(gaps, self.median, standard) if gaps.any() else standard
-        own = self.energies.potential(complete)
-        missing = None
-        if complete is not standard:
+        complete, missing = self.indicators.expand(standard), None
+        if gaps.any():
+            complete = np.where(np.isnan(complete), self.median, complete)
             missing = _missing_shares(gaps, self.columns)
+        own = self.energies.potential(complete)
+        if self.indicators.categories:
+            unseen = self.indicators.unseen_by_modality(standard, self.columns)
+            own = own + potential_of_evidence(torch.from_numpy(unseen), self.potential_scale)
         inputs = self.join(torch.from_numpy(complete), own, missing)
         return inputs._replace(column_attention=torch.from_numpy(1.0 - gaps[:, self.used]))
 
@@ -230,17 +211,6 @@ class InputReader:
             missing = torch.stack([1.0 - attention[:, c].mean(1) for c in self.columns], 1)
         inputs = self.join(complete, own, missing)
         return inputs._replace(column_attention=attention[:, self.used])
-
-    def _read_categories(self, standard: np.ndarray, categories: CategoryReader) -> Inputs:
-        """Read samples with categorical columns, which are given as codes."""
-        features = categories.indicators.expand(standard)
-        complete = np.where(np.isnan(features), self.median, features)
-        own = self.energies.potential(complete)
-        own = own + potential_of_evidence(categories.unseen(standard), self.potential_scale)
-        gaps = np.isnan(standard)
-        missing = _missing_shares(gaps, categories.columns)
-        inputs = self.join(torch.from_numpy(complete), own, missing)
-        return inputs._replace(column_attention=torch.from_numpy(1.0 - gaps[:, self.used]))
 
     def join(self, complete: Tensor, own: Tensor, missing: Tensor | None) -> Inputs:
         """Add the energy of missing values and the cross-modal energy to the own energies.
@@ -265,7 +235,7 @@ class InputReader:
             gap = gap_energy(missing, self.potential_scale)
             potential = add_gap_energy(own, gap)
         values = complete.to(self.precision)
-        modalities = [values[:, columns] for columns in self.columns]
+        modalities = [values[:, features] for features in self.features]
         if self.cross_modal is not None:
             minimum, scale = self.potential_min, self.potential_scale
             cross_modal = self.cross_modal.energy(modalities, potential, minimum, scale)

@@ -19,7 +19,7 @@ from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.build_gate import build_gate, hard_attention
 from sklearn_emma.gate.columns import ColumnReader, build_columns
 from sklearn_emma.gate.fitted import GATE, gate_arrays
-from sklearn_emma.gate.inputs import CategoryReader, InputReader, Inputs, RememberingReader
+from sklearn_emma.gate.inputs import InputReader, Inputs, RememberingReader
 from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import as_slice
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, GatedPredictor
@@ -160,21 +160,19 @@ def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
         weights = Precision(weights=precision)
         scorers = estimator.energy_scorers_.items()
         energies = [tensor_energy(scorer, name, weights) for name, scorer in scorers]
-        columns, indicators = feature_columns(estimator), indicators_of(estimator)
-        categories = None
-        if indicators is not None:
-            categories = CategoryReader(indicators, estimator.modality_columns_)
+        features = feature_columns(estimator)
         return InputReader(
-            [as_slice(positions) for positions in columns],
+            [as_slice(positions) for positions in estimator.modality_columns_],
+            [as_slice(positions) for positions in features],
+            indicators_of(estimator),
             estimator.mean_,
             estimator.scale_,
             fill_values(estimator),
-            ModalityEnergies(energies, columns),
+            ModalityEnergies(energies, features),
             torch.from_numpy(estimator.potential_min_.astype(np.float64)),
             torch.from_numpy(estimator.potential_scale_.astype(np.float64)),
             build_cross_modal(estimator, precision),
             precision,
-            categories,
             _column_reader(estimator, energies),
         )
 

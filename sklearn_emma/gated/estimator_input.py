@@ -36,12 +36,11 @@ def estimator_input(table: np.ndarray, gated: Any, estimator: Any) -> Any:
     used = np.sort(np.concatenate(gated.modality_columns_))
     names = getattr(gated, "feature_names_in_", None)
     indicators = indicators_of(gated)
-    if indicators is not None and takes_categories(estimator):
+    if indicators.categories and takes_categories(estimator):
         return decode_table(table, gated.categories_, names).iloc[:, used]
-    if indicators is not None:
-        table = indicators.expand(table)
-        used = np.sort(np.concatenate(feature_columns(gated)))
-        names = None if names is None else indicators.names(names, gated.categories_)
+    table = indicators.expand(table)
+    used = np.sort(np.concatenate(feature_columns(gated)))
+    names = None if names is None else indicators.names(names, gated.categories_)
     if len(used) < table.shape[1]:
         table = table[:, used]
     return table if names is None else pd.DataFrame(table, columns=names[used])

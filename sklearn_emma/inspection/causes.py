@@ -97,18 +97,16 @@ def _shares(estimator: Any, i: int, table: np.ndarray) -> np.ndarray:
     columns = estimator.modality_columns_[i]
     x = standardise(table, estimator.mean_, estimator.scale_)
     x = np.where(np.isnan(x), estimator.median_, x)
-    indicators = indicators_of(estimator)
-    features = x if indicators is None else indicators.expand(x)
-    features = features[:, feature_columns(estimator)[i]]
+    indicators, places = indicators_of(estimator), feature_columns(estimator)[i]
+    features = indicators.expand(x)[:, places]
     if isinstance(scorer, DAEEnergyScorer):
         contribution = np.maximum(scorer.attribution(features), 0.0)
     else:
         contribution = np.square(features)
-    if indicators is not None:
-        found = np.zeros((len(x), indicators.n_features))
-        found[:, feature_columns(estimator)[i]] = contribution
-        unseen = potential_of_evidence(indicators.unseen(x), estimator.potential_scale_[i])
-        contribution = (indicators.sums(found) + unseen)[:, columns]
+    found = np.zeros((len(x), indicators.n_features))
+    found[:, places] = contribution
+    unseen = potential_of_evidence(indicators.unseen(x), estimator.potential_scale_[i])
+    contribution = (indicators.sums(found) + unseen)[:, columns]
     total = contribution.sum(axis=1, keepdims=True)
     return np.divide(contribution, total, out=np.zeros_like(contribution), where=total > 0)
 

@@ -85,9 +85,7 @@ def read_table(estimator: Any, X: Any) -> np.ndarray:
     ndarray of shape (n_samples, n_used_features)
         Numerical columns and the indicators of categorical levels. NaN marks missing values.
     """
-    table, indicators = read_codes(estimator, X), indicators_of(estimator)
-    if indicators is not None:
-        table = indicators.expand(table)
+    table = indicators_of(estimator).expand(read_codes(estimator, X))
     return table[:, np.concatenate(feature_columns(estimator))]
 
 
@@ -132,11 +130,8 @@ def read_unseen(estimator: Any, X: Any) -> np.ndarray:
         True for an unseen level. False also where unseen levels are no evidence of a failure, see
         :mod:`sklearn_emma.indicators`.
     """
-    indicators = indicators_of(estimator)
-    if indicators is None:
-        return np.zeros((len(X), len(estimator.modality_columns_)), dtype=bool)
-    unseen = indicators.unseen(read_codes(estimator, X)) > 0
-    return np.stack([unseen[:, columns].any(axis=1) for columns in estimator.modality_columns_], 1)
+    table = read_codes(estimator, X)
+    return indicators_of(estimator).unseen_by_modality(table, estimator.modality_columns_) > 0
 
 
 def are_numbers(estimator: Any) -> np.ndarray:
@@ -152,11 +147,12 @@ def are_numbers(estimator: Any) -> np.ndarray:
     ndarray of bool of shape (n_used_features,)
         True for numerical features, False for indicators of categorical levels.
     """
-    columns, indicators = np.concatenate(estimator.modality_columns_), indicators_of(estimator)
+    columns, positions = (
+        np.concatenate(estimator.modality_columns_),
+        indicators_of(estimator).positions,
+    )
     numbers = ~np.isin(columns, categories_of(estimator))
-    if indicators is None:
-        return numbers
-    return np.repeat(numbers, [len(indicators.positions[column]) for column in columns])
+    return np.repeat(numbers, [len(positions[column]) for column in columns])
 
 
 def number_columns(estimator: Any) -> np.ndarray:
@@ -193,9 +189,8 @@ def as_samples(estimator: Any, table: np.ndarray) -> Any:
     """
     indicators, places = indicators_of(estimator), np.concatenate(feature_columns(estimator))
     names = getattr(estimator, "feature_names_in_", None)
-    n_features = estimator.n_features_in_ if indicators is None else indicators.n_features
-    X = np.zeros((len(table), n_features))
+    X = np.zeros((len(table), indicators.n_features))
     X[:, places] = table
-    if indicators is not None:
+    if indicators.categories:
         return decode_table(indicators.codes(X), estimator.categories_, names)
     return X if names is None else pd.DataFrame(X, columns=names)
