@@ -71,10 +71,10 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         columns. It is fitted on the samples without missing values in the modality. If fewer than
         half of the samples with any value in the modality are complete, it is fitted on all samples
         with any value, after missing values are filled. If None, and for modalities that are not in
-        the dict, the energy is a :class:`DAEEnergyScorer` that is trained on all samples
-        (``calibration_fraction=0``) for 50 epochs, or a :class:`SignalEnergyScorer` for signals and
-        images. More epochs only help for outlier detection. Any other estimator has to score the
-        failing samples of every epoch, so it should be fast.
+        the dict, the energy is a :class:`DAEEnergyScorer` that is trained for 50 epochs, or a
+        :class:`SignalEnergyScorer` for signals and images. Both are trained on all samples
+        (``calibration_fraction=0``). More epochs only help for outlier detection. Any other
+        estimator has to score the failing samples of every epoch, so it should be fast.
 
     module : torch.nn.Module instance, class or callable, "transformer" or None, default=None
         The predictor, whose input comes from the gate. None means `n_networks` networks of the

@@ -239,7 +239,9 @@ def unfitted_energies(estimator: Any, device: torch.device) -> dict[str, Any]:
     )
     defaults = dict.fromkeys(names, default)
     for name, _, shape in signals_of(estimator):
-        defaults[name] = SignalEnergyScorer(shape, device=str(device), verbose=verbose)
+        defaults[name] = SignalEnergyScorer(
+            shape, calibration_fraction=0.0, device=str(device), verbose=verbose
+        )
     energy = {} if estimator.energy is None else estimator.energy
     if isinstance(energy, dict):
         energy = {name: scorer for name, scorer in energy.items() if scorer is not None}

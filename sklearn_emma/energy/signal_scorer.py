@@ -14,6 +14,7 @@ from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _
 from sklearn_emma.energy.energy_scale import median_and_range
 from sklearn_emma.energy.modality_energies import ScaledEnergy
 from sklearn_emma.energy.outliers import ThresholdMixin, outlier_threshold
+from sklearn_emma.energy.p_values import conformal_p_values
 from sklearn_emma.energy.protocol import Precision, load_energy
 from sklearn_emma.energy.signal_training import (
     SignalArchitecture,
@@ -39,6 +40,8 @@ from sklearn_emma.targets import check_weights
 from sklearn_emma.validation import all_or_nothing, check_table
 
 Method = Callable[[SignalEnergy, torch.Tensor], torch.Tensor]
+# Number of samples that are held out of a small table, and the smallest useful number.
+_USUAL_HELD_OUT, _FEWEST_HELD_OUT = 20, 10
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class SignalFit:
         All samples.
     weight : ndarray of shape (n_samples,)
         Weights of the samples.
+    held_out : ndarray of bool of shape (n_samples,)
+        Whether each sample is held out for calibration.
     channels : (ndarray, ndarray)
         Mean and scale of the channels.
     """
@@ -63,11 +68,12 @@ class SignalFit:
     tasks: list[EnergyTask]
     table: np.ndarray
     weight: np.ndarray
+    held_out: np.ndarray
     channels: tuple[np.ndarray, np.ndarray]
 
     def finish(self, trained: Sequence[TrainedEnergy]) -> "SignalEnergyScorer":
         """Store the trained energies, and return the fitted scorer."""
-        return self.scorer._store(self.table, self.weight, self.channels, trained)
+        return self.scorer._store(self, trained)
 
 
 class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
@@ -84,8 +90,9 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
     * "power": an autoencoder of the logarithms of the variance and of the mean squared difference
       between neighbouring values, both in short windows.
 
-    Energies are in interquartile ranges above the median of the training samples, like those of
-    :class:`DAEEnergyScorer`, which this class replaces for modalities that are signals. A delay of
+    Energies are in interquartile ranges above the median of samples that were held out from the
+    training, as the energies of the training samples are clearly lower than those of new ones. For
+    modalities that are signals, this class replaces :class:`DAEEnergyScorer`. A delay of
     the whole window is detected only if the training windows are aligned, for instance with
     heartbeats. A delay of one channel is detected only if it is related to the other channels.
 
@@ -109,9 +116,17 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         is reduced by one.
 
     contamination : "auto" or float in (0, 0.5], default="auto"
-        Fraction of training samples that :meth:`predict` considers as outliers. With "auto",
-        outliers are samples whose energy exceeds the third quartile of the training samples by more
-        than 1.5 interquartile ranges, but at least the most unusual 1 % of them.
+        Fraction of training samples that :meth:`predict` considers as outliers, as in scikit-learn.
+        Of new samples, a larger fraction are outliers, and a much larger one if there are few
+        training samples. With "auto", outliers are samples whose energy exceeds the third quartile
+        of the held-out samples by more than 1.5 interquartile ranges, but at least the most unusual
+        1 % of them. For a given rate of false alarms among new samples, use :meth:`p_values`.
+
+    calibration_fraction : float, default=0.1
+        Fraction of training samples in [0, 1) that are held out to compute medians, interquartile
+        ranges, the threshold of "auto" and p-values. At least 20 samples are held out, but at most
+        a third of all; from fewer than 30 samples, or if it is 0, none. Then the training samples
+        are used in their place, and :meth:`p_values` raises an error.
 
     learning_rate : float, default=0.02
         Largest learning rate of the cycle, or the constant learning rate.
@@ -146,7 +161,9 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
     energy_weights_ : dict of str to ndarray
         Weights of the :class:`~sklearn_emma.nn.SignalEnergy`.
     potential_median_, potential_iqr_ : float
-        Median and interquartile range of the training potentials.
+        Median and interquartile range of the potentials of held-out samples.
+    calibration_energies_ : ndarray of shape (n_held_out,)
+        Energies of the samples that were held out for calibration.
     offset_ : float
         Threshold of the score. Samples with a lower score are outliers.
     loss_curve_ : dict of str to ndarray of shape (n_epochs,)
@@ -181,6 +198,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         "n_filters": [Interval(Integral, 1, None, closed="left")],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "calibration_fraction": [Interval(Real, 0, 1, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -199,6 +217,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         n_filters: int = 8,
         kernel_size: int = 7,
         contamination: str | float = "auto",
+        calibration_fraction: float = 0.1,
         learning_rate: float = 0.02,
         learning_rate_schedule: str = "one_cycle",
         max_epochs: int = 100,
@@ -213,6 +232,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         self.n_filters = n_filters
         self.kernel_size = kernel_size
         self.contamination = contamination
+        self.calibration_fraction = calibration_fraction
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
         self.max_epochs = max_epochs
@@ -284,28 +304,30 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         self.shape_ = check_shape(self.shape, table.shape[1])
         if not quiet:
             warn_of_constant_channels(table, self.shape_[0])
+        seed = draw_seed(self.random_state)
+        held_out = _hold_out(len(table), self.calibration_fraction, seed)
+        samples, sample_weights = table[~held_out], weight[~held_out]
         architecture = SignalArchitecture(
             self.shape_,
             self.n_filters,
             self.kernel_size,
-            VIEWS["fine"].count_prototypes(len(table)),
+            VIEWS["fine"].count_prototypes(len(samples)),
             views,
         )
         # a plain tuple, which can be serialised anywhere
         self._architecture: Any = tuple(architecture)
         training = TrainingConfig(
-            batch_size=auto_batch_size(self.batch_size, len(table)),
+            batch_size=auto_batch_size(self.batch_size, len(samples)),
             learning_rate=float(self.learning_rate),
             max_epochs=self.max_epochs,
             verbose=self.verbose,
             schedule=self.learning_rate_schedule,
         )
-        channels = channel_scale(table, weight, self.shape_[0])
+        channels = channel_scale(samples, sample_weights, self.shape_[0])
         centre, scale = for_columns(channels, table.shape[1])
-        seed = draw_seed(self.random_state)
-        standard = (table - centre) / scale
-        tasks = signal_tasks(standard, weight, architecture, training, (device, seed))
-        return SignalFit(self, tasks, table, weight, channels)
+        standard = (samples - centre) / scale
+        tasks = signal_tasks(standard, sample_weights, architecture, training, (device, seed))
+        return SignalFit(self, tasks, table, weight, held_out, channels)
 
     def _check_views(self) -> tuple[str, ...]:
         views = tuple(self.views)
@@ -328,28 +350,29 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
             )
         return np.ascontiguousarray(table)  # reversed arrays cannot be tensors
 
-    def _store(
-        self,
-        table: np.ndarray,
-        weight: np.ndarray,
-        channels: tuple[np.ndarray, np.ndarray],
-        trained: Sequence[TrainedEnergy],
-    ) -> "SignalEnergyScorer":
-        """Store the trained energies, and compute their scales."""
+    def _store(self, fit: SignalFit, trained: Sequence[TrainedEnergy]) -> "SignalEnergyScorer":
+        """Store the trained energies, and compute their scales and the threshold."""
         views = SignalArchitecture(*self._architecture).views
         pairs = dict(zip(views, trained, strict=True))
         self.loss_curve_ = {view: energy.history["train_loss"] for view, energy in pairs.items()}
         self.n_iter_ = max(map(len, self.loss_curve_.values()))
         by_view = {view: energy.weights for view, energy in pairs.items()}
-        weights = joined_weights(by_view, channels)
+        weights = joined_weights(by_view, fit.channels)
         self.energy_weights_ = weights
-        potentials = self._evaluate(table, SignalEnergy.unusual)
+        calibrates = fit.held_out if fit.held_out.any() else ~fit.held_out
+        weight = fit.weight[calibrates]
+        potentials = self._evaluate(fit.table[calibrates], SignalEnergy.unusual)
         weights["level"], weights["spread"] = median_and_range(potentials, weight)
         self.energy_weights_ = dict(weights)  # a new object, so that cached modules are rebuilt
-        potentials = self._evaluate(table, SignalEnergy.potential)
-        (median,), (iqr,) = median_and_range(potentials.reshape(-1, 1), weight)
+        potentials = self._evaluate(fit.table, SignalEnergy.potential)
+        (median,), (iqr,) = median_and_range(potentials[calibrates, None], weight)
         self.potential_median_, self.potential_iqr_ = float(median), float(iqr)
-        self.offset_ = outlier_threshold(self._scores(potentials), self.contamination, weight)
+        scores = self._scores(potentials)
+        self.calibration_energies_ = -scores[fit.held_out]
+        if isinstance(self.contamination, str):
+            self.offset_ = outlier_threshold(scores[calibrates], self.contamination, weight)
+        else:
+            self.offset_ = outlier_threshold(scores, self.contamination, fit.weight)
         return self
 
     # --- evaluation ---
@@ -404,7 +427,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_views)
-            Energies, in interquartile ranges above the median of the training samples.
+            Energies, in interquartile ranges above the median of the held-out samples.
         """
         if is_lazy(X):
             return map_chunks(self.transform, X)
@@ -427,6 +450,42 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
             return map_chunks(self.score_samples, X)
         return self._scores(self._evaluate(self._check(X), SignalEnergy.potential))
 
+    def p_values(self, X: Any) -> np.ndarray:
+        r"""Return the conformal p-value of each sample [1]_.
+
+        The probability that the p-value of a new clean sample is at most :math:`\alpha` is at most
+        :math:`\alpha`, whatever the distribution of the samples.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            P-values in (0, 1], small for samples that are unlike the training samples.
+
+        Raises
+        ------
+        ValueError
+            If no sample was held out for calibration.
+
+        References
+        ----------
+        .. [1] Bates, S. et al. (2023). Testing for outliers with conformal p-values. Annals of
+           Statistics 51.
+        """
+        if is_lazy(X):
+            return map_chunks(self.p_values, X)
+        energies = -self.score_samples(X)
+        if not len(self.calibration_energies_):
+            raise ValueError(
+                "No training sample was held out to calibrate p-values. Set calibration_fraction, "
+                "for instance to 0.1, and fit on at least 30 samples."
+            )
+        return conformal_p_values(self.calibration_energies_[:, None], energies[:, None])[:, 0]
+
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of :meth:`transform`.
 
@@ -444,3 +503,12 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         _check_feature_names_in(self, input_features)
         views = SignalArchitecture(*self._architecture).views
         return np.array([f"energy_{view}" for view in views], dtype=object)
+
+
+def _hold_out(n_samples: int, fraction: float, seed: int) -> np.ndarray:
+    """Choose the samples that are held out for calibration, as a mask of shape (n_samples,)."""
+    held_out = np.zeros(n_samples, dtype=bool)
+    number = min(max(round(fraction * n_samples), _USUAL_HELD_OUT), n_samples // 3)
+    if fraction > 0 and number >= _FEWEST_HELD_OUT:
+        held_out[np.random.RandomState(seed).permutation(n_samples)[:number]] = True
+    return held_out

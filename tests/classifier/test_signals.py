@@ -22,7 +22,7 @@ from sklearn_emma.nn import Concatenated, SignalFusionNetwork
 
 SHAPE, WAVE = (2, 24), slice(0, 48)
 ENERGY = {
-    "wave": SignalEnergyScorer(SHAPE, n_filters=2, max_epochs=5),
+    "wave": SignalEnergyScorer(SHAPE, n_filters=2, max_epochs=5, calibration_fraction=0.0),
     "level": DAEEnergyScorer(hidden_layer_sizes=(8,), max_epochs=5),
 }
 QUICK = {
