@@ -94,8 +94,31 @@ def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
         column = int(unknown.argmax())
         warnings.warn(
             f"None of the values of the categorical column(s) {named_columns(estimator, unknown)} "
-            f"occurs in the training samples, which have levels such as {levels[column][0]!r}. The "
-            "values therefore count as a failure. Check their spelling and their type.",
+            f"is one of the levels of the training, such as {levels[column][0]!r}. The values "
+            "therefore count as a failure. Check their spelling and their type.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+
+
+def warn_of_new_levels(estimator: Any, table: np.ndarray) -> None:
+    """Warn about levels of categorical columns that a further partial fit cannot learn.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted estimator.
+    table : ndarray of shape (n_samples, n_features)
+        The next training samples, with codes in the categorical columns.
+    """
+    new = np.zeros(table.shape[1], dtype=bool)
+    for column, levels in estimator.categories_.items():
+        new[column] = (table[:, column] >= len(levels)).any()
+    if new.any():
+        warnings.warn(
+            f"The categorical column(s) {named_columns(estimator, new)} have levels that did not "
+            "occur in the first call, which determines the levels. They count as unseen levels, "
+            "however often they occur. To learn them, call fit on samples with all levels.",
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )

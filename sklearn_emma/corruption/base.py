@@ -186,7 +186,8 @@ class Corruption(BaseEstimator, ABC):
         Returns
         -------
         X_corrupted : ndarray or DataFrame of shape (n_samples, n_features)
-            Corrupted samples, of the same type as `X`. Integers are converted to floats.
+            Corrupted samples, of the same type as `X`; for a pyarrow Table, a pandas DataFrame.
+            Integers are converted to floats.
             Categorical columns of a DataFrame keep their dtype, except that boolean columns with
             missing values become nullable.
 
@@ -220,6 +221,12 @@ class Corruption(BaseEstimator, ABC):
         tensors = read_modalities(codes_of(X, levels), columns)
         may_fail = self._may_fail(len(names), names)
         if reference is None:
+            if self.uses_reference and len(tensors[0]) == 1:
+                raise ValueError(
+                    f"{type(self).__name__} has only 1 reference sample, X itself, which has no "
+                    "standard deviation. Pass reference with at least two samples, for instance "
+                    "the training samples."
+                )
             donors = tensors
         else:
             check_reference(reference, X)

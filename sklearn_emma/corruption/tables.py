@@ -159,7 +159,7 @@ def replace_columns(
             old = X.dtypes.iloc[column]
             dtype = np.float32 if old == np.float32 else values.dtype
             nullable = getattr(old, "na_value", None) is pd.NA
-            new = new.astype(dtype)
+            new = _cast(new, dtype)
             X.isetitem(column, pd.array(new, dtype="Float64") if nullable else new)
         return X
     series = []
@@ -175,3 +175,15 @@ def replace_columns(
         else:
             series.append(type(old)(old.name, new.copy()))
     return X.with_columns(series)
+
+
+def _cast(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Convert the values of a column. Raise ValueError if one of them becomes infinite."""
+    with np.errstate(over="ignore"):
+        found = values.astype(dtype)
+    if (np.isinf(found) & ~np.isinf(values)).any():
+        raise ValueError(
+            "Corrupted values are too large for single precision. Use a smaller strength, or "
+            "float64 columns."
+        )
+    return found

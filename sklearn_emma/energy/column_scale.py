@@ -250,7 +250,7 @@ def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, floa
     if len(z) > _N_ROWS:
         z = z[np.random.RandomState(seed).permutation(len(z))[:_N_ROWS]]
     distinct = np.unique(z, axis=0)
-    if _FEWEST_DISTINCT * len(z) <= len(distinct) < len(z):
+    if max(_FEWEST_DISTINCT * len(z), 2) <= len(distinct) < len(z):
         z = distinct
     from sklearn.neighbors import NearestNeighbors  # takes longer to import than the package
 

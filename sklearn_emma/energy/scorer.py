@@ -28,7 +28,11 @@ from sklearn_emma.modalities import modality_shapes, resolve_modalities
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.energy import ACTIVATIONS
 from sklearn_emma.targets import check_weights
-from sklearn_emma.user_warnings import warn_of_constants, warn_of_infrequent_levels
+from sklearn_emma.user_warnings import (
+    warn_of_constants,
+    warn_of_infrequent_levels,
+    warn_of_new_levels,
+)
 from sklearn_emma.validation import all_or_nothing, check_layer_sizes, check_table
 
 
@@ -394,7 +398,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples with finite values. At least two in the first call.
+            Samples with finite values. At least two in the first call, which also determines the
+            levels of categorical columns.
         y : None
             Ignored, for compatibility with scikit-learn.
 
@@ -408,6 +413,12 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         ValueError
             In the same cases as :meth:`fit`, and if the estimator is the energy of an
             :class:`EMMAClassifier` or :class:`EMMARegressor`, which do not store samples.
+
+        Warns
+        -----
+        UserWarning
+            If a categorical column has levels that are not among those of the first call. They
+            remain unseen levels.
         """
         first = not hasattr(self, "energy_weights_")
         if not first and not hasattr(self, "_reservoir"):
@@ -424,6 +435,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
                 self._reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
             else:
                 self._refuse_changes(X)
+                warn_of_new_levels(self, table)
             features = indicators_of(self).expand(table)
             reservoir = self._reservoir.add(features, self.calibration_fraction)
             self._reservoir = reservoir

@@ -9,7 +9,6 @@ from sklearn_emma.inspection.checks import (
     check_matrix,
     check_member,
     check_names,
-    unwrap,
 )
 from sklearn_emma.inspection.drawing import (
     COLORS,
@@ -19,6 +18,7 @@ from sklearn_emma.inspection.drawing import (
     legend,
     name_modalities,
 )
+from sklearn_emma.model_selection.inside import unwrap
 
 
 class AttentionDisplay(Display):

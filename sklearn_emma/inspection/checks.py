@@ -4,40 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 
-GATED = "a fitted EMMAClassifier or EMMARegressor, or a Pipeline or search that ends in one"
-
-
-def unwrap(estimator: Any, X: Any = None) -> tuple[Any, Any]:
-    """Return the final estimator of nested searches and pipelines.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted estimator, search or pipeline.
-    X : array-like or DataFrame, default=None
-        Samples in the format of `estimator`.
-
-    Returns
-    -------
-    estimator : estimator
-        Best estimator of the search, or last step of the pipeline.
-    X : array-like or DataFrame or None
-        Samples in the format of this estimator, transformed by all previous steps.
-    """
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
-            if X is not None and len(estimator) > 1:
-                X = estimator[:-1].transform(X)
-            estimator = estimator[-1]
-        else:
-            return estimator, X
+GATED = (
+    "a fitted EMMAClassifier or EMMARegressor, a gated classifier or regressor, or a Pipeline or "
+    "search that ends in one"
+)
 
 
 def check_gated(estimator: Any, who: str, attribute: str = "attention") -> None:

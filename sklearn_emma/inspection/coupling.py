@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_emma.inspection.checks import check_gated, check_names, unwrap
+from sklearn_emma.inspection.checks import check_gated, check_names
 from sklearn_emma.inspection.drawing import GREY, Display, name_modalities
+from sklearn_emma.model_selection.inside import unwrap
 
 
 class CouplingDisplay(Display):

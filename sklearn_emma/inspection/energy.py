@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from sklearn_emma.inspection.checks import check_matrix, check_names, read_energies, unwrap
+from sklearn_emma.inspection.checks import check_matrix, check_names, read_energies
 from sklearn_emma.inspection.drawing import (
     Display,
     choose_colors,
@@ -17,6 +17,7 @@ from sklearn_emma.inspection.drawing import (
     legend,
     name_modalities,
 )
+from sklearn_emma.model_selection.inside import unwrap
 
 
 class EnergyDisplay(Display):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_emma.inspection.checks import check_gated, check_member, unwrap
+from sklearn_emma.inspection.checks import check_gated, check_member
 from sklearn_emma.inspection.drawing import (
     COLORS,
     Display,
@@ -13,6 +13,7 @@ from sklearn_emma.inspection.drawing import (
     make_axes,
     require_matplotlib,
 )
+from sklearn_emma.model_selection.inside import unwrap
 
 #: Panels: label of the axis, and the label of each curve.
 _PANELS: dict[str, tuple[str, dict[str, str]]] = {

@@ -10,11 +10,12 @@ from sklearn_emma.corruption.base import is_number
 from sklearn_emma.energy.p_values import count_below
 from sklearn_emma.gate.readings import Readings
 from sklearn_emma.inspection.causes import find_causes
-from sklearn_emma.inspection.checks import check_gated, column_labels, unwrap
+from sklearn_emma.inspection.checks import check_gated, column_labels
 from sklearn_emma.inspection.page import write_page
 from sklearn_emma.inspection.time_line import list_alarms, read_stream
 from sklearn_emma.inspection.whole_table import find_in_table
 from sklearn_emma.model_selection.failure_page import write_text
+from sklearn_emma.model_selection.inside import unwrap
 from sklearn_emma.monitoring import ModalityHealth, ModalityMonitor
 from sklearn_emma.tables import plain_table
 from sklearn_emma.validation import check_table
@@ -275,7 +276,9 @@ def modality_report(
         columns |= {("prediction", j): values for j, values in enumerate(prediction.T)}
     index = getattr(X, "index", None)
     index = index if isinstance(index, pd.Index) else pd.RangeIndex(len(prediction))
-    worst = np.argsort(-readings.total_energy, kind="stable")[: int(n_worst)]
+    nothing = np.isinf(readings.energies).all(axis=1)  # all modalities are missing
+    order = np.argsort(-np.where(nothing, np.inf, readings.total_energy), kind="stable")
+    worst = order[: int(n_worst)]
     labels = pd.MultiIndex.from_tuples(columns, names=["modality", "quantity"])
     frame = pd.DataFrame(dict(enumerate(columns.values())), index).set_axis(labels, axis=1)
     return ModalityReport(

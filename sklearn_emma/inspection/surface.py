@@ -10,6 +10,7 @@ from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.inspection.checks import check_gated, check_member, check_names
 from sklearn_emma.inspection.drawing import COLORS, Display, legend, level_labels, plain_text
 from sklearn_emma.model_selection.failing import break_modality
+from sklearn_emma.model_selection.inside import unwrap
 from sklearn_emma.model_selection.robustness import corruption_at
 from sklearn_emma.tables import add_missing_modalities
 
@@ -94,8 +95,9 @@ class AttentionSurfaceDisplay(Display):
 
         Parameters
         ----------
-        estimator : EMMAClassifier or EMMARegressor
-            Fitted estimator.
+        estimator : EMMAClassifier, EMMARegressor, GatedClassifier or GatedRegressor
+            Fitted estimator, or a fitted Pipeline or search that ends in one. The modalities are
+            corrupted after the previous steps of a Pipeline.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Clean samples. A few hundred are enough.
         failing : (str, str), default=None
@@ -128,6 +130,9 @@ class AttentionSurfaceDisplay(Display):
         TypeError
             If the estimator has no gate, or `corruption` does not return a Corruption.
         """
+        if reference is not None:
+            _, reference = unwrap(estimator, reference)
+        estimator, X = unwrap(estimator, X)
         check_gated(estimator, cls.__name__)
         names = list(estimator.modality_names_)
         pair = list(names[:2] if failing is None else failing)

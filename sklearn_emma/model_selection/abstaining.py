@@ -43,7 +43,8 @@ def rejection_score(estimator: Any, X: Any, reject_score: Any = "max_probability
     reject_score : "max_probability", "total_energy" or callable, default="max_probability"
         Definition of the score. "max_probability" is one minus the largest class probability.
         "total_energy" is the result of the method ``total_energy``, which
-        :class:`~sklearn_emma.EMMAClassifier` has. A callable is called as
+        :class:`~sklearn_emma.EMMAClassifier` has, and infinite if the attention to all modalities
+        is zero, as in a sample without any value. A callable is called as
         ``reject_score(estimator, X)`` and returns an array of shape (n_samples,).
 
     Returns
@@ -91,7 +92,12 @@ def rejection_score(estimator: Any, X: Any, reject_score: Any = "max_probability
             "instance a callable of the fitted classifier and X."
         )
     values = getattr(estimator, method)(X)
-    return values if method == "total_energy" else 1 - values.max(axis=1)
+    if method == "predict_proba":
+        return 1 - values.max(axis=1)
+    if hasattr(estimator, "attention"):
+        closed = (estimator.attention(X) == 0).all(axis=1)
+        return np.where(closed, np.inf, values)
+    return values
 
 
 def _estimator_has(method: str) -> Callable[[Any], bool]:
@@ -120,7 +126,8 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
     reject_score : "max_probability", "total_energy" or callable, default="max_probability"
         Rejection score; samples with the highest scores are rejected first. "max_probability" is
         one minus the largest class probability. "total_energy" is the result of the method
-        ``total_energy``, which :class:`~sklearn_emma.EMMAClassifier` has. A callable is called with
+        ``total_energy``, which :class:`~sklearn_emma.EMMAClassifier` has, and infinite for samples
+        of which nothing passes the gate. A callable is called with
         the fitted classifier and X, and returns an array of shape (n_samples,).
 
     coverage : float, default=0.9

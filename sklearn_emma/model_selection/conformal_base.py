@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import check_cv
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, assert_all_finite, column_or_1d, get_tags, indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
@@ -225,10 +226,13 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         """Raise TypeError unless the fitted estimator has a gate and all methods in `_needed`."""
         for needed in ("attention", "modality_names_", "modality_columns_", *self._needed):
             if not hasattr(estimator, needed):
+                name, advice = type(self).__name__, ""
+                if isinstance(estimator, Pipeline):
+                    advice = f" In a Pipeline, wrap its last step by {name}."
                 raise TypeError(
-                    f"{type(self).__name__} needs a fitted estimator with a gate, such as an EMMA "
-                    f"or gated classifier or regressor, but {type(estimator).__name__} has no "
-                    f"attribute {needed}."
+                    f"{name} needs a fitted estimator with a gate, such as an EMMA or gated "
+                    f"classifier or regressor, but {type(estimator).__name__} has no attribute "
+                    f"{needed}.{advice}"
                 )
 
     def _closed(self, estimator: Any, X: Any) -> np.ndarray:

@@ -19,8 +19,9 @@ from sklearn_emma.corruption.base import check_corruption, choose_modalities, is
 from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failing import check_repeats
-from sklearn_emma.model_selection.failure_costs import Bootstrap, FailureCosts, gated_inside
+from sklearn_emma.model_selection.failure_costs import Bootstrap, FailureCosts
 from sklearn_emma.model_selection.failure_page import write_page, write_text
+from sklearn_emma.model_selection.inside import gated_inside
 from sklearn_emma.tables import add_missing_modalities
 from sklearn_emma.user_warnings import stacklevel_of_user
 
@@ -137,7 +138,9 @@ def failure_mode_analysis(
     probability :math:`\alpha / 2` ("rule of three" [3]_), where :math:`1 - \alpha` is
     `confidence_level`. Therefore this fraction is added to the upper bound of the importance. Here
     n is the number of test samples, or, for a classifier with a metric other than accuracy, that of
-    the smallest class, because such a metric may give these samples a larger weight.
+    the smallest class, because such a metric may give these samples a larger weight. If a `metric`
+    is given, the fraction is multiplied by the loss of score when all predictions are exchanged
+    among the samples at random, for classifiers by at least one, because a score may have any unit.
 
     Read more in the :doc:`how-to guide </howto/which_sensor>`.
 
@@ -289,12 +292,15 @@ def failure_mode_analysis(
     classifies = is_classifier(estimator)
     if classifies:
         _add_absent_classes(draws, y, random)
-    by_class = classifies and metric is not None
-    rare_loss = _rare_loss(y, by_class, tolerance, confidence_level)
     repeats = random.randint(n_repeats, size=(n_bootstrap, n_repeats))
-    metric = metric or (_accuracy if classifies else _r2_of(y))
     bootstrap = Bootstrap(draws, repeats, float(confidence_level))
-    costs = FailureCosts(estimator, X, y, modalities, metric, method, bootstrap)
+    score = metric or (_accuracy if classifies else _r2_of(y))
+    costs = FailureCosts(estimator, X, y, modalities, score, method, bootstrap)
+    span = 1.0
+    if metric is not None:
+        span = max(abs(costs.loss_by_exchange(random)), 1.0 if classifies else 0.0)
+    by_class = classifies and metric is not None
+    rare_loss = _rare_loss(y, by_class, span, tolerance, confidence_level)
     effects = pd.DataFrame(
         {"modality": name, "failure": way}
         | costs.of(corruption, name, of_name[:1] if way == ABSENT else of_name, reference)
@@ -311,7 +317,7 @@ def failure_mode_analysis(
         pairs=_importance(_absent_pairs(costs, spare), rare_loss, tolerance),
         tolerance=float(tolerance),
         confidence_level=bootstrap.confidence_level,
-        score_name=_name_of(metric).strip("_").removesuffix("_score").replace("_", " "),
+        score_name=_name_of(score).strip("_").removesuffix("_score").replace("_", " "),
     )
 
 
@@ -327,10 +333,15 @@ def _add_absent_classes(draws: np.ndarray, y: np.ndarray, random: np.random.Rand
         draws[without, places] = random.choice(of_class, size=len(without))
 
 
-def _rare_loss(y: np.ndarray, by_class: bool, tolerance: float, confidence_level: float) -> float:
-    """Return the frequency of losses that may not occur among the samples by chance, or warn."""
+def _rare_loss(
+    y: np.ndarray, by_class: bool, span: float, tolerance: float, confidence_level: float
+) -> float:
+    """Return the loss of score that may be absent from the samples by chance, or warn.
+
+    A sample that is lost costs as much as `span` divided by the number of samples.
+    """
     smallest = np.unique(y, return_counts=True)[1].min() if by_class else len(y)
-    rarity = -math.log((1.0 - confidence_level) / 2.0)
+    rarity = -span * math.log((1.0 - confidence_level) / 2.0)
     if 0 < tolerance <= rarity / smallest:
         warnings.warn(
             f"{smallest} test samples{' of the smallest class' if by_class else ''} are too few to "

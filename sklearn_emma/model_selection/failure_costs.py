@@ -11,6 +11,7 @@ from sklearn.base import is_classifier
 from sklearn_emma.corruption import Corruption
 from sklearn_emma.metrics import expected_calibration_error
 from sklearn_emma.model_selection.failing import break_modality
+from sklearn_emma.model_selection.inside import gated_inside, unwrap
 
 
 class Bootstrap(NamedTuple):
@@ -157,13 +158,34 @@ class FailureCosts:
         drop = self.clean.score - failed.score
         return {"score": failed.score, "drop": drop, "low": low, "high": high} | failed.measures
 
+    def loss_by_exchange(self, random_state: np.random.RandomState) -> float:
+        """Return the loss of score if predictions are exchanged among the samples at random.
+
+        Parameters
+        ----------
+        random_state : RandomState
+            Source of the random numbers.
+
+        Returns
+        -------
+        float
+            The loss, in the units of the score.
+        """
+        exchanged = self._predict(self.X)[random_state.permutation(len(self.y))]
+        return self.clean.score - float(self.metric(self.y, exchanged))
+
+    def _predict(self, table: Any) -> np.ndarray:
+        """Return predictions."""
+        predicted = np.asarray(getattr(self.estimator, self.method)(table))
+        if self.method == "predict" and predicted.shape == (len(self.y), 1):
+            return predicted[:, 0]
+        return predicted
+
     def _measure(self, tables: Iterable[Any], failing: str | None = None) -> Measured:
         """Return scores and other measures, averaged over tables."""
         y, scores, by_draw, measures = self.y, [], [], []
         for table in tables:
-            predicted = np.asarray(getattr(self.estimator, self.method)(table))
-            if self.method == "predict" and predicted.shape == (len(y), 1):
-                predicted = predicted[:, 0]
+            predicted = self._predict(table)
             scores.append(float(self.metric(y, predicted)))
             by_draw.append([self.metric(y[d], predicted[d]) for d in self.bootstrap.draws])
             found = _calibration(self.estimator, table, y) | _sets(self.estimator, table, y)
@@ -198,8 +220,9 @@ def _sets(estimator: Any, X: Any, y: np.ndarray) -> dict[str, float]:
 
 def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
     """Return the fraction of samples in which the gate closes the failing modality."""
+    estimator, X = unwrap(estimator, X)
     gated = gated_inside(estimator)
-    if failing is None or gated is None:
+    if gated is None or failing not in gated.modality_names_:
         return {}
     if hasattr(estimator, "closed"):
         closed = estimator.closed(X)
@@ -207,10 +230,3 @@ def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
         threshold = getattr(gated, "threshold", 0.5)
         closed = gated.attention(X) <= (0.5 if isinstance(threshold, str) else threshold)
     return {"closed": float(closed[:, gated.modality_names_.index(failing)].mean())}
-
-
-def gated_inside(estimator: Any) -> Any:
-    """Return the estimator or the one inside that has a gate; None if there is none."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    inside = (estimator, getattr(estimator, "estimator_", None))
-    return next((gated for gated in inside if hasattr(gated, "attention")), None)

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
@@ -11,10 +12,13 @@ from sklearn.model_selection import ParameterGrid
 
 from sklearn_emma.corruption import (
     Corruption,
+    Drift,
     Missing,
     Mixture,
     Noise,
     Reference,
+    Scaling,
+    Stuck,
     Swapped,
 )
 
@@ -264,3 +268,21 @@ def test_a_corruption_may_return_another_dtype(make_table):
         batch, generator=torch.Generator(), reference=Reference.from_tensors(batch)
     )
     assert {x.dtype for x in failed} == {torch.float32}
+
+
+@pytest.mark.parametrize("failure", [Noise(8), Drift(), Stuck()])
+def test_a_single_sample_needs_a_reference(failure):
+    one = np.arange(4.0)[None]
+    with pytest.raises(ValueError, match="only 1 reference sample, X itself"):
+        failure.corrupt(one, random_state=0)
+    changed, _ = failure.corrupt(one, random_state=0, reference=np.eye(4))
+    assert (changed != one).any()
+    assert np.isnan(Missing().corrupt(one, random_state=0)[0]).all()
+
+
+def test_single_precision_columns_do_not_become_infinite():
+    values = np.linspace(-1e38, 1e38, 50, dtype=np.float32)
+    frame = pd.DataFrame({"a": values, "b": np.arange(50.0)})
+    for table in (frame, frame[["a"]].to_numpy()):
+        with pytest.raises(ValueError, match="single precision|infinite values"):
+            Scaling(9).corrupt(table, random_state=0)

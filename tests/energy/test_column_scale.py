@@ -214,6 +214,11 @@ def test_columns_that_say_the_same_need_no_more_noise_than_one():
     assert noise_range(np.repeat(normal(200, 1) * 5, 4, axis=1), 0)[0] == pytest.approx(one)
 
 
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 30])
+def test_equal_samples_get_the_lowest_noise_there_is(n):
+    assert noise_range(np.ones((n, 2)), 0) == noise_range(np.ones((50, 2)), 0)
+
+
 def test_few_distinct_samples_get_the_lowest_noise_there_is():
     for table in (np.repeat(normal(8), 5, axis=0), np.zeros((20, 3))):
         low, high = noise_range(table, 0)

@@ -2,8 +2,10 @@
 
 import math
 import pickle
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
@@ -351,3 +353,17 @@ def test_what_cannot_change_between_parts(change):
     scorer = make_scorer().fit(make_table())
     with pytest.raises(ValueError, match=f"{next(iter(change))} has changed since the first fit"):
         scorer.set_params(**change).partial_fit(make_table(seed=1))
+
+
+def test_levels_that_come_later_are_pointed_out():
+    rng = np.random.default_rng(0)
+
+    def table(levels):
+        return pd.DataFrame({"level": rng.choice(levels, 40), "x": rng.normal(size=40)})
+
+    scorer = DAEEnergyScorer(max_epochs=2, random_state=0).partial_fit(table(["a", "b"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scorer.partial_fit(table(["b", "a"]))
+    with pytest.warns(UserWarning, match=r"column\(s\) 'level' have levels that did not occur"):
+        scorer.partial_fit(table(["a", "z"]))

@@ -14,8 +14,8 @@ from sklearn_emma.inspection.checks import (
     check_member,
     check_names,
     read_energies,
-    unwrap,
 )
+from sklearn_emma.model_selection.inside import unwrap
 
 
 def test_searches_and_pipelines_are_unwrapped_with_their_samples():

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_emma.corruption import Drift, Scaling
 from sklearn_emma.inspection import AttentionSurfaceDisplay
@@ -67,3 +69,15 @@ def test_wrong_input_is_explained(fitted, table):
         AttentionSurfaceDisplay.from_grid(np.ones((2, 2)), [0, 1])
     with pytest.raises(ValueError, match="modality='ear' must be 'modality0' or 'modality1'"):
         AttentionSurfaceDisplay.from_grid(np.ones((2, 2, 2)), [0, 1], modality="ear")
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_pipelines_are_seen_through(fitted, table, scaled):
+    X = table[0][:50]
+    params = {"levels": [0, 4], "random_state": 0, "reference": X}
+    expected = AttentionSurfaceDisplay.from_estimator(fitted, X, **params).attention
+    first = FunctionTransformer(np.negative) if scaled else "passthrough"
+    pipeline = Pipeline([("first", first), ("last", fitted)])
+    params["reference"] = given = -X if scaled else X
+    found = AttentionSurfaceDisplay.from_estimator(pipeline, given, **params).attention
+    np.testing.assert_allclose(found, expected)

@@ -294,3 +294,11 @@ def test_metadata_is_routed_to_the_fits_and_the_splitter(overlapping):
         routed = AbstainingClassifier(inner, cv=GroupKFold(3))
         routed.fit(X, y, sample_weight=weight, groups=groups)
     assert_array_equal(routed.predict(X_new), plain.predict(X_new))
+
+
+def test_samples_without_any_value_are_refused_first(table, fitted):
+    X, y = table
+    clf = AbstainingClassifier(FrozenEstimator(fitted), reject_score="total_energy").fit(X, y)
+    gone = X[:3] * np.nan
+    assert (clf.rejection_score(gone) == np.inf).all()
+    assert not clf.accepts(gone).any()

@@ -11,7 +11,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, fbeta_score, roc_auc_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_emma.corruption import Adversarial, Missing, Noise, RandomSigns, Stuck
 from sklearn_emma.metrics import expected_calibration_error
@@ -174,6 +175,24 @@ def test_regressors_have_r2_and_no_calibration_error(data):
     assert not found.importance["redundant"]["main"]
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1e6])
+def test_verdicts_do_not_depend_on_the_unit_of_the_score(data, unit):
+    X, _, X_test, _ = data
+    reg = HistGradientBoostingRegressor(max_iter=20, random_state=0)
+    reg.fit(X, unit * (X[:, 0] + X[:, 3]))
+
+    def minus_error(y_true, y_pred):
+        return -np.abs(y_true - y_pred).mean()
+
+    params = {"modalities": MODALITIES, "failures": {}, "tolerance": 0.05 * unit}
+    y = unit * (X_test[:, 0] + X_test[:, 3])
+    found = failure_mode_analysis(reg, X_test, y, metric=minus_error, random_state=0, **params)
+    assert found.importance["redundant"].sum() == 2
+    assert found.importance["redundant"][["copy", "twin"]].all()
+    allowance = (found.importance["high"]["copy"] - found.importance["drop"]["copy"]) / unit
+    assert allowance == pytest.approx(0.005, abs=0.004)
+
+
 def test_gate_and_prediction_sets_are_measured_too(fitted, table):
     X, y = table
     sets = PatternConformalClassifier(fitted, min_samples=20, random_state=0).conformalize(X, y)
@@ -204,6 +223,26 @@ def test_closed_is_what_the_estimator_calls_closed(fitted, table, threshold):
     usual = failure_mode_analysis(fitted, X, y, only="modality1", n_repeats=1, **params)
     fewer = found.effects["closed"].iloc[-1] < usual.effects["closed"].iloc[-1]
     assert fewer == (threshold < 0.5)
+
+
+@pytest.mark.filterwarnings("ignore:160 test samples are too few")
+def test_pipelines_are_seen_through(fitted, table):
+    X, y = table
+    params = {"failures": {"noise": Noise(1.0)}, "n_bootstrap": 2, "n_repeats": 1}
+    modalities = {name: list(X.columns[c]) for name, c in zip(*of(fitted), strict=True)}
+    model = Pipeline([("first", FunctionTransformer(np.negative)), ("last", fitted)])
+    found = failure_mode_analysis(model, -X, y, modalities=modalities, random_state=0, **params)
+    expected = failure_mode_analysis(fitted, X, y, random_state=0, **params)
+    assert found.effects["closed"].mean() == pytest.approx(
+        expected.effects["closed"].mean(), abs=0.1
+    )
+    renamed = {f"my {name}": columns for name, columns in modalities.items()}
+    found = failure_mode_analysis(fitted, X, y, modalities=renamed, random_state=0, **params)
+    assert "closed" not in found.effects
+
+
+def of(estimator):
+    return estimator.modality_names_, estimator.modality_columns_
 
 
 def test_the_same_random_state_gives_the_same_analysis(data):
