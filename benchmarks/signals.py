@@ -59,9 +59,11 @@ class Split:
 def seen(split):
     """Give the area under the ROC curve of each energy, by kind of failure."""
     found = {}
+    # all samples are for training, as in a classifier
+    params = {"calibration_fraction": 0.0, "random_state": split.seed}
     for kind_of_energy, make in {
-        "signals": lambda shape: SignalEnergyScorer(shape, random_state=split.seed),
-        "columns": lambda shape: DAEEnergyScorer(random_state=split.seed),
+        "signals": lambda shape: SignalEnergyScorer(shape, **params),
+        "columns": lambda shape: DAEEnergyScorer(**params),
     }.items():
         areas = {kind: [] for kind in KINDS}
         for name, shape in split.task.shapes.items():
