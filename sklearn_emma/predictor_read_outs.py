@@ -158,7 +158,7 @@ class PredictorReadOuts(GateReadOuts):
         if self.categories_:
             raise ValueError(
                 f"{what} needs columns of numbers, and {len(self.categories_)} column(s) of X are "
-                "categorical. Leave it out, or encode them, for instance with OneHotEncoder."
+                "categorical. Encode them, for instance with OneHotEncoder, or leave them out."
             )
 
 

@@ -20,8 +20,8 @@ from sklearn_emma.frames import frame_of_arrow, pandas_frame
 from sklearn_emma.lazy import load
 from sklearn_emma.modalities import resolve_modalities
 
-# Floating dtypes that numpy supports. Tensors with other floating dtypes are converted to float32.
 _LABELS = (pd.StringDtype, pd.CategoricalDtype)
+# Floating dtypes that numpy supports. Tensors with other floating dtypes are converted to float32.
 _NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 
 

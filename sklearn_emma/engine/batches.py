@@ -1,6 +1,6 @@
 """Shuffled batches for training, and blocks of samples for evaluation.
 
-This module has all rules for the number of samples that are computed together.
+The rules for the number of samples that are computed together, except inside single modules.
 """
 
 import math

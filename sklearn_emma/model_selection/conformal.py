@@ -86,9 +86,9 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     min_samples : int, default=100
         Smallest number of calibration samples for which a pattern has a threshold of its own.
         Patterns with fewer samples, or in which a few clean samples have most of the weight, are
-        grouped by the number of closed modalities. If such a group
-        is still too small, or if no calibration sample has the pattern or its number of closed
-        modalities, the largest threshold is used.
+        grouped by the number of closed modalities. If such a group is still too small, or if no
+        calibration sample has the pattern or its number of closed modalities, the largest threshold
+        is used.
 
     cv : int, cross-validation splitter, iterable, "prefit" or None, default=None
         Cross-validation strategy of :meth:`fit`. None means stratified 5-fold cross-validation.

@@ -5,10 +5,9 @@ r"""Hard attention: open the gates of at most k modalities of each sample.
 
 with costs :math:`c_j` in nats: modality j is preferred to a modality without cost if its importance
 is more than :math:`e^{c_j}` times as large. In training, the gradient is that of :math:`\beta` for
-all modalities, including those that are closed (straight-through estimator; Bengio, Y., Léonard, N.
-and
-Courville, A. (2013). Estimating or propagating gradients through stochastic neurons for conditional
-computation. arXiv:1308.3432).
+all modalities, including those that are closed (straight-through estimator; Bengio, Y., Léonard,
+N. and Courville, A. (2013). Estimating or propagating gradients through stochastic neurons for
+conditional computation. arXiv:1308.3432).
 """
 
 import torch
