@@ -12,7 +12,7 @@ is one, like that of a standardised numeric column:
 If there are two indicators, only one of them is kept, because they are redundant; it is
 standardised. A level that does not occur in the training samples has the indicator of infrequent
 levels or, if there is none, that of the most frequent level. In addition, it is evidence against
-its modality (:mod:`sklearn_emma.nn.evidence_price`).
+its modality (:mod:`sklearn_emma.nn.evidence_energy`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_emma.categories import Levels
-from sklearn_emma.nn.evidence_price import unseen_level_evidence
+from sklearn_emma.nn.evidence_energy import unseen_level_evidence
 
 # Smallest number of training samples of a frequent level: 10, or 1 % of all training samples if
 # this is less, but at least 2.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sklearn_emma.indicators import Category, Indicators
-from sklearn_emma.nn.evidence_price import unseen_level_evidence
+from sklearn_emma.nn.evidence_energy import unseen_level_evidence
 
 
 def column(*counts):

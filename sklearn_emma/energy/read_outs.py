@@ -24,7 +24,7 @@ from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.indicators import Indicators, feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.nn import EnergyEnsemble
-from sklearn_emma.nn.evidence_price import potential_of_evidence
+from sklearn_emma.nn.evidence_energy import potential_of_evidence
 from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import check_table
 

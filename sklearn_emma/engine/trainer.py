@@ -50,6 +50,9 @@ class Trainer(NeuralNet):
         )
         self.config = config
 
+    #: Whether parameters have the shape (n_models, ...).
+    stacked = False
+
     @property
     def _default_callbacks(self) -> list[Any]:
         return []
@@ -58,7 +61,7 @@ class Trainer(NeuralNet):
         """Create the optimizer."""
         groups = self.module_.parameter_groups()
         self.optimizer_ = FusedOptimizer(
-            groups, self.lr, self.config.weight_decay, self.config.solver
+            groups, self.lr, self.config.weight_decay, self.config.solver, self.stacked
         )
         return self
 

@@ -17,7 +17,7 @@ from sklearn_emma.gate.readings import gate_of, read_out, reader_of
 from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import signals_of
 from sklearn_emma.nn.coordinates import standardise
-from sklearn_emma.nn.evidence_price import potential_of_evidence
+from sklearn_emma.nn.evidence_energy import potential_of_evidence
 from sklearn_emma.predictor_read_outs import predictor_of
 
 

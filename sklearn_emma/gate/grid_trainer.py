@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_emma.engine.optimizer import FusedOptimizer
 from sklearn_emma.engine.trainer import Trainer
 from sklearn_emma.engine.training import make_trainer
 from sklearn_emma.gate.fit import GATE_AND_PREDICTOR, GateConfig
@@ -24,15 +23,7 @@ Outcome = tuple[dict[str, Tensor], dict[str, np.ndarray]] | ValueError
 class StackedTrainer(Trainer):
     """Trainer of a :class:`StackedObjective`, with the parameters of :class:`Trainer`."""
 
-    optimizer_: Any
-
-    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> "StackedTrainer":
-        """Create the optimizer."""
-        groups = self.module_.parameter_groups()
-        self.optimizer_ = FusedOptimizer(
-            groups, self.lr, self.config.weight_decay, self.config.solver, stacked=True
-        )
-        return self
+    stacked = True
 
     def fit_loop(self, X: None, y: None = None, epochs: int | None = None, **_: Any) -> Trainer:
         """Run the epochs. Settings that have stopped are removed."""

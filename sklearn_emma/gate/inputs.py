@@ -9,7 +9,7 @@ where :math:`n_i` of :math:`D_i` values are missing, and :math:`A_i` is the disa
 other modalities (:class:`~sklearn_emma.nn.CrossModalEnergy`). The potential is infinite if all
 values of the modality are missing. Categories are converted to indicators
 (:mod:`sklearn_emma.indicators`). An unseen level is additional evidence, which is included in
-:math:`\Psi_i` (:mod:`sklearn_emma.nn.evidence_price`).
+:math:`\Psi_i` (:mod:`sklearn_emma.nn.evidence_energy`).
 """
 
 import math
@@ -30,7 +30,7 @@ from sklearn_emma.gate.columns import ColumnReader
 from sklearn_emma.indicators import Indicators
 from sklearn_emma.nn import CrossModalEnergy
 from sklearn_emma.nn.coordinates import standardise
-from sklearn_emma.nn.evidence_price import gap_evidence, potential_of_evidence
+from sklearn_emma.nn.evidence_energy import gap_evidence, potential_of_evidence
 
 
 def gap_energy(missing: Tensor, scale: Tensor | float) -> Tensor:

@@ -24,7 +24,7 @@ from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import as_slice
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, GatedPredictor
 from sklearn_emma.nn.encoders import freeze
-from sklearn_emma.nn.evidence_price import potential_of_evidence
+from sklearn_emma.nn.evidence_energy import potential_of_evidence
 
 
 class Readings(NamedTuple):

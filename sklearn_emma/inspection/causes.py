@@ -9,7 +9,7 @@ from sklearn_emma.gate.readings import Readings
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.inspection.checks import column_labels
 from sklearn_emma.nn.coordinates import standardise
-from sklearn_emma.nn.evidence_price import potential_of_evidence, relative_potential
+from sklearn_emma.nn.evidence_energy import potential_of_evidence, relative_potential
 from sklearn_emma.validation import check_table
 
 #: Largest number of columns listed for a sample, and smallest share of the energy to be listed.

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import binom, ks_2samp
 
 from sklearn_emma.inspection.checks import column_labels
-from sklearn_emma.nn.evidence_price import evidence_of_potential
+from sklearn_emma.nn.evidence_energy import evidence_of_potential
 from sklearn_emma.validation import check_table
 
 #: The columns of the result.

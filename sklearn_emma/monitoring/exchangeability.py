@@ -175,12 +175,12 @@ def warn_of_long_repeats(names: Sequence[str], exponents: np.ndarray) -> None:
         )
 
 
-def is_long_enough(n_samples: tuple[int, int]) -> bool:
+def is_long_enough(before: int, after: int) -> bool:
     """Tell whether a stream has just reached the length at which its dependence is tested.
 
     Parameters
     ----------
-    n_samples : tuple of int
+    before, after : int
         Length of the stream before and after the last update.
 
     Returns
@@ -188,19 +188,14 @@ def is_long_enough(n_samples: tuple[int, int]) -> bool:
     bool
         True for exactly one update of a stream, the one with its 100th sample.
     """
-    before, after = n_samples
     return before < _ENOUGH <= after
 
 
-def warn_of_dependent_stream(
-    n_samples: tuple[int, int], autocorrelation: np.ndarray, names: Sequence[str]
-) -> None:
-    """Warn once, at the 100th sample of a stream, if successive samples are similar.
+def warn_of_dependent_stream(autocorrelation: np.ndarray, names: Sequence[str]) -> None:
+    """Warn if successive samples of a stream are similar.
 
     Parameters
     ----------
-    n_samples : tuple of int
-        Length of the stream before and after the last update.
     autocorrelation : ndarray of shape (n_modalities,)
         Autocorrelation :math:`\\rho_1` at a lag of one. There is a warning if it exceeds one third
         in most modalities. At one third, two samples of a first-order autoregressive process are
@@ -208,7 +203,7 @@ def warn_of_dependent_stream(
     names : sequence of str of length n_modalities
         Names of the modalities.
     """
-    if not is_long_enough(n_samples) or np.mean(autocorrelation > _LARGEST) <= 0.5:
+    if np.mean(autocorrelation > _LARGEST) <= 0.5:
         return
     _warn(
         "Successive samples of the stream differ less than random pairs of clean samples in "

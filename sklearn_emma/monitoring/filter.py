@@ -26,9 +26,9 @@ odds O approach the solution of
 
 .. math:: r O^2 + \bigl(1 - h - e (1 - r)\bigr) O - e h = 0 .
 
-**Witnesses.** A mismatch means that the values of a modality do not fit those of the other
-modalities, its witnesses. It is evidence against the modality only if the witnesses are themselves
-reliable. A stuck modality is not, although its values look ordinary. With :math:`q_i` the
+**Comparison.** A mismatch means that the values of a modality do not fit those of the other
+modalities. It is evidence against the modality only if the others are themselves reliable. A stuck
+modality is not, although its values look ordinary. With :math:`q_i` the
 probability that modality i was stuck at the previous sample, the e-value of a mismatch of modality
 j becomes
 
@@ -47,22 +47,22 @@ import numpy as np
 _SMALLEST = 1e-100
 
 
-class Witnesses(NamedTuple):
-    """States that are judged by comparison with other modalities, and states that mislead others.
+class Comparison(NamedTuple):
+    """States that are judged by comparison with other modalities.
 
     Attributes
     ----------
-    needed : ndarray of bool of shape (1 + n_failures,)
+    compared : ndarray of bool of shape (1 + n_failures,)
         True for states whose likelihoods measure how well a modality fits the others.
-    misleading : ndarray of bool of shape (1 + n_failures,)
-        True for states in which the values of a modality say nothing about the others.
+    unreliable : ndarray of bool of shape (1 + n_failures,)
+        True for states in which a modality cannot be compared with.
     """
 
-    needed: np.ndarray
-    misleading: np.ndarray
+    compared: np.ndarray
+    unreliable: np.ndarray
 
     def weigh(self, p: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
-        """Weight likelihoods by the probability that the other modalities are not misleading.
+        """Weight likelihoods by the probability that the other modalities are reliable.
 
         Parameters
         ----------
@@ -74,11 +74,11 @@ class Witnesses(NamedTuple):
         Returns
         -------
         ndarray of shape (n_modalities, 1 + n_failures)
-            Weighted likelihoods. For states that need witnesses they lie between the given
-            likelihood and that of the clean state, for others they are unchanged.
+            Weighted likelihoods. For compared states they lie between the given likelihood and
+            that of the clean state, for others they are unchanged.
         """
-        believed = np.maximum(p @ ~self.misleading, _SMALLEST)
-        weight = np.where(self.needed, (believed.prod() / believed)[:, None], 1.0)
+        reliable = np.maximum(p @ ~self.unreliable, _SMALLEST)
+        weight = np.where(self.compared, (reliable.prod() / reliable)[:, None], 1.0)
         return weight * likelihood + (1.0 - weight) * likelihood[:, :1]
 
 
@@ -151,6 +151,24 @@ def transitions(hazard_rate: float, recovery_rate: float, prior: np.ndarray) -> 
     return matrix
 
 
+def all_clean(n_states: int, n_modalities: int) -> np.ndarray:
+    """Return the probabilities of the states if all modalities are clean.
+
+    Parameters
+    ----------
+    n_states : int
+        Number of states. The first one is clean.
+    n_modalities : int
+        Number of modalities.
+
+    Returns
+    -------
+    ndarray of shape (n_modalities, n_states)
+        One for the first state, zero for all others.
+    """
+    return np.tile(np.eye(1, n_states), (n_modalities, 1))
+
+
 def usual_share(transition: np.ndarray) -> Any:
     r"""Return the stationary probability that a modality fails, :math:`\pi = h / (h + r)`.
 
@@ -172,7 +190,7 @@ def forward(
     start: np.ndarray,
     transition: np.ndarray,
     likelihoods: np.ndarray,
-    witnesses: Witnesses | None = None,
+    comparison: Comparison | None = None,
 ) -> np.ndarray:
     """Run the forward filter: return the probabilities of the states after each sample.
 
@@ -184,7 +202,7 @@ def forward(
         Transition matrix A, of all modalities or of each of them.
     likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
         Likelihoods of the states, up to a factor for each sample and modality.
-    witnesses : Witnesses, default=None
+    comparison : Comparison, default=None
         States that are judged by comparison with the other modalities. None weights no state.
 
     Returns
@@ -203,8 +221,8 @@ def forward(
     found = np.empty(likelihoods.shape)
     p, own = start, transition.ndim == 3
     for t, likelihood in enumerate(likelihoods):
-        if witnesses is not None:
-            likelihood = witnesses.weigh(p, likelihood)
+        if comparison is not None:
+            likelihood = comparison.weigh(p, likelihood)
         p = ((p[:, None] @ transition)[:, 0] if own else p @ transition) * likelihood
         p = p / p.sum(axis=1, keepdims=True)
         found[t] = p

@@ -8,11 +8,11 @@ import numpy as np
 from sklearn_emma.monitoring.calibration import CHANGED, STATE_KINDS, Calibration, Past
 from sklearn_emma.monitoring.correction import Correction
 from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
-from sklearn_emma.monitoring.filter import Witnesses, forward, hysteresis
+from sklearn_emma.monitoring.filter import Comparison, all_clean, forward, hysteresis
 from sklearn_emma.monitoring.joint import probability_of_change
 
 _STATES = np.array(("clean", *STATE_KINDS))
-_WITNESSES = Witnesses(needed=_STATES == "mismatch", misleading=_STATES == "stuck")
+_COMPARISON = Comparison(compared=_STATES == "mismatch", unreliable=_STATES == "stuck")
 
 
 class ModalityHealth(NamedTuple):
@@ -97,7 +97,7 @@ def start_of_stream(calibration: Calibration) -> StreamState:
     n_modalities = len(calibration.missing)
     return StreamState(
         n_samples=0,
-        probabilities=np.tile(np.eye(1, calibration.transition.shape[-1]), (n_modalities, 1)),
+        probabilities=all_clean(calibration.transition.shape[-1], n_modalities),
         past=calibration.start,
         alarm=np.zeros(n_modalities, dtype=bool),
         quiet=np.full(n_modalities, -1),
@@ -129,7 +129,7 @@ def follow(
         State of the stream after the last sample.
     """
     likelihoods, past = calibration.likelihoods(estimator, X, state.past)
-    probabilities = forward(state.probabilities, calibration.transition, likelihoods, _WITNESSES)
+    probabilities = forward(state.probabilities, calibration.transition, likelihoods, _COMPARISON)
     clean, unlike = probabilities[..., 0], probabilities[..., 1:]
     usual = calibration.usual
     changed = probability_of_change(clean, unlike @ CHANGED, usual)

@@ -313,14 +313,10 @@ class ModalityMonitor(BaseEstimator):
         check_is_fitted(self, "calibration_")
         n_before = self.state_.n_samples
         health, self.state_, _ = self._read(X)
-        n_samples = n_before, self.state_.n_samples
-        if not self.ordered and is_long_enough(n_samples):
-            changes = self.state_.past.changes
-            warn_of_dependent_stream(
-                n_samples,
-                self.calibration_.dependence.autocorrelations(changes.counts)[0],
-                self.modality_names_,
-            )
+        if not self.ordered and is_long_enough(n_before, self.state_.n_samples):
+            counts = self.state_.past.changes.counts
+            autocorrelation = self.calibration_.dependence.autocorrelations(counts)[0]
+            warn_of_dependent_stream(autocorrelation, self.modality_names_)
         return health
 
     def correct(self, X: Any) -> Any:

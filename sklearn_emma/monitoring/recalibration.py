@@ -22,7 +22,7 @@ from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.corruption.tables import is_frame, replace_columns
 from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.correction import Correction, location_and_spread
-from sklearn_emma.monitoring.filter import forward
+from sklearn_emma.monitoring.filter import all_clean, forward
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow
 from sklearn_emma.monitoring.tables import (
     are_numbers,
@@ -123,7 +123,7 @@ def _find_correction(
     found = Correction(np.where(own, factor, 1.0), np.where(own, known - factor * location, 0.0))
     X = as_samples(estimator, statistics.mean_ + statistics.scale_ * found(recent))
     likelihoods, _ = calibration.likelihoods(estimator, X, calibration.start)
-    start = np.tile(np.eye(1, calibration.transition.shape[-1]), (len(statistics.sizes_), 1))
+    start = all_clean(calibration.transition.shape[-1], len(statistics.sizes_))
     clean = forward(start, calibration.transition, likelihoods)[-1, i, 0]
     return found if clean > 0.5 else None
 
@@ -135,7 +135,7 @@ def _accept(
     probabilities, alarm, quiet = (
         values.copy() for values in (state.probabilities, state.alarm, state.quiet)
     )
-    probabilities[i] = np.eye(1, calibration.transition.shape[-1])
+    probabilities[i] = all_clean(calibration.transition.shape[-1], 1)
     alarm[i], quiet[i] = False, state.n_samples - 1
     changes = state.past.changes
     recent = np.where(state.past.missing, 0.0, further(changes.recent))

@@ -28,7 +28,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.energy.column_scale import mean_and_deviation
 from sklearn_emma.monitoring.tables import as_samples
-from sklearn_emma.nn.evidence_price import evidence_of_potential, relative_potential
+from sklearn_emma.nn.evidence_energy import evidence_of_potential, relative_potential
 
 #: Values are clipped to this many standard deviations before they predict other modalities.
 _LIMIT = 4.0

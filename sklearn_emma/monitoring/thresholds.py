@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.filter import forward, hysteresis
+from sklearn_emma.monitoring.filter import all_clean, forward, hysteresis
 from sklearn_emma.monitoring.recurrence import upper_rate
 
 _EXPONENTS = 0.5 ** np.arange(8)
@@ -256,7 +256,7 @@ def clean_odds(likelihoods: np.ndarray, transition: np.ndarray) -> np.ndarray:
     ndarray of shape (n_samples, n_modalities)
         Odds.
     """
-    start = np.tile(np.eye(1, transition.shape[-1]), (likelihoods.shape[1], 1))
+    start = all_clean(transition.shape[-1], likelihoods.shape[1])
     return _odds(forward(start, transition, likelihoods)[..., 0])
 
 
@@ -311,7 +311,7 @@ def choose_alarm_odds(
     if limit <= _FEWEST_ODDS:
         return limit
     rows, draws = _draw_rows(n_samples, rng), rng.randint(n_draws, size=(_LENGTH, _N_STREAMS))
-    start = np.tile(np.eye(1, len(transition)), (_N_STREAMS * n_modalities, 1))
+    start = all_clean(len(transition), _N_STREAMS * n_modalities)
     none = np.zeros((_N_STREAMS, n_modalities), dtype=bool)
     odds = np.empty((_LENGTH, len(start)))
     for t in range(_LENGTH):

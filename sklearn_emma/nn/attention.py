@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sklearn_emma.nn.evidence_price import relative_potential
+from sklearn_emma.nn.evidence_energy import relative_potential
 from sklearn_emma.nn.numerics import log_cosh
 
 __all__ = ["EnergyAttention", "GateState"]

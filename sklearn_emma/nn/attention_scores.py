@@ -313,8 +313,8 @@ class MultiHeadScore(AttentionScore):
         absent = ~present
         # if a sample has no modality, none is masked; the gate then sets their importance to zero
         hidden = (absent & present.any(-1, keepdim=True)).unsqueeze(-2)
-        paid = logits.masked_fill(hidden, -math.inf).softmax(-1)
-        payers = present.to(keys.dtype).unsqueeze(-1)
-        received = (paid * payers).sum(-2).mean(0)
-        received = received / payers.sum(-2).clamp(min=1.0)
+        attention = logits.masked_fill(hidden, -math.inf).softmax(-1)
+        attends = present.to(keys.dtype).unsqueeze(-1)
+        received = (attention * attends).sum(-2).mean(0)
+        received = received / attends.sum(-2).clamp(min=1.0)
         return received.clamp(min=torch.finfo(keys.dtype).tiny).log()

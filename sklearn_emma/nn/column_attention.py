@@ -10,8 +10,8 @@ The modality then has the potential
 
 .. math:: \Psi(S) = \Psi(\hat x^S) + 3\, s\, \bigl(-\log(1 - |S| / D)\bigr),
 
-which is the energy of the filled values plus the price of |S| missing values out of D
-(:mod:`sklearn_emma.nn.evidence_price`). The energy of a column j is the reduction of the energy if
+which is the energy of the filled values plus that of |S| missing values out of D
+(:mod:`sklearn_emma.nn.evidence_energy`). The energy of a column j is the reduction of the energy if
 this column is also treated as missing,
 
 .. math:: \epsilon_j(S) = \Psi(\hat x^S) - \Psi(\hat x^{S \cup \{j\}}).
@@ -35,7 +35,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.nn.evidence_price import gap_evidence, potential_of_evidence
+from sklearn_emma.nn.evidence_energy import gap_evidence, potential_of_evidence
 from sklearn_emma.nn.numerics import quantile
 
 __all__ = ["ColumnAttention", "ColumnReading"]
@@ -205,8 +205,8 @@ class ColumnAttention(nn.Module):
         """
         attention = (~missing).to(x.dtype)
         n_missing = missing.sum(1)
-        one_more = self._price(n_missing + 1, scale)
-        total = potential + self._price(n_missing, scale)
+        one_more = self._gap_energy(n_missing + 1, scale)
+        total = potential + self._gap_energy(n_missing, scale)
         doubtful = (potential > self.highest) & (total > minimum + one_more)
         doubtful &= n_missing + 1 <= self.most
         rows = doubtful.nonzero().squeeze(1)
@@ -230,7 +230,7 @@ class ColumnAttention(nn.Module):
     ) -> ColumnReading:
         """Add columns to S step by step, and return the reading with the lowest potential."""
         best, best_missing, best_own = x, missing, potential
-        lowest = potential + self._price(missing.sum(1), scale)
+        lowest = potential + self._gap_energy(missing.sum(1), scale)
         rows, values, step = torch.arange(len(x), device=x.device), x, 1
         n_joined = 0
         while True:
@@ -242,7 +242,7 @@ class ColumnAttention(nn.Module):
             missing = missing | self._worst(energy, values, missing, step)
             values = self.fill(x[rows], missing)
             potential = energy(values)
-            total = potential + self._price(missing.sum(1), scale)
+            total = potential + self._gap_energy(missing.sum(1), scale)
             better = total < lowest[rows]
             where = rows[better]
             lowest = lowest.index_copy(0, where, total[better])
@@ -272,7 +272,7 @@ class ColumnAttention(nn.Module):
             columns = columns.gather(1, found.argmin(1, keepdim=True))
         return torch.zeros_like(missing).scatter_(1, columns, True)
 
-    def _price(self, n_missing: Tensor, scale: Tensor | float) -> Tensor:
+    def _gap_energy(self, n_missing: Tensor, scale: Tensor | float) -> Tensor:
         """Return the gap energy of missing columns, which is infinite if all are missing."""
         share = n_missing.to(self.mean.dtype) / len(self.mean)
         return potential_of_evidence(gap_evidence(share), scale)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from sklearn_emma.nn.coordinates import SoftClip
 from sklearn_emma.nn.encoders import Encoders
-from sklearn_emma.nn.evidence_price import potential_of_evidence, relative_potential
+from sklearn_emma.nn.evidence_energy import potential_of_evidence, relative_potential
 
 __all__ = ["CrossModalEnergy"]
 
@@ -151,8 +151,8 @@ class CrossModalEnergy(nn.Module):
         disagreement = torch.zeros_like(trust)
         for _ in range(_N_ROUNDS):
             others = weight.sum(1, keepdim=True) - weight
-            testimony = (ratios @ weight.unsqueeze(2)).squeeze(2)
-            disagreement = -testimony / others.clamp(min=1.0)
+            consistency = (ratios @ weight.unsqueeze(2)).squeeze(2)
+            disagreement = -consistency / others.clamp(min=1.0)
             weight = trust * torch.exp(-disagreement.clamp(min=0.0))
             weight = weight * most / weight.amax(1, keepdim=True).clamp(min=1e-30)
         return disagreement

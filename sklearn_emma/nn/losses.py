@@ -209,9 +209,9 @@ def energy_alignment(
         Alignment, to be multiplied by ``lambda_energy`` and maximised.
     """
     lowest = math.log(floor) if floor else -math.inf
-    earning = torch.where(indicator < 0, log_importance.clamp(min=lowest), log_importance)
-    earning = earning.masked_fill(log_importance == -math.inf, 0.0)
-    return (indicator * weight.unsqueeze(-1) * earning).sum() / len(weight)
+    reward = torch.where(indicator < 0, log_importance.clamp(min=lowest), log_importance)
+    reward = reward.masked_fill(log_importance == -math.inf, 0.0)
+    return (indicator * weight.unsqueeze(-1) * reward).sum() / len(weight)
 
 
 def noise_contrastive_loss(

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn_emma import DAEEnergyScorer, EMMARegressor
 from sklearn_emma.corruption import Stuck, Swapped
 from sklearn_emma.datasets import make_multimodal_classification
-from sklearn_emma.nn.evidence_price import NAT
+from sklearn_emma.nn.evidence_energy import NAT
 
 NAMES = ["modality0", "modality1", "modality2"]
 

@@ -9,7 +9,7 @@ import torch
 
 from sklearn_emma.corruption import Missing, Noise, Swapped
 from sklearn_emma.gate.calibration import calibrate
-from sklearn_emma.nn.evidence_price import NAT
+from sklearn_emma.nn.evidence_energy import NAT
 from sklearn_emma.nn.numerics import quantile
 
 WIDTHS = (2, 3)

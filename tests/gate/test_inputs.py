@@ -13,8 +13,9 @@ from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Precision, potential_of, tensor_energy
 from sklearn_emma.gate import inputs
 from sklearn_emma.gate.inputs import InputReader, RememberingReader, gap_energy, read_modality
+from sklearn_emma.indicators import Indicators
 from sklearn_emma.nn import CrossModalEnergy
-from sklearn_emma.nn.evidence_price import NAT
+from sklearn_emma.nn.evidence_energy import NAT
 
 
 class Norm(BaseEstimator):
@@ -121,6 +122,8 @@ def make_reader(kind=InputReader, cross_modal=False, precision=torch.float64, **
     return kind(
         **{
             "columns": COLUMNS,
+            "features": COLUMNS,
+            "indicators": Indicators(5, {}),
             "mean": MEAN,
             "scale": SCALE,
             "median": MEDIAN,

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.monitoring import ModalityMonitor
 from sklearn_emma.monitoring.exchangeability import (
+    is_long_enough,
     variance_ratios,
     warn_of_dependent_rows,
     warn_of_dependent_stream,
@@ -87,15 +88,19 @@ def test_weak_dependence_does_not_matter():
 
 
 def test_a_stream_is_judged_once():
-    for n_samples, autocorrelation in [((0, 99), 0.9), ((100, 200), 0.9), ((0, 200), 0.3)]:
-        warn_of_dependent_stream(n_samples, np.full(2, autocorrelation), NAMES)
+    updates = [(0, 99), (100, 200), (0, 200), (99, 100)]
+    assert [is_long_enough(*update) for update in updates] == [False, False, True, True]
+
+
+def test_a_dependent_stream_is_warned_of():
+    warn_of_dependent_stream(np.full(2, 0.3), NAMES)
     message = "2 of 2 modalities, most clearly in 'b'.*0.1 times.*shuffle=False"
     with pytest.warns(UserWarning, match=message):
-        warn_of_dependent_stream((99, 100), np.array([0.8, 0.9]), NAMES)
+        warn_of_dependent_stream(np.array([0.8, 0.9]), NAMES)
 
 
 def test_a_sensor_that_hardly_changes_does_not_speak_for_the_stream():
-    warn_of_dependent_stream((0, 200), np.array([0.0, 0.9]), NAMES)
+    warn_of_dependent_stream(np.array([0.0, 0.9]), NAMES)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-from sklearn_emma.monitoring.filter import Witnesses, forward, transitions
+from sklearn_emma.monitoring.filter import Comparison, forward, transitions
 
 
 def test_rows_of_the_transitions_sum_to_one():
@@ -44,14 +44,14 @@ def test_clean_samples_raise_no_more_alarms_than_promised():
 def test_who_does_not_fit_a_stuck_modality_is_not_to_blame():
     # clean, mismatch, stuck; from the tenth sample on both modalities seem not to fit
     A = transitions(0.001, 0.01, np.array([0.5, 0.5]))
-    witnesses = Witnesses(np.array([False, True, False]), np.array([False, False, True]))
+    comparison = Comparison(np.array([False, True, False]), np.array([False, False, True]))
     likelihoods = np.ones((40, 2, 3))
     likelihoods[10:, :, 1] = 2.0
     start = np.tile([1.0, 0.0, 0.0], (2, 1))
-    both = forward(start, A, likelihoods, witnesses)
+    both = forward(start, A, likelihoods, comparison)
     assert (both[-1, :, 1] > 0.9).all()
     likelihoods[5:, 0, 2] = 100.0
     likelihoods[5:, 1, 2] = 0.01
-    stuck = forward(start, A, likelihoods, witnesses)
+    stuck = forward(start, A, likelihoods, comparison)
     assert stuck[-1, 0, 2] > 0.99
     assert stuck[-1, 1, 1] < 0.05

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sklearn_emma.nn import ColumnAttention
-from sklearn_emma.nn.evidence_price import NAT
+from sklearn_emma.nn.evidence_energy import NAT
 
 N, D = 400, 6
 MINIMUM, SCALE = 1.0, 0.5

@@ -1,4 +1,4 @@
-"""What modalities say of each other: witnesses, their weight, and the energy that follows."""
+"""Disagreement of modalities: the weights of the others, and the energy that follows."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sklearn_emma.nn import CrossModalEnergy
-from sklearn_emma.nn.evidence_price import NAT
+from sklearn_emma.nn.evidence_energy import NAT
 
 WIDTHS = (3, 2, 4, 1)
 M = len(WIDTHS)
@@ -87,7 +87,7 @@ def test_without_doubt_disagreement_is_the_mean_of_what_the_others_say(monkeypat
     torch.testing.assert_close(disagreement, expected.expand(2, M))
 
 
-def test_who_disagrees_with_everyone_is_no_witness(monkeypatch, cross_modal):
+def test_a_modality_that_disagrees_with_all_others_has_little_weight(monkeypatch, cross_modal):
     fixed_ratios(monkeypatch, cross_modal, ODD_ONE_OUT)
     disagreement = cross_modal.disagreement(make_samples(1), torch.ones(1, M).double())[0]
     # the fourth weighs exp(-3), then nothing changes any more
@@ -97,7 +97,7 @@ def test_who_disagrees_with_everyone_is_no_witness(monkeypatch, cross_modal):
     assert float(disagreement[3]) == pytest.approx(3)
 
 
-def test_no_trust_no_witness(monkeypatch, cross_modal):
+def test_a_modality_without_trust_has_no_weight(monkeypatch, cross_modal):
     fixed_ratios(monkeypatch, cross_modal, [[0, 1, 2, 3], [1, 0, 4, 5], [2, 4, 0, 6], [3, 5, 6, 0]])
     trust = torch.tensor([[1.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0] * 4]).double()
     disagreement = cross_modal.disagreement(make_samples(3), trust)
@@ -105,7 +105,7 @@ def test_no_trust_no_witness(monkeypatch, cross_modal):
     torch.testing.assert_close(disagreement, expected)
 
 
-def test_the_best_witness_counts_as_much_as_it_is_trusted(monkeypatch, cross_modal):
+def test_the_largest_weight_is_the_trust(monkeypatch, cross_modal):
     fixed_ratios(monkeypatch, cross_modal, (-torch.tensor(ODD_ONE_OUT)).tolist())
     # all disagree, and still are heard: the fourth alone fits, and keeps its trust of .4
     trust = torch.tensor([[0.1, 0.1, 0.1, 0.4]]).double()

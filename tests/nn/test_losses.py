@@ -139,7 +139,7 @@ def test_noise_contrastive_loss_by_hand():
     fooled = np.mean([w * softplus(c) for w, c in zip(products, (-3, 0, 1, 0.5), strict=True)])
     loss = noise_contrastive_loss(together, apart, weight, apart_weight)
     assert float(loss) == pytest.approx(missed + fooled, rel=1e-6)
-    # a modality is no witness of itself
+    # a modality is not compared with itself
     together, apart = pair(2.0, -1.0, diagonal=9.0), pair(-3.0, 0.0, 1.0, 0.5, diagonal=-9.0)
     other = noise_contrastive_loss(together, apart, weight, apart_weight)
     assert torch.equal(other, loss)

@@ -1,7 +1,7 @@
 r"""Convert evidence against a modality to potential energy.
 
-All evidence against a modality is measured in nats, and converted to potential energy at a fixed
-price:
+All evidence against a modality is measured in nats, and converted to potential energy by a fixed
+factor:
 
 .. math:: \Delta\Psi_i = 3\, s_i\, a_i
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sklearn_emma.nn import EnergyAttention
-from sklearn_emma.nn.evidence_price import (
+from sklearn_emma.nn.evidence_energy import (
     NAT,
     gap_evidence,
     potential_of_evidence,
