@@ -94,8 +94,8 @@ def warn_of_unknown_levels(estimator: Any, X: Any) -> None:
         column = int(unknown.argmax())
         warnings.warn(
             f"None of the values of the categorical column(s) {named_columns(estimator, unknown)} "
-            f"is one of the levels of the training, such as {levels[column][0]!r}. The values "
-            "therefore count as a failure. Check their spelling and their type.",
+            f"is a known level, such as {levels[column][0]!r}. The values therefore count as a "
+            "failure. Check their spelling and their type.",
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )
@@ -113,7 +113,9 @@ def warn_of_new_levels(estimator: Any, table: np.ndarray) -> None:
     """
     new = np.zeros(table.shape[1], dtype=bool)
     for column, levels in estimator.categories_.items():
-        new[column] = (table[:, column] >= len(levels)).any()
+        unseen = table[:, column] >= len(levels)
+        # warn_of_unknown_levels has warned if many values are all unseen
+        new[column] = unseen.any() and not (unseen.all() and len(table) >= _MANY)
     if new.any():
         warnings.warn(
             f"The categorical column(s) {named_columns(estimator, new)} have levels that did not "

@@ -108,7 +108,9 @@ def test_read_outs_of_a_scorer(scorer, table, method):
     check(getattr(scorer, method), table[0].fillna(0.0))
 
 
-@pytest.mark.parametrize("method", ["transform", "score_samples", "decision_function", "predict"])
+@pytest.mark.parametrize(
+    "method", ["transform", "score_samples", "decision_function", "predict", "p_values"]
+)
 def test_read_outs_of_signals(table, method):
     X = table[0].fillna(0.0)
     scorer = SignalEnergyScorer(n_filters=2, max_epochs=1, random_state=0).fit(X)

@@ -260,14 +260,18 @@ class Adversarial(Corruption):
     def _is_harmless(self, level: float) -> bool:
         return self.eps == 0.0
 
-    def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def check_nesting(self) -> None:
+        """Raise ValueError, because an attack cannot be used inside another corruption."""
         raise ValueError(
             "Adversarial attacks a model, and cannot be used inside another corruption such as "
             "Mixture or Episodes. To train with it, pass it as adversarial to EMMAClassifier or "
             "EMMARegressor."
         )
+
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
+    ) -> Any:
+        self.check_nesting()
 
 
 NO_MODEL = (
@@ -304,6 +308,8 @@ class RandomSigns(Corruption):
     array([[ 1.5,  6. ],
            [ 2.5, 10. ]])
     """
+
+    _in_deviations = True
 
     def __init__(
         self,

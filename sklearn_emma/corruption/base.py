@@ -149,6 +149,8 @@ class Corruption(BaseEstimator, ABC):
 
     #: Label of the axis of levels in figures.
     level_name: ClassVar[str] = "failure level"
+    # Whether a failure is measured in standard deviations of the reference samples.
+    _in_deviations: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -221,12 +223,6 @@ class Corruption(BaseEstimator, ABC):
         tensors = read_modalities(codes_of(X, levels), columns)
         may_fail = self._may_fail(len(names), names)
         if reference is None:
-            if self.uses_reference and len(tensors[0]) == 1:
-                raise ValueError(
-                    f"{type(self).__name__} has only 1 reference sample, X itself, which has no "
-                    "standard deviation. Pass reference with at least two samples, for instance "
-                    "the training samples."
-                )
             donors = tensors
         else:
             check_reference(reference, X)
@@ -343,6 +339,12 @@ class Corruption(BaseEstimator, ABC):
         Tensor of shape (n_samples, n_features)
             Values of the failing modality, or a tensor that can be broadcast to this shape.
         """
+        if self._in_deviations and len(donors) < 2 and not self.is_harmless(1.0):
+            raise ValueError(
+                f"The size of {type(self).__name__} is in standard deviations of the reference "
+                f"samples, but there are only {len(donors)}. Pass at least two reference samples, "
+                "for instance the training samples."
+            )
         failed = self._checked(self._fail(x, mean, std, donors, generator), x)
         if not len(blocks):
             return failed
@@ -369,20 +371,25 @@ class Corruption(BaseEstimator, ABC):
         """
         return self
 
-    def check_params(self, names: Sequence[str] | None = None) -> None:
-        """Raise ValueError if a parameter is out of range.
-
-        Parameters
-        ----------
-        names : list of str, default=None
-            Names of all modalities. Without them, `n_corrupted` and `only` are not checked.
-        """
+    def check_params(self) -> None:
+        """Raise ValueError if a parameter is out of range."""
         fraction = self.fraction
         if fraction is not None and (not is_number(fraction) or not 0 <= fraction <= 1):
             raise ValueError(f"fraction={fraction!r} must be None or a number from 0 to 1.")
-        if names is not None:
-            self._n_failing(len(names), len(self._may_fail(len(names), names)))
         self._check_params()
+
+    def check_modalities(self, names: Sequence[str]) -> None:
+        """Raise ValueError if `n_corrupted` or `only` does not fit the modalities.
+
+        Parameters
+        ----------
+        names : list of str
+            Names of all modalities.
+        """
+        self._n_failing(len(names), len(self._may_fail(len(names), names)))
+
+    def check_nesting(self) -> None:
+        """Raise ValueError if the corruption cannot be used inside another one."""
 
     def is_harmless(self, level: float) -> bool:
         """Return whether nothing fails.

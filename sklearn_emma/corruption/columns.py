@@ -62,6 +62,7 @@ class SomeColumns(Corruption):
             raise ValueError(
                 f"corruption must be an instance such as Noise(0.5), got {self.corruption!r}."
             )
+        self.corruption.check_nesting()
         self.corruption.check_params()
         n_columns = self.n_columns
         if n_columns is not None and not (is_number(n_columns, Integral) and n_columns > 0):

@@ -80,6 +80,7 @@ class Episodes(Corruption):
             raise ValueError(
                 f"corruption must be an instance such as Stuck(), got {self.corruption!r}."
             )
+        self.corruption.check_nesting()
         self.corruption.check_params()
         if not is_number(self.length, Integral) or self.length < 1:
             raise ValueError(f"length={self.length!r} must be a positive integer.")
@@ -170,11 +171,15 @@ class Episodes(Corruption):
     def _is_harmless(self, level: float) -> bool:
         return self.corruption.is_harmless(level)
 
-    def _fail(
-        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
-    ) -> Any:
+    def check_nesting(self) -> None:
+        """Raise ValueError, because episodes cannot be used inside another corruption."""
         raise ValueError(
             "Episodes has a length and a rate in time, and cannot be used inside another "
             "corruption, or in stream_curve, which has its own. Use Episodes(Mixture(...)), or "
             "pass the corruption of the episodes."
         )
+
+    def _fail(
+        self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
+    ) -> Any:
+        self.check_nesting()

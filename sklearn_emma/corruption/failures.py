@@ -26,6 +26,8 @@ _MAX_DB = 1000
 class _GaussianNoise(Corruption):
     """Base class of Gaussian noise."""
 
+    _in_deviations = True
+
     def _fail(
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
@@ -325,6 +327,7 @@ class Drift(Corruption):
     """
 
     level_name: ClassVar[str] = "drift, in standard deviations"
+    _in_deviations = True
 
     def __init__(
         self,

@@ -64,6 +64,7 @@ class Mixture(Corruption):
                 raise ValueError(
                     f"corruptions must hold instances such as Noise(0.5), got {corruption!r}."
                 )
+            corruption.check_nesting()
             corruption.check_params()
         if self.probabilities is None:
             return

@@ -1,6 +1,7 @@
 """Shuffled batches for training, and blocks of samples for evaluation.
 
-The rules for the number of samples that are computed together, except inside single modules.
+This module has the rules for the number of samples that are computed together, except those of
+single networks.
 """
 
 import math

@@ -217,7 +217,7 @@ class InputReader:
 
         Parameters
         ----------
-        complete : Tensor of float64 of shape (n_samples, n_columns)
+        complete : Tensor of float64 of shape (n_samples, n_features)
             Standardised samples whose missing values are filled.
         own : Tensor of float64 of shape (n_samples, n_modalities)
             Own potential of each modality.

@@ -71,9 +71,10 @@ def check_training_failures(
         )
     if isinstance(corruption, Adversarial):
         raise ValueError(NO_MODEL)
-    training_corruption(corruption).check_params(names)
-    if isinstance(adversarial, Adversarial):
-        adversarial.check_params(names)
+    attack = [adversarial] if isinstance(adversarial, Adversarial) else []
+    for failure in (training_corruption(corruption), *attack):
+        failure.check_params()
+        failure.check_modalities(names)
 
 
 def with_fraction(corruption: Corruption, fraction: float) -> Corruption:

@@ -54,9 +54,10 @@ class ModalityReport(pd.DataFrame):
         attention, median and largest energy, and median percentile.
     worst : DataFrame of shape (n_worst, 5)
         The samples with the highest total energy, in descending order: ``prediction``,
-        ``total_energy``, the worst ``modality``, the ``reason`` ("unusual values", "does not fit
-        the others", "gaps" or "missing"), and the ``columns`` that contribute to its energy, with
-        their shares (empty if the reason is "does not fit the others").
+        ``total_energy`` (infinite if all gates are closed, as without any value), the worst
+        ``modality``, the ``reason`` ("unusual values", "does not fit the others", "gaps" or
+        "missing"), and the ``columns`` that contribute to its energy, with their shares (empty if
+        the reason is "does not fit the others").
     column_summary : DataFrame of shape (n_used_features, 3)
         One row per column: its ``modality``, the fraction of samples in which it is ``missing``,
         and the fraction in which it is ``ignored`` by the attention to columns.
@@ -165,7 +166,8 @@ def modality_report(
     estimator : EMMAClassifier, EMMARegressor, GatedClassifier, GatedRegressor or ModalityMonitor
         Fitted estimator, or a fitted Pipeline or search that ends in one. For a monitor, the report
         is about its estimator, and X is read in order as a separate stream. If the monitor has
-        ``recalibrate=True``, everything but ``table`` is about the corrected samples.
+        ``recalibrate=True``, everything but ``table``, ``alarms`` and ``health`` is about the
+        corrected samples.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples, in temporal order if they have one. The report has the index of X if that is a
         pandas DataFrame.
@@ -276,15 +278,17 @@ def modality_report(
         columns |= {("prediction", j): values for j, values in enumerate(prediction.T)}
     index = getattr(X, "index", None)
     index = index if isinstance(index, pd.Index) else pd.RangeIndex(len(prediction))
-    nothing = np.isinf(readings.energies).all(axis=1)  # all modalities are missing
-    order = np.argsort(-np.where(nothing, np.inf, readings.total_energy), kind="stable")
-    worst = order[: int(n_worst)]
+    closed = (readings.attention == 0).all(axis=1)
+    total_energy = np.where(closed, np.inf, readings.total_energy)
+    worst = np.argsort(-total_energy, kind="stable")[: int(n_worst)]
     labels = pd.MultiIndex.from_tuples(columns, names=["modality", "quantity"])
     frame = pd.DataFrame(dict(enumerate(columns.values())), index).set_axis(labels, axis=1)
     return ModalityReport(
         frame,
         summary=_summarise(names, fields),
-        worst=_explain(estimator, samples, readings, worst, prediction).set_index(index[worst]),
+        worst=_explain(
+            estimator, samples, readings._replace(total_energy=total_energy), worst, prediction
+        ).set_index(index[worst]),
         column_summary=_summarise_columns(estimator, samples, readings.column_attention),
         gate=_describe_gate(estimator),
         worst_positions=worst,

@@ -127,8 +127,8 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         Rejection score; samples with the highest scores are rejected first. "max_probability" is
         one minus the largest class probability. "total_energy" is the result of the method
         ``total_energy``, which :class:`~sklearn_emma.EMMAClassifier` has, and infinite for samples
-        of which nothing passes the gate. A callable is called with
-        the fitted classifier and X, and returns an array of shape (n_samples,).
+        in which all gates are closed. A callable is called with the fitted classifier and X, and
+        returns an array of shape (n_samples,).
 
     coverage : float, default=0.9
         Smallest fraction of the held-out samples that is accepted. If 1, every sample is accepted,

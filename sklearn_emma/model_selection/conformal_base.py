@@ -228,7 +228,7 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
             if not hasattr(estimator, needed):
                 name, advice = type(self).__name__, ""
                 if isinstance(estimator, Pipeline):
-                    advice = f" In a Pipeline, wrap its last step by {name}."
+                    advice = f" In a Pipeline, wrap its last step with {name}."
                 raise TypeError(
                     f"{name} needs a fitted estimator with a gate, such as an EMMA or gated "
                     f"classifier or regressor, but {type(estimator).__name__} has no attribute "

@@ -58,8 +58,9 @@ class FailureModeAnalysis:
         to the clean samples, with its confidence interval from ``low`` to ``high``. A classifier
         with ``predict_proba`` also has ``calibration_error``. An estimator with prediction sets or
         intervals also has ``coverage`` and ``set_size``. An estimator with a gate also has
-        ``closed``, the fraction of samples in which the failing modality is closed: its attention
-        is at most `threshold` of the estimator, if it has one, and otherwise at most one half.
+        ``closed``, the fraction of samples in which the failing modality is closed. Its attention
+        is then at most `threshold` of the estimator, if this is a number, and else at most one
+        half.
     importance : DataFrame of shape (n_modalities, 4)
         One row for each modality, in order of decreasing importance. ``drop`` is the loss of score
         when the modality is absent, with its interval from ``low`` to ``high``. Unlike in
@@ -139,8 +140,9 @@ def failure_mode_analysis(
     `confidence_level`. Therefore this fraction is added to the upper bound of the importance. Here
     n is the number of test samples, or, for a classifier with a metric other than accuracy, that of
     the smallest class, because such a metric may give these samples a larger weight. If a `metric`
-    is given, the fraction is multiplied by the loss of score when all predictions are exchanged
-    among the samples at random, for classifiers by at least one, because a score may have any unit.
+    is given, whose unit may be any, the fraction is multiplied by the loss of score when all
+    predictions are exchanged: the samples are sorted by their targets, and each gets the prediction
+    of the sample half the table away.
 
     Read more in the :doc:`how-to guide </howto/which_sensor>`.
 
@@ -214,7 +216,8 @@ def failure_mode_analysis(
     Warns
     -----
     UserWarning
-        If there are too few test samples to show that a modality is redundant.
+        If there are too few test samples to show that a modality is redundant, or if the metric is
+        not finite for exchanged predictions.
 
     See Also
     --------
@@ -296,9 +299,7 @@ def failure_mode_analysis(
     bootstrap = Bootstrap(draws, repeats, float(confidence_level))
     score = metric or (_accuracy if classifies else _r2_of(y))
     costs = FailureCosts(estimator, X, y, modalities, score, method, bootstrap)
-    span = 1.0
-    if metric is not None:
-        span = max(abs(costs.loss_by_exchange(random)), 1.0 if classifies else 0.0)
+    span = 1.0 if metric is None else abs(costs.loss_by_exchange())
     by_class = classifies and metric is not None
     rare_loss = _rare_loss(y, by_class, span, tolerance, confidence_level)
     effects = pd.DataFrame(
@@ -340,6 +341,15 @@ def _rare_loss(
 
     A sample that is lost costs as much as `span` divided by the number of samples.
     """
+    if not math.isfinite(span):
+        warnings.warn(
+            "The metric is not finite if predictions are exchanged among the samples, so losses "
+            "that are too rare for the test samples have no bound, and no modality is redundant. "
+            "Use a bounded metric, or clip the probabilities.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
+        return math.inf
     smallest = np.unique(y, return_counts=True)[1].min() if by_class else len(y)
     rarity = -span * math.log((1.0 - confidence_level) / 2.0)
     if 0 < tolerance <= rarity / smallest:

@@ -158,20 +158,21 @@ class FailureCosts:
         drop = self.clean.score - failed.score
         return {"score": failed.score, "drop": drop, "low": low, "high": high} | failed.measures
 
-    def loss_by_exchange(self, random_state: np.random.RandomState) -> float:
-        """Return the loss of score if predictions are exchanged among the samples at random.
+    def loss_by_exchange(self) -> float:
+        """Return the loss of score if all predictions are those of other samples.
 
-        Parameters
-        ----------
-        random_state : RandomState
-            Source of the random numbers.
+        The samples are sorted by their targets, and each gets the prediction of the sample that is
+        half the table away.
 
         Returns
         -------
         float
-            The loss, in the units of the score.
+            The loss, in the unit of the score.
         """
-        exchanged = self._predict(self.X)[random_state.permutation(len(self.y))]
+        order = np.argsort(self.y, kind="stable")
+        predicted = self._predict(self.X)
+        exchanged = predicted.copy()
+        exchanged[order] = predicted[np.roll(order, len(order) // 2)]
         return self.clean.score - float(self.metric(self.y, exchanged))
 
     def _predict(self, table: Any) -> np.ndarray:
@@ -228,5 +229,6 @@ def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
         closed = estimator.closed(X)
     else:
         threshold = getattr(gated, "threshold", 0.5)
-        closed = gated.attention(X) <= (0.5 if isinstance(threshold, str) else threshold)
+        threshold = 0.5 if isinstance(threshold, str) else threshold  # "mean"
+        closed = gated.attention(X) <= threshold
     return {"closed": float(closed[:, gated.modality_names_.index(failing)].mean())}

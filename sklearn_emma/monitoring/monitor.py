@@ -18,6 +18,7 @@ from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
+from sklearn_emma.monitoring.tables import read_codes
 from sklearn_emma.tables import add_missing_modalities, plain_table, refuse_no_table
 from sklearn_emma.validation import check_refits
 
@@ -332,12 +333,14 @@ class ModalityMonitor(BaseEstimator):
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, n_features)
-            Corrected samples. With ``recalibrate=False``, they are unchanged.
+            Corrected samples. With ``recalibrate=False``, they are unchanged, and may be X itself.
         """
         check_is_fitted(self, "calibration_")
-        if not self.recalibrate:
-            return add_missing_modalities(self.estimator_, plain_table(X))
-        return self._read(X)[2]
+        if self.recalibrate:
+            return self._read(X)[2]
+        X = add_missing_modalities(self.estimator_, plain_table(X))
+        read_codes(self.estimator_, X)  # validates X
+        return X
 
     def _read(self, X: Any) -> tuple[ModalityHealth, StreamState, Any]:
         """Return the health after each sample, the state after the last, and the corrected X."""

@@ -147,10 +147,8 @@ def are_numbers(estimator: Any) -> np.ndarray:
     ndarray of bool of shape (n_used_features,)
         True for numerical features, False for indicators of categorical levels.
     """
-    columns, positions = (
-        np.concatenate(estimator.modality_columns_),
-        indicators_of(estimator).positions,
-    )
+    columns = np.concatenate(estimator.modality_columns_)
+    positions = indicators_of(estimator).positions
     numbers = ~np.isin(columns, categories_of(estimator))
     return np.repeat(numbers, [len(positions[column]) for column in columns])
 

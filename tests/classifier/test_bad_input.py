@@ -17,6 +17,7 @@ from sklearn_emma.corruption import (
     Episodes,
     Mixture,
     Noise,
+    SomeColumns,
     Stuck,
     Swapped,
 )
@@ -319,6 +320,8 @@ def test_layers_without_units(refuse, sizes):
         (Mixture([]), "must be a list of at least one corruption"),
         (Episodes(Stuck()), r"have no order.*corruption=Stuck\(\)"),
         (Adversarial(0.5), "pass it as adversarial, not as corruption"),
+        (Mixture([Adversarial(0.5)]), "cannot be used inside another corruption"),
+        (SomeColumns(Episodes(Stuck())), "cannot be used inside another corruption"),
     ],
 )
 def test_corruption_out_of_range(refuse, monkeypatch, corruption, match):

@@ -65,6 +65,7 @@ def test_a_shape_chooses_energy_and_predictor(table):
     kinds = [type(scorer) for scorer in clf.energy_scorers_.values()]
     assert kinds == [SignalEnergyScorer, DAEEnergyScorer]
     assert clf.energy_scorers_["wave"].shape_ == SHAPE
+    assert len(clf.energy_scorers_["wave"].calibration_energies_) == 0
     assert isinstance(predictor_of(clf, torch.float64).networks, SignalFusionNetwork)
 
 

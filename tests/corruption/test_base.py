@@ -16,6 +16,7 @@ from sklearn_emma.corruption import (
     Missing,
     Mixture,
     Noise,
+    RandomSigns,
     Reference,
     Scaling,
     Stuck,
@@ -270,14 +271,19 @@ def test_a_corruption_may_return_another_dtype(make_table):
     assert {x.dtype for x in failed} == {torch.float32}
 
 
-@pytest.mark.parametrize("failure", [Noise(8), Drift(), Stuck()])
-def test_a_single_sample_needs_a_reference(failure):
+@pytest.mark.parametrize("failure", [Noise(8), Drift(), RandomSigns(), Mixture([Noise(1.0)])])
+def test_a_single_reference_sample_has_no_standard_deviation(failure):
     one = np.arange(4.0)[None]
-    with pytest.raises(ValueError, match="only 1 reference sample, X itself"):
-        failure.corrupt(one, random_state=0)
+    for reference in (None, one):
+        with pytest.raises(ValueError, match="there are only 1. Pass at least two reference"):
+            failure.corrupt(one, random_state=0, reference=reference)
     changed, _ = failure.corrupt(one, random_state=0, reference=np.eye(4))
     assert (changed != one).any()
-    assert np.isnan(Missing().corrupt(one, random_state=0)[0]).all()
+
+
+@pytest.mark.parametrize("failure", [Noise(0.0), Noise(1.0, fraction=0.0), Stuck(), Missing()])
+def test_what_needs_no_standard_deviation_takes_a_single_sample(failure):
+    failure.corrupt(np.arange(4.0)[None], random_state=0)
 
 
 def test_single_precision_columns_do_not_become_infinite():

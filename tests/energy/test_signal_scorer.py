@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier, SignalEnergyScorer
+from sklearn_emma.energy.outliers import outlier_threshold
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.signal_scorer import SIGNAL_VIEWS
 
@@ -103,6 +104,26 @@ def test_new_signals_are_on_the_scale_and_below_the_threshold(n):
     assert (scorer.predict(new) == -1).mean() < 0.4
     naive = clone(scorer).set_params(calibration_fraction=0.0).fit(make_signals(n))
     assert (naive.predict(new) == -1).mean() > 0.5
+
+
+def test_scales_and_the_threshold_are_those_of_the_held_out_samples(fitted, X):
+    held_out = fitted.calibration_energies_
+    low, middle, high = np.quantile(held_out, [0.25, 0.5, 0.75])
+    assert middle == pytest.approx(0.0, abs=1e-9)
+    assert high - low == pytest.approx(1.0)
+    assert fitted.offset_ == outlier_threshold(-held_out, "auto", np.ones(len(held_out)))
+    fifth = clone(fitted).set_params(contamination=0.2).fit(X)
+    assert (fifth.predict(X) == -1).mean() == pytest.approx(0.2)  # of all training samples
+
+
+def test_weights_of_held_out_samples_count(fitted, X):
+    weight = np.where(np.arange(80) % 2, 1.0, 1e-9)
+    scorer = clone(fitted).fit(X, sample_weight=weight)
+    held_out = scorer.calibration_energies_
+    heavy = np.isin(-held_out, scorer.score_samples(X[1::2]))
+    assert 3 < heavy.sum() < len(held_out)
+    assert abs(np.median(held_out[heavy])) < 0.2
+    assert abs(np.median(held_out[~heavy])) > 0.2
 
 
 def test_p_values_of_new_signals_are_uniform():

@@ -85,6 +85,22 @@ def test_worst_samples_come_first(trained, wide):
     assert modality_report(trained, X, n_worst=0).worst.empty
 
 
+def test_samples_without_any_value_are_the_worst(trained, wide):
+    X = wide[2][:40].copy()
+    X.iloc[[7, 20]] = np.nan
+    report = modality_report(trained, X, n_worst=5)
+    assert report.worst_positions[:2].tolist() == [7, 20]
+    assert report.worst["total_energy"].iloc[:2].tolist() == [np.inf, np.inf]
+    assert report.worst["total_energy"].is_monotonic_decreasing
+
+
+def test_failing_is_an_attention_of_at_most_the_threshold(trained, wide):
+    X = wide[2][:40]
+    attention = trained.attention(X)
+    report = modality_report(trained, X, threshold=attention[3, 1], n_worst=0)
+    assert report["modality1", "failing"].iloc[3]
+
+
 def test_pipelines_arrays_and_regressors_with_several_outputs(table, quick):
     X, y = table
     X = X.to_numpy()

@@ -175,6 +175,43 @@ def test_regressors_have_r2_and_no_calibration_error(data):
     assert not found.importance["redundant"]["main"]
 
 
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")  # Naive without both columns
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 100.0])
+def test_verdicts_on_a_classifier_do_not_depend_on_the_unit_of_the_score(data, unit):
+    params = {"modalities": MODALITIES, "failures": {}, "tolerance": 0.02 * unit}
+    found = failure_mode_analysis(
+        Naive(), *data[2:], metric=lambda y, p: unit * (y == p).mean(), random_state=0, **params
+    )
+    assert found.importance["redundant"].to_dict() == {
+        "main": False,
+        "copy": True,
+        "twin": True,
+        "nothing": True,
+    }
+    rare = (found.importance["high"]["nothing"] - found.importance["drop"]["nothing"]) / unit
+    assert rare == pytest.approx(0.004, abs=0.002)  # -log(.025) / 741 samples, all wrong
+
+
+def test_a_metric_without_a_bound_shows_no_redundancy(data):
+    class Sure(Naive):
+        def predict_proba(self, X):
+            return np.eye(2)[(X[:, 0] > 1).astype(int)]
+
+    def log_likelihood(y, p):
+        with np.errstate(divide="ignore"):
+            return np.log(p[np.arange(len(y)), y]).mean()
+
+    X, y = data[2], (data[2][:, 0] > 1).astype(int)
+    params = {"modalities": MODALITIES, "failures": {}, "only": "nothing", "n_bootstrap": 5}
+    with pytest.warns(UserWarning, match="not finite if predictions are exchanged"):
+        found = failure_mode_analysis(
+            Sure(), X, y, metric=log_likelihood, method="predict_proba", random_state=0, **params
+        )
+    assert found.importance["drop"]["nothing"] == 0
+    assert found.importance["high"]["nothing"] == np.inf
+    assert not found.importance["redundant"]["nothing"]
+
+
 @pytest.mark.parametrize("unit", [1.0, 1e-9, 1e6])
 def test_verdicts_do_not_depend_on_the_unit_of_the_score(data, unit):
     X, _, X_test, _ = data
@@ -230,12 +267,13 @@ def test_pipelines_are_seen_through(fitted, table):
     X, y = table
     params = {"failures": {"noise": Noise(1.0)}, "n_bootstrap": 2, "n_repeats": 1}
     modalities = {name: list(X.columns[c]) for name, c in zip(*of(fitted), strict=True)}
-    model = Pipeline([("first", FunctionTransformer(np.negative)), ("last", fitted)])
-    found = failure_mode_analysis(model, -X, y, modalities=modalities, random_state=0, **params)
-    expected = failure_mode_analysis(fitted, X, y, random_state=0, **params)
-    assert found.effects["closed"].mean() == pytest.approx(
-        expected.effects["closed"].mean(), abs=0.1
+    back = FunctionTransformer(lambda X: X - 100.0)
+    model = Pipeline([("first", back), ("last", fitted)])
+    found = failure_mode_analysis(
+        model, X + 100, y, modalities=modalities, random_state=0, **params
     )
+    expected = failure_mode_analysis(fitted, X, y, random_state=0, **params)
+    np.testing.assert_allclose(found.effects["closed"], expected.effects["closed"])
     renamed = {f"my {name}": columns for name, columns in modalities.items()}
     found = failure_mode_analysis(fitted, X, y, modalities=renamed, random_state=0, **params)
     assert "closed" not in found.effects
