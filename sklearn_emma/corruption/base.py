@@ -350,8 +350,9 @@ class Corruption(BaseEstimator, ABC):
             return failed
         failed = failed.expand_as(x).clone()
         for block in blocks:
-            given = donors[:, block] if self.uses_reference else donors[:, :0]
-            failed[:, block] = self._fail_category(x[:, block], failed[:, block], given, generator)
+            given = donors[:, block] if self.uses_reference else x[:0, block]
+            values = self._fail_category(x[:, block], failed[:, block], given, generator)
+            failed[:, block] = self._checked(values, x[:, block], "_fail_category")
         return failed
 
     def against(self, estimator: Any, y: Any = None) -> "Corruption":
@@ -438,18 +439,18 @@ class Corruption(BaseEstimator, ABC):
         """Return whether nothing fails, whatever the fraction of failing samples is."""
         return level == 0
 
-    def _checked(self, failed: Any, x: Tensor) -> Tensor:
+    def _checked(self, failed: Any, x: Tensor, method: str = "_fail") -> Tensor:
         """Return failing values in the dtype of x. Raise an error unless they can replace x."""
         name = type(self).__name__
         if not isinstance(failed, Tensor):
-            raise TypeError(f"_fail of {name} must return a torch.Tensor, got {type(failed)}.")
+            raise TypeError(f"{method} of {name} must return a torch.Tensor, got {type(failed)}.")
         shape = tuple(x.shape)
         if failed.ndim > 2 or any(
             size not in (1, full)
             for size, full in zip(failed.shape[::-1], shape[::-1], strict=False)
         ):
             raise ValueError(
-                f"_fail of {name} must return values of shape {shape}, (n_samples, n_features), "
+                f"{method} of {name} must return values of shape {shape}, (n_samples, n_features), "
                 f"but returned {tuple(failed.shape)}."
             )
         failed = failed.to(x)

@@ -143,6 +143,9 @@ def replace_columns(
         nullable columns stay nullable. Codes in categorical columns are replaced by their levels.
     """
     levels = levels or {}
+    for place, column in enumerate(columns):
+        if column in levels:
+            _check_codes(values[:, place], column, len(levels[column]))
     if not is_frame(X):
         X = np.array(X, dtype=object if levels else None)
         X[:, columns] = values
@@ -187,3 +190,12 @@ def _cast(values: np.ndarray, dtype: Any) -> np.ndarray:
             "float64 columns."
         )
     return found
+
+
+def _check_codes(values: np.ndarray, column: int, n_levels: int) -> None:
+    """Raise ValueError unless values are codes of levels, or NaN."""
+    if not np.isin(values[~np.isnan(values)], np.arange(n_levels)).all():
+        raise ValueError(
+            f"Values of the categorical column {column} must be codes of its {n_levels} levels, or "
+            "NaN. _fail_category must return values of x or of donors."
+        )

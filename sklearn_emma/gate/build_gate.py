@@ -101,14 +101,16 @@ def build_gate(
             n_modalities, n_units, attention_score.endswith(_PLUS), generator=generator
         )
     else:
-        score = _own_score(attention_score, n_modalities, n_units)
+        score = _own_score(attention_score, n_modalities, n_units, generator)
     return SoftmaxAttention(n_modalities, score, **params)
 
 
-def _own_score(attention_score: Any, n_modalities: int, n_units: int) -> nn.Module:
+def _own_score(
+    attention_score: Any, n_modalities: int, n_units: int, generator: torch.Generator
+) -> nn.Module:
     """Build a custom score, and validate its output."""
-    cpu = torch.device("cpu")
-    with seeded_layers(attention_score, 0, cpu):
+    cpu, seed = torch.device("cpu"), int(torch.randint(2**31, (), generator=generator))
+    with seeded_layers(attention_score, seed, cpu):
         if isinstance(attention_score, nn.Module):
             score = copy.deepcopy(attention_score)
         else:
@@ -125,10 +127,13 @@ def _own_score(attention_score: Any, n_modalities: int, n_units: int) -> nn.Modu
         try:
             with torch.no_grad():
                 found: Any = score(keys, present)
+                copy.deepcopy(score).double()(keys.double(), present)  # samples of float64
         except Exception as error:
             raise ValueError(
                 f"attention_score failed on embeddings of shape {tuple(keys.shape)} (n_modalities, "
-                f"n_samples, n_units) and a mask of shape {tuple(present.shape)}: {error}"
+                f"n_samples, n_units) and a mask of shape {tuple(present.shape)}, in single or in "
+                f"double precision: {error}. Create tensors in the dtype of the embeddings, and "
+                "register constants as buffers."
             ) from error
     if tuple(getattr(found, "shape", ())) != tuple(present.shape):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

@@ -21,6 +21,11 @@ from sklearn_emma.nn import (
 
 #: The name of :class:`~sklearn_emma.nn.FusionTransformer`.
 TRANSFORMER = "transformer"
+# How messages describe a failure in double precision.
+_IN_DOUBLE = (
+    " in double precision, in which samples of float64 are evaluated (create tensors with "
+    "x.new_zeros or similar, and register constants as buffers)"
+)
 # torch initialises layers from its global generator only, which all threads share
 _GLOBAL_GENERATOR = threading.RLock()
 
@@ -181,6 +186,9 @@ def check_predictor(
 ) -> None:
     """Raise ValueError if the predictor does not return a tensor of the expected shape.
 
+    A custom network is also tested in training mode, and in double precision, in which samples of
+    float64 are evaluated.
+
     Parameters
     ----------
     predictor : torch.nn.Module
@@ -197,20 +205,12 @@ def check_predictor(
     n_samples = len(modalities[0])
     attention = torch.ones_like(modalities[0][:, :1]).repeat(1, len(modalities))
     expected = (n_samples, n_outputs)
-    sizes = ", ".join(str(tuple(x.shape)) for x in modalities)
-    predictor.eval()
-    try:
-        with torch.no_grad():
-            output: Any = predictor(modalities, attention)
-    except Exception as error:
-        raise ValueError(
-            f"module failed on a list of {len(modalities)} gated modalities of shapes {sizes}: "
-            f"{error}. It must take that list and return a tensor of shape {expected}."
-        ) from error
-    shape = tuple(getattr(output, "shape", ()))
-    if shape != expected:
-        got = f"shape {shape}" if isinstance(output, torch.Tensor) else type(output).__name__
-        raise ValueError(f"module must return {returns} = {expected}, but returned {got}.")
+    output = _output(predictor.eval(), (modalities, attention), expected, returns)
+    if not isinstance(predictor, FusionEnsemble):
+        training = copy.deepcopy(predictor).train()
+        _output(training, (modalities, attention), expected, returns, " in training mode")
+        inputs = [x.double() for x in modalities], attention.double()
+        _output(copy.deepcopy(predictor).double(), inputs, expected, returns, _IN_DOUBLE)
     if isinstance(predictor, GatedInputs):
         return
     several = torch.stack([attention, torch.zeros_like(attention)])
@@ -232,6 +232,30 @@ def check_predictor(
             f"{tuple(several.shape)} (..., n_samples, n_modalities), and must return outputs of "
             f"shape {(2, *expected)}, but {problem}."
         )
+
+
+def _output(
+    network: GatedPredictor,
+    inputs: tuple[Sequence[torch.Tensor], torch.Tensor],
+    expected: tuple[int, ...],
+    returns: str,
+    where: str = "",
+) -> Any:
+    """Return the output of a network. Raise ValueError unless it has the expected shape."""
+    try:
+        with torch.no_grad():
+            output: Any = network(*inputs)
+    except Exception as error:
+        sizes = ", ".join(str(tuple(x.shape)) for x in inputs[0])
+        raise ValueError(
+            f"module failed on a list of {len(inputs[0])} gated modalities of shapes {sizes}"
+            f"{where}: {error}. It must take that list and return a tensor of shape {expected}."
+        ) from error
+    shape = tuple(getattr(output, "shape", ()))
+    if shape != expected:
+        got = f"shape {shape}" if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ValueError(f"module must return {returns} = {expected}, but returned {got}{where}.")
+    return output
 
 
 def _alike(a: torch.Tensor, b: torch.Tensor) -> bool:

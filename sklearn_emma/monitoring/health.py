@@ -1,16 +1,20 @@
 """Read a stream: the health of the modalities after each sample, and the state of the monitor."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from sklearn_emma.compat import _num_samples, _safe_indexing
 from sklearn_emma.monitoring.calibration import CHANGED, STATE_KINDS, Calibration, Past
 from sklearn_emma.monitoring.correction import Correction
 from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
 from sklearn_emma.monitoring.filter import Comparison, all_clean, forward, hysteresis
 from sklearn_emma.monitoring.joint import probability_of_change
 
+# Number of samples that are read at once. It limits the memory.
+_BLOCK = 4096
 _STATES = np.array(("clean", *STATE_KINDS))
 _COMPARISON = Comparison(compared=_STATES == "mismatch", unreliable=_STATES == "stuck")
 
@@ -128,6 +132,35 @@ def follow(
     state : StreamState
         State of the stream after the last sample.
     """
+    n_samples, parts = _num_samples(X), []
+    for first in range(0, max(n_samples, 1), _BLOCK):
+        where = np.arange(first, min(first + _BLOCK, n_samples))
+        block = X if n_samples <= _BLOCK else _safe_indexing(X, where)
+        health, state = _follow_block(calibration, estimator, block, state)
+        parts.append(health)
+    return join(parts), state
+
+
+def join(parts: Sequence[Any]) -> ModalityHealth:
+    """Join the health in successive parts of a stream.
+
+    Parameters
+    ----------
+    parts : sequence of ModalityHealth, or of sequences of its fields
+        At least one part.
+
+    Returns
+    -------
+    ModalityHealth
+        Health after each sample of all parts.
+    """
+    return ModalityHealth(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _follow_block(
+    calibration: Calibration, estimator: Any, X: Any, state: StreamState
+) -> tuple[ModalityHealth, StreamState]:
+    """Read the next samples of a stream at once."""
     likelihoods, past = calibration.likelihoods(estimator, X, state.past)
     probabilities = forward(state.probabilities, calibration.transition, likelihoods, _COMPARISON)
     clean, unlike = probabilities[..., 0], probabilities[..., 1:]

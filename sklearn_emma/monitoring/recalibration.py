@@ -23,7 +23,7 @@ from sklearn_emma.corruption.tables import is_frame, replace_columns
 from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.correction import Correction, location_and_spread
 from sklearn_emma.monitoring.filter import all_clean, forward
-from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow
+from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, join
 from sklearn_emma.monitoring.tables import (
     are_numbers,
     as_samples,
@@ -86,8 +86,7 @@ def follow_and_correct(
                 break
         parts.append([np.asarray(values)[:stop] for values in health])
         state, first = after, first + stop
-    joined = ModalityHealth(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-    return joined, state, replace_columns(X, columns, corrected[:, numbers])
+    return join(parts), state, replace_columns(X, columns, corrected[:, numbers])
 
 
 def _correct(calibration: Calibration, correction: Correction, table: np.ndarray) -> np.ndarray:

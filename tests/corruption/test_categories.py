@@ -182,3 +182,27 @@ def test_dates_are_refused(X):
         corrupt(Noise(), X, reference=dated)
     # those of no modality may be anything
     corrupt(Noise(), X.assign(other=pd.Timestamp("2020-01-01")))
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (lambda x, donors: donors[0:1], r"_fail_category of Own must return"),
+        (lambda x, donors: x.numpy(), "_fail_category of Own must return a torch.Tensor"),
+        (lambda x, donors: x * 0 + 99.0, "must be codes of its 2 levels"),
+        (lambda x, donors: x + 0.5, "must be codes of its 2 levels"),
+    ],
+)
+def test_what_a_category_becomes_is_checked(result, message):
+    class Own(Corruption):
+        uses_reference = False
+
+        def _fail(self, x, mean, std, donors, generator):
+            return x * 2
+
+        def _fail_category(self, x, failed, donors, generator):
+            return result(x, donors)
+
+    table = pd.DataFrame({"a": ["u", "v"] * 10, "b": np.arange(20.0)})
+    with pytest.raises((TypeError, ValueError), match=message):
+        Own().corrupt(table, random_state=0)

@@ -59,6 +59,17 @@ def test_own_scores_are_made_the_same_every_time_and_leave_the_global_generator_
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_weights_of_own_scores_depend_on_the_generator():
+    weights = [
+        build_gate(
+            Own, 5, 0.3, 4, generator=torch.Generator().manual_seed(seed)
+        ).score.linear.weight
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
 def test_an_instance_is_copied():
     score = AdditiveScore(4, 5, with_energy=False)
     gate = build_gate(score, 5, 0.3, 4)
@@ -78,9 +89,15 @@ class Fails(Own):
         return keys @ keys.new_zeros(99)
 
 
+class SinglePrecision(Own):
+    def forward(self, keys, present):
+        return super().forward(keys, present) + (keys @ torch.ones(keys.shape[-1])).mT
+
+
 @pytest.mark.parametrize(
     ("score", "error", "message"),
     [
+        (SinglePrecision, ValueError, "in single or in double precision.*constants as buffers"),
         (WrongShape, ValueError, r"\(2, 3, 4\).*returned \(4, 3\)"),
         (Fails, ValueError, r"attention_score failed on embeddings of shape \(4, 3, 5\)"),
         (lambda n_modalities, n_units: 3, TypeError, "returned int"),

@@ -277,3 +277,27 @@ class Batch(nn.Module):
 @pytest.mark.parametrize("module", [RandomOutputs, Batch])
 def test_outputs_may_be_random_or_depend_on_the_batch(table, quick, module):
     assert np.isfinite(quick(module=module).fit(*table).predict_proba(table[0])).all()
+
+
+class SinglePrecision(Concat):
+    def forward(self, modalities):
+        return super().forward([x @ torch.eye(x.shape[1]) for x in modalities])
+
+
+class Auxiliary(Concat):
+    def forward(self, modalities):
+        output = super().forward(modalities)
+        return (output, output) if self.training else output
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Auxiliary, "returned tuple in training mode"),
+        (SinglePrecision, "in double precision, .*x.new_zeros"),
+    ],
+)
+def test_networks_are_tested_as_they_are_used(table, quick, monkeypatch, module, message):
+    monkeypatch.delattr("sklearn_emma.base.select_predictor")  # refused before the training
+    with pytest.raises(ValueError, match=message):
+        quick(module=module).fit(*table)

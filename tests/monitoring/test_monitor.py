@@ -43,6 +43,21 @@ def test_samples_may_come_one_by_one_or_together(monitor, stream):
                 np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("recalibrate", [False, True])
+def test_long_tables_are_read_in_blocks(monitor, stream, monkeypatch, recalibrate):
+    X = fail(Missing(), fail(Stuck(), stream[0][:90], 20, 50), 60, 70, "modality1")
+    monitor.set_params(recalibrate=recalibrate)
+    whole = monitor.update(X)
+    monkeypatch.setattr("sklearn_emma.monitoring.health._BLOCK", 25)
+    for one, other in zip(monitor.reset().update(X), whole, strict=True):
+        assert len(one) == 90
+        if one.dtype.kind == "f":
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-12)
+        else:
+            np.testing.assert_array_equal(one, other)
+    assert monitor.state_.n_samples == 90
+
+
 def test_a_pickled_monitor_goes_on_where_it_was(monitor, stream):
     X = fail(Stuck(), stream[0], 20, 60)
     monitor.update(X[:40])
