@@ -46,7 +46,8 @@ emma = EMMAClassifier(sources, remainder="drop", random_state=0).fit(X, y)
 gated = GatedClassifier(boosting, sources, remainder="drop", random_state=0).fit(X, y)
 for failure in (Noise(fraction=0.0), Noise(4, only="papers"), Missing(only="papers")):
     bad, _ = failure.corrupt(X_test, sources, random_state=0, reference=X)
-    print(f"EMMA {emma.score(bad, y_test):.3f}, gated boosting {gated.score(bad, y_test):.3f}")
+    scores = f"EMMA {emma.score(bad, y_test):.3f}, gated boosting {gated.score(bad, y_test):.3f}"
+    print(f"{failure}: {scores}")
 
 # %%
 # A level that does not occur in the training samples (here, of the column ``Origin``) is detected:

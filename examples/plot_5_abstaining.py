@@ -97,6 +97,11 @@ for name, (model, score) in abstaining.items():
     )
 
 # %%
+# For EMMA, the probability alone is the best score: it accounts for closed gates, and most samples
+# with failing modalities are still classified correctly, which the energy rejects nevertheless. The
+# probabilities of boosting do not account for failures: rejecting samples of high energy first
+# leaves the fewest errors among the accepted samples.
+
 figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
 for (name, curve), color in zip(curves.items(), ("#0072B2", "#E69F00", "#999999"), strict=True):
     mean = curve.test_scores.mean(axis=(0, 2))
