@@ -317,7 +317,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         """
         if is_lazy(X):
             return map_chunks(self.reconstruction_error, X)
-        features = indicators_of(self).expand(self._check(X))
+        table = self._check(X)
+        features = indicators_of(self).expand(table)
         return self._evaluate(features, EnergyEnsemble.reconstruction_error, torch.float64)
 
     def energy_gradient(self, X: Any) -> np.ndarray:
