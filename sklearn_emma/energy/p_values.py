@@ -51,6 +51,23 @@ def conformal_p_values(calibration: np.ndarray, energies: np.ndarray) -> np.ndar
     return p_value_of_rank(count_below(calibration, energies), len(calibration))
 
 
+def check_held_out(n_held_out: int, fewest: int) -> None:
+    """Raise ValueError if no sample was held out to calibrate p-values.
+
+    Parameters
+    ----------
+    n_held_out : int
+        Number of training samples that were held out.
+    fewest : int
+        Number of training samples from which some are held out, for the message.
+    """
+    if not n_held_out:
+        raise ValueError(
+            "No training sample was held out to calibrate p-values. Set calibration_fraction, "
+            f"for instance to 0.1, and fit on at least {fewest} samples."
+        )
+
+
 def count_below(reference: np.ndarray, energies: np.ndarray) -> np.ndarray:
     """Count the reference energies that are lower than given energies, by more than rounding.
 

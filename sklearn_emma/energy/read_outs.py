@@ -15,7 +15,7 @@ from sklearn_emma.compat import _check_feature_names_in
 from sklearn_emma.energy.attribution import attribute, descend
 from sklearn_emma.energy.modality_energies import ScaledEnergy
 from sklearn_emma.energy.outliers import ThresholdMixin
-from sklearn_emma.energy.p_values import conformal_p_values
+from sklearn_emma.energy.p_values import check_held_out, conformal_p_values
 from sklearn_emma.energy.protocol import Precision, load_energy
 from sklearn_emma.energy.training import Architecture
 from sklearn_emma.engine.batches import blocks, evaluation_block, precision_of
@@ -230,11 +230,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
             return map_chunks(self.p_values, X)
         # in the dtype of the calibration energies
         energies = self._energies(X, torch.float64)
-        if not len(self.calibration_energies_):
-            raise ValueError(
-                "No training sample was held out to calibrate p-values. Set calibration_fraction, "
-                "for instance to 0.1, and fit on at least 20 samples."
-            )
+        check_held_out(len(self.calibration_energies_), fewest=20)
         return conformal_p_values(self.calibration_energies_, energies)
 
     def predict_modality(self, X: Any, alpha: float = 0.05) -> np.ndarray:

@@ -14,7 +14,7 @@ from sklearn_emma.compat import Interval, StrOptions, _check_feature_names_in, _
 from sklearn_emma.energy.energy_scale import median_and_range
 from sklearn_emma.energy.modality_energies import ScaledEnergy
 from sklearn_emma.energy.outliers import ThresholdMixin, outlier_threshold
-from sklearn_emma.energy.p_values import conformal_p_values
+from sklearn_emma.energy.p_values import check_held_out, conformal_p_values
 from sklearn_emma.energy.protocol import Precision, load_energy
 from sklearn_emma.energy.signal_training import (
     SignalArchitecture,
@@ -369,10 +369,9 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         self.potential_median_, self.potential_iqr_ = float(median), float(iqr)
         scores = self._scores(potentials)
         self.calibration_energies_ = -scores[fit.held_out]
-        if isinstance(self.contamination, str):
-            self.offset_ = outlier_threshold(scores[calibrates], self.contamination, weight)
-        else:
-            self.offset_ = outlier_threshold(scores, self.contamination, fit.weight)
+        # a given fraction is one of the training samples, as scikit-learn requires
+        judged = calibrates if isinstance(self.contamination, str) else slice(None)
+        self.offset_ = outlier_threshold(scores[judged], self.contamination, fit.weight[judged])
         return self
 
     # --- evaluation ---
@@ -479,11 +478,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         if is_lazy(X):
             return map_chunks(self.p_values, X)
         energies = -self.score_samples(X)
-        if not len(self.calibration_energies_):
-            raise ValueError(
-                "No training sample was held out to calibrate p-values. Set calibration_fraction, "
-                "for instance to 0.1, and fit on at least 30 samples."
-            )
+        check_held_out(len(self.calibration_energies_), fewest=3 * _FEWEST_HELD_OUT)
         return conformal_p_values(self.calibration_energies_[:, None], energies[:, None])[:, 0]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

@@ -4,12 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_emma.inspection.checks import (
-    check_gated,
-    check_matrix,
-    check_member,
-    check_names,
-)
+from sklearn_emma.inspection.checks import check_gated, check_matrix, check_member, check_names
 from sklearn_emma.inspection.drawing import (
     COLORS,
     Display,

@@ -221,10 +221,10 @@ def _sets(estimator: Any, X: Any, y: np.ndarray) -> dict[str, float]:
 
 def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
     """Return the fraction of samples in which the gate closes the failing modality."""
-    estimator, X = unwrap(estimator, X)
-    gated = gated_inside(estimator)
+    gated = gated_inside(unwrap(estimator)[0])
     if gated is None or failing not in gated.modality_names_:
         return {}
+    estimator, X = unwrap(estimator, X)
     if hasattr(estimator, "closed"):
         closed = estimator.closed(X)
     else:
