@@ -182,9 +182,9 @@ class EnergyAttention(nn.Module):
 
     def _energies(self, potential: Tensor) -> tuple[Tensor, Tensor]:
         """Return self and shared energies."""
-        shifted = self._shifted(potential)
-        limited = torch.minimum(shifted, self._shifted(self.potential_max.unsqueeze(-1)))
-        energy, source = self._self_energy(torch.stack([shifted, limited])).unbind()
+        limited = torch.minimum(potential, self.potential_max.unsqueeze(-1))
+        both = self._shifted(torch.stack([potential, limited]))
+        energy, source = self._self_energy(both).unbind()
         return energy, self.coupling(energy.unsqueeze(-2), source.unsqueeze(-3))
 
     def modal_energy(self, potential: Tensor) -> Tensor:

@@ -147,15 +147,12 @@ class CrossModalEnergy(nn.Module):
         """
         ratios = self.log_ratios(modalities).clamp(-self.bound, self.bound).to(trust.dtype)
         most = trust.amax(1, keepdim=True)
-        weight = trust
-        disagreement = torch.zeros_like(trust)
-        for _ in range(_N_ROUNDS):
-            others = weight.sum(1, keepdim=True) - weight
-            consistency = (ratios @ weight.unsqueeze(2)).squeeze(2)
-            disagreement = -consistency / others.clamp(min=1.0)
-            weight = trust * torch.exp(-disagreement.clamp(min=0.0))
+        agreement = _weighted_mean(ratios, trust)
+        for _ in range(_N_ROUNDS - 1):
+            weight = trust * torch.exp(agreement.clamp(max=0.0))
             weight = weight * most / weight.amax(1, keepdim=True).clamp(min=1e-30)
-        return disagreement
+            agreement = _weighted_mean(ratios, weight)
+        return -agreement
 
     def energy(
         self, modalities: Sequence[Tensor], potential: Tensor, minimum: Tensor, scale: Tensor
@@ -195,3 +192,9 @@ class CrossModalEnergy(nn.Module):
             Potentials ``potential + energy(...)``, which are never lower than `potential`.
         """
         return potential + self.energy(modalities, potential, minimum, scale)
+
+
+def _weighted_mean(ratios: Tensor, weight: Tensor) -> Tensor:
+    r"""Return :math:`-A_i`, the mean log ratio with the other modalities, for weights v."""
+    others = weight.sum(1, keepdim=True) - weight
+    return (ratios @ weight.unsqueeze(2)).squeeze(2) / others.clamp(min=1.0)
