@@ -11,6 +11,9 @@ from sklearn.base import _fit_context
 # Whether a scorer takes sample weights, and the scorers of several metrics.
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 
+# The base class of all searches over hyperparameters.
+from sklearn.model_selection._search import BaseSearchCV
+
 # Indexing of samples for tables of any type.
 from sklearn.utils import _safe_indexing
 
@@ -32,6 +35,7 @@ from sklearn.utils.validation import (
 )
 
 __all__ = [
+    "BaseSearchCV",
     "HasMethods",
     "Interval",
     "StrOptions",

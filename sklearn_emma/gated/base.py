@@ -9,13 +9,14 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 from sklearn_emma.base import BaseEMMA
-from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
+from sklearn_emma.categories import as_pandas, decode_table
+from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context, _safe_indexing
 from sklearn_emma.engine.seeding import draw_seed, seeded
 from sklearn_emma.gate.fitted import GATE
 from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
 from sklearn_emma.gated.closing import close_modalities
 from sklearn_emma.gated.estimator_input import estimator_input
-from sklearn_emma.gated.estimator_traits import refuse_positions, takes_nan
+from sklearn_emma.gated.estimator_traits import refuse_positions, refuse_selectors, takes_nan
 from sklearn_emma.gated.read_outs import GatedReadOuts
 from sklearn_emma.gated.sample_weights import weight_params
 from sklearn_emma.gated.training_tables import training_tables
@@ -194,11 +195,17 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
             # errors now, not after the gate is fitted
             weight_params(self.unfitted_estimator(), weight)
             _, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
+            used = np.sort(np.concatenate(columns))
             refuse_positions(
                 self.unfitted_estimator(),
-                ignored=sum(map(len, columns)) < table.shape[1],
+                ignored=len(used) < table.shape[1],
                 categorical=bool(self.categories_),
             )
+            names = getattr(self, "feature_names_in_", None)
+            if names is not None:
+                behind_gate = decode_table(table[:1], self.categories_, names).iloc[:, used]
+                given = as_pandas(_safe_indexing(X, [0])).iloc[:, used]
+                refuse_selectors(self.unfitted_estimator(), given, behind_gate)
             seed = draw_seed(self.random_state)
             judging = self._judging_positions(y, keep)
             self.blend_ = self._given_blend()

@@ -12,6 +12,7 @@ from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.corruption.virtual_adversarial import unlabelled
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, log_loss_of
+from sklearn_emma.gated.estimator_traits import refuse_threshold
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.targets import check_labels
 
@@ -55,9 +56,12 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         classifier supports it, like histogram gradient boosting, a ColumnTransformer, or a Pipeline
         that begins with an encoder. Otherwise they are passed as indicators of their levels. This,
         and columns that are ignored, change the positions of columns, so a classifier must refer to
-        columns by name. A classifier without ``predict_proba`` cannot be blended with the network;
-        then :meth:`predict_proba` is not available, and ``threshold="mean"`` counts the predicted
-        classes as votes. The classifier is cloned, and its random states that are None are set.
+        columns by name. All other columns are floating point numbers, so a ColumnTransformer cannot
+        select text, booleans or integers by their type. A classifier without ``predict_proba``
+        cannot be blended with the network; then :meth:`predict_proba` is not available, and
+        ``threshold="mean"`` counts the predicted classes as votes. A decision threshold belongs
+        around the gated classifier, as in ``TunedThresholdClassifierCV(GatedClassifier(...))``. The
+        classifier is cloned, and its random states that are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMAClassifier`.
@@ -177,6 +181,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
                 f"estimator must be a classifier, got {self.estimator!r}. For a regressor, use "
                 "GatedRegressor."
             )
+        refuse_threshold(self.unfitted_estimator())
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         check_labels(y)

@@ -5,12 +5,20 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.compose import ColumnTransformer
+import pandas as pd
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    TunedThresholdClassifierCV,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from sklearn_emma.compat import BaseSearchCV, _get_column_indices
+
 # Parts of the names of losses that are not minimised by the mean.
 _NOT_THE_MEAN = ("quantile", "absolute", "l1", "mape", "mae", "huber", "fair", "epsilon")
+_THRESHOLDS = FixedThresholdClassifier, TunedThresholdClassifierCV
 # Parameters of searches that hold the values of other parameters.
 _GRIDS = ("param_grid", "param_distributions")
 
@@ -40,7 +48,7 @@ def takes_categories(estimator: Any) -> bool:
     Parameters
     ----------
     estimator : estimator
-        The estimator. For a Pipeline, its first step is examined.
+        The estimator. For a Pipeline, its first step is examined; for a search, its estimator.
 
     Returns
     -------
@@ -49,19 +57,90 @@ def takes_categories(estimator: Any) -> bool:
         columns by their type, like histogram gradient boosting with
         ``categorical_features="from_dtype"``.
     """
-    while isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
-        if not steps:
-            return False
-        estimator = steps[0]
-    if isinstance(estimator, ColumnTransformer):
-        return True
+    estimator = _first(estimator)
+    if estimator is None or isinstance(estimator, ColumnTransformer):
+        return estimator is not None
     tags, params = get_tags(estimator).input_tags, estimator.get_params(deep=False)
     by_type = isinstance(params.get("categorical_features"), str)
     by_library = type(estimator).__module__.startswith("lightgbm")
     return bool(tags.categorical or tags.string or by_type or by_library) or bool(
         params.get("enable_categorical")
     )
+
+
+def _first(estimator: Any) -> Any:
+    """Return the part of an estimator that gets the samples first, or None if there is none."""
+    while True:
+        if isinstance(estimator, Pipeline):
+            steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+            estimator = steps[0] if steps else None
+        elif isinstance(estimator, BaseSearchCV):
+            estimator = estimator.estimator
+        elif isinstance(estimator, TransformedTargetRegressor) and estimator.regressor is not None:
+            estimator = estimator.regressor
+        else:
+            return estimator
+
+
+def _last(estimator: Any) -> Any:
+    """Return the predictor in a Pipeline or search."""
+    while True:
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif isinstance(estimator, BaseSearchCV):
+            estimator = estimator.estimator
+        else:
+            return estimator
+
+
+def refuse_threshold(estimator: Any) -> None:
+    """Raise ValueError if a classifier predicts with a decision threshold of its own.
+
+    Averages of its probabilities would be compared with another threshold.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator behind a gate.
+    """
+    last = _last(estimator)
+    if isinstance(last, _THRESHOLDS):
+        name = type(last).__name__
+        raise ValueError(
+            f"estimator={estimator!r} has a decision threshold, which is lost when its "
+            "probabilities are averaged with those of the gate's network. Set the threshold for "
+            f"the gated classifier instead: {name}(GatedClassifier(...))."
+        )
+
+
+def refuse_selectors(estimator: Any, before: pd.DataFrame, after: pd.DataFrame) -> None:
+    """Raise ValueError if a ColumnTransformer would select other columns than in X.
+
+    Behind a gate, all categorical columns have the type ``category`` and all others are floating
+    point numbers, so selecting text, booleans or integers by their type would find nothing.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator behind a gate.
+    before, after : DataFrame of shape (n_samples, n_features)
+        Samples as given by the user, and as the estimator gets them, with the same columns.
+    """
+    first = _first(estimator)
+    if not isinstance(first, ColumnTransformer):
+        return
+    for name, _, select in first.transformers:
+        if callable(select):
+            given, found = (
+                X.columns[_get_column_indices(X, select(X))].tolist() for X in (before, after)
+            )
+            if given != found:
+                raise ValueError(
+                    f"The selector of columns of {name!r} selects {given} in X, but {found} behind "
+                    "the gate, where columns of text, booleans and categories all have the pandas "
+                    "type category, and all others are floating point numbers. Select columns by "
+                    'name, or with make_column_selector(dtype_include="category").'
+                )
 
 
 def refuse_positions(estimator: Any, *, ignored: bool, categorical: bool) -> None:
@@ -143,19 +222,39 @@ def _values(choice: Any) -> list:
     return list(choice) if isinstance(choice, Iterable) else [choice]
 
 
+def takes_several_outputs(estimator: Any) -> bool:
+    """Return whether a regressor supports several outputs, according to its tags.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The regressor. For searches and bagging, which do not pass on this tag, their estimator
+        is examined.
+
+    Returns
+    -------
+    bool
+        True if the target may have the shape (n_samples, n_outputs).
+    """
+    from sklearn.ensemble import BaggingRegressor  # the import takes long
+
+    while isinstance(estimator, BaseSearchCV | BaggingRegressor) and estimator.estimator:
+        estimator = estimator.estimator
+    return bool(get_tags(estimator).target_tags.multi_output)
+
+
 def needs_columns(estimator: Any) -> bool:
     """Return whether a regressor refuses a target of one dimension, according to its tags.
 
     Parameters
     ----------
     estimator : estimator
-        The regressor, such as MultiOutputRegressor. For a Pipeline, its last step is examined.
+        The regressor, such as MultiOutputRegressor. For a Pipeline, its last step is examined; for
+        a search, its estimator.
 
     Returns
     -------
     bool
         True if the target must have the shape (n_samples, n_outputs).
     """
-    while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    return not get_tags(estimator).target_tags.single_output
+    return not get_tags(_last(estimator)).target_tags.single_output

@@ -5,12 +5,16 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, RegressorMixin, is_classifier, is_regressor
-from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils import column_or_1d
 
 from sklearn_emma.gate.predictor_selection import fifths
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, squared_error_of
-from sklearn_emma.gated.estimator_traits import needs_columns, predicts_mean
+from sklearn_emma.gated.estimator_traits import (
+    needs_columns,
+    predicts_mean,
+    takes_several_outputs,
+)
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.targets import check_values
 
@@ -145,7 +149,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = get_tags(self.unfitted_estimator()).target_tags.multi_output
+        tags.target_tags.multi_output = takes_several_outputs(self.unfitted_estimator())
         return tags
 
     def _default_estimator(self) -> BaseEstimator:
@@ -171,10 +175,15 @@ class GatedRegressor(RegressorMixin, BaseGated):
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         y = check_values(y)
         # for a single column, some regressors would return one dimension, and the network two
-        several = y.ndim == 2 and y.shape[1] > 1
-        if several and get_tags(self.unfitted_estimator()).target_tags.multi_output:
-            return y
-        return column_or_1d(y, warn=True)
+        if y.ndim == 1 or y.shape[1] == 1:
+            return column_or_1d(y, warn=True)
+        if not takes_several_outputs(self.unfitted_estimator()):
+            raise ValueError(
+                f"y has {y.shape[1]} columns, but estimator={self.estimator!r} predicts a single "
+                "output, according to its tags. Pass a y of one dimension, or wrap the estimator "
+                "in MultiOutputRegressor."
+            )
+        return y
 
     def _target_of_estimator(self, y: np.ndarray) -> np.ndarray:
         return y[:, None] if y.ndim == 1 and needs_columns(self.unfitted_estimator()) else y

@@ -256,7 +256,7 @@ def failure_mode_analysis(
     >>> page = analysis.to_html()
     """
     check_is_fitted(estimator)
-    y = column_or_1d(y)
+    y = _one_output(y)
     check_consistent_length(X, y)
     _check_numbers(tolerance, confidence_level, n_bootstrap)
     failures = FAILURES if failures is None else failures
@@ -320,6 +320,17 @@ def failure_mode_analysis(
         confidence_level=bootstrap.confidence_level,
         score_name=_name_of(score).strip("_").removesuffix("_score").replace("_", " "),
     )
+
+
+def _one_output(y: Any) -> np.ndarray:
+    """Return y of one dimension. Raise ValueError if there are several outputs."""
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
+        raise ValueError(
+            f"y must have one column, got an array of shape {y.shape}. For an estimator with "
+            "several outputs, use robustness_curve, or fit and analyse one estimator per output."
+        )
+    return column_or_1d(y)
 
 
 def _add_absent_classes(draws: np.ndarray, y: np.ndarray, random: np.random.RandomState) -> None:

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import (
+    BaggingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestRegressor,
@@ -17,7 +18,13 @@ from sklearn.ensemble import (
 )
 from sklearn.exceptions import DataConversionWarning, UnsetMetadataPassedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    TunedThresholdClassifierCV,
+    cross_val_score,
+)
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -677,6 +684,57 @@ def test_a_pipeline_with_an_encoder_gets_the_columns_by_name(mixed):
     assert clf.score(X, y) > 0.8
     curve = robustness_curve(clf, X, y, modalities="prefix", levels=[0, 4], cv=2, random_state=0)
     assert np.isfinite(curve.test_scores).all()
+
+
+def by_type(dtype, estimator):
+    """A pipeline that encodes the columns of a type."""
+    select = make_column_selector(dtype_include=dtype)
+    encoder = ColumnTransformer([("level", OneHotEncoder(handle_unknown="ignore"), select)])
+    return make_pipeline(encoder, estimator)
+
+
+@pytest.mark.parametrize("dtype", ["object", "string", "bool", "int64"])
+def test_columns_selected_by_a_type_that_they_lose_behind_the_gate(mixed, dtype):
+    X = mixed[0].assign(a__size=np.arange(len(mixed[0])))
+    X = X.astype({"a__colour": "object" if dtype == "object" else "string"})
+    message = r"'level' selects \['[ab]__\w+'\] in X, but \[\] behind the gate.*by name"
+    for searched in (False, True):
+        model = by_type(dtype, LogisticRegression())
+        model = GridSearchCV(model, {}, cv=2) if searched else model
+        with pytest.raises(ValueError, match=message):
+            gated(model).fit(X, mixed[1])
+
+
+def test_a_search_over_a_pipeline_gets_categories(mixed):
+    X, y = mixed[0].astype({"a__colour": "category"}), mixed[1]
+    model = GridSearchCV(by_type("category", LogisticRegression()), {}, cv=2)
+    clf = gated(model).fit(X[["a__colour", "b__weight"]], y)
+    encoder = clf.estimator_.best_estimator_[0]
+    assert encoder.transformers_[0][2] == ["a__colour"]
+    assert clf.score(X[["a__colour", "b__weight"]], y) > 0.8
+
+
+@pytest.mark.parametrize("kind", [FixedThresholdClassifier, TunedThresholdClassifierCV])
+def test_a_decision_threshold_belongs_around_the_gate(table, kind):
+    with pytest.raises(ValueError, match=rf"{kind.__name__}\(GatedClassifier\(...\)\)"):
+        gated(make_pipeline(StandardScaler(), kind(LogisticRegression()))).fit(*table)
+    assert kind(gated()).fit(*table).score(*table) > 0.8
+
+
+@pytest.mark.parametrize("inner", [GridSearchCV(Ridge(), {}, cv=2), BaggingRegressor(Ridge(), 2)])
+def test_several_outputs_of_searches_and_bagging(table, inner):
+    X, y = table
+    Y = np.column_stack([y, 1.0 - y])
+    reg = GatedRegressor(inner, "prefix", gate=EMMARegressor(**QUICK), blend=0, random_state=0)
+    assert reg.fit(X, Y).predict(X).shape == Y.shape
+    with pytest.raises(ValueError, match="y has 2 columns.*HistGradient.*MultiOutputRegressor"):
+        clone(reg).set_params(estimator=HistGradientBoostingRegressor()).fit(X, Y)
+
+
+def test_weights_that_would_need_metadata_routing_are_refused_at_once(table):
+    X, y = table
+    with pytest.raises(ValueError, match="OneVsRestClassifier does not support it"):
+        gated(OneVsRestClassifier(LogisticRegression())).fit(X, y, sample_weight=1.0 + y)
 
 
 def test_a_modality_that_is_never_open(table):

@@ -86,6 +86,12 @@ def test_importance_is_the_drop_without_the_modality(analysis, data):
     assert analysis.importance["drop"].is_monotonic_decreasing
 
 
+def test_several_outputs_are_refused(data):
+    X, y = data[:2]
+    with pytest.raises(ValueError, match=r"one column, got an array of shape \(1500, 2\).*robust"):
+        failure_mode_analysis(LinearRegression().fit(X, y), X, np.column_stack([y, y]))
+
+
 def test_two_that_hold_the_same_are_redundant_singly_but_not_together(analysis):
     redundant = analysis.importance["redundant"]
     assert redundant.to_dict() == {"main": False, "copy": True, "twin": True, "nothing": True}
