@@ -1,4 +1,10 @@
-"""Train the cross-modal energy by distinguishing samples from shuffled ones."""
+r"""Train the cross-modal energy by distinguishing samples from shuffled ones.
+
+With many columns, the network can learn by heart which values occur in the same sample. Its log
+ratios are then too large for new samples. They are therefore multiplied by a factor
+:math:`\tau \le 1`, which is chosen on held-out samples (shrinkage; for classifiers: Guo, C. et al.
+(2017). On calibration of modern neural networks. ICML).
+"""
 
 import math
 from collections.abc import Sequence
@@ -19,6 +25,15 @@ _NOISE = 0.5
 _N_SHUFFLES = 2
 _MAX_EPOCHS = 50
 _LEARNING_RATE = 3e-3
+# The table is divided into blocks of successive samples, since neighbours may be similar. Every
+# fourth block is held out, but at most about so many samples.
+_N_BLOCKS, _HELD_OUT, _MOST_HELD_OUT = 20, 4, 1000
+# If at most this fraction of the samples is held out, the network is not trained again on all.
+_LITTLE = 0.1
+# Factors of the log ratios, number of shuffled samples per held-out sample, and of parts of the
+# held-out samples from which the error of the loss is estimated.
+_FACTORS = [k / 20 for k in range(20, -1, -1)]
+_N_JUDGED, _N_PARTS = 4, 10
 
 
 class Contrast(Objective):
@@ -69,17 +84,20 @@ class Contrast(Objective):
         weight, *modalities = batch
         embeddings = self.cross_modal.encode(modalities)
         together = self.cross_modal.pair_log_ratios(embeddings)
-        order = torch.cat([self._shuffle(embeddings) for _ in range(_N_SHUFFLES)])
-        shuffled = embeddings.gather(0, order.unsqueeze(2).expand(-1, -1, embeddings.shape[2]))
-        apart = self.cross_modal.pair_log_ratios(shuffled)
+        order = torch.cat([_shuffle(embeddings, self.generator) for _ in range(_N_SHUFFLES)])
+        apart = self.cross_modal.pair_log_ratios(_take(embeddings, order))
         return noise_contrastive_loss(together, apart, weight, weight[order])
 
-    def _shuffle(self, embeddings: Tensor) -> Tensor:
-        """Draw a random permutation of the samples for every modality."""
-        n, m = embeddings.shape[:2]
-        return torch.rand(
-            n, m, generator=self.generator, dtype=torch.float32, device=embeddings.device
-        ).argsort(0)
+
+def _shuffle(embeddings: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a random permutation of the samples for every modality."""
+    kind: dict[str, Any] = {"dtype": torch.float32, "device": embeddings.device}
+    return torch.rand(*embeddings.shape[:2], generator=generator, **kind).argsort(0)
+
+
+def _take(embeddings: Tensor, order: Tensor) -> Tensor:
+    """Combine the embeddings of different samples, given the sample of each modality."""
+    return embeddings.gather(0, order.unsqueeze(2).expand(-1, -1, embeddings.shape[2]))
 
 
 def train_cross_modal(
@@ -110,19 +128,87 @@ def train_cross_modal(
     CrossModalEnergy
         Trained cross-modal energy, on the device of the samples.
     """
-    cross_modal = CrossModalEnergy(
-        [x.shape[1] for x in modalities], bound=math.log(len(weight)), generator=weights_generator
-    ).to(weight.device)
-    own = TrainingConfig(
+    config = TrainingConfig(
         config.batch_size,
         _LEARNING_RATE,
         min(config.max_epochs, _MAX_EPOCHS),
         verbose=config.verbose,
         memory=config.memory,
     )
+    generators = generator, weights_generator
+    held_out = _held_out(len(weight)).to(weight.device)
+    n_held_out = int(held_out.sum())
+    if n_held_out < _N_PARTS:
+        return _train(modalities, weight, config, *generators)
+    few = n_held_out <= _LITTLE * len(weight)
+    # the network that is trained on all samples does not depend on the choice of the factor
+    first = generators if few else tuple(map(_copy, generators))
+    rest = [x[~held_out] for x in modalities]
+    cross_modal = _train(rest, weight[~held_out], config, *first)
+    judged = [x[held_out] for x in modalities]
+    factor = _choose_factor(cross_modal, judged, weight[held_out], first[0])
+    if not few:
+        cross_modal = _train(modalities, weight, config, *generators)
+    return cross_modal.scale_(factor)
+
+
+def _held_out(n_samples: int) -> Tensor:
+    """Return a mask of the held-out samples."""
+    every = max(_HELD_OUT, math.ceil(n_samples / _MOST_HELD_OUT))
+    n_blocks = _N_BLOCKS // _HELD_OUT * every
+    block = torch.arange(n_samples) * n_blocks // max(n_samples, n_blocks)
+    return block % every == every - 1
+
+
+def _copy(generator: torch.Generator) -> torch.Generator:
+    """Copy a random number generator."""
+    copy = torch.Generator(generator.device)
+    copy.set_state(generator.get_state())
+    return copy
+
+
+def _train(
+    modalities: list[Tensor],
+    weight: Tensor,
+    config: TrainingConfig,
+    generator: torch.Generator,
+    weights_generator: torch.Generator,
+) -> CrossModalEnergy:
+    """Train the network on all given samples."""
+    widths = [x.shape[1] for x in modalities]
+    cross_modal = CrossModalEnergy(
+        widths, bound=math.log(len(weight)), generator=weights_generator
+    ).to(weight.device)
     contrast = Contrast(cross_modal, modalities, weight, generator)
-    train_once(contrast, "stage 2 of 2, cross-modal energy", own)
+    train_once(contrast, "stage 2 of 2, cross-modal energy", config)
     return cross_modal.requires_grad_(False)
+
+
+@torch.no_grad()
+def _choose_factor(
+    cross_modal: CrossModalEnergy,
+    modalities: list[Tensor],
+    weight: Tensor,
+    generator: torch.Generator,
+) -> float:
+    """Choose the factor of the log ratios on held-out samples.
+
+    It is the largest one whose loss exceeds the lowest one by at most one standard error of the
+    difference. In most tables, it is therefore one.
+    """
+    embeddings = cross_modal.encode(modalities)
+    orders = torch.stack([_shuffle(embeddings, generator) for _ in range(_N_JUDGED)])
+    losses = []
+    for part in torch.arange(len(weight), device=weight.device).chunk(_N_PARTS):
+        order = orders[:, part].flatten(0, 1)
+        together = cross_modal.pair_log_ratios(embeddings[part])
+        apart = cross_modal.pair_log_ratios(_take(embeddings, order))
+        of_part = weight[part], weight[order]
+        losses.append([noise_contrastive_loss(f * together, f * apart, *of_part) for f in _FACTORS])
+    by_part = torch.tensor(losses)
+    excess = by_part - by_part[:, by_part.mean(0).argmin(), None]
+    acceptable = excess.mean(0) <= excess.std(0) / math.sqrt(len(losses))
+    return _FACTORS[int(acceptable.int().argmax())]
 
 
 @torch.no_grad()

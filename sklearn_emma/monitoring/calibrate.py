@@ -17,12 +17,12 @@ from sklearn_emma.monitoring.exchangeability import (
     warn_of_long_repeats,
     warn_of_slow_process,
 )
-from sklearn_emma.monitoring.failures import ALLOWANCE, FAILURES, SATURATION
+from sklearn_emma.monitoring.failures import ALLOWANCE, FAILURES, SATURATION, allowances
 from sklearn_emma.monitoring.filter import highest_odds, slow_recovery, transitions, usual_share
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.simulation import Simulation
-from sklearn_emma.monitoring.statistics import SampleStatistics
+from sklearn_emma.monitoring.statistics import SampleStatistics, measures_no_disagreement
 from sklearn_emma.monitoring.tables import (
     are_numbers,
     as_table,
@@ -84,13 +84,19 @@ def calibrate(
     """
     clean = _divide(estimator, X, reference, ordered, rng)
     statistics = SampleStatistics(clean.known, [len(c) for c in feature_columns(estimator)])
-    of_reference = Simulation(estimator, _some(clean.reference, _N_EXAMPLES), statistics, rng)
-    examples = _examples(of_reference)
-    simulation = Simulation(estimator, _some(clean.X, _N_HARMED), statistics, rng)
+    learn_from = _spaced(len(clean.known), _N_EXAMPLES)
+    if measures_no_disagreement(estimator):
+        # not from the same samples, which fit together better than new ones
+        learn_from = _spaced(len(clean.known), min(_N_EXAMPLES, len(clean.known) // 2))
+        statistics.learn_agreement(np.delete(clean.known, learn_from, axis=0), rng)
+    of_reference = _safe_indexing(clean.reference, learn_from)
+    examples = _examples(Simulation(estimator, of_reference, statistics, rng))
+    of_X = _safe_indexing(clean.X, _spaced(len(clean.X), _N_HARMED))
+    simulation = Simulation(estimator, of_X, statistics, rng)
     unusable = _unusable(simulation)
     judged = simulation.statistics_of(clean.X)
     # large values of dependent samples occur in clusters, from which no tail can be extrapolated
-    allowance = ALLOWANCE if ordered else np.array([failure.allowance for failure in FAILURES])
+    allowance = ALLOWANCE if ordered else allowances(len(statistics.sizes_))
     ratios = FailureRatios(
         judged, examples, draw_seed(rng), extrapolate=not ordered, allowance=allowance
     )
@@ -315,10 +321,9 @@ def _judged_by_the_other_half(
     return Stuck(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def _some(X: Any, n_samples: int) -> Any:
-    """Return at most n_samples samples, evenly spaced in the table."""
-    chosen = np.linspace(0, len(X) - 1, min(len(X), n_samples)).astype(int)
-    return _safe_indexing(X, chosen)
+def _spaced(n_samples: int, at_most: int) -> np.ndarray:
+    """Return the positions of at most so many samples, evenly spaced in a table."""
+    return np.linspace(0, n_samples - 1, min(n_samples, at_most)).astype(int)
 
 
 def _examples(simulation: Simulation) -> Examples:
@@ -332,11 +337,16 @@ def _examples(simulation: Simulation) -> Examples:
 
 
 def _unusable(simulation: Simulation) -> np.ndarray:
-    """Return 1 where the predictor is better without a modality that fails in this way, else 0."""
+    """Return the probability that a modality in each failure state is useless to the predictor.
+
+    It is 1 where the predictor is better without a modality that fails in this way, else 0.
+    """
     modalities = range(len(simulation.values))
     found = np.ones((len(modalities), len(STATE_KINDS)))
     for k, failure in enumerate((*FAILURES, SATURATION)):
-        # values of another sample are always unusable, like those of a stuck sensor
         if failure.kind != "mismatch":
             found[:, k] = [simulation.harms(simulation.fail(i, failure), i) for i in modalities]
+        elif len(modalities) == 2:
+            # values of another sample are unusable, but they may be those of the other modality
+            found[:, k] = 0.5
     return found

@@ -104,7 +104,8 @@ class Calibration:
         never was. If `ordered` is True, raised to a power that accounts for missing values that
         come in blocks.
     unusable : ndarray of shape (n_modalities, n_failures)
-        1 if the predictor should not use a modality that fails in this way, else 0.
+        1 if the predictor should not use a modality that fails in this way, else 0. One half for a
+        mismatch of two modalities, of which either may have failed.
     transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
         Transition matrix of the filter, if `ordered` is True of each modality.
     usual : float
@@ -171,7 +172,7 @@ class Calibration:
         exponents, changes = self.dependence(z, past.changes)
         ratios = np.concatenate(
             [
-                self.ratios(self.statistics(z, *energies)),
+                self.ratios(self.statistics(values, *energies)),
                 self.recurrence(z, past.changes.recent)[..., None],
             ],
             axis=-1,
@@ -200,8 +201,9 @@ class Calibration:
         .. math:: a_i = \max\Bigl(0, \log(1 - \pi) - \log\bigl(1 - \sum_k u_{ik} p_{ik}\bigr)\Bigr)
 
         where :math:`\pi` is the prior probability that a modality fails, :math:`p_{ik}` the
-        probability of failure k, and :math:`u_{ik}` is 1 if this failure makes the modality
-        unusable, else 0. A probability of unusable values of at most :math:`\pi` gives no evidence.
+        probability of failure k, and :math:`u_{ik}` is the probability that this failure makes
+        the modality unusable (the attribute `unusable`). A probability of unusable values of at
+        most :math:`\pi` gives no evidence.
 
         Parameters
         ----------

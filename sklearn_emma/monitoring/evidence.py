@@ -22,8 +22,9 @@ where the bar denotes the mean over clean samples. Without the first factor, and
 clean samples in the stream differs from that of the calibration samples, as long as the ratio of
 the two densities is at most :math:`1 + \varepsilon_k`. The default allowance is 0.5, which costs
 0.4 nats of evidence per sample. This is negligible for failures for which one sample gives several
-nats. It is half of the evidence of noise with a standard deviation of one, which therefore has an
-allowance of 0.1 if samples are independent.
+nats. It is half of the evidence of noise with a standard deviation of one, and more than that of a
+mismatch of two modalities that are only weakly dependent. These two have an allowance of 0.1 if
+samples are independent.
 
 **Repeats.** A stuck sensor repeats its last value. With :math:`c(l)` the probability that a run of
 l repeats continues in clean samples,

@@ -22,9 +22,11 @@ UNKNOWN = "unknown"
 #: of the calibration samples.
 ALLOWANCE = 0.5
 
-# Standard deviations and allowances of noise. For noise with a standard deviation of one, a sample
-# gives only about one nat of evidence, and the default allowance would cost log 1.5 nats of it.
-_NOISE = {0.5: ALLOWANCE, 1.0: 0.1, 2.0: ALLOWANCE, 4.0: ALLOWANCE}
+# Allowance of failures of which a sample gives at most about one nat of evidence. The default
+# allowance would cost log 1.5 nats of it.
+_SMALL = 0.1
+# Standard deviations and allowances of noise.
+_NOISE = {0.5: ALLOWANCE, 1.0: _SMALL, 2.0: ALLOWANCE, 4.0: ALLOWANCE}
 
 Values = Callable[[np.ndarray, np.random.RandomState], np.ndarray]
 
@@ -117,3 +119,24 @@ FAILURES = (
 SATURATION = Failure("gain", partial(_clip, 1.0))
 #: Kind of each simulated failure.
 SIMULATED_KINDS = tuple(failure.kind for failure in (*FAILURES, SATURATION))
+
+
+def allowances(n_modalities: int) -> np.ndarray:
+    """Return the allowance of each failure if samples are independent.
+
+    Parameters
+    ----------
+    n_modalities : int
+        Number of modalities. With two of them, a mismatch gives little evidence per sample.
+
+    Returns
+    -------
+    ndarray of shape (n_failures,)
+        Allowances of :data:`FAILURES`.
+    """
+    return np.array(
+        [
+            _SMALL if n_modalities == 2 and failure.kind == "mismatch" else failure.allowance
+            for failure in FAILURES
+        ]
+    )

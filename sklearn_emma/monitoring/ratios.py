@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_emma.monitoring.evidence import bound_ratios, conformal_e_values
-from sklearn_emma.monitoring.failures import ALLOWANCE, Failure
+from sklearn_emma.monitoring.failures import ALLOWANCE, FAILURES, Failure
 from sklearn_emma.monitoring.ratio_network import RatioNetwork
 from sklearn_emma.monitoring.tails import UpperTail
 
+_MISMATCH = [failure.kind == "mismatch" for failure in FAILURES]
 # Number of simulated e-values of clean samples, and smallest number of draws per sample.
 _N_POSSIBLE, _FEWEST_DRAWS = 10_000, 5
 
@@ -184,6 +185,13 @@ class FailureRatios:
         return bound_ratios(log_ratios, bound)
 
     def _e_values(self, log_ratios: np.ndarray) -> np.ndarray:
-        """Convert log ratios to e-values."""
+        """Convert log ratios to e-values.
+
+        A mismatch of two modalities does not show which of them has failed, so it has the same
+        e-value for both.
+        """
         bounded = self._bounded(log_ratios)
-        return conformal_e_values(self.clean_mean_, self.n_clean_, bounded, self._allowance)
+        found = conformal_e_values(self.clean_mean_, self.n_clean_, bounded, self._allowance)
+        if found.shape[-2] == 2:  # a mean of e-values is an e-value
+            found[..., _MISMATCH] = found[..., _MISMATCH].mean(axis=-2, keepdims=True)
+        return found

@@ -104,7 +104,7 @@ class Simulation:
         """
         table = read_table(self.estimator, X)
         energies = read_energies(self.estimator, X, table, self.statistics.mean_)
-        return self.statistics(self.statistics.standardise(table), *energies)
+        return self.statistics(self.statistics.relative(table), *energies)
 
     def harms(self, X: Any, i: int) -> bool:
         """Tell whether predictions are better without a failing modality.

@@ -5,7 +5,8 @@ Let :math:`z_i` be the standardised values of the :math:`D_i` features of modali
 modalities, :math:`r_i = z_i - \hat z_i` the residual and :math:`S_i` its covariance. The statistics
 are:
 
-1. own energy, on the scale of the gate, and 2. disagreement with the other modalities, in nats;
+1. own energy, on the scale of the gate, and 2. disagreement with the other modalities, in nats, as
+   measured by the estimator or by :mod:`sklearn_emma.monitoring.agreement`;
 3. 4. the largest own energy, and the largest disagreement, among the other modalities;
 5. the matched filter of a common offset of all features,
    :math:`1^T \Sigma_i^{-1} z_i / \sqrt{1^T \Sigma_i^{-1} 1}`;
@@ -27,6 +28,7 @@ from sklearn.linear_model import RidgeCV
 
 from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.energy.column_scale import mean_and_deviation
+from sklearn_emma.monitoring.agreement import Agreement
 from sklearn_emma.monitoring.tables import as_samples
 from sklearn_emma.nn.evidence_energy import evidence_of_potential, relative_potential
 
@@ -64,7 +66,12 @@ class SampleStatistics:
     residual_precision_ : ndarray of shape (n_features, n_features)
         Inverse of the shrunken covariance of the residuals of each modality, as a block-diagonal
         matrix.
+    agreement_ : Agreement or None
+        Measures the disagreement of modalities instead of the estimator. None until
+        :meth:`learn_agreement` is called.
     """
+
+    agreement_: Agreement | None = None
 
     def __init__(self, table: np.ndarray, sizes: Sequence[int]) -> None:
         self.sizes_ = np.asarray(sizes)
@@ -157,13 +164,27 @@ class SampleStatistics:
             z = (table - self.mean_) / self.scale_
         return np.minimum(np.maximum(z, -_MOST), _MOST)
 
-    def __call__(self, z: np.ndarray, energy: np.ndarray, disagreement: np.ndarray) -> np.ndarray:
+    def learn_agreement(self, table: np.ndarray, rng: np.random.RandomState) -> None:
+        """Learn to measure the disagreement of modalities, for estimators that do not.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_samples, n_features)
+            Clean samples.
+        rng : RandomState
+            Random number generator.
+        """
+        self.agreement_ = Agreement(self.split(self.standardise(table)), rng)
+
+    def __call__(
+        self, values: np.ndarray, energy: np.ndarray, disagreement: np.ndarray
+    ) -> np.ndarray:
         """Compute the statistics of samples.
 
         Parameters
         ----------
-        z : ndarray of shape (n_samples, n_features)
-            Standardised samples.
+        values : ndarray of shape (n_samples, n_features)
+            Standardised samples, with NaN for missing values, which count as zero.
         energy, disagreement : ndarray of shape (n_samples, n_modalities)
             As :func:`read_energies` returns them.
 
@@ -172,6 +193,11 @@ class SampleStatistics:
         ndarray of shape (n_samples, n_modalities, 10)
             The statistics.
         """
+        gaps = np.isnan(values)
+        z = np.where(gaps, 0.0, values)
+        if self.agreement_ is not None:
+            present = ~self.over_modalities(np.logical_and, gaps)
+            disagreement = self.agreement_.disagreement(self.split(z), present)
         energy = np.arcsinh(energy)
         predicted = np.minimum(np.maximum(z, -_LIMIT), _LIMIT) @ self.regression_
         residual = z - predicted
@@ -203,6 +229,23 @@ def _largest_other(values: np.ndarray) -> np.ndarray:
     ordered = np.sort(values, axis=1)
     largest, second = ordered[:, -1:], ordered[:, -2:-1]
     return np.where(values == largest, second, largest)
+
+
+def measures_no_disagreement(estimator: Any) -> bool:
+    """Tell whether an estimator of several modalities does not measure their disagreement.
+
+    Parameters
+    ----------
+    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+        Fitted estimator.
+
+    Returns
+    -------
+    bool
+        True if the disagreement of :func:`read_energies` is always zero.
+    """
+    several = len(estimator.modality_names_) > 1
+    return several and getattr(estimator, "cross_modal_weights_", None) is None
 
 
 def read_energies(

@@ -97,6 +97,27 @@ class CrossModalEnergy(nn.Module):
         soft = self.soften(torch.cat(list(modalities), 1)).split(self.n_features, 1)
         return self.encoders(soft).transpose(0, 1)
 
+    @torch.no_grad()
+    def scale_(self, factor: float) -> "CrossModalEnergy":
+        """Multiply all log ratios by a factor, in place.
+
+        Parameters
+        ----------
+        factor : float
+            Factor, not negative.
+
+        Returns
+        -------
+        CrossModalEnergy
+            The module.
+        """
+        if factor != 1.0:
+            for encoder in self.encoders.stacks:
+                for parameter in encoder.weights[-1], encoder.biases[-1]:
+                    parameter.mul_(math.sqrt(factor))
+            self.pair_bias.mul_(factor)
+        return self
+
     def pair_log_ratios(self, embeddings: Tensor) -> Tensor:
         """Return the log ratios of embeddings, which may come from different samples.
 

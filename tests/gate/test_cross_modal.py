@@ -8,7 +8,13 @@ import torch
 
 from sklearn_emma.datasets import make_multimodal_classification
 from sklearn_emma.engine.objective import TrainingConfig
-from sklearn_emma.gate.cross_modal import Contrast, add_cross_modal_energy, train_cross_modal
+from sklearn_emma.gate.cross_modal import (
+    Contrast,
+    _held_out,
+    _shuffle,
+    add_cross_modal_energy,
+    train_cross_modal,
+)
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, noise_contrastive_loss
 
 CORRELATION = 0.8
@@ -75,7 +81,7 @@ def test_samples_get_fresh_noise_of_up_to_half_a_deviation():
 
 
 def test_every_modality_is_shuffled_by_itself():
-    order = make_objective()._shuffle(torch.zeros(200, 3, 4))
+    order = _shuffle(torch.zeros(200, 3, 4), generator())
     assert torch.equal(order.sort(0).values, torch.arange(200).unsqueeze(1).expand(-1, 3))
     for i, j in ((0, 1), (1, 2), (0, 2)):
         assert (order[:, i] == order[:, j]).sum() < 10
@@ -180,6 +186,41 @@ def test_a_modality_of_another_sample_disagrees_most(table, i):
     disagreement = cross_modal.disagreement(swapped, torch.ones(1000, 4))
     assert (disagreement.argmax(1) == i).float().mean() > 0.85
     assert disagreement[:, i].mean() > clean[:, i].mean() + 2
+
+
+# --- more columns than the samples justify ---
+
+
+def test_wide_modalities_are_not_learned_by_heart():
+    g = generator(5)
+    samples = [torch.randn(1000, d, generator=g) for d in (30, 40, 30)]
+    train_samples, new = [x[:600] for x in samples], [x[600:] for x in samples]
+    cross_modal = train(train_samples)
+    disagreement = cross_modal.disagreement(new, torch.ones(400, 3))
+    # they are independent, so new samples do not disagree either
+    assert (disagreement > 0.5).float().mean() < 0.01
+    own = cross_modal.disagreement(train_samples, torch.ones(600, 3))
+    assert (own - own.mean(0)).abs().max() < 1.0
+
+
+@pytest.mark.parametrize("n_samples", [3, 60, 1000, 5000, 100_000])
+def test_held_out_samples_are_spread_over_the_table(n_samples):
+    held_out = _held_out(n_samples).numpy()
+    assert held_out.sum() <= min(n_samples // 4 + 1, 1010)
+    if n_samples > 3:
+        assert held_out.sum() >= min(n_samples // 5, 900)
+        by_fifth = [part.mean() for part in np.array_split(held_out, 5)]
+        np.testing.assert_allclose(by_fifth, held_out.mean(), atol=0.05)
+
+
+def test_log_ratios_can_be_scaled():
+    g = generator(6)
+    x = [torch.randn(20, d, generator=g) for d in (2, 9, 3)]
+    energy = CrossModalEnergy([2, 9, 3], (4, 3), generator=generator(1))
+    with torch.no_grad():
+        energy.pair_bias.copy_(torch.randn(3, 3, generator=g))
+        expected = 0.3 * energy.log_ratios(x)
+        torch.testing.assert_close(energy.scale_(0.3).log_ratios(x), expected)
 
 
 # --- many samples ---
