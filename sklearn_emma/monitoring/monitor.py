@@ -20,6 +20,7 @@ from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, 
 from sklearn_emma.monitoring.recalibration import follow_and_correct
 from sklearn_emma.monitoring.tables import read_codes
 from sklearn_emma.tables import add_missing_modalities, plain_table, refuse_no_table
+from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import check_refits
 
 # Smallest number of clean samples to calibrate on.
@@ -67,7 +68,8 @@ class ModalityMonitor(BaseEstimator):
     false_alarms : float, default=1.0
         Largest expected number of false alarms in 10,000 clean samples, of all modalities together.
         It holds, up to errors in the estimated e-values, if the samples of the stream are
-        exchangeable with the calibration samples. Alarms of a missing modality that is never
+        exchangeable with the calibration samples, and if the tails of its columns are not heavier
+        than a power law. Alarms of a missing modality that is never
         missing in the calibration samples are not counted. For autocorrelated streams, use
         `ordered`; the bound then depends on how well the calibration samples represent the
         autocorrelation. There is a warning if samples are clearly not exchangeable.
@@ -230,7 +232,8 @@ class ModalityMonitor(BaseEstimator):
         UserWarning
             If `ordered` is False but neighbouring rows are significantly similar, by a test at a
             level of 1 / 500 (:ref:`user guide <monitoring>`). Rows in temporal order need
-            ``ordered=True``. Rows in any other order should be shuffled.
+            ``ordered=True``. Rows in any other order should be shuffled. Also if a class does not
+            occur among the samples that are held out for the calibration.
         """
         if self.recovery_rate < self.hazard_rate:
             raise ValueError(
@@ -269,6 +272,8 @@ class ModalityMonitor(BaseEstimator):
                     warnings.simplefilter("ignore")  # the second fit warns
                 calibrated.fit(X_training, y_training)
             reference = X_training if reference is None else reference
+            if y is not None:
+                _warn_of_absent_classes(calibrated, y, order[n_training:])
         rest, _ = _safe_split(calibrated, X, None, np.sort(order[n_training:]))
         rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
         calibration = calibrate(calibrated, rest, reference, rates, self.ordered, rng)
@@ -413,4 +418,19 @@ def _check_classes(estimator: Any, y: Any, training: np.ndarray, all_needed: boo
             f"Of the classes {every.tolist()}, only {found.tolist()} occur among the samples that "
             "are not held out for the calibration. Pass a classifier that is fitted on samples of "
             "all classes, and other clean samples to calibrate on, or set refit=True."
+        )
+
+
+def _warn_of_absent_classes(classifier: Any, y: Any, held_out: np.ndarray) -> None:
+    """Warn if there are classes without a sample to calibrate on."""
+    if not is_classifier(classifier):
+        return
+    absent = np.setdiff1d(classifier.classes_, np.asarray(y).ravel()[held_out])
+    if len(absent):
+        warnings.warn(
+            f"There are no samples of the classes {absent.tolist()} among the {len(held_out)} that "
+            "are held out for the calibration, so they may raise false alarms. Pass more samples, "
+            "or a classifier that is fitted, and clean samples of all classes.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
         )
