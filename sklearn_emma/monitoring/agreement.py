@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from sklearn_emma.engine.batches import pair_block
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.seeding import draw_seed, make_generator
 from sklearn_emma.engine.training import gradients
@@ -48,7 +49,7 @@ class Agreement:
 
     @gradients()
     def __init__(self, modalities: Sequence[np.ndarray], rng: np.random.RandomState) -> None:
-        chosen = rng.permutation(len(modalities[0]))[:_MOST_SAMPLES]
+        chosen = np.sort(rng.permutation(len(modalities[0]))[:_MOST_SAMPLES])
         samples = [torch.from_numpy(x[chosen]).float() for x in modalities]
         config = TrainingConfig(min(_BATCH_SIZE, len(chosen)), _LEARNING_RATE, _N_EPOCHS)
         generators = [make_generator(draw_seed(rng)) for _ in range(2)]
@@ -70,8 +71,8 @@ class Agreement:
         ndarray of shape (n_samples, n_modalities)
             Disagreement in nats. It is negative if modalities fit together.
         """
-        weight = torch.from_numpy(present).double()
+        tensors = [torch.from_numpy(x) for x in (present.astype(float), *modalities)]
+        blocks = zip(*(x.split(pair_block(len(modalities))) for x in tensors), strict=True)
         with torch.inference_mode():
-            return self.cross_modal_.disagreement(
-                [*map(torch.from_numpy, modalities)], weight
-            ).numpy()
+            found = [self.cross_modal_.disagreement(x, weight) for weight, *x in blocks]
+        return torch.cat(found).numpy()
