@@ -109,9 +109,9 @@ def is_categorical(values: pd.Series) -> bool:
     if kind in "iufcmM" or is_date(values):
         return False
     known = values[values.notna()].astype(object)
-    if not len(known) or not all(isinstance(value, str | bool) for value in known):
+    if not len(known) or not all(isinstance(value, str | bool | np.bool_) for value in known):
         return False
-    if all(isinstance(value, bool) for value in known):
+    if all(isinstance(value, bool | np.bool_) for value in known):
         return True
     return bool(pd.to_numeric(known, errors="coerce").isna().mean() >= 0.5)
 

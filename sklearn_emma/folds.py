@@ -126,13 +126,15 @@ def _score(scorer: Any, classifier: Any, X: Any, y: Any, weights: dict) -> dict[
     return {name: check_score(score) for name, score in named.items()}
 
 
-def check_score(score: Any) -> float:
+def check_score(score: Any, source: str = "scoring") -> float:
     """Return a score. Raise ValueError unless it is a single number.
 
     Parameters
     ----------
     score : object
         What a scorer has returned.
+    source : str, default="scoring"
+        Name of the parameter that holds the scorer, for messages.
 
     Returns
     -------
@@ -144,7 +146,7 @@ def check_score(score: Any) -> float:
         with suppress(ValueError, RuntimeError):
             number = score.item()
     if not isinstance(number, Real):
-        raise ValueError(f"scoring must return a single number, got {score!r}.")
+        raise ValueError(f"{source} must return a single number, got {score!r}.")
     return float(number)
 
 

@@ -11,10 +11,10 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sklearn_emma.tables import plain_target
-from sklearn_emma.targets import check_weights
+from sklearn_emma.targets import check_weights, one_column
 
 __all__ = ["area_under_risk_coverage", "expected_calibration_error", "risk_coverage_curve"]
 
@@ -86,8 +86,9 @@ def risk_coverage_curve(
     >>> coverage, risk.round(2), thresholds
     (array([0.25, 0.75, 1.  ]), array([0.  , 0.33, 0.5 ]), array([0.1, 0.2, 0.9]))
     """
-    score = column_or_1d(plain_target(reject_score)).astype(float)
-    y_true, y_pred = np.asarray(plain_target(y_true)), np.asarray(plain_target(y_pred))
+    score = column_or_1d(plain_target(reject_score, "reject_score")).astype(float)
+    y_true = np.asarray(plain_target(y_true, "y_true"))
+    y_pred = np.asarray(plain_target(y_pred, "y_pred"))
     check_consistent_length(y_true, y_pred, score)
     if len(score) == 0:
         raise ValueError("There are no samples, so the risk is undefined.")
@@ -239,7 +240,7 @@ def expected_calibration_error(
         raise ValueError(f"n_bins={n_bins!r} must be a positive integer.")
     if strategy not in ("uniform", "quantile"):
         raise ValueError(f'strategy={strategy!r} must be "uniform" or "quantile".')
-    y_true = column_or_1d(y_true)
+    y_true = one_column(y_true, "y_true")
     y_proba = check_array(y_proba, ensure_2d=False, dtype=float, input_name="y_proba")
     check_consistent_length(y_true, y_proba)
     confidence, right = _confidence(y_true, y_proba, labels)
@@ -261,8 +262,7 @@ def _losses(loss: str | Callable, y_true: np.ndarray, y_pred: np.ndarray) -> np.
     if callable(loss):
         losses = np.asarray(loss(y_true, y_pred), dtype=float)
     elif y_true.ndim == 1 and y_pred.ndim == 1:
-        assert_all_finite(y_true, input_name="y_true")
-        assert_all_finite(y_pred, input_name="y_pred")
+        y_true, y_pred = one_column(y_true, "y_true"), one_column(y_pred, "y_pred")
         if _are_strings(y_true) != _are_strings(y_pred):
             raise ValueError(
                 "y_true and y_pred must both hold strings, or both numbers, got "

@@ -3,11 +3,46 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import issparse
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_emma.compat import _check_sample_weight
 from sklearn_emma.tables import plain_target
+
+
+def one_column(y: Any, name: str = "y", *, warn: bool = False) -> np.ndarray:
+    """Convert targets to an array of one dimension without missing values.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels or values.
+    name : str, default="y"
+        Name of the argument, for messages.
+    warn : bool, default=False
+        Whether to warn if there are two dimensions, of which the second is one.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        The same labels or values.
+
+    Raises
+    ------
+    ValueError
+        If there are several columns, or if a value is missing, masked or infinite.
+    """
+    y = column_or_1d(plain_target(y, name), warn=warn)
+    missing = pd.isna(y)
+    if missing.any():
+        raise ValueError(
+            f"Input {name} contains NaN: {int(missing.sum())} of its values are missing. Leave out "
+            "samples without a value."
+        )
+    assert_all_finite(y, input_name=name)
+    return y
 
 
 def check_labels(y: np.ndarray) -> None:

@@ -171,8 +171,8 @@ class Corruption(BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples to corrupt. They are not modified. Columns that do not belong to any modality
-            are returned unchanged.
+            Samples to corrupt. They are not modified. Columns that do not belong to a modality that
+            may fail (`only`) are returned unchanged.
 
         modalities : dict, list, callable, "prefix" or None, default=None
             The groups of columns, in any form that :class:`~sklearn_emma.EMMAClassifier` accepts.
@@ -246,8 +246,10 @@ class Corruption(BaseEstimator, ABC):
             names=names,
             **self._context(X, columns),
         )
-        values = torch.cat(corrupted, dim=1).numpy()
-        return replace_columns(X, used, values, levels), indicator.numpy().astype(int)
+        values = torch.cat([corrupted[i] for i in may_fail], dim=1).numpy()
+        failing = np.concatenate([columns[i] for i in may_fail])
+        levels = {column: known for column, known in levels.items() if column in failing}
+        return replace_columns(X, failing, values, levels), indicator.numpy().astype(int)
 
     def corrupt_tensors(
         self,

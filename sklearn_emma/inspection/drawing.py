@@ -34,6 +34,11 @@ class Display:
         require_matplotlib(type(self).__name__)
         if ax is None:
             ax = make_axes(figsize=figsize, subplot_kw={"projection": projection})
+        if not hasattr(ax, "figure"):
+            raise TypeError(
+                f"{type(self).__name__} draws into a single Axes of matplotlib, but ax is of type "
+                f"{type(ax).__name__}. Pass one of the axes."
+            )
         self.ax_, self.figure_ = ax, ax.figure
         return ax
 

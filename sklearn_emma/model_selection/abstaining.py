@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.model_selection import check_cv
-from sklearn.utils import Tags, assert_all_finite, column_or_1d, get_tags, indexable
+from sklearn.utils import Tags, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
@@ -26,7 +26,7 @@ from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.lazy import load
 from sklearn_emma.metrics import risk_coverage_curve
 from sklearn_emma.model_selection.routing import RoutesFit
-from sklearn_emma.targets import check_labels
+from sklearn_emma.targets import check_labels, one_column
 from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import all_or_nothing
 
@@ -288,8 +288,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
             raise ValueError(
                 "AbstainingClassifier requires y to be passed, but the target y is None."
             )
-        y = column_or_1d(y, warn=True)
-        assert_all_finite(y, input_name="y")
+        y = one_column(y, warn=True)
         check_labels(y)
         of_fit, of_split = self._route(X, sample_weight, groups, fit_params)
         folds = check_cv(self.cv, y, classifier=True).split(X, y, **of_split)

@@ -22,6 +22,7 @@ from sklearn_emma.model_selection.conformity import (
     uniform_of_samples,
 )
 from sklearn_emma.model_selection.patterns import CalibrationScores
+from sklearn_emma.tables import add_missing_modalities, plain_table
 from sklearn_emma.targets import check_labels, check_values
 
 
@@ -273,8 +274,9 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         check_is_fitted(self)
         probabilities = self.estimator_.predict_proba(X)
         threshold = self.pattern_thresholds_.of(self.closed(X))
+        complete = add_missing_modalities(self.estimator_, plain_table(X))
         scores = self._score_labels(
-            probabilities, lambda: uniform_of_samples(X, draw_seed(self.random_state))
+            probabilities, lambda: uniform_of_samples(complete, draw_seed(self.random_state))
         )
         sets = scores <= raise_by_rounding(threshold)[:, None]
         if not self.allow_empty:

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import Tags, assert_all_finite, column_or_1d, get_tags, indexable
+from sklearn.utils import Tags, get_tags, indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
@@ -28,7 +28,7 @@ from sklearn_emma.lazy import is_lazy, load, map_chunks
 from sklearn_emma.model_selection.failing_copies import failing_copies
 from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThresholds
 from sklearn_emma.model_selection.routing import RoutesFit
-from sklearn_emma.targets import check_weights
+from sklearn_emma.targets import check_weights, one_column
 from sklearn_emma.validation import all_or_nothing
 
 
@@ -185,8 +185,7 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         if y is None:
             name = type(self).__name__
             raise ValueError(f"{name} requires y to be passed, but the target y is None.")
-        y = column_or_1d(y, warn=True)
-        assert_all_finite(y, input_name="y")
+        y = one_column(y, warn=True)
         return X, self._check_target(y)
 
     def _hold_out(

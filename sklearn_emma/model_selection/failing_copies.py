@@ -12,6 +12,7 @@ from sklearn_emma.corruption.base import choose_modalities
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.gate.training_failures import training_corruption, with_fraction
 from sklearn_emma.model_selection.failing import break_modality
+from sklearn_emma.model_selection.inside import with_categories
 from sklearn_emma.tables import add_missing_modalities, plain_table
 
 
@@ -60,7 +61,7 @@ def failing_copies(
     if corruption is None:
         corruption = getattr(getattr(estimator, "gate_", estimator), "corruption", None)
     failure = with_fraction(training_corruption(corruption), 1.0).against(estimator, y)
-    X = add_missing_modalities(estimator, plain_table(X))
+    X = with_categories(estimator, add_missing_modalities(estimator, plain_table(X)))
     yield 1 - failure_rate, X
     names = estimator.modality_names_
     modalities = dict(zip(names, map(list, estimator.modality_columns_), strict=True))

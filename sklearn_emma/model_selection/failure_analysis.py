@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.corruption import Corruption, Drift, Missing, Noise, Scaling, Stuck, Swapped
@@ -21,8 +21,9 @@ from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failing import check_repeats
 from sklearn_emma.model_selection.failure_costs import Bootstrap, FailureCosts
 from sklearn_emma.model_selection.failure_page import write_page, write_text
-from sklearn_emma.model_selection.inside import gated_inside
+from sklearn_emma.model_selection.inside import gated_inside, with_categories
 from sklearn_emma.tables import add_missing_modalities
+from sklearn_emma.targets import check_labels, check_values, one_column
 from sklearn_emma.user_warnings import stacklevel_of_user
 
 #: Name of the failure in which all values of a modality are missing.
@@ -258,6 +259,11 @@ def failure_mode_analysis(
     check_is_fitted(estimator)
     y = _one_output(y)
     check_consistent_length(X, y)
+    classifies = is_classifier(estimator)
+    if classifies:
+        _check_classes(estimator, y)
+    else:
+        y = check_values(y)
     _check_numbers(tolerance, confidence_level, n_bootstrap)
     failures = FAILURES if failures is None else failures
     if not isinstance(failures, Mapping):
@@ -282,17 +288,18 @@ def failure_mode_analysis(
             f"method={method!r} needs a metric that compares y with its results. Only for "
             'method="predict" there is a default, accuracy or R².'
         )
-    X = add_missing_modalities(estimator, X)
+    X = with_categories(estimator, add_missing_modalities(estimator, X))
     ways: dict[str, Corruption] = {ABSENT: Missing()}
     for way, failure in failures.items():
         ways[way] = check_corruption(failure).against(estimator, y)
     modalities = _groups(estimator, modalities)
     names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)
-    reference = X if reference is None else add_missing_modalities(estimator, reference)
+    if reference is not None:
+        reference = with_categories(estimator, add_missing_modalities(estimator, reference))
+    reference = X if reference is None else reference
     random = check_random_state(random_state)
     seeds = draw_seeds(random, (len(names), check_repeats(n_repeats)))
     draws = random.randint(len(y), size=(n_bootstrap, len(y)))
-    classifies = is_classifier(estimator)
     if classifies:
         _add_absent_classes(draws, y, random)
     repeats = random.randint(n_repeats, size=(n_bootstrap, n_repeats))
@@ -324,25 +331,39 @@ def failure_mode_analysis(
 
 def _one_output(y: Any) -> np.ndarray:
     """Return y of one dimension. Raise ValueError if there are several outputs."""
-    y = np.asarray(y)
-    if y.ndim == 2 and y.shape[1] > 1:
+    shape = np.shape(y)
+    if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
-            f"y must have one column, got an array of shape {y.shape}. For an estimator with "
+            f"y must have one column, got an array of shape {shape}. For an estimator with "
             "several outputs, use robustness_curve, or fit and analyse one estimator per output."
         )
-    return column_or_1d(y)
+    return one_column(y)
+
+
+def _check_classes(classifier: Any, y: np.ndarray) -> None:
+    """Raise ValueError if the labels are not those of the classifier."""
+    check_labels(y)
+    classes = getattr(classifier, "classes_", None)
+    if classes is not None and not set(y.tolist()) & set(np.asarray(classes).tolist()):
+        raise ValueError(
+            f"y has the labels {np.unique(y).tolist()[:5]}, none of which is a class of the "
+            f"estimator: {np.asarray(classes).tolist()[:5]}. Pass labels of the type that fit got."
+        )
 
 
 def _add_absent_classes(draws: np.ndarray, y: np.ndarray, random: np.random.RandomState) -> None:
     """Replace a position of each bootstrap sample by one of a class that it lacks, in place.
 
-    Many metrics are not defined if a class is absent.
+    Many metrics are not defined if a class is absent. The replaced position is one of several of
+    its class, so that no other class is lost.
     """
-    for label in np.unique(y):
-        of_class = np.flatnonzero(y == label)
-        without = np.flatnonzero(~(y[draws] == label).any(axis=1))
-        places = random.randint(draws.shape[1], size=len(without))
-        draws[without, places] = random.choice(of_class, size=len(without))
+    classes, codes = np.unique(y, return_inverse=True)
+    for label in range(len(classes)):
+        of_class = np.flatnonzero(codes == label)
+        for row in np.flatnonzero(~(codes[draws] == label).any(axis=1)):
+            drawn = codes[draws[row]]
+            several = np.flatnonzero(np.bincount(drawn)[drawn] > 1)
+            draws[row, random.choice(several)] = random.choice(of_class)
 
 
 def _rare_loss(
@@ -352,11 +373,17 @@ def _rare_loss(
 
     A sample that is lost costs as much as `span` divided by the number of samples.
     """
-    if not math.isfinite(span):
+    if not math.isfinite(span) or span == 0:
+        problem = "does not change" if span == 0 else "is not finite"
+        advice = (
+            "Pass samples of several classes, or a metric that depends on the predictions."
+            if span == 0
+            else "Use a bounded metric, or clip the probabilities."
+        )
         warnings.warn(
-            "The metric is not finite if predictions are exchanged among the samples, so losses "
-            "that are too rare for the test samples have no bound, and no modality is redundant. "
-            "Use a bounded metric, or clip the probabilities.",
+            f"The metric {problem} if predictions are exchanged among the samples, so losses that "
+            "are too rare for the test samples have no bound, and no modality is redundant. "
+            f"{advice}",
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from sklearn_emma.corruption import Corruption
+from sklearn_emma.folds import check_score
 from sklearn_emma.metrics import expected_calibration_error
 from sklearn_emma.model_selection.failing import break_modality
 from sklearn_emma.model_selection.inside import gated_inside, unwrap
@@ -173,7 +174,11 @@ class FailureCosts:
         predicted = self._predict(self.X)
         exchanged = predicted.copy()
         exchanged[order] = predicted[np.roll(order, len(order) // 2)]
-        return self.clean.score - float(self.metric(self.y, exchanged))
+        return self.clean.score - self._score(self.y, exchanged)
+
+    def _score(self, y: np.ndarray, predicted: np.ndarray) -> float:
+        """Return the metric. Raise ValueError if it is not a number."""
+        return check_score(self.metric(y, predicted), "metric")
 
     def _predict(self, table: Any) -> np.ndarray:
         """Return predictions."""
@@ -187,7 +192,7 @@ class FailureCosts:
         y, scores, by_draw, measures = self.y, [], [], []
         for table in tables:
             predicted = self._predict(table)
-            scores.append(float(self.metric(y, predicted)))
+            scores.append(self._score(y, predicted))
             by_draw.append([self.metric(y[d], predicted[d]) for d in self.bootstrap.draws])
             found = _calibration(self.estimator, table, y) | _sets(self.estimator, table, y)
             measures.append(found | _closed(self.estimator, table, failing))

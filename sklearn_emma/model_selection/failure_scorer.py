@@ -12,6 +12,7 @@ from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.lazy import load
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failing import break_modality, check_repeats, score_with
+from sklearn_emma.model_selection.inside import with_categories
 
 
 def make_failure_scorer(
@@ -138,12 +139,14 @@ class _FailureScorer:
 
     def __call__(self, estimator: Any, X: Any, y: Any = None, **score_params: Any) -> float:
         """Score an estimator on samples."""
-        X = load(X)
+        X = with_categories(estimator, load(X))
         scorer = check_scoring(estimator, scoring=self.scoring)
         names = resolve_modalities(self.modalities, X, remainder="drop")[0]
         names = choose_modalities(names, self.corruption.only)
         weight = 1 / (len(names) + 1) if self.clean_weight is None else self.clean_weight
-        reference = X if self.reference is None else self.reference
+        reference = X
+        if self.reference is not None:
+            reference = with_categories(estimator, self.reference)
         tables = [(weight, X)] if weight > 0 else []
         if weight < 1:
             share = (1 - weight) / (len(names) * len(self.seeds))

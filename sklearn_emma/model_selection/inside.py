@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pandas as pd
 from sklearn.pipeline import Pipeline
+
+from sklearn_emma.categories import as_pandas
 
 
 def unwrap(estimator: Any, X: Any = None) -> tuple[Any, Any]:
@@ -49,3 +52,34 @@ def gated_inside(estimator: Any) -> Any:
     estimator = getattr(estimator, "best_estimator_", estimator)
     inside = (estimator, getattr(estimator, "estimator_", None))
     return next((gated for gated in inside if hasattr(gated, "attention")), None)
+
+
+def with_categories(estimator: Any, X: Any) -> Any:
+    """Declare the columns that are categorical for a fitted estimator.
+
+    Whether text is categorical would otherwise be decided for each table: all text of a part of the
+    training table may look like numbers.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted estimator, search or wrapper.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples for this estimator.
+
+    Returns
+    -------
+    array-like or DataFrame
+        DataFrame whose columns with levels have the type ``category``. Anything but a DataFrame,
+        or an estimator without categorical columns, leaves X unchanged.
+    """
+    gated = gated_inside(estimator)
+    levels = getattr(gated, "categories_", None)
+    if not levels or not hasattr(X, "columns") or len(X.columns) != gated.n_features_in_:
+        return X
+    X = as_pandas(X).copy(deep=False)
+    for column in levels:
+        values = X.iloc[:, column]
+        if not isinstance(values.dtype, pd.CategoricalDtype) and values.dtype.kind != "b":
+            X.isetitem(column, values.astype("category"))
+    return X

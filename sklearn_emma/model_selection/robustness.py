@@ -23,6 +23,7 @@ from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.lazy import load
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failing import check_repeats, failing_tables, score_with
+from sklearn_emma.tables import plain_target
 
 
 def robustness_curve(
@@ -155,7 +156,7 @@ def robustness_curve(
     >>> curve.frame.groupby("level")["score"].mean().round(2).to_dict()
     {0.0: 0.97, 1.0: 0.94, 4.0: 0.77}
     """
-    X, y, groups = indexable(load(X), y, groups)
+    X, y, groups = indexable(load(X), plain_target(y), groups)
     levels = _check_levels(levels)
     names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)
     failures = [corruption_at(corruption, level) for level in levels.tolist()]

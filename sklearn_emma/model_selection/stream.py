@@ -17,8 +17,9 @@ from sklearn_emma.corruption import Corruption, Episodes
 from sklearn_emma.corruption.base import check_corruption, choose_modalities, is_number
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.lazy import load
+from sklearn_emma.model_selection.inside import with_categories
 from sklearn_emma.monitoring.failures import KINDS
-from sklearn_emma.tables import add_missing_modalities
+from sklearn_emma.tables import add_missing_modalities, plain_target
 
 
 class _Plan(NamedTuple):
@@ -167,6 +168,7 @@ def stream_curve(
     if np.ndim(edges) != 1 or not all(is_number(edge, Integral) and edge >= 0 for edge in edges):
         raise ValueError(f"edges={edges!r} must hold positions, integers that are not negative.")
     if y is not None:
+        y = plain_target(y)
         check_consistent_length(X, y)
         if not hasattr(monitor, method):
             name = type(monitor.estimator_).__name__
@@ -192,7 +194,7 @@ def stream_curve(
         for name, start in zip(failing_names, row, strict=True)
     ]
     monitor = copy.copy(monitor)  # the state of the given one is kept
-    X = add_missing_modalities(monitor.estimator_, X)
+    X = with_categories(monitor.estimator_, add_missing_modalities(monitor.estimator_, X))
     groups = dict(zip(names, map(list, monitor.estimator_.modality_columns_), strict=True))
     failure = Episodes(corruption, length=length, rate=1.0, growing=growing)
     records, predictions, targets = [], [], []
