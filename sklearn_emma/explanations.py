@@ -35,16 +35,12 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
         return error
     kind = TypeError if isinstance(error, TypeError) else ValueError
     columns = _columns(X)
-    guilty = [name for name, values in columns.items() if not _is_numeric(values)]
     # with other columns than at fit, categories are not where they are expected
-    if guilty and not str(error).startswith("The feature names should match"):
+    if not str(error).startswith("The feature names should match"):
         held = "numbers or categories" if at_fit else "numbers where it did at fit"
-        return kind(
-            f"X must hold {held}, but column(s) {listed(guilty)} hold something else: "
-            f"{str(error).partition('. ')[0]}. Use NaN for missing values. If most categories "
-            'of a column look like numbers, convert the column to the pandas type "category". '
-            "Encode other values as numbers first, or leave them out."
-        )
+        explained = explain_text(error, X, held)
+        if explained is not error:
+            return explained
     may_be_missing = estimator.__sklearn_tags__().input_tags.allow_nan
     if "infinity" in str(error):
         infinite = [name for name, values in columns.items() if np.isinf(_floats(values)).any()]
@@ -66,6 +62,39 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
         if may_be_missing:
             return _explain_absence(error, estimator, X)
     return error
+
+
+def explain_text(
+    error: Exception, X: Any, held: str = "numbers or categories", name: str = "X"
+) -> Exception:
+    """Add the names of columns that are not numeric, and advice, to an error about a table.
+
+    Parameters
+    ----------
+    error : TypeError or ValueError
+        Error raised by scikit-learn.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The table.
+    held : str, default="numbers or categories"
+        What the columns must hold.
+    name : str, default="X"
+        Name of the table.
+
+    Returns
+    -------
+    TypeError or ValueError
+        Error with a more detailed message, or the same error if all columns are numeric.
+    """
+    guilty = [column for column, values in _columns(X).items() if not _is_numeric(values)]
+    if not guilty:
+        return error
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(
+        f"{name} must hold {held}, but column(s) {listed(guilty)} hold something else: "
+        f"{str(error).partition('. ')[0]}. Use NaN for missing values. If most categories "
+        'of a column look like numbers, convert the column to the pandas type "category". '
+        "Encode other values as numbers first, or leave them out."
+    )
 
 
 def _explain_order(error: Exception, estimator: Any, X: Any) -> Exception:

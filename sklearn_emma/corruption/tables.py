@@ -18,6 +18,7 @@ from sklearn_emma.categories import (
     may_hold_levels,
     merge_levels,
 )
+from sklearn_emma.explanations import explain_text
 from sklearn_emma.tables import refuse_dates
 
 
@@ -88,13 +89,16 @@ def read_modalities(X: Any, columns: Sequence[np.ndarray], name: str = "X") -> l
         block = X[:, used.tolist()]
     else:
         block = check_array(X, dtype=None, ensure_all_finite=False, input_name=name)[:, used]
-    block = check_array(
-        block,
-        dtype=[np.float64, np.float32],
-        ensure_all_finite="allow-nan",
-        input_name=name,
-    )
-    block = np.array(block)  # a copy, which can be written to
+    try:
+        numbers = check_array(
+            block,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            input_name=name,
+        )
+    except (TypeError, ValueError) as error:
+        raise explain_text(error, block, name=name) from error
+    block = np.array(numbers)  # a copy, which can be written to
     return list(torch.from_numpy(block).split([len(c) for c in columns], dim=1))
 
 

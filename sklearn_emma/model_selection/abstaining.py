@@ -26,7 +26,7 @@ from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.lazy import load
 from sklearn_emma.metrics import risk_coverage_curve
 from sklearn_emma.model_selection.routing import RoutesFit
-from sklearn_emma.targets import check_labels, one_column
+from sklearn_emma.targets import check_labels, check_weights, one_column
 from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import all_or_nothing
 
@@ -290,6 +290,8 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
             )
         y = one_column(y, warn=True)
         check_labels(y)
+        if sample_weight is not None:
+            check_weights(sample_weight, y[:, None])
         of_fit, of_split = self._route(X, sample_weight, groups, fit_params)
         folds = check_cv(self.cv, y, classifier=True).split(X, y, **of_split)
         held_out = Parallel(n_jobs=self.n_jobs)(

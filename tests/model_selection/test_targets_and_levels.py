@@ -76,6 +76,17 @@ def test_columns_are_categorical_if_they_are_for_the_estimator(wards):
         assert conformal.predict_set(samples)[np.arange(len(target)), target].mean() > 0.85
 
 
+def test_unreadable_text_is_named(table):
+    X = table[0].astype({"modality1__0": object})
+    X.loc[3, "modality1__0"] = "?"
+    for call in (
+        lambda: Noise(2.0, only="modality0").corrupt(X, "prefix"),
+        lambda: Noise(2.0).corrupt(table[0], "prefix", reference=X),
+    ):
+        with pytest.raises(ValueError, match="column.*modality1__0.*could not convert.*category"):
+            call()
+
+
 def test_columns_of_booleans_of_numpy_are_categories(table):
     X = table[0].assign(modality0__0=pd.Series(list(np.arange(400) % 3 == 0), dtype=object))
     X["modality0__0"] = pd.Series([np.bool_(v) for v in X["modality0__0"]], dtype=object)
@@ -138,6 +149,15 @@ def test_every_bootstrap_sample_has_every_class(boosting):
     with pytest.warns(UserWarning, match="1 test samples of the smallest class are too few"):
         found = analyse(clf, *samples, metric=auc, **more)
     assert np.isfinite(found.importance[["low", "high"]].to_numpy(float)).all()
+
+
+@pytest.mark.parametrize(
+    ("weight", "match"),
+    [(np.ones(5), r"\(400,\)"), (np.linspace(-1, 1, 400), "must not be negative")],
+)
+def test_weights_of_an_abstaining_classifier_are_checked_first(table, boosting, weight, match):
+    with pytest.raises(ValueError, match=match):
+        AbstainingClassifier(boosting).fit(*table, sample_weight=weight)
 
 
 def test_a_metric_must_return_a_number(table, boosting):
