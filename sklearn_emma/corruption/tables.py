@@ -97,7 +97,7 @@ def read_modalities(X: Any, columns: Sequence[np.ndarray], name: str = "X") -> l
             input_name=name,
         )
     except (TypeError, ValueError) as error:
-        raise explain_text(error, block, name=name) from error
+        raise explain_text(error, block, name=name) from None
     block = np.array(numbers)  # a copy, which can be written to
     return list(torch.from_numpy(block).split([len(c) for c in columns], dim=1))
 
@@ -151,7 +151,7 @@ def replace_columns(
         if column in levels:
             _check_codes(values[:, place], column, len(levels[column]))
     if not is_frame(X):
-        X = np.array(X, dtype=object if levels else None)
+        X = np.array(X, dtype=None if np.asarray(X).dtype.kind in "fiu" else object)
         X[:, columns] = values
         for column in levels:
             codes = X[:, column].astype(float)

@@ -1,6 +1,6 @@
 r"""Train the cross-modal energy by distinguishing samples from shuffled ones.
 
-With many columns, the network can learn by heart which values occur in the same sample. Its log
+With many columns, the network can memorise which values occur in the same sample. Its log
 ratios are then too large for new samples. They are therefore multiplied by a factor
 :math:`\tau \le 1`, which is chosen on held-out samples (shrinkage; for classifiers: Guo, C. et al.
 (2017). On calibration of modern neural networks. ICML).
@@ -26,14 +26,16 @@ _N_SHUFFLES = 2
 _MAX_EPOCHS = 50
 _LEARNING_RATE = 3e-3
 # The table is divided into blocks of successive samples, since neighbours may be similar. Every
-# fourth block is held out, but at most about so many samples.
+# fourth block is held out, or fewer, such that about 1,000 samples at most are held out.
 _N_BLOCKS, _HELD_OUT, _MOST_HELD_OUT = 20, 4, 1000
 # If at most this fraction of the samples is held out, the network is not trained again on all.
-_LITTLE = 0.1
-# Factors of the log ratios, number of shuffled samples per held-out sample, and of parts of the
-# held-out samples from which the error of the loss is estimated.
+_FEW_HELD_OUT = 0.1
+# Factors of the log ratios, number of shuffled samples per held-out sample, and number of parts of
+# the held-out samples from which the error of the loss is estimated.
 _FACTORS = [k / 20 for k in range(20, -1, -1)]
-_N_JUDGED, _N_PARTS = 4, 10
+_N_APART, _N_PARTS = 4, 10
+# Largest number of pairs of modalities in all held-out samples that are judged.
+_MOST_PAIRS = 2**24
 
 
 class Contrast(Objective):
@@ -140,7 +142,7 @@ def train_cross_modal(
     n_held_out = int(held_out.sum())
     if n_held_out < _N_PARTS:
         return _train(modalities, weight, config, *generators)
-    few = n_held_out <= _LITTLE * len(weight)
+    few = n_held_out <= _FEW_HELD_OUT * len(weight)
     # the network that is trained on all samples does not depend on the choice of the factor
     first = generators if few else tuple(map(_copy, generators))
     rest = [x[~held_out] for x in modalities]
@@ -197,9 +199,10 @@ def _choose_factor(
     difference. In most tables, it is therefore one.
     """
     embeddings = cross_modal.encode(modalities)
-    orders = torch.stack([_shuffle(embeddings, generator) for _ in range(_N_JUDGED)])
+    orders = torch.stack([_shuffle(embeddings, generator) for _ in range(_N_APART)])
+    n_judged = max(_N_PARTS, _MOST_PAIRS // len(modalities) ** 2)
     losses = []
-    for part in torch.arange(len(weight), device=weight.device).chunk(_N_PARTS):
+    for part in torch.arange(len(weight), device=weight.device)[:n_judged].chunk(_N_PARTS):
         order = orders[:, part].flatten(0, 1)
         together = cross_modal.pair_log_ratios(embeddings[part])
         apart = cross_modal.pair_log_ratios(_take(embeddings, order))

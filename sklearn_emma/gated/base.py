@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 from sklearn_emma.base import BaseEMMA
-from sklearn_emma.categories import as_pandas, decode_table
-from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context, _safe_indexing
+from sklearn_emma.categories import decode_table
+from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
 from sklearn_emma.engine.seeding import draw_seed, seeded
 from sklearn_emma.gate.fitted import GATE
 from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
@@ -204,8 +204,7 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
             names = getattr(self, "feature_names_in_", None)
             if names is not None:
                 behind_gate = decode_table(table[:1], self.categories_, names).iloc[:, used]
-                given = as_pandas(_safe_indexing(X, [0])).iloc[:, used]
-                refuse_selectors(self.unfitted_estimator(), given, behind_gate)
+                refuse_selectors(self.unfitted_estimator(), X, behind_gate)
             seed = draw_seed(self.random_state)
             judging = self._judging_positions(y, keep)
             self.blend_ = self._given_blend()

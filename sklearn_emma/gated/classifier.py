@@ -60,8 +60,8 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         select text, booleans or integers by their type. A classifier without ``predict_proba``
         cannot be blended with the network; then :meth:`predict_proba` is not available, and
         ``threshold="mean"`` counts the predicted classes as votes. A decision threshold belongs
-        around the gated classifier, as in ``TunedThresholdClassifierCV(GatedClassifier(...))``. The
-        classifier is cloned, and its random states that are None are set.
+        around the gated classifier, as in ``TunedThresholdClassifierCV(GatedClassifier(...))``,
+        unless `blend` is 0. The classifier is cloned, and its random states that are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMAClassifier`.
@@ -181,7 +181,8 @@ class GatedClassifier(ClassifierMixin, BaseGated):
                 f"estimator must be a classifier, got {self.estimator!r}. For a regressor, use "
                 "GatedRegressor."
             )
-        refuse_threshold(self.unfitted_estimator())
+        if self.blend != 0 or isinstance(self.threshold, str):
+            refuse_threshold(self.unfitted_estimator())
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         check_labels(y)

@@ -14,7 +14,9 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from sklearn_emma.compat import BaseSearchCV, _get_column_indices
+from sklearn_emma.categories import as_pandas
+from sklearn_emma.compat import BaseSearchCV, _get_column_indices, _safe_indexing
+from sklearn_emma.lazy import load
 
 # Parts of the names of losses that are not minimised by the mean.
 _NOT_THE_MEAN = ("quantile", "absolute", "l1", "mape", "mae", "huber", "fair", "epsilon")
@@ -58,8 +60,10 @@ def takes_categories(estimator: Any) -> bool:
         ``categorical_features="from_dtype"``.
     """
     estimator = _first(estimator)
-    if estimator is None or isinstance(estimator, ColumnTransformer):
-        return estimator is not None
+    if estimator is None:
+        return False
+    if isinstance(estimator, ColumnTransformer):
+        return True
     tags, params = get_tags(estimator).input_tags, estimator.get_params(deep=False)
     by_type = isinstance(params.get("categorical_features"), str)
     by_library = type(estimator).__module__.startswith("lightgbm")
@@ -107,13 +111,14 @@ def refuse_threshold(estimator: Any) -> None:
     if isinstance(last, _THRESHOLDS):
         name = type(last).__name__
         raise ValueError(
-            f"estimator={estimator!r} has a decision threshold, which is lost when its "
-            "probabilities are averaged with those of the gate's network. Set the threshold for "
-            f"the gated classifier instead: {name}(GatedClassifier(...))."
+            f"estimator={estimator!r} has a decision threshold, which is lost when probabilities "
+            "are averaged. Set the threshold for the gated classifier instead: "
+            f"{name}(GatedClassifier(...)). Nothing is averaged with blend=0 and a number as "
+            "threshold of the gate."
         )
 
 
-def refuse_selectors(estimator: Any, before: pd.DataFrame, after: pd.DataFrame) -> None:
+def refuse_selectors(estimator: Any, X: Any, behind_gate: pd.DataFrame) -> None:
     """Raise ValueError if a ColumnTransformer would select other columns than in X.
 
     Behind a gate, all categorical columns have the type ``category`` and all others are floating
@@ -122,24 +127,28 @@ def refuse_selectors(estimator: Any, before: pd.DataFrame, after: pd.DataFrame) 
     Parameters
     ----------
     estimator : estimator
-        The estimator behind a gate.
-    before, after : DataFrame of shape (n_samples, n_features)
-        Samples as given by the user, and as the estimator gets them, with the same columns.
+        The estimator behind a gate. A ColumnTransformer that is its first step is examined.
+    X : DataFrame of shape (n_samples, n_features)
+        Samples as given by the user.
+    behind_gate : DataFrame of shape (n_rows, n_used_features)
+        Samples as the estimator gets them.
     """
     first = _first(estimator)
     if not isinstance(first, ColumnTransformer):
         return
+    before = as_pandas(_safe_indexing(load(X), [0]))[behind_gate.columns]
     for name, _, select in first.transformers:
         if callable(select):
             given, found = (
-                X.columns[_get_column_indices(X, select(X))].tolist() for X in (before, after)
+                table.columns[_get_column_indices(table, select(table))].tolist()
+                for table in (before, behind_gate)
             )
             if given != found:
                 raise ValueError(
                     f"The selector of columns of {name!r} selects {given} in X, but {found} behind "
                     "the gate, where columns of text, booleans and categories all have the pandas "
-                    "type category, and all others are floating point numbers. Select columns by "
-                    'name, or with make_column_selector(dtype_include="category").'
+                    "type category, and all others are float64. Select columns by name, or with "
+                    'make_column_selector(dtype_include="category").'
                 )
 
 
@@ -228,8 +237,8 @@ def takes_several_outputs(estimator: Any) -> bool:
     Parameters
     ----------
     estimator : estimator
-        The regressor. For searches and bagging, which do not pass on this tag, their estimator
-        is examined.
+        The regressor. For Pipelines, searches and bagging, the regressor inside is examined, as
+        not all of them pass on this tag.
 
     Returns
     -------
@@ -238,8 +247,11 @@ def takes_several_outputs(estimator: Any) -> bool:
     """
     from sklearn.ensemble import BaggingRegressor  # the import takes long
 
-    while isinstance(estimator, BaseSearchCV | BaggingRegressor) and estimator.estimator:
-        estimator = estimator.estimator
+    estimator = _last(estimator)
+    while isinstance(estimator, BaggingRegressor):
+        if estimator.estimator is None:  # a decision tree
+            return True
+        estimator = _last(estimator.estimator)
     return bool(get_tags(estimator).target_tags.multi_output)
 
 

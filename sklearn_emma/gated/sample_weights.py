@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 from sklearn import get_config
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.feature_selection import RFE
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier, OutputCodeClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRouter, process_routing
 from sklearn.utils.validation import has_fit_parameter
 
-from sklearn_emma.compat import BaseSearchCV
+# Estimators that accept any parameter, but raise an error unless metadata routing is enabled.
+_NEED_ROUTING = OneVsOneClassifier, OneVsRestClassifier, OutputCodeClassifier
 
 
 def weight_params(estimator: Any, weight: np.ndarray) -> dict[str, np.ndarray]:
@@ -74,13 +74,8 @@ def _part(estimator: Any) -> Any:
 
 
 def _passes_on(estimator: Any) -> bool:
-    """Return whether ``fit`` accepts any parameter, and passes it on, as searches do.
-
-    Most estimators of scikit-learn do so only with metadata routing.
-    """
+    """Return whether ``fit`` accepts any parameter, and passes it on, as searches do."""
     parameters = signature(estimator.fit).parameters.values()
     accepts = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters)
-    needs_routing = type(estimator).__module__.startswith("sklearn.") and not isinstance(
-        estimator, Pipeline | BaseSearchCV | TransformedTargetRegressor | RFE
-    )
-    return accepts and (get_config()["enable_metadata_routing"] or not needs_routing)
+    routes = get_config()["enable_metadata_routing"] or not isinstance(estimator, _NEED_ROUTING)
+    return accepts and routes

@@ -274,10 +274,12 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         check_is_fitted(self)
         probabilities = self.estimator_.predict_proba(X)
         threshold = self.pattern_thresholds_.of(self.closed(X))
-        complete = add_missing_modalities(self.estimator_, plain_table(X))
-        scores = self._score_labels(
-            probabilities, lambda: uniform_of_samples(complete, draw_seed(self.random_state))
-        )
+
+        def uniform() -> np.ndarray:
+            complete = add_missing_modalities(self.estimator_, plain_table(X))
+            return uniform_of_samples(complete, draw_seed(self.random_state))
+
+        scores = self._score_labels(probabilities, uniform)
         sets = scores <= raise_by_rounding(threshold)[:, None]
         if not self.allow_empty:
             empty = ~sets.any(axis=1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -262,8 +262,8 @@ def failure_mode_analysis(
     classifies = is_classifier(estimator)
     if classifies:
         _check_classes(estimator, y)
-    else:
-        y = check_values(y)
+    elif is_regressor(estimator):
+        check_values(y)
     _check_numbers(tolerance, confidence_level, n_bootstrap)
     failures = FAILURES if failures is None else failures
     if not isinstance(failures, Mapping):
@@ -374,11 +374,10 @@ def _rare_loss(
     A sample that is lost costs as much as `span` divided by the number of samples.
     """
     if not math.isfinite(span) or span == 0:
-        problem = "does not change" if span == 0 else "is not finite"
-        advice = (
-            "Pass samples of several classes, or a metric that depends on the predictions."
+        problem, advice = (
+            ("does not change", "Pass samples of several classes, with different predictions.")
             if span == 0
-            else "Use a bounded metric, or clip the probabilities."
+            else ("is not finite", "Use a bounded metric, or clip the probabilities.")
         )
         warnings.warn(
             f"The metric {problem} if predictions are exchanged among the samples, so losses that "

@@ -193,7 +193,7 @@ class FailureCosts:
         for table in tables:
             predicted = self._predict(table)
             scores.append(self._score(y, predicted))
-            by_draw.append([self.metric(y[d], predicted[d]) for d in self.bootstrap.draws])
+            by_draw.append([self._score(y[d], predicted[d]) for d in self.bootstrap.draws])
             found = _calibration(self.estimator, table, y) | _sets(self.estimator, table, y)
             measures.append(found | _closed(self.estimator, table, failing))
         mean = {k: float(np.mean([m[k] for m in measures])) for k in measures[0]}

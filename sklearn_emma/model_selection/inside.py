@@ -63,9 +63,9 @@ def with_categories(estimator: Any, X: Any) -> Any:
     Parameters
     ----------
     estimator : estimator
-        Fitted estimator, search or wrapper.
+        Fitted estimator, search or wrapper, but not a Pipeline, whose steps may change the columns.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Samples for this estimator.
+        Samples for this estimator. Arrays are returned unchanged.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 r"""Learn how well the modalities of a sample fit together, if the estimator does not measure it.
 
 A gate measures the disagreement of modalities only if there are at least three of them, since it
-must know which one is wrong. Accumulated over time, disagreement is evidence also with two
+must know which one is wrong. Over many samples, disagreement is evidence of a failure even with two
 modalities, and for estimators without a gate. The pointwise mutual information :math:`c_{ij}` of
 each pair of modalities is learned from clean samples, as by
 :class:`~sklearn_emma.nn.CrossModalEnergy`. The disagreement of modality i with the others is
@@ -27,7 +27,6 @@ from sklearn_emma.nn.encoders import freeze
 __all__ = ["Agreement"]
 
 _MOST_SAMPLES, _BATCH_SIZE, _N_EPOCHS = 10_000, 512, 50
-_LEARNING_RATE = 3e-3
 
 
 class Agreement:
@@ -51,7 +50,9 @@ class Agreement:
     def __init__(self, modalities: Sequence[np.ndarray], rng: np.random.RandomState) -> None:
         chosen = np.sort(rng.permutation(len(modalities[0]))[:_MOST_SAMPLES])
         samples = [torch.from_numpy(x[chosen]).float() for x in modalities]
-        config = TrainingConfig(min(_BATCH_SIZE, len(chosen)), _LEARNING_RATE, _N_EPOCHS)
+        config = TrainingConfig(
+            min(_BATCH_SIZE, len(chosen)), learning_rate=3e-3, max_epochs=_N_EPOCHS
+        )
         generators = [make_generator(draw_seed(rng)) for _ in range(2)]
         network = train_cross_modal(samples, torch.ones(len(chosen)), config, *generators)
         self.cross_modal_ = freeze(network.double())

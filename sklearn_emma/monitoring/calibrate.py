@@ -322,7 +322,7 @@ def _judged_by_the_other_half(
 
 
 def _spaced(n_samples: int, at_most: int) -> np.ndarray:
-    """Return the positions of at most so many samples, evenly spaced in a table."""
+    """Return the positions of at most `at_most` samples, evenly spaced in a table."""
     return np.linspace(0, n_samples - 1, min(n_samples, at_most)).astype(int)
 
 
@@ -339,7 +339,8 @@ def _examples(simulation: Simulation) -> Examples:
 def _unusable(simulation: Simulation) -> np.ndarray:
     """Return the probability that a modality in each failure state is useless to the predictor.
 
-    It is 1 where the predictor is better without a modality that fails in this way, else 0.
+    It is 1 where the predictor is better without a modality that fails in this way, else 0. Values
+    of another sample are always useless.
     """
     modalities = range(len(simulation.values))
     found = np.ones((len(modalities), len(STATE_KINDS)))

@@ -68,11 +68,11 @@ class ModalityMonitor(BaseEstimator):
     false_alarms : float, default=1.0
         Largest expected number of false alarms in 10,000 clean samples, of all modalities together.
         It holds, up to errors in the estimated e-values, if the samples of the stream are
-        exchangeable with the calibration samples, and if the tails of its columns are not heavier
-        than a power law. Alarms of a missing modality that is never
-        missing in the calibration samples are not counted. For autocorrelated streams, use
-        `ordered`; the bound then depends on how well the calibration samples represent the
-        autocorrelation. There is a warning if samples are clearly not exchangeable.
+        exchangeable with the calibration samples. Extremely heavy tails cause more false alarms.
+        Alarms of a missing modality that is never missing in the calibration samples are not
+        counted. For autocorrelated streams, use `ordered`; the bound then depends on how well the
+        calibration samples represent the autocorrelation. There is a warning if samples are clearly
+        not exchangeable.
 
     ordered : bool, default=False
         Whether the samples given to :meth:`fit` are in temporal order. If True, the e-values are
@@ -430,7 +430,7 @@ def _warn_of_absent_classes(classifier: Any, y: Any, held_out: np.ndarray) -> No
         warnings.warn(
             f"There are no samples of the classes {absent.tolist()} among the {len(held_out)} that "
             "are held out for the calibration, so they may raise false alarms. Pass more samples, "
-            "or a classifier that is fitted, and clean samples of all classes.",
+            "or pass a fitted classifier, and clean samples of all classes.",
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )

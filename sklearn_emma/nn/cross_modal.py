@@ -216,6 +216,6 @@ class CrossModalEnergy(nn.Module):
 
 
 def _weighted_mean(ratios: Tensor, weight: Tensor) -> Tensor:
-    r"""Return :math:`-A_i`, the mean log ratio with the other modalities, for weights v."""
+    """Return the weighted mean log ratio of each modality with the others."""
     others = weight.sum(1, keepdim=True) - weight
     return (ratios @ weight.unsqueeze(2)).squeeze(2) / others.clamp(min=1.0)

@@ -191,7 +191,19 @@ def test_a_modality_of_another_sample_disagrees_most(table, i):
 # --- more columns than the samples justify ---
 
 
-def test_wide_modalities_are_not_learned_by_heart():
+@pytest.mark.parametrize(("dependent", "lowest", "highest"), [(True, 1.0, 1.0), (False, 0.0, 0.3)])
+def test_the_factor_of_the_log_ratios(monkeypatch, dependent, lowest, highest):
+    factors = []
+    monkeypatch.setattr(
+        CrossModalEnergy, "scale_", lambda self, factor: factors.append(factor) or self
+    )
+    g = generator(5)
+    independent = [torch.randn(600, d, generator=g) for d in (30, 40, 30)]
+    train(correlated(600, 0) if dependent else independent)
+    assert lowest <= factors[0] <= highest
+
+
+def test_wide_modalities_are_not_memorised():
     g = generator(5)
     samples = [torch.randn(1000, d, generator=g) for d in (30, 40, 30)]
     train_samples, new = [x[:600] for x in samples], [x[600:] for x in samples]

@@ -15,6 +15,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
     StackingClassifier,
     StackingRegressor,
+    VotingClassifier,
 )
 from sklearn.exceptions import DataConversionWarning, UnsetMetadataPassedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
@@ -705,6 +706,14 @@ def test_columns_selected_by_a_type_that_they_lose_behind_the_gate(mixed, dtype)
             gated(model).fit(X, mixed[1])
 
 
+def test_selectors_of_lazy_tables(mixed):
+    dd = pytest.importorskip("dask.dataframe")
+    X, y = mixed[0][["a__size", "b__weight"]], mixed[1]
+    lazy = dd.from_pandas(X, npartitions=2)
+    assert gated(LogisticRegression()).fit(lazy, y).score(X, y) > 0.6
+    assert gated(by_type("float64", LogisticRegression())).fit(lazy, y).predict(X).shape == (300,)
+
+
 def test_a_search_over_a_pipeline_gets_categories(mixed):
     X, y = mixed[0].astype({"a__colour": "category"}), mixed[1]
     model = GridSearchCV(by_type("category", LogisticRegression()), {}, cv=2)
@@ -717,11 +726,22 @@ def test_a_search_over_a_pipeline_gets_categories(mixed):
 @pytest.mark.parametrize("kind", [FixedThresholdClassifier, TunedThresholdClassifierCV])
 def test_a_decision_threshold_belongs_around_the_gate(table, kind):
     with pytest.raises(ValueError, match=rf"{kind.__name__}\(GatedClassifier\(...\)\)"):
-        gated(make_pipeline(StandardScaler(), kind(LogisticRegression()))).fit(*table)
+        gated(make_pipeline(StandardScaler(), kind(LogisticRegression())), blend="auto").fit(*table)
     assert kind(gated()).fit(*table).score(*table) > 0.8
+    if kind is FixedThresholdClassifier:  # without averages, the threshold is used
+        never = FixedThresholdClassifier(LogisticRegression(), threshold=1.0)
+        assert (gated(never, blend=0).fit(*table).predict(table[0]) == 0).all()
 
 
-@pytest.mark.parametrize("inner", [GridSearchCV(Ridge(), {}, cv=2), BaggingRegressor(Ridge(), 2)])
+@pytest.mark.parametrize(
+    "inner",
+    [
+        GridSearchCV(RandomForestRegressor(3), {}, cv=2),
+        make_pipeline(StandardScaler(), GridSearchCV(Ridge(), {}, cv=2)),
+        BaggingRegressor(Ridge(), 2),
+        BaggingRegressor(n_estimators=2),
+    ],
+)
 def test_several_outputs_of_searches_and_bagging(table, inner):
     X, y = table
     Y = np.column_stack([y, 1.0 - y])
@@ -733,6 +753,9 @@ def test_several_outputs_of_searches_and_bagging(table, inner):
 
 def test_weights_that_would_need_metadata_routing_are_refused_at_once(table):
     X, y = table
+    voting = VotingClassifier([("one", LogisticRegression())], voting="soft")
+    heavy = gated(voting).fit(X, y, sample_weight=np.where(y == 1, 50.0, 1.0))
+    assert heavy.predict(X).mean() > gated(voting).fit(X, y).predict(X).mean()
     with pytest.raises(ValueError, match="OneVsRestClassifier does not support it"):
         gated(OneVsRestClassifier(LogisticRegression())).fit(X, y, sample_weight=1.0 + y)
 

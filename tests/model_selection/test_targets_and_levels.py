@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import accuracy_score, roc_auc_score
@@ -61,6 +62,19 @@ def test_a_modality_that_does_not_fail_stays_as_it_is(wards):
     assert failed["lab__x"].isna().all()
 
 
+@pytest.mark.parametrize("kind", [list, "U8", object])
+def test_arrays_of_text_hold_numbers_that_fail(kind):
+    table = [["red", "1.25"], ["blue", "2.5"], ["red", "3.5"]]
+    X = table if kind is list else np.array(table, dtype=kind)
+    modalities = {"colour": [0], "size": [1]}
+    failed, _ = Missing(only="size").corrupt(X, modalities)
+    assert failed.dtype == object
+    assert failed[:, 0].tolist() == ["red", "blue", "red"]
+    assert np.isnan(failed[:, 1].astype(float)).all()
+    noisy, _ = Noise(1.0, only="size").corrupt(X, modalities, random_state=0)
+    assert (noisy[:, 1].astype(float) % 0.25 != 0).all()
+
+
 def test_columns_are_categorical_if_they_are_for_the_estimator(wards):
     X, y, clf = wards
     numbers = X["ward__code"].isin(["12", "7"]).to_numpy()
@@ -103,6 +117,21 @@ def test_labels_that_are_no_classes_are_refused(table):
             ValueError, match="none of which is a class of the estimator.*type that fit got"
         ):
             analyse(svc, X, wrong)
+
+
+def test_labels_of_an_estimator_without_tags(table):
+    class Votes(BaseEstimator):
+        def fit(self, X, y):
+            self.fitted_ = True
+            return self
+
+        def predict(self, X):
+            return np.where(np.nan_to_num(X.iloc[:, 0]) > 0, "v", "u")
+
+    X, y = table
+    labels = np.array(["u", "v"])[y]
+    found = analyse(Votes().fit(X, labels), X, labels, metric=lambda a, b: (a == b).mean())
+    assert found.clean["score"] == (Votes().predict(X) == labels).mean()
 
 
 def test_masked_and_missing_targets_are_refused_everywhere(table, boosting):

@@ -7,6 +7,7 @@ from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.corruption import Swapped
 from sklearn_emma.monitoring import ModalityMonitor
 from sklearn_emma.monitoring.agreement import Agreement
+from sklearn_emma.monitoring.failures import FAILURES, allowances
 
 MODALITIES = {"a": [0, 1, 2], "b": [3, 4, 5]}
 
@@ -48,6 +49,14 @@ def test_samples_of_others_are_noticed_although_nothing_is_correlated():
     # either of the two may have failed
     assert (health.evidence[-1] <= np.log(2)).all()
     assert (health.evidence[-1] > 0.4).all()
+
+
+def test_only_a_mismatch_of_two_modalities_has_a_small_allowance():
+    two, three = allowances(2), allowances(3)
+    mismatch = np.array([failure.kind == "mismatch" for failure in FAILURES])
+    np.testing.assert_array_equal(two[~mismatch], three[~mismatch])
+    assert two[mismatch].tolist() == [0.1]
+    assert three[mismatch].tolist() == [0.5]
 
 
 @pytest.mark.parametrize("n_reference", [2, 3])
