@@ -276,6 +276,7 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         threshold = self.pattern_thresholds_.of(self.closed(X))
 
         def uniform() -> np.ndarray:
+            """Return a random number for each sample, which depends on its values alone."""
             complete = add_missing_modalities(self.estimator_, plain_table(X))
             return uniform_of_samples(complete, draw_seed(self.random_state))
 
