@@ -198,9 +198,19 @@ def test_the_factor_of_the_log_ratios(monkeypatch, dependent, lowest, highest):
         CrossModalEnergy, "scale_", lambda self, factor: factors.append(factor) or self
     )
     g = generator(5)
-    independent = [torch.randn(600, d, generator=g) for d in (30, 40, 30)]
-    train(correlated(600, 0) if dependent else independent)
+    common = torch.randn(600, 3, generator=g)
+    train(
+        [
+            dependent * common @ torch.randn(3, d, generator=g) + torch.randn(600, d, generator=g)
+            for d in (30, 40, 30)
+        ]
+    )
     assert lowest <= factors[0] <= highest
+
+
+def test_nothing_is_held_out_of_few_columns(monkeypatch):
+    monkeypatch.delattr(CrossModalEnergy, "scale_")
+    train(correlated(600, 0))
 
 
 def test_wide_modalities_are_not_memorised():
