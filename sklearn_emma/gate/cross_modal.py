@@ -25,8 +25,8 @@ _NOISE = 0.5
 _N_SHUFFLES = 2
 _MAX_EPOCHS = 50
 _LEARNING_RATE = 3e-3
-# Largest number of columns of which the network memorises so little that nothing is held out: of
-# independent modalities, at most a few per cent of new samples seem inconsistent.
+# Largest number of columns of which the network memorises so little that nothing is held out for a
+# gate: of independent modalities, at most a few per cent of new samples seem inconsistent.
 _FEW_COLUMNS = 32
 # The table is divided into blocks of successive samples, since neighbours may be similar. Every
 # fourth block is held out, or fewer, such that about 1,000 samples at most are held out.
@@ -111,6 +111,7 @@ def train_cross_modal(
     config: TrainingConfig,
     generator: torch.Generator,
     weights_generator: torch.Generator,
+    few_columns: int = _FEW_COLUMNS,
 ) -> CrossModalEnergy:
     """Train the cross-modal energy.
 
@@ -127,6 +128,8 @@ def train_cross_modal(
         Source of shuffling and noise, on the device of the samples.
     weights_generator : torch.Generator
         Source of initial weights, on the CPU.
+    few_columns : int, default=32
+        Largest number of columns with which nothing is held out, and the factor is one.
 
     Returns
     -------
@@ -144,7 +147,7 @@ def train_cross_modal(
     held_out = _held_out(len(weight)).to(weight.device)
     n_held_out = int(held_out.sum())
     n_columns = sum(x.shape[1] for x in modalities)
-    if n_columns <= _FEW_COLUMNS or n_held_out < _N_PARTS:
+    if n_columns <= few_columns or n_held_out < _N_PARTS:
         return _train(modalities, weight, config, *generators)
     few = n_held_out <= _FEW_HELD_OUT * len(weight)
     # the network that is trained on all samples does not depend on the choice of the factor
