@@ -33,7 +33,7 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
         )
     if issparse(X) or np.ndim(X) != 2:
         return error
-    kind = TypeError if isinstance(error, TypeError) else ValueError
+    kind = _kind(error)
     columns = _columns(X)
     # with other columns than at fit, categories are not where they are expected
     if not str(error).startswith("The feature names should match"):
@@ -88,13 +88,17 @@ def explain_text(
     guilty = [column for column, values in _columns(X).items() if not _is_numeric(values)]
     if not guilty:
         return error
-    kind = TypeError if isinstance(error, TypeError) else ValueError
-    return kind(
+    return _kind(error)(
         f"{name} must hold {held}, but column(s) {listed(guilty)} hold something else: "
         f"{str(error).partition('. ')[0]}. Use NaN for missing values. If most categories "
         'of a column look like numbers, convert the column to the pandas type "category". '
         "Encode other values as numbers first, or leave them out."
     )
+
+
+def _kind(error: Exception) -> type[TypeError] | type[ValueError]:
+    """Return the class of the more detailed error."""
+    return TypeError if isinstance(error, TypeError) else ValueError
 
 
 def _explain_order(error: Exception, estimator: Any, X: Any) -> Exception:

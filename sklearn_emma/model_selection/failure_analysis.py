@@ -294,9 +294,10 @@ def failure_mode_analysis(
         ways[way] = check_corruption(failure).against(estimator, y)
     modalities = _groups(estimator, modalities)
     names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)
-    if reference is not None:
+    if reference is None:
+        reference = X
+    else:
         reference = with_categories(estimator, add_missing_modalities(estimator, reference))
-    reference = X if reference is None else reference
     random = check_random_state(random_state)
     seeds = draw_seeds(random, (len(names), check_repeats(n_repeats)))
     draws = random.randint(len(y), size=(n_bootstrap, len(y)))

@@ -144,9 +144,7 @@ class _FailureScorer:
         names = resolve_modalities(self.modalities, X, remainder="drop")[0]
         names = choose_modalities(names, self.corruption.only)
         weight = 1 / (len(names) + 1) if self.clean_weight is None else self.clean_weight
-        reference = X
-        if self.reference is not None:
-            reference = with_categories(estimator, self.reference)
+        reference = X if self.reference is None else with_categories(estimator, self.reference)
         tables = [(weight, X)] if weight > 0 else []
         if weight < 1:
             share = (1 - weight) / (len(names) * len(self.seeds))

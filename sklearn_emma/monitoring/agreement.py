@@ -53,11 +53,10 @@ class Agreement:
         config = TrainingConfig(
             min(_BATCH_SIZE, len(chosen)), learning_rate=3e-3, max_epochs=_N_EPOCHS
         )
+        weight = torch.ones(len(chosen), dtype=torch.float32)
         first, second = (make_generator(draw_seed(rng)) for _ in range(2))
         # small errors of the log ratios would add up over time, so a part is always held out
-        network = train_cross_modal(
-            samples, torch.ones(len(chosen)), config, first, second, few_columns=0
-        )
+        network = train_cross_modal(samples, weight, config, first, second, few_columns=0)
         self.cross_modal_ = freeze(network.double())
 
     def disagreement(self, modalities: Sequence[np.ndarray], present: np.ndarray) -> np.ndarray:
