@@ -256,7 +256,7 @@ def test_targets_may_be_a_column(threshold):
     """Some regressors return one dimension for them, and the network would return two."""
     X, y = np.random.RandomState(0).normal(size=(2, 120, 4))
     y = X.sum(axis=1) + 0.1 * y[:, 0]
-    gate = EMMARegressor(max_epochs=2, l2_regularization=1.0, periodic_features=False)
+    gate = EMMARegressor(**QUICK)
     modalities = {"a": [0, 1], "b": [2, 3]}
     for estimator in (Ridge(), RandomForestRegressor(5, random_state=0)):
         params = {"gate": gate, "threshold": threshold, "random_state": 0}
@@ -297,7 +297,7 @@ def test_quantiles_and_medians_are_not_blended_with_means():
     rng = np.random.RandomState(0)
     X = rng.normal(size=(600, 4))
     y = X[:, 0] + rng.exponential(size=600)
-    gate = EMMARegressor(max_epochs=2, l2_regularization=1.0, periodic_features=False)
+    gate = EMMARegressor(**QUICK)
     params = {"modalities": {"a": [0, 1], "b": [2, 3]}, "gate": gate, "random_state": 0}
     boosting = HistGradientBoostingRegressor(loss="quantile", quantile=0.9, max_iter=50)
     reg = GatedRegressor(make_pipeline(boosting), **params).fit(X[:400], y[:400])

@@ -322,6 +322,7 @@ def test_with_few_samples_no_modality_is_redundant(data):
     assert failure_mode_analysis(Naive(), X[:369], y[:369], **params).importance["redundant"].all()
 
 
+@pytest.mark.slow
 def test_what_is_lost_more_often_than_tolerated_is_rarely_redundant():
     """The test samples of an analysis are few or many, but the promise is the same."""
 

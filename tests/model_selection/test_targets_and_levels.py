@@ -174,7 +174,7 @@ def test_every_bootstrap_sample_has_every_class(boosting):
     def auc(y_true, y_proba):
         return roc_auc_score(y_true, y_proba, multi_class="ovr")
 
-    samples, more = (X.iloc[chosen], y[chosen]), {"method": "predict_proba", "n_bootstrap": 300}
+    samples, more = (X.iloc[chosen], y[chosen]), {"method": "predict_proba", "n_bootstrap": 40}
     with pytest.warns(UserWarning, match="1 test samples of the smallest class are too few"):
         found = analyse(clf, *samples, metric=auc, **more)
     assert np.isfinite(found.importance[["low", "high"]].to_numpy(float)).all()

@@ -402,12 +402,14 @@ def test_clean_samples_that_teach_nothing(spoil, match, which):
 
 def test_predictions_learn_from_all_samples_and_evidence_from_unseen_ones(table, fitted):
     X, y = table
-    monitor = ModalityMonitor(clone(fitted), random_state=0).fit(X[:900], y[:900])
-    everything = clone(fitted).fit(X[:900], y[:900])
+    few = {"max_epochs": 4, "l2_regularization": 1.0, "periodic_features": False}
+    quick = clone(fitted).set_params(**few, energy=DAEEnergyScorer(max_epochs=5))
+    monitor = ModalityMonitor(clone(quick), random_state=0).fit(X[:900], y[:900])
+    everything = clone(quick).fit(X[:900], y[:900])
     np.testing.assert_array_equal(monitor.estimator_.predict_proba(X), everything.predict_proba(X))
     health = monitor.update(fail(Stuck(), X[1000:1200], 50, 200))
     assert health.kind[-1].tolist() == ["stuck", "", ""]
-    alone = ModalityMonitor(clone(fitted), refit=False, random_state=0).fit(X[:900], y[:900])
+    alone = ModalityMonitor(clone(quick), refit=False, random_state=0).fit(X[:900], y[:900])
     assert alone.estimator_ is alone.calibrated_estimator_
     before = alone.update(fail(Stuck(), X[1000:1200], 50, 200))
     np.testing.assert_array_equal(before.failing, health.failing)
