@@ -20,6 +20,9 @@ from sklearn.utils import _safe_indexing
 # Column specifications must mean exactly what they mean to ColumnTransformer.
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+# The container that a transformer was asked to return.
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
 # Splitting of samples and metadata, as in cross_validate.
@@ -45,6 +48,7 @@ __all__ = [
     "_check_sample_weight",
     "_fit_context",
     "_get_column_indices",
+    "_get_output_config",
     "_num_samples",
     "_safe_indexing",
     "_safe_split",

@@ -8,6 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+# Types of polars whose columns NumPy cannot hold in one dimension.
+_NOT_NUMPY = ("Array", "Struct", "Int128", "UInt128")
+
 
 def frame_of_arrow(X: Any) -> Any:
     """Convert a pyarrow table or column to pandas, and return other objects unchanged.
@@ -52,7 +55,9 @@ def pandas_frame(X: Any) -> Any:
 
 
 def _pandas_column(column: Any) -> Any:
-    """Convert a column of polars to an array, or to a categorical if it is one."""
-    values = column.to_numpy()
+    """Convert a column of polars to a categorical if it is one, and otherwise to an array."""
     kind = str(column.dtype).partition("(")[0]
+    if kind in _NOT_NUMPY:
+        return pd.Series(column.to_list(), dtype=object)
+    values = column.to_numpy()
     return pd.Categorical(values) if kind in ("Categorical", "Enum") else values

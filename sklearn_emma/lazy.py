@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sklearn_emma.compat import _get_output_config
+
 
 def is_lazy(X: Any) -> bool:
     """Return whether a table is a dask array or DataFrame.
@@ -87,6 +89,32 @@ def map_chunks(method: Callable[[Any], np.ndarray], X: Any, evidence: Any = None
         return X.map_blocks(of_chunk, drop_axis=1, dtype=rows.dtype, meta=rows)
     chunks = X.chunks[0], rows.shape[1:]
     return X.map_blocks(of_chunk, chunks=chunks, dtype=rows.dtype, meta=rows)
+
+
+def refuse_container(transformer: Any, X: Any) -> None:
+    """Raise an error if a transformer should return DataFrames, but the table is lazy.
+
+    scikit-learn would load the result, and lose the index.
+
+    Parameters
+    ----------
+    transformer : transformer
+        Transformer that is about to transform the table.
+    X : object
+        Any table.
+
+    Raises
+    ------
+    ValueError
+        If a container was chosen by ``set_output`` or by the configuration of scikit-learn.
+    """
+    container = _get_output_config("transform", transformer)["dense"]
+    if is_lazy(X) and container != "default":
+        raise ValueError(
+            f"transform returns a dask array for a table of dask, so its output cannot be "
+            f'{container!r}. Set it to "default", or transform the partitions, as in '
+            "X.map_partitions(transformer.transform)."
+        )
 
 
 @dataclass(frozen=True)

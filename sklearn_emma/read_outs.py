@@ -14,7 +14,7 @@ from sklearn_emma.compat import _check_feature_names_in
 from sklearn_emma.engine.batches import blocks, precision_of
 from sklearn_emma.gate.readings import Readings, gate_of, read_out, reader_of
 from sklearn_emma.indicators import feature_columns, indicators_of
-from sklearn_emma.lazy import is_lazy, map_chunks
+from sklearn_emma.lazy import is_lazy, map_chunks, refuse_container
 from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.targets import check_evidence
 from sklearn_emma.validation import check_table
@@ -252,6 +252,7 @@ class GateReadOuts(TransformerMixin, ABC):
             Columns are in the order of X, without those that do not belong to any modality. The
             dtype is float32 if X is float32, otherwise float64.
         """
+        refuse_container(self, X)
         gated = self._run(X, "gated")["gated"]
         return gated[:, np.concatenate(feature_columns(self)).argsort()]
 

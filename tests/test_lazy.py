@@ -1,8 +1,11 @@
 """Tables of dask are read chunk by chunk, when their results are asked for."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_emma import (
@@ -153,6 +156,18 @@ def test_single_precision_stays_single(classifier, table):
     X = table[0].astype(np.float32)
     check(classifier.predict_proba, X)
     assert classifier.predict_proba(dd.from_pandas(X, npartitions=2)).dtype == np.float32
+
+
+def test_lazy_output_is_not_put_into_another_container(classifier, scorer, table):
+    X = table[0].fillna(0.0)
+    lazy = dd.from_pandas(X, npartitions=2)
+    for estimator in (classifier, scorer):
+        wants_frames = copy.copy(estimator).set_output(transform="pandas")
+        assert wants_frames.transform(X).index.equals(X.index)
+        with pytest.raises(ValueError, match="its output cannot be 'pandas'"):
+            wants_frames.transform(lazy)
+        with config_context(transform_output="polars"), pytest.raises(ValueError, match="'polars'"):
+            estimator.transform(lazy)
 
 
 def test_nothing_is_computed_before_it_is_asked_for(classifier, table):

@@ -126,6 +126,21 @@ def spoilt(X, frame="pandas"):
     return pd.DataFrame(columns) if frame == "pandas" else pd.DataFrame(columns).to_numpy(object)
 
 
+def test_columns_of_polars_that_are_left_out_may_have_any_type(table, quick):
+    polars = pytest.importorskip("polars")
+    X, y = table
+    n = len(X)
+    vectors = polars.Series([[1.0, 2.0]] * n, dtype=polars.Array(polars.Float64, 2))
+    large = polars.Series([1] * n, dtype=polars.Int128)
+    more = {"vector": vectors, "pair": [{"a": 1, "b": 2}] * n, "large": large, "list": [[1, 2]] * n}
+    wide = polars.DataFrame({name: X[name].to_numpy() for name in X} | more)
+    classifier = quick(remainder="drop").fit(wide, y)
+    expected = quick().fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(classifier.predict_proba(wide), expected)
+    with pytest.raises(ValueError, match="'vector'"):
+        quick(modalities={"a": [0, 1], "b": ["vector"]}, remainder="drop").fit(wide, y)
+
+
 @pytest.mark.parametrize("frame", ["pandas", "polars", "array"])
 def test_columns_that_are_left_out_may_hold_anything(table, quick, frame):
     X, y = table

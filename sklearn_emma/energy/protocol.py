@@ -228,7 +228,7 @@ def check_energy(energy: Any, names: Sequence[str]) -> None:
     ValueError
         If a dict names an unknown modality, or if `modalities` of a scorer is not None.
     TypeError
-        If a scorer is a class, or has no ``score_samples``.
+        If a scorer is a class, or has no ``fit`` or ``score_samples``.
     """
     if isinstance(energy, dict):
         unknown = sorted(set(energy) - set(names), key=str)
@@ -243,12 +243,13 @@ def check_energy(energy: Any, names: Sequence[str]) -> None:
                 f"energy must be an instance, got the class {scorer.__name__}. Pass "
                 f"{scorer.__name__}() instead."
             )
-        if not (hasattr(scorer, "score_samples") or _is_pyod(scorer)):
+        scores = hasattr(scorer, "fit") and hasattr(scorer, "score_samples")
+        if not (scores or _is_pyod(scorer)):
             raise TypeError(
-                f"energy must be an estimator with a score_samples method, or a PyOD detector, got "
-                f"{scorer!r}. GaussianMixture, KernelDensity and IsolationForest of scikit-learn "
-                "have this method. Wrap any other detector in a class whose score_samples returns "
-                "minus the outlier score."
+                "energy must be an estimator with the methods fit and score_samples, or a PyOD "
+                f"detector, got {scorer!r}. GaussianMixture, KernelDensity and IsolationForest of "
+                "scikit-learn have them. Wrap any other detector in a class whose score_samples "
+                "returns minus the outlier score."
             )
         if speaks_tensors(scorer) and getattr(scorer, "modalities", None) is not None:
             raise ValueError(

@@ -22,7 +22,7 @@ from sklearn_emma.engine.batches import blocks, evaluation_block, precision_of
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.indicators import Indicators, feature_columns, indicators_of
-from sklearn_emma.lazy import is_lazy, map_chunks
+from sklearn_emma.lazy import is_lazy, map_chunks, refuse_container
 from sklearn_emma.nn import EnergyEnsemble
 from sklearn_emma.nn.evidence_energy import potential_of_evidence
 from sklearn_emma.user_warnings import stacklevel_of_user
@@ -174,6 +174,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
             always float64. Samples in float32 are evaluated in single precision, which is twice as
             fast.
         """
+        refuse_container(self, X)
         if is_lazy(X):
             return map_chunks(self.transform, X)
         return self._energies(X)
@@ -194,6 +195,25 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         if is_lazy(X):
             return map_chunks(self.score_samples, X)
         return -self._energies(X).sum(axis=1)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the score relative to the threshold, which is negative for outliers.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Relative scores ``score_samples(X) - offset_``. They are always evaluated in double
+            precision, so that :meth:`predict` does not depend on the dtype of X.
+        """
+        if is_lazy(X):
+            return map_chunks(self.decision_function, X)
+        # in the dtype of the threshold
+        return -self._energies(X, torch.float64).sum(axis=1) - self.offset_
 
     def p_values(self, X: Any) -> np.ndarray:
         r"""Return the conformal p-value of each modality.

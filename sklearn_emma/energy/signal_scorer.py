@@ -33,7 +33,7 @@ from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed
-from sklearn_emma.lazy import is_lazy, map_chunks
+from sklearn_emma.lazy import is_lazy, map_chunks, refuse_container
 from sklearn_emma.nn import SignalEnergy
 from sklearn_emma.nn.signal_energy import SIGNAL_VIEWS
 from sklearn_emma.targets import check_weights
@@ -428,6 +428,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_views)
             Energies, in interquartile ranges above the median of the held-out samples.
         """
+        refuse_container(self, X)
         if is_lazy(X):
             return map_chunks(self.transform, X)
         return self._evaluate(self._check(X), SignalEnergy.unusual)

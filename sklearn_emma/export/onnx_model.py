@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.export.modules import PredictorModule, ScorerModule
+from sklearn_emma.export.runtime import check_in_runtime
 from sklearn_emma.export.tracing import trace
 from sklearn_emma.gate.build_predictor import is_built_in
 from sklearn_emma.regressor import EMMARegressor
@@ -68,8 +69,8 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
     ValueError
         If an energy is not a :class:`~sklearn_emma.DAEEnergyScorer`, if a modality is a signal or
         an image, if the estimator was fitted with ``column_attention=True``, if torch cannot trace
-        the network, if `dtype` is not valid, or if a level is neither a string, a number nor a
-        boolean.
+        a custom network or onnxruntime, if it is installed, does not compute the same, if `dtype`
+        is not valid, or if a level is neither a string, a number nor a boolean.
 
     Notes
     -----
@@ -148,12 +149,22 @@ def _trace_predictor(estimator: EMMAClassifier | EMMARegressor, example: torch.T
     if is_built_in(estimator.module):
         return trace(module, example)
     try:
-        return trace(module, example)
+        model = trace(module, example)
+        check_in_runtime(model, module, _ordinary_samples(estimator).to(example.dtype))
     except Exception as error:
         raise ValueError(
-            f"torch could not translate the network {estimator.module!r} to ONNX: "
+            f"The network {estimator.module!r} cannot be exported to ONNX: "
             f"{str(error).partition(chr(10))[0]}"
         ) from error
+    return model
+
+
+def _ordinary_samples(estimator: EMMAClassifier | EMMARegressor) -> torch.Tensor:
+    """Return a few samples, similar to the training samples."""
+    normal = np.random.RandomState(0).normal(size=(8, estimator.n_features_in_))
+    samples = estimator.mean_ + estimator.scale_ * normal
+    samples[:, list(estimator.categories_)] = 0.0
+    return torch.from_numpy(samples)
 
 
 def _add_labels(model: "ModelProto", classes: np.ndarray) -> None:

@@ -43,7 +43,7 @@ def trace(module: nn.Module, example: Tensor) -> bytes:
     """
     file: Any = io.BytesIO()
     flat = _Flat(module).eval()
-    with torch.inference_mode(False), torch.no_grad(), _tracer_warnings() as found, _translations():
+    with torch.inference_mode(False), torch.no_grad(), _tracer_warnings() as found, _operators():
         names = list(module(example))
         torch.onnx.export(
             flat,
@@ -90,8 +90,8 @@ class _Flat(nn.Module):
 
 
 @contextmanager
-def _translations() -> Iterator[None]:
-    """Register the operator translations of this module with the exporter, temporarily."""
+def _operators() -> Iterator[None]:
+    """Use operators that can be translated, and the translations of this module, temporarily."""
     translations: dict[str, Callable] = {
         "aten::exp2": _exp2,
         "aten::lift_fresh": _same,
@@ -100,11 +100,15 @@ def _translations() -> Iterator[None]:
         "aten::prod": _product,
         "aten::searchsorted": _search_sorted,
     }
+    # the exporter does not know the fused operators of attention layers
+    fused = torch.backends.mha.get_fastpath_enabled()
     for name, function in translations.items():
         register_custom_op_symbolic(name, function, OPSET)
     try:
+        torch.backends.mha.set_fastpath_enabled(False)
         yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
         for name in translations:
             unregister_custom_op_symbolic(name, OPSET)
 
@@ -125,9 +129,11 @@ def _transpose_matrices(g: Any, x: Any) -> Any:
 
 def _move_dimension(g: Any, x: Any, source: Any, destination: Any) -> Any:
     rank = _rank(x)
-    source, destination = (_constant(value) % rank for value in (source, destination))
-    order = [dimension for dimension in range(rank) if dimension != source]
-    order.insert(destination, source)
+    pairs = zip(_constants(destination), _constants(source), strict=True)
+    moved = sorted((to % rank, where % rank) for to, where in pairs)
+    order = [dimension for dimension in range(rank) if dimension not in dict(moved).values()]
+    for to, where in moved:
+        order.insert(to, where)
     return g.op("Transpose", x, perm_i=order)
 
 
@@ -147,11 +153,25 @@ def _product(g: Any, x: Any, *how: Any) -> Any:
     return g.op("Mul", size, g.op("Sub", _number(g, 1.0, x), g.op("Mul", _number(g, 2.0, x), odd)))
 
 
-def _search_sorted(g: Any, ordered: Any, x: Any, *how: Any) -> Any:
-    """Count, row by row, the elements of `ordered` that are lower than each element of `x`."""
-    column, row = (g.op("Constant", value_t=torch.tensor([axis])) for axis in (2, 1))
-    lower = g.op("Less", g.op("Unsqueeze", ordered, row), g.op("Unsqueeze", x, column))
-    count = g.op("Cast", lower, to_i=torch.onnx.TensorProtoDataType.INT64)
+def _search_sorted(
+    g: Any, ordered: Any, x: Any, out_int32: Any, right: Any, side: Any, sorter: Any
+) -> Any:
+    """Count, row by row, the elements of `ordered` that are lower than each element of `x`.
+
+    With ``right=True``, elements that are equal are counted as well.
+    """
+    if not sorter.node().mustBeNone():
+        raise ValueError("the argument sorter of torch.searchsorted is not supported")
+    column, row = (g.op("Constant", value_t=torch.tensor([axis])) for axis in (-1, -2))
+    if _rank(ordered) > 1:
+        ordered = g.op("Unsqueeze", ordered, row)
+    x = g.op("Unsqueeze", x, column)
+    if _constant(right) or (not side.node().mustBeNone() and side.node().s("value") == "right"):
+        counted = g.op("Not", g.op("Greater", ordered, x))
+    else:
+        counted = g.op("Less", ordered, x)
+    types = torch.onnx.TensorProtoDataType
+    count = g.op("Cast", counted, to_i=types.INT32 if _constant(out_int32) else types.INT64)
     return g.op("ReduceSum", count, column, keepdims_i=0)
 
 
@@ -161,8 +181,16 @@ def _rank(x: Any) -> int:
 
 
 def _constant(value: Any) -> int:
+    (constant,) = _constants(value)
+    return constant
+
+
+def _constants(value: Any) -> list[int]:
+    """Return the values of a constant, which is a number or a list of numbers."""
     node = value.node()
-    return int(node.t("value") if node.kindOf("value") == "t" else node.i("value"))
+    if node.kindOf("value") == "t":
+        return [int(number) for number in node.t("value").flatten()]
+    return [node.i("value")]
 
 
 def _number(g: Any, value: float, like: Any) -> Any:

@@ -114,7 +114,7 @@ def _own_score(
         if isinstance(attention_score, nn.Module):
             score = copy.deepcopy(attention_score)
         else:
-            score = attention_score(n_modalities, n_units)
+            score = _call_score(attention_score, n_modalities, n_units)
         if not isinstance(score, nn.Module):
             raise TypeError(
                 "attention_score must be a torch.nn.Module, or a callable that takes the number of "
@@ -122,7 +122,7 @@ def _own_score(
                 f"{type(score).__name__}."
             )
         score = score.float().cpu()
-        keys = torch.zeros(n_modalities, 3, n_units)
+        keys = torch.zeros(n_modalities, 3, n_units, dtype=torch.float32)
         present = torch.ones(2, 3, n_modalities, dtype=torch.bool)
         try:
             with torch.no_grad():
@@ -142,6 +142,17 @@ def _own_score(
             f"(..., n_samples, n_modalities), but returned {shape}."
         )
     return score
+
+
+def _call_score(attention_score: Any, n_modalities: int, n_units: int) -> Any:
+    """Call what builds a custom score."""
+    try:
+        return attention_score(n_modalities, n_units)
+    except TypeError as error:
+        raise TypeError(
+            f"attention_score({n_modalities}, {n_units}), called with the number of modalities and "
+            f"the size of an embedding, failed: {error}"
+        ) from error
 
 
 def hard_attention(max_modalities: int | None, costs: np.ndarray) -> HardAttention | None:

@@ -109,7 +109,7 @@ def calibrate(
     tests = _Tests(
         statistics,
         run_lengths,
-        Recurrence(z, statistics, run_lengths.tolerance_),
+        Recurrence(z, statistics),
         ratios,
         Dependence(z, statistics, run_lengths, rng),
         _category_evidence(estimator, statistics, unseen),

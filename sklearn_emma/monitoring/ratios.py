@@ -13,6 +13,8 @@ from sklearn_emma.monitoring.tails import UpperTail
 _MISMATCH = [failure.kind == "mismatch" for failure in FAILURES]
 # Number of simulated e-values of clean samples, and smallest number of draws per sample.
 _N_POSSIBLE, _FEWEST_DRAWS = 10_000, 5
+# A log ratio that is above all others.
+_ABOVE_ALL = 100.0
 
 
 class Examples(NamedTuple):
@@ -150,7 +152,9 @@ class FailureRatios:
         """Draw e-values of clean samples of a stream, some larger than all observed ones.
 
         If the largest ratio of a modality is in the tail, a new value is drawn from the fitted
-        tail, and all ratios of the modality are multiplied by the same factor.
+        tail, and all ratios of the modality are multiplied by the same factor. If the ratios are
+        discrete, all of them are instead as large as possible with the probability 1 / (N + 1) that
+        the largest ratio of a new sample is higher than those of all clean samples.
 
         Parameters
         ----------
@@ -168,7 +172,12 @@ class FailureRatios:
         largest = log_ratios.max(axis=-1)
         n_draws = max(_FEWEST_DRAWS, _N_POSSIBLE // len(clean))
         drawn = [self.tail_.draw(largest, rng) - largest for _ in range(n_draws)]
-        return np.stack([self._e_values(log_ratios + shift[..., None]) for shift in drawn])
+        e_values = np.stack([self._e_values(log_ratios + shift[..., None]) for shift in drawn])
+        if self.tail_.discrete_.any():
+            unseen = rng.uniform(size=e_values.shape[:-1]) < 1.0 / (self.n_clean_ + 1)
+            highest = self._e_values(np.full(log_ratios.shape[1:], _ABOVE_ALL))
+            e_values = np.where((unseen & self.tail_.discrete_)[..., None], highest, e_values)
+        return e_values
 
     def _log_ratios(self, statistics: np.ndarray) -> np.ndarray:
         """Return the log likelihood ratios of samples."""

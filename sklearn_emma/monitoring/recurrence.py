@@ -7,10 +7,12 @@ assumed probability of this in a saturated modality, the likelihood ratio
 
 .. math:: e = \frac{q}{f} \text{ if one recurs}, \qquad \frac{1 - q}{1 - f} \text{ if none does,}
 
-is an e-value. If recurrences are more frequent than q, little evidence is lost. If c of n clean
-samples recur, f is an upper bound, two standard errors above the estimate:
+is an e-value. If recurrences are more frequent than q, little evidence is lost. f is the larger of
+two upper bounds, each two standard errors above an estimate: from the c of n clean samples that
+recur, and from the d pairs of clean samples in which a feature of the modality has equal values:
 
-.. math:: f = \frac{c + 1 + 2 \sqrt{c + 1}}{n + 2}.
+.. math:: f = \max\left(\frac{c + 1 + 2 \sqrt{c + 1}}{n + 2},\;
+    8\, \frac{d + 1 + 2 \sqrt{d + 1}}{n (n - 1) / 2}\right).
 
 Features of quantised sensors, and features with a resting value, recur while the process does not
 change. They are recognised by equal values among the clean samples, in any order, and are ignored.
@@ -22,8 +24,9 @@ from sklearn_emma.monitoring.statistics import SampleStatistics
 
 # Number of previous samples with which a value is compared.
 _WINDOW = 8
-# A feature is ignored if more than this fraction of its clean values occur several times.
-_EQUAL = 0.01
+# A feature is ignored if more than this fraction of its clean values occur several times, and more
+# than this number of them.
+_EQUAL, _FEW = 0.01, 4
 # q
 _EXPECTED = 0.2
 
@@ -37,8 +40,6 @@ class Recurrence:
         Standardised clean samples. Missing values are zero.
     statistics : SampleStatistics
         Tells which features belong to which modality.
-    tolerance : ndarray of shape (n_features,)
-        Largest difference between two values that count as equal.
 
     Attributes
     ----------
@@ -54,17 +55,23 @@ class Recurrence:
     >>> from sklearn_emma.monitoring.statistics import SampleStatistics
     >>> table = np.random.RandomState(0).standard_normal((100, 2))
     >>> statistics = SampleStatistics(table, [2])
-    >>> recurrence = Recurrence(statistics.standardise(table), statistics, np.zeros(2))
+    >>> recurrence = Recurrence(statistics.standardise(table), statistics)
     >>> clipped = np.array([[1.0, -0.3], [0.4, 0.2], [1.0, 0.7]])
     >>> recurrence(clipped, np.full((8, 2), np.nan))[:, 0].round(1)
     array([0.8, 0.8, 6.8])
     """
 
-    def __init__(self, z: np.ndarray, statistics: SampleStatistics, tolerance: np.ndarray) -> None:
-        self._statistics, self._tolerance = statistics, tolerance
-        self.features_ = np.array([_equal(x) <= _EQUAL for x in z.T])
+    def __init__(self, z: np.ndarray, statistics: SampleStatistics) -> None:
+        self._statistics = statistics
+        n, groups = len(z), [_sizes_of_equal(x) for x in z.T]
+        most = max(_EQUAL * n, _FEW)
+        self.features_ = np.array([sizes.sum() <= most for sizes in groups])
         recurs = self._in_modality(self._recurs(z, np.full((_WINDOW, z.shape[1]), np.nan)))
-        self.rates_ = np.minimum(upper_rate(recurs.sum(axis=0), len(z)), _EXPECTED)
+        pairs = np.array([(sizes * (sizes - 1) // 2).sum() for sizes in groups]) * self.features_
+        n_equal = statistics.over_modalities(np.add, pairs[None])[0]
+        among_pairs = _WINDOW * upper_rate(n_equal, n * (n - 1) // 2)
+        rates = np.maximum(upper_rate(recurs.sum(axis=0), n), among_pairs)
+        self.rates_ = np.minimum(rates, _EXPECTED)
 
     def __call__(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Return the e-values of saturation for the next samples of a stream.
@@ -91,7 +98,7 @@ class Recurrence:
         found = np.zeros(z.shape, dtype=bool)
         for lag in range(1, _WINDOW + 1):
             earlier = values[_WINDOW - lag : len(values) - lag]
-            found |= np.abs(z - earlier) <= self._tolerance
+            found |= z == earlier
         return found & (z != 0)
 
     def _in_modality(self, recurs: np.ndarray) -> np.ndarray:
@@ -118,7 +125,7 @@ def upper_rate(count: np.ndarray, n_samples: int) -> np.ndarray:
     return (one_more + 2.0 * np.sqrt(one_more)) / (n_samples + 2)
 
 
-def _equal(x: np.ndarray) -> float:
-    """Return the fraction of values that occur more than once."""
-    counts = np.unique(x, return_counts=True)[1]
-    return float(counts[counts > 1].sum() / len(x))
+def _sizes_of_equal(x: np.ndarray) -> np.ndarray:
+    """Return how often each value occurs that occurs more than once. Missing values do not count."""
+    counts = np.unique(x[x != 0], return_counts=True)[1]
+    return counts[counts > 1]

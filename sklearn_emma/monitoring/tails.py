@@ -15,6 +15,11 @@ Statistics 3). It is the Bayesian predictive distribution of an exponential dist
 et al. (2013). Bayesian data analysis, section 2.6). If the excesses of log s are exponential, s has
 a Pareto tail. As most statistics are logarithms, columns with power-law tails also meet the
 assumption.
+
+The assumption makes no sense if the values are discrete, as those of switches and flags are: a rare
+combination of flags has a ratio of its own, which may be far above all others. A modality counts as
+discrete if at least a quarter of its clean samples have equal values, apart from the most frequent
+value. Then nothing is extrapolated: :math:`\hat p` is at least 1 / N.
 """
 
 import numpy as np
@@ -23,6 +28,8 @@ __all__ = ["UpperTail"]
 
 # Fraction of the clean samples that form the tail, and the largest and smallest number of them.
 _SHARE, _MOST, _FEWEST = 0.1, 20, 2
+# Values are discrete if this fraction of them is equal to another one, up to this many decimals.
+_EQUAL, _DECIMALS = 0.25, 9
 
 
 class UpperTail:
@@ -41,6 +48,8 @@ class UpperTail:
         Threshold u.
     total_ : ndarray of shape (n_modalities,)
         One plus the sum of the excesses, :math:`1 + \\Sigma`.
+    discrete_ : ndarray of bool of shape (n_modalities,)
+        Whether the values of a modality are discrete.
 
     Examples
     --------
@@ -57,6 +66,7 @@ class UpperTail:
         largest = np.sort(clean, axis=0)[-self.n_excesses_ - 1 :]
         self.threshold_ = largest[0]
         self.total_ = 1.0 + (largest - largest[0]).sum(axis=0)
+        self.discrete_ = np.array([_is_discrete(values) for values in clean.T])
 
     def log_probability(self, values: np.ndarray) -> np.ndarray:
         r"""Return the log probability :math:`\log \hat p` that a clean sample exceeds each value.
@@ -73,7 +83,8 @@ class UpperTail:
         """
         excess = np.maximum(values - self.threshold_, 0.0)
         shape = self.n_excesses_ + 1
-        return np.log(shape / (self._n_clean + 1)) - shape * np.log1p(excess / self.total_)
+        log_p = np.log(shape / (self._n_clean + 1)) - shape * np.log1p(excess / self.total_)
+        return np.where(self.discrete_, np.maximum(log_p, -np.log(self._n_clean)), log_p)
 
     def draw(self, values: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """Replace values above u by random draws from the tail.
@@ -88,7 +99,14 @@ class UpperTail:
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Draws where the given values are above u, else the given values.
+            Draws where the given values are above u and not discrete, else the given values.
         """
         excess = self.total_ * np.expm1(rng.exponential(size=values.shape) / (self.n_excesses_ + 1))
-        return np.where(values > self.threshold_, self.threshold_ + excess, values)
+        beyond = (values > self.threshold_) & ~self.discrete_
+        return np.where(beyond, self.threshold_ + excess, values)
+
+
+def _is_discrete(values: np.ndarray) -> bool:
+    """Return whether many values are equal, apart from the most frequent one."""
+    counts = np.sort(np.unique(values.round(_DECIMALS), return_counts=True)[1])[:-1]
+    return bool(counts[counts > 1].sum() > _EQUAL * counts.sum())

@@ -51,8 +51,8 @@ class StuckAfter:
         self._run_lengths, self._z = run_lengths, z
         self._hazards = run_lengths.level_hazards(z)
 
-    def __call__(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Return the e-values of a stuck sensor if one clean sample follows another.
+    def __call__(self, before: np.ndarray, after: np.ndarray) -> Stuck:
+        """Return the evidence of a stuck sensor if one clean sample follows another.
 
         Parameters
         ----------
@@ -61,15 +61,19 @@ class StuckAfter:
 
         Returns
         -------
-        ndarray of shape (n_pairs, n_modalities)
-            E-values, one for modalities that are not in ``run_lengths.by_level_``.
+        Stuck
+            E-values are one, and repeats False, for modalities that are not in
+            ``run_lengths.by_level_``. Repeats that are as informative as other samples do not
+            count.
         """
         frequent = self._run_lengths.by_level_
+        shape = len(after), len(frequent)
         if not frequent.any():
-            return np.ones((len(after), len(frequent)))
+            return Stuck(np.ones(shape), np.zeros(shape, dtype=bool))
         repeats = self._run_lengths.repeats(self._z[after] - self._z[before])
         hazards = np.where(frequent, self._hazards[before], 0.5)
-        return np.where(frequent, self._run_lengths.judge(repeats, hazards), 1.0)
+        e_values = np.where(frequent, self._run_lengths.judge(repeats, hazards), 1.0)
+        return Stuck(e_values, repeats & frequent & ~self._run_lengths.steps_)
 
 
 def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
@@ -312,11 +316,9 @@ def choose_alarm_odds(
         return limit
     rows, draws = _draw_rows(n_samples, rng), rng.randint(n_draws, size=(_LENGTH, _N_STREAMS))
     start = all_clean(len(transition), _N_STREAMS * n_modalities)
-    none = np.zeros((_N_STREAMS, n_modalities), dtype=bool)
     odds = np.empty((_LENGTH, len(start)))
     for t in range(_LENGTH):
-        repeated = stuck(rows[max(t - 1, 0)], rows[t])
-        likelihoods = combine(e_values[draws[t], rows[t]], repeated, none)
+        likelihoods = combine(e_values[draws[t], rows[t]], *stuck(rows[max(t - 1, 0)], rows[t]))
         likelihoods = replace_missing(likelihoods, missing.absent[rows[t]], missing.rate)
         start = forward(start, transition, likelihoods.reshape(1, len(start), -1))[0]
         odds[t] = _odds(start[:, 0])

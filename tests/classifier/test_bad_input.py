@@ -374,7 +374,11 @@ class Strange(BaseEstimator):
 
 @pytest.mark.parametrize("energy", [LogisticRegression(), "mixture", 3, {"modality0": "mixture"}])
 def test_energy_without_score_samples(refuse, energy):
-    refuse("must be an estimator with a score_samples method", energy=energy, error=TypeError)
+    refuse(
+        "must be an estimator with the methods fit and score_samples",
+        energy=energy,
+        error=TypeError,
+    )
 
 
 def test_energy_given_as_a_class(refuse):

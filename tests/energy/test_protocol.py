@@ -1,5 +1,7 @@
 """Any estimator that tells likely samples from unlikely ones is an energy."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -170,8 +172,8 @@ def test_what_an_energy_must_have():
     check_energy({"a": GaussianMixture()}, ["a", "b"])
     with pytest.raises(ValueError, match="unknown modalities .'c'.. The modalities are .'a', 'b'"):
         check_energy({"c": GaussianMixture()}, ["a", "b"])
-    for wrong in (QuantileTransformer(), {"a": None}):
-        with pytest.raises(TypeError, match="score_samples method"):
+    for wrong in (QuantileTransformer(), {"a": None}, SimpleNamespace(score_samples=len)):
+        with pytest.raises(TypeError, match="methods fit and score_samples"):
             check_energy(wrong, ["a"])
     with pytest.raises(TypeError, match=r"the class GaussianMixture. Pass GaussianMixture\(\)"):
         check_energy(GaussianMixture, ["a"])

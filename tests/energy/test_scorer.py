@@ -374,6 +374,16 @@ def test_a_sample_is_scored_the_same_in_any_company(fitted, method):
     assert_same(score(samples[order]), together[order])
 
 
+def test_predictions_of_equal_samples_do_not_depend_on_their_dtype():
+    """Scores in single precision differ from the threshold by rounding errors."""
+    X = np.random.default_rng(3).integers(0, 2, size=(300, 4)).astype(np.float32)
+    scorer = DAEEnergyScorer(max_epochs=5, contamination=0.05, random_state=3).fit(X)
+    outliers = scorer.predict(X) == -1
+    np.testing.assert_array_equal(outliers, scorer.predict(X.astype(float)) == -1)
+    np.testing.assert_array_equal(outliers, scorer.decision_function(X) < 0)
+    assert outliers.mean() <= 0.05
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_long_tables_are_read_in_blocks_and_float32_ones_as_they_are(fitted, method, monkeypatch):
     samples = make_table(70, seed=3)

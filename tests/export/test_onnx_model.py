@@ -154,7 +154,9 @@ class NotTraceable(torch.nn.Module):
 def test_a_network_that_cannot_be_translated_is_named(data, modalities):
     classifier = EMMAClassifier(modalities, module=NotTraceable, **QUICK)
     classifier.fit(data[0].astype(np.float32), data[1])
-    with pytest.raises(ValueError, match="could not translate the network .*NotTraceable"):
+    with pytest.raises(
+        ValueError, match="network .*NotTraceable.* cannot be exported to ONNX: Exporting"
+    ):
         to_onnx(classifier)
 
 
@@ -182,20 +184,47 @@ def test_python_code_that_depends_on_samples_is_refused(data, modalities, module
         to_onnx(classifier)
 
 
-class Attentive(DependsOnSamples):
+class Attentive(torch.nn.Module):
     """A network of layers of torch, which themselves examine the sizes of tensors."""
 
     def __init__(self, n_features, n_outputs):
-        super().__init__(n_features, n_outputs)
-        self.layer = torch.nn.TransformerEncoderLayer(n_features[0], 1, 4, batch_first=True)
+        super().__init__()
+        self.embed = torch.nn.ModuleList([torch.nn.Linear(n, 4) for n in n_features])
+        self.layer = torch.nn.TransformerEncoderLayer(4, 2, 4, batch_first=True)
+        self.last = torch.nn.Linear(4, n_outputs)
 
     def forward(self, modalities):
-        return self.last(self.layer(modalities[0].unsqueeze(1)).squeeze(1))
+        embedded = [embed(x) for embed, x in zip(self.embed, modalities, strict=True)]
+        return self.last(self.layer(torch.stack(embedded, 1)).mean(1))
 
 
 def test_layers_of_torch_are_exported(data, modalities, run):
     classifier = EMMAClassifier(modalities, module=Attentive, **QUICK).fit(*data)
-    compare(run(to_onnx(classifier), data[0][:5]), classifier, data[0][:5])
+    for n_samples in (1, 5):
+        some = data[0][:n_samples]
+        compare(run(to_onnx(classifier), some), classifier, some)
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Smooth(DependsOnSamples):
+    def forward(self, modalities):
+        return self.last(torch.nn.functional.gelu(modalities[0]))
+
+
+class Random(DependsOnSamples):
+    def forward(self, modalities):
+        return self.last(modalities[0] + torch.rand_like(modalities[0]))
+
+
+def test_what_the_runtime_does_not_compute_is_refused(data, modalities, run):
+    classifier = EMMAClassifier(modalities, module=Smooth, **QUICK).fit(*data)
+    with pytest.raises(ValueError, match=r"Smooth.* not support .*Erf.*dtype=\"float32\""):
+        to_onnx(classifier)
+    some = data[0][:5].astype(np.float32)
+    compare(run(to_onnx(classifier, "float32"), some), classifier, some, TOLERANCE["float32"])
+    classifier = EMMAClassifier(modalities, module=Random, **QUICK).fit(*data)
+    with pytest.raises(ValueError, match="computes other values of 'predict_proba'"):
+        to_onnx(classifier)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -27,6 +27,12 @@ class Function(nn.Module):
         lambda x: torch.stack([x, 2 * x, x]).mT,
         lambda x: torch.stack([x, 2 * x, x]).movedim(0, -1),
         lambda x: torch.stack([x, 2 * x, x]).movedim(-1, 0),
+        lambda x: torch.stack([x, 2 * x, x]).movedim((0, 2), (-1, 0)),
+        lambda x: torch.stack([x, 2 * x, x]).movedim((2, 0), (1, 2)),
+        lambda x: torch.searchsorted(x.sort().values, x.round().contiguous()),
+        lambda x: torch.searchsorted(x.sort().values, x.contiguous(), right=True),
+        lambda x: torch.searchsorted(x.sort().values, x.contiguous(), side="right"),
+        lambda x: torch.searchsorted(torch.arange(-3.0, 3.0, dtype=x.dtype), x, out_int32=True),
         lambda x: x.prod(-1),
         lambda x: x.prod(1, keepdim=True),
         lambda x: x[:, 0] * x.prod(),
@@ -37,8 +43,9 @@ def test_translations_compute_the_same(run, function, dtype):
     x = torch.tensor([[1.5, -2.0, 0.5], [0.0, 3.0, -1.0], [-1.0, -1.0, -3.0]], dtype=dtype)
     model = onnx.load_from_string(trace(Function(function), x[:2]))
     found = run(model, x.numpy())["y"]
-    assert found.dtype == x.numpy().dtype
-    np.testing.assert_allclose(found, function(x).numpy(), rtol=1e-6, atol=1e-12)
+    expected = function(x).numpy()
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
 
 
 def test_constants_keep_double_precision(run):

@@ -101,6 +101,11 @@ class SinglePrecision(Own):
         (WrongShape, ValueError, r"\(2, 3, 4\).*returned \(4, 3\)"),
         (Fails, ValueError, r"attention_score failed on embeddings of shape \(4, 3, 5\)"),
         (lambda n_modalities, n_units: 3, TypeError, "returned int"),
+        (
+            lambda: 3,
+            TypeError,
+            r"attention_score\(4, 5\), called with the number of modalities and",
+        ),
     ],
 )
 def test_own_scores_that_are_none_say_what_was_expected(score, error, message):

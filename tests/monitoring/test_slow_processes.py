@@ -59,6 +59,14 @@ def stuck(values):
     return np.tile(values[0], (len(values), 1))
 
 
+def rare_flags(n_samples, random):
+    """Independent samples of three sensors with two flags each, which are seldom set."""
+    common = random.normal(size=(n_samples, 1))
+    flags = [0.7 * common + 0.7 * random.normal(size=(n_samples, 2)) > 2.2 for _ in "abc"]
+    columns = [f"{s}__{k}" for s in "abc" for k in (1, 2)]
+    return pd.DataFrame(np.hstack(flags).astype(float), columns=columns)
+
+
 @pytest.fixture(scope="module")
 def slow():
     """Monitor of a slow process, and a clean stream."""
@@ -160,3 +168,12 @@ def test_clean_samples_in_which_a_sensor_is_stuck_give_a_warning():
     fitted = scorer().fit(X[:700])
     with pytest.warns(UserWarning, match="modality 'a' repeats its values for so long"):
         ModalityMonitor(fitted, ordered=True, random_state=0).fit(X[700:], reference=X[:700])
+
+
+def test_rare_combinations_of_flags_raise_no_more_false_alarms_than_requested():
+    random = np.random.default_rng(0)
+    train, clean = rare_flags(1000, random), rare_flags(1000, random)
+    monitor = ModalityMonitor(scorer().fit(train), random_state=0).fit(clean, reference=train)
+    alarm = monitor.update(rare_flags(10_000, random)).alarm
+    # one is expected
+    assert (alarm[1:] & ~alarm[:-1]).sum() <= 3

@@ -35,3 +35,18 @@ def test_only_values_in_the_tail_are_drawn_anew():
     drawn = tail.draw(values, np.random.RandomState(1))
     assert ((drawn != values) == (values > tail.threshold_)).all()
     assert (drawn[drawn != values] > tail.threshold_.min()).all()
+
+
+def test_nothing_is_extrapolated_from_discrete_values():
+    rng = np.random.RandomState(0)
+    flags = 3.0 * (rng.uniform(size=(300, 2)) < 0.05) + 2.0 * (rng.uniform(size=(300, 2)) < 0.03)
+    often_zero = np.where(rng.uniform(size=300) < 0.7, 0.0, rng.exponential(size=300))
+    tail = UpperTail(np.column_stack([flags, often_zero]))
+    assert tail.discrete_.tolist() == [True, True, False]
+    p = tail.log_probability(np.full((1, 3), 40.0))[0]
+    np.testing.assert_allclose(p[:2], -np.log(300))
+    assert p[2] < -15
+    values = np.column_stack([flags, often_zero])
+    drawn = tail.draw(values, rng)
+    np.testing.assert_array_equal(drawn[:, :2], flags)
+    assert (drawn[:, 2] != often_zero).any()
