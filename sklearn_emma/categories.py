@@ -1,9 +1,10 @@
 """Categorical columns: their levels, and conversion of levels to codes.
 
-A column is categorical if it contains text, categories or booleans. Its *levels* are the values
-that occur in the training samples. The code of a level is its position in the list of levels.
-Unseen levels have the code ``n_levels``, and missing values are NaN. In this way, a table with
-categorical columns is converted to a numeric table with the same columns.
+A column is categorical if it contains text, categories or booleans. In an array of booleans, which
+has no columns of different types, they are numbers. The *levels* of a column are the values that
+occur in the training samples. The code of a level is its position in the list of levels. Unseen
+levels have the code ``n_levels``, and missing values are NaN. In this way, a table with categorical
+columns is converted to a numeric table with the same columns.
 """
 
 from collections.abc import Iterable, Mapping
@@ -271,7 +272,8 @@ def _levels(values: pd.Series) -> list:
     """Return the levels that occur in a column, in the order of its categories or sorted."""
     occurring = values[values.notna()].unique().tolist()
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return [level for level in values.dtype.categories.tolist() if level in set(occurring)]
+        known = set(occurring)
+        return [level for level in values.dtype.categories.tolist() if level in known]
     return sorted(occurring, key=lambda level: (type(level).__name__, level))
 
 

@@ -34,15 +34,15 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     energy of the modality increases by :math:`-3 s_i \log(1 - n/D_i)`, where n of its :math:`D_i`
     values are missing.
 
-    Columns may be numeric, including nullable types, or categorical: text, booleans, or the pandas
-    type ``category``. A categorical column is replaced by indicators of its levels, scaled such
-    that together they have unit variance, like a numeric column. Infrequent levels share one
-    indicator. A level is infrequent if it has fewer than 10 training samples (with fewer than 1000
-    training samples: fewer than 1 % of them, or only one), or if it is not among the
-    100 most frequent levels. A level that does not occur in the training data increases the energy
-    of its modality by :math:`3 s_i \log\frac{n_{min} + 1}{n_1 + 1}`, where :math:`n_{min}` is the
-    number of samples of the rarest level with an indicator of its own, and :math:`n_1` the number
-    of levels that occur once.
+    Columns may be numeric, including nullable types, or categorical: text, booleans (in a
+    DataFrame), or the pandas type ``category``. A categorical column is replaced by indicators of
+    its levels, scaled such that together they have unit variance, like a numeric column. Infrequent
+    levels share one indicator. A level is infrequent if it has fewer than 10 training samples (with
+    fewer than 1000 training samples: fewer than 1 % of them, or only one), or if it is not among
+    the 100 most frequent levels. A level that does not occur in the training data increases the
+    energy of its modality by :math:`3 s_i \log\frac{n_{min} + 1}{n_1 + 1}`, where :math:`n_{min}`
+    is the number of samples of the rarest level with an indicator of its own, and :math:`n_1` the
+    number of levels that occur once.
 
     Read more in the :doc:`tutorial </tutorial>`.
 

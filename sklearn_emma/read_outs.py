@@ -150,7 +150,7 @@ class GateReadOuts(TransformerMixin, ABC):
         -------
         ndarray of shape (n_samples, n_modalities)
             Importance, from 0 to 1. It is zero if all values of the modality are missing. The
-            values of a sample sum to one.
+            values of a sample sum to one, unless all modalities are missing.
         """
         return self._run(X, "importance")["importance"]
 

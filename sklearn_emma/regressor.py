@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import Interval, StrOptions, _fit_context
@@ -545,7 +545,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     def _encode(
         self, y: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        # no training can go on from an output that was constant
+        # training cannot be continued for an output that was constant
         learned = np.ones(self.n_outputs_, dtype=bool) if fresh else self.target_scale_ == 0
         if learned.any():
             columns = y.reshape(len(y), self.n_outputs_)
@@ -563,6 +563,12 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         return self._as_target(y).astype(np.float32), weight
 
     def _as_target(self, y: np.ndarray) -> np.ndarray:
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        if n_outputs != self.n_outputs_:
+            raise ValueError(
+                f"y has {n_outputs} output(s), but the regressor was fitted with "
+                f"{self.n_outputs_}. Pass y with the outputs of fit."
+            )
         scale = np.where(self.target_scale_ > 0, self.target_scale_, 1.0)
         return standardise(y.reshape(len(y), self.n_outputs_), self.target_center_, scale)
 
@@ -603,7 +609,6 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     def _predictions(self, X: Any, evidence: Any) -> dict[str, torch.Tensor]:
         """Return the predictions of all methods for samples."""
-        check_is_fitted(self)
         output = self._finite(self._run(X, "output", evidence=evidence)["output"])
         return self.tensor_predictions(torch.from_numpy(output))
 

@@ -88,8 +88,8 @@ def refuse_no_table(X: Any, name: str = "X") -> None:
     Raises
     ------
     TypeError
-        If X is a dict or a list of dicts, a string or path, None, a structured array, an iterator,
-        or a table without values, such as a polars LazyFrame.
+        If X is a dict, a list of dicts or of tables, a string or path, None, a structured array, an
+        iterator, or a table without values, such as a polars LazyFrame.
     ValueError
         If X is a list of rows of different lengths.
     """
@@ -107,6 +107,8 @@ def refuse_no_table(X: Any, name: str = "X") -> None:
         what, advice = "a list of dicts", f"pandas.DataFrame({name})"
     elif isinstance(X, np.ndarray) and X.dtype.names is not None:
         what, advice = "a structured array", f"pandas.DataFrame({name})"
+    elif _is_list_of_tables(X):
+        what, advice = "a list of tables", f"one table, for instance numpy.hstack({name})"
     elif isinstance(X, Iterator):
         what, advice = f"an iterator, {type(X).__name__}", f"list({name})"
     if what is not None:
@@ -118,6 +120,13 @@ def refuse_no_table(X: Any, name: str = "X") -> None:
                 f"{name} must have rows of one length, but they have from {lengths[0]} to "
                 f"{lengths[-1]} values. Put NaN for missing values."
             )
+
+
+def _is_list_of_tables(X: Any) -> bool:
+    """Return whether X is a list of DataFrames, or of arrays that do not form one array."""
+    if not isinstance(X, (list, tuple)) or not all(getattr(part, "ndim", 1) == 2 for part in X):
+        return False
+    return any(hasattr(part, "columns") for part in X) or len({part.shape for part in X}) > 1
 
 
 def refuse_no_columns(X: Any) -> None:

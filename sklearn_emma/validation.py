@@ -51,6 +51,23 @@ def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
         raise
 
 
+def copy_attributes(source: Any, target: Any, names: Sequence[str]) -> None:
+    """Copy fitted attributes, and delete those that the source does not have.
+
+    Parameters
+    ----------
+    source, target : estimator
+        Estimators to copy from and to.
+    names : sequence of str
+        Names of the attributes.
+    """
+    for name in names:
+        if hasattr(source, name):
+            setattr(target, name, getattr(source, name))
+        else:
+            vars(target).pop(name, None)
+
+
 # Parameters of the validation at prediction time.
 _TO_READ = {"ensure_all_finite": "allow-nan", "reset": False}
 

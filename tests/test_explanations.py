@@ -14,6 +14,11 @@ MODALITIES = {"first": [0, 1], "second": [2, 3]}
 NO_TABLES = {
     "dict": (FRAME.to_dict("list"), r"is a dict. Pass pandas.DataFrame\(X\)"),
     "list of dicts": (FRAME.to_dict("records"), r"is a list of dicts. Pass pandas.DataFrame"),
+    "list of frames": (
+        [FRAME[["a"]], FRAME[["b", "c"]]],
+        r"is a list of tables. Pass one table, for instance numpy.hstack\(X\)",
+    ),
+    "list of arrays": ([FRAME.to_numpy(), FRAME.to_numpy()[:, :1]], "is a list of tables"),
     "records": (FRAME.to_records(), r"is a structured array. Pass pandas.DataFrame"),
     "none": (None, "is None. Pass a DataFrame or an array of shape"),
     "string": ("table.csv", "is 'table.csv', a string or path, not a table.*pandas.read_csv"),

@@ -179,7 +179,8 @@ class Corruption(BaseEstimator, ABC):
 
         random_state : int, RandomState instance or None, default=None
             Controls all random numbers. Pass an int for reproducible output across multiple
-            function calls.
+            function calls. Numbers drawn in single precision, for tables of float32, differ from
+            those drawn in double precision.
 
         reference : array-like or DataFrame of shape (n_reference, n_features), default=None
             Samples from which means, standard deviations and values of other samples are taken,

@@ -140,7 +140,7 @@ class Episodes(Corruption):
 
     def _draw_starts(self, like: Tensor, generator: torch.Generator) -> list[int]:
         """Draw the starts of episodes, with at least one clean sample before each episode."""
-        starts = torch.rand(len(like), generator=generator, device=like.device) < self.rate
+        starts = _uniform(like, generator) < self.rate
         found: list[int] = []
         free = 1
         for start in starts.nonzero().ravel().tolist():
@@ -161,10 +161,10 @@ class Episodes(Corruption):
         grown = torch.lerp(x, failed, size[:, None])
         missing = grown.isnan()
         if missing.any():
-            fails = torch.rand(len(x), generator=generator, device=x.device) < size
+            fails = _uniform(x, generator) < size
             grown = torch.where(missing, torch.where(fails[:, None], failed, x), grown)
         for block in blocks:
-            fails = torch.rand(len(x), generator=generator, device=x.device) < size
+            fails = _uniform(x, generator) < size
             grown[:, block] = torch.where(fails[:, None], failed[:, block], x[:, block])
         return grown
 
@@ -183,3 +183,8 @@ class Episodes(Corruption):
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Any:
         self.check_nesting()
+
+
+def _uniform(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one number per sample uniformly from [0, 1), shape (n_samples,)."""
+    return torch.rand(len(x), generator=generator, dtype=torch.float32, device=x.device)

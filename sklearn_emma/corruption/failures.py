@@ -56,8 +56,8 @@ class Noise(_GaussianNoise):
     ----------
     sigma : float or (float, float), default=0.5
         Standard deviation of the noise, in standard deviations of the feature in the reference
-        samples. For a pair (low, high), it is drawn for each sample: log-uniformly if ``low > 0``,
-        uniformly if ``low == 0``.
+        samples. For a pair (low, high), it is drawn for each sample, log-uniformly if ``low > 0``,
+        and uniformly if ``low == 0``. Each categorical column has a draw of its own.
 
     n_corrupted, fraction, only : int, float, str or list of str
         How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,

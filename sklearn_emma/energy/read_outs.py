@@ -170,9 +170,9 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Energies, in interquartile ranges above the median of the training samples. The dtype is
-            always float64. Samples in float32 are evaluated in single precision, which is twice as
-            fast.
+            Energies, in interquartile ranges above the median of the training samples, or in nats
+            with ``scale_energies=False``. The dtype is always float64. Samples in float32 are
+            evaluated in single precision, which is twice as fast.
         """
         refuse_container(self, X)
         if is_lazy(X):

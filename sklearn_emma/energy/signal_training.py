@@ -112,7 +112,7 @@ class SignalArchitecture(NamedTuple):
         SignalEnergy
             Energy in float64.
         """
-        generator, empty = make_generator(0), torch.zeros(1, *self.shape)
+        generator, empty = make_generator(0), torch.zeros(1, *self.shape, dtype=torch.float32)
         energies = {
             view: self.of_view(view).build(SIGNAL_VIEWS[view](empty).shape[1], generator)
             for view in self.views

@@ -1,7 +1,6 @@
 """Show the progress of a fit: a bar on a terminal, lines in a log, or nothing.
 
-It shows what is trained, the number of epochs done, and the remaining time if there is no early
-stopping.
+It shows what is trained, the number of epochs done, and the remaining time if all epochs are done.
 """
 
 import sys

@@ -62,8 +62,8 @@ class AdversarialObjective(GatedObjective):
         if not intact.any():
             return None
         subset, potential, _, target, weight, *modalities = (tensor[intact] for tensor in batch)
-        # only missing modalities have a price here, but not single missing values
-        gap = torch.where(torch.isfinite(potential), 0.0, torch.inf)
+        # missing modalities have a gap energy here, single missing values do not
+        gap = torch.zeros_like(potential).masked_fill(~potential.isfinite(), torch.inf)
         moved, indicator = self.attack.corrupt_tensors(
             modalities,
             generator=self.generator,

@@ -249,23 +249,29 @@ def _missing_shares(gaps: np.ndarray, columns: Sequence[slice | np.ndarray]) -> 
     return torch.from_numpy(np.array(shares)).mT
 
 
-# Largest number of blocks of samples that are cached.
-_N_REMEMBERED = 256
+# Largest size of the cache, in bytes.
+_MOST_CACHED = 256_000_000
 
 
 @dataclass(frozen=True)
-class RememberingReader(InputReader):
+class CachingReader(InputReader):
     """Reader with a cache, which is shared by estimators with identical inputs."""
 
-    remembered: dict[bytes, Inputs] = field(default_factory=dict)
+    cache: dict[bytes, Inputs] = field(default_factory=dict)
 
     def read(self, table: np.ndarray) -> Inputs:
         """Return the result of :meth:`InputReader.read`, from the cache if possible."""
         key = blake2b(table.tobytes()).digest()
-        found = self.remembered.get(key)
+        found = self.cache.get(key)
         if found is None:
             found = super().read(table)
-            if len(self.remembered) >= _N_REMEMBERED:
-                self.remembered.clear()
-            self.remembered[key] = found
+            if sum(map(_n_bytes, self.cache.values())) + _n_bytes(found) > _MOST_CACHED:
+                self.cache.clear()
+            self.cache[key] = found
         return found
+
+
+def _n_bytes(inputs: Inputs) -> int:
+    """Return the size of the inputs of a block of samples."""
+    tensors: list[Tensor | None] = [*inputs.modalities, *inputs[1:]]
+    return sum(tensor.nbytes for tensor in tensors if tensor is not None)

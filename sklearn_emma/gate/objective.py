@@ -248,7 +248,7 @@ class GatedObjective(Objective):
         self.annealed = annealed
         self.coldness = self.gate.coldness
         # current fraction of the coldness, a buffer that early stopping restores
-        self.register_buffer("cooled", torch.ones((), device=generator.device))
+        self.register_buffer("cooled", torch.ones((), dtype=torch.float32, device=generator.device))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the parameter groups of the predictor, and of the gate.

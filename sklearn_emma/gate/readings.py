@@ -19,7 +19,7 @@ from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.build_gate import build_gate, hard_attention
 from sklearn_emma.gate.columns import ColumnReader, build_columns
 from sklearn_emma.gate.fitted import GATE, gate_arrays
-from sklearn_emma.gate.inputs import InputReader, Inputs, RememberingReader
+from sklearn_emma.gate.inputs import CachingReader, InputReader, Inputs
 from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import as_slice
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, GatedPredictor
@@ -213,7 +213,7 @@ def share_reader(estimators: Sequence[Any]) -> None:
     """
     for precision in (torch.float64, torch.float32) if estimators else ():
         reader = reader_of(estimators[0], precision)
-        shared = RememberingReader(**{f.name: getattr(reader, f.name) for f in fields(InputReader)})
+        shared = CachingReader(**{f.name: getattr(reader, f.name) for f in fields(InputReader)})
         for estimator in estimators:
             preset(estimator, ("reader", precision), _read_from(estimator), shared)
 

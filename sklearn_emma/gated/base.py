@@ -13,7 +13,7 @@ from sklearn_emma.categories import decode_table
 from sklearn_emma.compat import HasMethods, Interval, StrOptions, _fit_context
 from sklearn_emma.engine.seeding import draw_seed, seeded
 from sklearn_emma.gate.fitted import GATE
-from sklearn_emma.gated.blending import Loss, best_blend, judging_samples
+from sklearn_emma.gated.blending import Loss, best_blend, held_out_samples
 from sklearn_emma.gated.closing import close_modalities
 from sklearn_emma.gated.estimator_input import estimator_input
 from sklearn_emma.gated.estimator_traits import refuse_positions, refuse_selectors, takes_nan
@@ -48,9 +48,9 @@ _OF_GATE = (
     "score_weights_",
 )
 # Number of corrupted copies of the held-out samples that the blend is chosen on.
-_JUDGING_COPIES = 4
+_N_COPIES = 4
 # If at most this fraction of the samples is held out, gate and estimator are not fitted on all.
-_LITTLE = 0.1
+_SMALL_FRACTION = 0.1
 
 
 class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
@@ -206,34 +206,37 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
                 behind_gate = decode_table(table[:1], self.categories_, names).iloc[:, used]
                 refuse_selectors(self.unfitted_estimator(), X, behind_gate)
             seed = draw_seed(self.random_state)
-            judging = self._judging_positions(y, keep)
+            held_out = self._held_out_positions(y, keep)
             self.blend_ = self._given_blend()
             alone = self.blend == 0 or not self._can_blend
             gate = unfitted_gate(self, self._gate_type, alone, seed)
-            few = 0 < len(judging) <= _LITTLE * len(weight)
-            if not few:
+            fit_once = 0 < len(held_out) <= _SMALL_FRACTION * len(weight)
+            if not fit_once:
                 self._fit_both(gate, X, y, table, sample_weight, seed)
-                gate = with_choices_of(self.gate_, len(weight), len(weight) - len(judging))
-            if len(judging):
-                of_all = {} if few else vars(self).copy()
-                learning = np.zeros(len(table))
-                learning[keep] = weight
-                judging_weight = learning[judging]
-                learning[judging] = 0.0
-                self._fit_both(gate, X, y, table, learning, seed)
+                gate = with_choices_of(self.gate_, len(weight), len(weight) - len(held_out))
+            if len(held_out):
+                fitted_on_all = {} if fit_once else vars(self).copy()
+                remaining = np.zeros(len(table))
+                remaining[keep] = weight
+                held_out_weight = remaining[held_out]
+                remaining[held_out] = 0.0
+                with warnings.catch_warnings():
+                    if not fit_once:
+                        warnings.simplefilter("ignore")  # the first fit has issued them
+                    self._fit_both(gate, X, y, table, remaining, seed)
                 blend = self._choose_blend(
-                    table[judging], y[judging], judging_weight, table[learning > 0], seed
+                    table[held_out], y[held_out], held_out_weight, table[remaining > 0], seed
                 )
-                self.__dict__.update(of_all, blend_=blend)
+                self.__dict__.update(fitted_on_all, blend_=blend)
         return self
 
-    def _judging_positions(self, y: np.ndarray, keep: np.ndarray | slice) -> np.ndarray:
+    def _held_out_positions(self, y: np.ndarray, keep: np.ndarray | slice) -> np.ndarray:
         """Return the positions of the held-out samples that the blend is chosen on."""
         if self.blend != "auto" or not self._can_blend:
             return np.zeros(0, dtype=np.intp)
         usable = np.arange(len(y))[keep]
         usable = usable[self._has_target(y[usable])]
-        return usable[judging_samples(self._strata(y[usable]))]
+        return usable[held_out_samples(self._strata(y[usable]))]
 
     def _given_blend(self) -> float:
         """Return the blend that is used if it is not chosen on held-out samples."""
@@ -280,7 +283,8 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
     def _fill_never_open(self, samples: np.ndarray) -> None:
         """Warn of modalities without any value, and set them to zero, in place.
 
-        From a constant column, an estimator learns nothing; without any value, some fail.
+        An estimator learns nothing from a constant column, and some estimators fail on a column
+        without any value.
         """
         never = np.isnan(samples).all(axis=0)
         samples[:, never] = 0.0
@@ -316,9 +320,10 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
         seed: int,
     ) -> float:
         """Choose the blend on clean and corrupted held-out samples."""
-        tables = training_tables(self.gate_, table, _JUDGING_COPIES, seed, reference)
+        tables = training_tables(self.gate_, table, _N_COPIES, seed, reference)
         samples = np.vstack(tables)
-        found = self._read_gate(samples, ("attention", "output"))
+        found = self._read_gate(samples, ("attention", "column_attention", "output"))
+        samples = self._without_columns(samples, found)
         return best_blend(
             self._predict_behind(samples, found["attention"]),
             self._of_network(found["output"]),

@@ -15,7 +15,7 @@ _FLOOR = 1e-4
 Loss = Callable[[np.ndarray], float]
 
 
-def judging_samples(strata: np.ndarray) -> np.ndarray:
+def held_out_samples(strata: np.ndarray) -> np.ndarray:
     """Return the held-out samples that the blend is chosen on: the last fifth of each class.
 
     If the samples are in temporal order, the blend is chosen on samples that are later than the
@@ -28,7 +28,7 @@ def judging_samples(strata: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray of int of shape (n_judging,)
+    ndarray of int of shape (n_held_out,)
         Positions in ascending order. There are about 1,000 at most, and none if there are too few
         samples in total or in a class.
     """

@@ -35,7 +35,8 @@ class EnergyDisplay(Display):
     modality_names : list of str, default=None
         Names of the modalities.
     usual : ndarray of shape (n_modalities,), default=None
-        Normal limit of each energy, drawn as a dashed line: ``potential_min_`` of the estimator.
+        Usual limit of each energy, drawn as a dashed line: ``potential_min_`` of the estimator, by
+        default the 90 % quantile of the training samples.
 
     Attributes
     ----------
@@ -148,7 +149,8 @@ class EnergyDisplay(Display):
         modality_names : list of str, default=None
             Names of the modalities.
         usual : array-like of shape (n_modalities,), default=None
-            The 90 % quantile of the energy of the training samples.
+            Usual limit of each energy, drawn as a dashed line, such as a quantile of the energies
+            of the training samples. None draws no line.
         ax : matplotlib Axes, default=None
             Axes to draw on. None creates a new figure.
 
@@ -207,7 +209,7 @@ class EnergyDisplay(Display):
             self.usual_ = ax.hlines(
                 self.usual, places - 0.48, places + 0.48, colors="#333333", linestyles="--", lw=1.2
             )
-            self.usual_.set_label("90 % of training samples")
+            self.usual_.set_label("usual limit")
         self._write_missing(ax, parts, colors)
         name_modalities(ax, names)
         ax.set_ylabel("energy")

@@ -26,9 +26,9 @@ from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.lazy import load
 from sklearn_emma.metrics import risk_coverage_curve
 from sklearn_emma.model_selection.routing import RoutesFit
-from sklearn_emma.targets import check_labels, check_weights, one_column
+from sklearn_emma.targets import are_labelled, check_labels, check_weights, one_column
 from sklearn_emma.user_warnings import stacklevel_of_user
-from sklearn_emma.validation import all_or_nothing
+from sklearn_emma.validation import all_or_nothing, copy_attributes
 
 
 def rejection_score(estimator: Any, X: Any, reject_score: Any = "max_probability") -> np.ndarray:
@@ -304,9 +304,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
             self.classes_ = self.estimator_.classes_
             self.abstain_label_ = self._check_abstain_label(self.classes_)
             self._choose(*risk_coverage_curve(y_true, y_pred, score, sample_weight=weight))
-            for name in ("n_features_in_", "feature_names_in_"):
-                if hasattr(self.estimator_, name):
-                    setattr(self, name, getattr(self.estimator_, name))
+            copy_attributes(self.estimator_, self, ("n_features_in_", "feature_names_in_"))
         return self
 
     def _judge(
@@ -320,7 +318,9 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         X_test, y_test = _safe_split(estimator, X, y, test, train)
         estimator.fit(X_train, y_train, **_check_method_params(X, fit_params, train))
         score = rejection_score(estimator, X_test, self.reject_score)
-        return y_test, estimator.predict(X_test), score, test
+        predicted = estimator.predict(X_test)
+        some = are_labelled(y_test, y_train, estimator.classes_)
+        return y_test[some], predicted[some], score[some], np.asarray(test)[some]
 
     def _choose(self, coverage: np.ndarray, risk: np.ndarray, thresholds: np.ndarray) -> None:
         """Set the threshold, and its coverage and risk on the held-out samples."""

@@ -29,7 +29,7 @@ from sklearn_emma.model_selection.failing_copies import failing_copies
 from sklearn_emma.model_selection.patterns import CalibrationScores, PatternThresholds
 from sklearn_emma.model_selection.routing import RoutesFit
 from sklearn_emma.targets import check_weights, one_column
-from sklearn_emma.validation import all_or_nothing
+from sklearn_emma.validation import all_or_nothing, copy_attributes
 
 
 class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
@@ -66,6 +66,10 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
 
     def _check_fitted_on(self, estimator: Any, y: np.ndarray) -> None:
         """Raise ValueError if a fitted estimator cannot predict some values of y."""
+
+    def _has_target(self, estimator: Any, y: np.ndarray, learned: np.ndarray) -> np.ndarray:
+        """Return which samples calibration can use; `learned` are the targets of the training."""
+        return np.ones(len(y), dtype=bool)
 
     def _difficulty(self, estimator: Any, X: Any) -> np.ndarray:
         """Return the energy that scores are normalised by; zeros if they are not normalised."""
@@ -128,6 +132,9 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
             delayed(self._hold_out)(clone(self.estimator), X, y, of_fit, fold, seed)
             for fold, seed in zip(folds, seeds, strict=True)
         )
+        parts = [part for part in parts if part is not None]
+        if not parts:
+            raise ValueError("No held-out sample has a label. Leave out samples without labels.")
         joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
         with all_or_nothing(self):
             self.estimator_ = clone(self.estimator).fit(X, y, **of_fit)
@@ -190,13 +197,17 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
 
     def _hold_out(
         self, estimator: Any, X: Any, y: np.ndarray, fit_params: dict, fold: tuple, seed: int
-    ) -> CalibrationScores:
+    ) -> CalibrationScores | None:
         """Fit on the training samples of a fold; score its test samples and their copies."""
         train, test = fold
         X_train, y_train = _safe_split(estimator, X, y, train)
         X_test, y_test = _safe_split(estimator, X, y, test, train)
         estimator.fit(X_train, y_train, **_check_method_params(X, fit_params, train))
-        return self._calibrate(estimator, X_test, y_test, np.asarray(test), seed)
+        some = np.flatnonzero(self._has_target(estimator, y_test, y_train))
+        if not len(some):
+            return None
+        X_test = X_test if len(some) == len(y_test) else _safe_indexing(X_test, some)
+        return self._calibrate(estimator, X_test, y_test[some], np.asarray(test)[some], seed)
 
     def _calibrate(
         self, estimator: Any, X: Any, y: np.ndarray, sample: np.ndarray, seed: int
@@ -242,9 +253,8 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         self.pattern_thresholds_ = PatternThresholds(
             calibration, self.confidence_level, self.min_samples, self.estimator_.modality_names_
         )
-        for name in ("n_features_in_", "feature_names_in_", "classes_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
+        names = ("n_features_in_", "feature_names_in_", "classes_")
+        copy_attributes(self.estimator_, self, names)
         return self
 
     def closed(self, X: Any) -> np.ndarray:

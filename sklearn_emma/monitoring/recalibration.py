@@ -34,6 +34,8 @@ from sklearn_emma.monitoring.tables import (
 )
 
 _WINDOW, _AGAIN = 32, 16
+# Largest number of samples that are read again after a correction.
+_BLOCK = 512
 # Kinds of failure for which a correction is tried. An offset beyond the simulated ones may be
 # taken for noise.
 _KINDS = ("offset", "gain", "noise", "unknown")
@@ -72,14 +74,17 @@ def follow_and_correct(
     columns, numbers = number_columns(estimator), are_numbers(estimator)
     corrected, parts, first = table.copy(), [], 0
     while first < len(table):
-        corrected[first:] = _correct(calibration, state.correction, table[first:])
-        rest = _safe_indexing(X, np.arange(first, len(table)))
-        rest = replace_columns(rest, columns, corrected[first:][:, numbers])
+        last = min(first + _BLOCK, len(table))
+        corrected[first:last] = _correct(calibration, state.correction, table[first:last])
+        rest = _safe_indexing(X, np.arange(first, last))
+        rest = replace_columns(rest, columns, corrected[first:last][:, numbers])
         health, after = follow(calibration, estimator, rest, state)
-        stop = len(table) - first
+        stop, at, n_read = last - first, state, 0
         for t, i in _occasions(health, state.n_samples):
-            part = _safe_indexing(rest, np.arange(t + 1))
-            _, at = follow(calibration, estimator, part, state)
+            if t + 1 > n_read:
+                part = _safe_indexing(rest, np.arange(n_read, t + 1))
+                _, at = follow(calibration, estimator, part, at)
+                n_read = t + 1
             further = _find_correction(calibration, estimator, at, i, str(health.kind[t, i]))
             if further is not None:
                 after, stop = _accept(calibration, at, i, further), t + 1

@@ -126,6 +126,6 @@ def upper_rate(count: np.ndarray, n_samples: int) -> np.ndarray:
 
 
 def _sizes_of_equal(x: np.ndarray) -> np.ndarray:
-    """Return how often each value occurs that occurs more than once. Missing values do not count."""
+    """Return the numbers of equal values, where there are several. Missing values do not count."""
     counts = np.unique(x[x != 0], return_counts=True)[1]
     return counts[counts > 1]

@@ -127,7 +127,7 @@ class ContinuousAttention(nn.Module):
 
     def _basis(self, mean: Tensor, covariance: Tensor) -> Tensor:
         """Return :math:`N(m_j; mean, covariance)` of shape (..., n_basis)."""
-        return _normal_density(self.centres - mean.unsqueeze(-2), covariance.unsqueeze(-3))
+        return _log_density(self.centres - mean.unsqueeze(-2), covariance.unsqueeze(-3)).exp()
 
     def density(self, weights: Tensor) -> Density:
         """Fit a density to weights of positions.
@@ -150,9 +150,9 @@ class ContinuousAttention(nn.Module):
         found = self._moments(weights, share)
         for _ in range(self.n_iter if self.n_components > 1 else 0):
             distance = self.positions - found.mean.unsqueeze(2)
-            likelihood = _normal_density(distance, found.covariance.unsqueeze(2))
-            share = (found.weight.unsqueeze(2) * likelihood).mT
-            share = share / share.sum(2, keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)
+            log_likelihood = _log_density(distance, found.covariance.unsqueeze(2))
+            # every position has shares that sum to one, however far it is from all components
+            share = (found.weight.log().unsqueeze(2) + log_likelihood).softmax(1).mT
             found = self._moments(weights, share)
         return found
 
@@ -226,9 +226,9 @@ class ContinuousAttention(nn.Module):
             Description length of each sample.
         """
         distance = self.positions - density.mean.unsqueeze(2)
-        each = _normal_density(distance, density.covariance.unsqueeze(2))
-        mixed = (density.weight.unsqueeze(2) * each).sum(1)
-        log_likelihood = (weights * mixed.clamp(min=torch.finfo(mixed.dtype).tiny).log()).sum(1)
+        each = _log_density(distance, density.covariance.unsqueeze(2))
+        mixed = (density.weight.log().unsqueeze(2) + each).logsumexp(1)
+        log_likelihood = (weights * mixed).sum(1)
         n_components, n_axes = density.mean.shape[1:]
         n_parameters = n_components * (1 + n_axes + n_axes * (n_axes + 1) // 2) - 1
         return strength * n_parameters - 2.0 * log_likelihood
@@ -255,12 +255,10 @@ def _grid(sizes: Sequence[int]) -> Tensor:
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
 
 
-def _normal_density(distance: Tensor, covariance: Tensor) -> Tensor:
-    """Return the normal density at a displacement (..., n_axes) from the mean."""
+def _log_density(distance: Tensor, covariance: Tensor) -> Tensor:
+    """Return the log of the normal density at a displacement (..., n_axes) from the mean."""
     factor = torch.linalg.cholesky(covariance)
     scaled = torch.linalg.solve_triangular(factor, distance.unsqueeze(-1), upper=False).squeeze(-1)
     log_volume = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     n_axes = distance.shape[-1]
-    return (
-        -0.5 * scaled.square().sum(-1) - log_volume - 0.5 * n_axes * math.log(2 * math.pi)
-    ).exp()
+    return -0.5 * scaled.square().sum(-1) - log_volume - 0.5 * n_axes * math.log(2 * math.pi)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_emma import DAEEnergyScorer, EMMAClassifierCV, EMMARegressor
-from sklearn_emma.corruption import Mixture, Noise, Swapped
+from sklearn_emma import DAEEnergyScorer, EMMAClassifierCV, EMMARegressor, Modality
+from sklearn_emma.corruption import Adversarial, Episodes, Mixture, Noise, Stuck, Swapped
 from sklearn_emma.engine.training import gradients
 
 
@@ -98,9 +98,43 @@ def test_scorer_and_stream(table, mode):
     np.testing.assert_array_equal(inside[1], expected.nearest_typical(X))
 
 
-def test_corruption(table, mode):
+class OwnScore(torch.nn.Module):
+    def __init__(self, n_modalities, n_units):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(n_units, dtype=torch.float32))
+
+    def forward(self, keys, present):
+        return (keys @ self.weight).movedim(0, -1).expand(present.shape)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"adversarial": Adversarial(1.0)},
+        {"attention_score": OwnScore},
+        {"modalities": {"signal": Modality(range(8), shape=(1, 8)), "rest": [8]}},
+    ],
+    ids=["adversarial", "score", "signal"],
+)
+def test_less_common_fits_with_another_default_dtype(table, quick, params):
+    X, y = table[0].iloc[:, :9], table[1]
+    with double_by_default():
+        classifier = quick(**params).fit(X, y)
+    expected = quick(**params).fit(X, y)
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "corruption",
+    [
+        Mixture([Noise((0.5, 2.0)), Swapped()], fraction=0.7),
+        Episodes(Stuck(), 3, 0.1, growing=True),
+    ],
+    ids=["mixture", "episodes"],
+)
+def test_corruption(table, mode, corruption):
     X = table[0]
-    mixture = Mixture([Noise((0.5, 2.0)), Swapped()], fraction=0.7)
+    mixture = corruption
     with mode():
         corrupted, indicator = mixture.corrupt(X, "prefix", random_state=0)
     expected = mixture.corrupt(X, "prefix", random_state=0)

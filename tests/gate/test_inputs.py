@@ -12,7 +12,7 @@ from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Precision, potential_of, tensor_energy
 from sklearn_emma.gate import inputs
-from sklearn_emma.gate.inputs import InputReader, RememberingReader, gap_energy, read_modality
+from sklearn_emma.gate.inputs import CachingReader, InputReader, gap_energy, read_modality
 from sklearn_emma.indicators import Indicators
 from sklearn_emma.nn import CrossModalEnergy
 from sklearn_emma.nn.evidence_energy import NAT
@@ -202,12 +202,12 @@ def test_memory_of_any_order_and_float32_tables_are_read():
     torch.testing.assert_close(single, expected, rtol=1e-4, atol=1e-4)
 
 
-# --- remembered ---
+# --- cached ---
 
 
 def test_the_same_samples_are_read_once():
     table = make_table()
-    reader = make_reader(RememberingReader)
+    reader = make_reader(CachingReader)
     first = reader.read(table)
     assert reader.read(table.copy()) is first
     assert reader.read(np.asfortranarray(table)) is first
@@ -221,11 +221,13 @@ def test_the_same_samples_are_read_once():
     assert len(energies_of(reader)[0].asked) == 3
 
 
-def test_only_so_much_is_remembered(monkeypatch):
-    monkeypatch.setattr(inputs, "_N_REMEMBERED", 3)
-    table, reader = make_table(), make_reader(RememberingReader)
+def test_the_size_of_the_cache_is_limited(monkeypatch):
+    table, reader = make_table(), make_reader(CachingReader)
+    first = reader.read(table[:2])
+    n_bytes = sum(x.nbytes for x in (*first.modalities, *first[1:]))
+    monkeypatch.setattr(inputs, "_MOST_CACHED", 3 * n_bytes)
     for i in range(10):
         reader.read(table[i : i + 2])
-        assert 1 <= len(reader.remembered) <= 3
+        assert 1 <= len(reader.cache) <= 3
     # readers share no memory
-    assert not make_reader(RememberingReader).remembered
+    assert not make_reader(CachingReader).cache

@@ -41,7 +41,7 @@ from sklearn_emma import (
     GatedRegressor,
 )
 from sklearn_emma.corruption import Missing, Noise, VirtualAdversarial
-from sklearn_emma.gated.blending import best_blend, judging_samples, squared_error_of
+from sklearn_emma.gated.blending import best_blend, held_out_samples, squared_error_of
 from sklearn_emma.gated.estimator_traits import predicts_mean
 from sklearn_emma.inspection import modality_report
 from sklearn_emma.model_selection import robustness_curve
@@ -354,12 +354,12 @@ def test_who_is_right_on_held_out_samples_decides(wide):
 
 def test_later_samples_are_held_out():
     classes = np.array([0, 1, 1, 1] * 20)
-    held_out = judging_samples(classes)
+    held_out = held_out_samples(classes)
     assert held_out.tolist() == sorted([*range(64, 80, 4), *(i for i in range(64, 80) if i % 4)])
-    many = judging_samples(np.repeat([0, 1], 4000))
+    many = held_out_samples(np.repeat([0, 1], 4000))
     assert len(many) == 1000
     assert many.min() == 3500
-    assert len(judging_samples(np.zeros(39, dtype=int))) == 0
+    assert len(held_out_samples(np.zeros(39, dtype=int))) == 0
 
 
 def test_all_samples_are_learned_from_in_the_end(table):
@@ -402,7 +402,7 @@ def test_too_few_samples_to_choose_on(table):
 def test_the_blend_is_chosen_where_held_out_samples_lack_a_column(table, monkeypatch):
     X, y = table[0].copy(), table[1]
     held_out = np.r_[np.flatnonzero(y == 0)[:40], np.flatnonzero(y == 1)[:40]]
-    monkeypatch.setattr("sklearn_emma.gated.base.judging_samples", lambda *_: held_out)
+    monkeypatch.setattr("sklearn_emma.gated.base.held_out_samples", lambda *_: held_out)
     X.iloc[held_out, 0] = np.nan
     clf = gated(blend="auto").fit(X, y)
     assert 0 <= clf.blend_ <= 1

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier
 
-from sklearn_emma import DAEEnergyScorer, EMMAClassifier
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, GatedClassifier
 from sklearn_emma.corruption import Missing, Noise
+from sklearn_emma.gated.read_outs import GatedReadOuts
 from sklearn_emma.gated.training_tables import training_tables
 
 QUICK = {
@@ -61,3 +63,30 @@ def test_failures_are_as_large_as_the_reference_says(table):
         _, copy = training_tables(gate, clean, 1, 0, reference)
         changes.append(np.nanmax(np.abs(copy - clean)))
     assert changes[1] > 50 * changes[0]
+
+
+class Watched(DummyClassifier):
+    """Keeps the samples of each prediction."""
+
+    read: list = []
+
+    def predict_proba(self, X):
+        self.read.append(np.asarray(X))
+        return super().predict_proba(X)
+
+
+def test_the_blend_is_chosen_without_the_columns_that_the_gate_ignores(table, monkeypatch):
+    X, y = table
+    found, read_gate = [], vars(GatedReadOuts)["_read_gate"]
+
+    def keep(self, *args):
+        found.append(read_gate(self, *args))
+        return found[-1]
+
+    monkeypatch.setattr(GatedReadOuts, "_read_gate", keep)
+    gate = EMMAClassifier(column_attention=True, **QUICK)
+    params = {"gate": gate, "closed_value": "nan", "random_state": 0}
+    GatedClassifier(Watched(), "prefix", **params).fit(X, y)
+    ignored = found[-1]["column_attention"] == 0
+    assert ignored.any()
+    assert np.isnan(Watched.read[-1][ignored]).all()

@@ -29,7 +29,7 @@ def test_boxes_are_the_energies_of_clean_and_corrupted_samples(fitted, table, ad
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == [
         "clean",
         "corrupted",
-        "90 % of training samples",
+        "usual limit",
     ]
 
 

@@ -13,9 +13,14 @@ from sklearn.model_selection import GroupKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_array
 
-from sklearn_emma import GatedClassifier
-from sklearn_emma.corruption import Adversarial, Missing, Noise
-from sklearn_emma.model_selection import PatternConformalClassifier, PatternConformalRegressor
+from sklearn_emma import DAEEnergyScorer, EMMAClassifier, GatedClassifier
+from sklearn_emma.corruption import Adversarial, Missing, Noise, VirtualAdversarial
+from sklearn_emma.datasets import make_multimodal_classification
+from sklearn_emma.model_selection import (
+    AbstainingClassifier,
+    PatternConformalClassifier,
+    PatternConformalRegressor,
+)
 from sklearn_emma.model_selection.conformity import uniform_of_samples
 from sklearn_emma.model_selection.failing_copies import failing_copies
 from sklearn_emma.model_selection.patterns import (
@@ -572,3 +577,46 @@ def test_a_few_samples_of_much_weight_make_no_infinite_threshold():
     table = PatternThresholds(calibration, 0.9, 100, list("ab")).table
     assert table["closed"].tolist() == ["none", "other"]
     assert np.isfinite(table["threshold"]).all()
+
+
+def test_samples_without_a_label_are_not_calibrated_on():
+    """Semi-supervised classifiers learn from samples of class -1, which is no class."""
+    X, y = make_multimodal_classification(300, random_state=0, return_X_y=True)
+    known = np.where(np.random.default_rng(0).uniform(size=300) < 0.5, -1, y)
+    classifier = EMMAClassifier(
+        "prefix",
+        adversarial=VirtualAdversarial(),
+        energy=DAEEnergyScorer(max_epochs=2),
+        max_epochs=5,
+        n_networks=1,
+        l2_regularization=1.0,
+        periodic_features=False,
+        random_state=0,
+    )
+    calibrated = PatternConformalClassifier(classifier, cv=2, random_state=0).fit(X, known)
+    assert calibrated.classes_.tolist() == [0, 1]
+    table = calibrated.pattern_thresholds_.table
+    assert table["n_samples"].iloc[0] == (known >= 0).sum()
+    assert np.isfinite(table["threshold"].iloc[0])
+    abstaining = AbstainingClassifier(classifier, max_risk=0.3, cv=2).fit(X, known)
+    assert (abstaining.predict(X) == abstaining.abstain_label_).mean() < 0.3
+    unknown = np.where(np.arange(300) < 100, -1, y)
+    folds = [(np.arange(300), np.arange(100))]
+    with pytest.raises(ValueError, match="No held-out sample has a label"):
+        PatternConformalClassifier(classifier, cv=folds).fit(X, unknown)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        PatternConformalClassifier(GatedLogistic(), corruption=Noise(1), n_several=0, cv=2),
+        AbstainingClassifier(GatedLogistic(), cv=2),
+    ],
+)
+def test_a_fit_on_an_array_forgets_the_names_of_columns(estimator):
+    X, y = make_multimodal_classification(60, random_state=0, return_X_y=True)
+    estimator = clone(estimator).fit(X, y)
+    assert len(estimator.feature_names_in_) == X.shape[1]
+    estimator.fit(X.to_numpy()[:, :2], y)
+    assert not hasattr(estimator, "feature_names_in_")
+    assert estimator.n_features_in_ == 2

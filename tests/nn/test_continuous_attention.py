@@ -94,6 +94,14 @@ def test_a_mixture_finds_two_events():
     torch.testing.assert_close(attention.expect(values, density), parts[0] + parts[1])
 
 
+def test_a_position_far_from_all_components_keeps_its_weight():
+    weights = torch.zeros(1, 60, dtype=torch.float64)
+    weights[0, [10, 20, 50]] = torch.tensor([0.5, 0.499, 0.001], dtype=torch.float64)
+    density = ContinuousAttention((60,), n_components=2).double().density(weights)
+    assert density.weight.sum().item() == pytest.approx(1.0)
+    assert density.mean.isfinite().all()
+
+
 @pytest.mark.parametrize("n_events", [1, 2, 3])
 def test_the_description_length_counts_the_events(n_events):
     weights = sum(bump((k + 0.5) / n_events, 0.03) for k in range(n_events)) / n_events
