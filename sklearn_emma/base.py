@@ -16,7 +16,7 @@ from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.engine.training_memory import open_cache
 from sklearn_emma.gate.build_gate import check_gate, modality_costs
 from sklearn_emma.gate.build_predictor import (
-    Architecture,
+    PredictorArchitecture,
     check_predictor,
     is_built_in,
     seeded_layers,
@@ -55,7 +55,7 @@ from sklearn_emma.warm_start import kept_parameters, load_previous, starting_gat
 
 
 class BaseEMMA(PredictorReadOuts, Parameters):
-    """Energies, gate and predictor; a subclass says what is predicted, and documents it."""
+    """Energies, gate and predictor. Subclasses define the target and document the parameters."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -230,9 +230,11 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         return network
 
     def _set_architecture(self, periodic: bool) -> None:
-        """Remember what the predictor is built from, as a plain tuple, which skops trusts."""
+        """Store the architecture as a plain tuple, a type that skops loads as trusted."""
         sizes = tuple(self.hidden_layer_sizes)
-        self._architecture = tuple(Architecture(self.module, sizes, self.n_networks, periodic))
+        self._architecture = tuple(
+            PredictorArchitecture(self.module, sizes, self.n_networks, periodic)
+        )
 
     def _store(self, objective: GatedObjective, history: dict[str, np.ndarray]) -> Self:
         """Keep what was trained."""
@@ -258,7 +260,7 @@ def fit_settings(
     Parameters
     ----------
     estimator : BaseEMMA
-        For the other parameters; left as it is.
+        Estimator with the other parameters. It is not modified.
     X, y : array-like of shape (n_samples, ...)
         The samples.
     settings : sequence of mapping of str to float
@@ -269,8 +271,8 @@ def fit_settings(
     Returns
     -------
     list of BaseEMMA or ValueError
-        In the order of the settings; the error where training diverged. The estimators share what
-        does not depend on the settings, and remember the samples that one of them has read.
+        Fitted estimators in the order of the settings, or the error if training diverged. They
+        share everything that does not depend on the settings, and a cache of evaluated samples.
 
     Raises
     ------

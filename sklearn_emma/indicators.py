@@ -328,7 +328,7 @@ def least_scales_of(estimator: Any) -> list[np.ndarray | None]:
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        Fitted estimator.
 
     Returns
     -------
@@ -347,7 +347,7 @@ def feature_columns(estimator: Any) -> list[np.ndarray]:
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        Fitted estimator.
 
     Returns
     -------
@@ -364,7 +364,7 @@ def fill_values(estimator: Any) -> np.ndarray:
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        Fitted estimator.
 
     Returns
     -------

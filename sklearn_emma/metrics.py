@@ -42,7 +42,7 @@ def risk_coverage_curve(
     y_true : array-like of shape (n_samples,)
         True labels.
     y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Predictions: labels, or whatever `loss` takes.
+        Predictions: labels, or any form that `loss` accepts.
     reject_score : array-like of shape (n_samples,)
         Rejection scores. Samples with the highest scores are rejected first. Scores may be
         infinite.
@@ -126,7 +126,7 @@ def area_under_risk_coverage(
     y_true : array-like of shape (n_samples,)
         True labels.
     y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Predictions: labels, or whatever `loss` takes.
+        Predictions: labels, or any form that `loss` accepts.
     reject_score : array-like of shape (n_samples,)
         Rejection scores. Samples with the highest scores are rejected first, and samples with equal
         scores are accepted together.

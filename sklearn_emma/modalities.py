@@ -341,7 +341,7 @@ def _is_pair(item: Any) -> bool:
 def _are_pairs_of_columns(
     modalities: Any, groups: dict[str, np.ndarray], column_names: list[str] | None
 ) -> bool:
-    """Tell whether pairs of names of columns are written where names of modalities are expected."""
+    """Return whether pairs contain names of columns instead of names of modalities."""
     if isinstance(modalities, Mapping) or not groups or column_names is None:
         return False
     used = {column_names[i] for positions in groups.values() for i in positions}
@@ -350,7 +350,7 @@ def _are_pairs_of_columns(
 
 
 def _is_unnamed(group: Any) -> bool:
-    """Tell whether an element of a list of modalities chooses columns and has no name."""
+    """Return whether an element of a list of modalities chooses columns and has no name."""
     if isinstance(group, (list, tuple)):
         n_strings = sum(isinstance(item, str) for item in group)
         return len(group) > 0 and (n_strings == 0 or (n_strings == len(group) > 2))

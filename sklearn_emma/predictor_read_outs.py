@@ -11,7 +11,7 @@ from sklearn_emma.energy.protocol import Precision, tensor_energy
 from sklearn_emma.engine.batches import blocks
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.weights import load_arrays
-from sklearn_emma.gate.build_predictor import Architecture, build_predictor
+from sklearn_emma.gate.build_predictor import PredictorArchitecture, build_predictor
 from sklearn_emma.gate.objective import GateModel
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.readings import gate_of, reader_of
@@ -149,7 +149,7 @@ class PredictorReadOuts(GateReadOuts):
     def _build_network(self, seed: int = 0) -> GatedPredictor:
         """Build the network with the fitted architecture, even if parameters have changed since."""
         widths = [len(columns) for columns in feature_columns(self)]
-        architecture = Architecture(*self._architecture)
+        architecture = PredictorArchitecture(*self._architecture)
         shapes = self.modality_shapes_
         return build_predictor(architecture, widths, self._n_outputs, seed, shapes)
 

@@ -42,7 +42,7 @@ class TrainingTable(NamedTuple):
     table : ndarray of shape (n_samples, n_columns)
         Samples of positive weight.
     y : ndarray of shape (n_samples, ...)
-        What is predicted, as the user gave it.
+        Target as passed by the user.
     weight : ndarray of shape (n_samples,)
         Weights.
     """

@@ -45,8 +45,8 @@ def make_multimodal_classification(
         Information of each modality about the class, :math:`r_i` in [0, 1]: at 0 it is noise.
     redundancy : float, default=0.5
         Fraction q in [0, 1] of the noise variance that the modalities have in common. At 0 their
-        errors are independent and each modality adds information. At 1 modalities of relevance 1
-        hold the same information, and one of them is as good as all together.
+        errors are independent and each modality adds information. At 1, modalities of relevance
+        1 contain the same information, so one of them suffices.
     separation : float, default=3.0
         Distance between any two class centres, :math:`\delta \ge 0`, in within-class standard
         deviations of a modality of relevance 1.

@@ -10,7 +10,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_emma.energy.column_scale import medians_of_columns
-from sklearn_emma.energy.protocol import speaks_tensors
+from sklearn_emma.energy.protocol import is_tensor_energy
 from sklearn_emma.energy.training import train_energies
 from sklearn_emma.engine.seeding import seeded
 from sklearn_emma.engine.training_memory import source_of
@@ -65,7 +65,7 @@ def fit_energies(
     for i, ((name, scorer), x) in enumerate(zip(scorers.items(), modalities, strict=True)):
         samples, chosen = _training_samples(name, x, weight)
         unfitted = seeded(scorer, seed + i)
-        if speaks_tensors(unfitted):
+        if is_tensor_energy(unfitted):
             own[name] = unfitted, samples, weight[chosen], least_scales[i]
         else:
             other[name] = unfitted, samples, weight[chosen]

@@ -156,14 +156,14 @@ def tensor_energy(scorer: Any, name: str, precision: Precision) -> Potential:
     Potential
         Energy of the modality.
     """
-    if speaks_tensors(scorer):
+    if is_tensor_energy(scorer):
         energy: Potential = scorer.tensor_energy(precision)
         return energy
     return ArrayEnergy(scorer, name)
 
 
-def speaks_tensors(scorer: Any) -> bool:
-    """Tell whether an estimator is a :class:`TensorEnergy`.
+def is_tensor_energy(scorer: Any) -> bool:
+    """Return whether an estimator is a :class:`TensorEnergy`.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def speaks_tensors(scorer: Any) -> bool:
 
 
 def _defined_first(scorer: Any, method: str, other: str) -> bool:
-    """Tell whether `method` is defined in a class at least as derived as that of `other`."""
+    """Return whether `method` is defined in a class at least as derived as that of `other`."""
     for kind in type(scorer).__mro__:
         if method in vars(kind):
             return True
@@ -251,7 +251,7 @@ def check_energy(energy: Any, names: Sequence[str]) -> None:
                 "scikit-learn have them. Wrap any other detector in a class whose score_samples "
                 "returns minus the outlier score."
             )
-        if speaks_tensors(scorer) and getattr(scorer, "modalities", None) is not None:
+        if is_tensor_energy(scorer) and getattr(scorer, "modalities", None) is not None:
             raise ValueError(
                 f"A {type(scorer).__name__} that is passed as energy gets the columns of one "
                 "modality only: set its modalities to None, got "

@@ -17,7 +17,7 @@ from sklearn_emma.energy.modality_energies import ScaledEnergy
 from sklearn_emma.energy.outliers import ThresholdMixin
 from sklearn_emma.energy.p_values import check_held_out, conformal_p_values
 from sklearn_emma.energy.protocol import Precision, load_energy
-from sklearn_emma.energy.training import Architecture
+from sklearn_emma.energy.training import EnergyArchitecture
 from sklearn_emma.engine.batches import blocks, evaluation_block, precision_of
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.seeding import make_generator
@@ -89,7 +89,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         """Return the cached modules of the energies of all modalities."""
 
         def build() -> list[EnergyEnsemble]:
-            architecture, modules = Architecture(*self._architecture), []
+            architecture, modules = EnergyArchitecture(*self._architecture), []
             for positions, weights in zip(feature_columns(self), self.energy_weights_, strict=True):
                 module = architecture.build(len(positions), make_generator(0)).double()
                 modules.append(load_energy(module, weights, precision))

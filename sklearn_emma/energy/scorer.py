@@ -452,7 +452,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             return self._store(samples, reservoir.held_out, trained, equal)
 
     def _refuse_changes(self, X: Any) -> None:
-        """Raise ValueError if a parameter has changed that partial_fit cannot go on with."""
+        """Raise ValueError if a parameter has changed that prevents partial_fit from continuing."""
         names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
         same = names == self.modality_names_ and all(
             np.array_equal(*both) for both in zip(columns, self.modality_columns_, strict=True)
@@ -463,7 +463,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         }.items():
             if not kept:
                 raise ValueError(
-                    f"{parameter} has changed since the first fit, with which partial_fit goes on. "
+                    f"{parameter} has changed since the first fit, which partial_fit continues. "
                     "Clone the scorer, and start with its first samples."
                 )
 

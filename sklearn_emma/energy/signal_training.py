@@ -11,7 +11,7 @@ import torch
 from sklearn_emma.energy.column_scale import column_scale
 from sklearn_emma.energy.training import (
     AnyArchitecture,
-    Architecture,
+    EnergyArchitecture,
     EnergyConfig,
     EnergyTask,
 )
@@ -94,7 +94,7 @@ class SignalArchitecture(NamedTuple):
 
         Returns
         -------
-        ConvolutionalArchitecture or Architecture
+        ConvolutionalArchitecture or EnergyArchitecture
             Convolutional architecture for the signal itself, else an autoencoder of columns.
         """
         if view == "signal":
@@ -102,7 +102,7 @@ class SignalArchitecture(NamedTuple):
         views = VIEWS.values()
         prototypes = tuple(self.n_prototypes if v.n_prototypes else 0 for v in views)
         clips = tuple(float(v.clip) for v in views)
-        return Architecture(_HIDDEN_LAYER_SIZES, "tanh", clips, prototypes)
+        return EnergyArchitecture(_HIDDEN_LAYER_SIZES, "tanh", clips, prototypes)
 
     def build(self) -> SignalEnergy:
         """Build an energy, whose weights are to be loaded.

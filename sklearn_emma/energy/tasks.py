@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from sklearn_emma.energy.training import Architecture, EnergyConfig, EnergyTask
+from sklearn_emma.energy.training import EnergyArchitecture, EnergyConfig, EnergyTask
 from sklearn_emma.energy.views import resolve_views
 from sklearn_emma.engine.batches import auto_batch_size
 from sklearn_emma.engine.device import resolve_device
@@ -14,7 +14,7 @@ from sklearn_emma.engine.objective import TrainingConfig
 from sklearn_emma.indicators import feature_columns, least_scales_of
 
 
-def architecture_of(scorer: Any, n_samples: int) -> Architecture:
+def architecture_of(scorer: Any, n_samples: int) -> EnergyArchitecture:
     """Return the architecture of the energies.
 
     Parameters
@@ -26,11 +26,11 @@ def architecture_of(scorer: Any, n_samples: int) -> Architecture:
 
     Returns
     -------
-    Architecture
+    EnergyArchitecture
         Architecture of the energies of all modalities.
     """
     views = resolve_views(scorer.views)
-    return Architecture(
+    return EnergyArchitecture(
         tuple(scorer.hidden_layer_sizes),
         scorer.activation,
         tuple(float(view.clip) for view in views),
@@ -40,7 +40,7 @@ def architecture_of(scorer: Any, n_samples: int) -> Architecture:
 
 def modality_tasks(
     scorer: Any,
-    architecture: Architecture,
+    architecture: EnergyArchitecture,
     samples: np.ndarray,
     weight: np.ndarray,
     seed: int,
@@ -53,7 +53,7 @@ def modality_tasks(
     ----------
     scorer : DAEEnergyScorer
         Scorer whose modalities and levels of categorical columns are already determined.
-    architecture : Architecture
+    architecture : EnergyArchitecture
         Architecture of the energies.
     samples : ndarray of shape (n_samples, n_features)
         Training samples, with indicators of categories.

@@ -33,7 +33,7 @@ class AnyArchitecture(Protocol):
         """Build an energy with initial weights."""
 
 
-class Architecture(NamedTuple):
+class EnergyArchitecture(NamedTuple):
     """Architecture of an energy: hidden layers, and clip and number of prototypes of each view."""
 
     hidden_layer_sizes: tuple[int, ...]

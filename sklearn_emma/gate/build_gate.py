@@ -46,7 +46,7 @@ ATTENTION_SCORES = (ENERGY, *SCORES, *(f"{name}{_PLUS}" for name in SCORES))
 
 
 def is_energy(attention_score: Any) -> bool:
-    """Tell whether a gate uses energies alone.
+    """Return whether a gate uses energies alone.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ _GLOBAL_GENERATOR = threading.RLock()
 
 
 def is_built_in(module: Any) -> bool:
-    """Tell whether a predictor is built into the library.
+    """Return whether a predictor is built into the library.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def seeded_layers(module: Any, seed: int, device: torch.device) -> Iterator[None
         yield
 
 
-class Architecture(NamedTuple):
+class PredictorArchitecture(NamedTuple):
     """What a predictor is built from, apart from the data.
 
     Attributes
@@ -96,7 +96,7 @@ class Architecture(NamedTuple):
 
 
 def build_predictor(
-    architecture: Architecture,
+    architecture: PredictorArchitecture,
     n_features: Sequence[int],
     n_outputs: int,
     seed: int = 0,
@@ -106,7 +106,7 @@ def build_predictor(
 
     Parameters
     ----------
-    architecture : Architecture
+    architecture : PredictorArchitecture
         Module, sizes and features.
     n_features : list of int
         Number of features of each modality.

@@ -59,7 +59,7 @@ class Calibrated:
 CALIBRATIONS = ("failures", "minimum")
 
 
-def calibrate(
+def calibrate_gate(
     samples: Samples, probe: Failures, rule: str = "failures", with_columns: bool = False
 ) -> Calibrated:
     """Compute the constants of the gate, and add the gap energy to the potentials.
@@ -107,15 +107,15 @@ def calibrate(
             )
         ]
         constants = _of_failures(typical, failing)
-    priced = replace(energies, scale=torch.from_numpy(constants.potential_scale))
+    with_gap_energy = replace(energies, scale=torch.from_numpy(constants.potential_scale))
     if with_columns:
         columns = learn_columns(energies.potentials, clean.filled, weight)
         minimum = torch.from_numpy(constants.potential_min)
-        priced = replace(priced, columns=columns, minimum=minimum)
-        return Calibrated(priced.score(samples), priced, constants._asdict())
+        with_gap_energy = replace(with_gap_energy, columns=columns, minimum=minimum)
+        return Calibrated(with_gap_energy.score(samples), with_gap_energy, constants._asdict())
     gaps = torch.stack([x.isnan().any(1) for x in samples.modalities], 1)
-    scored = priced.rescore(clean, samples.modalities, gaps)
-    return Calibrated(scored, priced, constants._asdict())
+    scored = with_gap_energy.rescore(clean, samples.modalities, gaps)
+    return Calibrated(scored, with_gap_energy, constants._asdict())
 
 
 class _Weighted(NamedTuple):

@@ -17,7 +17,7 @@ from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.adversarial import AdversarialObjective
 from sklearn_emma.gate.annealing import start_as_identity
 from sklearn_emma.gate.build_gate import build_gate, count_units, hard_attention
-from sklearn_emma.gate.calibration import Calibrated, calibrate
+from sklearn_emma.gate.calibration import Calibrated, calibrate_gate
 from sklearn_emma.gate.cross_modal import train_cross_modal
 from sklearn_emma.gate.objective import GatedObjective, GateModel, LossWeights
 from sklearn_emma.gate.plain_objective import PlainObjective
@@ -237,7 +237,7 @@ def _calibrate(problem: GateProblem, corruption: Corruption, reference: Referenc
         return Calibrated(energies.score(samples), energies, problem.start.gate)
     of_all = with_fraction(corruption, 1.0)
     probe = Failures(of_all, reference, energies, problem.generators.samples)
-    return calibrate(samples, probe, config.potential_calibration, config.column_attention)
+    return calibrate_gate(samples, probe, config.potential_calibration, config.column_attention)
 
 
 def _make_gate(problem: GateProblem, calibrated: Calibrated) -> EnergyAttention:

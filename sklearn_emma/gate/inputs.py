@@ -48,8 +48,8 @@ def gap_energy(missing: Tensor, scale: Tensor | float) -> Tensor:
     Tensor of shape (n_samples, ...)
         Energy of missing values, infinite if all values of a modality are missing.
     """
-    price = potential_of_evidence(gap_evidence(missing), scale)
-    return torch.where(missing < 1, price, math.inf)
+    energy = potential_of_evidence(gap_evidence(missing), scale)
+    return torch.where(missing < 1, energy, math.inf)
 
 
 def add_gap_energy(own: Tensor, gap: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class Causes(NamedTuple):
         Worst modality of each sample: the one whose energy exceeds that of clean training samples
         most, in units of its ``potential_scale_``.
     reason : list of str
-        "missing"; "gaps" if most of the energy is the price of single missing values; "does not fit
+        "missing"; "gaps" if most of the energy is that of single missing values; "does not fit
         the others" if most of it is cross-modal energy; or "unusual values".
     columns : list of str
         Columns that contribute to the energy and their shares, such as ``"a 70%, b 20%"``. If the

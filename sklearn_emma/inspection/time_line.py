@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn_emma.monitoring import ModalityHealth, ModalityMonitor
 
 #: The columns of the table of alarms.
-FIELDS = ("modality", "kind", "first", "last", "n_samples")
+TIME_LINE_FIELDS = ("modality", "kind", "first", "last", "n_samples")
 
 
 def read_stream(estimator: Any, X: Any, reference: Any) -> tuple[ModalityHealth, Any]:
@@ -82,7 +82,7 @@ def list_alarms(health: ModalityHealth, names: list[str], index: pd.Index) -> pd
             kind = str(health.kind[stop, i])
             found.append((first, name, kind, index[first], index[stop], stop - first + 1))
     found.sort(key=lambda alarm: alarm[0])
-    return pd.DataFrame([alarm[1:] for alarm in found], columns=list(FIELDS))
+    return pd.DataFrame([alarm[1:] for alarm in found], columns=list(TIME_LINE_FIELDS))
 
 
 def intervals(up: np.ndarray) -> list[tuple[int, int]]:

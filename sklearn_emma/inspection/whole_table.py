@@ -12,7 +12,7 @@ from sklearn_emma.nn.evidence_energy import evidence_of_potential
 from sklearn_emma.validation import check_table
 
 #: The columns of the result.
-FIELDS = ("modality", "column", "finding", "n_samples", "statistic", "p_value")
+TABLE_FIELDS = ("modality", "column", "finding", "n_samples", "statistic", "p_value")
 # Smallest number of samples for a test, significance level of all tests together, and smallest
 # distance between two distributions that is reported.
 _FEWEST, _LEVEL, _DISTANCE = 10, 0.001, 0.15
@@ -73,7 +73,7 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
         ):
             for i, name in enumerate(estimator.modality_names_):
                 found += [(name, "", what, *r) for r in _compare(here[:, i], there[:, i])]
-    frame = pd.DataFrame(found, columns=list(FIELDS))
+    frame = pd.DataFrame(found, columns=list(TABLE_FIELDS))
     certain = ~(frame["p_value"].to_numpy(dtype=float) * n_tests > _LEVEL)
     return frame[certain].reset_index(drop=True)
 

@@ -20,7 +20,7 @@ from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failing import check_repeats
 from sklearn_emma.model_selection.failure_costs import Bootstrap, FailureCosts
-from sklearn_emma.model_selection.failure_page import write_page, write_text
+from sklearn_emma.model_selection.failure_page import write_failure_page, write_text
 from sklearn_emma.model_selection.inside import gated_inside, with_categories
 from sklearn_emma.tables import add_missing_modalities
 from sklearn_emma.targets import check_labels, check_values, one_column
@@ -105,7 +105,7 @@ class FailureModeAnalysis:
         str or None
             The page, if `buf` is None.
         """
-        return write_text(write_page(self, title), buf)
+        return write_text(write_failure_page(self, title), buf)
 
 
 def failure_mode_analysis(

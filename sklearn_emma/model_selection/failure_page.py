@@ -25,7 +25,7 @@ _MATRICES = {
 }
 
 
-def write_page(analysis: Any, title: str) -> str:
+def write_failure_page(analysis: Any, title: str) -> str:
     """Return the page of an analysis.
 
     Parameters

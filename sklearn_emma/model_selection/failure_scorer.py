@@ -145,25 +145,18 @@ class _FailureScorer:
         names = choose_modalities(names, self.corruption.only)
         weight = 1 / (len(names) + 1) if self.clean_weight is None else self.clean_weight
         reference = X if self.reference is None else with_categories(estimator, self.reference)
-        tables = [(weight, X)] if weight > 0 else []
+        total = 0.0
+        if weight > 0:
+            total = weight * score_with(scorer, estimator, X, y, score_params)
         if weight < 1:
             share = (1 - weight) / (len(names) * len(self.seeds))
-            tables += [
-                (share, corrupted)
-                for name in names
-                for corrupted in break_modality(
-                    self.corruption.against(estimator, y),
-                    X,
-                    self.modalities,
-                    name,
-                    self.seeds,
-                    reference,
-                )
-            ]
-        return sum(
-            weight * score_with(scorer, estimator, table, y, score_params)
-            for weight, table in tables
-        )
+            corruption = self.corruption.against(estimator, y)
+            for name in names:
+                for table in break_modality(
+                    corruption, X, self.modalities, name, self.seeds, reference
+                ):
+                    total += share * score_with(scorer, estimator, table, y, score_params)
+        return total
 
     def _inner(self) -> Any:
         """Return the scorer that is averaged, or None for the method ``score``."""

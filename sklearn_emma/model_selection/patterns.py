@@ -192,7 +192,7 @@ class PatternThresholds:
         least = max(needed, min(min_samples, _ENOUGH * needed))
 
         def is_large(rows: np.ndarray) -> bool:
-            """Tell whether a group is large enough for a threshold of its own."""
+            """Return whether a group is large enough for a threshold of its own."""
             effective = effective_number(sample[rows], calibration.weight[rows])
             return len(np.unique(sample[rows])) >= min_samples and effective >= least
 

@@ -36,7 +36,7 @@ class Correction(NamedTuple):
         return Correction(other.factor * self.factor, other.factor * self.shift + other.shift)
 
     def modalities(self, statistics: SampleStatistics) -> np.ndarray:
-        """Tell which modalities are corrected: an ndarray of bool of shape (n_modalities,)."""
+        """Return which modalities are corrected: an ndarray of bool of shape (n_modalities,)."""
         corrected = (self.factor != 1) | (self.shift != 0)
         return statistics.over_modalities(np.logical_or, corrected[None])[0]
 

@@ -83,10 +83,10 @@ class Dependence:
     z : ndarray of shape (n_samples, n_features)
         Standardised clean samples.
     statistics : SampleStatistics
-        Tells which features belong to which modality, and which are constant. Constant features
+        Which features belong to which modality, and which are constant. Constant features
         are ignored.
     run_lengths : RunLengths
-        Tells which changes are so small that they count as repeats.
+        Which changes are so small that they count as repeats.
     rng : RandomState
         Generator that draws random pairs of clean samples.
 

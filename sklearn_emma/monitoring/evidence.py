@@ -149,7 +149,7 @@ class RunLengths:
         Standardised clean samples, from which the probabilities of repeats are estimated. NaN marks
         missing values.
     statistics : SampleStatistics
-        Tells which features belong to which modality, and which are constant. Constant features
+        Which features belong to which modality, and which are constant. Constant features
         are ignored.
     numbers : ndarray of bool of shape (n_features,), default=None
         True for numerical features, False for indicators of categories. None means that all
@@ -213,7 +213,7 @@ class RunLengths:
         return np.isin(np.arange(len(self.tied_)), list(self.levels_))
 
     def _absent(self, z: np.ndarray) -> np.ndarray:
-        """Tell which modalities are missing in which samples."""
+        """Return which modalities are missing in which samples."""
         return self._statistics.over_modalities(np.logical_and, np.isnan(z))
 
     def _rounding(self, z: np.ndarray) -> np.ndarray:
@@ -265,7 +265,7 @@ class RunLengths:
         return np.where(repeats, (1 - self.epsilon_) / hazard, self.epsilon_ / (1 - hazard))
 
     def repeats(self, difference: np.ndarray) -> np.ndarray:
-        """Tell which differences between samples are small enough to count as repeats.
+        """Return which differences between samples are small enough to count as repeats.
 
         Parameters
         ----------
@@ -329,7 +329,7 @@ def _smallest_step(x: np.ndarray) -> float:
 
 
 def _has_ties(x: np.ndarray) -> bool:
-    """Tell whether at least two samples are equal."""
+    """Return whether at least two samples are equal."""
     return len(np.unique(x, axis=0)) < len(x)
 
 

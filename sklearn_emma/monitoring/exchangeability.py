@@ -176,7 +176,7 @@ def warn_of_long_repeats(names: Sequence[str], exponents: np.ndarray) -> None:
 
 
 def is_long_enough(before: int, after: int) -> bool:
-    """Tell whether a stream has just reached the length at which its dependence is tested.
+    """Return whether a stream has just reached the length at which its dependence is tested.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _ENOUGH = 20
 
 
 def has_frequent_values(x: np.ndarray) -> bool:
-    """Tell whether some combination of values has a probability of a repeat of its own.
+    """Return whether some combination of values has a probability of a repeat of its own.
 
     Parameters
     ----------

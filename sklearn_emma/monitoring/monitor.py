@@ -13,9 +13,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
-from sklearn_emma.monitoring.calibrate import calibrate
 from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
+from sklearn_emma.monitoring.fit_calibration import calibrate_monitor
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
 from sklearn_emma.monitoring.tables import read_codes
@@ -276,7 +276,7 @@ class ModalityMonitor(BaseEstimator):
                 _warn_of_absent_classes(calibrated, y, order[n_training:])
         rest, _ = _safe_split(calibrated, X, None, np.sort(order[n_training:]))
         rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
-        calibration = calibrate(calibrated, rest, reference, rates, self.ordered, rng)
+        calibration = calibrate_monitor(calibrated, rest, reference, rates, self.ordered, rng)
         estimator = clone(self.estimator).fit(X, y) if again else calibrated
         self.calibration_: Calibration = calibration
         self.estimator_, self.calibrated_estimator_ = estimator, calibrated

@@ -39,7 +39,7 @@ class Recurrence:
     z : ndarray of shape (n_samples, n_features)
         Standardised clean samples. Missing values are zero.
     statistics : SampleStatistics
-        Tells which features belong to which modality.
+        Which features belong to which modality.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Recurrence:
         return np.where(recurs, expected / rate, (1.0 - expected) / (1.0 - rate))
 
     def _recurs(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
-        """Tell which values recur. Missing values never do."""
+        """Return which values recur. Missing values never do."""
         values = np.vstack([recent[-_WINDOW:], z])
         found = np.zeros(z.shape, dtype=bool)
         for lag in range(1, _WINDOW + 1):
@@ -102,7 +102,7 @@ class Recurrence:
         return found & (z != 0)
 
     def _in_modality(self, recurs: np.ndarray) -> np.ndarray:
-        """Tell for which modalities at least one feature recurs."""
+        """Return for which modalities at least one feature recurs."""
         return self._statistics.over_modalities(np.logical_or, recurs & self.features_)
 
 

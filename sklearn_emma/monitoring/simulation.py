@@ -107,7 +107,7 @@ class Simulation:
         return self.statistics(self.statistics.relative(table), *energies)
 
     def harms(self, X: Any, i: int) -> bool:
-        """Tell whether predictions are better without a failing modality.
+        """Return whether predictions are better without a failing modality.
 
         They are better if they are closer to the predictions for the clean samples by more than
         three standard errors. The distance is the cross-entropy for a classifier and the squared

@@ -232,7 +232,7 @@ def _largest_other(values: np.ndarray) -> np.ndarray:
 
 
 def measures_no_disagreement(estimator: Any) -> bool:
-    """Tell whether an estimator of several modalities does not measure their disagreement.
+    """Return whether an estimator of several modalities does not measure their disagreement.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ def read_unseen(estimator: Any, X: Any) -> np.ndarray:
 
 
 def are_numbers(estimator: Any) -> np.ndarray:
-    """Tell which features are numerical.
+    """Return which features are numerical.
 
     Parameters
     ----------

@@ -163,10 +163,10 @@ class FusionNetwork(GatedPredictor):
     generator : torch.Generator, optional
         Source of the initial weights. None uses the global generator of torch.
     normal_scores : bool, default=False
-        Whether the normal score of each column is read too; the points of
-        ``columns.normal_scores`` are to be set.
+        Whether the normal score of each column is an input, too. The points of
+        ``columns.normal_scores`` must be set.
     periodic : bool, default=False
-        Whether periodic features of each column are read too, which need normal scores.
+        Whether periodic features of each column are inputs, too. They need normal scores.
 
     Examples
     --------

@@ -45,7 +45,7 @@ class FusionTransformer(FusionNetwork):
     head_sizes : sequence of int, default=(32,)
         Number of units of each hidden layer of the head.
     generator : torch.Generator, optional
-        Source of the initial weights. None takes torch's global generator.
+        Source of the initial weights. None uses the global generator of torch.
     normal_scores, periodic : bool, default=False
         What is read of each column, as for :class:`FusionNetwork`.
 

@@ -4,7 +4,7 @@ r"""Attention across modalities, in which closed modalities are ignored.
 
     A^h_{ji} = \frac{\beta_i \exp(s^h_{ji})}{e^{c_h} + \sum_l \beta_l \exp(s^h_{jl})}, \qquad
     s^h_{ji} = q^h_j \cdot k^h_i / \sqrt{d_h}, \qquad
-    u_j = z_j + W_O \Bigl[\sum_i A^1_{ji} v^1_i, \sum_i A^2_{ji} v^2_i\Bigr]
+    u_j = z_j + W_O \Bigl[\sum_i A^1_{ji} v^1_i, \dots, \sum_i A^H_{ji} v^H_i\Bigr]
 
 The tokens are the embeddings z of the modalities (:mod:`sklearn_emma.nn.multi_head`). The gate
 :math:`\beta_i` of a modality, which is computed from its energy, is an exogenous factor: it adds

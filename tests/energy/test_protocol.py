@@ -17,8 +17,8 @@ from sklearn_emma.energy.protocol import (
     ArrayEnergy,
     Precision,
     check_energy,
+    is_tensor_energy,
     potential_of,
-    speaks_tensors,
     tensor_energy,
 )
 
@@ -111,10 +111,10 @@ class Both(DAEEnergyScorer):
 
 
 def test_what_a_subclass_overrides_is_asked():
-    spoken = {kind: speaks_tensors(kind()) for kind in (DAEEnergyScorer, Renamed, Both)}
+    spoken = {kind: is_tensor_energy(kind()) for kind in (DAEEnergyScorer, Renamed, Both)}
     assert all(spoken.values())
     for kind in (Overridden, Refitted, Norm, GaussianMixture):
-        assert not speaks_tensors(kind())
+        assert not is_tensor_energy(kind())
     x = make_samples()
     scorer = Overridden(hidden_layer_sizes=(6,), max_epochs=1, random_state=0).fit(x)
     energies = tensor_energy(scorer, "radar", Precision()).potential(torch.tensor(x))

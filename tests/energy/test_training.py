@@ -10,7 +10,7 @@ from sklearn_emma.energy import training
 from sklearn_emma.energy.column_scale import column_scale, noise_range
 from sklearn_emma.energy.denoising import Denoising
 from sklearn_emma.energy.training import (
-    Architecture,
+    EnergyArchitecture,
     EnergyConfig,
     EnergyTask,
     train_energies,
@@ -41,7 +41,7 @@ def make_samples(n=120, seed=0):
 
 def make_architecture(sizes=(6,), views=VIEWS):
     clips = tuple(view.clip for view in views)
-    return Architecture(sizes, "tanh", clips, tuple(view.n_prototypes for view in views))
+    return EnergyArchitecture(sizes, "tanh", clips, tuple(view.n_prototypes for view in views))
 
 
 def make_config(views=VIEWS, **changes):
@@ -196,7 +196,7 @@ def test_hardly_any_samples_are_enough(n_samples):
 
 STACK_VIEWS = (VIEWS_BY_NAME["fine"], VIEWS_BY_NAME["coarse"])
 CONFIG = EnergyConfig(
-    Architecture((8, 6), "tanh", (5.0, 3.0), (4, 0)),
+    EnergyArchitecture((8, 6), "tanh", (5.0, 3.0), (4, 0)),
     STACK_VIEWS,
     TrainingConfig(batch_size=32, learning_rate=0.01, max_epochs=5, n_iter_no_change=3),
     CPU,
@@ -257,7 +257,11 @@ def test_energies_go_on_together_from_where_they_were(stacks):
 @pytest.mark.parametrize(
     "odd",
     [
-        {"config": replace(CONFIG, architecture=Architecture((7, 6), *CONFIG.architecture[1:]))},
+        {
+            "config": replace(
+                CONFIG, architecture=EnergyArchitecture((7, 6), *CONFIG.architecture[1:])
+            )
+        },
         {"config": change_training(learning_rate=0.02)},
         vars(make_task(1, n_samples=100)),
     ],

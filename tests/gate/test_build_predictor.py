@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from sklearn_emma.gate.build_predictor import (
-    Architecture,
+    PredictorArchitecture,
     build_predictor,
     check_predictor,
     seeded_layers,
@@ -143,7 +143,7 @@ def test_warm_start_goes_on_with_any_torch_network(table, quick):
 
 
 def test_the_default_predictor():
-    predictor = build_predictor(Architecture(None, (7, 5), 6), [4, 2], 3)
+    predictor = build_predictor(PredictorArchitecture(None, (7, 5), 6), [4, 2], 3)
     assert isinstance(predictor, FusionEnsemble)
     encoded = predictor.encode([torch.zeros(9, 4), torch.zeros(9, 2)])
     assert encoded.shape == (6, 2, 9, 5 + 3)
@@ -161,7 +161,7 @@ def test_the_default_predictor():
 @pytest.mark.parametrize("module", [None, Concat])
 def test_the_seed_determines_initial_weights(module):
     def weights(seed):
-        return build_predictor(Architecture(module, (4,), 2), [2, 2], 2, seed).state_dict()
+        return build_predictor(PredictorArchitecture(module, (4,), 2), [2, 2], 2, seed).state_dict()
 
     a, b, other = weights(0), weights(0), weights(1)
     assert all(torch.equal(a[name], b[name]) for name in a)
@@ -169,7 +169,7 @@ def test_the_seed_determines_initial_weights(module):
 
 
 def test_networks_in_double_precision_are_trained_in_single():
-    predictor = build_predictor(Architecture(make_instance().double(), (4,)), [3, 3, 3], 2)
+    predictor = build_predictor(PredictorArchitecture(make_instance().double(), (4,)), [3, 3, 3], 2)
     assert isinstance(predictor, GatedInputs)
     assert next(predictor.parameters()).dtype == torch.float32
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sklearn_emma.corruption import Missing, Noise, Swapped
-from sklearn_emma.gate.calibration import calibrate
+from sklearn_emma.gate.calibration import calibrate_gate
 from sklearn_emma.nn.evidence_energy import NAT
 from sklearn_emma.nn.numerics import quantile
 
@@ -21,7 +21,7 @@ def run(make_energies, make_failures):
 
     def calibrate_with(samples, corruption, **params):
         energies = make_energies(samples, **params)
-        return calibrate(samples, make_failures(samples, corruption, energies=energies))
+        return calibrate_gate(samples, make_failures(samples, corruption, energies=energies))
 
     return calibrate_with
 
@@ -53,7 +53,7 @@ def test_the_energies_price_gaps_by_the_scale_and_nothing_else_changes(
 ):
     samples = make_samples(200, WIDTHS)
     energies = make_energies(samples)
-    calibrated = calibrate(samples, make_failures(samples, Noise(2.0), energies=energies))
+    calibrated = calibrate_gate(samples, make_failures(samples, Noise(2.0), energies=energies))
     np.testing.assert_allclose(calibrated.energies.scale, calibrated.constants["potential_scale"])
     assert (calibrated.energies.scale > 0).all()
     assert (energies.scale == 0).all()
@@ -112,7 +112,7 @@ def test_an_energy_that_is_infinite_everywhere_is_refused(
     energies = make_energies(samples)
     energies = replace(energies, potentials=[energies.potentials[0], Infinite()])
     with pytest.raises(ValueError, match="modality 'b' is infinite for every training sample"):
-        calibrate(samples, make_failures(samples, Noise(1.0), energies=energies))
+        calibrate_gate(samples, make_failures(samples, Noise(1.0), energies=energies))
 
 
 def test_samples_of_little_weight_have_little_effect(make_samples, run):

@@ -49,7 +49,7 @@ from sklearn_emma.monitoring.thresholds import (
 _N_HARMED, _N_EXAMPLES = 500, 1000
 
 
-def calibrate(
+def calibrate_monitor(
     estimator: Any,
     X: Any,
     reference: Any,
