@@ -108,7 +108,9 @@ def refuse_no_table(X: Any, name: str = "X") -> None:
     elif isinstance(X, np.ndarray) and X.dtype.names is not None:
         what, advice = "a structured array", f"pandas.DataFrame({name})"
     elif _is_list_of_tables(X):
-        what, advice = "a list of tables", f"one table, for instance numpy.hstack({name})"
+        frames = any(hasattr(part, "columns") for part in X)
+        joined = f"pandas.concat({name}, axis=1)" if frames else f"numpy.hstack({name})"
+        what, advice = "a list of tables", f"one table, for instance {joined}"
     elif isinstance(X, Iterator):
         what, advice = f"an iterator, {type(X).__name__}", f"list({name})"
     if what is not None:
@@ -124,7 +126,7 @@ def refuse_no_table(X: Any, name: str = "X") -> None:
 
 def _is_list_of_tables(X: Any) -> bool:
     """Return whether X is a list of DataFrames, or of arrays that do not form one array."""
-    if not isinstance(X, (list, tuple)) or not all(getattr(part, "ndim", 1) == 2 for part in X):
+    if not isinstance(X, (list, tuple)) or not all(len(getattr(x, "shape", ())) == 2 for x in X):
         return False
     return any(hasattr(part, "columns") for part in X) or len({part.shape for part in X}) > 1
 

@@ -63,25 +63,22 @@ def check_labels(y: np.ndarray) -> None:
     check_classification_targets(y)
 
 
-def are_labelled(y: np.ndarray, learned: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return which samples have a label. Semi-supervised classifiers treat -1 as no label.
+def are_labelled(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return which training samples have a label. For semi-supervised classifiers, -1 is no label.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
-        Labels of samples.
-    learned : ndarray of shape (n_learned,)
-        Labels of the training samples of a classifier.
+        Labels of the samples that a classifier was fitted on.
     classes : ndarray of shape (n_classes,)
-        Classes of the fitted classifier.
+        Classes of the classifier.
 
     Returns
     -------
     ndarray of bool of shape (n_samples,)
-        False for samples of class -1, if the classifier was trained on such samples but does not
-        predict this class. True for all other samples.
+        False for samples of class -1, if the classifier does not predict this class.
     """
-    unlabelled = y.dtype.kind in "if" and -1 in learned and -1 not in classes
+    unlabelled = y.dtype.kind in "if" and -1 not in classes
     return y != -1 if unlabelled else np.ones(len(y), dtype=bool)
 
 

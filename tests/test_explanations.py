@@ -16,7 +16,7 @@ NO_TABLES = {
     "list of dicts": (FRAME.to_dict("records"), r"is a list of dicts. Pass pandas.DataFrame"),
     "list of frames": (
         [FRAME[["a"]], FRAME[["b", "c"]]],
-        r"is a list of tables. Pass one table, for instance numpy.hstack\(X\)",
+        r"is a list of tables. Pass one table, for instance pandas.concat",
     ),
     "list of arrays": ([FRAME.to_numpy(), FRAME.to_numpy()[:, :1]], "is a list of tables"),
     "records": (FRAME.to_records(), r"is a structured array. Pass pandas.DataFrame"),

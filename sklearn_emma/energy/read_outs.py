@@ -207,9 +207,11 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Relative scores ``score_samples(X) - offset_``. They are always evaluated in double
-            precision, so that :meth:`predict` does not depend on the dtype of X.
+            Relative scores ``score_samples(X) - offset_``, always evaluated in double precision, so
+            that :meth:`predict` does not depend on the dtype of X.
         """
+        if type(self).score_samples is not EnergyReadOuts.score_samples:
+            return super().decision_function(X)
         if is_lazy(X):
             return map_chunks(self.decision_function, X)
         # in the dtype of the threshold

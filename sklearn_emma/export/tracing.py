@@ -7,6 +7,7 @@ it does not support or translates incorrectly.
 """
 
 import io
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from torch.jit import TracerWarning
 from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic
 
+# The exporter of torch changes global settings.
+_LOCK = threading.Lock()
 #: Version of the ONNX operator set, which every runtime since 2022 supports.
 OPSET = 17
 
@@ -43,7 +46,13 @@ def trace(module: nn.Module, example: Tensor) -> bytes:
     """
     file: Any = io.BytesIO()
     flat = _Flat(module).eval()
-    with torch.inference_mode(False), torch.no_grad(), _tracer_warnings() as found, _operators():
+    with (
+        _LOCK,
+        torch.inference_mode(False),
+        torch.no_grad(),
+        _tracer_warnings() as found,
+        _operators(),
+    ):
         names = list(module(example))
         torch.onnx.export(
             flat,

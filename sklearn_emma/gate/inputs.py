@@ -265,7 +265,8 @@ class CachingReader(InputReader):
         found = self.cache.get(key)
         if found is None:
             found = super().read(table)
-            if sum(map(_n_bytes, self.cache.values())) + _n_bytes(found) > _MOST_CACHED:
+            # blocks have the same size; threads may share the cache
+            if (len(self.cache) + 1) * _n_bytes(found) > _MOST_CACHED:
                 self.cache.clear()
             self.cache[key] = found
         return found

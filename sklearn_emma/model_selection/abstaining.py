@@ -250,7 +250,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, **fit_params: Any
     ) -> "AbstainingClassifier":
-        """Choose the threshold on held-out samples, then fit the classifier on all samples.
+        """Fit the classifier on all samples, and choose the threshold on held-out samples.
 
         Parameters
         ----------
@@ -281,7 +281,8 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         ------
         ValueError
             If a parameter is out of range, if the classifier does not have the method that
-            `reject_score` needs, or if `abstain_label` is a class.
+            `reject_score` needs, if `abstain_label` is a class, or if no held-out sample has a
+            label.
         """
         X, y, groups = indexable(load(X), y, groups)
         if y is None:
@@ -293,14 +294,20 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         if sample_weight is not None:
             check_weights(sample_weight, y[:, None])
         of_fit, of_split = self._route(X, sample_weight, groups, fit_params)
-        folds = check_cv(self.cv, y, classifier=True).split(X, y, **of_split)
+        estimator = clone(self.estimator).fit(X, y, **of_fit)
+        labelled = are_labelled(y, estimator.classes_)
+        splits = check_cv(self.cv, y, classifier=True).split(X, y, **of_split)
+        folds = [(train, np.asarray(test)[labelled[test]]) for train, test in splits]
+        folds = [fold for fold in folds if len(fold[1])]
+        if not folds:
+            raise ValueError("No held-out sample has a label. Leave out samples without labels.")
         held_out = Parallel(n_jobs=self.n_jobs)(
             delayed(self._judge)(clone(self.estimator), X, y, of_fit, *fold) for fold in folds
         )
         y_true, y_pred, score, places = map(np.concatenate, zip(*held_out, strict=True))
         weight = None if sample_weight is None else np.asarray(sample_weight)[places]
         with all_or_nothing(self):
-            self.estimator_ = clone(self.estimator).fit(X, y, **of_fit)
+            self.estimator_ = estimator
             self.classes_ = self.estimator_.classes_
             self.abstain_label_ = self._check_abstain_label(self.classes_)
             self._choose(*risk_coverage_curve(y_true, y_pred, score, sample_weight=weight))
@@ -318,9 +325,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         X_test, y_test = _safe_split(estimator, X, y, test, train)
         estimator.fit(X_train, y_train, **_check_method_params(X, fit_params, train))
         score = rejection_score(estimator, X_test, self.reject_score)
-        predicted = estimator.predict(X_test)
-        some = are_labelled(y_test, y_train, estimator.classes_)
-        return y_test[some], predicted[some], score[some], np.asarray(test)[some]
+        return y_test, estimator.predict(X_test), score, test
 
     def _choose(self, coverage: np.ndarray, risk: np.ndarray, thresholds: np.ndarray) -> None:
         """Set the threshold, and its coverage and risk on the held-out samples."""

@@ -223,8 +223,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         # the training samples of a fold may not have all classes
         return np.where(classes[place] == y, scores[np.arange(len(y)), place], np.inf)
 
-    def _has_target(self, estimator: Any, y: np.ndarray, learned: np.ndarray) -> np.ndarray:
-        return are_labelled(y, learned, estimator.classes_)
+    def _has_target(self, estimator: Any, y: np.ndarray) -> np.ndarray:
+        return are_labelled(y, estimator.classes_)
 
     def _check_fitted_on(self, estimator: Any, y: np.ndarray) -> None:
         unknown = np.setdiff1d(y, estimator.classes_)

@@ -67,8 +67,8 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
     def _check_fitted_on(self, estimator: Any, y: np.ndarray) -> None:
         """Raise ValueError if a fitted estimator cannot predict some values of y."""
 
-    def _has_target(self, estimator: Any, y: np.ndarray, learned: np.ndarray) -> np.ndarray:
-        """Return which samples calibration can use; `learned` are the targets of the training."""
+    def _has_target(self, estimator: Any, y: np.ndarray) -> np.ndarray:
+        """Return which of the samples that an estimator was fitted on can be used to calibrate."""
         return np.ones(len(y), dtype=bool)
 
     def _difficulty(self, estimator: Any, X: Any) -> np.ndarray:
@@ -79,7 +79,7 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, **fit_params: Any
     ) -> Self:
-        """Calibrate on the held-out samples of each fold, then fit the estimator on all samples.
+        """Fit the estimator on all samples, and calibrate on the held-out samples of each fold.
 
         With ``cv="prefit"``, this method does the same as :meth:`conformalize`.
 
@@ -111,7 +111,7 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
             If the estimator has no gate, or if ``cv="prefit"`` and parameters are passed that only
             a fit or a splitter can use.
         ValueError
-            If a parameter, y or a weight is not valid.
+            If a parameter, y or a weight is not valid, or if no held-out sample has a label.
         """
         if isinstance(self.cv, str):
             unused = [*fit_params, *(["groups"] if groups is not None else [])]
@@ -123,22 +123,22 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
             return self.conformalize(X, y, sample_weight)
         X, y = self._check(X, y)
         of_fit, of_split = self._route(X, sample_weight, groups, fit_params)
-        counts = _counting(sample_weight, X)
+        estimator = clone(self.estimator).fit(X, y, **of_fit)
+        self._check_estimator(estimator)
+        counts = _counting(sample_weight, X) & self._has_target(estimator, y)
         splits = check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, **of_split)
         folds = [(train, np.asarray(test)[counts[test]]) for train, test in splits]
         folds = [fold for fold in folds if len(fold[1])]
+        if not folds:
+            raise ValueError("No held-out sample has a label. Leave out samples without labels.")
         seeds = draw_seeds(self.random_state, len(folds))
         parts = Parallel(n_jobs=self.n_jobs)(
             delayed(self._hold_out)(clone(self.estimator), X, y, of_fit, fold, seed)
             for fold, seed in zip(folds, seeds, strict=True)
         )
-        parts = [part for part in parts if part is not None]
-        if not parts:
-            raise ValueError("No held-out sample has a label. Leave out samples without labels.")
         joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
         with all_or_nothing(self):
-            self.estimator_ = clone(self.estimator).fit(X, y, **of_fit)
-            self._fitted_from = self.estimator
+            self.estimator_, self._fitted_from = estimator, self.estimator
             return self._store(CalibrationScores(*joined))
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -197,17 +197,13 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
 
     def _hold_out(
         self, estimator: Any, X: Any, y: np.ndarray, fit_params: dict, fold: tuple, seed: int
-    ) -> CalibrationScores | None:
+    ) -> CalibrationScores:
         """Fit on the training samples of a fold; score its test samples and their copies."""
         train, test = fold
         X_train, y_train = _safe_split(estimator, X, y, train)
         X_test, y_test = _safe_split(estimator, X, y, test, train)
         estimator.fit(X_train, y_train, **_check_method_params(X, fit_params, train))
-        some = np.flatnonzero(self._has_target(estimator, y_test, y_train))
-        if not len(some):
-            return None
-        X_test = X_test if len(some) == len(y_test) else _safe_indexing(X_test, some)
-        return self._calibrate(estimator, X_test, y_test[some], np.asarray(test)[some], seed)
+        return self._calibrate(estimator, X_test, y_test, np.asarray(test), seed)
 
     def _calibrate(
         self, estimator: Any, X: Any, y: np.ndarray, sample: np.ndarray, seed: int

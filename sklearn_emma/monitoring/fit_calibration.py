@@ -31,6 +31,7 @@ from sklearn_emma.monitoring.tables import (
     read_table,
     read_unseen,
 )
+from sklearn_emma.monitoring.tails import is_discrete
 from sklearn_emma.monitoring.thresholds import (
     Missing,
     Stuck,
@@ -97,10 +98,9 @@ def calibrate_monitor(
     judged = simulation.statistics_of(clean.X)
     # large values of dependent samples occur in clusters, from which no tail can be extrapolated
     allowance = ALLOWANCE if ordered else allowances(len(statistics.sizes_))
-    ratios = FailureRatios(
-        judged, examples, draw_seed(rng), extrapolate=not ordered, allowance=allowance
-    )
     z, rows = statistics.standardise(clean.table), statistics.standardise(clean.rows)
+    discrete = np.array([is_discrete(samples) for samples in statistics.split(z)])
+    ratios = FailureRatios(judged, examples, draw_seed(rng), not ordered, allowance, discrete)
     values = statistics.relative(clean.table)
     run_lengths = RunLengths(
         values, statistics, are_numbers(estimator), statistics.relative(clean.rows)

@@ -105,6 +105,8 @@ class FailureRatios:
     allowance : float or ndarray of shape (n_failures,), default=0.5
         Allowance :math:`\\varepsilon_k`: the density of clean samples of a stream may be
         :math:`1 + \\varepsilon_k` times that of the calibration samples.
+    discrete : ndarray of bool of shape (n_modalities,), default=None
+        Modalities whose ratios are not extrapolated, as their values are discrete. None means none.
 
     Attributes
     ----------
@@ -125,12 +127,13 @@ class FailureRatios:
         random_state: int,
         extrapolate: bool = True,
         allowance: np.ndarray | float = ALLOWANCE,
+        discrete: np.ndarray | None = None,
     ) -> None:
         self._extrapolate, self._allowance = extrapolate, allowance
         self.network_ = RatioNetwork(*examples, random_state)
         self.n_clean_ = len(clean)
         log_ratios = self._log_ratios(clean)
-        self.tail_ = UpperTail(log_ratios.max(axis=-1))
+        self.tail_ = UpperTail(log_ratios.max(axis=-1), discrete)
         self.clean_mean_ = self._bounded(log_ratios).mean(axis=0)
 
     def __call__(self, statistics: np.ndarray) -> np.ndarray:
@@ -152,9 +155,9 @@ class FailureRatios:
         """Draw e-values of clean samples of a stream, some larger than all observed ones.
 
         If the largest ratio of a modality is in the tail, a new value is drawn from the fitted
-        tail, and all ratios of the modality are multiplied by the same factor. If the ratios are
-        discrete, all of them are instead as large as possible with the probability 1 / (N + 1) that
-        the largest ratio of a new sample is higher than those of all clean samples.
+        tail, and all ratios of the modality are multiplied by the same factor. If the modality is
+        discrete, all its ratios are instead as large as possible with the probability 1 / (N + 1)
+        that the largest ratio of a new sample is higher than those of all clean samples.
 
         Parameters
         ----------

@@ -9,7 +9,8 @@ assumed probability of this in a saturated modality, the likelihood ratio
 
 is an e-value. If recurrences are more frequent than q, little evidence is lost. f is the larger of
 two upper bounds, each two standard errors above an estimate: from the c of n clean samples that
-recur, and from the d pairs of clean samples in which a feature of the modality has equal values:
+recur, and from the d pairs of clean samples in which a feature of the modality has equal values
+(summed over its features):
 
 .. math:: f = \max\left(\frac{c + 1 + 2 \sqrt{c + 1}}{n + 2},\;
     8\, \frac{d + 1 + 2 \sqrt{d + 1}}{n (n - 1) / 2}\right).
@@ -24,9 +25,9 @@ from sklearn_emma.monitoring.statistics import SampleStatistics
 
 # Number of previous samples with which a value is compared.
 _WINDOW = 8
-# A feature is ignored if more than this fraction of its clean values occur several times, and more
-# than this number of them.
-_EQUAL, _FEW = 0.01, 4
+# A feature is ignored if the number of its clean values that occur several times exceeds both this
+# fraction of them and this number, or if it has fewer values than this.
+_EQUAL, _FEW, _FEWEST = 0.01, 4, 30
 # q
 _EXPECTED = 0.2
 
@@ -63,14 +64,18 @@ class Recurrence:
 
     def __init__(self, z: np.ndarray, statistics: SampleStatistics) -> None:
         self._statistics = statistics
-        n, groups = len(z), [_sizes_of_equal(x) for x in z.T]
-        most = max(_EQUAL * n, _FEW)
-        self.features_ = np.array([sizes.sum() <= most for sizes in groups])
+        n_values, sizes = (z != 0).sum(axis=0), [_sizes_of_equal(x) for x in z.T]
+        most, n_tied = np.maximum(_EQUAL * n_values, _FEW), np.array([s.sum() for s in sizes])
+        usable = statistics.varies_ & (n_values >= _FEWEST)
+        self.features_ = usable & (n_tied <= most)
         recurs = self._in_modality(self._recurs(z, np.full((_WINDOW, z.shape[1]), np.nan)))
-        pairs = np.array([(sizes * (sizes - 1) // 2).sum() for sizes in groups]) * self.features_
-        n_equal = statistics.over_modalities(np.add, pairs[None])[0]
-        among_pairs = _WINDOW * upper_rate(n_equal, n * (n - 1) // 2)
-        rates = np.maximum(upper_rate(recurs.sum(axis=0), n), among_pairs)
+        # features that just exceed the limit count, too; otherwise, the rate would be too low
+        n_equal = np.array([(s * (s - 1) / 2).sum() for s in sizes])
+        of_pairs = n_equal / np.maximum(n_values * (n_values - 1) / 2, 1)
+        share = statistics.over_modalities(np.add, (of_pairs * usable * (n_tied <= 2 * most))[None])
+        n_pairs = len(z) * (len(z) - 1) / 2
+        among_pairs = _WINDOW * upper_rate(share[0] * n_pairs, n_pairs)
+        rates = np.maximum(upper_rate(recurs.sum(axis=0), len(z)), among_pairs)
         self.rates_ = np.minimum(rates, _EXPECTED)
 
     def __call__(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
@@ -106,14 +111,14 @@ class Recurrence:
         return self._statistics.over_modalities(np.logical_or, recurs & self.features_)
 
 
-def upper_rate(count: np.ndarray, n_samples: int) -> np.ndarray:
+def upper_rate(count: np.ndarray, n_samples: float) -> np.ndarray:
     """Return an upper bound of the probability of an event, two standard errors above its estimate.
 
     Parameters
     ----------
-    count : ndarray of int of shape (n_modalities,)
+    count : ndarray of shape (n_modalities,)
         Number of samples in which the event occurred.
-    n_samples : int
+    n_samples : float
         Number of samples.
 
     Returns

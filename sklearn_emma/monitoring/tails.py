@@ -16,20 +16,20 @@ et al. (2013). Bayesian data analysis, section 2.6). If the excesses of log s ar
 a Pareto tail. As most statistics are logarithms, columns with power-law tails also meet the
 assumption.
 
-The assumption makes no sense if the values are discrete, as those of switches and flags are: a rare
+The assumption makes no sense for a discrete modality, such as one of switches and flags: a rare
 combination of flags has a ratio of its own, which may be far above all others. A modality counts as
-discrete if at least a quarter of its clean samples have equal values, apart from the most frequent
-value. Then nothing is extrapolated: :math:`\hat p` is at least 1 / N.
+discrete if more than a quarter of its clean samples are equal to another one, apart from the most
+frequent sample. Then nothing is extrapolated: :math:`\hat p` is at least 1 / N.
 """
 
 import numpy as np
 
-__all__ = ["UpperTail"]
+__all__ = ["UpperTail", "is_discrete"]
 
 # Fraction of the clean samples that form the tail, and the largest and smallest number of them.
 _SHARE, _MOST, _FEWEST = 0.1, 20, 2
-# Values are discrete if this fraction of them is equal to another one, up to this many decimals.
-_EQUAL, _DECIMALS = 0.25, 9
+# A modality is discrete if this fraction of its samples is equal to another one.
+_EQUAL = 0.25
 
 
 class UpperTail:
@@ -39,6 +39,8 @@ class UpperTail:
     ----------
     clean : ndarray of shape (n_samples, n_modalities)
         Values of more than two clean samples, in nats.
+    discrete : ndarray of bool of shape (n_modalities,), default=None
+        Whether a modality is discrete. None means that no modality is.
 
     Attributes
     ----------
@@ -49,7 +51,7 @@ class UpperTail:
     total_ : ndarray of shape (n_modalities,)
         One plus the sum of the excesses, :math:`1 + \\Sigma`.
     discrete_ : ndarray of bool of shape (n_modalities,)
-        Whether the values of a modality are discrete.
+        Whether a modality is discrete.
 
     Examples
     --------
@@ -60,13 +62,13 @@ class UpperTail:
     [[0.09338], [0.003], [1e-05]]
     """
 
-    def __init__(self, clean: np.ndarray) -> None:
+    def __init__(self, clean: np.ndarray, discrete: np.ndarray | None = None) -> None:
         self._n_clean = len(clean)
         self.n_excesses_ = int(np.clip(_SHARE * len(clean), _FEWEST, _MOST))
         largest = np.sort(clean, axis=0)[-self.n_excesses_ - 1 :]
         self.threshold_ = largest[0]
         self.total_ = 1.0 + (largest - largest[0]).sum(axis=0)
-        self.discrete_ = np.array([_is_discrete(values) for values in clean.T])
+        self.discrete_ = np.zeros(clean.shape[1], dtype=bool) if discrete is None else discrete
 
     def log_probability(self, values: np.ndarray) -> np.ndarray:
         r"""Return the log probability :math:`\log \hat p` that a clean sample exceeds each value.
@@ -106,7 +108,18 @@ class UpperTail:
         return np.where(beyond, self.threshold_ + excess, values)
 
 
-def _is_discrete(values: np.ndarray) -> bool:
-    """Return whether many values are equal, apart from the most frequent one."""
-    counts = np.sort(np.unique(values.round(_DECIMALS), return_counts=True)[1])[:-1]
+def is_discrete(samples: np.ndarray) -> bool:
+    """Return whether many samples of a modality are equal, apart from the most frequent one.
+
+    Parameters
+    ----------
+    samples : ndarray of shape (n_samples, n_features)
+        Clean samples of a modality.
+
+    Returns
+    -------
+    bool
+        True if more than a quarter of the other samples are equal to another one.
+    """
+    counts = np.sort(np.unique(samples, axis=0, return_counts=True)[1])[:-1]
     return bool(counts[counts > 1].sum() > _EQUAL * counts.sum())

@@ -152,7 +152,7 @@ class ContinuousAttention(nn.Module):
             distance = self.positions - found.mean.unsqueeze(2)
             log_likelihood = _log_density(distance, found.covariance.unsqueeze(2))
             # every position has shares that sum to one, however far it is from all components
-            share = (found.weight.log().unsqueeze(2) + log_likelihood).softmax(1).mT
+            share = (_log(found.weight).unsqueeze(2) + log_likelihood).softmax(1).mT
             found = self._moments(weights, share)
         return found
 
@@ -227,7 +227,7 @@ class ContinuousAttention(nn.Module):
         """
         distance = self.positions - density.mean.unsqueeze(2)
         each = _log_density(distance, density.covariance.unsqueeze(2))
-        mixed = (density.weight.log().unsqueeze(2) + each).logsumexp(1)
+        mixed = (_log(density.weight).unsqueeze(2) + each).logsumexp(1)
         log_likelihood = (weights * mixed).sum(1)
         n_components, n_axes = density.mean.shape[1:]
         n_parameters = n_components * (1 + n_axes + n_axes * (n_axes + 1) // 2) - 1
@@ -253,6 +253,11 @@ def _grid(sizes: Sequence[int]) -> Tensor:
     """Return the centres of equal intervals of [0, 1] along each axis, (n_positions, n_axes)."""
     axes = [(torch.arange(n, dtype=torch.float64) + 0.5) / n for n in sizes]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
+
+
+def _log(weight: Tensor) -> Tensor:
+    """Return the log of weights, with a finite gradient at zero."""
+    return weight.clamp(min=torch.finfo(weight.dtype).tiny).log()
 
 
 def _log_density(distance: Tensor, covariance: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """From tables to standardised, filled modalities with potentials, whatever is missing."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -231,3 +232,16 @@ def test_the_size_of_the_cache_is_limited(monkeypatch):
         assert 1 <= len(reader.cache) <= 3
     # readers share no memory
     assert not make_reader(CachingReader).cache
+
+
+def test_threads_share_the_cache(monkeypatch):
+    table, reader = make_table(), make_reader(CachingReader)
+    first = reader.read(table[:2])
+    n_bytes = sum(x.nbytes for x in (*first.modalities, *first[1:]))
+    monkeypatch.setattr(inputs, "_MOST_CACHED", 5 * n_bytes)
+    parts = [table[i : i + 2] for i in range(len(table) - 1)] * 20
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(reader.read, parts))
+    expected = make_reader()
+    for part, each in zip(parts[:20], found, strict=False):
+        torch.testing.assert_close(each.potential, expected.read(part).potential)

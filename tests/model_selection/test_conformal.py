@@ -9,7 +9,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_array
 
@@ -593,17 +593,19 @@ def test_samples_without_a_label_are_not_calibrated_on():
         periodic_features=False,
         random_state=0,
     )
-    calibrated = PatternConformalClassifier(classifier, cv=2, random_state=0).fit(X, known)
+    known[:100] = -1
+    folds = KFold(2)  # the classes differ between the folds
+    calibrated = PatternConformalClassifier(classifier, cv=folds, random_state=0).fit(X, known)
     assert calibrated.classes_.tolist() == [0, 1]
     table = calibrated.pattern_thresholds_.table
     assert table["n_samples"].iloc[0] == (known >= 0).sum()
     assert np.isfinite(table["threshold"].iloc[0])
-    abstaining = AbstainingClassifier(classifier, max_risk=0.3, cv=2).fit(X, known)
+    abstaining = AbstainingClassifier(classifier, max_risk=0.3, cv=folds).fit(X, known)
     assert (abstaining.predict(X) == abstaining.abstain_label_).mean() < 0.3
-    unknown = np.where(np.arange(300) < 100, -1, y)
     folds = [(np.arange(300), np.arange(100))]
-    with pytest.raises(ValueError, match="No held-out sample has a label"):
-        PatternConformalClassifier(classifier, cv=folds).fit(X, unknown)
+    for estimator in (PatternConformalClassifier, AbstainingClassifier):
+        with pytest.raises(ValueError, match="No held-out sample has a label"):
+            estimator(classifier, cv=folds).fit(X, known)
 
 
 @pytest.mark.parametrize(

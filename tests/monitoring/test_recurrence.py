@@ -75,3 +75,23 @@ def test_the_split_of_a_stream_does_not_matter(cut):
     z = z[:20].clip(-0.5, 0.5)
     parts = [e_values(z[:cut], NOTHING), e_values(z[cut:], np.vstack([NOTHING, z[:cut]]))]
     np.testing.assert_array_equal(np.vstack(parts), e_values(z, NOTHING))
+
+
+def test_constant_and_mostly_missing_features_tell_nothing():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((1000, 3))
+    X[:, 0] = 20.0
+    X[:, 1] = np.where(rng.uniform(size=1000) < 0.02, rng.randint(12, size=1000), np.nan)
+    found, e_values = judge(X, [2, 1])
+    assert found.features_.tolist() == [False, False, True]
+    X[:, 0] = 20.001
+    assert (e_values(X) < 1).all()
+
+
+def test_the_rate_includes_what_is_rarely_equal():
+    """Few equal values of each of many features make recurrences frequent."""
+    rng = np.random.RandomState(0)
+    X = rng.randint(9000, size=(2300, 300)).astype(float)
+    found, e_values = judge(X[:300], [299, 1])
+    assert found.features_.mean() > 0.05
+    assert e_values(X[300:], np.full((8, 300), np.nan))[:, 0].mean() < 1.05

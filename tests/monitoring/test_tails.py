@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_emma.monitoring.tails import UpperTail
+from sklearn_emma.monitoring.tails import UpperTail, is_discrete
 
 
 @pytest.mark.parametrize("n_clean", [60, 300])
@@ -39,14 +39,21 @@ def test_only_values_in_the_tail_are_drawn_anew():
 
 def test_nothing_is_extrapolated_from_discrete_values():
     rng = np.random.RandomState(0)
-    flags = 3.0 * (rng.uniform(size=(300, 2)) < 0.05) + 2.0 * (rng.uniform(size=(300, 2)) < 0.03)
-    often_zero = np.where(rng.uniform(size=300) < 0.7, 0.0, rng.exponential(size=300))
-    tail = UpperTail(np.column_stack([flags, often_zero]))
-    assert tail.discrete_.tolist() == [True, True, False]
-    p = tail.log_probability(np.full((1, 3), 40.0))[0]
-    np.testing.assert_allclose(p[:2], -np.log(300))
-    assert p[2] < -15
-    values = np.column_stack([flags, often_zero])
+    values = rng.exponential(size=(300, 2))
+    tail = UpperTail(values, np.array([True, False]))
+    p = tail.log_probability(np.full((1, 2), 40.0))[0]
+    assert p[0] == pytest.approx(-np.log(300))
+    assert p[1] < -15
     drawn = tail.draw(values, rng)
-    np.testing.assert_array_equal(drawn[:, :2], flags)
-    assert (drawn[:, 2] != often_zero).any()
+    np.testing.assert_array_equal(drawn[:, 0], values[:, 0])
+    assert (drawn[:, 1] != values[:, 1]).any()
+
+
+def test_flags_are_discrete_and_numbers_that_are_often_zero_are_not():
+    rng = np.random.RandomState(0)
+    flags = (rng.uniform(size=(300, 2)) < 0.05).astype(float)
+    often_zero = np.where(rng.uniform(size=(300, 1)) < 0.7, 0.0, rng.exponential(size=(300, 1)))
+    assert is_discrete(flags)
+    assert not is_discrete(often_zero)
+    assert not is_discrete(np.hstack([flags, rng.normal(size=(300, 1))]))
+    assert not is_discrete(np.zeros((300, 2)))

@@ -100,6 +100,12 @@ def test_a_position_far_from_all_components_keeps_its_weight():
     density = ContinuousAttention((60,), n_components=2).double().density(weights)
     assert density.weight.sum().item() == pytest.approx(1.0)
     assert density.mean.isfinite().all()
+    weights = torch.zeros(1, 60, dtype=torch.float64)
+    weights[0, 10] = 1.0
+    weights.requires_grad_()
+    density = ContinuousAttention((60,), n_components=2).double().density(weights)
+    density.mean.sum().backward()
+    assert weights.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("n_events", [1, 2, 3])
