@@ -170,7 +170,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Energies, in interquartile ranges above the median of the training samples, or in nats
+            Energies, in interquartile ranges above the median of the training samples, or unscaled
             with ``scale_energies=False``. The dtype is always float64. Samples in float32 are
             evaluated in single precision, which is twice as fast.
         """

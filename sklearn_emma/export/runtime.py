@@ -42,8 +42,9 @@ def check_in_runtime(model: bytes, module: nn.Module, samples: torch.Tensor) -> 
     except Exception as error:  # onnxruntime has many classes of errors, but no common one
         single = samples.dtype == torch.float32
         advice = "" if single else ' It supports more with to_onnx(..., dtype="float32").'
+        reason = " ".join(str(error).split())
         raise ValueError(
-            f"onnxruntime does not support an operation in it ({str(error).strip()}).{advice}"
+            f"onnxruntime does not support an operation in it ({reason}).{advice}"
         ) from error
     with torch.inference_mode(False), torch.no_grad():
         expected = {name: value.numpy() for name, value in module(samples).items()}
