@@ -427,7 +427,7 @@ def test_parallel_fits_equal_the_serial_one(X, backend):
     np.testing.assert_array_equal(serial.loss_curve_, parallel.loss_curve_)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"])
 def test_a_search_gives_the_same_result_in_parallel(X, backend):
     def scores(n_jobs):
         search = GridSearchCV(
