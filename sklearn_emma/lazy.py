@@ -108,8 +108,10 @@ def refuse_container(transformer: Any, X: Any) -> None:
     ValueError
         If a container was chosen by ``set_output`` or by the configuration of scikit-learn.
     """
+    if not is_lazy(X):
+        return
     container = _get_output_config("transform", transformer)["dense"]
-    if is_lazy(X) and container != "default":
+    if container != "default":
         raise ValueError(
             f"transform returns a dask array for a table of dask, so its output cannot be "
             f'{container!r}. Set it to "default", or transform the partitions, as in '

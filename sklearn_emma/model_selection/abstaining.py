@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.model_selection import check_cv
 from sklearn.utils import Tags, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
@@ -295,12 +294,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
             check_weights(sample_weight, y[:, None])
         of_fit, of_split = self._route(X, sample_weight, groups, fit_params)
         estimator = clone(self.estimator).fit(X, y, **of_fit)
-        labelled = are_labelled(y, estimator.classes_)
-        splits = check_cv(self.cv, y, classifier=True).split(X, y, **of_split)
-        folds = [(train, np.asarray(test)[labelled[test]]) for train, test in splits]
-        folds = [fold for fold in folds if len(fold[1])]
-        if not folds:
-            raise ValueError("No held-out sample has a label. Leave out samples without labels.")
+        folds = self._folds(X, y, of_split, are_labelled(y, estimator.classes_))
         held_out = Parallel(n_jobs=self.n_jobs)(
             delayed(self._judge)(clone(self.estimator), X, y, of_fit, *fold) for fold in folds
         )

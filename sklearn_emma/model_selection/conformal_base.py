@@ -5,8 +5,7 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
-from sklearn.model_selection import check_cv
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, get_tags, indexable
 from sklearn.utils.parallel import Parallel, delayed
@@ -126,11 +125,7 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         estimator = clone(self.estimator).fit(X, y, **of_fit)
         self._check_estimator(estimator)
         counts = _counting(sample_weight, X) & self._has_target(estimator, y)
-        splits = check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, **of_split)
-        folds = [(train, np.asarray(test)[counts[test]]) for train, test in splits]
-        folds = [fold for fold in folds if len(fold[1])]
-        if not folds:
-            raise ValueError("No held-out sample has a label. Leave out samples without labels.")
+        folds = self._folds(X, y, of_split, counts)
         seeds = draw_seeds(self.random_state, len(folds))
         parts = Parallel(n_jobs=self.n_jobs)(
             delayed(self._hold_out)(clone(self.estimator), X, y, of_fit, fold, seed)

@@ -1,8 +1,11 @@
-"""Pass fit parameters of a meta-estimator to its estimator and to its splitter."""
+"""Pass fit parameters of a meta-estimator to its estimator and to its splitter; its folds."""
 
 from typing import Any
 
+import numpy as np
 from sklearn import get_config
+from sklearn.base import is_classifier
+from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 
 from sklearn_emma.compat import _check_method_params
@@ -46,3 +49,14 @@ class RoutesFit:
             if sample_weight is not None:
                 of_fit["sample_weight"] = sample_weight
         return _check_method_params(X, of_fit), of_split
+
+    def _folds(
+        self: Any, X: Any, y: np.ndarray, of_split: dict[str, Any], usable: np.ndarray
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the folds of `cv`, with the usable samples of each test part; none is empty."""
+        splits = check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, **of_split)
+        folds = [(train, np.asarray(test)[usable[test]]) for train, test in splits]
+        folds = [fold for fold in folds if len(fold[1])]
+        if not folds:
+            raise ValueError("No held-out sample has a label. Leave out samples without labels.")
+        return folds

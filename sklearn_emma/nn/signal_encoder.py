@@ -87,9 +87,8 @@ class SignalEncoder(nn.Module):
         n_axes = len(self.shape) - 1
         self.register_buffer("filters", _gaussian_derivatives(n_axes), persistent=False)
         self.attention = ContinuousAttention(self.shape[1:], _N_BASIS[n_axes])
-        n_outputs = self.features(torch.zeros(1, math.prod(self.shape), dtype=torch.float32)).shape[
-            1
-        ]
+        empty = torch.zeros(1, math.prod(self.shape), dtype=torch.float32)
+        n_outputs = self.features(empty).shape[1]
         self.register_buffer("centre", torch.zeros(n_outputs, dtype=torch.float32))
         self.register_buffer("scale", torch.ones(n_outputs, dtype=torch.float32))
 

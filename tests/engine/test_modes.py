@@ -134,10 +134,9 @@ def test_less_common_fits_with_another_default_dtype(table, quick, params):
 )
 def test_corruption(table, mode, corruption):
     X = table[0]
-    mixture = corruption
     with mode():
-        corrupted, indicator = mixture.corrupt(X, "prefix", random_state=0)
-    expected = mixture.corrupt(X, "prefix", random_state=0)
+        corrupted, indicator = corruption.corrupt(X, "prefix", random_state=0)
+    expected = corruption.corrupt(X, "prefix", random_state=0)
     np.testing.assert_array_equal(corrupted, expected[0])
     np.testing.assert_array_equal(indicator, expected[1])
 
