@@ -1,7 +1,7 @@
 """The models of the robustness benchmark.
 
 Every entry of `MODELS` is a function from :class:`_protocol.Samples` to something with a
-``predict_proba``, which takes standardised samples with NaN for missing values. All are trained on
+``predict_proba``, which takes standardized samples with NaN for missing values. All are trained on
 the same corruption.
 """
 

@@ -31,8 +31,8 @@ class Rows:
     tests: dict
 
 
-def _standardised(X, tests):
-    """Standardise on the training samples; a constant column is centred and keeps its scale."""
+def _standardized(X, tests):
+    """Standardize on the training samples; a constant column is centered and keeps its scale."""
     scaler = StandardScaler().fit(X)
     tests = {key: (scaler.transform(rows), y) for key, (rows, y) in tests.items()}
     return Rows(scaler.transform(X), tests)
@@ -68,7 +68,7 @@ def odds_rows(data, name, protocol, seed, max_train):
         X_train = X_train[y_train == 0]
     if len(X_train) > max_train:
         X_train = X_train[np.random.RandomState(seed).permutation(len(X_train))[:max_train]]
-    return _standardised(X_train, {protocol: (X_test, y_test)})
+    return _standardized(X_train, {protocol: (X_test, y_test)})
 
 
 def published_roc(data):
@@ -88,7 +88,7 @@ def curve_rows(name, seed):
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     far = grid[pairwise_distances_argmin_min(grid, dense)[1] > FAR]
     y = np.repeat([0, 1], [len(fresh), len(far)])
-    return _standardised(X, {"curve": (np.vstack([fresh, far]), y)})
+    return _standardized(X, {"curve": (np.vstack([fresh, far]), y)})
 
 
 @cache
@@ -110,4 +110,4 @@ def htru2_rows(data, modality, seed):
         stream = [seed, MODALITIES.index(modality), int(10 * sigma)]
         noise = np.random.RandomState(stream).standard_normal(X_test.shape)
         tests[f"sigma {sigma}"] = np.vstack([X_test, X_test + sigma * deviation * noise]), y
-    return _standardised(X_train, tests)
+    return _standardized(X_train, tests)

@@ -1,7 +1,7 @@
 """The computation of a fit in plain torch, with which fit_time.py compares.
 
 The arithmetic and the batches are the same: views, noise, prototypes, gate, both predictions, and
-failures drawn once per epoch. The code is not optimised for speed: it loops over the modalities,
+failures drawn once per epoch. The code is not optimized for speed: it loops over the modalities,
 recomputes every energy of a corrupted table, and uses torch's Adam with its defaults.
 """
 
@@ -27,7 +27,7 @@ def batches(tensors, batch_size, generator):
 
 
 def train(optimizer, cycle, loss):
-    """Take an optimisation step."""
+    """Take an optimization step."""
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

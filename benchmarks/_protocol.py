@@ -87,7 +87,7 @@ def load_task(name, path=None):
 
 
 class Rows:
-    """One stratified split 67 / 16.5 / 16.5, standardised on the training samples.
+    """One stratified split 67 / 16.5 / 16.5, standardized on the training samples.
 
     Validation samples are corrupted like training samples (half of them clean) and the same for all
     models; so are the test samples of each cell. `training`, one of `TRAININGS`, may be changed.
@@ -142,7 +142,7 @@ class Rows:
         }
 
     def decide(self, model, validation=None):
-        """Give the function from probabilities to classes; for two, the threshold maximises F1."""
+        """Give the function from probabilities to classes; for two, the threshold maximizes F1."""
         if not self.task.binary:
             return lambda proba: proba.argmax(axis=1)
         X_val, y_val = validation or self.validation()

@@ -24,7 +24,7 @@ N_COPIES = 4
 class RealRows(Rows):
     """Training and validation samples for the other models of the robustness benchmark.
 
-    They are standardised. If only some values of a modality are missing, they are set to the mean.
+    They are standardized. If only some values of a modality are missing, they are set to the mean.
     """
 
     def __init__(self, X, y, modalities, seed):
@@ -39,7 +39,7 @@ class RealRows(Rows):
         self.X, self._clean_val = self.prepare(X), self.prepare(X_val)
 
     def prepare(self, X):
-        """Standardise, and fill modalities that are not missing altogether."""
+        """Standardize, and fill modalities that are not missing altogether."""
         X = self._scaler.transform(X)
         for columns in self.columns:
             part = X[:, columns]

@@ -104,12 +104,12 @@ def draw(records, folder):
     folder.mkdir(parents=True, exist_ok=True)
     buffer = BytesIO()
     figure.savefig(buffer, dpi=80)
-    # few colours: the file is kept in the repository
+    # few colors: the file is kept in the repository
     Image.open(buffer).convert("RGB").quantize(64).save(folder / "scaling.png", optimize=True)
 
 
-def _colour(method):
-    """Give a method the same colour in every panel."""
+def _color(method):
+    """Give a method the same color in every panel."""
     name, call = method.split(".")
     return f"C{2 * (name != 'DAEEnergyScorer') + (call != 'fit')}"
 
@@ -121,9 +121,9 @@ def _draw_panel(panel, by_method, measure):
         if not points:
             continue
         sizes, values = zip(*points, strict=True)
-        panel.plot(sizes, values, "o-", markersize=3, color=_colour(method), label=method)
+        panel.plot(sizes, values, "o-", markersize=3, color=_color(method), label=method)
         line = [values[-1] * size / sizes[-1] for size in sizes]
-        panel.plot(sizes, line, ":", linewidth=0.8, color=_colour(method))
+        panel.plot(sizes, line, ":", linewidth=0.8, color=_color(method))
     panel.set_xscale("log")
     panel.set_yscale("log")
     panel.minorticks_off()

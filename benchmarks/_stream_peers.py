@@ -113,7 +113,7 @@ def at_equal_alarms(monitor, X_limits, seed, false_alarms=1.0):
 
 
 class EWMA(Peer):
-    """Exponentially weighted moving average of the standardised energies, weight .1."""
+    """Exponentially weighted moving average of the standardized energies, weight .1."""
 
     def step(self, state, energy):
         return 0.9 * state + 0.1 * np.clip((energy - self.mean) / self.std, -10, 10)

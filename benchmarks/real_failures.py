@@ -124,7 +124,7 @@ def report(records):
         for name in MODELS:
             of_model = [r for r in those if r["model"] == name]
             if of_model:
-                line, means[name] = summarise(of_model)
+                line, means[name] = summarize(of_model)
                 lines.append([name, *line])
         print(table(["model", *MEASURES, "s"], lines))
         scores["random" if test == "random" else "natural"].append(means)
@@ -142,7 +142,7 @@ def report(records):
             print(table(["model", *MEASURES], lines))
 
 
-def summarise(records):
+def summarize(records):
     """Give the printed figures of a model on one test, and the means over the seeds."""
     measures = np.array([r["measures"] for r in records])
     drawn = np.mean([r["bootstrap"] for r in records], axis=0)

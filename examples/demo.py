@@ -118,7 +118,7 @@ def draw(f1, attention, names, path):
         axes.plot(positions[:-1], values[:-1], label=label, **style)
         axes.plot(positions[-1] + shift, values[-1], **style)
 
-    # colours that colour-blind readers can tell apart (Okabe and Ito), and markers besides
+    # colors that color-blind readers can tell apart (Okabe and Ito), and markers besides
     models = zip(MODELS, ("#0072B2", "#D55E00", "#009E73"), "os^", strict=True)
     for k, (name, color, marker) in enumerate(models):
         curve(left, f1.mean(axis=(0, 1))[:, k], name, color, marker, 0.16 * (k - 1))

@@ -5,7 +5,7 @@ Why the energy, and not the reconstruction error
 A denoising autoencoder moves samples towards the training samples. Two quantities may therefore
 distinguish likely from unlikely samples: the reconstruction error :math:`\lVert r(x) - x \rVert^2`,
 and the potential :math:`\Psi(x)`, whose negative gradient is :math:`r(x) - x`. The difference is
-visible for curves in the plane. At the centre of a circle, far from all training samples, the
+visible for curves in the plane. At the center of a circle, far from all training samples, the
 vector :math:`r(x) - x` is zero by symmetry. The reconstruction error has a spurious minimum there,
 and the energy has a maximum. (Experiment I of Werenne, 2019.)
 """
@@ -13,7 +13,7 @@ and the energy has a maximum. (Experiment I of Werenne, 2019.)
 # %%
 # :class:`~sklearn_emma.DAEEnergyScorer` fits all three curves if it is trained with smaller batches
 # than by default, that is, for more steps. This includes the spiral, for which the energy must be
-# high between neighbouring arms.
+# high between neighboring arms.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,20 +29,20 @@ for name, make_curve in {"wave": make_wave, "circle": make_circle, "spiral": mak
     print(f"{name}: fitted, loss {scorers[name].loss_curve_[0][-1]:.4f}", flush=True)
 
 # %%
-# The centre of the circle in numbers. A sample counts as suspicious if its value exceeds the 99 %
-# quantile over the samples on the circle. By its energy, the centre is suspicious; by its
+# The center of the circle in numbers. A sample counts as suspicious if its value exceeds the 99 %
+# quantile over the samples on the circle. By its energy, the center is suspicious; by its
 # reconstruction error, it is not.
 
 on_circle, _ = make_circle(2000, random_state=1)
-centre = [[0.0, 0.0]]
+center = [[0.0, 0.0]]
 for what, measure in {
     "reconstruction error": scorers["circle"].reconstruction_error,
     "energy": scorers["circle"].transform,
 }.items():
     limit = np.percentile(measure(on_circle), 99)
-    value = measure(centre)[0, 0]
+    value = measure(center)[0, 0]
     verdict = "suspicious" if value > limit else "not suspicious"
-    print(f"{what}: 99 % of the circle below {limit:.2g}, centre {value:.2g}, {verdict}")
+    print(f"{what}: 99 % of the circle below {limit:.2g}, center {value:.2g}, {verdict}")
 
 # %%
 # The field :math:`r(x) - x` (arrows as long as the square root of the pull), and heat maps of both

@@ -117,7 +117,7 @@ class AttentiveContext(torch.nn.Module):
 # cross-validation on the training samples: in each fold, the model is fitted on clean samples. Its
 # score is the average precision on held-out samples with failures as in training, which needs no
 # threshold. ``memory`` keeps the energies, so that they are fitted once per fold and not once per
-# setting. The threshold of every model then maximises F1 on the validation samples; those of the
+# setting. The threshold of every model then maximizes F1 on the validation samples; those of the
 # base model are clean.
 
 

@@ -2,7 +2,7 @@ r"""
 What coldness and the two regularization terms do
 =================================================
 
-Three hyperparameters determine the behaviour of the gate. The thesis studies the effect of each of
+Three hyperparameters determine the behavior of the gate. The thesis studies the effect of each of
 them (Werenne, 2019, sections 7.4.3 and 7.4.4): F1 on clean samples and on samples with a failing
 modality against ``lambda_capacity``, ``lambda_energy`` and ``coldness``, and the capacity of the
 gate against ``coldness``. Here for the method of the thesis and for the defaults of this library,

@@ -27,7 +27,7 @@ def draw_energy_landscape(scorer, X, ax, *, quantity="energy"):
     Returns
     -------
     Colorbar
-        The scale of the colours.
+        The scale of the colors.
     """
     a, b, points = _grid(X, 200)
     if quantity == "energy":

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from sklearn_emma.categories import count_levels
+from sklearn_emma.column_statistics import learn_medians, learn_scales
 from sklearn_emma.energy.fit import fit_energies
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.engine.training_memory import open_cache
+from sklearn_emma.estimator_energies import training_energies, unfitted_energies
 from sklearn_emma.gate.build_gate import check_gate, modality_costs
 from sklearn_emma.gate.build_predictor import (
     PredictorArchitecture,
@@ -34,7 +36,7 @@ from sklearn_emma.hyperparameters import gate_config, training_config
 from sklearn_emma.indicators import least_scales_of
 from sklearn_emma.modalities import modality_shapes, resolve_modalities
 from sklearn_emma.nn import GatedPredictor
-from sklearn_emma.nn.coordinates import standardise
+from sklearn_emma.nn.coordinates import standardize
 from sklearn_emma.parameters import Parameters
 from sklearn_emma.predictor_read_outs import PredictorReadOuts
 from sklearn_emma.targets import check_weights
@@ -42,12 +44,8 @@ from sklearn_emma.training_data import (
     TrainingTable,
     check_signals,
     hold_out,
-    learn_medians,
-    learn_scales,
     split_features,
-    training_energies,
     training_samples,
-    unfitted_energies,
 )
 from sklearn_emma.user_warnings import warn_of_infrequent_levels, warn_of_unused_memory
 from sklearn_emma.validation import check_layer_sizes, check_table
@@ -144,17 +142,17 @@ class BaseEMMA(PredictorReadOuts, Parameters):
     def _learn_inputs(
         self, data: TrainingTable, seed: int, start: Mapping[str, np.ndarray] | None
     ) -> GateProblem:
-        """Standardise, fit the energies, and return what gate and predictor learn from."""
+        """Standardize, fit the energies, and return what gate and predictor learn from."""
         table, y, weight = data.drawn(seed, self._strata(data.y))
         fresh, device = start is None, resolve_device(self.device)
         if fresh:
             self.mean_, self.scale_ = learn_scales(self, table, weight)
             self.category_counts_ = count_levels(table, self.categories_)
             warn_of_infrequent_levels(self)
-        standardised = standardise(table, self.mean_, self.scale_)
+        standardized = standardize(table, self.mean_, self.scale_)
         if fresh:
-            self.median_ = learn_medians(self, standardised, weight)
-        modalities = split_features(self, standardised)
+            self.median_ = learn_medians(self, standardized, weight)
+        modalities = split_features(self, standardized)
         if fresh:
             self.energy_scorers_ = fit_energies(
                 unfitted_energies(self, device),
@@ -169,7 +167,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         samples = training_samples(self, modalities, target, (in_loss, weight), device)
         held_out = None
         if self.early_stopping:
-            # samples without weight have no loss, for instance unlabelled ones
+            # samples without weight have no loss, for instance unlabeled ones
             usable = np.flatnonzero(in_loss)
             strata = self._strata(target[usable])
             chosen = hold_out(len(usable), strata, self.validation_fraction, seed)

@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import StrOptions, _fit_context
 from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
-from sklearn_emma.corruption.virtual_adversarial import unlabelled
+from sklearn_emma.corruption.virtual_adversarial import unlabeled
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.targets import check_labels
@@ -29,7 +29,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     the predictor are trained together on clean and corrupted samples; see :doc:`/guide/gate` for
     the equations.
 
-    Columns are standardised internally. Values may be missing. A modality without any value gets no
+    Columns are standardized internally. Values may be missing. A modality without any value gets no
     attention. If only some values are missing, they are replaced by the training median, and the
     energy of the modality increases by :math:`-3 s_i \log(1 - n/D_i)`, where n of its :math:`D_i`
     values are missing.
@@ -67,7 +67,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
         Estimator of the energy of a modality, which is high for unlikely samples. The energy is
         ``-score_samples(X)``. For a PyOD detector it is ``decision_function(X)``, which has the
-        opposite sign. The estimator is cloned for each modality, and fitted on its standardised
+        opposite sign. The estimator is cloned for each modality, and fitted on its standardized
         columns. It is fitted on the samples without missing values in the modality. If fewer than
         half of the samples with any value in the modality are complete, it is fitted on all samples
         with any value, after missing values are filled. If None, and for modalities that are not in
@@ -82,7 +82,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         the class :class:`~sklearn_emma.nn.FusionTransformer`, which has self-attention among the
         columns of each modality, and attention across modalities; see :doc:`/guide/unified`. A
         custom predictor takes the list of gated modalities :math:`\beta_i x_i`, each of shape
-        (n_samples, :math:`D_i`) and standardised. It returns unnormalised log probabilities of
+        (n_samples, :math:`D_i`) and standardized. It returns unnormalized log probabilities of
         shape (n_samples, n_classes). An instance is copied. A class or callable is called with the
         list of all :math:`D_i` and the number of classes. A
         :class:`~sklearn_emma.nn.GatedPredictor` gets the modalities and their attention separately.
@@ -127,7 +127,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         energies, only modalities that are missing completely are sure to be closed. Single missing
         values, inconsistency with other modalities and unseen levels have no effect, and additional
         evidence (:meth:`readings`) raises an error. Scores require a constant coldness and the
-        default `module` or "transformer". Their weights are not penalised. The two regularization
+        default `module` or "transformer". Their weights are not penalized. The two regularization
         terms below have the same effect on every gate.
 
     max_modalities : int, default=None
@@ -155,7 +155,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
 
     lambda_energy : float, default=0.02
         Strength of the regularization term that rewards the importance of clean modalities and
-        penalises the importance of corrupted modalities.
+        penalizes the importance of corrupted modalities.
 
     importance_floor : float, default=0.01
         Importance of a corrupted modality below which the energy regularization term gives no
@@ -192,7 +192,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         :class:`~sklearn_emma.corruption.VirtualAdversarial`, every step adds the divergence between
         the predictions for a sample and for a changed sample nearby, which is chosen such that its
         prediction differs most. This needs no labels; samples with the label -1 are then
-        unlabelled. Both need numeric columns.
+        unlabeled. Both need numeric columns.
 
     subset_weight : float, default=2.0
         Weight of the subset loss, a second prediction loss for which the predictor gets a random
@@ -327,7 +327,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        Mean and scale with which columns are standardised, and the standardised values by which
+        Mean and scale with which columns are standardized, and the standardized values by which
         missing values are replaced. For a categorical column they are 0, 1 and the code of the most
         frequent level.
     history_ : dict of str to ndarray of shape (n_epochs,)
@@ -374,7 +374,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
     _output_attributes = ("classes_",)
-    _returns = "unnormalised log probabilities of shape (n_samples, n_classes)"
+    _returns = "unnormalized log probabilities of shape (n_samples, n_classes)"
 
     def __init__(
         self,
@@ -503,25 +503,25 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         return y
 
     def _learn_outputs(self, y: np.ndarray) -> None:
-        known = self._labelled(y)
+        known = self._labeled(y)
         self.classes_ = np.unique(y[known])
         if len(self.classes_) < 2:
             found = ", ".join(map(repr, self.classes_.tolist())) or -1
-            rest = "" if known.all() else " Samples of class -1 count as unlabelled."
+            rest = "" if known.all() else " Samples of class -1 count as unlabeled."
             raise ValueError(
                 "EMMAClassifier needs samples of at least two classes, but all samples of positive "
                 f"weight are of one class, {found}.{rest}"
             )
 
-    def _labelled(self, y: np.ndarray) -> np.ndarray:
+    def _labeled(self, y: np.ndarray) -> np.ndarray:
         """Return which samples have a label."""
         # EMMAClassifierCV has no parameter `adversarial`
-        return ~unlabelled(y, getattr(self, "adversarial", None))
+        return ~unlabeled(y, getattr(self, "adversarial", None))
 
     def _encode(
         self, y: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        known = self._labelled(y)
+        known = self._labeled(y)
         weight = weight * known
         of_classes = self.class_weight.values() if isinstance(self.class_weight, dict) else ()
         valid = all(isinstance(value, Real) for value in of_classes)
@@ -533,7 +533,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
                 "class_weight must hold finite numbers that are not negative, and not zero for all "
                 f"classes, got {self.class_weight!r}."
             )
-        # unlabelled samples have zero weight in the loss, so any class can stand in for theirs
+        # unlabeled samples have zero weight in the loss, so any class can stand in for theirs
         return self._as_target(np.where(known, y, self.classes_[0])), weight
 
     def _as_target(self, y: np.ndarray) -> np.ndarray:
@@ -583,7 +583,7 @@ class EMMAClassifier(ClassifierMixin, BaseEMMA):
         Parameters
         ----------
         output : Tensor of shape (n_samples, n_classes)
-            Unnormalised log probabilities.
+            Unnormalized log probabilities.
 
         Returns
         -------

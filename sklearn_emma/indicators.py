@@ -3,14 +3,14 @@ r"""Conversion of categorical columns to indicators of their levels, for network
 Each frequent level has an indicator; all infrequent levels of a column share one. A level is
 *infrequent* if it has fewer than 10 training samples. With fewer than 1000 training samples, the
 limit is 1 % of them, but at least 2. Levels that are not among the 100 most frequent ones are
-infrequent as well. The indicators :math:`o_k` of a column are centred by the fractions :math:`p_k`
+infrequent as well. The indicators :math:`o_k` of a column are centered by the fractions :math:`p_k`
 of the training samples, and divided by a common scale, such that the total variance of the column
-is one, like that of a standardised numeric column:
+is one, like that of a standardized numeric column:
 
 .. math:: z_k = (o_k - p_k) \Big/ \sqrt{1 - \textstyle\sum_k p_k^2}
 
 If there are two indicators, only one of them is kept, because they are redundant; it is
-standardised. A level that does not occur in the training samples has the indicator of infrequent
+standardized. A level that does not occur in the training samples has the indicator of infrequent
 levels or, if there is none, that of the most frequent level. In addition, it is evidence against
 its modality (:mod:`sklearn_emma.nn.evidence_energy`).
 """
@@ -40,7 +40,7 @@ class Category:
     Attributes
     ----------
     rows : ndarray of shape (n_levels + 1, n_indicators)
-        Standardised indicators of each code. The last row is for unseen levels.
+        Standardized indicators of each code. The last row is for unseen levels.
     groups : list of list of int
         Codes of the levels that share an indicator.
     evidence : ndarray of shape (n_levels + 1,)
@@ -204,7 +204,7 @@ class Indicators:
         return np.concatenate(least)
 
     def expand(self, table: np.ndarray) -> np.ndarray:
-        """Replace codes by standardised indicators.
+        """Replace codes by standardized indicators.
 
         Parameters
         ----------

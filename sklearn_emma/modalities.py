@@ -26,7 +26,7 @@ class Modality:
 
     Pass it instead of the columns in a dict or list of modalities. Then the default energy of the
     modality is :class:`SignalEnergyScorer`, the default predictor uses features of the signal
-    (:class:`~sklearn_emma.nn.SignalEncoder`), and all columns of a channel are standardised with
+    (:class:`~sklearn_emma.nn.SignalEncoder`), and all columns of a channel are standardized with
     the same mean and scale.
 
     Parameters

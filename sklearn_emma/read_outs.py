@@ -247,7 +247,7 @@ class GateReadOuts(TransformerMixin, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_used_features)
-            Standardised columns, multiplied by the attention to their modality. Missing values are
+            Standardized columns, multiplied by the attention to their modality. Missing values are
             filled before, and categorical columns are replaced by indicators of their levels.
             Columns are in the order of X, without those that do not belong to any modality. The
             dtype is float32 if X is float32, otherwise float64.

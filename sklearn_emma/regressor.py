@@ -16,7 +16,7 @@ from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.energy.column_scale import target_scale
 from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
-from sklearn_emma.nn.coordinates import standardise
+from sklearn_emma.nn.coordinates import standardize
 from sklearn_emma.targets import check_quantiles, check_values
 from sklearn_emma.user_warnings import warn_of_one_modality
 from sklearn_emma.validation import all_or_nothing
@@ -39,7 +39,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     the predictor are trained together on clean and corrupted samples; see :doc:`/guide/gate` for
     the equations.
 
-    Columns and y are standardised internally. Values may be missing. A modality without any value
+    Columns and y are standardized internally. Values may be missing. A modality without any value
     gets no attention. If only some values are missing, they are replaced by the training median,
     and the energy of the modality increases by :math:`-3 s_i \log(1 - n/D_i)`, where n of its
     :math:`D_i` values are missing. Columns may be categorical, as in :class:`EMMAClassifier`.
@@ -78,7 +78,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     energy : estimator with ``score_samples``, dict of them by modality or None, default=None
         Estimator of the energy of a modality, which is high for unlikely samples. The energy is
         ``-score_samples(X)``. For a PyOD detector it is ``decision_function(X)``, which has the
-        opposite sign. The estimator is cloned for each modality, and fitted on its standardised
+        opposite sign. The estimator is cloned for each modality, and fitted on its standardized
         columns. It is fitted on the samples without missing values in the modality. If fewer than
         half of the samples with any value in the modality are complete, it is fitted on all samples
         with any value, after missing values are filled. If None, and for modalities that are not in
@@ -93,8 +93,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         the class :class:`~sklearn_emma.nn.FusionTransformer`, which has self-attention among the
         columns of each modality, and attention across modalities; see :doc:`/guide/unified`. A
         custom predictor takes the list of gated modalities :math:`\beta_i x_i`, each of shape
-        (n_samples, :math:`D_i`) and standardised. It returns predictions of shape (n_samples,
-        n_outputs), or quantiles of shape (n_samples, n_quantiles), standardised with
+        (n_samples, :math:`D_i`) and standardized. It returns predictions of shape (n_samples,
+        n_outputs), or quantiles of shape (n_samples, n_quantiles), standardized with
         ``target_center_`` and ``target_scale_``. An instance is copied. A class or callable is
         called with the list of all :math:`D_i` and the number of outputs. A
         :class:`~sklearn_emma.nn.GatedPredictor` gets the modalities and their attention separately.
@@ -139,7 +139,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         energies, only modalities that are missing completely are sure to be closed. Single missing
         values, inconsistency with other modalities and unseen levels have no effect, and additional
         evidence (:meth:`readings`) raises an error. Scores require a constant coldness and the
-        default `module` or "transformer". Their weights are not penalised. The two regularization
+        default `module` or "transformer". Their weights are not penalized. The two regularization
         terms below have the same effect on every gate.
 
     max_modalities : int, default=None
@@ -167,7 +167,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
 
     lambda_energy : float, default=0.02
         Strength of the regularization term that rewards the importance of clean modalities and
-        penalises the importance of corrupted modalities.
+        penalizes the importance of corrupted modalities.
 
     importance_floor : float, default=0.01
         Importance of a corrupted modality below which the energy regularization term gives no
@@ -289,7 +289,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     quantiles_ : ndarray of shape (n_quantiles,) or None
         Levels of the predicted quantiles. None unless ``loss="quantile"``.
     target_center_, target_scale_ : ndarray of shape (n_outputs,)
-        Centre and scale with which y is standardised. For ``loss="squared_error"`` they are mean
+        Center and scale with which y is standardized. For ``loss="squared_error"`` they are mean
         and standard deviation, for other losses median and interquartile range divided by 1.349.
         The scale of a constant output is zero: it is predicted exactly.
     modality_names_ : list of str
@@ -340,7 +340,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        Mean and scale with which columns are standardised, and the standardised values by which
+        Mean and scale with which columns are standardized, and the standardized values by which
         missing values are replaced. For a categorical column they are 0, 1 and the code of the most
         frequent level.
     history_ : dict of str to ndarray of shape (n_epochs,)
@@ -570,7 +570,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
                 f"{self.n_outputs_}. Pass y with the outputs of fit."
             )
         scale = np.where(self.target_scale_ > 0, self.target_scale_, 1.0)
-        return standardise(y.reshape(len(y), self.n_outputs_), self.target_center_, scale)
+        return standardize(y.reshape(len(y), self.n_outputs_), self.target_center_, scale)
 
     def _prediction_loss(self) -> PredictionLoss:
         levels = [] if self.quantiles_ is None else self.quantiles_.tolist()
@@ -591,7 +591,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         Parameters
         ----------
         output : Tensor of shape (n_samples, n_outputs) or (n_samples, n_quantiles)
-            Standardised values.
+            Standardized values.
 
         Returns
         -------
@@ -616,7 +616,7 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
         """Predict the target of each sample.
 
         With ``loss="quantile"`` the prediction is the median. If 0.5 is not among the levels, the
-        median is interpolated linearly between the neighbouring quantiles. If all levels are above
+        median is interpolated linearly between the neighboring quantiles. If all levels are above
         0.5, or all are below it, the quantile nearest to the median is returned.
 
         Parameters

@@ -45,7 +45,7 @@ class EMMAClassifierCV(EMMAClassifier):
     :class:`EMMAClassifier`, in a fraction of the time. In each fold, the energies are learned only
     once, and all settings of the hyperparameters are trained together, as one model with stacked
     parameters. Each setting gets the same data and random numbers as in a separate training. (With
-    custom layers, dropout and batch normalisation may give slightly different results.)
+    custom layers, dropout and batch normalization may give slightly different results.)
 
     Read more in the :doc:`how-to guide </howto/tune>`.
 

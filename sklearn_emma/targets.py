@@ -63,7 +63,7 @@ def check_labels(y: np.ndarray) -> None:
     check_classification_targets(y)
 
 
-def are_labelled(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def are_labeled(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return which training samples have a label. For semi-supervised classifiers, -1 is no label.
 
     Parameters
@@ -78,8 +78,8 @@ def are_labelled(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     ndarray of bool of shape (n_samples,)
         False for samples of class -1, if the classifier does not predict this class.
     """
-    unlabelled = y.dtype.kind in "if" and -1 not in classes
-    return y != -1 if unlabelled else np.ones(len(y), dtype=bool)
+    unlabeled = y.dtype.kind in "if" and -1 not in classes
+    return y != -1 if unlabeled else np.ones(len(y), dtype=bool)
 
 
 def check_values(y: Any) -> np.ndarray:

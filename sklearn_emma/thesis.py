@@ -74,7 +74,7 @@ def make_thesis_classifier(modalities: Any = None, **params: Any) -> EMMAClassif
     The energies are those of :func:`make_thesis_scorer`. The minimum over the training samples is
     subtracted from the potentials, which are not scaled (:math:`s_i = 1`). The effect of a failing
     modality on the other modalities is unbounded. The gate has the initial gain :math:`g_a = 1` and
-    multiplies the standardised features by the attention, :math:`x'_i = \beta_i x_i`. A small
+    multiplies the standardized features by the attention, :math:`x'_i = \beta_i x_i`. A small
     network takes the concatenated modalities. First the network is trained on clean samples. Then
     network and gate are trained together on one corrupted copy of the samples. In half of its
     samples, one modality has noise of half a standard deviation (with M > 3 modalities,

@@ -16,17 +16,17 @@ from sklearn_emma.corruption import Missing
 
 
 class Distance(BaseEstimator):
-    """A cheap energy: the distance to the centre. It counts the tables that it reads."""
+    """A cheap energy: the distance to the center. It counts the tables that it reads."""
 
     n_read = 0
 
     def fit(self, X, y=None):
-        self.centre_ = X.mean(axis=0)
+        self.center_ = X.mean(axis=0)
         return self
 
     def score_samples(self, X):
         Distance.n_read += 1
-        return -np.square(X - self.centre_).sum(axis=1)
+        return -np.square(X - self.center_).sum(axis=1)
 
 
 QUICK = {

@@ -306,7 +306,7 @@ def test_columns_without_categories_are_as_before(table, quick, fitted):
     np.testing.assert_array_equal(again.predict_proba(nullable), fitted.predict_proba(table[0]))
 
 
-def test_booleans_are_standardised_as_numbers_are(mixed):
+def test_booleans_are_standardized_as_numbers_are(mixed):
     X, y = mixed
     X = X[["shop__sales", "buyer__member", "product__price"]]
     modalities = {"a": ["shop__sales", "buyer__member"], "b": ["product__price"]}

@@ -49,7 +49,7 @@ def test_plain_torch_loop_closes_the_failing_modality():
 
 
 @pytest.mark.slow
-def test_manifolds_centre_of_the_circle_is_suspicious_to_the_energy_alone():
+def test_manifolds_center_of_the_circle_is_suspicious_to_the_energy_alone():
     error, energy = run("plot_1_manifolds.py").splitlines()[-2:]
     assert error.startswith("reconstruction error")
     assert error.endswith("not suspicious")

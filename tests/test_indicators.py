@@ -1,4 +1,4 @@
-"""Codes of categorical columns as standardised indicators, and evidence of levels never seen."""
+"""Codes of categorical columns as standardized indicators, and evidence of levels never seen."""
 
 import math
 

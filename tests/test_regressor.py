@@ -112,7 +112,7 @@ def test_predictions_stay_good_when_a_modality_fails(variant, data, add_noise, l
         assert emma.score(lose(X, name), y) > 0.85
 
 
-def test_without_any_value_the_centre_is_left(variant, data):
+def test_without_any_value_the_center_is_left(variant, data):
     X, y, *_ = data
     nothing = X[:2].copy()
     nothing.loc[:] = np.nan

@@ -28,17 +28,17 @@ from sklearn_emma.gate.grid import StackedObjective
 
 
 class Distance(BaseEstimator):
-    """A cheap energy: the distance to the centre. It records what it was fitted on."""
+    """A cheap energy: the distance to the center. It records what it was fitted on."""
 
     seen = []
 
     def fit(self, X, y=None):
         self.seen.append(np.asarray(X))
-        self.centre_ = X.mean(axis=0)
+        self.center_ = X.mean(axis=0)
         return self
 
     def score_samples(self, X):
-        return -np.square(X - self.centre_).sum(axis=1)
+        return -np.square(X - self.center_).sum(axis=1)
 
 
 QUICK = {
@@ -229,9 +229,9 @@ def test_the_energies_of_a_fold_are_learned_once_and_from_its_training_samples_o
     assert len(Distance.seen) == 3 * (len(folds) + 1)
     for i, (samples, _) in enumerate([*folds, (np.arange(len(y)), None)]):
         part = X.iloc[samples]
-        standardised = ((part - part.mean()) / part.std(ddof=0)).to_numpy()
+        standardized = ((part - part.mean()) / part.std(ddof=0)).to_numpy()
         seen = np.hstack(Distance.seen[3 * i : 3 * i + 3])
-        np.testing.assert_allclose(seen, standardised, atol=1e-6)
+        np.testing.assert_allclose(seen, standardized, atol=1e-6)
     assert set(found.energy_scorers_) == {"modality0", "modality1", "modality2"}
 
 

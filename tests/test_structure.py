@@ -25,8 +25,8 @@ LAYERS = [
     }
     | {"corruption", "energy"},
     {"gate"},
-    {"base", "hyperparameters", "parameters", "predictor_read_outs"}
-    | {"read_outs", "training_data", "warm_start"},
+    {"base", "column_statistics", "estimator_energies", "hyperparameters", "parameters"}
+    | {"predictor_read_outs", "read_outs", "training_data", "warm_start"},
     {"classifier", "regressor"},
     {"gated"},
     {"folds", "search", "metrics", "thesis"},

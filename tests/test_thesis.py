@@ -33,7 +33,7 @@ def fitted(samples):
     return make_thesis_classifier(MODALITIES, random_state=5, **settings).fit(*samples)
 
 
-def minimise(parameters, data, loss, generator, after_step=lambda: None):
+def minimize(parameters, data, loss, generator, after_step=lambda: None):
     """Take 30 epochs of Adam at a constant learning rate over shuffled batches of at most 64."""
     optimizer = torch.optim.Adam(parameters, lr=1e-3)
     for _ in range(30):
@@ -60,13 +60,13 @@ def learn_energy(x, seed):
         rebuilt = hidden @ energy.weights[0] + energy.visible_bias
         return (rebuilt - clean).square().sum(1).mean()
 
-    minimise(energy.parameters(), data, loss, generator)
+    minimize(energy.parameters(), data, loss, generator)
     return energy.requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
 def plain(samples):
-    """What a plain loop learns: energies, gate, network, standardised samples."""
+    """What a plain loop learns: energies, gate, network, standardized samples."""
     X, y = samples
     table = torch.tensor((X - X.mean(0)) / X.std(0), dtype=torch.float32)
     clean, target = list(table.split(WIDTHS, 1)), torch.tensor(y)
@@ -82,7 +82,7 @@ def plain(samples):
     def plain_loss(labels, *modalities):
         return torch.nn.functional.cross_entropy(network(modalities), labels)
 
-    minimise(network.parameters(), lambda: (target, *clean), plain_loss, generator)
+    minimize(network.parameters(), lambda: (target, *clean), plain_loss, generator)
 
     gate = EnergyAttention(
         2,
@@ -105,7 +105,7 @@ def plain(samples):
             - LAMBDA_E * omega
         )
 
-    minimise(
+    minimize(
         [*network.parameters(), *gate.parameters()],
         lambda: (target, potentials(copy), xi, *copy),
         gated_loss,

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from sklearn_emma.nn.coordinates import standardise
-from sklearn_emma.training_data import column_statistics, hold_out
+from sklearn_emma.column_statistics import column_statistics
+from sklearn_emma.nn.coordinates import standardize
+from sklearn_emma.training_data import hold_out
 from sklearn_emma.user_warnings import warn_of_constants
 from sklearn_emma.validation import all_or_nothing
 
@@ -86,8 +87,8 @@ def test_what_fails_leaves_an_estimator_as_it_was(error):
     assert vars(estimator) == {"kept": 1, "changed": [3], "added": 4}
 
 
-def test_standardised_values_can_be_squared():
-    far = standardise(np.array([1e300, -1e300, 2.0]), 1.0, 1e-6)
+def test_standardized_values_can_be_squared():
+    far = standardize(np.array([1e300, -1e300, 2.0]), 1.0, 1e-6)
     np.testing.assert_allclose(far, [1e15, -1e15, 1e6])
 
 

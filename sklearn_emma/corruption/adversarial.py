@@ -1,7 +1,7 @@
 r"""Adversarial attacks on a modality, and random changes of the same size for comparison.
 
 An adversarial attack is a small change of the input that increases the loss J of the prediction as
-much as possible. With standardised values :math:`u = x / \sigma`, the fast gradient sign method
+much as possible. With standardized values :math:`u = x / \sigma`, the fast gradient sign method
 [1]_ changes a modality by
 
 .. math:: \Delta u = \epsilon\, \mathrm{sign}(\nabla_u J) \quad (\ell_\infty), \qquad

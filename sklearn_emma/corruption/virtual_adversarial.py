@@ -10,7 +10,7 @@ The loss :math:`\mathcal{L}` of the training is extended by a penalty on changes
 
 where the :math:`d_n` are random directions, and :math:`\xi` is a small number. One step of power
 iteration approximates the direction in which the prediction changes most [1]_. The penalty does not
-depend on labels, so unlabelled samples contribute as well.
+depend on labels, so unlabeled samples contribute as well.
 
 References
 ----------
@@ -34,8 +34,8 @@ class VirtualAdversarial:
     The predictor learns to give similar predictions for a sample and for a changed sample nearby,
     whose prediction differs as much as possible. The changed sample gets the same attention as the
     sample. :class:`~sklearn_emma.EMMAClassifier` then treats samples with the label -1 as
-    unlabelled, like scikit-learn's semi-supervised estimators do. The energies and the penalty are
-    learned from labelled and unlabelled samples.
+    unlabeled, like scikit-learn's semi-supervised estimators do. The energies and the penalty are
+    learned from labeled and unlabeled samples.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class VirtualAdversarial:
         return self.weight * min(1.0, (epoch + 1) / rising) if rising else self.weight
 
 
-def unlabelled(y: np.ndarray, adversarial: Any) -> np.ndarray:
+def unlabeled(y: np.ndarray, adversarial: Any) -> np.ndarray:
     """Return which samples have no label: those of class -1, with virtual adversarial training.
 
     Parameters
@@ -115,7 +115,7 @@ def unlabelled(y: np.ndarray, adversarial: Any) -> np.ndarray:
     Returns
     -------
     ndarray of bool of shape (n_samples,)
-        True for unlabelled samples.
+        True for unlabeled samples.
     """
     if isinstance(adversarial, VirtualAdversarial) and y.dtype.kind in "if":
         return y == -1

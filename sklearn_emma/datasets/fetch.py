@@ -98,7 +98,7 @@ def fetch_htru2(
         target_names : ndarray of shape (2,)
             Names of the classes.
         DESCR : str
-            Description, source and licence.
+            Description, source and license.
         filename : str
             The file that was read.
     (data, target) : tuple, if `return_X_y`
@@ -197,7 +197,7 @@ def fetch_mfeat(
         target_names : ndarray of shape (10,)
             Names of the classes.
         DESCR : str
-            Description, source and licence.
+            Description, source and license.
         filename : str
             The file that was read.
     (data, target) : tuple, if `return_X_y`

@@ -48,7 +48,7 @@ def make_multimodal_classification(
         errors are independent and each modality adds information. At 1, modalities of relevance
         1 contain the same information, so one of them suffices.
     separation : float, default=3.0
-        Distance between any two class centres, :math:`\delta \ge 0`, in within-class standard
+        Distance between any two class centers, :math:`\delta \ge 0`, in within-class standard
         deviations of a modality of relevance 1.
     weights : array-like of shape (n_classes,), default=None
         Proportions of the classes, which sum to 1. None makes them equal.
@@ -90,9 +90,9 @@ def make_multimodal_classification(
 
     Notes
     -----
-    The classes y have the proportions `weights`. Their centres :math:`\mu_y` are the corners of a
+    The classes y have the proportions `weights`. Their centers :math:`\mu_y` are the corners of a
     regular simplex with edges of length 1 in K - 1 dimensions. Modality i holds a noisy copy of the
-    class centre of a sample. Part of the noise is common to all modalities, and the copy is
+    class center of a sample. Part of the noise is common to all modalities, and the copy is
     weighted by the relevance:
 
     .. math::
@@ -143,12 +143,12 @@ def make_multimodal_classification(
     y = rng.permutation(y)
 
     n_latent = n_classes - 1
-    centres = separation * _simplex(n_classes)[y]
+    centers = separation * _simplex(n_classes)[y]
     common = rng.standard_normal((n_samples, n_latent))
     blocks = []
     for r, width in zip(relevance, n_features, strict=True):
         own, eta = rng.standard_normal((2, n_samples, n_latent))
-        z = centres + np.sqrt(redundancy) * common + np.sqrt(1 - redundancy) * own
+        z = centers + np.sqrt(redundancy) * common + np.sqrt(1 - redundancy) * own
         h = r * z + np.sqrt(1 - r**2) * eta
         xi = rng.standard_normal((n_samples, max(width - n_latent, 0)))
         rotation = _random_rotation(max(width, n_latent), rng)

@@ -11,7 +11,7 @@ from sklearn_emma.energy.views import EnergyView
 # are used.
 _EXTREME = 5.0
 _MIDDLES = ((0.05, 0.95), (0.01, 0.99))
-# Largest number of samples for the search of nearest neighbours.
+# Largest number of samples for the search of nearest neighbors.
 _N_ROWS = 2000
 # If fewer than this fraction of the samples are distinct, the columns have few values, and the
 # distance between these is no measure of noise.
@@ -97,7 +97,7 @@ def limit_extreme_values(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def column_scale(
     x: np.ndarray, weight: np.ndarray, scaling: str, least: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return centre and scale of columns, after clipping extreme values.
+    r"""Return center and scale of columns, after clipping extreme values.
 
     "standard" uses mean and standard deviation. "robust" uses the median and the interquartile
     range, converted to a standard deviation by :math:`IQR / 1.349`, but at least half a standard
@@ -116,12 +116,12 @@ def column_scale(
 
     Returns
     -------
-    centre, scale : ndarray of shape (n_features,)
-        Centre and scale of each column. The scale of a constant column is one.
+    center, scale : ndarray of shape (n_features,)
+        Center and scale of each column. The scale of a constant column is one.
     """
     if least is not None:
-        centre, scale = column_scale(x, weight, scaling)
-        return centre, np.maximum(scale, least)
+        center, scale = column_scale(x, weight, scaling)
+        return center, np.maximum(scale, least)
     mean, scale, constant = mean_and_deviation(limit_extreme_values(x, weight), weight)
     scale = np.where(constant, 1.0, scale)
     if scaling == "standard":
@@ -131,7 +131,7 @@ def column_scale(
 
 
 def target_scale(y: np.ndarray, weight: np.ndarray, loss: str) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return centre and scale of the targets of a regression.
+    r"""Return center and scale of the targets of a regression.
 
     For the squared error these are mean and standard deviation. For other losses they are the
     median and the interquartile range, converted to a standard deviation by :math:`IQR / 1.349`,
@@ -148,8 +148,8 @@ def target_scale(y: np.ndarray, weight: np.ndarray, loss: str) -> tuple[np.ndarr
 
     Returns
     -------
-    centre, scale : ndarray of shape (n_outputs,)
-        Centre and scale of each output. The scale of a constant output is zero.
+    center, scale : ndarray of shape (n_outputs,)
+        Center and scale of each output. The scale of a constant output is zero.
     """
     mean, deviation, constant = mean_and_deviation(y, weight)
     deviation = np.where(constant, 0.0, deviation)
@@ -221,7 +221,7 @@ def medians_of_columns(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, float]:
     r"""Return the range of noise levels for training.
 
-    The lowest level of "auto" is the distance from a sample to its nearest neighbour, per column,
+    The lowest level of "auto" is the distance from a sample to its nearest neighbor, per column,
     :math:`\sigma_{low} = \mathrm{median}\, d_1 / \sqrt{D}`. Less noise would overfit to single
     samples, and much more noise would blur the structure of the data. Repeated samples, as in a
     bootstrap sample, count once, unless there are only a few distinct ones.
@@ -233,7 +233,7 @@ def noise_range(z: np.ndarray, view: EnergyView, seed: int) -> tuple[float, floa
     view : EnergyView
         View with the requested noise.
     seed : int
-        Seed of the random choice of samples for the search of neighbours, if there are many.
+        Seed of the random choice of samples for the search of neighbors, if there are many.
 
     Returns
     -------

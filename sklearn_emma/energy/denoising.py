@@ -13,7 +13,7 @@ from sklearn_emma.engine.objective import Objective
 from sklearn_emma.nn import ConvolutionalEnergy, DAEEnergy
 from sklearn_emma.nn.module_stack import stack, stack_samples, unstack
 
-# Replaced samples are drawn uniformly within this many scales of the centre, well beyond the data.
+# Replaced samples are drawn uniformly within this many scales of the center, well beyond the data.
 _BOX = 5.0
 
 
@@ -130,7 +130,7 @@ class View:
 
 
 class Denoising(Objective):
-    r"""Minimise the denoising losses of all views.
+    r"""Minimize the denoising losses of all views.
 
     .. math:: \sum_k \mathrm{mean}\,
         v\, (w \lVert r_k(\tilde z_k) - z_k \rVert^2)^{p_k/2}

@@ -37,7 +37,7 @@ def fit_energies(
     scorers : dict of str to estimator
         Unfitted scorers by modality. They are cloned.
     modalities : sequence of ndarray of shape (n_samples, n_features)
-        Standardised samples, in the order of the scorers. NaN marks missing values.
+        Standardized samples, in the order of the scorers. NaN marks missing values.
     weight : ndarray of shape (n_samples,)
         Sample weights, which are passed to scorers whose fit takes them.
     seed : int

@@ -93,7 +93,7 @@ class ModalityEnergies:
         Parameters
         ----------
         table : ndarray or Tensor of float64 of shape (n_samples, n_columns)
-            Standardised samples without missing values.
+            Standardized samples without missing values.
 
         Returns
         -------

@@ -45,7 +45,7 @@ class Precision(NamedTuple):
     device : torch.device or str
         Device of the samples.
     inputs : torch.dtype
-        Dtype of the samples, in which they are centred and scaled.
+        Dtype of the samples, in which they are centered and scaled.
     weights : torch.dtype
         Dtype of the weights.
     """

@@ -48,7 +48,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
     potential_median_: np.ndarray
     potential_iqr_: np.ndarray
     calibration_energies_: np.ndarray
-    # architecture of the fitted energies, as a plain tuple that can be serialised anywhere
+    # architecture of the fitted energies, as a plain tuple that can be serialized anywhere
     _architecture: tuple
 
     # --- evaluation ---
@@ -117,7 +117,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
     ) -> np.ndarray:
         """Return the results of a method of the energies, concatenated over modalities.
 
-        Samples are evaluated in their own dtype, unless another one is given. They are centred and
+        Samples are evaluated in their own dtype, unless another one is given. They are centered and
         scaled in double precision.
         """
         precision = precision or precision_of(table)

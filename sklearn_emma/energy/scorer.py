@@ -111,7 +111,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     views : {"fine", "coarse"}, EnergyView or tuple of them, default=("fine", "coarse")
         Views from which the energy is learned. Each view has its own autoencoder, and a sample is
         unusual if it is unusual in any view (a soft maximum). "fine" removes noise of the size of
-        the distance between neighbouring samples, so its energy is sharp near the data. "coarse"
+        the distance between neighboring samples, so its energy is sharp near the data. "coarse"
         also removes much larger noise and is scaled by quartiles, which are less affected by
         outliers. Its energy increases far from the data. For other views see :class:`EnergyView`.
         :func:`make_thesis_scorer` uses the view of the thesis.

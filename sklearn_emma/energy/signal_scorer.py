@@ -88,7 +88,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
       across channels, and where in the window they occur;
     * "spectrum": an autoencoder of the logarithmic power in frequency bands;
     * "power": an autoencoder of the logarithms of the variance and of the mean squared difference
-      between neighbouring values, both in short windows.
+      between neighboring values, both in short windows.
 
     Energies are in interquartile ranges above the median of samples that were held out from the
     training, as the energies of the training samples are clearly lower than those of new ones. For
@@ -314,7 +314,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
             VIEWS["fine"].count_prototypes(len(samples)),
             views,
         )
-        # a plain tuple, which can be serialised anywhere
+        # a plain tuple, which can be serialized anywhere
         self._architecture: Any = tuple(architecture)
         training = TrainingConfig(
             batch_size=auto_batch_size(self.batch_size, len(samples)),
@@ -324,8 +324,8 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
             schedule=self.learning_rate_schedule,
         )
         channels = channel_scale(samples, sample_weights, self.shape_[0])
-        centre, scale = for_columns(channels, table.shape[1])
-        standard = (samples - centre) / scale
+        center, scale = for_columns(channels, table.shape[1])
+        standard = (samples - center) / scale
         tasks = signal_tasks(standard, sample_weights, architecture, training, (device, seed))
         return SignalFit(self, tasks, table, weight, held_out, channels)
 

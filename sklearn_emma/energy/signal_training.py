@@ -26,7 +26,7 @@ from sklearn_emma.user_warnings import warn_uninformative
 # View of the convolutional energy, which has filters instead of prototypes.
 _CONVOLUTIONAL_VIEW = replace(VIEWS["fine"], n_prototypes=0)
 # Smallest scale of a column of a view: of a position, in standard deviations of its channel, and of
-# a logarithm of power. Columns that vary less differ by rounding errors or quantisation only.
+# a logarithm of power. Columns that vary less differ by rounding errors or quantization only.
 _LEAST_SCALES = {"signal": 0.1, "spectrum": 0.01, "power": 0.01}
 # Hidden layers of the energies of spectrum and power, as in a DAEEnergyScorer.
 _HIDDEN_LAYER_SIZES = (48, 32)
@@ -215,7 +215,7 @@ def signal_tasks(
     Parameters
     ----------
     table : ndarray of shape (n_samples, n_features)
-        Flattened signals of standardised channels.
+        Flattened signals of standardized channels.
     weight : ndarray of shape (n_samples,)
         Sample weights with a mean of one.
     architecture : SignalArchitecture
@@ -259,8 +259,8 @@ def joined_weights(
     dict of str to ndarray
         Weights of a :class:`~sklearn_emma.nn.SignalEnergy`.
     """
-    centre, scale = scales
-    weights = {"centre": centre, "scale": scale}
+    center, scale = scales
+    weights = {"center": center, "scale": scale}
     weights |= {"level": np.zeros(len(trained)), "spread": np.ones(len(trained))}
     for view, arrays in trained.items():
         weights |= {f"energies.{view}.{name}": value for name, value in arrays.items()}

@@ -231,8 +231,8 @@ def _prepare(task: EnergyTask) -> tuple[EnergyEnsemble, Denoising]:
         load_arrays(energy, task.start)
     views = []
     for view, see, member in zip(config.views, energy.coordinates, energy.members, strict=True):
-        centre, scale = column_scale(x, task.weight, view.scaling, task.least_scale)
-        see.centre, see.scale = torch.from_numpy(centre), torch.from_numpy(scale)
+        center, scale = column_scale(x, task.weight, view.scaling, task.least_scale)
+        see.center, see.scale = torch.from_numpy(center), torch.from_numpy(scale)
         z = see(torch.from_numpy(x))
         low, high = noise_range(z.numpy(), view, task.seed)
         if member.n_prototypes and task.start is None:

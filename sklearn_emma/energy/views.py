@@ -22,7 +22,7 @@ class EnergyView:
         Standard deviation of the noise to be removed, in scales of each column. For a range, the
         level of each sample is drawn log-uniformly, and all levels have the same influence on the
         loss. Low noise makes the energy sharp near the training samples, and high noise makes it
-        increase far away from them. The range of "auto" begins at the distance between neighbouring
+        increase far away from them. The range of "auto" begins at the distance between neighboring
         samples.
     noise_ratio : float, default=4.0
         Ratio of the highest to the lowest level of "auto". The highest level is at most one scale.
@@ -30,11 +30,11 @@ class EnergyView:
         Scaling of columns: by mean and standard deviation, or by median and interquartile range,
         which are less affected by outliers among the training samples.
     clip : float, default=inf
-        Distance from the centre, in scales, beyond which values are compressed logarithmically, so
+        Distance from the center, in scales, beyond which values are compressed logarithmically, so
         that heavy tails do not dominate.
     lost_fraction : float, default=0.0
         Fraction of samples that are replaced by uniformly distributed ones within 5 scales of the
-        centre. From them, the energy learns to increase far away from the data.
+        center. From them, the energy learns to increase far away from the data.
     n_prototypes : int or "auto", default=0
         Number of prototypes, which are competing hidden units as in a mixture of Gaussians. They
         help to separate clusters. "auto" uses one per 10 training samples, at most 128.

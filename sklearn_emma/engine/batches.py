@@ -127,7 +127,7 @@ def slices(tensors: Sequence[Tensor], batch_size: int) -> Iterator[list[Tensor]]
     """Slice samples into batches of nearly equal size.
 
     A small last batch would give a noisy step, and a batch of one sample is too small for batch
-    normalisation.
+    normalization.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""Muon: momentum with orthogonalised updates, for the weights of hidden layers.
+r"""Muon: momentum with orthogonalized updates, for the weights of hidden layers.
 
 .. math::
 

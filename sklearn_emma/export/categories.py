@@ -27,7 +27,7 @@ class CategoryModule(nn.Module):
         }
 
     def forward(self, table: Tensor) -> tuple[Tensor, Tensor]:
-        """Replace codes by standardised indicators.
+        """Replace codes by standardized indicators.
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ from sklearn_emma.export.categories import CategoryModule, sum_by_modality
 from sklearn_emma.gate.readings import gate_of, read_out, reader_of
 from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
 from sklearn_emma.modalities import signals_of
-from sklearn_emma.nn.coordinates import standardise
+from sklearn_emma.nn.coordinates import standardize
 from sklearn_emma.nn.evidence_energy import potential_of_evidence
 from sklearn_emma.predictor_read_outs import predictor_of
 
@@ -86,7 +86,7 @@ class PredictorModule(nn.Module):
         """
         gaps = table.isnan()
         values: Any = table.double()
-        standard: Any = standardise(values, self.mean, self.scale)
+        standard: Any = standardize(values, self.mean, self.scale)
         features, unseen = standard, None
         if self.expand is not None:
             features, unseen = self.expand(standard)

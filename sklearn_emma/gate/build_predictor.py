@@ -26,7 +26,7 @@ _IN_DOUBLE = (
     " in double precision, in which samples of float64 are evaluated (create tensors with "
     "x.new_zeros or similar, and register constants as buffers)"
 )
-# torch initialises layers from its global generator only, which all threads share
+# torch initializes layers from its global generator only, which all threads share
 _GLOBAL_GENERATOR = threading.RLock()
 
 

@@ -28,7 +28,7 @@ def learn_columns(
     energies : sequence of Potential
         Energy of each modality.
     modalities : sequence of Tensor of shape (n_samples, n_features)
-        Standardised training samples whose missing values are filled.
+        Standardized training samples whose missing values are filled.
     weight : Tensor of shape (n_samples,)
         Weights of the samples.
 
@@ -87,7 +87,7 @@ def read_columns(
     energy : Potential
         Energy of the modality.
     x : Tensor of shape (n_samples, n_features)
-        Standardised values. NaN marks missing values.
+        Standardized values. NaN marks missing values.
     minimum, scale : Tensor of shape () or float
         Minimum :math:`\Psi_{min,i}` and scale :math:`s_i` of the potential in the gate.
 
@@ -111,7 +111,7 @@ def fill_gaps(attend: ColumnAttention, x: Tensor, gaps: Tensor) -> Tensor:
     attend : ColumnAttention
         Attention to the columns of the modality.
     x : Tensor of shape (n_samples, n_features)
-        Standardised values.
+        Standardized values.
     gaps : Tensor of bool of shape (n_samples, n_features)
         True for missing values.
 
@@ -160,7 +160,7 @@ class ColumnReader:
         Parameters
         ----------
         standard : Tensor of float64 of shape (n_samples, n_columns)
-            Standardised samples.
+            Standardized samples.
         gaps : Tensor of bool of shape (n_samples, n_columns)
             True for missing values.
         energies : ModalityEnergies

@@ -1,6 +1,6 @@
 r"""Train the cross-modal energy by distinguishing samples from shuffled ones.
 
-With many columns, the network can memorise which values occur in the same sample. Its log
+With many columns, the network can memorize which values occur in the same sample. Its log
 ratios are then too large for new samples. They are therefore multiplied by a factor
 :math:`\tau \le 1`, which is chosen on held-out samples (shrinkage; for classifiers: Guo, C. et al.
 (2017). On calibration of modern neural networks. ICML).
@@ -25,10 +25,10 @@ _NOISE = 0.5
 _N_SHUFFLES = 2
 _MAX_EPOCHS = 50
 _LEARNING_RATE = 3e-3
-# Largest number of columns of which the network memorises so little that nothing is held out for a
+# Largest number of columns of which the network memorizes so little that nothing is held out for a
 # gate: of independent modalities, at most a few per cent of new samples seem inconsistent.
 _FEW_COLUMNS = 32
-# The table is divided into blocks of successive samples, since neighbours may be similar. Every
+# The table is divided into blocks of successive samples, since neighbors may be similar. Every
 # fourth block is held out, or fewer, such that about 1,000 samples at most are held out.
 _N_BLOCKS, _HELD_OUT, _MOST_HELD_OUT = 20, 4, 1000
 # If at most this fraction of the samples is held out, the network is not trained again on all.
@@ -49,7 +49,7 @@ class Contrast(Objective):
     cross_modal : CrossModalEnergy
         Cross-modal energy, which is trained in place.
     modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised samples without missing values.
+        Standardized samples without missing values.
     weight : Tensor of shape (n_samples,)
         Weights of the samples.
     generator : torch.Generator
@@ -118,7 +118,7 @@ def train_cross_modal(
     Parameters
     ----------
     modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised samples without missing values.
+        Standardized samples without missing values.
     weight : Tensor of shape (n_samples,)
         Weights of the samples.
     config : TrainingConfig
@@ -235,7 +235,7 @@ def add_cross_modal_energy(
     cross_modal : CrossModalEnergy or None
         Trained cross-modal energy. None adds nothing.
     modalities : sequence of Tensor of shape (n_samples, n_features)
-        Standardised samples without missing values.
+        Standardized samples without missing values.
     potential : Tensor of shape (n_samples, n_modalities)
         Own potential of each modality.
     gate : EnergyAttention

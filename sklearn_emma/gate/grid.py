@@ -120,7 +120,7 @@ class Chunk:
 
     def backward(self, batch: Sequence[Tensor]) -> Tensor:
         """Compute the gradients of the loss of each setting, and return the losses."""
-        # Vectorise the gradient of a single model, so that matrix products are rounded as for a
+        # Vectorize the gradient of a single model, so that matrix products are rounded as for a
         # model that is trained alone. Training would amplify differences in rounding.
         with_subsets = "subset_weight" in self.values
         gradients, losses = self._call(grad_and_value(self._loss), batch, with_subsets)

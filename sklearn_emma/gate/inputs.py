@@ -1,4 +1,4 @@
-r"""Convert tables to standardised, filled modalities with potentials.
+r"""Convert tables to standardized, filled modalities with potentials.
 
 Missing values are filled with the training median, and count as evidence of a failure. The
 potential of a modality is
@@ -29,7 +29,7 @@ from sklearn_emma.engine.batches import evaluation_block
 from sklearn_emma.gate.columns import ColumnReader
 from sklearn_emma.indicators import Indicators
 from sklearn_emma.nn import CrossModalEnergy
-from sklearn_emma.nn.coordinates import standardise
+from sklearn_emma.nn.coordinates import standardize
 from sklearn_emma.nn.evidence_energy import gap_evidence, potential_of_evidence
 
 
@@ -71,7 +71,7 @@ def read_modality(
     energy : Potential
         Energy of the modality.
     x : Tensor of shape (n_samples, n_features)
-        Standardised values. NaN marks missing values.
+        Standardized values. NaN marks missing values.
     fill : Tensor of shape (n_features,)
         Values that replace missing ones.
     scale : Tensor of shape () or float
@@ -104,7 +104,7 @@ class Inputs(NamedTuple):
     Attributes
     ----------
     modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised and filled values, in the dtype of the predictor.
+        Standardized and filled values, in the dtype of the predictor.
     own_energy, gap_energy, cross_modal_energy : Tensor of shape (n_samples, n_modalities)
         Terms of the potential.
     potential : Tensor of shape (n_samples, n_modalities)
@@ -134,7 +134,7 @@ class InputReader:
     indicators : Indicators
         Conversion of columns to features.
     mean, scale : ndarray of shape (n_columns,)
-        Mean and scale with which columns are standardised.
+        Mean and scale with which columns are standardized.
     median : ndarray of shape (n_features,)
         Values that replace missing ones.
     energies : ModalityEnergies
@@ -174,7 +174,7 @@ class InputReader:
         return evaluation_block(self.precision, len(self.columns), others, search)
 
     def read(self, table: np.ndarray) -> Inputs:
-        """Standardise and fill samples, and compute their potentials.
+        """Standardize and fill samples, and compute their potentials.
 
         Parameters
         ----------
@@ -186,7 +186,7 @@ class InputReader:
         Inputs
             Inputs of the gate and the predictor.
         """
-        standard = standardise(table, self.mean, self.scale)
+        standard = standardize(table, self.mean, self.scale)
         gaps = np.isnan(standard)
         if self.attend is not None:
             return self._read_columns(torch.from_numpy(standard), torch.from_numpy(gaps))
@@ -218,7 +218,7 @@ class InputReader:
         Parameters
         ----------
         complete : Tensor of float64 of shape (n_samples, n_features)
-            Standardised samples whose missing values are filled.
+            Standardized samples whose missing values are filled.
         own : Tensor of float64 of shape (n_samples, n_modalities)
             Own potential of each modality.
         missing : Tensor of float64 of shape (n_samples, n_modalities) or None

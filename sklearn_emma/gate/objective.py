@@ -193,7 +193,7 @@ class GateModel:
 class GatedObjective(Objective):
     r"""Objective of gate and predictor on clean and corrupted samples.
 
-    It minimises the loss of :mod:`sklearn_emma.nn.losses`, plus ``subset_weight`` times the
+    It minimizes the loss of :mod:`sklearn_emma.nn.losses`, plus ``subset_weight`` times the
     prediction loss of the same samples with a random subset of their modalities. Thus the predictor
     is trained for all combinations of modalities.
 

@@ -12,7 +12,7 @@ from sklearn_emma.gate.samples import ScoredSamples
 from sklearn_emma.nn import GatedPredictor
 
 
-def penalised_parameters(network: torch.nn.Module) -> set[str]:
+def penalized_parameters(network: torch.nn.Module) -> set[str]:
     """Return the names of the parameters with an L2 penalty: weights, but not biases."""
     named = network.named_parameters()
     return {name for name, p in named if p.ndim > 1 and "bias" not in name}
@@ -34,12 +34,12 @@ def predictor_groups(network: GatedPredictor) -> list[dict[str, Any]]:
         Parameter groups in the format of torch optimizers.
     """
     hidden = network.hidden_weights()
-    known, penalised = set(map(id, hidden)), penalised_parameters(network)
+    known, penalized = set(map(id, hidden)), penalized_parameters(network)
     weights: list[Tensor] = []
     others: list[Tensor] = []
     for name, parameter in network.named_parameters():
         if id(parameter) not in known:
-            (weights if name in penalised else others).append(parameter)
+            (weights if name in penalized else others).append(parameter)
     return [
         {"params": hidden, "hidden": True},
         {"params": weights},

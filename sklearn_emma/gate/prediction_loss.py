@@ -14,7 +14,7 @@ from sklearn_emma.nn import (
     weighted_squared_error,
 )
 
-# Lower bound of the mean loss of standardised values, in logarithms.
+# Lower bound of the mean loss of standardized values, in logarithms.
 _TINY = 1e-12
 
 
@@ -64,7 +64,7 @@ class ClassLoss(PredictionLoss):
     """Cross entropy of classes."""
 
     def __call__(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Return the weighted cross entropy of unnormalised log probabilities."""
+        """Return the weighted cross entropy of unnormalized log probabilities."""
         return weighted_cross_entropy(output, target, weight)
 
     def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class ClassLoss(PredictionLoss):
 
 
 class ValueLoss(PredictionLoss):
-    """Loss of values standardised with :func:`~sklearn_emma.energy.column_scale.target_scale`.
+    """Loss of values standardized with :func:`~sklearn_emma.energy.column_scale.target_scale`.
 
     Parameters
     ----------
@@ -113,10 +113,10 @@ class ValueLoss(PredictionLoss):
 
     def baseline_loss(self, target: Tensor, weight: Tensor) -> float:
         """Return the loss of a prediction of zero, but at least that of errors of one."""
-        centre = self(target.new_zeros(target.shape), target, weight)
+        center = self(target.new_zeros(target.shape), target, weight)
         # all targets may be equal, but no network predicts them exactly
         one_off = self(target + 1.0, target, weight)
-        return max(float(centre), float(one_off))
+        return max(float(center), float(one_off))
 
     def log_likelihood(self, loss: Tensor, n_samples: float) -> Tensor:
         """Return the log likelihood of normal or Laplace errors at the best scale."""

@@ -8,7 +8,7 @@ modalities are closed by the gate.
 
 Folds are contiguous within each class, as in scikit-learn's ``StratifiedKFold``. If samples are in
 temporal order, or sorted by experiment, the selected model is the one that predicts
-other times and experiments best, and not the one that recognises samples close in time. If samples
+other times and experiments best, and not the one that recognizes samples close in time. If samples
 are shuffled, contiguous folds are random folds.
 """
 
@@ -25,7 +25,7 @@ from sklearn_emma.engine.objective import Objective, TrainingConfig
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.training_memory import train_once
 from sklearn_emma.gate.objective import random_subset
-from sklearn_emma.gate.plain_objective import penalised_parameters, predictor_groups
+from sklearn_emma.gate.plain_objective import penalized_parameters, predictor_groups
 from sklearn_emma.gate.prediction_loss import PredictionLoss
 from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.nn import FusionNetwork
@@ -85,7 +85,7 @@ class PenaltyObjective(Objective):
         self.strength = each.repeat_interleave(len(folds))
         self.n_strengths = len(strengths)
         self.network = stack([network] * len(self.strength))
-        weights = penalised_parameters(network)
+        weights = penalized_parameters(network)
         self.weights = [p for name, p in self.network.named_parameters() if name in weights]
         self.prediction_loss = prediction_loss
         self.samples = [contiguous_folds(target), *samples]

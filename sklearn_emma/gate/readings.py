@@ -54,7 +54,7 @@ class Readings(NamedTuple):
     column_attention : ndarray of shape (n_samples, n_used_features)
         Attention :math:`a_{ij}` to each column of a modality.
     output : ndarray of shape (n_samples, n_outputs)
-        Output of the network: unnormalised log probabilities, or standardised values. For another
+        Output of the network: unnormalized log probabilities, or standardized values. For another
         estimator with a gate: probabilities, or values in the units of y.
     """
 

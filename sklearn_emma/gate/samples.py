@@ -38,9 +38,9 @@ class Samples:
     Attributes
     ----------
     modalities : list of Tensor of shape (n_samples, n_features)
-        Standardised values. NaN marks missing values.
+        Standardized values. NaN marks missing values.
     target : Tensor of shape (n_samples,) or (n_samples, n_outputs)
-        Target of the prediction loss: class indices, or standardised values.
+        Target of the prediction loss: class indices, or standardized values.
     weight : Tensor of shape (n_samples,)
         Weights of the samples in the loss.
     blocks : list of list of Tensor, or None
@@ -48,7 +48,7 @@ class Samples:
         categorical.
     sample_weight : Tensor of shape (n_samples,), default=None
         Weights of the samples in everything that does not depend on targets, such as energies:
-        without class weights, and not zero for unlabelled samples. None means `weight`.
+        without class weights, and not zero for unlabeled samples. None means `weight`.
     """
 
     modalities: list[Tensor]

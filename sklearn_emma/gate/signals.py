@@ -12,7 +12,7 @@ from sklearn_emma.engine.batches import evaluation_block
 from sklearn_emma.gate.samples import Samples
 from sklearn_emma.nn import SignalEncoder, SignalFusionNetwork
 
-# Features are computed in single precision from standardised signals. Those with a smaller scale
+# Features are computed in single precision from standardized signals. Those with a smaller scale
 # differ by rounding errors only, for instance the spectrum of a constant channel.
 _LEAST_SCALE = 1e-3
 
@@ -54,9 +54,9 @@ def _learn(encoder: SignalEncoder, x: Tensor, weight: np.ndarray) -> Tensor:
     parts = x[complete].split(evaluation_block(torch.float32))
     found = torch.cat([encoder.features(part) for part in parts])
     weight = weight[complete.cpu().numpy()]
-    centre, scale = column_scale(found.cpu().double().numpy(), weight, "standard")
+    center, scale = column_scale(found.cpu().double().numpy(), weight, "standard")
     scale[scale < _LEAST_SCALE] = np.inf  # the feature is always zero
-    for buffer, values in zip((encoder.centre, encoder.scale), (centre, scale), strict=True):
+    for buffer, values in zip((encoder.center, encoder.scale), (center, scale), strict=True):
         buffer.copy_(torch.from_numpy(values))
     features[complete] = encoder.scaled(found)
     return features

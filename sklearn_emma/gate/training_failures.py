@@ -91,7 +91,7 @@ def training_reference(samples: Samples, names: list[str]) -> Reference:
     Parameters
     ----------
     samples : Samples
-        Clean samples, standardised.
+        Clean samples, standardized.
     names : list of str
         Names of the modalities.
 

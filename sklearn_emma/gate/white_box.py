@@ -35,7 +35,7 @@ class WhiteBox:
         Parameters
         ----------
         modalities : list of Tensor of shape (n_samples, n_features)
-            Standardised samples whose missing values are filled.
+            Standardized samples whose missing values are filled.
         own : Tensor of shape (n_samples, n_modalities)
             Own potential of each modality.
         gap : Tensor of shape (n_samples, n_modalities)
@@ -64,7 +64,7 @@ class WhiteBox:
         Parameters
         ----------
         modalities : list of Tensor of shape (n_samples, n_features)
-            Standardised samples whose missing values are filled.
+            Standardized samples whose missing values are filled.
         gap : Tensor of shape (n_samples, n_modalities)
             Energy of missing values, infinite for missing modalities.
         target : Tensor of shape (n_samples,) or (n_samples, n_outputs)

@@ -135,7 +135,7 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
 
     @abstractmethod
     def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
-        """Return the loss that is minimised to choose the blend."""
+        """Return the loss that is minimized to choose the blend."""
 
     def unfitted_estimator(self) -> Any:
         """Return the unfitted estimator, or the default estimator if `estimator` is None.

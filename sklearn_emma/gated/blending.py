@@ -41,7 +41,7 @@ def held_out_samples(strata: np.ndarray) -> np.ndarray:
 
 
 def best_blend(first: np.ndarray, second: np.ndarray, loss: Loss) -> float:
-    r"""Return the weight of the second prediction that minimises the loss of the average.
+    r"""Return the weight of the second prediction that minimizes the loss of the average.
 
     The average is :math:`(1 - b)\, p_1 + b\, p_2` with a weight b from 0 to 1. Log loss and squared
     error are convex functions of b. The method is stacking of two models, with non-negative weights

@@ -9,7 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.classifier import EMMAClassifier
-from sklearn_emma.corruption.virtual_adversarial import unlabelled
+from sklearn_emma.corruption.virtual_adversarial import unlabeled
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, log_loss_of
 from sklearn_emma.gated.estimator_traits import refuse_threshold
@@ -137,8 +137,8 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         As in :class:`EMMAClassifier`.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        Mean and scale with which the energies standardise columns, and the median of each
-        standardised column.
+        Mean and scale with which the energies standardize columns, and the median of each
+        standardized column.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -193,7 +193,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         return _has_probabilities(self.unfitted_estimator())
 
     def _has_target(self, y: np.ndarray) -> np.ndarray:
-        return ~unlabelled(y, getattr(self.gate, "adversarial", None))
+        return ~unlabeled(y, getattr(self.gate, "adversarial", None))
 
     def _strata(self, y: np.ndarray) -> np.ndarray:
         return np.unique(y, return_inverse=True)[1]

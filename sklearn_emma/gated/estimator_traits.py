@@ -15,7 +15,7 @@ from sklearn_emma.categories import as_pandas
 from sklearn_emma.compat import BaseSearchCV, _get_column_indices, _safe_indexing
 from sklearn_emma.lazy import load
 
-# Parts of the names of losses that are not minimised by the mean.
+# Parts of the names of losses that are not minimized by the mean.
 _NOT_THE_MEAN = ("quantile", "absolute", "l1", "mape", "mae", "huber", "fair", "epsilon")
 _THRESHOLDS = FixedThresholdClassifier, TunedThresholdClassifierCV
 # Parameters of searches that hold the values of other parameters.
@@ -52,7 +52,7 @@ def takes_categories(estimator: Any) -> bool:
     Returns
     -------
     bool
-        True for encoders, for a ColumnTransformer, and for estimators that recognise categorical
+        True for encoders, for a ColumnTransformer, and for estimators that recognize categorical
         columns by their type, like histogram gradient boosting with
         ``categorical_features="from_dtype"``.
     """

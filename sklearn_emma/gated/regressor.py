@@ -113,8 +113,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
     potential_min_, potential_scale_, potential_max_ : ndarray of shape (n_modalities,)
         As in :class:`EMMARegressor`.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        Mean and scale with which the energies standardise columns, and the median of each
-        standardised column.
+        Mean and scale with which the energies standardize columns, and the median of each
+        standardized column.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

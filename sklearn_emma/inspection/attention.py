@@ -37,7 +37,7 @@ class AttentionDisplay(Display):
         Only for strips: one row per modality and one column per sample. If there are more than two
         thousand samples, a column is the mean of several consecutive samples.
     colorbar_ : Colorbar
-        Only for strips: the colour bar.
+        Only for strips: the color bar.
     ax_, figure_ : Axes, Figure
         Axes and figure of the plot.
 
@@ -88,7 +88,7 @@ class AttentionDisplay(Display):
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples. For a strip they should be in the order in which they were recorded.
         kind : "distribution" or "strip", default="distribution"
-            Boxes per modality, or one colour per modality and sample, which shows when a modality
+            Boxes per modality, or one color per modality and sample, which shows when a modality
             fails.
         quantity : "attention" or "importance", default="attention"
             Quantity shown in a strip. Distributions show both.
@@ -136,7 +136,7 @@ class AttentionDisplay(Display):
         modality_names : list of str, default=None
             Names of the modalities.
         kind : "distribution" or "strip", default="distribution"
-            Boxes per modality, or one colour per modality and sample.
+            Boxes per modality, or one color per modality and sample.
         quantity : "attention" or "importance", default="attention"
             Quantity shown in a strip. Distributions show both.
         ax : matplotlib Axes, default=None
@@ -173,7 +173,7 @@ class AttentionDisplay(Display):
         ax : matplotlib Axes, default=None
             Axes to draw on. None creates a new figure.
         kind : "distribution" or "strip", default="distribution"
-            Boxes per modality, or one colour per modality and sample.
+            Boxes per modality, or one color per modality and sample.
         quantity : "attention" or "importance", default="attention"
             Quantity shown in a strip. Distributions show both.
 

@@ -8,7 +8,7 @@ from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.gate.readings import Readings
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.inspection.checks import column_labels
-from sklearn_emma.nn.coordinates import standardise
+from sklearn_emma.nn.coordinates import standardize
 from sklearn_emma.nn.evidence_energy import potential_of_evidence, relative_potential
 from sklearn_emma.validation import check_table
 
@@ -95,7 +95,7 @@ def _shares(estimator: Any, i: int, table: np.ndarray) -> np.ndarray:
     """Return the share of each column in the energy of modality i, (n_samples, n_columns)."""
     scorer = estimator.energy_scorers_[estimator.modality_names_[i]]
     columns = estimator.modality_columns_[i]
-    x = standardise(table, estimator.mean_, estimator.scale_)
+    x = standardize(table, estimator.mean_, estimator.scale_)
     x = np.where(np.isnan(x), estimator.median_, x)
     indicators, places = indicators_of(estimator), feature_columns(estimator)[i]
     features = indicators.expand(x)[:, places]

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from sklearn_emma.inspection.checks import check_gated, check_names
-from sklearn_emma.inspection.drawing import GREY, Display, name_modalities
+from sklearn_emma.inspection.drawing import GRAY, Display, name_modalities
 from sklearn_emma.model_selection.inside import unwrap
 
 
 class CouplingDisplay(Display):
-    r"""Heat map of the coupling of modalities. The colour shows the coupling weight.
+    r"""Heat map of the coupling of modalities. The color shows the coupling weight.
 
     Row i and column j show the weight :math:`w_{ij}` and the degree :math:`\gamma_{ij}` of the
     shared energy :math:`e_{ij} = w_{ij} e_i^{\gamma_{ij}} e_j^{1 - \gamma_{ij}}` that modality j
@@ -37,7 +37,7 @@ class CouplingDisplay(Display):
     text_ : ndarray of Text of shape (n_modalities, n_modalities)
         Numbers in the cells, None on the diagonal.
     colorbar_ : Colorbar
-        Colour bar of the heat map.
+        Color bar of the heat map.
     ax_, figure_ : Axes, Figure
         Axes and figure of the plot.
 
@@ -169,7 +169,7 @@ class CouplingDisplay(Display):
         name_modalities(ax, names, axis="y")
         ax.set(xlabel="of modality j", ylabel="on modality i")
         ax.tick_params(length=0)
-        ax.spines[:].set_color(GREY)
+        ax.spines[:].set_color(GRAY)
         self.colorbar_ = self.figure_.colorbar(
             self.image_, ax=ax, label="coupling weight w", shrink=0.85
         )

@@ -1,4 +1,4 @@
-"""Common functions of displays: figures, colours, legends and grouped boxes."""
+"""Common functions of displays: figures, colors, legends and grouped boxes."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-#: Palette that is also distinguishable for colour-blind readers (Okabe and Ito, 2008).
+#: Palette that is also distinguishable for color-blind readers (Okabe and Ito, 2008).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-GREY = "#767676"
+GRAY = "#767676"
 
 
 class Display:
@@ -95,7 +95,7 @@ def legend(ax: Any, handles: Sequence, labels: Sequence[str] | None = None) -> A
 
 
 def choose_colors(n: int) -> list:
-    """Return n different colours, from a sequential colour map if there are more than seven."""
+    """Return n different colors, from a sequential color map if there are more than seven."""
     if n <= len(COLORS):
         return list(COLORS[:n])
     from matplotlib import colormaps
@@ -149,7 +149,7 @@ def draw_boxes(ax: Any, groups: Sequence[Sequence[np.ndarray]], colors: Sequence
     groups : list of list of ndarray
         Values of each group and modality.
     colors : list of color
-        Colours of the groups.
+        Colors of the groups.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def draw_boxes(ax: Any, groups: Sequence[Sequence[np.ndarray]], colors: Sequence
 
 
 def _rgb(color: Any) -> tuple[float, float, float]:
-    """Return a colour as red, green and blue."""
+    """Return a color as red, green and blue."""
     from matplotlib.colors import to_rgb
 
     return to_rgb(color)

@@ -159,7 +159,7 @@ class MonitorDisplay(Display):
 def _draw_row(
     ax: Any, base: int, probability: np.ndarray, up: np.ndarray, kind: np.ndarray, color: str
 ) -> tuple[Any, list, list]:
-    """Draw a probability and labelled shaded areas, and return line, areas and labels."""
+    """Draw a probability and labeled shaded areas, and return line, areas and labels."""
     (line,) = ax.plot(np.arange(len(up)), base + 0.8 * probability, color=COLORS[0], lw=1.2)
     areas, labels = [], []
     for first, last in intervals(up):

@@ -285,11 +285,11 @@ def modality_report(
     frame = pd.DataFrame(dict(enumerate(columns.values())), index).set_axis(labels, axis=1)
     return ModalityReport(
         frame,
-        summary=_summarise(names, fields),
+        summary=_summarize(names, fields),
         worst=_explain(
             estimator, samples, readings._replace(total_energy=total_energy), worst, prediction
         ).set_index(index[worst]),
-        column_summary=_summarise_columns(estimator, samples, readings.column_attention),
+        column_summary=_summarize_columns(estimator, samples, readings.column_attention),
         gate=_describe_gate(estimator),
         worst_positions=worst,
         table=find_in_table(estimator, given, clean),
@@ -303,7 +303,7 @@ def _percentiles(energies: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return 100.0 * count_below(reference, energies) / len(reference)
 
 
-def _summarise(names: list[str], fields: dict[str, np.ndarray]) -> pd.DataFrame:
+def _summarize(names: list[str], fields: dict[str, np.ndarray]) -> pd.DataFrame:
     """Return the summary of the report, with one row per modality."""
     missing = np.isinf(fields["energy"])
     energies = pd.DataFrame(np.where(missing, np.nan, fields["energy"]))
@@ -320,7 +320,7 @@ def _summarise(names: list[str], fields: dict[str, np.ndarray]) -> pd.DataFrame:
     )
 
 
-def _summarise_columns(estimator: Any, samples: Any, attention: np.ndarray) -> pd.DataFrame:
+def _summarize_columns(estimator: Any, samples: Any, attention: np.ndarray) -> pd.DataFrame:
     """Return the summary of the columns, with one row per column that belongs to a modality."""
     table = check_table(estimator, samples, ensure_all_finite="allow-nan", reset=False)
     owner = dict.fromkeys(range(estimator.n_features_in_))

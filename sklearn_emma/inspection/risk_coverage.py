@@ -241,6 +241,6 @@ class RiskCoverageDisplay(Display):
 
     @staticmethod
     def _next_color(ax: Any) -> str:
-        """Return the next colour that is not used by a curve on these axes."""
+        """Return the next color that is not used by a curve on these axes."""
         curves = sum(line.get_drawstyle() == "steps-pre" for line in ax.lines)
         return COLORS[curves % len(COLORS)]

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn_emma.corruption import Corruption, Noise
 from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.inspection.drawing import (
-    GREY,
+    GRAY,
     Display,
     choose_colors,
     despine,
@@ -307,7 +307,7 @@ class RobustnessCurveDisplay(Display):
         if modality is not None:
             what = f"{plain_text(modality)} fails"
         ax.set(xlabel=self.level_name, ylabel=f"{self.score_name} ({what})")
-        ax.grid(axis="y", color=GREY, alpha=0.25)
+        ax.grid(axis="y", color=GRAY, alpha=0.25)
         despine(ax)
         if len(self.results) > 1 or self.specialist_ is not None:
             legend(ax, [*self.lines_.values(), *filter(None, [self.specialist_])])

@@ -41,7 +41,7 @@ class AttentionSurfaceDisplay(Display):
     image_ : QuadMesh
         Only for a map: the attention to one modality.
     colorbar_ : Colorbar
-        Only for a map: the colour bar.
+        Only for a map: the color bar.
     ax_, figure_ : Axes, Figure
         Axes and figure of the plot.
 
@@ -112,7 +112,7 @@ class AttentionSurfaceDisplay(Display):
         random_state : int, RandomState instance or None, default=None
             Controls the random failures.
         kind : "surface" or "map", default="surface"
-            Surfaces in 3D, or the attention to one modality in colours.
+            Surfaces in 3D, or the attention to one modality in colors.
         modality : str, default=None
             Modality whose attention is shown. None shows both failing ones (a map only the first).
         ax : matplotlib Axes, default=None
@@ -191,7 +191,7 @@ class AttentionSurfaceDisplay(Display):
         level_name : str, default="noise"
             Name of the levels.
         kind : "surface" or "map", default="surface"
-            Surfaces in 3D, or the attention to one modality in colours.
+            Surfaces in 3D, or the attention to one modality in colors.
         modality : str, default=None
             Modality whose attention is shown. None shows both failing ones (a map only the first).
         ax : matplotlib Axes, default=None
@@ -234,7 +234,7 @@ class AttentionSurfaceDisplay(Display):
         ax : matplotlib Axes, default=None
             Axes to draw on. Surfaces need ``projection="3d"``. None creates a new figure.
         kind : "surface" or "map", default="surface"
-            Surfaces in 3D, or the attention to one modality in colours.
+            Surfaces in 3D, or the attention to one modality in colors.
         modality : str, default=None
             Modality whose attention is shown. None shows both failing ones (a map only the first).
 
@@ -286,7 +286,7 @@ class AttentionSurfaceDisplay(Display):
         return self
 
     def _plot_map(self, ax: Any, name: str) -> "AttentionSurfaceDisplay":
-        """Draw the attention to one modality as a colour map."""
+        """Draw the attention to one modality as a color map."""
         ax = self._prepare(ax, figsize=(5.8, 4.6))
         places = np.arange(len(self.levels))
         self.image_ = ax.pcolormesh(
@@ -315,7 +315,7 @@ def _corrupt(failure: Any, X: Any, modalities: dict, name: str, seed: int, refer
 
 
 def _swatches(names: list[str]) -> list:
-    """Return patches in the colours of the surfaces, for a legend."""
+    """Return patches in the colors of the surfaces, for a legend."""
     from matplotlib.patches import Patch
 
     return [Patch(color=color, alpha=0.7) for _, color in zip(names, COLORS, strict=False)]

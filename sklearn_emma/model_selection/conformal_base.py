@@ -71,7 +71,7 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         return np.ones(len(y), dtype=bool)
 
     def _difficulty(self, estimator: Any, X: Any) -> np.ndarray:
-        """Return the energy that scores are normalised by; zeros if they are not normalised."""
+        """Return the energy that scores are normalized by; zeros if they are not normalized."""
         return np.zeros(_num_samples(X))
 
     @_fit_context(prefer_skip_nested_validation=False)

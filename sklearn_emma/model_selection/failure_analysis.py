@@ -336,7 +336,7 @@ def _one_output(y: Any) -> np.ndarray:
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
             f"y must have one column, got an array of shape {shape}. For an estimator with "
-            "several outputs, use robustness_curve, or fit and analyse one estimator per output."
+            "several outputs, use robustness_curve, or fit and analyze one estimator per output."
         )
     return one_column(y)
 

@@ -26,7 +26,7 @@ class CalibrationScores(NamedTuple):
     weight : ndarray of shape (n_copies,)
         Weight of each copy: the probability that its sample occurs as this copy.
     energy : ndarray of shape (n_copies,)
-        Total energy, by which scores may be normalised.
+        Total energy, by which scores may be normalized.
     """
 
     score: np.ndarray

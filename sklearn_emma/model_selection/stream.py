@@ -225,7 +225,7 @@ def stream_curve(
     return Bunch(
         episodes=episodes,
         scores=scores,
-        summary=_summarise(episodes, kind, warm_up),
+        summary=_summarize(episodes, kind, warm_up),
     )
 
 
@@ -266,7 +266,7 @@ def _score(
     return pd.DataFrame(records)
 
 
-def _summarise(episodes: pd.DataFrame, kind: str | None, warm_up: int) -> pd.Series:
+def _summarize(episodes: pd.DataFrame, kind: str | None, warm_up: int) -> pd.Series:
     """Return the median delay, and rates of misses, correct diagnoses and false alarms."""
     detected = episodes[episodes["delay"].notna()]
     right_modality = (detected["named"] == detected["modality"]).mean()

@@ -35,7 +35,7 @@ class Agreement:
     Parameters
     ----------
     modalities : sequence of ndarray of shape (n_samples, n_features)
-        Standardised clean samples of each modality, with missing values replaced by zero. At most
+        Standardized clean samples of each modality, with missing values replaced by zero. At most
         10,000 of them are used.
     rng : RandomState
         Random number generator.
@@ -65,7 +65,7 @@ class Agreement:
         Parameters
         ----------
         modalities : sequence of ndarray of shape (n_samples, n_features)
-            Standardised samples of each modality, with missing values replaced by zero.
+            Standardized samples of each modality, with missing values replaced by zero.
         present : ndarray of bool of shape (n_samples, n_modalities)
             False where all values of a modality are missing.
 

@@ -47,7 +47,7 @@ class Past(NamedTuple):
     changes : Changes
         Recent values and histograms of changes, from which autocorrelations are estimated.
     last : ndarray of shape (n_features,)
-        Last standardised value of each feature that was not missing, NaN if there is none.
+        Last standardized value of each feature that was not missing, NaN if there is none.
     missing : ndarray of bool of shape (64, n_features)
         Which of the recent values in `changes` were missing.
     """
@@ -117,7 +117,7 @@ class Calibration:
     alarm_odds : float
         Odds of a failure at which an alarm is raised.
     location, spread : ndarray of shape (n_features,)
-        Median and scaled median absolute deviation of clean standardised values.
+        Median and scaled median absolute deviation of clean standardized values.
     ordered : bool
         Whether the clean samples were in temporal order.
     categories : CategoryEvidence or None

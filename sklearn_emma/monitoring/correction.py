@@ -11,7 +11,7 @@ _MAD = 1.4826
 
 
 class Correction(NamedTuple):
-    """Linear correction of standardised values: multiply by `factor`, then add `shift`.
+    """Linear correction of standardized values: multiply by `factor`, then add `shift`.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ def location_and_spread(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
-        Standardised values. NaN marks missing values.
+        Standardized values. NaN marks missing values.
 
     Returns
     -------

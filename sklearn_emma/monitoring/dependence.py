@@ -59,7 +59,7 @@ class Changes(NamedTuple):
     Attributes
     ----------
     recent : ndarray of shape (64, n_features)
-        Standardised values of the last 64 samples, NaN before the first sample of the stream.
+        Standardized values of the last 64 samples, NaN before the first sample of the stream.
     counts : ndarray of shape (n_lags, n_modalities, n_bins)
         Histograms of the logarithm of squared changes, relative to the median of random pairs. The
         counts of one lag and modality sum to about 1000 at most, as older changes are forgotten.
@@ -81,7 +81,7 @@ class Dependence:
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
-        Standardised clean samples.
+        Standardized clean samples.
     statistics : SampleStatistics
         Which features belong to which modality, and which are constant. Constant features
         are ignored.
@@ -95,7 +95,7 @@ class Dependence:
     level_, spread_ : ndarray of shape (n_modalities,)
         Median and standard deviation of the logarithm of squared changes, over random pairs.
     histogram_ : ndarray of shape (n_modalities, n_bins)
-        Normalised histogram of these logarithms. Each row sums to one.
+        Normalized histogram of these logarithms. Each row sums to one.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Dependence:
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            Standardised clean samples, in the order of their table.
+            Standardized clean samples, in the order of their table.
 
         Returns
         -------
@@ -157,7 +157,7 @@ class Dependence:
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            The next samples, standardised.
+            The next samples, standardized.
         before : Changes
             State before these samples.
 

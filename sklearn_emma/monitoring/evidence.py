@@ -146,7 +146,7 @@ class RunLengths:
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
-        Standardised clean samples, from which the probabilities of repeats are estimated. NaN marks
+        Standardized clean samples, from which the probabilities of repeats are estimated. NaN marks
         missing values.
     statistics : SampleStatistics
         Which features belong to which modality, and which are constant. Constant features
@@ -162,9 +162,9 @@ class RunLengths:
     ----------
     tolerance_ : ndarray of shape (n_features,)
         Largest change of a feature, in standard deviations, that still counts as a repeat: half of
-        the smallest difference between two clean values, which is half of a quantisation step.
+        the smallest difference between two clean values, which is half of a quantization step.
     tied_ : ndarray of bool of shape (n_modalities,)
-        Whether some clean samples of the modality are equal. Quantised sensors, and sensors with a
+        Whether some clean samples of the modality are equal. Quantized sensors, and sensors with a
         resting value, repeat themselves while the process does not change. Others do not.
     hazards_ : ndarray of shape (n_lengths, n_modalities)
         Probability :math:`c(l)` that a run of l = 0, 1, ... repeats continues. The last row holds
@@ -233,7 +233,7 @@ class RunLengths:
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            Standardised samples.
+            Standardized samples.
 
         Returns
         -------
@@ -289,9 +289,9 @@ class RunLengths:
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            The next samples, standardised. NaN marks missing values.
+            The next samples, standardized. NaN marks missing values.
         last : ndarray of shape (n_features,)
-            Last standardised value of each feature before them, NaN if there is none.
+            Last standardized value of each feature before them, NaN if there is none.
         runs : ndarray of int of shape (n_modalities,)
             Number of consecutive repeats that end with the sample before.
 
@@ -304,7 +304,7 @@ class RunLengths:
         runs : ndarray of int of shape (n_modalities,)
             Number of consecutive repeats that end with the last sample.
         last : ndarray of shape (n_features,)
-            Last standardised value of each feature up to the last sample, NaN if there is none.
+            Last standardized value of each feature up to the last sample, NaN if there is none.
         """
         absent, z = self._absent(z), fill_forward(z, last)
         earlier = np.vstack([last, z[:-1]])

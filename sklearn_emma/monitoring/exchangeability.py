@@ -1,8 +1,8 @@
 r"""Test whether samples are exchangeable, as a monitor with ``ordered=False`` assumes.
 
 Samples are exchangeable if all orders of their rows are equally likely. If the rows are in temporal
-order and the process is slow, neighbouring rows are similar: sums of q successive values vary more
-than sums of q independent values. The *variance ratio* of centred ranks :math:`r_t`,
+order and the process is slow, neighboring rows are similar: sums of q successive values vary more
+than sums of q independent values. The *variance ratio* of centered ranks :math:`r_t`,
 
 .. math:: V_q = \frac{\frac{1}{n - q + 1} \sum_t (r_t + \dots + r_{t + q - 1})^2}
     {q \, \frac{1}{n} \sum_t r_t^2} \approx 1 + 2 \sum_{L < q} \Bigl(1 - \frac{L}{q}\Bigr) \rho_L,
@@ -76,13 +76,13 @@ def variance_ratios(values: np.ndarray) -> np.ndarray:
     >>> variance_ratios(np.column_stack([independent, independent.cumsum()])).round(1)
     array([1.1, 7.9])
     """
-    return _ratios_of_ranks(_centred_ranks(values))
+    return _ratios_of_ranks(_centered_ranks(values))
 
 
 def warn_of_dependent_rows(
     statistics: np.ndarray, names: Sequence[str], rng: np.random.RandomState
 ) -> None:
-    """Warn if neighbouring rows of clean samples are similar.
+    """Warn if neighboring rows of clean samples are similar.
 
     There is a warning if the largest variance ratio is at least 1.5 and significant at a level of
     1 / 500. The last 2,000 rows are tested.
@@ -100,7 +100,7 @@ def warn_of_dependent_rows(
     if n_samples <= _WINDOW:
         return
     own = np.delete(statistics[-n_samples:], OF_OTHERS, axis=-1)
-    ranks = _centred_ranks(own.reshape(n_samples, -1))
+    ranks = _centered_ranks(own.reshape(n_samples, -1))
     ratios = _ratios_of_ranks(ranks)
     largest = ratios.max()
     if largest < _LEAST:
@@ -110,7 +110,7 @@ def warn_of_dependent_rows(
         return
     name = names[int(ratios.reshape(len(names), -1).max(axis=1).argmax())]
     _warn(
-        f"Neighbouring rows of the clean samples are similar, most clearly in modality {name!r}: "
+        f"Neighboring rows of the clean samples are similar, most clearly in modality {name!r}: "
         f"{_WINDOW} of them are worth only {_WINDOW / largest:.1f} independent samples "
         f"(permutation test, p = {1 / (1 + _N_PERMUTATIONS)}).",
         "If the rows are in temporal order, calibrate with ModalityMonitor(..., ordered=True), "
@@ -226,14 +226,14 @@ def _warn(found: str, advice: str) -> None:
     )
 
 
-def _centred_ranks(values: np.ndarray) -> np.ndarray:
+def _centered_ranks(values: np.ndarray) -> np.ndarray:
     """Return ranks minus their mean."""
     ranks = rankdata(values, axis=0)
     return ranks - ranks.mean(axis=0)
 
 
 def _ratios_of_ranks(ranks: np.ndarray) -> np.ndarray:
-    """Return variance ratios of centred ranks."""
+    """Return variance ratios of centered ranks."""
     totals = np.cumsum(np.vstack([np.zeros(ranks.shape[1]), ranks]), axis=0)
     sums = totals[_WINDOW:] - totals[:-_WINDOW]
     variance = _WINDOW * np.mean(ranks**2, axis=0)

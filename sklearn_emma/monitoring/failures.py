@@ -1,6 +1,6 @@
 """Simulated failures, from which likelihood ratios are learned.
 
-Every failure acts on standardised values, so the units of a data set do not matter. Levels of
+Every failure acts on standardized values, so the units of a data set do not matter. Levels of
 categorical columns have neither location nor scale. They are replaced by the levels of other
 samples, as in :mod:`sklearn_emma.corruption`, or stay unchanged.
 """
@@ -39,7 +39,7 @@ class Failure(NamedTuple):
     kind : str
         One of :data:`KINDS`.
     values : callable
-        Function that takes standardised values of shape (n_samples, n_features) and a RandomState,
+        Function that takes standardized values of shape (n_samples, n_features) and a RandomState,
         and returns the values of the failing modality.
     replaced : float, default=0.0
         Probability that the level of a categorical column is replaced by that of another sample.
@@ -61,7 +61,7 @@ class Failure(NamedTuple):
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_numbers)
-            Standardised values of the numerical columns.
+            Standardized values of the numerical columns.
         n_categories : int
             Number of categorical columns.
         rng : RandomState
@@ -70,7 +70,7 @@ class Failure(NamedTuple):
         Returns
         -------
         values : ndarray of shape (n_samples, n_numbers)
-            Standardised numerical values of the failing modality.
+            Standardized numerical values of the failing modality.
         donors : ndarray of int of shape (n_samples, n_categories)
             Position of the sample from which each level is taken.
         """

@@ -98,7 +98,7 @@ def calibrate_monitor(
     judged = simulation.statistics_of(clean.X)
     # large values of dependent samples occur in clusters, from which no tail can be extrapolated
     allowance = ALLOWANCE if ordered else allowances(len(statistics.sizes_))
-    z, rows = statistics.standardise(clean.table), statistics.standardise(clean.rows)
+    z, rows = statistics.standardize(clean.table), statistics.standardize(clean.rows)
     discrete = np.array([is_discrete(samples) for samples in statistics.split(z)])
     ratios = FailureRatios(judged, examples, draw_seed(rng), not ordered, allowance, discrete)
     values = statistics.relative(clean.table)
@@ -163,7 +163,7 @@ class _Tests(NamedTuple):
 class _Evidence(NamedTuple):
     """What clean samples show.
 
-    `z` and `rows` are standardised samples, in which missing values are zero. `values` are those of
+    `z` and `rows` are standardized samples, in which missing values are zero. `values` are those of
     `z` with NaN. `judged` and `unseen` are the statistics and the unseen levels of the samples from
     `half` on.
     """

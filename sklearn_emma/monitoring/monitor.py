@@ -230,7 +230,7 @@ class ModalityMonitor(BaseEstimator):
         Warns
         -----
         UserWarning
-            If `ordered` is False but neighbouring rows are significantly similar, by a test at a
+            If `ordered` is False but neighboring rows are significantly similar, by a test at a
             level of 1 / 500 (:ref:`user guide <monitoring>`). Rows in temporal order need
             ``ordered=True``. Rows in any other order should be shuffled. Also if a class does not
             occur among the samples that are held out for the calibration.

@@ -41,7 +41,7 @@ class RatioNetwork:
     Attributes
     ----------
     layers_ : list of (ndarray, ndarray)
-        Weights and biases of both layers. The first layer includes the standardisation of the
+        Weights and biases of both layers. The first layer includes the standardization of the
         features.
     """
 
@@ -84,7 +84,7 @@ class _Classification(Objective):
     networks : Perceptron
         Stack of networks, which are trained in place.
     features : Tensor of shape (n_examples, n_features)
-        Standardised features.
+        Standardized features.
     labels : Tensor of int of shape (n_examples,)
         Classes.
     generator : torch.Generator

@@ -1,6 +1,6 @@
 r"""Correct the offset or gain of a sensor instead of closing its modality.
 
-While an alarm is active, the standardised values :math:`z` of each feature of the modality are
+While an alarm is active, the standardized values :math:`z` of each feature of the modality are
 corrected by the robust location :math:`m` and spread :math:`s` of its last 32 samples and those of
 clean samples, :math:`m_0` and :math:`s_0`:
 

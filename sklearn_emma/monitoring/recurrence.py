@@ -15,8 +15,8 @@ recur, and from the d pairs of clean samples in which a feature of the modality 
 .. math:: f = \max\left(\frac{c + 1 + 2 \sqrt{c + 1}}{n + 2},\;
     8\, \frac{d + 1 + 2 \sqrt{d + 1}}{n (n - 1) / 2}\right).
 
-Features of quantised sensors, and features with a resting value, recur while the process does not
-change. They are recognised by equal values among the clean samples, in any order, and are ignored.
+Features of quantized sensors, and features with a resting value, recur while the process does not
+change. They are recognized by equal values among the clean samples, in any order, and are ignored.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ class Recurrence:
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
-        Standardised clean samples. Missing values are zero.
+        Standardized clean samples. Missing values are zero.
     statistics : SampleStatistics
         Which features belong to which modality.
 
@@ -56,7 +56,7 @@ class Recurrence:
     >>> from sklearn_emma.monitoring.statistics import SampleStatistics
     >>> table = np.random.RandomState(0).standard_normal((100, 2))
     >>> statistics = SampleStatistics(table, [2])
-    >>> recurrence = Recurrence(statistics.standardise(table), statistics)
+    >>> recurrence = Recurrence(statistics.standardize(table), statistics)
     >>> clipped = np.array([[1.0, -0.3], [0.4, 0.2], [1.0, 0.7]])
     >>> recurrence(clipped, np.full((8, 2), np.nan))[:, 0].round(1)
     array([0.8, 0.8, 6.8])
@@ -84,7 +84,7 @@ class Recurrence:
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            The next samples, standardised.
+            The next samples, standardized.
         recent : ndarray of shape (n_recent, n_features)
             At least the eight samples before them. NaN stands for samples before the stream.
 

@@ -1,6 +1,6 @@
 r"""Compute ten statistics of each modality from a single sample.
 
-Let :math:`z_i` be the standardised values of the :math:`D_i` features of modality i,
+Let :math:`z_i` be the standardized values of the :math:`D_i` features of modality i,
 :math:`\Sigma_i` their covariance, :math:`\hat z_i` their linear prediction from the other
 modalities, :math:`r_i = z_i - \hat z_i` the residual and :math:`S_i` its covariance. The statistics
 are:
@@ -35,7 +35,7 @@ from sklearn_emma.nn.evidence_energy import evidence_of_potential, relative_pote
 #: Values are clipped to this many standard deviations before they predict other modalities.
 _LIMIT = 4.0
 _FLOOR = 0.01
-# Standardised values are clipped to this size, so that their squares are finite.
+# Standardized values are clipped to this size, so that their squares are finite.
 _MOST = 1e50
 #: Positions of the statistics that describe other modalities.
 OF_OTHERS = (2, 3)
@@ -80,7 +80,7 @@ class SampleStatistics:
         self.mean_, deviation, constant = mean_and_deviation(known, np.ones(len(known)))
         self.varies_ = ~constant
         self.scale_ = np.where(self.varies_, deviation, 1.0)
-        z = self.standardise(table)
+        z = self.standardize(table)
         soft = np.clip(z, -_LIMIT, _LIMIT)
         self.precision_ = self._precision(z)
         self.regression_ = np.zeros_like(self.precision_)
@@ -131,8 +131,8 @@ class SampleStatistics:
         """
         return ufunc.reduceat(values, self.starts_, axis=1)
 
-    def standardise(self, table: np.ndarray) -> np.ndarray:
-        """Standardise samples, and replace missing values by zero, the mean.
+    def standardize(self, table: np.ndarray) -> np.ndarray:
+        """Standardize samples, and replace missing values by zero, the mean.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class SampleStatistics:
         return np.where(np.isnan(z), 0.0, z)
 
     def relative(self, table: np.ndarray) -> np.ndarray:
-        """Standardise samples. Missing values remain NaN.
+        """Standardize samples. Missing values remain NaN.
 
         Parameters
         ----------
@@ -174,7 +174,7 @@ class SampleStatistics:
         rng : RandomState
             Random number generator.
         """
-        self.agreement_ = Agreement(self.split(self.standardise(table)), rng)
+        self.agreement_ = Agreement(self.split(self.standardize(table)), rng)
 
     def __call__(
         self, values: np.ndarray, energy: np.ndarray, disagreement: np.ndarray
@@ -184,7 +184,7 @@ class SampleStatistics:
         Parameters
         ----------
         values : ndarray of shape (n_samples, n_features)
-            Standardised samples, with NaN for missing values, which count as zero.
+            Standardized samples, with NaN for missing values, which count as zero.
         energy, disagreement : ndarray of shape (n_samples, n_modalities)
             As :func:`read_energies` returns them.
 

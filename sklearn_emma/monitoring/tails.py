@@ -9,7 +9,7 @@ sample exceeds t with the probability
 
 .. math:: \hat p(t) = \frac{m + 1}{N + 1} \Bigl(1 + \frac{t - u}{1 + \Sigma}\Bigr)^{-(m + 1)},
 
-This is a generalised Pareto tail with the shape :math:`1 / (m + 1)`, which is heavier if there are
+This is a generalized Pareto tail with the shape :math:`1 / (m + 1)`, which is heavier if there are
 fewer samples (Pickands, J. (1975). Statistical inference using extreme order statistics. Annals of
 Statistics 3). It is the Bayesian predictive distribution of an exponential distribution (Gelman, A.
 et al. (2013). Bayesian data analysis, section 2.6). If the excesses of log s are exponential, s has

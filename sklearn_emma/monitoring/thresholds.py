@@ -44,7 +44,7 @@ class StuckAfter:
     run_lengths : RunLengths
         Calibrated e-values of stuck sensors.
     z : ndarray of shape (n_samples, n_features)
-        Standardised clean samples.
+        Standardized clean samples.
     """
 
     def __init__(self, run_lengths: RunLengths, z: np.ndarray) -> None:

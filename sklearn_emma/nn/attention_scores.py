@@ -117,7 +117,7 @@ def mean_query(keys: Tensor, present: Tensor) -> Tensor:
 
 
 class AdditiveScore(AttentionScore):
-    r"""Additive attention: :math:`v^T \tanh(W k_i + U q)`, with v initialised to zero.
+    r"""Additive attention: :math:`v^T \tanh(W k_i + U q)`, with v initialized to zero.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ class ScaledDotScore(DotScore):
 
 
 class BilinearScore(AttentionScore):
-    """Bilinear attention: :math:`q^T W k_i`, with W initialised to zero.
+    """Bilinear attention: :math:`q^T W k_i`, with W initialized to zero.
 
     Parameters
     ----------

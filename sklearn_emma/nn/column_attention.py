@@ -124,7 +124,7 @@ class ColumnAttention(nn.Module):
             Function :math:`\Psi` from samples (n_samples, n_features) to their energies
             (n_samples,).
         x : Tensor of shape (n_samples, n_features)
-            Standardised samples without missing values. A ridge of n_features / n_samples is added
+            Standardized samples without missing values. A ridge of n_features / n_samples is added
             to their covariance.
         weight : Tensor of shape (n_samples,), default=None
             Sample weights. None weights all samples equally.
@@ -147,7 +147,7 @@ class ColumnAttention(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Standardised samples. Missing values may be any number.
+            Standardized samples. Missing values may be any number.
         missing : Tensor of bool of shape (n_samples, n_features)
             True for missing values, the set S of each sample.
 
@@ -190,7 +190,7 @@ class ColumnAttention(nn.Module):
         energy : callable
             Function :math:`\Psi` from samples (n, n_features) to their energies (n,).
         x : Tensor of shape (n_samples, n_features)
-            Standardised samples whose missing values are filled.
+            Standardized samples whose missing values are filled.
         missing : Tensor of bool of shape (n_samples, n_features)
             True for missing values, the set :math:`S_0` of each sample.
         potential : Tensor of shape (n_samples,)

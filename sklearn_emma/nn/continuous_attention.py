@@ -10,7 +10,7 @@ The values at discrete positions are converted to a smooth function V of continu
 a sum of Gaussian basis functions :math:`\psi_j(t) = N(t; m_j, s^2 I)`, whose coefficients B are
 estimated by ridge regression. The weights of positions, such as a softmax, are converted to a
 density p. It is a Gaussian with the mean and covariance of the weights, or a mixture of Gaussians
-that is fitted to the weighted positions by expectation maximisation [2]_. The best number of
+that is fitted to the weighted positions by expectation maximization [2]_. The best number of
 Gaussians has the least description length. The context c, the expectation of V under p, has a
 closed form.
 
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 __all__ = ["ContinuousAttention", "Density"]
 
-# Smallest variance of a density, in squared distances between neighbouring positions. It is the
+# Smallest variance of a density, in squared distances between neighboring positions. It is the
 # variance of a uniform distribution over the interval of one position.
 _LEAST_VARIANCE = 1.0 / 12.0
 
@@ -63,11 +63,11 @@ class ContinuousAttention(nn.Module):
     n_basis : int, default=16
         Number of basis functions along each axis, limited to the number of positions.
     ridge : float, default=0.01
-        Regularisation strength of the ridge regression, relative to the basis functions.
+        Regularization strength of the ridge regression, relative to the basis functions.
     n_components : int, default=1
         Number of Gaussians of the density.
     n_iter : int, default=10
-        Number of iterations of expectation maximisation. Not used for a single Gaussian.
+        Number of iterations of expectation maximization. Not used for a single Gaussian.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class ContinuousAttention(nn.Module):
     """
 
     positions: Tensor
-    centres: Tensor
+    centers: Tensor
     widths: Tensor
     least: Tensor
     regression: Tensor
@@ -109,7 +109,7 @@ class ContinuousAttention(nn.Module):
         least = torch.tensor([_LEAST_VARIANCE * n**-2.0 for n in sizes], dtype=torch.float64)
         constants = {
             "positions": _grid(self.sizes),
-            "centres": _grid(counts),
+            "centers": _grid(counts),
             "widths": torch.diag(variance),
             "least": torch.diag(least),
         }
@@ -121,13 +121,13 @@ class ContinuousAttention(nn.Module):
         penalty = ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
         regression = torch.linalg.solve(gram + penalty, basis.mT).mT
         self.register_buffer("regression", regression, persistent=False)
-        resampling = regression @ self._basis(self.centres, self.widths).mT
+        resampling = regression @ self._basis(self.centers, self.widths).mT
         self.register_buffer("resampling", resampling, persistent=False)
         self.float()
 
     def _basis(self, mean: Tensor, covariance: Tensor) -> Tensor:
         """Return :math:`N(m_j; mean, covariance)` of shape (..., n_basis)."""
-        return _log_density(self.centres - mean.unsqueeze(-2), covariance.unsqueeze(-3)).exp()
+        return _log_density(self.centers - mean.unsqueeze(-2), covariance.unsqueeze(-3)).exp()
 
     def density(self, weights: Tensor) -> Density:
         """Fit a density to weights of positions.
@@ -142,7 +142,7 @@ class ContinuousAttention(nn.Module):
         Density
             Fitted density. A single component has the mean and covariance of the weights.
         """
-        # initialise a mixture by splitting the positions, in order, into parts of equal weight
+        # initialize a mixture by splitting the positions, in order, into parts of equal weight
         reached = weights.cumsum(1) - 0.5 * weights
         stretch = (self.n_components * reached).floor().clamp(0, self.n_components - 1).long()
         components = torch.arange(self.n_components, device=weights.device)
@@ -234,7 +234,7 @@ class ContinuousAttention(nn.Module):
         return strength * n_parameters - 2.0 * log_likelihood
 
     def smooth(self, values: Tensor) -> Tensor:
-        """Return the smooth function V at the centres of the basis functions.
+        """Return the smooth function V at the centers of the basis functions.
 
         Parameters
         ----------
@@ -250,7 +250,7 @@ class ContinuousAttention(nn.Module):
 
 
 def _grid(sizes: Sequence[int]) -> Tensor:
-    """Return the centres of equal intervals of [0, 1] along each axis, (n_positions, n_axes)."""
+    """Return the centers of equal intervals of [0, 1] along each axis, (n_positions, n_axes)."""
     axes = [(torch.arange(n, dtype=torch.float64) + 0.5) / n for n in sizes]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
 

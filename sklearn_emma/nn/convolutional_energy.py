@@ -10,7 +10,7 @@ r"""Potential energy of signals and images: a convolutional denoising autoencode
 A filter :math:`w_k` is shared by all positions t, and learns local patterns, within a channel and
 across channels, from all of them. Its bias :math:`b_{kt}` depends on the position, so the energy
 depends on where in the window a pattern occurs. The units :math:`v_j` see the whole window. In long
-windows, their inputs are averages over neighbouring positions.
+windows, their inputs are averages over neighboring positions.
 
 The reconstruction r is defined by the gradient of a potential, as for any network of this kind
 [1]_. It is computed by automatic differentiation. The network is trained to remove Gaussian noise,
@@ -197,7 +197,7 @@ class ConvolutionalEnergy(nn.Module):
 
 
 def _odd(size: int) -> int:
-    """Return the largest odd number up to size, as filters must have a centre."""
+    """Return the largest odd number up to size, as filters must have a center."""
     return size - 1 + size % 2
 
 

@@ -6,7 +6,7 @@ r"""Coordinates that make columns comparable, whatever their units and tails.
     \phi(u) = \begin{cases} u & |u| \le l \\
     \mathrm{sign}(u)\,(l + \log(1 + |u| - l)) & \text{otherwise} \end{cases}
 
-The map is linear up to l scales from the centre, and logarithmic beyond. Therefore heavy tails do
+The map is linear up to l scales from the center, and logarithmic beyond. Therefore heavy tails do
 not dominate the denoising loss of an energy, and the distance of extreme values is still preserved.
 :math:`\phi` is continuously differentiable and invertible, so gradients and reconstructions can be
 converted to the units of the column.
@@ -23,27 +23,27 @@ __all__ = ["SoftClip"]
 
 Values = TypeVar("Values", np.ndarray, Tensor)
 
-# Values are clipped to this many scales from the centre. Energies square values, which must not
+# Values are clipped to this many scales from the center. Energies square values, which must not
 # overflow, because the difference of two infinities is NaN.
 _FAR = 1e15
 
 
-def standardise(x: Values, centre: Values, scale: Values) -> Values:
-    """Centre and scale values, and limit them so that their squares do not overflow.
+def standardize(x: Values, center: Values, scale: Values) -> Values:
+    """Center and scale values, and limit them so that their squares do not overflow.
 
     Parameters
     ----------
     x : ndarray or Tensor of shape (..., n_features)
         Values.
-    centre, scale : ndarray or Tensor of shape (n_features,)
-        Centre and scale of each feature.
+    center, scale : ndarray or Tensor of shape (n_features,)
+        Center and scale of each feature.
 
     Returns
     -------
     ndarray or Tensor of shape (..., n_features)
-        Distances from the centre in scales, at most 1e15.
+        Distances from the center in scales, at most 1e15.
     """
-    return ((x - centre) / scale).clip(-_FAR, _FAR)
+    return ((x - center) / scale).clip(-_FAR, _FAR)
 
 
 def soft_clip(u: Tensor, limit: float) -> Tensor:
@@ -69,18 +69,18 @@ def soft_clip(u: Tensor, limit: float) -> Tensor:
 
 
 class SoftClip(nn.Module):
-    """Centre and scale the columns of a modality, and compress extreme values.
+    """Center and scale the columns of a modality, and compress extreme values.
 
     Parameters
     ----------
     n_features : int
         Number of columns D.
     limit : float, default=inf
-        Distance from the centre, in scales, up to which values are not compressed.
+        Distance from the center, in scales, up to which values are not compressed.
 
     Notes
     -----
-    The buffers ``centre`` and ``scale``, of shape (n_features,), are initialised to zeros and ones.
+    The buffers ``center`` and ``scale``, of shape (n_features,), are initialized to zeros and ones.
 
     Examples
     --------
@@ -91,20 +91,20 @@ class SoftClip(nn.Module):
     tensor([2.0000, 3.0000, 5.3979])
     """
 
-    centre: Tensor
+    center: Tensor
     scale: Tensor
 
     def __init__(self, n_features: int, limit: float = math.inf):
         super().__init__()
         self.limit = limit
-        #: Dtype of the returned coordinates. None keeps the dtype of the centred samples.
+        #: Dtype of the returned coordinates. None keeps the dtype of the centered samples.
         self.precision: torch.dtype | None = None
-        self.register_buffer("centre", torch.zeros(n_features, dtype=torch.float32))
+        self.register_buffer("center", torch.zeros(n_features, dtype=torch.float32))
         self.register_buffer("scale", torch.ones(n_features, dtype=torch.float32))
 
     def _scaled(self, x: Tensor) -> Tensor:
-        """Return u, the signed distance from the centre in scales."""
-        return standardise(x, self.centre, self.scale)
+        """Return u, the signed distance from the center in scales."""
+        return standardize(x, self.center, self.scale)
 
     def _excess(self, u: Tensor) -> Tensor:
         """Return by how much absolute values exceed the limit."""
@@ -139,7 +139,7 @@ class SoftClip(nn.Module):
             Clipped samples, which have the same coordinates.
         """
         reach = _FAR * self.scale
-        return torch.maximum(torch.minimum(x, self.centre + reach), self.centre - reach)
+        return torch.maximum(torch.minimum(x, self.center + reach), self.center - reach)
 
     def inverse(self, z: Tensor) -> Tensor:
         """Return the samples that have the coordinates z.
@@ -156,7 +156,7 @@ class SoftClip(nn.Module):
         """
         beyond = torch.expm1(self._excess(z))
         u = z.clamp(-self.limit, self.limit) + z.sign() * beyond
-        return u * self.scale + self.centre
+        return u * self.scale + self.center
 
     def slope(self, x: Tensor) -> Tensor:
         """Return the derivative of each coordinate with respect to the value of its column.

@@ -14,7 +14,7 @@ learned by a classifier that distinguishes samples of the table from samples who
 shuffled (noise-contrastive estimation, Gutmann, M. and Hyvärinen, A. (2010), AISTATS). :math:`A_i`
 is the disagreement of modality i with the others. :math:`v_j` is the weight of modality j: close to
 zero if its own potential is high, and small if it disagrees with the others. The constant
-:math:`\kappa` normalises the weights of a sample: the largest weight is that of the modality with
+:math:`\kappa` normalizes the weights of a sample: the largest weight is that of the modality with
 the lowest relative potential, without disagreement. :math:`A_i` and :math:`v_j` depend on each
 other. They are computed by fixed-point iteration.
 """
@@ -87,7 +87,7 @@ class CrossModalEnergy(nn.Module):
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised samples without missing values, one tensor per modality.
+            Standardized samples without missing values, one tensor per modality.
 
         Returns
         -------
@@ -141,7 +141,7 @@ class CrossModalEnergy(nn.Module):
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised samples without missing values, one tensor per modality.
+            Standardized samples without missing values, one tensor per modality.
 
         Returns
         -------
@@ -156,7 +156,7 @@ class CrossModalEnergy(nn.Module):
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised samples without missing values, one tensor per modality.
+            Standardized samples without missing values, one tensor per modality.
         trust : Tensor of shape (n_samples, n_modalities)
             Weight of each modality by its own potential, from 0 to 1, and 0 if it is missing. Its
             dtype may differ from that of the modalities.
@@ -183,7 +183,7 @@ class CrossModalEnergy(nn.Module):
         Parameters
         ----------
         modalities : sequence of Tensor of shape (n_samples, n_features)
-            Standardised samples without missing values, one tensor per modality.
+            Standardized samples without missing values, one tensor per modality.
         potential : Tensor of shape (n_samples, n_modalities)
             Own potential of each modality, infinite if it is missing.
         minimum, scale : Tensor of shape (n_modalities,)

@@ -41,7 +41,7 @@ def initial_weights(
 
 
 class Perceptron(nn.Module):
-    """Fully connected layers with ReLU between them, initialised from one generator.
+    """Fully connected layers with ReLU between them, initialized from one generator.
 
     Parameters
     ----------

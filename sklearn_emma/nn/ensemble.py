@@ -38,7 +38,7 @@ class EnergyEnsemble(nn.Module):
     Notes
     -----
     The buffers ``level`` and ``spread``, of shape (n_members,), hold :math:`m_k` and :math:`q_k`.
-    They are initialised to zeros and ones.
+    They are initialized to zeros and ones.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class EnergyEnsemble(nn.Module):
         Parameters
         ----------
         precision : torch.dtype
-            Dtype in which the members are evaluated. Samples are centred and scaled, and members
+            Dtype in which the members are evaluated. Samples are centered and scaled, and members
             are compared, in the dtype of the coordinates.
         """
         self.members.to(precision)
@@ -205,12 +205,12 @@ def stack_ensembles(ensembles: Sequence[EnergyEnsemble]) -> EnergyEnsemble:
     """
     first = ensembles[0]
     views = range(len(first.members))
-    width = max(ensemble.coordinates[0].centre.shape[-1] for ensemble in ensembles)
+    width = max(ensemble.coordinates[0].center.shape[-1] for ensemble in ensembles)
     coordinates = []
     for k in views:
         sees = [ensemble.coordinates[k] for ensemble in ensembles]
         stacked = SoftClip(width, sees[0].limit)
-        stacked.centre = torch.stack([_padded(see.centre, width, 0.0) for see in sees])[:, None]
+        stacked.center = torch.stack([_padded(see.center, width, 0.0) for see in sees])[:, None]
         # padded features have an infinite scale, so their coordinates are zero
         stacked.scale = torch.stack([_padded(see.scale, width, math.inf) for see in sees])[:, None]
         coordinates.append(stacked)

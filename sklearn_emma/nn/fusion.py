@@ -76,7 +76,7 @@ class GatedPredictor(nn.Module, ABC):
         Returns
         -------
         Tensor of shape (..., n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or predicted values.
+            Unnormalized log probabilities of classes, or predicted values.
         """
 
     def fuse_each(self, encoded: Any, attention: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class GatedPredictor(nn.Module, ABC):
         Returns
         -------
         Tensor of shape (..., n_networks, n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or predicted values.
+            Unnormalized log probabilities of classes, or predicted values.
         """
         return self.fuse(encoded, attention).unsqueeze(-3)
 
@@ -288,7 +288,7 @@ class FusionNetwork(GatedPredictor):
         Returns
         -------
         Tensor of shape (..., n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or predicted values. For a stack of networks
+            Unnormalized log probabilities of classes, or predicted values. For a stack of networks
             there is an additional dimension before the samples.
         """
         gated = weighted_sum(encoded, attention)
@@ -383,7 +383,7 @@ class Concatenated(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or predicted values.
+            Unnormalized log probabilities of classes, or predicted values.
         """
         return self.layers(torch.cat(list(modalities), 1))
 
@@ -395,7 +395,7 @@ class GatedInputs(GatedPredictor):
     ----------
     network : torch.nn.Module
         Module that takes the list of gated modalities, each of shape (n_samples, n_features), and
-        returns unnormalised log probabilities or values of shape (n_samples, n_outputs).
+        returns unnormalized log probabilities or values of shape (n_samples, n_outputs).
 
     Examples
     --------

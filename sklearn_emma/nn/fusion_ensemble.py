@@ -5,7 +5,7 @@ r"""Ensemble of predictors with a common gate. Its mean has a lower variance tha
 The networks differ in their initial weights. They are trained on the same samples with the same
 attention. Each network has its own loss, so that the networks do not learn to correct each other's
 errors (deep ensembles, Lakshminarayanan et al., 2017). Energies and gate are computed only once for
-all networks. Averaging unnormalised log probabilities corresponds to the geometric mean of the
+all networks. Averaging unnormalized log probabilities corresponds to the geometric mean of the
 probabilities, the logarithmic opinion pool.
 """
 
@@ -100,7 +100,7 @@ class FusionEnsemble(GatedPredictor):
         Returns
         -------
         Tensor of shape (..., n_networks, n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or predicted values.
+            Unnormalized log probabilities of classes, or predicted values.
         """
         return self.networks.fuse(encoded, attention)
 

@@ -131,7 +131,7 @@ class FusionTransformer(FusionNetwork):
         Returns
         -------
         Tensor of shape (..., n_samples, n_outputs)
-            Unnormalised log probabilities of classes, or predicted values. For a stack of networks
+            Unnormalized log probabilities of classes, or predicted values. For a stack of networks
             there is an additional dimension before the samples.
         """
         n_outputs = self.head.layers()[-1][1].shape[-1]

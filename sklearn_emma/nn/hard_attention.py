@@ -66,7 +66,7 @@ class HardAttention(nn.Module):
         """
         worth = log_importance - self.cost
         own, other = worth.unsqueeze(-1), worth.unsqueeze(-2)
-        # ties are broken in favour of the first modality; sorting could not be exported
+        # ties are broken in favor of the first modality; sorting could not be exported
         ahead = (other > own) | ((other == own) & self.earlier)
         kept = attention * (ahead.sum(-1) < self.max_modalities)
         if not self.training:

@@ -40,7 +40,7 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Te
     Parameters
     ----------
     logits : Tensor of shape (n_samples, n_classes)
-        Unnormalised log probabilities.
+        Unnormalized log probabilities.
     target : Tensor of shape (n_samples,)
         Class indices.
     weight : Tensor of shape (n_samples,)
@@ -61,7 +61,7 @@ def weighted_squared_error(output: Tensor, target: Tensor, weight: Tensor) -> Te
 
         L = \frac1N \sum_n \frac{v_n}{K} \sum_k (\hat y_{nk} - y_{nk})^2
 
-    with the sample weights :math:`v_n`. The minimiser is the conditional mean.
+    with the sample weights :math:`v_n`. The minimizer is the conditional mean.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def weighted_absolute_error(output: Tensor, target: Tensor, weight: Tensor) -> T
 
         L = \frac1N \sum_n \frac{v_n}{K} \sum_k |\hat y_{nk} - y_{nk}|
 
-    with the sample weights :math:`v_n`. The minimiser is the conditional median, which is robust
+    with the sample weights :math:`v_n`. The minimizer is the conditional median, which is robust
     to extreme targets.
 
     Parameters
@@ -133,7 +133,7 @@ def weighted_pinball_loss(
         L = \frac1N \sum_n \frac{v_n}{K} \sum_k
             \max\bigl(q_k (y_n - \hat y_{nk}), (q_k - 1) (y_n - \hat y_{nk})\bigr)
 
-    with the sample weights :math:`v_n`. The minimiser :math:`\hat y_{nk}` is the conditional
+    with the sample weights :math:`v_n`. The minimizer :math:`\hat y_{nk}` is the conditional
     quantile of y at level :math:`q_k` [1]_. At :math:`q = 1/2` the loss is half the absolute error.
 
     Parameters
@@ -206,7 +206,7 @@ def energy_alignment(
     Returns
     -------
     Tensor of shape ()
-        Alignment, to be multiplied by ``lambda_energy`` and maximised.
+        Alignment, to be multiplied by ``lambda_energy`` and maximized.
     """
     lowest = math.log(floor) if floor else -math.inf
     reward = torch.where(indicator < 0, log_importance.clamp(min=lowest), log_importance)

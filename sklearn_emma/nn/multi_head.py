@@ -5,7 +5,7 @@ r"""Multi-head self-attention among the tokens of a sample, such as columns or m
     t' = t + W_O\, [\, A^1 V^1, \dots, A^H V^H ], \qquad
         A^h = \mathrm{softmax}\bigl(Q^h {K^h}^T / \sqrt{d_h}\bigr)
 
-with queries Q, keys K and values V, which are linear maps of the normalised tokens :math:`\bar t`.
+with queries Q, keys K and values V, which are linear maps of the normalized tokens :math:`\bar t`.
 
 References
 ----------
@@ -24,8 +24,8 @@ from sklearn_emma.nn.encoders import Perceptron
 _N_HEADS = 2
 
 
-def normalise(tokens: Tensor) -> Tensor:
-    r"""Normalise each token to mean 0 and variance 1 (layer normalisation): :math:`\bar t`.
+def normalize(tokens: Tensor) -> Tensor:
+    r"""Normalize each token to mean 0 and variance 1 (layer normalization): :math:`\bar t`.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def normalise(tokens: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (..., n_units)
-        Normalised tokens. There is no trainable scale, as a linear map follows.
+        Normalized tokens. There is no trainable scale, as a linear map follows.
     """
     return F.layer_norm(tokens, tokens.shape[-1:])
 
@@ -88,7 +88,7 @@ class MultiHeadAttention(nn.Module):
         values : Tensor of shape (..., n_samples, n_heads, n_tokens, n_units / n_heads)
             Values of the tokens.
         """
-        heads = _of_tokens(self.project, normalise(tokens)).unflatten(-1, (3, self.n_heads, -1))
+        heads = _of_tokens(self.project, normalize(tokens)).unflatten(-1, (3, self.n_heads, -1))
         query, key, value = (part.movedim(-4, -2) for part in heads.unbind(-3))
         return (query / math.sqrt(query.shape[-1])) @ key.mT, value
 

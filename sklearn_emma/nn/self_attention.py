@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from sklearn_emma.nn.encoders import Perceptron, initial_weights
 from sklearn_emma.nn.module_stack import ModalityStacks
-from sklearn_emma.nn.multi_head import MultiHeadAttention, normalise
+from sklearn_emma.nn.multi_head import MultiHeadAttention, normalize
 
 __all__ = ["ColumnSelfAttention", "SelfAttentionEncoders"]
 
@@ -111,7 +111,7 @@ class ColumnSelfAttention(nn.Module):
         Tensor of shape (..., n_samples, sizes[-1])
             Embedding h.
         """
-        share = (normalise(tokens) @ self.query.mT).softmax(-3)
+        share = (normalize(tokens) @ self.query.mT).softmax(-3)
         pooled = share.movedim(-3, -1) @ tokens.movedim(-3, -2)
         return self.embed(pooled.flatten(-2))
 

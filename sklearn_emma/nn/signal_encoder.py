@@ -64,8 +64,8 @@ class SignalEncoder(nn.Module):
 
     Notes
     -----
-    The encoder has no trainable parameters. The buffers ``centre`` and ``scale``, of shape
-    (n_outputs,), are initialised to zeros and ones. They should be set to location and scale of the
+    The encoder has no trainable parameters. The buffers ``center`` and ``scale``, of shape
+    (n_outputs,), are initialized to zeros and ones. They should be set to location and scale of the
     features of training samples.
 
     Examples
@@ -78,7 +78,7 @@ class SignalEncoder(nn.Module):
     """
 
     filters: Tensor
-    centre: Tensor
+    center: Tensor
     scale: Tensor
 
     def __init__(self, shape: Sequence[int]):
@@ -89,13 +89,13 @@ class SignalEncoder(nn.Module):
         self.attention = ContinuousAttention(self.shape[1:], _N_BASIS[n_axes])
         empty = torch.zeros(1, math.prod(self.shape), dtype=torch.float32)
         n_outputs = self.features(empty).shape[1]
-        self.register_buffer("centre", torch.zeros(n_outputs, dtype=torch.float32))
+        self.register_buffer("center", torch.zeros(n_outputs, dtype=torch.float32))
         self.register_buffer("scale", torch.ones(n_outputs, dtype=torch.float32))
 
     @property
     def n_outputs(self) -> int:
         """Number of features."""
-        return len(self.centre)
+        return len(self.center)
 
     def responses(self, signal: Tensor) -> Tensor:
         """Return the responses of the filters.
@@ -119,12 +119,12 @@ class SignalEncoder(nn.Module):
         )
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the features before centring and scaling.
+        """Return the features before centering and scaling.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Flattened signals of standardised channels, with finite values.
+            Flattened signals of standardized channels, with finite values.
 
         Returns
         -------
@@ -145,22 +145,22 @@ class SignalEncoder(nn.Module):
         return log_spectrum(signal, _N_BANDS[signal.ndim - 2])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the centred and scaled features.
+        """Return the centered and scaled features.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, n_features)
-            Flattened signals of standardised channels, with finite values.
+            Flattened signals of standardized channels, with finite values.
 
         Returns
         -------
         Tensor of shape (n_samples, n_outputs)
-            Centred and scaled features.
+            Centered and scaled features.
         """
         return self.scaled(self.features(x))
 
     def scaled(self, features: Tensor) -> Tensor:
-        """Centre and scale features.
+        """Center and scale features.
 
         Parameters
         ----------
@@ -170,9 +170,9 @@ class SignalEncoder(nn.Module):
         Returns
         -------
         Tensor of shape (n_samples, n_outputs)
-            Centred and scaled features.
+            Centered and scaled features.
         """
-        return (features - self.centre) / self.scale
+        return (features - self.center) / self.scale
 
 
 class SignalFusionNetwork(FusionNetwork):

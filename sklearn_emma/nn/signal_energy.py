@@ -3,8 +3,8 @@ r"""Energy of signals and images: the soft maximum of the energies of several vi
 .. math:: \Psi(x) = \log \frac{1}{K} \sum_k e^{u_k(x)}, \qquad
     u_k(x) = \frac{\Psi_k(\varphi_k(s)) - m_k}{q_k}, \qquad s = \frac{x - c}{d}
 
-Each channel is centred by one number c and scaled by one number d, which preserves the shape of the
-signal. The views :math:`\varphi_k` are the signal itself, its spectrum and its local power
+Each channel is centered by one number c and scaled by one number d, which preserves the shape of
+the signal. The views :math:`\varphi_k` are the signal itself, its spectrum and its local power
 (:mod:`sklearn_emma.nn.signal_features`). Each view has its own potential :math:`\Psi_k`. A sample
 has a high energy if the energy of any view is high. All views are differentiable, so the soft
 maximum is again a potential with a gradient.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from sklearn_emma.nn.coordinates import standardise
+from sklearn_emma.nn.coordinates import standardize
 from sklearn_emma.nn.ensemble import EnergyEnsemble
 from sklearn_emma.nn.signal_features import local_power, log_spectrum
 
@@ -44,8 +44,8 @@ class SignalEnergy(nn.Module):
 
     Notes
     -----
-    The buffers ``centre`` and ``scale``, of shape (n_channels,), and ``level`` and ``spread``, of
-    shape (n_views,), hold c, d, :math:`m_k` and :math:`q_k`. They are initialised to zeros (c and
+    The buffers ``center`` and ``scale``, of shape (n_channels,), and ``level`` and ``spread``, of
+    shape (n_views,), hold c, d, :math:`m_k` and :math:`q_k`. They are initialized to zeros (c and
     :math:`m_k`) and ones (d and :math:`q_k`).
 
     Examples
@@ -58,7 +58,7 @@ class SignalEnergy(nn.Module):
     torch.Size([3])
     """
 
-    centre: Tensor
+    center: Tensor
     scale: Tensor
     level: Tensor
     spread: Tensor
@@ -67,7 +67,7 @@ class SignalEnergy(nn.Module):
         super().__init__()
         self.shape = tuple(shape)
         self.energies = nn.ModuleDict(energies)
-        for name, size in ("centre", shape[0]), ("level", len(energies)):
+        for name, size in ("center", shape[0]), ("level", len(energies)):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float32))
         for name, size in ("scale", shape[0]), ("spread", len(energies)):
             self.register_buffer(name, torch.ones(size, dtype=torch.float32))
@@ -99,8 +99,8 @@ class SignalEnergy(nn.Module):
         """
         signal = x.unflatten(1, self.shape)
         by_channel = -1, *[1] * (signal.ndim - 2)
-        centre, scale = self.centre.reshape(by_channel), self.scale.reshape(by_channel)
-        signal = standardise(signal, centre, scale)
+        center, scale = self.center.reshape(by_channel), self.scale.reshape(by_channel)
+        signal = standardize(signal, center, scale)
         found = [energy(SIGNAL_VIEWS[view](signal)) for view, energy in self.energies.items()]
         return torch.stack(found, 1)
 

@@ -46,7 +46,7 @@ def log_spectrum(signal: Tensor, n_bands: int | None = None) -> Tensor:
     Parameters
     ----------
     signal : Tensor of shape (n_samples, channels, length) or (n_samples, channels, height, width)
-        Signals or images with standardised channels.
+        Signals or images with standardized channels.
     n_bands : int, default=None
         Number of bands along each axis, limited to the number of frequencies. None uses 16 for
         signals and 8 for images.
@@ -72,7 +72,7 @@ def log_spectrum(signal: Tensor, n_bands: int | None = None) -> Tensor:
         tapered = tapered * _hann(signal, axis)
     power = torch.fft.rfftn(tapered, dim=axes).abs().square() / math.prod(signal.shape[2:])
     if len(axes) == 2:
-        # order frequencies along the first axis, so that bands contain neighbouring ones
+        # order frequencies along the first axis, so that bands contain neighboring ones
         power = torch.fft.fftshift(power, dim=2)
     most = n_bands or _MOST_BANDS[len(axes)]
     counts = [min(most, size) for size in power.shape[2:]]
@@ -87,7 +87,7 @@ def local_power(signal: Tensor) -> Tensor:
     Parameters
     ----------
     signal : Tensor of shape (n_samples, channels, length) or (n_samples, channels, height, width)
-        Signals or images with standardised channels.
+        Signals or images with standardized channels.
 
     Returns
     -------
@@ -110,8 +110,8 @@ def local_power(signal: Tensor) -> Tensor:
     mean = pool(signal, width, hop)
     # subtract the mean of the sample first, which reduces rounding errors
     axes = tuple(range(2, signal.ndim))
-    centre = signal.mean(axes, keepdim=True)
-    variance = pool((signal - centre).square(), width, hop) - (mean - centre).square()
+    center = signal.mean(axes, keepdim=True)
+    variance = pool((signal - center).square(), width, hop) - (mean - center).square()
     found = [_log(variance.clamp(min=0.0))]
     for axis in axes:
         if signal.shape[axis] == 1:

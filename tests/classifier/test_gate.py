@@ -191,9 +191,9 @@ def test_a_predictor_that_takes_the_attention_itself_gets_it(wide, quick, add_no
     classifier = quick(module=Votes).fit(*wide[:2])
     X = add_noise(wide[2], "modality0", 4)
     weights = classifier.network_weights_
-    standardised = (X.to_numpy() - classifier.mean_) / classifier.scale_
+    standardized = (X.to_numpy() - classifier.mean_) / classifier.scale_
     votes = [
-        standardised[:, columns] @ weights[f"voters.{i}.weight"].T + weights[f"voters.{i}.bias"]
+        standardized[:, columns] @ weights[f"voters.{i}.weight"].T + weights[f"voters.{i}.bias"]
         for i, columns in enumerate(classifier.modality_columns_)
     ]
     expected = softmax(np.einsum("inc,ni->nc", votes, classifier.attention(X)), axis=1)

@@ -52,7 +52,7 @@ def test_missing_values_have_no_slope_and_count_in_the_gate(trained, noisy):
     np.testing.assert_allclose(slopes, expected, rtol=1e-3, atol=1e-6)
 
 
-def test_of_a_regressor_it_is_the_slope_of_its_standardised_loss(wide, noisy):
+def test_of_a_regressor_it_is_the_slope_of_its_standardized_loss(wide, noisy):
     X, _ = noisy
     target = wide[0].to_numpy() @ np.arange(9.0)
     model = EMMARegressor("prefix", max_epochs=3, pretrain_epochs=1, random_state=0)

@@ -89,7 +89,7 @@ def test_without_a_shape_nothing_changes(table):
     np.testing.assert_array_equal(declared.predict_proba(table[0]), plain.predict_proba(table[0]))
 
 
-def test_channels_are_standardised_by_one_number_each(fitted, table):
+def test_channels_are_standardized_by_one_number_each(fitted, table):
     X = table[0]
     for channel in slice(0, 24), slice(24, 48):
         assert len(set(fitted.mean_[channel])) == len(set(fitted.scale_[channel])) == 1
@@ -191,9 +191,9 @@ def test_a_regressor_takes_signals(table):
 def test_warm_start_keeps_the_features(table, fitted):
     X, y = table
     clf = EMMAClassifier(declare(), warm_start=True, **QUICK).fit(X, y)
-    before = clf.network_weights_["networks.signals.0.centre"]
+    before = clf.network_weights_["networks.signals.0.center"]
     again = clf.set_params(max_epochs=1).fit(X, y)
-    np.testing.assert_array_equal(again.network_weights_["networks.signals.0.centre"], before)
+    np.testing.assert_array_equal(again.network_weights_["networks.signals.0.center"], before)
 
 
 def test_ones_own_network_reads_the_columns(table):

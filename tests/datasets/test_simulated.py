@@ -89,12 +89,12 @@ def test_redundant_modalities_of_unequal_relevance_have_the_accuracy_of_the_best
     assert accuracy(task.data, task.target) == pytest.approx(norm.cdf(1), abs=0.015)
 
 
-def test_class_centres_are_equally_far_apart():
+def test_class_centers_are_equally_far_apart():
     task = make_multimodal_classification(
         40_000, n_modalities=1, n_features=6, n_classes=4, separation=5, random_state=0
     )
-    centres = task.data.groupby(task.target).mean().to_numpy()
-    distances = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    centers = task.data.groupby(task.target).mean().to_numpy()
+    distances = np.linalg.norm(centers[:, None] - centers[None], axis=2)
     assert_allclose(distances[np.triu_indices(4, 1)], 5, atol=0.1)
 
 

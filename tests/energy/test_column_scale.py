@@ -33,15 +33,15 @@ def normal(n_samples=500, n_columns=3, seed=0):
 
 def test_standard_is_mean_and_standard_deviation():
     table = normal() * [1.0, 20.0, 0.1] + [0.0, 5.0, -3.0]
-    centre, width = scale(table, "standard")
-    np.testing.assert_allclose(centre, table.mean(axis=0), atol=1e-12)
+    center, width = scale(table, "standard")
+    np.testing.assert_allclose(center, table.mean(axis=0), atol=1e-12)
     np.testing.assert_allclose(width, table.std(axis=0))
 
 
 def test_robust_is_median_and_interquartile_range():
     table = normal() * [1.0, 20.0, 0.1] + [0.0, 5.0, -3.0]
-    centre, width = scale(table, "robust")
-    np.testing.assert_allclose(centre, np.median(table, axis=0))
+    center, width = scale(table, "robust")
+    np.testing.assert_allclose(center, np.median(table, axis=0))
     low, high = np.quantile(table, [0.25, 0.75], axis=0)
     np.testing.assert_allclose(width, (high - low) / 1.349)
     # which for normal columns is about the same
@@ -50,10 +50,10 @@ def test_robust_is_median_and_interquartile_range():
 
 def test_robust_scale_follows_the_bulk_of_the_samples():
     table = np.r_[normal(900), 20.0 + normal(100)]
-    (robust_centre, robust), (centre, standard) = (
+    (robust_center, robust), (center, standard) = (
         scale(table, name) for name in ("robust", "standard")
     )
-    assert (np.abs(robust_centre) < 0.5 * centre).all()
+    assert (np.abs(robust_center) < 0.5 * center).all()
     assert (robust < standard).all()
 
 
@@ -68,8 +68,8 @@ def test_robust_scale_is_at_least_half_the_standard_deviation():
 @pytest.mark.parametrize("value", [0.0, -7.25, 1e-200, 0.1, 1e9, 1e200])
 def test_constant_columns_have_scale_one(scaling, value):
     table = np.column_stack([normal(50, 1), np.full(50, value)])
-    centre, width = scale(table, scaling)
-    assert centre[1] == pytest.approx(value)
+    center, width = scale(table, scaling)
+    assert center[1] == pytest.approx(value)
     assert width[1] == 1.0
     assert width[0] != 1.0
 
@@ -78,17 +78,17 @@ def test_constant_columns_have_scale_one(scaling, value):
 @pytest.mark.parametrize("unit", [1e-200, 1e-9, 1.0, 1e12, 1e200])
 def test_units_do_not_matter(scaling, unit):
     table = normal()
-    (centre, width), (plain_centre, plain) = scale(unit * table, scaling), scale(table, scaling)
-    np.testing.assert_allclose(centre, unit * plain_centre, rtol=1e-9, atol=1e-12 * unit)
+    (center, width), (plain_center, plain) = scale(unit * table, scaling), scale(table, scaling)
+    np.testing.assert_allclose(center, unit * plain_center, rtol=1e-9, atol=1e-12 * unit)
     np.testing.assert_allclose(width, unit * plain, rtol=1e-9)
 
 
 @scalings
 def test_far_from_zero_nothing_cancels(scaling):
     table = normal()
-    (centre, width), (plain_centre, plain) = scale(1e9 + table, scaling), scale(table, scaling)
+    (center, width), (plain_center, plain) = scale(1e9 + table, scaling), scale(table, scaling)
     # doubles near 1e9 are 1e-7 apart
-    np.testing.assert_allclose(centre - 1e9, plain_centre, atol=1e-5)
+    np.testing.assert_allclose(center - 1e9, plain_center, atol=1e-5)
     np.testing.assert_allclose(width, plain, atol=1e-5)
 
 
@@ -98,15 +98,15 @@ def test_weights_count_like_repeated_samples(scaling):
     weight = np.random.RandomState(1).randint(1, 6, size=400).astype(float)
     table[:, 0] += 0.5 * (weight > 3)
     repeated = np.repeat(table, weight.astype(int), axis=0)
-    (centre, width), (expected_centre, expected) = (
+    (center, width), (expected_center, expected) = (
         scale(table, scaling, weight),
         scale(repeated, scaling),
     )
     # between two values a quantile is not the same under every definition
-    np.testing.assert_allclose(centre, expected_centre, atol=0.02)
+    np.testing.assert_allclose(center, expected_center, atol=0.02)
     np.testing.assert_allclose(width, expected, rtol=0.02)
     unweighted, _ = scale(table, scaling)
-    assert np.abs(unweighted - expected_centre)[0] > 0.05
+    assert np.abs(unweighted - expected_center)[0] > 0.05
 
 
 @scalings
@@ -119,10 +119,10 @@ def test_equal_weights_are_no_weights(scaling):
 @pytest.mark.parametrize("value", [-9999.0, 1e9, -1e30])
 def test_a_wild_value_hardly_stretches_the_scale(scaling, value):
     table = np.column_stack([normal(), np.r_[np.zeros(400), 1.0 + normal(100, 1)[:, 0]]])
-    centre, width = scale(table, scaling)
+    center, width = scale(table, scaling)
     table[7] = value
     with_it, wider = scale(table, scaling)
-    np.testing.assert_allclose(with_it, centre, atol=0.15)
+    np.testing.assert_allclose(with_it, center, atol=0.15)
     # where most values are equal, what is wild is less clear
     assert (np.abs(wider / width - 1.0) < [0.4, 0.4, 0.4, 2.0]).all()
 
@@ -186,8 +186,8 @@ def test_rounding_is_no_variation(offset, n_samples):
 
 @pytest.mark.parametrize("ratio", [1.0, 4.0, np.inf])
 @pytest.mark.parametrize("step", [0.2, 0.9])
-def test_lowest_noise_is_the_distance_between_neighbours_per_column(step, ratio):
-    # on a grid every nearest neighbour is a step away
+def test_lowest_noise_is_the_distance_between_neighbors_per_column(step, ratio):
+    # on a grid every nearest neighbor is a step away
     steps = step * np.arange(6)
     grid = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3)
     low, high = noise_range(grid, noise_ratio=ratio)
@@ -227,7 +227,7 @@ def test_few_distinct_samples_get_the_lowest_noise_there_is():
 
 
 def test_samples_that_repeat_get_the_noise_of_the_distinct_ones():
-    """Their nearest neighbours are at a distance of zero, which says nothing about noise."""
+    """Their nearest neighbors are at a distance of zero, which says nothing about noise."""
     once = noise_range(normal(200), 0)
     assert once[0] > 0.05
     for times in (2, 4):
@@ -259,9 +259,9 @@ def test_of_many_samples_some_are_enough():
 
 def test_squared_error_scales_with_mean_and_deviation():
     y, weight = normal() * [1.0, 50.0, 1e-3] + 7.0, np.arange(500.0)
-    centre, scale = target_scale(y, weight, "squared_error")
+    center, scale = target_scale(y, weight, "squared_error")
     mean, deviation, _ = mean_and_deviation(y, weight)
-    np.testing.assert_array_equal(centre, mean)
+    np.testing.assert_array_equal(center, mean)
     np.testing.assert_array_equal(scale, deviation)
 
 
@@ -269,23 +269,23 @@ def test_squared_error_scales_with_mean_and_deviation():
 def test_other_losses_scale_with_quartiles_that_wild_values_do_not_move(loss):
     y, weight = 3.0 * normal(20_000, 1) + 5.0, np.ones(20_000)
     y[:1000] = 1e6
-    centre, scale = target_scale(y, weight, loss)
-    assert centre == pytest.approx(5.0, abs=0.3)
+    center, scale = target_scale(y, weight, loss)
+    assert center == pytest.approx(5.0, abs=0.3)
     assert scale == pytest.approx(3.0, abs=0.3)
 
 
 def test_targets_of_equal_quartiles_scale_with_their_deviation():
     y = np.where(np.arange(100) < 10, 10.0, 0.0)[:, None]
-    centre, scale = target_scale(y, np.ones(100), "absolute_error")
-    assert centre == 0
+    center, scale = target_scale(y, np.ones(100), "absolute_error")
+    assert center == 0
     assert scale == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
 @pytest.mark.parametrize("value", [0.0, 1e9 + 0.1])
 def test_the_scale_of_a_constant_target_is_zero(loss, value):
-    centre, scale = target_scale(np.full((9, 1), value), np.arange(1.0, 10.0), loss)
-    assert centre == pytest.approx(value)
+    center, scale = target_scale(np.full((9, 1), value), np.arange(1.0, 10.0), loss)
+    assert center == pytest.approx(value)
     assert scale == 0
 
 

@@ -78,7 +78,7 @@ def test_replaced_samples_are_anywhere_in_the_box_and_as_many_as_asked_for(low):
     replaced = (moved < 50.0).all(dim=1)
     assert ((moved < 50.0).any(dim=1) == replaced).all()
     assert replaced.float().mean().item() == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 20_000))
-    # uniform within five scales of the centre, in every column, and columns independent
+    # uniform within five scales of the center, in every column, and columns independent
     anywhere = moved[replaced]
     assert anywhere.abs().max() <= 5.0
     for column in anywhere.T:

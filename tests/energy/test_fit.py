@@ -150,23 +150,23 @@ from sklearn.base import BaseEstimator
 
 class Far(BaseEstimator):
     def fit(self, X, y=None):
-        self.centre_ = X.{statistic}(axis=0)
+        self.center_ = X.{statistic}(axis=0)
         return self
 
     def score_samples(self, X):
-        return -np.abs(X - self.centre_).max(1)
+        return -np.abs(X - self.center_).max(1)
 """
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    X, centres = make_samples(), []
+    X, centers = make_samples(), []
     for statistic in ("mean", "max", "mean"):
         (tmp_path / "far_energy.py").write_text(code.format(statistic=statistic))
         monkeypatch.delitem(sys.modules, "far_energy", raising=False)
         linecache.clearcache()
         importlib.invalidate_caches()
         energy = importlib.import_module("far_energy").Far()
-        centres.append(fit({"a": energy}, [X], memory=Memory(tmp_path / "cache"))["a"].centre_)
-    np.testing.assert_array_equal(centres, [X.mean(axis=0), X.max(axis=0), X.mean(axis=0)])
+        centers.append(fit({"a": energy}, [X], memory=Memory(tmp_path / "cache"))["a"].center_)
+    np.testing.assert_array_equal(centers, [X.mean(axis=0), X.max(axis=0), X.mean(axis=0)])
 
 
 def test_an_energy_of_unknown_code_is_not_cached(tmp_path):

@@ -83,7 +83,7 @@ def test_inputs_may_be_more_precise_than_weights():
     x = make_samples()
     scorer = dae().fit(1e6 + x)
     mixed = tensor_energy(scorer, "radar", Precision(weights=torch.float32))
-    # centred before they are rounded
+    # centered before they are rounded
     energies = mixed.potential(torch.tensor(1e6 + x))
     np.testing.assert_allclose(energies, potential_of(scorer, 1e6 + x), rtol=1e-4, atol=1e-4)
 

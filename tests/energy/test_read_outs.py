@@ -207,12 +207,12 @@ def test_nearest_typical_of_one_view_is_a_fixed_point_of_reconstruct(samples, vi
 
 def test_the_valley_of_a_sample_is_the_one_it_belongs_to():
     rng = np.random.RandomState(0)
-    centres = np.array([[5.0, 5.0], [-5.0, -5.0]])
+    centers = np.array([[5.0, 5.0], [-5.0, -5.0]])
     kind = rng.randint(2, size=300)
-    table = centres[kind] + 0.3 * rng.normal(size=(300, 2))
+    table = centers[kind] + 0.3 * rng.normal(size=(300, 2))
     scorer = make_scorer(None, max_epochs=20).fit(table)
-    away = centres[kind] + 0.7 * rng.normal(size=(300, 2))
-    assert np.abs(scorer.nearest_typical(away) - centres[kind]).max() < 1.0
+    away = centers[kind] + 0.7 * rng.normal(size=(300, 2))
+    assert np.abs(scorer.nearest_typical(away) - centers[kind]).max() < 1.0
 
 
 def test_columns_of_no_modality_stay_as_they_are_and_are_not_to_blame(explained):

@@ -40,7 +40,7 @@ METHODS = [
     "nearest_typical",
     "attribution",
 ]
-#: The energy of the thesis: one tied layer, on standardised columns.
+#: The energy of the thesis: one tied layer, on standardized columns.
 THESIS = {"hidden_layer_sizes": (12,), "activation": "sigmoid"}
 
 
@@ -149,8 +149,8 @@ def test_a_sample_is_as_unusual_as_the_view_that_finds_it_most_unusual_says(X):
     views = (EnergyView(0.2), EnergyView(0.5, scaling="robust", clip=2.0, n_prototypes=3))
     scorer = make_scorer(None, views=views, calibration_fraction=0).fit(X)
     weights = scorer.energy_weights_[0]
-    np.testing.assert_allclose(weights["coordinates.0.centre"], X.mean(axis=0))
-    np.testing.assert_allclose(weights["coordinates.1.centre"], np.median(X, axis=0))
+    np.testing.assert_allclose(weights["coordinates.0.center"], X.mean(axis=0))
+    np.testing.assert_allclose(weights["coordinates.1.center"], np.median(X, axis=0))
     potentials = scorer._modules(Precision())[0].potentials(torch.tensor(X)).numpy()
     low, middle, high = np.quantile(potentials, [0.25, 0.5, 0.75], axis=0)
     both = np.logaddexp(*((potentials - middle) / (high - low)).T)
@@ -203,10 +203,10 @@ def test_every_parameter_of_a_view_has_an_effect(X, parameter, value):
 
 def test_samples_between_clusters_are_told_from_samples_in_them():
     rng = np.random.RandomState(0)
-    centres = 4.0 * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
-    samples = centres[rng.randint(4, size=400)] + 0.3 * rng.normal(size=(400, 2))
+    centers = 4.0 * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
+    samples = centers[rng.randint(4, size=400)] + 0.3 * rng.normal(size=(400, 2))
     scorer = make_scorer(None, max_epochs=30).fit(samples)
-    inside = scorer.transform(centres[rng.randint(4, size=100)] + 0.3 * rng.normal(size=(100, 2)))
+    inside = scorer.transform(centers[rng.randint(4, size=100)] + 0.3 * rng.normal(size=(100, 2)))
     between = scorer.transform(0.3 * rng.normal(size=(100, 2)))
     assert np.quantile(inside, 0.9) < np.quantile(between, 0.1)
 

@@ -112,7 +112,7 @@ def test_later_calls_go_on_from_the_weights_of_earlier_ones(X):
             if name.startswith("members"):
                 np.testing.assert_allclose(after[name], before[name], atol=1e-6)
         # what the columns are measured in follows the samples
-        assert (after["coordinates.0.centre"] != before["coordinates.0.centre"]).any()
+        assert (after["coordinates.0.center"] != before["coordinates.0.center"]).any()
 
 
 def test_a_call_takes_as_many_steps_as_its_samples_are_worth(X):

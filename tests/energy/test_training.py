@@ -70,7 +70,7 @@ def rebuild(weights):
 def coordinates_of(x, k):
     """Return samples as view k sees them."""
     see = SoftClip(3, VIEWS[k].clip)
-    see.centre, see.scale = map(torch.tensor, column_scale(x, np.ones(len(x)), VIEWS[k].scaling))
+    see.center, see.scale = map(torch.tensor, column_scale(x, np.ones(len(x)), VIEWS[k].scaling))
     return see(torch.tensor(x)).numpy()
 
 
@@ -88,8 +88,8 @@ def test_views_see_the_columns_on_their_own_scales():
     x, weight = make_samples(), np.linspace(0.1, 1.9, 120)
     weights, _ = train(x, weight=weight)
     for k, view in enumerate(VIEWS):
-        centre, scale = column_scale(x, weight, view.scaling)
-        np.testing.assert_array_equal(weights[f"coordinates.{k}.centre"], centre)
+        center, scale = column_scale(x, weight, view.scaling)
+        np.testing.assert_array_equal(weights[f"coordinates.{k}.center"], center)
         np.testing.assert_array_equal(weights[f"coordinates.{k}.scale"], scale)
 
 
@@ -145,10 +145,10 @@ def test_what_the_members_learn_to_undo(monkeypatch):
         assert (view.noise.low, view.noise.high) == noise_range(z, VIEWS[k], 0)
     assert (objective.views[1].noise.low, objective.views[1].noise.high) == (0.2, 0.8)
     # samples that decide when to stop are seen as the training samples are
-    centre, scale = column_scale(x, np.ones(120), "standard")
-    within = np.abs((held_out - centre) / scale) < 5.0
+    center, scale = column_scale(x, np.ones(120), "standard")
+    within = np.abs((held_out - center) / scale) < 5.0
     np.testing.assert_allclose(
-        objective.validation[0].numpy()[within], ((held_out - centre) / scale)[within], atol=1e-5
+        objective.validation[0].numpy()[within], ((held_out - center) / scale)[within], atol=1e-5
     )
 
 
@@ -166,7 +166,7 @@ def test_coordinates_follow_the_samples_wherever_training_starts():
     start, _ = train(make_samples())
     x = 10.0 + 3.0 * make_samples(seed=1)
     weights, _ = train(x, start=start)
-    np.testing.assert_allclose(weights["coordinates.0.centre"], x.mean(axis=0))
+    np.testing.assert_allclose(weights["coordinates.0.center"], x.mean(axis=0))
     np.testing.assert_allclose(weights["coordinates.0.scale"], x.std(axis=0))
 
 

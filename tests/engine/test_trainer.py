@@ -1,4 +1,4 @@
-"""The training loop: what it minimises, when it stops, and what it does not swallow."""
+"""The training loop: what it minimizes, when it stops, and what it does not swallow."""
 
 import numpy as np
 import pytest

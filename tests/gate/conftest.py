@@ -28,8 +28,8 @@ def make_samples():
     def make(n_samples=40, widths=(2, 3, 1), shift=0.0):
         g = torch.Generator().manual_seed(7)
         target = torch.randint(0, 2, (n_samples,), generator=g)
-        centre = shift * (2 * target[:, None] - 1)
-        modalities = [torch.randn(n_samples, d, generator=g) + centre for d in widths]
+        center = shift * (2 * target[:, None] - 1)
+        modalities = [torch.randn(n_samples, d, generator=g) + center for d in widths]
         return Samples(modalities, target, torch.rand(n_samples, generator=g) + 0.5)
 
     return make

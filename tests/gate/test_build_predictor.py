@@ -18,7 +18,7 @@ from sklearn_emma.nn import FusionEnsemble, GatedInputs, GatedPredictor
 
 
 class Concat(nn.Module):
-    """A network with batch normalisation and dropout on all modalities side by side."""
+    """A network with batch normalization and dropout on all modalities side by side."""
 
     def __init__(self, n_features, n_classes):
         super().__init__()
@@ -116,7 +116,7 @@ def test_seeds_determine_networks_and_dropout(table, quick):
 
 
 @pytest.mark.parametrize("n_samples", [33, 65])
-def test_batch_normalisation_never_gets_a_single_sample(table, quick, n_samples):
+def test_batch_normalization_never_gets_a_single_sample(table, quick, n_samples):
     X, y = table
     classifier = quick(module=Concat, batch_size=32).fit(X[:n_samples], y[:n_samples])
     assert np.isfinite(classifier.predict_proba(X)).all()

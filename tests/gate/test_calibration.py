@@ -128,6 +128,6 @@ def test_samples_of_little_weight_have_little_effect(make_samples, run):
     for name, values in run(both, Noise(3.0, fraction=1.0)).constants.items():
         np.testing.assert_allclose(values, expected[name], rtol=0.3, err_msg=name)
     # weights of classes, and of samples without a label, have no effect on energies
-    unlabelled = replace(both, weight=torch.arange(400) % 2, sample_weight=weight)
-    found = run(unlabelled, Noise(3.0, fraction=1.0)).constants["potential_min"]
+    unlabeled = replace(both, weight=torch.arange(400) % 2, sample_weight=weight)
+    found = run(unlabeled, Noise(3.0, fraction=1.0)).constants["potential_min"]
     np.testing.assert_allclose(found, expected["potential_min"], rtol=0.05)

@@ -213,7 +213,7 @@ def test_nothing_is_held_out_of_few_columns(monkeypatch):
     train(correlated(600, 0))
 
 
-def test_wide_modalities_are_not_memorised():
+def test_wide_modalities_are_not_memorized():
     g = generator(5)
     samples = [torch.randn(1000, d, generator=g) for d in (30, 40, 30)]
     train_samples, new = [x[:600] for x in samples], [x[600:] for x in samples]

@@ -1,4 +1,4 @@
-"""From tables to standardised, filled modalities with potentials, whatever is missing."""
+"""From tables to standardized, filled modalities with potentials, whatever is missing."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -144,7 +144,7 @@ def energies_of(reader):
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
-def test_tables_are_standardised_filled_and_cut(precision):
+def test_tables_are_standardized_filled_and_cut(precision):
     table = make_table()
     reader = make_reader(precision=precision)
     read = reader.read(table)

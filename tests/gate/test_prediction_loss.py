@@ -46,7 +46,7 @@ def test_the_loss_of_values_is_the_one_named():
 @pytest.mark.parametrize(
     ("loss", "expected"), [("squared_error", 50.5), ("absolute_error", 5.5), ("quantile", 2.2)]
 )
-def test_the_baseline_of_values_is_the_loss_of_their_centre(loss, expected):
+def test_the_baseline_of_values_is_the_loss_of_their_center(loss, expected):
     target = torch.tensor([[10.0], [1.0]])
     baseline = ValueLoss(loss, (0.3, 0.5)).baseline_loss(target, torch.ones(2))
     assert baseline == pytest.approx(expected)

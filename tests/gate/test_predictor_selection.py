@@ -283,7 +283,7 @@ def test_periodic_features_are_chosen_where_they_help(target, periodic, strength
     assert select_predictor({True: networks[True]}, strength, *args)[0] is True
 
 
-def test_what_recognises_neighbours_in_time_is_chosen_only_if_there_is_no_time():
+def test_what_recognizes_neighbors_in_time_is_chosen_only_if_there_is_no_time():
     # the class changes every 50 samples; a slow drift tells an episode, and no other one
     n = 600
     episode = torch.arange(n) // 50

@@ -21,7 +21,7 @@ def waves(n=200):
     return torch.sin(0.1 * torch.arange(60.0) + phase) + torch.randn(n, 60, generator=generator)
 
 
-def test_features_of_training_samples_are_standardised():
+def test_features_of_training_samples_are_standardized():
     network, samples = make(waves())
     read = learn_signals(network, samples)
     assert read.modalities[1] is samples.modalities[1]
@@ -59,7 +59,7 @@ def test_weights_count():
     learn_signals(heavy, weighted)
     learn_signals(half, few)
     torch.testing.assert_close(
-        heavy.signals["0"].centre, half.signals["0"].centre, atol=0.05, rtol=0.05
+        heavy.signals["0"].center, half.signals["0"].center, atol=0.05, rtol=0.05
     )
 
 

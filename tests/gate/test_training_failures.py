@@ -59,7 +59,7 @@ def test_another_fraction_is_that_of_a_copy():
 # --- in which units ---
 
 
-def test_failures_are_in_standard_deviations_of_standardised_samples(make_samples):
+def test_failures_are_in_standard_deviations_of_standardized_samples(make_samples):
     samples = make_samples(500)
     samples.modalities[0][:] *= 0.5
     samples.modalities[0][0, 0] = 1e6

@@ -1,4 +1,4 @@
-"""Virtual adversarial training, and unlabelled samples."""
+"""Virtual adversarial training, and unlabeled samples."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def make(**params):
     return EMMAClassifier(MODALITIES, **defaults | params)
 
 
-def test_unlabelled_samples_change_what_is_learned_but_not_the_classes():
+def test_unlabeled_samples_change_what_is_learned_but_not_the_classes():
     X, y = two_moons(300)
     known = np.where(np.arange(300) < 60, y, -1)
     params = {"max_epochs": 20, "l2_regularization": 0.1, "periodic_features": False}
@@ -37,8 +37,8 @@ def test_unlabelled_samples_change_what_is_learned_but_not_the_classes():
     assert classifier.score(X[60:], y[60:]) > 0.85
 
 
-def test_early_stopping_holds_out_labelled_samples():
-    """Unlabelled samples have no loss, so without any other the first epoch would be the best."""
+def test_early_stopping_holds_out_labeled_samples():
+    """Unlabeled samples have no loss, so without any other the first epoch would be the best."""
     X, y = two_moons(300)
     known = np.full(300, -1)
     for label in (0, 1):
@@ -49,7 +49,7 @@ def test_early_stopping_holds_out_labelled_samples():
 
 
 @pytest.mark.slow
-def test_predictions_change_less_between_neighbours():
+def test_predictions_change_less_between_neighbors():
     X, y = two_moons(300)
     rng = np.random.RandomState(1)
     moved = X + 0.2 * rng.normal(size=X.shape)
@@ -68,7 +68,7 @@ def objective(**params):
     return prepare_gate(problem)
 
 
-def test_the_neighbour_found_is_worse_than_a_random_one():
+def test_the_neighbor_found_is_worse_than_a_random_one():
     """For a loss that is quadratic near the sample, one step is half of the way at least."""
     found = objective(eps=0.3)
     batch = found.draw_epoch(True)
@@ -136,11 +136,11 @@ def test_without_it_minus_one_is_a_class():
 
 def test_labels_of_one_class_are_too_few():
     X, y = two_moons(60)
-    with pytest.raises(ValueError, match="class -1 count as unlabelled"):
+    with pytest.raises(ValueError, match="class -1 count as unlabeled"):
         make(adversarial=VirtualAdversarial()).fit(X, np.where(y == 1, 1, -1))
 
 
-def test_balanced_class_weights_do_not_count_unlabelled_samples():
+def test_balanced_class_weights_do_not_count_unlabeled_samples():
     X, y = two_moons(60)
     known = np.where(np.arange(60) < 40, y, -1)
     classifier = make(adversarial=VirtualAdversarial(), class_weight="balanced", max_epochs=1)

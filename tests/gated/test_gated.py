@@ -542,14 +542,14 @@ def mixed():
     y = rng.integers(0, 2, 300)
     X = pd.DataFrame(
         {
-            "a__colour": np.where(rng.random(300) < 0.9, y, 1 - y),
+            "a__color": np.where(rng.random(300) < 0.9, y, 1 - y),
             "a__size": y + rng.normal(size=300),
             "b__weight": y + rng.normal(size=300),
             "b__ripe": (np.where(rng.random(300) < 0.9, y, 1 - y)).astype(bool),
         }
     )
-    X["a__colour"] = X["a__colour"].map({0: "green", 1: "red"})
-    X.loc[rng.random(300) < 0.05, "a__colour"] = None
+    X["a__color"] = X["a__color"].map({0: "green", 1: "red"})
+    X.loc[rng.random(300) < 0.05, "a__color"] = None
     return X, y
 
 
@@ -623,16 +623,16 @@ def test_estimators_get_categories_or_indicators(mixed):
     X, y = mixed
     clf = gated(Spy(categorical=True)).fit(X, y)
     given = clf.estimator_.X_
-    assert given["a__colour"].dtype == pd.CategoricalDtype(["green", "red"])
+    assert given["a__color"].dtype == pd.CategoricalDtype(["green", "red"])
     assert given.columns.tolist() == X.columns.tolist()
     # closed in some copies
-    assert given["a__colour"].isna().mean() > X["a__colour"].isna().mean()
-    clf.predict(X.assign(a__colour="blue"))
-    assert clf.estimator_.asked_["a__colour"].isna().all()
+    assert given["a__color"].isna().mean() > X["a__color"].isna().mean()
+    clf.predict(X.assign(a__color="blue"))
+    assert clf.estimator_.asked_["a__color"].isna().all()
     clf = gated(Spy(allow_nan=False)).fit(X, y)
     given = clf.estimator_.X_
-    assert given.columns.tolist() == ["a__colour_red", "a__size", "b__weight", "b__ripe_True"]
-    assert given["a__colour_red"].nunique() == 2
+    assert given.columns.tolist() == ["a__color_red", "a__size", "b__weight", "b__ripe_True"]
+    assert given["a__color_red"].nunique() == 2
     assert given.notna().all(axis=None)
 
 
@@ -641,7 +641,7 @@ def test_boosting_gets_categories_and_a_forest_indicators(mixed):
     for estimator in (HistGradientBoostingClassifier(max_iter=10), LogisticRegression()):
         clf = gated(estimator).fit(X[:200], y[:200])
         assert clf.score(X[200:], y[200:]) > 0.8
-        gone = X[200:].assign(a__colour=None, a__size=np.nan)
+        gone = X[200:].assign(a__color=None, a__size=np.nan)
         assert clf.score(gone, y[200:]) > 0.7
     boosting = gated(HistGradientBoostingClassifier(max_iter=5)).fit(X, y).estimator_
     assert boosting.is_categorical_.tolist() == [True, False, False, True]
@@ -677,7 +677,7 @@ def test_positions_of_columns_of_numbers(mixed):
 def test_a_pipeline_with_an_encoder_gets_the_columns_by_name(mixed):
     X, y = mixed
     encoder = ColumnTransformer(
-        [("level", OneHotEncoder(handle_unknown="ignore"), ["a__colour", "b__ripe"])],
+        [("level", OneHotEncoder(handle_unknown="ignore"), ["a__color", "b__ripe"])],
         remainder="passthrough",
     )
     clf = gated(make_pipeline(encoder, LogisticRegression())).fit(X, y)
@@ -697,7 +697,7 @@ def by_type(dtype, estimator):
 @pytest.mark.parametrize("dtype", ["object", "string", "bool", "int64"])
 def test_columns_selected_by_a_type_that_they_lose_behind_the_gate(mixed, dtype):
     X = mixed[0].assign(a__size=np.arange(len(mixed[0])))
-    X = X.astype({"a__colour": "object" if dtype == "object" else "string"})
+    X = X.astype({"a__color": "object" if dtype == "object" else "string"})
     message = r"'level' selects \['[ab]__\w+'\] in X, but \[\] behind the gate.*by name"
     for searched in (False, True):
         model = by_type(dtype, LogisticRegression())
@@ -715,12 +715,12 @@ def test_selectors_of_lazy_tables(mixed):
 
 
 def test_a_search_over_a_pipeline_gets_categories(mixed):
-    X, y = mixed[0].astype({"a__colour": "category"}), mixed[1]
+    X, y = mixed[0].astype({"a__color": "category"}), mixed[1]
     model = GridSearchCV(by_type("category", LogisticRegression()), {}, cv=2)
-    clf = gated(model).fit(X[["a__colour", "b__weight"]], y)
+    clf = gated(model).fit(X[["a__color", "b__weight"]], y)
     encoder = clf.estimator_.best_estimator_[0]
-    assert encoder.transformers_[0][2] == ["a__colour"]
-    assert clf.score(X[["a__colour", "b__weight"]], y) > 0.8
+    assert encoder.transformers_[0][2] == ["a__color"]
+    assert clf.score(X[["a__color", "b__weight"]], y) > 0.8
 
 
 @pytest.mark.parametrize("kind", [FixedThresholdClassifier, TunedThresholdClassifierCV])
@@ -783,7 +783,7 @@ def test_the_blend_does_not_depend_on_the_units(factor):
 
 
 @pytest.mark.parametrize("blend", [0.0, "auto"])
-def test_only_the_gate_learns_from_unlabelled_samples(table, blend):
+def test_only_the_gate_learns_from_unlabeled_samples(table, blend):
     X, y = table
     known = np.where(np.arange(len(y)) % 3 > 0, y, -1)
     gate = EMMAClassifier(adversarial=VirtualAdversarial(), **QUICK)

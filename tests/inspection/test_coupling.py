@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn_emma.inspection import CouplingDisplay
 
 
-def test_numbers_and_colours_are_weights_and_degrees(fitted, legible):
+def test_numbers_and_colors_are_weights_and_degrees(fitted, legible):
     display = legible(CouplingDisplay.from_estimator(fitted))
     shown = display.image_.get_array()
     assert np.array_equal(np.ma.getmaskarray(shown), np.eye(3, dtype=bool))

@@ -59,7 +59,7 @@ def test_axes_of_the_user_are_drawn_on_and_no_figure_is_made():
     assert display.plot().figure_ is not figure  # drawn again, on a new one
 
 
-def test_many_groups_have_different_colours():
+def test_many_groups_have_different_colors():
     assert len(set(choose_colors(5))) == 5
     assert len(set(choose_colors(20))) == 20
 

@@ -38,7 +38,7 @@ def test_threshold_of_an_abstaining_classifier_is_marked(trained, wide):
     assert display.line_.get_label().startswith("of mine")
 
 
-def test_curves_share_axes_in_different_colours(legible):
+def test_curves_share_axes_in_different_colors(legible):
     labels = [0, 1, 1, 0], [0, 1, 0, 1]
     one = RiskCoverageDisplay.from_predictions(*labels, [1, 2, 3, 4], name="good", threshold=2)
     two = RiskCoverageDisplay.from_predictions(*labels, [4, 3, 2, 1], name="bad", ax=one.ax_)

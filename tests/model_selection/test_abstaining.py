@@ -101,10 +101,10 @@ def test_risk_that_cannot_be_reached_refuses_everything_with_a_warning():
 
 
 def test_threshold_is_chosen_on_samples_the_classifier_was_not_trained_on(overlapping):
-    """A nearest-neighbour classifier is certain of its training samples, and of no others."""
+    """A nearest-neighbor classifier is certain of its training samples, and of no others."""
     X, y, X_new, _ = overlapping
-    neighbours = KNeighborsClassifier(10, weights="distance")
-    clf = AbstainingClassifier(neighbours, coverage=0.7).fit(X, y)
+    neighbors = KNeighborsClassifier(10, weights="distance")
+    clf = AbstainingClassifier(neighbors, coverage=0.7).fit(X, y)
     assert clf.threshold_ > 0.1
     assert clf.accepts(X).all()
     assert clf.accepts(X_new).mean() == pytest.approx(0.7, abs=0.08)

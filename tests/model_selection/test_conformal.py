@@ -403,8 +403,8 @@ def test_coverage_is_exact_for_random_copies():
     rng = np.random.default_rng(0)
     hits = []
     for _ in range(4000):
-        centre = rng.normal(size=25)
-        scores = centre[:, None] + rng.normal(size=(25, 3))
+        center = rng.normal(size=25)
+        scores = center[:, None] + rng.normal(size=(25, 3))
         q = conformal_threshold(
             scores[:24].ravel(), np.repeat(np.arange(24), 3), np.ones(72), level=0.8
         )

@@ -36,7 +36,7 @@ def boosting(table):
     return HistGradientBoostingClassifier(max_iter=10).fit(*table)
 
 
-def analyse(estimator, X, y, **params):
+def analyze(estimator, X, y, **params):
     return failure_mode_analysis(estimator, X, y, **(FEW | {"modalities": "prefix"} | params))
 
 
@@ -66,7 +66,7 @@ def test_a_modality_that_does_not_fail_stays_as_it_is(wards):
 def test_arrays_of_text_hold_numbers_that_fail(kind):
     table = [["red", "1.25"], ["blue", "2.5"], ["red", "3.5"]]
     X = table if kind is list else np.array(table, dtype=kind)
-    modalities = {"colour": [0], "size": [1]}
+    modalities = {"color": [0], "size": [1]}
     failed, _ = Missing(only="size").corrupt(X, modalities)
     assert failed.dtype == object
     assert failed[:, 0].tolist() == ["red", "blue", "red"]
@@ -116,7 +116,7 @@ def test_labels_that_are_no_classes_are_refused(table):
         with pytest.raises(
             ValueError, match="none of which is a class of the estimator.*type that fit got"
         ):
-            analyse(svc, X, wrong)
+            analyze(svc, X, wrong)
 
 
 def test_labels_of_an_estimator_without_tags(table):
@@ -130,7 +130,7 @@ def test_labels_of_an_estimator_without_tags(table):
 
     X, y = table
     labels = np.array(["u", "v"])[y]
-    found = analyse(Votes().fit(X, labels), X, labels, metric=lambda a, b: (a == b).mean())
+    found = analyze(Votes().fit(X, labels), X, labels, metric=lambda a, b: (a == b).mean())
     assert found.clean["score"] == (Votes().predict(X) == labels).mean()
 
 
@@ -142,7 +142,7 @@ def test_masked_and_missing_targets_are_refused_everywhere(table, boosting):
     objects = np.where(hidden, None, y)
     for wrong, match in ((masked, "masked array"), (missing, "NaN"), (objects, "NaN")):
         for use in (
-            lambda y: analyse(boosting, X, y),
+            lambda y: analyze(boosting, X, y),
             lambda y: expected_calibration_error(y, boosting.predict_proba(X)),
             lambda y: risk_coverage_curve(y, boosting.predict(X), np.arange(len(X))),
             lambda y: AbstainingClassifier(boosting).fit(X, y),
@@ -153,14 +153,14 @@ def test_masked_and_missing_targets_are_refused_everywhere(table, boosting):
         robustness_curve(boosting, X, masked, modalities="prefix", levels=[0])
     regressor = HistGradientBoostingRegressor(max_iter=5).fit(X, y)
     with pytest.raises(ValueError, match="NaN"):
-        analyse(regressor, X, missing)
+        analyze(regressor, X, missing)
 
 
 def test_a_metric_that_ignores_an_exchange_of_predictions_shows_nothing(table, boosting):
     X, y = table
     same = np.flatnonzero(y == 0)[:3]
     with pytest.warns(UserWarning, match="metric does not change if predictions are exchanged"):
-        found = analyse(boosting, X.iloc[same], y[same], metric=accuracy_score)
+        found = analyze(boosting, X.iloc[same], y[same], metric=accuracy_score)
     assert not found.importance["redundant"].any()
 
 
@@ -176,7 +176,7 @@ def test_every_bootstrap_sample_has_every_class(boosting):
 
     samples, more = (X.iloc[chosen], y[chosen]), {"method": "predict_proba", "n_bootstrap": 40}
     with pytest.warns(UserWarning, match="1 test samples of the smallest class are too few"):
-        found = analyse(clf, *samples, metric=auc, **more)
+        found = analyze(clf, *samples, metric=auc, **more)
     assert np.isfinite(found.importance[["low", "high"]].to_numpy(float)).all()
 
 
@@ -192,7 +192,7 @@ def test_weights_of_an_abstaining_classifier_are_checked_first(table, boosting, 
 def test_a_metric_must_return_a_number(table, boosting):
     for metric in (lambda a, b: a == b, lambda a, b: None):
         with pytest.raises(ValueError, match="metric must return a single number"):
-            analyse(boosting, *table, metric=metric)
+            analyze(boosting, *table, metric=metric)
 
 
 def test_sets_do_not_depend_on_how_a_modality_is_missing(table):

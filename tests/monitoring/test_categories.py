@@ -203,9 +203,9 @@ def test_e_values_of_repeated_levels_have_a_mean_of_one_at_most():
     rng = np.random.RandomState(0)
     clean, stream = (rng.choice(3, (n, 1), p=[0.7, 0.25, 0.05]) * 1.0 for n in (1000, 20_000))
     statistics = SampleStatistics(clean, [1])
-    z = statistics.standardise(clean)
+    z = statistics.standardize(clean)
     found = RunLengths(z, statistics, numbers=np.array([False]))
-    e_values, *_ = found(statistics.standardise(stream), np.full(1, np.nan), np.zeros(1, dtype=int))
+    e_values, *_ = found(statistics.standardize(stream), np.full(1, np.nan), np.zeros(1, dtype=int))
     assert e_values.mean() <= 1.0
     before = np.append(np.nan, stream[:-1, 0])
     for level in range(3):
@@ -222,6 +222,6 @@ def test_rows_in_order_of_time_tell_how_long_levels_are_kept():
     modalities = {"mode": ["mode"], "rest": ["x", "y"]}
     scorer = DAEEnergyScorer(modalities, max_epochs=2, random_state=0).fit(X[:300])
     monitor = ModalityMonitor(scorer, random_state=0)
-    with pytest.warns(UserWarning, match="Neighbouring rows"):
+    with pytest.warns(UserWarning, match="Neighboring rows"):
         monitor.fit(X[300:700])
     assert monitor.update(X[700:]).alarm[:, 0].mean() < 0.01

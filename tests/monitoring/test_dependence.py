@@ -10,14 +10,14 @@ from sklearn_emma.monitoring.statistics import SampleStatistics
 
 @pytest.fixture(scope="module")
 def slow():
-    """Standardised samples of a slow process, and the dependence of others of its samples."""
+    """Standardized samples of a slow process, and the dependence of others of its samples."""
     rng = np.random.RandomState(0)
     process = rng.standard_normal((2000, 1))
     for t in range(1, 2000):
         process[t] = 0.98 * process[t - 1] + 0.2 * process[t]
     table = process + 0.2 * rng.standard_normal((2000, 3))
     statistics = SampleStatistics(table[:1000], [3])
-    z = statistics.standardise(table)
+    z = statistics.standardize(table)
     run_lengths = RunLengths(z[:1000], statistics)
     return z[:1000], z[1000:], Dependence(rng.permutation(z[:1000]), statistics, run_lengths, rng)
 

@@ -33,10 +33,10 @@ def lengths(columns, sizes):
     """Run lengths of clean samples, and what they say of others."""
     table = np.column_stack(columns)
     statistics = SampleStatistics(table, sizes)
-    found = RunLengths(statistics.standardise(table), statistics)
+    found = RunLengths(statistics.standardize(table), statistics)
 
     def judge(other):
-        z = statistics.standardise(np.column_stack(other))
+        z = statistics.standardize(np.column_stack(other))
         start = np.full(z.shape[1], np.nan), np.zeros(len(sizes), dtype=int)
         return found(z, *start)
 
@@ -78,7 +78,7 @@ def test_the_split_of_a_stream_does_not_matter():
     x = np.repeat(rng.standard_normal(20), rng.randint(1, 5, 20))
     table = np.column_stack([x, rng.permutation(x)])
     statistics = SampleStatistics(table, [1, 1])
-    z = statistics.standardise(table)
+    z = statistics.standardize(table)
     found = RunLengths(z, statistics)
     start = np.full(2, np.nan), np.zeros(2, dtype=int)
     whole, _, _, _ = found(z, *start)

@@ -113,10 +113,10 @@ def slow():
 
 def test_a_monitor_warns_at_the_line_that_calibrates_it(slow):
     X, scorer = slow
-    with pytest.warns(UserWarning, match="Neighbouring rows of the clean samples") as found:
+    with pytest.warns(UserWarning, match="Neighboring rows of the clean samples") as found:
         ModalityMonitor(scorer, random_state=0).fit(X[200:500], reference=X[:200])
     assert [warning.filename for warning in found] == [__file__]
-    with pytest.warns(UserWarning, match="Neighbouring rows of the clean samples"):
+    with pytest.warns(UserWarning, match="Neighboring rows of the clean samples"):
         ModalityMonitor(clone(scorer), random_state=0).fit(X[:500])
 
 

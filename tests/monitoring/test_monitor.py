@@ -210,7 +210,7 @@ def test_slow_streams_raise_no_alarms_but_stuck_sensors_do(slow, ordered):
     X, scorer = slow
     monitor = ModalityMonitor(scorer, ordered=ordered, random_state=0)
     no_warning = contextlib.nullcontext()
-    with no_warning if ordered else pytest.warns(UserWarning, match="Neighbouring rows"):
+    with no_warning if ordered else pytest.warns(UserWarning, match="Neighboring rows"):
         monitor.fit(X[800:1800], reference=X[:800])
     with no_warning if ordered else pytest.warns(UserWarning, match="Successive samples"):
         health = monitor.update(X[1800:])

@@ -10,7 +10,7 @@ def test_offsets_noise_and_gain_move_statistics_of_their_own():
     common = rng.standard_normal((2000, 1))
     table = common + 0.3 * rng.standard_normal((2000, 6))
     statistics = SampleStatistics(table, [4, 2])
-    z = statistics.standardise(table)
+    z = statistics.standardize(table)
     none = np.zeros((2000, 2))
 
     def medians(z):
@@ -33,7 +33,7 @@ def test_a_single_modality_and_gaps_are_no_problem():
     table[::5, 1] = np.nan
     table[:, 2] = np.nan
     statistics = SampleStatistics(table, [3])
-    found = statistics(statistics.standardise(table), np.zeros((50, 1)), np.zeros((50, 1)))
+    found = statistics(statistics.standardize(table), np.zeros((50, 1)), np.zeros((50, 1)))
     assert found.shape == (50, 1, 10)
     assert np.isfinite(found).all()
 

@@ -14,8 +14,8 @@ def positions(n):
     return (torch.arange(n, dtype=torch.float64) + 0.5) / n
 
 
-def bump(centre, width, n=100):
-    weights = torch.exp(-0.5 * ((positions(n) - centre) / width).square())
+def bump(center, width, n=100):
+    weights = torch.exp(-0.5 * ((positions(n) - center) / width).square())
     return (weights / weights.sum()).unsqueeze(0)
 
 
@@ -37,9 +37,9 @@ def test_a_density_has_mean_and_covariance_of_its_weights(sizes):
 
 def test_a_density_says_where_an_event_is():
     attention = ContinuousAttention((100,)).double()
-    for centre in 0.2, 0.7:
-        density = attention.density(bump(centre, 0.05))
-        assert density.mean.item() == pytest.approx(centre, abs=0.01)
+    for center in 0.2, 0.7:
+        density = attention.density(bump(center, 0.05))
+        assert density.mean.item() == pytest.approx(center, abs=0.01)
         assert density.covariance.sqrt().item() == pytest.approx(0.05, abs=0.005)
 
 
@@ -58,7 +58,7 @@ def test_the_context_is_the_integral_of_the_function_over_the_density(sizes):
     grid = torch.cartesian_prod(*[line] * axes).reshape(-1, axes)
     normal = torch.distributions.MultivariateNormal
     p = normal(mean[0, 0], covariance[0, 0]).log_prob(grid).exp() * 0.01**axes
-    basis = normal(attention.centres.unsqueeze(1), attention.widths).log_prob(grid).exp()
+    basis = normal(attention.centers.unsqueeze(1), attention.widths).log_prob(grid).exp()
     function = values[0] @ attention.regression @ basis
     torch.testing.assert_close(context[0], function @ p, rtol=1e-4, atol=1e-6)
 
@@ -66,9 +66,9 @@ def test_the_context_is_the_integral_of_the_function_over_the_density(sizes):
 def test_the_context_follows_smooth_values():
     attention = ContinuousAttention((100,)).double()
     values = torch.sin(4 * positions(100)).reshape(1, 1, -1)
-    for centre in 0.3, 0.6:
-        context = attention(values, bump(centre, 0.01))
-        assert context.item() == pytest.approx(math.sin(4 * centre), abs=0.01)
+    for center in 0.3, 0.6:
+        context = attention(values, bump(center, 0.01))
+        assert context.item() == pytest.approx(math.sin(4 * center), abs=0.01)
 
 
 def test_smooth_values_are_those_at_fewer_positions():

@@ -28,7 +28,7 @@ def make_member(seed=0, n_prototypes=0, sizes=(6, 5)):
 
 def make_coordinates(limit=math.inf, seed=0):
     soften = SoftClip(N_FEATURES, limit)
-    soften.centre = 10.0 * normal(N_FEATURES, seed=seed)
+    soften.center = 10.0 * normal(N_FEATURES, seed=seed)
     soften.scale = 0.1 + 3.0 * normal(N_FEATURES, seed=seed + 1).abs()
     return soften
 
@@ -153,8 +153,8 @@ def test_a_sample_is_denoised_by_the_members_that_find_it_unusual():
     share = unusual(energy, x).softmax(1)
     denoised, error = 0.0, 0.0
     for k, (member, see) in enumerate(zip(energy.members, energy.coordinates, strict=True)):
-        z = (x - see.centre) / see.scale
-        sample = member.reconstruct(z) * see.scale + see.centre
+        z = (x - see.center) / see.scale
+        sample = member.reconstruct(z) * see.scale + see.center
         denoised = denoised + share[:, k : k + 1] * sample
         error = error + (member.reconstruct(z) - z).square().sum(1) / 3.0
     torch.testing.assert_close(energy.reconstruct(x), denoised)

@@ -50,7 +50,7 @@ def test_filters_answer_to_the_form_of_an_event():
 
 def test_features_are_in_units_of_the_training_samples():
     encoder = SignalEncoder((1, 40))
-    encoder.centre.fill_(1.0)
+    encoder.center.fill_(1.0)
     encoder.scale.fill_(2.0)
     x = torch.zeros(1, 40)
     torch.testing.assert_close(encoder(x), (encoder.features(x) - 1.0) / 2.0)

@@ -18,7 +18,7 @@ def make_energy():
             member = ConvolutionalEnergy(SHAPE, 3, 5, 4, generator)
         energies[view] = EnergyEnsemble([member], [SoftClip(width)])
     energy = SignalEnergy(SHAPE, energies).double().requires_grad_(False)
-    energy.centre.copy_(torch.tensor([1.0, -2.0]))
+    energy.center.copy_(torch.tensor([1.0, -2.0]))
     energy.scale.copy_(torch.tensor([2.0, 0.5]))
     energy.level.copy_(torch.tensor([30.0, 100.0, 50.0]))
     energy.spread.copy_(torch.tensor([3.0, 20.0, 10.0]))

@@ -1,6 +1,6 @@
-"""Do unlabelled samples help, by virtual adversarial training? See README.md of this folder.
+"""Do unlabeled samples help, by virtual adversarial training? See README.md of this folder.
 
-python benchmarks/unlabelled.py
+python benchmarks/unlabeled.py
 """
 
 import argparse
@@ -19,7 +19,7 @@ from sklearn_emma import EMMAClassifier
 from sklearn_emma.corruption import VirtualAdversarial
 
 # Data set, and the number of its training samples with a label.
-N_LABELLED = {"breast_cancer": 20, "digits": 100}
+N_LABELED = {"breast_cancer": 20, "digits": 100}
 SIZES = (0.5, 1.0, 2.0)
 
 
@@ -37,14 +37,14 @@ def run_seed(task, seed):
     """Give the accuracies of each training on one split."""
     X, y = np.asarray(task.data, dtype=float), task.target
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.4, random_state=seed, stratify=y)
-    n = N_LABELLED[task.name]
+    n = N_LABELED[task.name]
     known = np.where(np.arange(len(y)) < n, y, -1)
-    make = {"labelled samples": EMMAClassifier(task.modalities, random_state=seed)}
+    make = {"labeled samples": EMMAClassifier(task.modalities, random_state=seed)}
     for eps in SIZES:
-        make[f"and unlabelled, eps={eps:g}"] = EMMAClassifier(
+        make[f"and unlabeled, eps={eps:g}"] = EMMAClassifier(
             task.modalities, adversarial=VirtualAdversarial(eps), random_state=seed
         )
-    make["all samples labelled"] = EMMAClassifier(task.modalities, random_state=seed)
+    make["all samples labeled"] = EMMAClassifier(task.modalities, random_state=seed)
     found = {}
     for name, model in make.items():
         if "eps" in name:
@@ -60,7 +60,7 @@ def run_seed(task, seed):
 def main(argv=None):
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tasks", nargs="+", choices=N_LABELLED, default=list(N_LABELLED))
+    parser.add_argument("--tasks", nargs="+", choices=N_LABELED, default=list(N_LABELED))
     parser.add_argument("--seeds", type=int, default=5, help="number of splits (default 5)")
     parser.add_argument("--data", default=default_data(), help="folder with the csv files")
     args = parser.parse_args(argv)
@@ -70,7 +70,7 @@ def main(argv=None):
         runs = [run_seed(task, seed) for seed in range(args.seeds)]
         for training in runs[0]:
             cells = [spread([run[training][i] for run in runs]) for i in (0, 1)]
-            lines.append([f"{name}, {N_LABELLED[name]} labels", training, *cells])
+            lines.append([f"{name}, {N_LABELED[name]} labels", training, *cells])
     print(table(["data", "learns from", "clean", "a modality missing"], lines))
 
 
