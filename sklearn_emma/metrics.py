@@ -241,6 +241,7 @@ def expected_calibration_error(
     if strategy not in ("uniform", "quantile"):
         raise ValueError(f'strategy={strategy!r} must be "uniform" or "quantile".')
     y_true = one_column(y_true, "y_true")
+    y_proba = plain_target(y_proba, "y_proba")
     y_proba = check_array(y_proba, ensure_2d=False, dtype=float, input_name="y_proba")
     check_consistent_length(y_true, y_proba)
     confidence, right = _confidence(y_true, y_proba, labels)

@@ -125,8 +125,8 @@ class EMMAClassifierCV(EMMAClassifier):
         As for :class:`EMMAClassifier`.
 
     random_state : int, RandomState instance or None, default=None
-        Controls all random numbers. All fits use the same int as `random_state`: the one that is
-        passed, or otherwise one that is drawn.
+        Controls all random numbers but those of `cv`. All fits use the same int as `random_state`:
+        the one that is passed, or otherwise one that is drawn.
 
     verbose : bool, default=False
         Whether to print progress messages.

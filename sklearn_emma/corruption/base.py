@@ -6,6 +6,7 @@ Its subclasses in :mod:`sklearn_emma.corruption` compute the values of failing m
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -151,6 +152,8 @@ class Corruption(BaseEstimator, ABC):
     level_name: ClassVar[str] = "failure level"
     # Whether a failure is measured in standard deviations of the reference samples.
     _in_deviations: ClassVar[bool] = False
+    # Whether all samples of a call have one failure, which lasts.
+    _lasts = False
 
     def __init__(
         self,
@@ -357,6 +360,26 @@ class Corruption(BaseEstimator, ABC):
             values = self._fail_category(x[:, block], failed[:, block], given, generator)
             failed[:, block] = self._checked(values, x[:, block], "_fail_category")
         return failed
+
+    def in_episode(self) -> "Corruption":
+        """Return the corruption for consecutive samples with one lasting failure.
+
+        What is drawn for each sample, but does not change while a failure lasts, is then drawn once
+        per call: a sign, the kind of failure, or which columns fail. An offset and a factor have
+        their full size.
+
+        Returns
+        -------
+        Corruption
+            A copy of the corruption.
+        """
+        lasting = copy(self)
+        lasting._lasts = True  # noqa: SLF001 (a copy of itself)
+        return lasting
+
+    def _drawn_for(self, x: Tensor) -> Tensor:
+        """Return the samples for which something is drawn that does not change in an episode."""
+        return x[:1] if self._lasts else x
 
     def against(self, estimator: Any, y: Any = None) -> "Corruption":
         """Return the corruption to use for testing a fitted model.

@@ -100,11 +100,24 @@ class SomeColumns(Corruption):
         column = column.unique(return_inverse=True)[1]
         n_columns = int(column.max()) + 1
         n_failing: Tensor | int | None = self.n_columns
+        n_draws = len(self._drawn_for(x))
         if n_failing is None:
-            n_failing = 1 + (torch.rand(len(x), 1, **kind).square() * (n_columns // 2)).long()
-        rank = torch.rand(len(x), n_columns, **kind).argsort(1).argsort(1)
+            n_failing = 1 + (torch.rand(n_draws, 1, **kind).square() * (n_columns // 2)).long()
+        rank = torch.rand(n_draws, n_columns, **kind).argsort(1).argsort(1)
         values = self.corruption.fail(x, mean, std, donors, generator, blocks)
         return torch.where(rank[:, column] < n_failing, values, x)
+
+    def in_episode(self) -> Corruption:
+        """Return the corruption for consecutive samples with one lasting failure.
+
+        Returns
+        -------
+        Corruption
+            A copy, which draws the failing columns once per call.
+        """
+        lasting = super().in_episode()
+        lasting.corruption = self.corruption.in_episode()
+        return lasting
 
     def _is_harmless(self, level: float) -> bool:
         return self.corruption.is_harmless(level)

@@ -14,8 +14,11 @@ from sklearn_emma.corruption.base import Corruption, Reference, is_number
 class Episodes(Corruption):
     """Corruption in episodes of consecutive samples, for samples in temporal order.
 
-    Between episodes nothing fails. The failing modalities are drawn for each episode. If the
-    corruption draws its values once per call, like :class:`Stuck`, it draws them once per episode.
+    Between episodes nothing fails. The failing modalities are drawn for each episode, and so is
+    what does not change while a failure lasts: the value of :class:`Stuck`, a random size of
+    :class:`Noise`, the kind of a :class:`Mixture`, and the columns of :class:`SomeColumns`.
+    :class:`Drift` is an offset of full size, upwards or downwards, and :class:`Scaling` multiplies
+    or divides by the full factor.
 
     Parameters
     ----------
@@ -154,7 +157,8 @@ class Episodes(Corruption):
     ) -> Tensor:
         """Return the values of a modality in an episode."""
         mean, std, donors, blocks = reference.of_modality(i)
-        failed = self.corruption.fail(x, mean, std, donors, generator, blocks).expand_as(x)
+        corruption = self.corruption.in_episode()
+        failed = corruption.fail(x, mean, std, donors, generator, blocks).expand_as(x)
         if not self.growing:
             return failed
         size = torch.arange(1, len(x) + 1, dtype=x.dtype, device=x.device) / self.length

@@ -97,6 +97,7 @@ class Noise(_GaussianNoise):
         low, high = check_range("sigma", self.sigma)
         if low == high:
             return low
+        x = self._drawn_for(x)
         if low > 0:
             return draw_uniform(x, math.log(low), math.log(high), generator).exp()
         return draw_uniform(x, low, high, generator)
@@ -155,7 +156,7 @@ class NoiseSNR(_GaussianNoise):
         low, high = check_range("snr_db", self.snr_db)
         if low == high:
             return 10 ** (-low / 20)
-        return 10 ** (draw_uniform(x, low, high, generator) / -20)
+        return 10 ** (draw_uniform(self._drawn_for(x), low, high, generator) / -20)
 
 
 class Missing(Corruption):
@@ -310,9 +311,10 @@ class Drift(Corruption):
         Largest offset, in standard deviations of each feature in the reference samples.
 
     ordered : bool, default=False
-        Whether samples are in temporal order. If False, t is drawn uniformly from (0, 1] for
-        each sample, and so is the sign. If True, t grows linearly and is 1 at the last sample; the
-        sign is drawn once per call and modality.
+        Whether samples are in temporal order. If False, t is drawn uniformly from (0, 1] for each
+        sample, and so is the sign. If True, t grows linearly and is 1 at the last sample; the sign
+        is drawn once per call and modality. In :class:`Episodes`, False means that t is 1
+        throughout the episode, which has one sign.
 
     n_corrupted, fraction, only : int, float, str or list of str
         How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
@@ -361,8 +363,10 @@ class Drift(Corruption):
             signed_time = torch.where(direction < 0, -time[:, None], time[:, None])
         else:
             # negative u are kept, and other u are mapped from [0, 1) to (0, 1]
-            u = draw_uniform(x, -1, 1, generator)
+            u = draw_uniform(self._drawn_for(x), -1, 1, generator)
             signed_time = torch.where(u < 0, u, 1 - u)
+            if self._lasts:
+                signed_time = signed_time.sign()
         return torch.addcmul(x, signed_time, std * self.offset)
 
 
@@ -375,7 +379,8 @@ class Scaling(Corruption):
     ----------
     factor : float, default=3.0
         Largest factor. The factor of each sample is drawn log-uniformly from
-        ``[1 / factor, factor]``.
+        ``[1 / factor, factor]``. In :class:`Episodes`, it is `factor` or its inverse throughout the
+        episode.
 
     n_corrupted, fraction, only : int, float, str or list of str
         How many modalities fail in a corrupted sample, which fraction of the samples is corrupted,
@@ -414,7 +419,10 @@ class Scaling(Corruption):
         self, x: Tensor, mean: Tensor, std: Tensor, donors: Tensor, generator: torch.Generator
     ) -> Tensor:
         bound = math.log(self.factor)
-        return torch.addcmul(mean, x - mean, draw_uniform(x, -bound, bound, generator).exp())
+        logarithm = draw_uniform(self._drawn_for(x), -bound, bound, generator)
+        if self._lasts:
+            logarithm = bound * logarithm.sign()
+        return torch.addcmul(mean, x - mean, logarithm.exp())
 
 
 def replaced_share(sigma: float | Tensor) -> Tensor:

@@ -114,13 +114,25 @@ class Mixture(Corruption):
             )
             if p > 0
         ]
-        u = draw_uniform(x, 0, 1, generator)
+        u = draw_uniform(self._drawn_for(x), 0, 1, generator)
         failed: Tensor | None = None
         for corruption, below in reversed(members):
             values = corruption.fail(x, mean, std, donors, generator, blocks)
             failed = values if failed is None else torch.where(u < below, values, failed)
         assert failed is not None  # the probabilities sum to one
         return failed
+
+    def in_episode(self) -> Corruption:
+        """Return the corruption for consecutive samples with one lasting failure.
+
+        Returns
+        -------
+        Corruption
+            A copy, which draws one of the corruptions per call.
+        """
+        lasting = super().in_episode()
+        lasting.corruptions = [corruption.in_episode() for corruption in self.corruptions]
+        return lasting
 
     def _is_harmless(self, level: float) -> bool:
         return all(corruption.is_harmless(level) for corruption in self.corruptions)

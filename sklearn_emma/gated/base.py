@@ -207,7 +207,7 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
                 refuse_selectors(self.unfitted_estimator(), X, behind_gate)
             seed = draw_seed(self.random_state)
             held_out = self._held_out_positions(y, keep)
-            self.blend_ = self._given_blend()
+            self.blend_, self.threshold_ = self._given_blend(), self.threshold
             alone = self.blend == 0 or not self._can_blend
             gate = unfitted_gate(self, self._gate_type, alone, seed)
             fit_once = 0 < len(held_out) <= _SMALL_FRACTION * len(weight)
@@ -305,7 +305,7 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
         With ``threshold="mean"``, the threshold of each sample is drawn at random.
         """
         found = self._read_gate(table, ("attention", "column_attention"))
-        attention, threshold = found["attention"], self.threshold
+        attention, threshold = found["attention"], self.threshold_
         if isinstance(threshold, str):
             threshold = random.uniform(size=(len(table), 1)) * attention.max(axis=1, keepdims=True)
         table = self._without_columns(table, found)

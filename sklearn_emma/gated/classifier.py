@@ -109,8 +109,9 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         support them.
 
     random_state : int, RandomState instance or None, default=None
-        Controls all random numbers. Pass an int for reproducible output across multiple function
-        calls.
+        Controls the random numbers of the gate, and those of every estimator whose `random_state`
+        is None. Pass an int for reproducible output across multiple function calls. Splitters
+        inside `estimator`, such as a shuffled KFold, need a `random_state` of their own.
 
     Attributes
     ----------
@@ -120,6 +121,8 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         The fitted classifier.
     blend_ : float
         Weight of the gate's network in the prediction.
+    threshold_ : float or "mean"
+        The threshold that the estimator was trained with.
     fills_nan_ : bool
         Whether missing values are filled, with the median or with the most frequent level.
     categories_, category_counts_ : dict
@@ -249,7 +252,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         if is_lazy(X):
             return map_chunks(self.predict, X, evidence)
         check_is_fitted(self)
-        if isinstance(self.threshold, str) or self.blend_ > 0:
+        if isinstance(self.threshold_, str) or self.blend_ > 0:
             output = self._run(X, "output", evidence=evidence)["output"]
             return self.classes_[output.argmax(axis=1)]
         return self._run(X, "prediction", evidence=evidence)["prediction"]

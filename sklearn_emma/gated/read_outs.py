@@ -22,7 +22,7 @@ class GatedReadOuts(GateReadOuts):
     estimator_: Any
     blend_: float
     column_weights_: Any
-    threshold: float | str
+    threshold_: float | str
 
     @abstractmethod
     def _call(self, X: Any) -> np.ndarray:
@@ -47,7 +47,7 @@ class GatedReadOuts(GateReadOuts):
                 output = (1.0 - self.blend_) * output + self.blend_ * network
             found["output"] = output
         if "prediction" in wanted:
-            closed = found["attention"] <= self.threshold
+            closed = found["attention"] <= self.threshold_
             table = close_modalities(table, self.modality_columns_, closed)
             inputs = estimator_input(table, self, self.estimator_)
             found["prediction"] = np.asarray(self.estimator_.predict(inputs))
@@ -79,7 +79,7 @@ class GatedReadOuts(GateReadOuts):
             """Return the predictions of the estimator for samples with closed modalities."""
             return np.asarray(self._call(estimator_input(gated, self, self.estimator_)))
 
-        return mean_over_masks(predict, table, self.modality_columns_, attention, self.threshold)
+        return mean_over_masks(predict, table, self.modality_columns_, attention, self.threshold_)
 
     def _without_columns(self, table: np.ndarray, found: dict[str, np.ndarray]) -> np.ndarray:
         """Replace the values of columns that the gate ignores by NaN."""

@@ -87,8 +87,9 @@ class GatedRegressor(RegressorMixin, BaseGated):
         support them.
 
     random_state : int, RandomState instance or None, default=None
-        Controls all random numbers. Pass an int for reproducible output across multiple function
-        calls.
+        Controls the random numbers of the gate, and those of every estimator whose `random_state`
+        is None. Pass an int for reproducible output across multiple function calls. Splitters
+        inside `estimator`, such as a shuffled KFold, need a `random_state` of their own.
 
     Attributes
     ----------
@@ -98,6 +99,8 @@ class GatedRegressor(RegressorMixin, BaseGated):
         The fitted regressor.
     blend_ : float
         Weight of the gate's network in the prediction.
+    threshold_ : float or "mean"
+        The threshold that the estimator was trained with.
     fills_nan_ : bool
         Whether missing values are filled, with the median or with the most frequent level.
     categories_, category_counts_ : dict

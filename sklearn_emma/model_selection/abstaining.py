@@ -157,6 +157,8 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
         Class labels, without `abstain_label`.
     threshold_ : float
         Largest score that is accepted.
+    reject_score_ : str or callable
+        The rejection score that the threshold was chosen for.
     coverage_, risk_ : float
         Fraction of the held-out samples that are accepted, and error rate of these samples. If no
         sample is accepted, `risk_` is NaN.
@@ -290,8 +292,11 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
             )
         y = one_column(y, warn=True)
         check_labels(y)
+        weight = None
         if sample_weight is not None:
-            check_weights(sample_weight, y[:, None])
+            positive, keep = check_weights(sample_weight, y[:, None])
+            weight = np.zeros(len(y))
+            weight[keep] = positive
         of_fit, of_split = self._route(X, sample_weight, groups, fit_params)
         estimator = clone(self.estimator).fit(X, y, **of_fit)
         folds = self._folds(X, y, of_split, are_labeled(y, estimator.classes_))
@@ -299,9 +304,9 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
             delayed(self._judge)(clone(self.estimator), X, y, of_fit, *fold) for fold in folds
         )
         y_true, y_pred, score, places = map(np.concatenate, zip(*held_out, strict=True))
-        weight = None if sample_weight is None else np.asarray(sample_weight)[places]
+        weight = None if weight is None else weight[places]
         with all_or_nothing(self):
-            self.estimator_ = estimator
+            self.estimator_, self.reject_score_ = estimator, self.reject_score
             self.classes_ = self.estimator_.classes_
             self.abstain_label_ = self._check_abstain_label(self.classes_)
             self._choose(*risk_coverage_curve(y_true, y_pred, score, sample_weight=weight))
@@ -375,7 +380,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
             Rejection scores. Samples with the highest scores are rejected first.
         """
         check_is_fitted(self)
-        return rejection_score(self.estimator_, X, self.reject_score)
+        return rejection_score(self.estimator_, X, self.reject_score_)
 
     def accepts(self, X: Any) -> np.ndarray:
         """Determine which samples are accepted.

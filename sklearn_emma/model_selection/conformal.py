@@ -101,9 +101,10 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
 
     random_state : int, RandomState instance or None, default=None
         Controls the failures and the random numbers of "aps". Pass an int for reproducible output
-        across multiple function calls. The random number of a sample then depends only on its
-        values, so its set is the same in every batch. Equal samples have the same number; if there
-        are only a few different samples, the coverage of "aps" is only valid on average over seeds.
+        across multiple function calls. In a fitted estimator, the random number of a sample depends
+        only on its values, so its set is the same in every batch. Equal samples have the same
+        number; if there are only a few different samples, the coverage of "aps" is only valid on
+        average over seeds.
 
     Attributes
     ----------
@@ -112,6 +113,8 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
     pattern_thresholds_ : PatternThresholds
         The threshold of each pattern. Its attribute ``table`` is a DataFrame with the columns
         ``closed`` (the closed modalities), ``n_samples`` and ``threshold``.
+    conformity_score_, threshold_ : str, float
+        The score and the threshold of the attention that the sets were calibrated with.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -218,7 +221,9 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         classes = np.asarray(estimator.classes_)
         place = np.searchsorted(classes, y).clip(max=len(classes) - 1)
         scores = self._score_labels(
-            estimator.predict_proba(X), lambda: random_state.uniform(size=len(y))
+            estimator.predict_proba(X),
+            self.conformity_score,
+            lambda: random_state.uniform(size=len(y)),
         )
         # the training samples of a fold may not have all classes
         return np.where(classes[place] == y, scores[np.arange(len(y)), place], np.inf)
@@ -234,13 +239,18 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
                 f"classes {np.asarray(estimator.classes_).tolist()}."
             )
 
+    @staticmethod
     def _score_labels(
-        self, probabilities: np.ndarray, draw: Callable[[], np.ndarray]
+        probabilities: np.ndarray, conformity_score: str, draw: Callable[[], np.ndarray]
     ) -> np.ndarray:
         """Return the nonconformity scores of all labels, shape (n_samples, n_classes)."""
-        if self.conformity_score == "lac":
+        if conformity_score == "lac":
             return lac_scores(probabilities)
         return aps_scores(probabilities, draw())
+
+    def _store(self, calibration: CalibrationScores) -> Self:
+        self._seed = draw_seed(self.random_state)
+        return super()._store(calibration)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities.
@@ -281,9 +291,9 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         def uniform() -> np.ndarray:
             """Return a random number for each sample, which depends on its values alone."""
             complete = add_missing_modalities(self.estimator_, plain_table(X))
-            return uniform_of_samples(complete, draw_seed(self.random_state))
+            return uniform_of_samples(complete, self._seed)
 
-        scores = self._score_labels(probabilities, uniform)
+        scores = self._score_labels(probabilities, self.conformity_score_, uniform)
         sets = scores <= raise_by_rounding(threshold)[:, None]
         if not self.allow_empty:
             empty = ~sets.any(axis=1)
@@ -356,6 +366,8 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
         The threshold of each pattern. Its attribute ``table`` is a DataFrame with the columns
         ``closed`` (the closed modalities), ``n_samples`` and ``threshold``. For "absolute", the
         threshold is half the width of the intervals.
+    conformity_score_, threshold_ : str, float
+        The score and the threshold of the attention that the intervals were calibrated with.
     scale_ : IsotonicRegression or None
         Expected absolute residual as a function of the total energy. None unless the score is
         "normalized".
@@ -425,10 +437,17 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
     def _check_target(self, y: Any) -> np.ndarray:
         return np.asarray(check_values(y), dtype=float)
 
-    def _interval(self, estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    @staticmethod
+    def _interval(estimator: Any, X: Any, conformity_score: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the bounds before calibration: two quantiles, or the predicted value twice."""
-        if self.conformity_score == "quantile":
+        if conformity_score == "quantile":
             quantiles = np.asarray(estimator.predict_quantiles(X))
+            if quantiles.shape[1] < 2:
+                raise ValueError(
+                    'conformity_score="quantile" needs a regressor that predicts at least two '
+                    'quantiles, such as EMMARegressor(loss="quantile", quantile=(0.05, 0.95)), '
+                    f"but predict_quantiles of {type(estimator).__name__} returns one."
+                )
             return quantiles[:, 0], quantiles[:, -1]
         predicted = np.asarray(estimator.predict(X), dtype=float)
         if predicted.ndim != 1:
@@ -441,7 +460,7 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
     def _score(
         self, estimator: Any, X: Any, y: np.ndarray, random_state: np.random.RandomState
     ) -> np.ndarray:
-        return interval_scores(y, *self._interval(estimator, X))
+        return interval_scores(y, *self._interval(estimator, X, self.conformity_score))
 
     def _check_estimator(self, estimator: Any) -> None:
         super()._check_estimator(estimator)
@@ -459,6 +478,11 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
     def _difficulty(self, estimator: Any, X: Any) -> np.ndarray:
         if self.conformity_score != "normalized":
             return super()._difficulty(estimator, X)
+        return self._energy(estimator, X)
+
+    @staticmethod
+    def _energy(estimator: Any, X: Any) -> np.ndarray:
+        """Return the total energy of samples, by which residuals are normalized."""
         return np.asarray(estimator.total_energy(X), dtype=float)
 
     def _store(self, calibration: CalibrationScores) -> Self:
@@ -502,10 +526,10 @@ class PatternConformalRegressor(RegressorMixin, BasePatternConformal):
         if is_lazy(X):
             return map_chunks(self.predict_interval, X)
         check_is_fitted(self)
-        lower, upper = self._interval(self.estimator_, X)
+        lower, upper = self._interval(self.estimator_, X, self.conformity_score_)
         margin = self.pattern_thresholds_.of(self.closed(X))
         if self.scale_ is not None:
-            margin = margin * self._scale(self._difficulty(self.estimator_, X))
+            margin = margin * self._scale(self._energy(self.estimator_, X))
         middle = (lower + upper) / 2
         return np.column_stack(
             [np.minimum(lower - margin, middle), np.maximum(upper + margin, middle)]

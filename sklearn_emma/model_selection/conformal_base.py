@@ -218,7 +218,8 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         parts = []
         for weight, table in copies:
             score = self._score(estimator, table, y, random_state)
-            closed, weights = self._closed(estimator, table), np.full(len(y), weight)
+            closed = self._closed(estimator, table, self.threshold)
+            weights = np.full(len(y), weight)
             energy = self._difficulty(estimator, table)
             parts.append(CalibrationScores(score, closed, sample, weights, energy))
         return CalibrationScores(*map(np.concatenate, zip(*parts, strict=True)))
@@ -236,14 +237,16 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
                     f"{needed}.{advice}"
                 )
 
-    def _closed(self, estimator: Any, X: Any) -> np.ndarray:
-        return np.asarray(estimator.attention(X)) <= self.threshold
+    def _closed(self, estimator: Any, X: Any, threshold: float) -> np.ndarray:
+        return np.asarray(estimator.attention(X)) <= threshold
 
     def _store(self, calibration: CalibrationScores) -> Self:
         """Compute the thresholds, and set the fitted attributes."""
         self.pattern_thresholds_ = PatternThresholds(
             calibration, self.confidence_level, self.min_samples, self.estimator_.modality_names_
         )
+        # thresholds are only valid for the score and the patterns that they were computed from
+        self.conformity_score_, self.threshold_ = self.conformity_score, self.threshold
         names = ("n_features_in_", "feature_names_in_", "classes_")
         copy_attributes(self.estimator_, self, names)
         return self
@@ -259,12 +262,12 @@ class BasePatternConformal(RoutesFit, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of bool of shape (n_samples, n_modalities)
-            True if the attention to the modality is at most `threshold`.
+            True if the attention to the modality is at most `threshold_`.
         """
         if is_lazy(X):
             return map_chunks(self.closed, X)
         check_is_fitted(self)
-        return self._closed(self.estimator_, X)
+        return self._closed(self.estimator_, X, self.threshold_)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict with the fitted estimator.

@@ -233,7 +233,7 @@ def _closed(estimator: Any, X: Any, failing: str | None) -> dict[str, float]:
     if hasattr(estimator, "closed"):
         closed = estimator.closed(X)
     else:
-        threshold = getattr(gated, "threshold", 0.5)
+        threshold = getattr(gated, "threshold_", 0.5)
         threshold = 0.5 if isinstance(threshold, str) else threshold  # "mean"
         closed = gated.attention(X) <= threshold
     return {"closed": float(closed[:, gated.modality_names_.index(failing)].mean())}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sklearn import get_config
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils.metadata_routing import MetadataRequest
 
@@ -13,6 +14,7 @@ from sklearn_emma.lazy import load
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failing import break_modality, check_repeats, score_with
 from sklearn_emma.model_selection.inside import with_categories
+from sklearn_emma.model_selection.routing import requested_by
 
 
 def make_failure_scorer(
@@ -141,6 +143,8 @@ class _FailureScorer:
         """Score an estimator on samples."""
         X = with_categories(estimator, load(X))
         scorer = check_scoring(estimator, scoring=self.scoring)
+        if self.scoring is None and get_config()["enable_metadata_routing"]:
+            score_params = requested_by(estimator, "score", score_params)
         names = resolve_modalities(self.modalities, X, remainder="drop")[0]
         names = choose_modalities(names, self.corruption.only)
         weight = 1 / (len(names) + 1) if self.clean_weight is None else self.clean_weight
@@ -166,7 +170,11 @@ class _FailureScorer:
         """Request the metadata that the inner scorer requests."""
         if hasattr(self._inner(), "get_metadata_routing"):
             return self._inner().get_metadata_routing()
-        return MetadataRequest(owner=type(self).__name__)
+        request = MetadataRequest(owner=type(self).__name__)
+        if self.scoring is None:
+            # whether the estimator requests them is only known when it is scored
+            request.score.add_request(param="sample_weight", alias=True)
+        return request
 
     def _accept_sample_weight(self) -> bool:
         """Return whether scikit-learn's searches should pass sample weights to this scorer."""

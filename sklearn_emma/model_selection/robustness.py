@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, indexable
+from sklearn.utils.metadata_routing import MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_emma.compat import _check_method_params, _safe_split
@@ -23,6 +25,7 @@ from sklearn_emma.engine.seeding import draw_seeds
 from sklearn_emma.lazy import load
 from sklearn_emma.modalities import resolve_modalities
 from sklearn_emma.model_selection.failing import check_repeats, failing_tables, score_with
+from sklearn_emma.model_selection.routing import fit_router
 from sklearn_emma.tables import plain_target
 
 
@@ -92,15 +95,16 @@ def robustness_curve(
 
     groups : array-like of shape (n_samples,), default=None
         Group labels of the samples, for splitters such as
-        :class:`~sklearn.model_selection.GroupKFold`.
+        :class:`~sklearn.model_selection.GroupKFold`. Not used with metadata routing.
 
     params : dict, default=None
         Parameters passed to ``fit``, such as `sample_weight`. Parameters with one value per sample
-        are restricted to the training samples.
+        are restricted to the training samples. With metadata routing, they are passed to ``fit``,
+        scorer and splitter as these request, as in :func:`~sklearn.model_selection.cross_validate`.
 
     score_params : dict, default=None
         Parameters passed to the scorer. Parameters with one value per sample are restricted to the
-        test samples.
+        test samples. Not used with metadata routing.
 
     n_repeats : int, default=1
         Number of times that failures are drawn. Scores are averaged over the draws.
@@ -133,7 +137,8 @@ def robustness_curve(
     ------
     ValueError
         If a modality in `only` is unknown, if `levels` are not numbers, or if `n_repeats` is not a
-        positive integer. Errors raised while fitting or scoring are not caught.
+        positive integer. With metadata routing, if `groups` or `score_params` are given. Errors
+        raised while fitting or scoring are not caught.
     TypeError
         If `corruption` does not return a Corruption.
 
@@ -162,8 +167,25 @@ def robustness_curve(
     failures = [corruption_at(corruption, level) for level in levels.tolist()]
     n_repeats = check_repeats(n_repeats)
     scorer = check_scoring(estimator, scoring=scoring)
-    experiment = _Experiment(scorer, params or {}, score_params or {}, modalities, names, failures)
-    splits = list(check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y, groups))
+    of_fit, of_score, of_split = params or {}, score_params or {}, {"groups": groups}
+    cv = check_cv(cv, y, classifier=is_classifier(estimator))
+    if get_config()["enable_metadata_routing"]:
+        if groups is not None or score_params:
+            raise ValueError(
+                "With metadata routing, `groups` and `score_params` belong into `params`: "
+                'params={"groups": groups, ...}.'
+            )
+        router = fit_router("robustness_curve", estimator, cv).add(
+            scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score")
+        )
+        routed = process_routing(router, "fit", **of_fit)
+        of_fit, of_score, of_split = (
+            routed.estimator.fit,
+            routed.scorer.score,
+            routed.splitter.split,
+        )
+    experiment = _Experiment(scorer, of_fit, of_score, modalities, names, failures)
+    splits = list(cv.split(X, y, **of_split))
     seeds = draw_seeds(random_state, (len(splits), len(names), n_repeats))
     results = Parallel(n_jobs=n_jobs)(
         delayed(experiment.run)(clone(estimator), X, y, split, seeds_of_split)

@@ -1,4 +1,4 @@
-"""Pass fit parameters of a meta-estimator to its estimator and to its splitter; its folds."""
+"""Metadata routing: who gets which parameter of a fit with folds; the folds themselves."""
 
 from typing import Any
 
@@ -9,6 +9,58 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 
 from sklearn_emma.compat import _check_method_params
+
+
+def fit_router(owner: str, estimator: Any, cv: Any) -> MetadataRouter:
+    """Return the routing of metadata to ``fit`` of an estimator, and to a splitter.
+
+    Parameters
+    ----------
+    owner : str
+        Name of what routes, for messages.
+    estimator : estimator
+        The estimator.
+    cv : int, cross-validation splitter, iterable, "prefit" or None
+        The splitter.
+
+    Returns
+    -------
+    MetadataRouter
+        The routing.
+    """
+    router = MetadataRouter(owner=owner)
+    router.add(estimator=estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
+    if not isinstance(cv, str):
+        router.add(splitter=cv, method_mapping=MethodMapping().add(caller="fit", callee="split"))
+    return router
+
+
+def requested_by(estimator: Any, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that a method of an estimator requests, with metadata routing.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator.
+    method : str
+        Name of the method.
+    params : dict
+        Parameters, None if they are not given.
+
+    Returns
+    -------
+    dict
+        The requested ones.
+
+    Raises
+    ------
+    UnsetMetadataPassedError
+        If it is not set whether the estimator requests a parameter that is given.
+    """
+    router = MetadataRouter(owner=type(estimator).__name__).add(
+        estimator=estimator, method_mapping=MethodMapping().add(caller=method, callee=method)
+    )
+    return dict(router.route_params(caller=method, params=params)["estimator"][method])
 
 
 class RoutesFit:
@@ -25,15 +77,8 @@ class RoutesFit:
             The routing, see the `user guide
             <https://scikit-learn.org/stable/metadata_routing.html>`_ of scikit-learn.
         """
-        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
-        router.add(
-            estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit")
-        )
-        if not isinstance(self.cv, str):
-            router.add(
-                splitter=self.cv, method_mapping=MethodMapping().add(caller="fit", callee="split")
-            )
-        return router
+        router = fit_router(type(self).__name__, self.estimator, self.cv)
+        return router.add_self_request(self)
 
     def _route(
         self, X: Any, sample_weight: Any, groups: Any, fit_params: dict

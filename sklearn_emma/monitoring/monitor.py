@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import Tags, check_consistent_length, check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
+from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
 from sklearn_emma.monitoring.fit_calibration import calibrate_monitor
@@ -112,7 +114,8 @@ class ModalityMonitor(BaseEstimator):
         no effect on an estimator without predictions, or one that is already fitted.
 
     random_state : int, RandomState instance or None, default=None
-        Controls the random splits and the simulated failures. Pass an int for reproducible results.
+        Controls the random splits, the simulated failures, and the estimator if :meth:`fit` fits it
+        and its `random_state` is None. Pass an int for reproducible results.
 
     Attributes
     ----------
@@ -125,6 +128,10 @@ class ModalityMonitor(BaseEstimator):
         Names of the modalities.
     classes_ : ndarray of shape (n_classes,)
         Class labels. Defined only if the estimator is a classifier.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during fit. Defined only if all names are strings.
     calibration_ : Calibration
         Parameters estimated from clean samples.
     alarm_odds_ : float
@@ -196,6 +203,24 @@ class ModalityMonitor(BaseEstimator):
         """Class labels of the fitted classifier."""
         return self.estimator_.classes_
 
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features seen during fit."""
+        return self.estimator_.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of features seen during fit."""
+        return self.estimator_.feature_names_in_
+
+    def __sklearn_tags__(self) -> Tags:
+        tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        if hasattr(self.estimator, "readings"):
+            tags.estimator_type = inner.estimator_type
+            tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
+        return tags
+
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, reference: Any = None) -> Self:
         """Fit the estimator if it is not fitted, and calibrate the monitor on clean samples.
@@ -247,9 +272,10 @@ class ModalityMonitor(BaseEstimator):
                 "of a Pipeline, pass its last step, and samples transformed by the steps before."
             )
         check_refits(self.estimator, "estimator")
-        rng = check_random_state(self.random_state)
+        seed, rng = draw_seed(self.random_state), check_random_state(self.random_state)
         refuse_no_table(X)
         X, reference = plain_table(X), plain_table(reference)
+        check_consistent_length(X, y)
         n_samples = len(X)
         order = np.arange(n_samples) if self.ordered else rng.permutation(n_samples)
         fitted = _is_fitted(self.estimator)
@@ -263,9 +289,8 @@ class ModalityMonitor(BaseEstimator):
         again = not fitted and self.refit and hasattr(self.estimator, "readings")
         if not fitted:
             if y is not None:
-                check_consistent_length(X, y)
                 _check_classes(self.estimator, y, order[:n_training], all_needed=not again)
-            calibrated = clone(self.estimator)
+            calibrated = _clone(self.estimator, seed)
             X_training, y_training = _safe_split(calibrated, X, y, order[:n_training])
             with warnings.catch_warnings():
                 if again:
@@ -277,7 +302,7 @@ class ModalityMonitor(BaseEstimator):
         rest, _ = _safe_split(calibrated, X, None, np.sort(order[n_training:]))
         rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
         calibration = calibrate_monitor(calibrated, rest, reference, rates, self.ordered, rng)
-        estimator = clone(self.estimator).fit(X, y) if again else calibrated
+        estimator = _clone(self.estimator, seed).fit(X, y) if again else calibrated
         self.calibration_: Calibration = calibration
         self.estimator_, self.calibrated_estimator_ = estimator, calibrated
         self.modality_names_ = list(estimator.modality_names_)
@@ -392,10 +417,41 @@ class ModalityMonitor(BaseEstimator):
         """
         return self._with_evidence("predict_proba", X)
 
+    @_predicts("predict")
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Score the predictions of the next samples: accuracy, or R2 of a regressor.
+
+        This does not advance the stream: call :meth:`update` with the same samples for that.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            The next samples, in temporal order.
+        y : array-like of shape (n_samples,)
+            True labels or values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        float
+            Accuracy or R2.
+        """
+        score = accuracy_score if is_classifier(self) else r2_score
+        return float(score(y, self.predict(X), sample_weight=sample_weight))
+
     def _with_evidence(self, method: str, X: Any) -> np.ndarray:
         """Call a method of the estimator with the evidence of the stream."""
         health, _, corrected = self._read(X)
         return getattr(self.estimator_, method)(corrected, evidence=health.evidence)
+
+
+def _clone(estimator: Any, seed: int) -> Any:
+    """Clone an estimator, and set its random state if it is None."""
+    estimator = clone(estimator)
+    if estimator.get_params(deep=False).get("random_state", seed) is None:
+        estimator.set_params(random_state=seed)
+    return estimator
 
 
 def _is_fitted(estimator: Any) -> bool:

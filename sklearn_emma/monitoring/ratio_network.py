@@ -46,7 +46,7 @@ class RatioNetwork:
     """
 
     def __init__(self, features: np.ndarray, failure: np.ndarray, random_state: int) -> None:
-        scaler = StandardScaler().fit(features)
+        scaler = StandardScaler().set_output(transform="default").fit(features)
         networks = _train(scaler.transform(features), failure, random_state)
         (first, bias), (second, last_bias) = (
             (weight.detach().double().numpy(), bias.detach().double().numpy())

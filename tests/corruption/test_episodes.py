@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_emma.corruption import Drift, Episodes, Missing, Mixture, SomeColumns, Stuck
+from sklearn_emma.corruption import (
+    Drift,
+    Episodes,
+    Missing,
+    Mixture,
+    Noise,
+    Scaling,
+    SomeColumns,
+    Stuck,
+)
 
 GROUPS = {"radar": [0, 1], "camera": [2]}
 
@@ -39,6 +48,34 @@ def test_every_episode_sticks_at_values_of_its_own():
     values = np.unique(failed[indicator[:, 0] < 0, 0])
     assert 1 < len(values) <= len(runs(indicator[:, 0] < 0))
     assert (indicator[:, 1] == 1).all()
+
+
+def of_episodes(corruption, X, **params):
+    """Differences to the clean samples, shape (n_episodes, length, n_columns)."""
+    episodes = Episodes(corruption, length=50, rate=1.0, only="radar", **params)
+    failed, _ = episodes.corrupt(X, GROUPS, 0)
+    return (failed - X)[1:].reshape(-1, 51, 3)[:, :50]
+
+
+def test_what_lasts_is_drawn_once_per_episode():
+    X = np.random.default_rng(0).normal(size=(1 + 51 * 40, 3))
+    std, mean = X.std(axis=0), X.mean(axis=0)
+    offset = of_episodes(Drift(2), X)[:, :, :2] / std[:2]
+    assert np.ptp(offset, axis=(1, 2)).max() < 1e-9
+    assert set(offset[:, 0, 0].round(9)) == {-2.0, 2.0}
+    clean = (X - mean)[1:].reshape(-1, 51, 3)[:, :50]
+    factor = ((of_episodes(Scaling(3), X) + clean) / clean)[:, :, :2]
+    assert np.ptp(factor, axis=(1, 2)).max() < 1e-6
+    assert set(factor[:, 0, 0].round(6)) == {0.333333, 3.0}
+    noise = of_episodes(Noise((0.1, 10.0)), X)[:, :, :2].std(axis=(1, 2))
+    assert noise.max() > 20 * noise.min()  # of mixed sizes, all episodes would be alike
+    columns = of_episodes(SomeColumns(Stuck(9.0)), X) != 0
+    assert set(columns.sum(axis=(1, 2))) == {50}
+    assert set(columns.all(axis=1).sum(axis=1)) == {1}
+    kinds = of_episodes(Mixture([Missing(), Drift(2)]), X)
+    missing = np.isnan(kinds[:, :, 0]).mean(axis=1)
+    assert set(missing) == {0.0, 1.0}
+    assert np.ptp(kinds[missing == 0][:, :, 0], axis=1).max() < 1e-9
 
 
 def test_growing_failures_start_small():

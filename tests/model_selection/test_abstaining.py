@@ -285,6 +285,22 @@ def test_a_fit_that_fails_leaves_the_model_as_it_was(overlapping):
     assert clf.classes_.tolist() == [0, 1]
 
 
+def test_the_score_set_after_a_fit_waits_for_the_next_one(overlapping):
+    X, y, X_new, _ = overlapping
+    clf = abstaining(coverage=0.8).fit(X, y)
+    expected = clf.accepts(X_new)
+    assert not expected.all()
+    clf.set_params(reject_score=lambda clf, X: np.zeros(len(X)))
+    assert_array_equal(clf.accepts(X_new), expected)
+    assert clf.fit(X, y).accepts(X_new).all()
+
+
+def test_one_weight_for_all_samples_is_no_weight(overlapping):
+    X, y, X_new, _ = overlapping
+    plain, weighted = abstaining().fit(X, y), abstaining().fit(X, y, sample_weight=2.0)
+    assert weighted.coverage_ == pytest.approx(plain.coverage_)
+
+
 def test_metadata_is_routed_to_the_fits_and_the_splitter(overlapping):
     X, y, X_new, _ = overlapping
     weight, groups = np.where(y, 5.0, 1.0), np.arange(len(y)) // 10

@@ -526,6 +526,36 @@ def test_metadata_is_routed_to_the_fits_and_the_splitter():
     assert_array_equal(routed.predict_set(X), plain.predict_set(X))
 
 
+@pytest.mark.parametrize("score", ["lac", "aps"])
+def test_parameters_set_after_calibration_wait_for_the_next_one(filling, score):
+    sets = PatternConformalClassifier(filling, conformity_score=score, random_state=0)
+    sets.conformalize(*missing_samples(1, 300))
+    X = lose(missing_samples(2, 200)[0], 0)
+    expected = sets.predict_set(X)
+    other = {"lac": "aps", "aps": "lac"}[score]
+    sets.set_params(conformity_score=other, threshold=0.99, random_state=1)
+    assert_array_equal(sets.predict_set(X), expected)
+    assert sets.conformalize(*missing_samples(1, 300)).conformity_score_ == other
+
+
+def test_sets_are_the_same_in_every_call_whatever_the_random_state(filling):
+    sets = PatternConformalClassifier(filling, conformity_score="aps")
+    sets.conformalize(*missing_samples(1, 300))
+    X = missing_samples(2, 200)[0]
+    assert_array_equal(sets.predict_set(X)[:50], sets.predict_set(X[:50]))
+
+
+def test_a_single_quantile_is_no_interval():
+    class OneQuantile(GatedLinear):
+        def predict_quantiles(self, X):
+            return self.predict(X)[:, None]
+
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    regressor = PatternConformalRegressor(OneQuantile(), conformity_score="quantile", cv=2)
+    with pytest.raises(ValueError, match="at least two quantiles"):
+        regressor.fit(X, X[:, 0])
+
+
 def test_failures_may_be_attacks(table, fitted):
     X, y = table
     sets = PatternConformalClassifier(

@@ -128,6 +128,24 @@ def test_metadata_routing_asks_the_inner_scorer(samples):
     assert (weighted != plain).any()
 
 
+@pytest.mark.parametrize("requested", [True, False])
+def test_metadata_routing_asks_the_estimator_if_there_is_no_inner_scorer(samples, requested):
+    X, y = samples
+    weight = np.where(np.arange(300) % 2, 100.0, 1e-3)
+    with config_context(enable_metadata_routing=True):
+        estimator = LogisticRegression().set_fit_request(sample_weight=True)
+        failing = make_failure_scorer(None, Noise(4), GROUPS, clean_weight=1)
+        params = {"params": {"sample_weight": weight}, "cv": KFold(3)}
+        with pytest.raises(ValueError, match="not explicitly set as requested"):
+            cross_val_score(estimator, X, y, scoring=failing, error_score="raise", **params)
+        estimator.set_score_request(sample_weight=requested)
+        scores, expected = (
+            cross_val_score(estimator, X, y, scoring=scoring, **params)
+            for scoring in (failing, None)
+        )
+    assert_allclose(scores, expected)
+
+
 @pytest.mark.slow
 def test_search_in_processes_of_their_own_gives_the_same(samples):
     failing = make_failure_scorer("neg_log_loss", Noise(6), GROUPS)

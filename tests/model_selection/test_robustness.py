@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -276,3 +277,22 @@ def test_curve_in_processes_of_their_own_is_the_same(samples):
         curve(*samples, **by_lambda).test_scores,
         curve(*samples, **by_lambda, n_jobs=2).test_scores,
     )
+
+
+def test_metadata_is_routed_to_fit_scorer_and_splitter(samples):
+    X, y = samples
+    weight, groups = np.where(np.arange(300) % 2, 100.0, 1e-3), np.arange(300) // 10
+    params = {"cv": GroupKFold(3), "levels": [0]}
+    with config_context(enable_metadata_routing=True):
+        for fits, scores in ((True, False), (False, True)):
+            clf = LogisticRegression().set_fit_request(sample_weight=fits)
+            clf.set_score_request(sample_weight=scores)
+            routed = curve(X, y, clf, **params, params={"sample_weight": weight, "groups": groups})
+            wanted = cross_val_score(
+                clf, X, y, cv=GroupKFold(3), params={"sample_weight": weight, "groups": groups}
+            )
+            assert_allclose(routed.test_scores[0, 0], wanted)
+        with pytest.raises(ValueError, match="not explicitly set as requested"):
+            curve(X, y, LogisticRegression(), params={"sample_weight": weight})
+        with pytest.raises(ValueError, match="belong into `params`"):
+            curve(X, y, LogisticRegression(), groups=groups)

@@ -6,9 +6,11 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+from sklearn import config_context
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -427,3 +429,48 @@ def test_classes_that_are_only_among_the_calibration_samples(fitted, table):
         ValueError, match=r"only \[0, 1\] occur among the samples that are not held"
     ):
         monitor.set_params(refit=False).fit(X, y)
+
+
+def quick():
+    energy = DAEEnergyScorer(max_epochs=2)
+    return EMMAClassifier(
+        "prefix", energy=energy, max_epochs=2, l2_regularization=1.0, periodic_features=False
+    )
+
+
+def test_a_seed_makes_fits_reproducible_even_of_an_estimator_without_one(table):
+    X, y = table
+    one, other = (
+        ModalityMonitor(quick(), random_state=0).fit(X[:200], y[:200]).predict_proba(X[:5])
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_the_output_of_transformers_may_be_configured(fitted, table, output):
+    pytest.importorskip(output)
+    X, _ = table
+    with config_context(transform_output=output):
+        found = ModalityMonitor(fitted, random_state=0).fit(X[600:800]).update(X[800:820])
+    expected = ModalityMonitor(fitted, random_state=0).fit(X[600:800]).update(X[800:820])
+    np.testing.assert_array_equal(found.evidence, expected.evidence)
+
+
+def test_a_monitor_of_a_classifier_is_scored_as_a_classifier(table, fitted):
+    X, y = table
+    monitor = ModalityMonitor(fitted, random_state=0).fit(X[600:800])
+    assert monitor.score(X[800:], y[800:]) == np.mean(monitor.predict(X[800:]) == y[800:])
+    scores = cross_val_score(
+        ModalityMonitor(quick(), random_state=0), X[:400], y[:400], cv=2, scoring="roc_auc"
+    )
+    assert (scores > 0.7).all()
+    assert monitor.n_features_in_ == X.shape[1]
+    assert monitor.feature_names_in_.tolist() == X.columns.tolist()
+    assert not is_classifier(ModalityMonitor(DAEEnergyScorer("prefix")))
+
+
+def test_targets_of_another_length_are_refused_even_if_they_are_not_needed(fitted, table):
+    X, y = table
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        ModalityMonitor(fitted).fit(X[600:800], y[:7])
