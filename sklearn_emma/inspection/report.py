@@ -68,8 +68,9 @@ class ModalityReport(pd.DataFrame):
         Positions in the report of the samples in ``worst``.
     table : DataFrame of shape (n_findings, 6)
         Findings about the table as a whole: ``modality``, ``column`` (empty if it concerns the
-        whole modality), ``finding`` ("constant", "repeated", "unlike clean samples", "unusual
-        energies" or "does not fit the others"), ``n_samples``, ``statistic`` and ``p_value``.
+        whole modality), ``finding`` ("constant", "missing", "repeated", "unlike clean samples",
+        "unusual energies" or "does not fit the others"), ``n_samples``, ``statistic`` and
+        ``p_value``.
     alarms : DataFrame of shape (n_alarms, 5)
         If samples are in temporal order: ``modality`` and ``kind`` of failure, labels of the
         ``first`` and the ``last`` sample, and ``n_samples`` of each alarm. Otherwise None.
@@ -292,7 +293,7 @@ def modality_report(
         column_summary=_summarize_columns(estimator, samples, readings.column_attention),
         gate=_describe_gate(estimator),
         worst_positions=worst,
-        table=find_in_table(estimator, given, clean),
+        table=find_in_table(estimator, given, clean, health is not None),
         alarms=None if health is None else list_alarms(health, names, index),
         health=health,
     )

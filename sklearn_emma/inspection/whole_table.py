@@ -1,11 +1,11 @@
-"""Find failures in a table as a whole, independent of the order of its samples."""
+"""Find failures in a table as a whole, whatever the order of its samples."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom, ks_2samp
+from scipy.stats import binom, ks_2samp, kstwobign, rankdata
 
 from sklearn_emma.inspection.checks import column_labels
 from sklearn_emma.nn.evidence_energy import evidence_of_potential
@@ -19,16 +19,22 @@ _FEWEST, _LEVEL, _DISTANCE = 10, 0.001, 0.15
 _SINGLE = float(np.finfo(np.float32).eps)
 
 
-def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame:
-    r"""Find columns and modalities that are constant, repeated, or unlike clean samples.
+def find_in_table(
+    estimator: Any, X: Any, reference: Any = None, ordered: bool = False
+) -> pd.DataFrame:
+    r"""Find columns and modalities that are constant, missing, repeated, or unlike clean samples.
 
     A failure that leaves every single sample plausible, such as a sensor that is stuck at an
-    ordinary value, can be detected in the table as a whole. The tests assume independent samples.
-    Their significance level is 0.001 after Bonferroni correction:
+    ordinary value, can be detected in the table as a whole. The significance level of all tests
+    together is 0.001, by Bonferroni correction:
 
     * *constant*: all values are equal. The p-value is :math:`s^n`, where s is the fraction of this
       value in the reference. It is NaN without a reference. A column that was constant in training
       and still has this value is not reported.
+    * *missing*: a larger fraction of the values is missing than in the reference, by a binomial
+      test. The statistic is this fraction. It is reported only if it is larger by at least 0.15,
+      and once for the modality if all its columns are concerned. Without a reference, columns
+      without any value are reported.
     * *repeated*: the most frequent sample of a modality is more frequent than that of the
       reference, by a binomial test. The statistic is its fraction.
     * *unlike clean samples*: the distribution differs from that of the reference, by the two-sample
@@ -37,6 +43,15 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
     * *unusual energies*, *does not fit the others*: the same test for the own energy of a modality,
       and for its disagreement with the others.
 
+    The tests assume independent samples. If samples are in temporal order, numbers of samples are
+    divided by the autocorrelation time of the reference,
+
+    .. math:: \tau = 1 + 2 \sum_{L=1}^{W} \rho_L,
+
+    where :math:`\rho_L` is the autocorrelation of the ranks of a column at lag L, and W is the
+    smallest window with :math:`W \ge 5 \tau` (Sokal, A. (1997). Monte Carlo methods in statistical
+    mechanics).
+
     Parameters
     ----------
     estimator : EMMAClassifier or EMMARegressor
@@ -44,14 +59,16 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-        Clean samples. Without them, only constant columns are found.
+        Clean samples. Without them, only constant columns and columns without values are found.
+    ordered : bool, default=False
+        Whether the rows of `X` and `reference` are in temporal order.
 
     Returns
     -------
     DataFrame of shape (n_findings, 6)
         Findings, with ``modality``, ``column`` (empty if the finding concerns the whole modality),
         ``finding``, ``n_samples`` (the number of samples it is about), ``statistic`` (NaN for
-        *constant*) and ``p_value``.
+        *constant*) and ``p_value`` (NaN without a reference).
     """
     table = check_table(estimator, X, ensure_all_finite="allow-nan", reset=False)
     clean = None
@@ -60,10 +77,13 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
     labels = column_labels(estimator, X)
     usual = _constants(estimator)
     found: list[tuple] = []
-    n_tests = table.shape[1] + 3 * len(estimator.modality_names_)
+    n_tests = 2 * table.shape[1] + 3 * len(estimator.modality_names_)
     for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
         own = None if clean is None else clean[:, columns]
-        for finding in _in_modality(table[:, columns], own, usual[columns]):
+        tau = np.ones(len(columns))
+        if own is not None and ordered:
+            tau = np.array([_autocorrelation_time(values) for values in own.T])
+        for finding in _in_modality(table[:, columns], own, usual[columns], tau):
             column, *rest = finding
             found.append((name, "" if column is None else str(labels[columns[column]]), *rest))
     if clean is not None:
@@ -72,7 +92,8 @@ def find_in_table(estimator: Any, X: Any, reference: Any = None) -> pd.DataFrame
             ("unusual energies", "does not fit the others"), quantities, strict=True
         ):
             for i, name in enumerate(estimator.modality_names_):
-                found += [(name, "", what, *r) for r in _compare(here[:, i], there[:, i])]
+                time = _autocorrelation_time(there[:, i]) if ordered else 1.0
+                found += [(name, "", what, *r) for r in _compare(here[:, i], there[:, i], time)]
     frame = pd.DataFrame(found, columns=list(TABLE_FIELDS))
     certain = ~(frame["p_value"].to_numpy(dtype=float) * n_tests > _LEVEL)
     return frame[certain].reset_index(drop=True)
@@ -88,9 +109,10 @@ def _constants(estimator: Any) -> np.ndarray:
 
 
 def _in_modality(
-    table: np.ndarray, clean: np.ndarray | None, usual: np.ndarray
+    table: np.ndarray, clean: np.ndarray | None, usual: np.ndarray, tau: np.ndarray
 ) -> Iterator[tuple[int | None, str, int, float, float]]:
     """Yield findings as tuples of column or None, finding, n_samples, statistic and p-value."""
+    yield from _missing(table, clean, tau)
     if clean is not None:
         varies = np.array([len(np.unique(c[~np.isnan(c)])) > 1 for c in clean.T])
         usual = np.where(varies, np.nan, usual)  # columns that vary may have a scale of one too
@@ -103,17 +125,71 @@ def _in_modality(
         if constant[j]:
             p_value = np.nan
             if clean is not None:
-                p_value = float(np.mean(clean[:, j] == known[0]) ** len(known))
+                p_value = float(np.mean(clean[:, j] == known[0]) ** (len(known) / tau[j]))
             yield j, "constant", len(known), np.nan, p_value
         elif clean is not None:
-            yield from ((j, "unlike clean samples", *r) for r in _compare(values, clean[:, j]))
+            differs = _compare(values, clean[:, j], tau[j])
+            yield from ((j, "unlike clean samples", *r) for r in differs)
     if clean is None or constant.all():
         return
     count, n_samples = _most_frequent(table[:, varies])
     expected, n_clean = _most_frequent(clean[:, varies])
     if count > 1 and n_samples >= _FEWEST:
-        p_value = float(binom.sf(count - 1, n_samples, (expected + 1) / (n_clean + 2)))
+        p_value = _more_frequent((count, n_samples), (expected, n_clean), tau.max())
         yield None, "repeated", count, count / n_samples, p_value
+
+
+def _missing(
+    table: np.ndarray, clean: np.ndarray | None, tau: np.ndarray
+) -> Iterator[tuple[int | None, str, int, float, float]]:
+    """Yield columns with more missing values than in clean samples, or the modality if all have."""
+    gaps = np.isnan(table)
+    n_samples, counts = len(table), gaps.sum(axis=0)
+    if n_samples < _FEWEST:
+        return
+    if clean is None:
+        more = counts == n_samples
+        p_values = np.full(len(counts), np.nan)
+    else:
+        usual = np.isnan(clean).sum(axis=0)
+        more = counts / n_samples - usual / len(clean) >= _DISTANCE
+        p_values = np.array(
+            [
+                _more_frequent((count, n_samples), (before, len(clean)), time)
+                for count, before, time in zip(counts, usual, tau, strict=True)
+            ]
+        )
+    if more.all():
+        count = int(gaps.any(axis=1).sum())
+        yield None, "missing", count, count / n_samples, float(p_values.max())
+        return
+    for j in np.flatnonzero(more):
+        yield int(j), "missing", int(counts[j]), counts[j] / n_samples, float(p_values[j])
+
+
+def _more_frequent(
+    found: tuple[int, int], clean: tuple[int, int], autocorrelation_time: float
+) -> float:
+    """Return the p-value of a number of samples out of all, given those of clean samples."""
+    (count, n_samples), (expected, n_clean) = (
+        np.array(numbers) / autocorrelation_time for numbers in (found, clean)
+    )
+    share = (expected + 1) / (n_clean + 2)
+    return float(binom.sf(np.floor(count) - 1, np.ceil(n_samples), share))
+
+
+def _autocorrelation_time(values: np.ndarray) -> float:
+    """Return the autocorrelation time of values in temporal order, at least one; NaN is ignored."""
+    known = values[np.isfinite(values)]
+    n = len(known)
+    ranks = rankdata(known) - (n + 1) / 2
+    if n < _FEWEST or not ranks.any():
+        return 1.0
+    spectrum = np.abs(np.fft.rfft(ranks, 2 * n)) ** 2
+    autocorrelation = np.fft.irfft(spectrum)[:n]
+    times = 2 * np.cumsum(autocorrelation / autocorrelation[0]) - 1
+    wide_enough = np.flatnonzero(np.arange(n) >= 5 * times)
+    return float(max(times[wide_enough[0] if len(wide_enough) else -1], 1.0))
 
 
 def _most_frequent(table: np.ndarray) -> tuple[int, int]:
@@ -124,7 +200,9 @@ def _most_frequent(table: np.ndarray) -> tuple[int, int]:
     return int(np.unique(complete, axis=0, return_counts=True)[1].max()), len(complete)
 
 
-def _compare(values: np.ndarray, clean: np.ndarray) -> list[tuple[int, float, float]]:
+def _compare(
+    values: np.ndarray, clean: np.ndarray, autocorrelation_time: float
+) -> list[tuple[int, float, float]]:
     """Return n_samples, statistic and p-value if two distributions differ enough, else nothing."""
     values, clean = values[np.isfinite(values)], clean[np.isfinite(clean)]
     if min(len(values), len(clean)) < _FEWEST:
@@ -132,7 +210,11 @@ def _compare(values: np.ndarray, clean: np.ndarray) -> list[tuple[int, float, fl
     test = ks_2samp(values, clean, method="asymp")
     if test.statistic < _DISTANCE:
         return []
-    return [(len(values), float(test.statistic), float(test.pvalue))]
+    p_value = test.pvalue
+    if autocorrelation_time > 1:
+        size = len(values) * len(clean) / (len(values) + len(clean)) / autocorrelation_time
+        p_value = kstwobign.sf(np.sqrt(size) * test.statistic)
+    return [(len(values), float(test.statistic), float(p_value))]
 
 
 def _energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from sklearn_emma.model_selection.failing import check_repeats
 from sklearn_emma.model_selection.failure_costs import Bootstrap, FailureCosts
 from sklearn_emma.model_selection.failure_page import write_failure_page, write_text
 from sklearn_emma.model_selection.inside import gated_inside, with_categories
+from sklearn_emma.monitoring.exchangeability import find_dependence
 from sklearn_emma.tables import add_missing_modalities
 from sklearn_emma.targets import check_labels, check_values, one_column
 from sklearn_emma.user_warnings import stacklevel_of_user
@@ -121,6 +122,7 @@ def failure_mode_analysis(
     tolerance: float = 0.01,
     confidence_level: float = 0.95,
     n_bootstrap: int = 500,
+    block_size: int = 1,
     n_repeats: int = 5,
     reference: Any = None,
     random_state: Any = None,
@@ -143,7 +145,7 @@ def failure_mode_analysis(
     the smallest class, because such a metric may give these samples a larger weight. If a `metric`
     is given, whose unit may be any, the fraction is multiplied by the loss of score when all
     predictions are exchanged: the samples are sorted by their targets, and each gets the prediction
-    of the sample half the table away.
+    of the sample half the table away. With a `block_size`, n is divided by it.
 
     Read more in the :doc:`how-to guide </howto/which_sensor>`.
 
@@ -187,6 +189,12 @@ def failure_mode_analysis(
     n_bootstrap : int, default=500
         Number of bootstrap samples.
 
+    block_size : int, default=1
+        Number of successive test samples that the bootstrap draws together [4]_. 1 is for
+        independent samples. For samples in temporal order, use two or three times the number of
+        samples after which they are independent. The fewer blocks there are, the less reliable the
+        intervals.
+
     n_repeats : int, default=5
         Number of times that each failure is drawn. All measures are averaged over these repeats.
         For instance, the value at which a sensor is stuck is the same for all samples of a repeat.
@@ -217,8 +225,9 @@ def failure_mode_analysis(
     Warns
     -----
     UserWarning
-        If there are too few test samples to show that a modality is redundant, or if the metric is
-        not finite for exchanged predictions.
+        If there are too few test samples to show that a modality is redundant, if the metric is not
+        finite for exchanged predictions, or if neighboring test samples are significantly similar
+        and `block_size` is 1.
 
     See Also
     --------
@@ -237,6 +246,8 @@ def failure_mode_analysis(
     .. [2] Efron, B., & Tibshirani, R. J. (1993). An introduction to the bootstrap. Chapman & Hall.
     .. [3] Hanley, J. A., & Lippman-Hand, A. (1983). If nothing goes wrong, is everything all right?
        Interpreting zero numerators. JAMA 249(13), 1743-1745.
+    .. [4] Politis, D. N., & Romano, J. P. (1992). A circular block-resampling procedure for
+       stationary data. In Exploring the Limits of Bootstrap, 263-270. Wiley.
 
     Examples
     --------
@@ -264,7 +275,7 @@ def failure_mode_analysis(
         _check_classes(estimator, y)
     elif is_regressor(estimator):
         check_values(y)
-    _check_numbers(tolerance, confidence_level, n_bootstrap)
+    _check_numbers(tolerance, confidence_level, n_bootstrap, block_size)
     failures = FAILURES if failures is None else failures
     if not isinstance(failures, Mapping):
         raise TypeError(
@@ -293,14 +304,17 @@ def failure_mode_analysis(
     for way, failure in failures.items():
         ways[way] = check_corruption(failure).against(estimator, y)
     modalities = _groups(estimator, modalities)
-    names = choose_modalities(resolve_modalities(modalities, X, remainder="drop")[0], only)
+    all_names, columns = resolve_modalities(modalities, X, remainder="drop")
+    names = choose_modalities(all_names, only)
     if reference is None:
         reference = X
     else:
         reference = with_categories(estimator, add_missing_modalities(estimator, reference))
     random = check_random_state(random_state)
     seeds = draw_seeds(random, (len(names), check_repeats(n_repeats)))
-    draws = random.randint(len(y), size=(n_bootstrap, len(y)))
+    if block_size == 1:
+        _warn_of_dependence(pd.DataFrame(X).iloc[:, np.concatenate(columns)], y)
+    draws = _draw_blocks(len(y), n_bootstrap, block_size, random)
     if classifies:
         _add_absent_classes(draws, y, random)
     repeats = random.randint(n_repeats, size=(n_bootstrap, n_repeats))
@@ -309,7 +323,7 @@ def failure_mode_analysis(
     costs = FailureCosts(estimator, X, y, modalities, score, method, bootstrap)
     span = 1.0 if metric is None else abs(costs.loss_by_exchange())
     by_class = classifies and metric is not None
-    rare_loss = _rare_loss(y, by_class, span, tolerance, confidence_level)
+    rare_loss = _rare_loss(y, by_class, span * block_size, tolerance, confidence_level)
     effects = pd.DataFrame(
         {"modality": name, "failure": way}
         | costs.of(corruption, name, of_name[:1] if way == ABSENT else of_name, reference)
@@ -349,6 +363,31 @@ def _check_classes(classifier: Any, y: np.ndarray) -> None:
         raise ValueError(
             f"y has the labels {np.unique(y).tolist()[:5]}, none of which is a class of the "
             f"estimator: {np.asarray(classes).tolist()[:5]}. Pass labels of the type that fit got."
+        )
+
+
+def _draw_blocks(
+    n_samples: int, n_bootstrap: int, block_size: int, random: np.random.RandomState
+) -> np.ndarray:
+    """Return positions of bootstrap samples of blocks; the first sample follows the last."""
+    starts = random.randint(n_samples, size=(n_bootstrap, -(-n_samples // block_size)))
+    positions = (starts[:, :, None] + np.arange(block_size)) % n_samples
+    return positions.reshape(n_bootstrap, -1)[:, :n_samples]
+
+
+def _warn_of_dependence(X: pd.DataFrame, y: np.ndarray) -> None:
+    """Warn if neighboring test samples are similar, so that intervals are too narrow."""
+    numbers = X.select_dtypes("number").astype(float)
+    values = numbers.fillna(numbers.median()).fillna(0.0).to_numpy()
+    codes = np.unique(y, return_inverse=True)[1]
+    found = find_dependence(np.column_stack([values, codes]), np.random.RandomState(0))
+    if found is not None:
+        warnings.warn(
+            f"Neighboring test samples are similar: {found[0]}. The intervals are then too narrow, "
+            "and a modality may be called redundant by chance. If the samples are in temporal "
+            "order, set block_size. If they are only sorted, shuffle them.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
         )
 
 
@@ -438,7 +477,9 @@ def _groups(estimator: Any, modalities: Any) -> Any:
     )
 
 
-def _check_numbers(tolerance: Any, confidence_level: Any, n_bootstrap: Any) -> None:
+def _check_numbers(
+    tolerance: Any, confidence_level: Any, n_bootstrap: Any, block_size: Any
+) -> None:
     """Raise ValueError unless these are in range."""
     if not is_number(tolerance) or tolerance < 0:
         raise ValueError(f"tolerance={tolerance!r} must be a number that is not negative.")
@@ -446,6 +487,8 @@ def _check_numbers(tolerance: Any, confidence_level: Any, n_bootstrap: Any) -> N
         raise ValueError(f"confidence_level={confidence_level!r} must be between 0 and 1.")
     if not is_number(n_bootstrap, Integral) or n_bootstrap < 1:
         raise ValueError(f"n_bootstrap={n_bootstrap!r} must be a positive integer.")
+    if not is_number(block_size, Integral) or block_size < 1:
+        raise ValueError(f"block_size={block_size!r} must be a positive integer.")
 
 
 def _accuracy(y_true: np.ndarray, y_pred: np.ndarray) -> float:

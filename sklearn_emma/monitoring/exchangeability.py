@@ -36,6 +36,7 @@ from sklearn_emma.monitoring.statistics import OF_OTHERS
 from sklearn_emma.user_warnings import stacklevel_of_user
 
 __all__ = [
+    "find_dependence",
     "is_long_enough",
     "variance_ratios",
     "warn_of_dependent_rows",
@@ -79,6 +80,36 @@ def variance_ratios(values: np.ndarray) -> np.ndarray:
     return _ratios_of_ranks(_centered_ranks(values))
 
 
+def find_dependence(values: np.ndarray, rng: np.random.RandomState) -> tuple[str, int] | None:
+    """Find out if neighboring rows are similar, by a permutation test at a level of 1 / 500.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_columns)
+        Samples in the order of their rows. The last 2,000 are tested.
+    rng : RandomState
+        Generator that draws the permutations. Used only if the largest ratio is at least 1.5.
+
+    Returns
+    -------
+    tuple of (str, int) or None
+        How many independent samples eight neighboring rows are worth, in words, and the column with
+        the largest variance ratio. None if rows are not significantly similar.
+    """
+    if min(len(values), _N_ROWS) <= _WINDOW:
+        return None
+    ranks = _centered_ranks(values[-_N_ROWS:])
+    ratios = _ratios_of_ranks(ranks)
+    largest = ratios.max()
+    if largest < _LEAST:
+        return None
+    others = (_ratios_of_ranks(rng.permutation(ranks)) for _ in range(_N_PERMUTATIONS))
+    if any(ratios.max() >= largest for ratios in others):
+        return None
+    worth = f"{_WINDOW} of them are worth only {_WINDOW / largest:.1f} independent samples"
+    return worth, int(ratios.argmax())
+
+
 def warn_of_dependent_rows(
     statistics: np.ndarray, names: Sequence[str], rng: np.random.RandomState
 ) -> None:
@@ -96,23 +127,15 @@ def warn_of_dependent_rows(
     rng : RandomState
         Generator that draws the permutations. Used only if the largest ratio is at least 1.5.
     """
-    n_samples = min(len(statistics), _N_ROWS)
-    if n_samples <= _WINDOW:
+    own = np.delete(statistics, OF_OTHERS, axis=-1)
+    found = find_dependence(own.reshape(len(own), -1), rng)
+    if found is None:
         return
-    own = np.delete(statistics[-n_samples:], OF_OTHERS, axis=-1)
-    ranks = _centered_ranks(own.reshape(n_samples, -1))
-    ratios = _ratios_of_ranks(ranks)
-    largest = ratios.max()
-    if largest < _LEAST:
-        return
-    others = (_ratios_of_ranks(rng.permutation(ranks)) for _ in range(_N_PERMUTATIONS))
-    if any(ratios.max() >= largest for ratios in others):
-        return
-    name = names[int(ratios.reshape(len(names), -1).max(axis=1).argmax())]
+    worth, column = found
+    name = names[column // own.shape[-1]]
     _warn(
         f"Neighboring rows of the clean samples are similar, most clearly in modality {name!r}: "
-        f"{_WINDOW} of them are worth only {_WINDOW / largest:.1f} independent samples "
-        f"(permutation test, p = {1 / (1 + _N_PERMUTATIONS)}).",
+        f"{worth} (permutation test, p = {1 / (1 + _N_PERMUTATIONS)}).",
         "If the rows are in temporal order, calibrate with ModalityMonitor(..., ordered=True), "
         "on as many successive clean samples as you have. If they are only sorted, for instance "
         "by class, shuffle them before.",

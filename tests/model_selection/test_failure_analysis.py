@@ -260,7 +260,7 @@ def test_closed_is_what_the_estimator_calls_closed(fitted, table, threshold):
     params["tolerance"] = 0.1
     found = failure_mode_analysis(sets, X, y, only="modality1", n_repeats=1, **params)
     gated = copy.copy(fitted)
-    gated.threshold = threshold
+    gated.threshold_ = threshold
     same = failure_mode_analysis(gated, X, y, only="modality1", n_repeats=1, **params)
     assert found.effects["closed"].tolist() == same.effects["closed"].tolist()
     usual = failure_mode_analysis(fitted, X, y, only="modality1", n_repeats=1, **params)
@@ -363,6 +363,43 @@ def test_the_interval_includes_what_differs_between_repeats(data):
     assert np.std([effect["drop"] for effect in found]) > 0.01
 
 
+class FirstElseSecond(Naive):
+    """The first column over a threshold, or the second if the first is missing."""
+
+    def predict_proba(self, X):
+        second = (np.where(np.isnan(X[:, 0]), X[:, 1], X[:, 0]) > 0.5).astype(float)
+        return np.column_stack([1 - second, second])
+
+
+def slow_stream(seed, n_samples, run=100):
+    """Samples whose state lasts; in some states only the first column knows the class."""
+    rng = np.random.default_rng(seed)
+    state = np.repeat(rng.integers(4, size=-(-n_samples // run)), run)[:n_samples]
+    y = rng.integers(2, size=n_samples)
+    X = rng.normal(size=(n_samples, 4)) * 0.2 + y[:, None]
+    X[state == 0, 1:] = 0.5
+    return np.column_stack([X, state]), y
+
+
+def test_in_slow_streams_blocks_of_samples_are_drawn():
+    modalities = {"main": [0], "others": [1, 2, 3, 4]}
+    params = {"modalities": modalities, "failures": {}, "n_bootstrap": 200, "random_state": 0}
+    params["tolerance"] = 0.0
+    drops, widths = [], {1: [], 300: []}
+    for seed in range(1, 21):
+        X, y = slow_stream(seed, 2000)
+        with pytest.warns(UserWarning, match="Neighboring test samples are similar"):
+            single = failure_mode_analysis(FirstElseSecond(), X, y, **params).importance.loc["main"]
+        of_blocks = failure_mode_analysis(FirstElseSecond(), X, y, block_size=300, **params)
+        blocks = of_blocks.importance.loc["main"]
+        drops.append(single["drop"])
+        for size, of_size in ((1, single), (300, blocks)):
+            widths[size].append(of_size["drop"] - of_size["low"])
+    spread = 1.96 * np.std(drops)
+    assert np.mean(widths[1]) < 0.5 * spread
+    assert np.mean(widths[300]) == pytest.approx(spread, rel=0.4)
+
+
 def test_predictions_may_be_a_column(data):
     X, _, X_test, _ = data
     y, y_test = X[:, 0] + X[:, 3], X_test[:, 0] + X_test[:, 3]
@@ -400,6 +437,7 @@ def test_rare_classes_are_in_every_bootstrap_sample():
         ({"tolerance": -1}, "tolerance=-1 must be a number that is not negative"),
         ({"confidence_level": 1.0}, "confidence_level=1.0 must be between 0 and 1"),
         ({"n_bootstrap": 0}, "n_bootstrap=0 must be a positive integer"),
+        ({"block_size": 0}, "block_size=0 must be a positive integer"),
         ({"only": "radar"}, "only='radar' must name at least one modality"),
         ({"modalities": None}, "has no modalities of its own. Pass modalities"),
     ],
