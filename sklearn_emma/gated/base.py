@@ -163,7 +163,7 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
         X : array-like or DataFrame of shape (n_samples, n_features)
             Training samples; NaN marks missing values.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Target values. Several outputs are only possible if the estimator supports them.
+            Target. Several outputs are only possible for a regressor that supports them.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights. Samples with zero weight are ignored.
 

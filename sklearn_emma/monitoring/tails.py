@@ -16,6 +16,11 @@ et al. (2013). Bayesian data analysis, section 2.6). If the excesses of log s ar
 a Pareto tail. As most statistics are logarithms, columns with power-law tails also meet the
 assumption.
 
+N samples show nothing about outliers that are far rarer than 1 / N, such as those of a column whose
+core is Gaussian and whose tail follows a power law. Therefore :math:`\hat p` is at least
+1 / (10 N). With fewer than several thousand clean samples, a single sample then hardly raises an
+alarm, two successive ones do.
+
 The assumption makes no sense for a discrete modality, such as one of switches and flags: a rare
 combination of flags has a ratio of its own, which may be far above all others. A modality counts as
 discrete if more than a quarter of its clean samples are equal to another one, apart from the most
@@ -28,6 +33,8 @@ __all__ = ["UpperTail", "is_discrete"]
 
 # Fraction of the clean samples that form the tail, and the largest and smallest number of them.
 _SHARE, _MOST, _FEWEST = 0.1, 20, 2
+# Probabilities are extrapolated down to this fraction of 1 / N.
+_LEAST = 0.1
 # A modality is discrete if this fraction of its samples is equal to another one.
 _EQUAL = 0.25
 
@@ -59,7 +66,7 @@ class UpperTail:
     >>> from sklearn_emma.monitoring.tails import UpperTail
     >>> tail = UpperTail(np.random.RandomState(0).exponential(size=(99, 1)))
     >>> np.exp(tail.log_probability(np.array([[2.3], [6.9], [20.0]]))).round(5).tolist()
-    [[0.09338], [0.003], [1e-05]]
+    [[0.09338], [0.003], [0.00101]]
     """
 
     def __init__(self, clean: np.ndarray, discrete: np.ndarray | None = None) -> None:
@@ -86,7 +93,8 @@ class UpperTail:
         excess = np.maximum(values - self.threshold_, 0.0)
         shape = self.n_excesses_ + 1
         log_p = np.log(shape / (self._n_clean + 1)) - shape * np.log1p(excess / self.total_)
-        return np.where(self.discrete_, np.maximum(log_p, -np.log(self._n_clean)), log_p)
+        least = np.where(self.discrete_, 1.0, _LEAST) / self._n_clean
+        return np.maximum(log_p, np.log(least))
 
     def draw(self, values: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """Replace values above u by random draws from the tail.
