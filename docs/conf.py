@@ -38,7 +38,10 @@ templates_path = ["_templates"]
 suppress_warnings = ["myst.header"]  # parts of Markdown files begin below the first level
 default_role = "literal"  # `coldness`: names of parameters
 nitpicky = True
-nitpick_ignore = [("py:obj", "classes_")]  # numpydoc links attributes that are properties
+# numpydoc links attributes that are properties
+nitpick_ignore = [
+    ("py:obj", f"{name}_") for name in ("classes", "n_features_in", "feature_names_in")
+]
 
 # API reference: methods are listed by the template of a class, without those of other packages.
 autosummary_generate = True
