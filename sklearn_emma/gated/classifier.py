@@ -77,12 +77,12 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     gate : EMMAClassifier or None, default=None
         Unfitted estimator that learns the energies and the gate. Its parameter `modalities` must be
         None. Its parameter `corruption` also determines how modalities fail in the copies. Its
-        parameter `class_weight` affects neither the classifier nor the choice of the blend; for
-        unbalanced classes, pass `sample_weight` to :meth:`fit`. If its parameter `column_attention`
-        is True, the values of columns that the gate ignores are missing for the classifier as well.
-        None means an :class:`EMMAClassifier` with default parameters. With ``blend=0``, None means
-        a smaller one, with one hidden layer of 16 units, because the gate hardly depends on the
-        network.
+        parameter `class_weight` weights only the loss of its network, neither the classifier nor
+        the loss by which the blend is chosen; for both, pass `sample_weight` to :meth:`fit`. If its
+        parameter `column_attention` is True, the values of columns that the gate ignores are
+        missing for the classifier as well. None means an :class:`EMMAClassifier` with default
+        parameters. With ``blend=0``, None means a smaller one, with one hidden layer of 16 units,
+        because the gate hardly depends on the network.
 
     threshold : float or "mean", default=0.5
         Modalities whose attention is at most this threshold, a number in [0, 1), are closed. "mean"

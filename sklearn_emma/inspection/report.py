@@ -177,7 +177,8 @@ def modality_report(
         the table as a whole is compared with them. Without `reference`, percentiles are NaN. With
         ``ordered=True``, a :class:`~sklearn_emma.monitoring.ModalityMonitor` with default settings
         is calibrated on them, unless a monitor is given; use samples that the estimator was not
-        trained on. For autocorrelated samples, pass a monitor with ``ordered=True``.
+        trained on. For autocorrelated samples, pass a monitor with ``ordered=True``, and a
+        `reference` whose rows are in temporal order.
     threshold : float, default=0.5
         Attention, from 0 to 1, up to which a modality is failing.
     n_worst : int, default=200

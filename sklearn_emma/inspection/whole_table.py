@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom, ks_2samp, kstwobign, rankdata
 
 from sklearn_emma.inspection.checks import column_labels
+from sklearn_emma.inspection.two_samples import autocorrelation_time, distance, more_frequent
 from sklearn_emma.nn.evidence_energy import evidence_of_potential
 from sklearn_emma.validation import check_table
 
@@ -16,8 +16,9 @@ TABLE_FIELDS = ("modality", "column", "finding", "n_samples", "statistic", "p_va
 # Smallest number of samples for a test, significance level of all tests together, and smallest
 # distance between two distributions that is reported.
 _FEWEST, _LEVEL, _DISTANCE = 10, 0.001, 0.15
-# Quantile of the reference above which energies are counted.
-_HIGH = 0.99
+# Quantile of the reference above which energies are counted, and smallest difference between the
+# fractions above it that is reported.
+_HIGH, _MORE_HIGH = 0.99, 0.05
 _SINGLE = float(np.finfo(np.float32).eps)
 
 
@@ -33,28 +34,25 @@ def find_in_table(
     * *constant*: all values are equal. The p-value is :math:`s^n`, where s is the fraction of this
       value in the reference. It is NaN without a reference. A column that was constant in training
       and still has this value is not reported.
-    * *missing*: a larger fraction of the values is missing than in the reference, by a binomial
-      test. The statistic is this fraction. It is reported only if it is larger by at least 0.15,
-      and once for the modality if all its columns are concerned. Without a reference, columns
+    * *missing*: a larger fraction of the values is missing than in the reference, by a test of
+      :mod:`~sklearn_emma.inspection.two_samples`. The statistic is this fraction. It is reported
+      only if it is larger by at least 0.15. Samples in which the whole modality is missing are
+      counted for the modality, and not for its columns. Without a reference, modalities and columns
       without any value are reported.
     * *repeated*: the most frequent sample of a modality is more frequent than that of the
-      reference, by a binomial test. The statistic is its fraction.
+      reference, by the same test. The statistic is its fraction.
     * *unlike clean samples*: the distribution differs from that of the reference, by the two-sample
       Kolmogorov-Smirnov test. The statistic is the largest difference between the distribution
       functions. It is reported only if it is at least 0.15.
-    * *unusual energies*, *does not fit the others*: the same test for the own energy of a modality,
-      and for its disagreement with the others; or a binomial test for the number of values above
-      the 99 % quantile of the reference, which detects failures of a part of the samples better.
-      The p-value is twice the smaller one.
+    * *unusual energies*, *does not fit the others*: the own energy of a modality, or its
+      disagreement with the others, differs from that of the reference. Two tests are combined; the
+      p-value is twice the smaller one: the Kolmogorov-Smirnov test, which gives the statistic, and
+      a test for values above the 99 % quantile of the reference, which detects failures of a part
+      of the samples. It is reported only if the statistic is at least 0.15, or if at least 5 %
+      more values are above the quantile.
 
-    The tests assume independent samples. If samples are in temporal order, numbers of samples are
-    divided by the autocorrelation time of the reference,
-
-    .. math:: \tau = 1 + 2 \sum_{L=1}^{W} \rho_L,
-
-    where :math:`\rho_L` is the autocorrelation of the ranks of a column at lag L, and W is the
-    smallest window with :math:`W \ge 5 \tau` (Sokal, A. (1997). Monte Carlo methods in statistical
-    mechanics).
+    The tests assume independent samples, or samples in temporal order whose autocorrelation is that
+    of the reference.
 
     Parameters
     ----------
@@ -84,10 +82,7 @@ def find_in_table(
     n_tests = 2 * table.shape[1] + 3 * len(estimator.modality_names_)
     for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
         own = None if clean is None else clean[:, columns]
-        tau = np.ones(len(columns))
-        if own is not None and ordered:
-            tau = np.array([_autocorrelation_time(values) for values in own.T])
-        for finding in _in_modality(table[:, columns], own, usual[columns], tau):
+        for finding in _in_modality(table[:, columns], own, usual[columns], ordered):
             column, *rest = finding
             found.append((name, "" if column is None else str(labels[columns[column]]), *rest))
     if clean is not None:
@@ -96,9 +91,8 @@ def find_in_table(
             ("unusual energies", "does not fit the others"), quantities, strict=True
         ):
             for i, name in enumerate(estimator.modality_names_):
-                time = _autocorrelation_time(there[:, i]) if ordered else 1.0
-                pair = here[:, i], there[:, i]
-                found += [(name, "", what, *r) for r in _compare(*pair, time, upper_tail=True)]
+                result = _compare_energies(here[:, i], there[:, i], ordered)
+                found += [(name, "", what, *result)] if result else []
     frame = pd.DataFrame(found, columns=list(TABLE_FIELDS))
     certain = ~(frame["p_value"].to_numpy(dtype=float) * n_tests > _LEVEL)
     return frame[certain].reset_index(drop=True)
@@ -114,10 +108,10 @@ def _constants(estimator: Any) -> np.ndarray:
 
 
 def _in_modality(
-    table: np.ndarray, clean: np.ndarray | None, usual: np.ndarray, tau: np.ndarray
+    table: np.ndarray, clean: np.ndarray | None, usual: np.ndarray, ordered: bool
 ) -> Iterator[tuple[int | None, str, int, float, float]]:
     """Yield findings as tuples of column or None, finding, n_samples, statistic and p-value."""
-    yield from _missing(table, clean, tau)
+    yield from _missing(np.isnan(table), None if clean is None else np.isnan(clean), ordered)
     if clean is not None:
         varies = np.array([len(np.unique(c[~np.isnan(c)])) > 1 for c in clean.T])
         usual = np.where(varies, np.nan, usual)  # columns that vary may have a scale of one too
@@ -130,100 +124,60 @@ def _in_modality(
         if constant[j]:
             p_value = np.nan
             if clean is not None:
-                p_value = float(np.mean(clean[:, j] == known[0]) ** (len(known) / tau[j]))
+                time = _time(clean[:, j], ordered)
+                p_value = float(np.mean(clean[:, j] == known[0]) ** (len(known) / time))
             yield j, "constant", len(known), np.nan, p_value
-        elif clean is not None:
-            differs = _compare(values, clean[:, j], tau[j])
-            yield from ((j, "unlike clean samples", *r) for r in differs)
+        elif clean is not None and _enough(values, clean[:, j]):
+            statistic, p_value = distance(values, clean[:, j], _time(clean[:, j], ordered))
+            if statistic >= _DISTANCE:
+                yield j, "unlike clean samples", len(known), statistic, p_value
     if clean is None or constant.all():
         return
-    count, n_samples = _most_frequent(table[:, varies])
-    expected, n_clean = _most_frequent(clean[:, varies])
-    if count > 1 and n_samples >= _FEWEST:
-        p_value = _more_frequent((count, n_samples), (expected, n_clean), tau.max())
-        yield None, "repeated", count, count / n_samples, p_value
+    here, there = (_most_frequent(samples[:, varies]) for samples in (table, clean))
+    if here.sum() > 1 and len(here) >= _FEWEST:
+        count, p_value = int(here.sum()), more_frequent(here, there, _time(there, ordered))
+        yield None, "repeated", count, count / len(here), p_value
 
 
 def _missing(
-    table: np.ndarray, clean: np.ndarray | None, tau: np.ndarray
+    gaps: np.ndarray, clean: np.ndarray | None, ordered: bool
 ) -> Iterator[tuple[int | None, str, int, float, float]]:
-    """Yield columns with more missing values than in clean samples, or the modality if all have."""
-    gaps = np.isnan(table)
-    n_samples, counts = len(table), gaps.sum(axis=0)
-    if n_samples < _FEWEST:
+    """Yield the modality if all its columns are missing too often, and single columns."""
+    if len(gaps) < _FEWEST:
         return
+    whole = np.asarray(gaps.all(axis=1))
     if clean is None:
-        more = counts == n_samples
-        p_values = np.full(len(counts), np.nan)
-    else:
-        usual = np.isnan(clean).sum(axis=0)
-        more = counts / n_samples - usual / len(clean) >= _DISTANCE
-        p_values = np.array(
-            [
-                _more_frequent((count, n_samples), (before, len(clean)), time)
-                for count, before, time in zip(counts, usual, tau, strict=True)
-            ]
-        )
-    if more.all():
-        count = int(gaps.any(axis=1).sum())
-        yield None, "missing", count, count / n_samples, float(p_values.max())
+        empty: list = [None] if whole.all() else np.flatnonzero(gaps.all(axis=0)).tolist()
+        yield from ((column, "missing", len(gaps), 1.0, np.nan) for column in empty)
         return
-    for j in np.flatnonzero(more):
-        yield int(j), "missing", int(counts[j]), counts[j] / n_samples, float(p_values[j])
+    whole_clean = np.asarray(clean.all(axis=1))
+    # samples without any value of the modality are not counted for its single columns
+    single = zip((gaps & ~whole[:, None]).T, (clean & ~whole_clean[:, None]).T, strict=True)
+    for column, (here, there) in zip(
+        [None, *range(gaps.shape[1])], [(whole, whole_clean), *single], strict=True
+    ):
+        if here.mean() - there.mean() >= _DISTANCE:
+            p_value = more_frequent(here, there, _time(there, ordered))
+            yield column, "missing", int(here.sum()), float(here.mean()), p_value
 
 
-def _more_frequent(
-    found: tuple[int, int], clean: tuple[int, int], autocorrelation_time: float
-) -> float:
-    """Return the p-value of a number of samples out of all, given those of clean samples."""
-    (count, n_samples), (expected, n_clean) = (
-        np.array(numbers) / autocorrelation_time for numbers in (found, clean)
-    )
-    share = (expected + 1) / (n_clean + 2)
-    return float(binom.sf(np.floor(count) - 1, np.ceil(n_samples), share))
+def _time(clean: np.ndarray, ordered: bool) -> float:
+    """Return the autocorrelation time of clean samples, or one if they are not ordered."""
+    return autocorrelation_time(clean.astype(float)) if ordered else 1.0
 
 
-def _autocorrelation_time(values: np.ndarray) -> float:
-    """Return the autocorrelation time of values in temporal order, at least one; NaN is ignored."""
-    known = values[np.isfinite(values)]
-    n = len(known)
-    ranks = rankdata(known) - (n + 1) / 2
-    if n < _FEWEST or not ranks.any():
-        return 1.0
-    spectrum = np.abs(np.fft.rfft(ranks, 2 * n)) ** 2
-    autocorrelation = np.fft.irfft(spectrum)[:n]
-    times = 2 * np.cumsum(autocorrelation / autocorrelation[0]) - 1
-    wide_enough = np.flatnonzero(np.arange(n) >= 5 * times)
-    return float(max(times[wide_enough[0] if len(wide_enough) else -1], 1.0))
+def _enough(values: np.ndarray, clean: np.ndarray) -> bool:
+    """Return whether there are enough values to compare two distributions."""
+    return min(np.isfinite(values).sum(), np.isfinite(clean).sum()) >= _FEWEST
 
 
-def _most_frequent(table: np.ndarray) -> tuple[int, int]:
-    """Return the count of the most frequent complete sample, and the number of complete samples."""
+def _most_frequent(table: np.ndarray) -> np.ndarray:
+    """Return which complete samples are equal to the most frequent one."""
     complete = table[~np.isnan(table).any(axis=1)]
     if complete.size == 0:
-        return 0, 0
-    return int(np.unique(complete, axis=0, return_counts=True)[1].max()), len(complete)
-
-
-def _compare(
-    values: np.ndarray, clean: np.ndarray, autocorrelation_time: float, upper_tail: bool = False
-) -> list[tuple[int, float, float]]:
-    """Return n_samples, statistic and p-value if two distributions differ enough, else nothing."""
-    values, clean = values[np.isfinite(values)], clean[np.isfinite(clean)]
-    if min(len(values), len(clean)) < _FEWEST:
-        return []
-    test = ks_2samp(values, clean, method="asymp")
-    if test.statistic < _DISTANCE:
-        return []
-    p_value = test.pvalue
-    if autocorrelation_time > 1:
-        size = len(values) * len(clean) / (len(values) + len(clean)) / autocorrelation_time
-        p_value = kstwobign.sf(np.sqrt(size) * test.statistic)
-    if upper_tail:
-        high = np.quantile(clean, _HIGH)
-        counts = ((values > high).sum(), len(values)), ((clean > high).sum(), len(clean))
-        p_value = min(1.0, 2 * min(p_value, _more_frequent(*counts, autocorrelation_time)))
-    return [(len(values), float(test.statistic), float(p_value))]
+        return np.zeros(0, dtype=bool)
+    _, number, counts = np.unique(complete, axis=0, return_inverse=True, return_counts=True)
+    return number.ravel() == counts.argmax()
 
 
 def _energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -232,3 +186,20 @@ def _energies(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
     whole = np.where(np.isfinite(gaps), own, np.nan)
     disagreement = evidence_of_potential(cross_modal, estimator.potential_scale_)
     return whole, np.where(np.isfinite(gaps), disagreement, np.nan)
+
+
+def _compare_energies(
+    values: np.ndarray, clean: np.ndarray, ordered: bool
+) -> tuple[int, float, float] | None:
+    """Return n_samples, statistic and p-value if energies are unlike clean ones, else None."""
+    if not _enough(values, clean):
+        return None
+    # that of events above a quantile would be too short, because there are only a few of them
+    time = _time(clean, ordered)
+    statistic, p_value = distance(values, clean, time)
+    high = np.nanquantile(clean[np.isfinite(clean)], _HIGH)
+    above, above_clean = values > high, clean > high
+    if max(statistic - _DISTANCE, above.mean() - above_clean.mean() - _MORE_HIGH) < 0:
+        return None
+    p_value = min(1.0, 2 * min(p_value, more_frequent(above, above_clean, time)))
+    return int(np.isfinite(values).sum()), statistic, p_value

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -29,6 +30,8 @@ from sklearn_emma.user_warnings import stacklevel_of_user
 
 #: Name of the failure in which all values of a modality are missing.
 ABSENT = "absent"
+# Largest number of columns whose dependence is tested, for the sake of time.
+_MOST_COLUMNS = 50
 #: Default failures of an analysis.
 FAILURES: dict[str, Corruption] = {
     "noise 0.5": Noise(0.5),
@@ -216,9 +219,10 @@ def failure_mode_analysis(
     Raises
     ------
     ValueError
-        If a number is out of range, if a modality in `only` is unknown, if a failure is called
-        "absent", if `modalities` is None and the estimator has no modalities, if the estimator does
-        not have `method`, or if R² is undefined because `y` is constant.
+        If a number is out of range, such as a `block_size` of more than half the samples, if a
+        modality in `only` is unknown, if a failure is called "absent", if `modalities` is None and
+        the estimator has no modalities, if the estimator does not have `method`, or if R² is
+        undefined because `y` is constant.
     TypeError
         If `failures` is not a dict of Corruption objects, or if `metric` is not callable.
 
@@ -275,7 +279,12 @@ def failure_mode_analysis(
         _check_classes(estimator, y)
     elif is_regressor(estimator):
         check_values(y)
-    _check_numbers(tolerance, confidence_level, n_bootstrap, block_size)
+    _check_numbers(tolerance, confidence_level, n_bootstrap)
+    if not is_number(block_size, Integral) or not 1 <= block_size <= max(len(y) // 2, 1):
+        raise ValueError(
+            f"block_size={block_size!r} must be an integer from 1 to half the number of test "
+            f"samples, which is {len(y)}."
+        )
     failures = FAILURES if failures is None else failures
     if not isinstance(failures, Mapping):
         raise TypeError(
@@ -323,7 +332,7 @@ def failure_mode_analysis(
     costs = FailureCosts(estimator, X, y, modalities, score, method, bootstrap)
     span = 1.0 if metric is None else abs(costs.loss_by_exchange())
     by_class = classifies and metric is not None
-    rare_loss = _rare_loss(y, by_class, span * block_size, tolerance, confidence_level)
+    rare_loss = _rare_loss(y, by_class, span, tolerance, confidence_level, block_size)
     effects = pd.DataFrame(
         {"modality": name, "failure": way}
         | costs.of(corruption, name, of_name[:1] if way == ABSENT else of_name, reference)
@@ -377,10 +386,10 @@ def _draw_blocks(
 
 def _warn_of_dependence(X: pd.DataFrame, y: np.ndarray) -> None:
     """Warn if neighboring test samples are similar, so that intervals are too narrow."""
-    numbers = X.select_dtypes("number").astype(float)
-    values = numbers.fillna(numbers.median()).fillna(0.0).to_numpy()
+    places = np.unique(np.linspace(0, X.shape[1] - 1, _MOST_COLUMNS).astype(int))
+    values = [_as_numbers(X.iloc[:, place]) for place in places]
     codes = np.unique(y, return_inverse=True)[1]
-    found = find_dependence(np.column_stack([values, codes]), np.random.RandomState(0))
+    found = find_dependence(np.column_stack([*values, codes]), np.random.RandomState(0))
     if found is not None:
         warnings.warn(
             f"Neighboring test samples are similar: {found[0]}. The intervals are then too narrow, "
@@ -389,6 +398,14 @@ def _warn_of_dependence(X: pd.DataFrame, y: np.ndarray) -> None:
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )
+
+
+def _as_numbers(column: pd.Series) -> np.ndarray:
+    """Return the numbers of a column, gaps filled with their median, or codes of its levels."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    if numbers.isna().all() or (not is_numeric_dtype(column) and column.dtype != object):
+        numbers = pd.Series(pd.factorize(column)[0], dtype=float)
+    return numbers.fillna(numbers.median()).fillna(0.0).to_numpy()
 
 
 def _add_absent_classes(draws: np.ndarray, y: np.ndarray, random: np.random.RandomState) -> None:
@@ -407,11 +424,17 @@ def _add_absent_classes(draws: np.ndarray, y: np.ndarray, random: np.random.Rand
 
 
 def _rare_loss(
-    y: np.ndarray, by_class: bool, span: float, tolerance: float, confidence_level: float
+    y: np.ndarray,
+    by_class: bool,
+    span: float,
+    tolerance: float,
+    confidence_level: float,
+    block_size: int,
 ) -> float:
     """Return the loss of score that may be absent from the samples by chance, or warn.
 
-    A sample that is lost costs as much as `span` divided by the number of samples.
+    A sample that is lost costs as much as `span` divided by the number of samples, and a block of
+    them `block_size` times as much.
     """
     if not math.isfinite(span) or span == 0:
         problem, advice = (
@@ -428,11 +451,12 @@ def _rare_loss(
         )
         return math.inf
     smallest = np.unique(y, return_counts=True)[1].min() if by_class else len(y)
-    rarity = -span * math.log((1.0 - confidence_level) / 2.0)
+    rarity = -span * block_size * math.log((1.0 - confidence_level) / 2.0)
     if 0 < tolerance <= rarity / smallest:
         warnings.warn(
             f"{smallest} test samples{' of the smallest class' if by_class else ''} are too few to "
-            f"show that a modality is redundant with tolerance={tolerance:g}. At least "
+            f"show that a modality is redundant with tolerance={tolerance:g}"
+            f"{f' and block_size={block_size}' if block_size > 1 else ''}. At least "
             f"{math.floor(rarity / tolerance) + 1} are needed. Pass more samples, or raise the "
             "tolerance.",
             UserWarning,
@@ -477,9 +501,7 @@ def _groups(estimator: Any, modalities: Any) -> Any:
     )
 
 
-def _check_numbers(
-    tolerance: Any, confidence_level: Any, n_bootstrap: Any, block_size: Any
-) -> None:
+def _check_numbers(tolerance: Any, confidence_level: Any, n_bootstrap: Any) -> None:
     """Raise ValueError unless these are in range."""
     if not is_number(tolerance) or tolerance < 0:
         raise ValueError(f"tolerance={tolerance!r} must be a number that is not negative.")
@@ -487,8 +509,6 @@ def _check_numbers(
         raise ValueError(f"confidence_level={confidence_level!r} must be between 0 and 1.")
     if not is_number(n_bootstrap, Integral) or n_bootstrap < 1:
         raise ValueError(f"n_bootstrap={n_bootstrap!r} must be a positive integer.")
-    if not is_number(block_size, Integral) or block_size < 1:
-        raise ValueError(f"block_size={block_size!r} must be a positive integer.")
 
 
 def _accuracy(y_true: np.ndarray, y_pred: np.ndarray) -> float:

@@ -72,8 +72,8 @@ def make_failure_scorer(
     -------
     callable
         A scorer with the signature ``scorer(estimator, X, y)``. It can be pickled if `scoring` and
-        `modalities` can be pickled. Like other callables, it cannot be the `scoring` of
-        :class:`~sklearn.model_selection.TunedThresholdClassifierCV`.
+        `modalities` can be pickled. Unlike the scorers of :func:`~sklearn.metrics.make_scorer`, it
+        cannot be the `scoring` of :class:`~sklearn.model_selection.TunedThresholdClassifierCV`.
 
     Raises
     ------

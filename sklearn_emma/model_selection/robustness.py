@@ -172,7 +172,7 @@ def robustness_curve(
     if get_config()["enable_metadata_routing"]:
         if groups is not None or score_params:
             raise ValueError(
-                "With metadata routing, `groups` and `score_params` belong into `params`: "
+                "With metadata routing, `groups` and `score_params` belong in `params`: "
                 'params={"groups": groups, ...}.'
             )
         router = fit_router("robustness_curve", estimator, cv).add(

@@ -146,6 +146,12 @@ class ModalityMonitor(BaseEstimator):
     sklearn_emma.inspection.MonitorDisplay : Plot the health of the modalities.
     sklearn_emma.inspection.modality_report : List the alarms.
 
+    Notes
+    -----
+    A monitor of a classifier counts as a classifier, so scikit-learn divides the samples by class
+    if `cv` is an integer. For samples in temporal order, pass a
+    :class:`~sklearn.model_selection.TimeSeriesSplit`.
+
     Examples
     --------
     >>> from sklearn_emma import DAEEnergyScorer, EMMAClassifier
@@ -214,7 +220,10 @@ class ModalityMonitor(BaseEstimator):
         return self.estimator_.feature_names_in_
 
     def __sklearn_tags__(self) -> Tags:
-        tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
+        tags = super().__sklearn_tags__()
+        if not hasattr(self.estimator, "__sklearn_tags__"):
+            return tags
+        inner = get_tags(self.estimator)
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         if hasattr(self.estimator, "readings"):
             tags.estimator_type = inner.estimator_type

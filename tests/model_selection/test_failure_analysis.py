@@ -20,6 +20,7 @@ from sklearn_emma.model_selection import (
     PatternConformalClassifier,
     failure_mode_analysis,
 )
+from sklearn_emma.model_selection.failure_analysis import _warn_of_dependence
 
 MODALITIES = {"main": [0], "copy": [1], "twin": [2], "nothing": [3]}
 
@@ -400,6 +401,23 @@ def test_in_slow_streams_blocks_of_samples_are_drawn():
     assert np.mean(widths[300]) == pytest.approx(spread, rel=0.4)
 
 
+@pytest.mark.parametrize("kind", ["object", "category", "bool", "text", "duration"])
+def test_similar_neighbors_are_noticed_in_any_column(kind):
+    blocks = np.repeat(np.random.default_rng(0).integers(3, size=8), 50)
+    columns = {
+        "object": blocks.astype(float).astype(object),
+        "category": pd.Categorical(blocks),
+        "bool": blocks > 0,
+        "text": np.array(["low", "mid", "high"])[blocks],
+        "duration": pd.to_timedelta(blocks, unit="s"),
+    }
+    X, y = pd.DataFrame({"a": columns[kind]}), np.arange(400) % 2
+    with pytest.warns(UserWarning, match="Neighboring test samples are similar"):
+        _warn_of_dependence(X, y)
+    shuffled = X.sample(frac=1, random_state=0)
+    _warn_of_dependence(shuffled, y)
+
+
 def test_predictions_may_be_a_column(data):
     X, _, X_test, _ = data
     y, y_test = X[:, 0] + X[:, 3], X_test[:, 0] + X_test[:, 3]
@@ -437,7 +455,8 @@ def test_rare_classes_are_in_every_bootstrap_sample():
         ({"tolerance": -1}, "tolerance=-1 must be a number that is not negative"),
         ({"confidence_level": 1.0}, "confidence_level=1.0 must be between 0 and 1"),
         ({"n_bootstrap": 0}, "n_bootstrap=0 must be a positive integer"),
-        ({"block_size": 0}, "block_size=0 must be a positive integer"),
+        ({"block_size": 0}, "block_size=0 must be an integer from 1 to half"),
+        ({"block_size": 751}, "number of test samples, which is 1500"),
         ({"only": "radar"}, "only='radar' must name at least one modality"),
         ({"modalities": None}, "has no modalities of its own. Pass modalities"),
     ],

@@ -294,5 +294,5 @@ def test_metadata_is_routed_to_fit_scorer_and_splitter(samples):
             assert_allclose(routed.test_scores[0, 0], wanted)
         with pytest.raises(ValueError, match="not explicitly set as requested"):
             curve(X, y, LogisticRegression(), params={"sample_weight": weight})
-        with pytest.raises(ValueError, match="belong into `params`"):
+        with pytest.raises(ValueError, match="belong in `params`"):
             curve(X, y, LogisticRegression(), groups=groups)

@@ -1,0 +1,127 @@
+r"""Compare samples with clean ones, by tests for independent samples or for samples in time.
+
+If samples are in temporal order, their number is divided by the autocorrelation time of the clean
+samples,
+
+.. math:: \hat \tau = 1 + 2 \sum_{L=1}^{W} \rho_L, \qquad
+   \tau = \hat \tau \Bigl(1 + \sqrt{2 (2 W + 1) / n}\Bigr),
+
+where :math:`\rho_L` is the autocorrelation of ranks at lag L, W the smallest window with
+:math:`W \ge 5 \hat \tau`, and n the number of clean samples. The square root is the relative
+standard error of :math:`\hat \tau` (Sokal, A. (1997). Monte Carlo methods in statistical
+mechanics). With less than 10 autocorrelation times of clean samples, nothing can be said; the
+p-value is 1.
+"""
+
+import numpy as np
+from scipy.stats import betabinom, ks_2samp, kstwobign, rankdata
+
+# Number of autocorrelation times that clean samples must cover.
+_LEAST_TIMES = 10
+
+
+def more_frequent(event: np.ndarray, clean: np.ndarray, time: float = 1.0) -> float:
+    """Test whether an event is more frequent than in clean samples.
+
+    The number of events has a beta-binomial distribution, given the number among the clean samples
+    and a uniform prior of the probability.
+
+    Parameters
+    ----------
+    event, clean : ndarray of bool of shape (n_samples,)
+        Whether the event occurs in each sample, and in each clean sample.
+    time : float, default=1.0
+        Autocorrelation time of the clean samples, one if they are independent.
+
+    Returns
+    -------
+    float
+        P-value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.inspection.two_samples import more_frequent
+    >>> round(more_frequent(np.arange(100) < 8, np.arange(100) < 2), 3)
+    0.049
+    """
+    if time > 1 and len(clean) < _LEAST_TIMES * time:
+        return 1.0
+    count, n_samples, expected, n_clean = (
+        number / time for number in (event.sum(), len(event), clean.sum(), len(clean))
+    )
+    p_value = betabinom.sf(
+        np.floor(count) - 1, np.ceil(n_samples), expected + 1, n_clean - expected + 1
+    )
+    return float(p_value)
+
+
+def distance(values: np.ndarray, clean: np.ndarray, time: float = 1.0) -> tuple[float, float]:
+    """Compare two distributions by the two-sample Kolmogorov-Smirnov test.
+
+    Parameters
+    ----------
+    values, clean : ndarray of shape (n_samples,)
+        Values, and values of clean samples. NaN is ignored.
+    time : float, default=1.0
+        Autocorrelation time of the clean samples, one if they are independent.
+
+    Returns
+    -------
+    statistic : float
+        Largest difference between the distribution functions.
+    p_value : float
+        P-value.
+    """
+    known, known_clean = values[np.isfinite(values)], clean[np.isfinite(clean)]
+    test = ks_2samp(known, known_clean, method="asymp")
+    if time == 1:
+        return float(test.statistic), float(test.pvalue)
+    if len(known_clean) < _LEAST_TIMES * time:
+        return float(test.statistic), 1.0
+    size = len(known) * len(known_clean) / (len(known) + len(known_clean)) / time
+    return float(test.statistic), float(kstwobign.sf(np.sqrt(size) * test.statistic))
+
+
+def autocorrelation_time(values: np.ndarray) -> float:
+    r"""Return the autocorrelation time of values in temporal order.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+        Values; those that are not finite are missing.
+
+    Returns
+    -------
+    float
+        Autocorrelation time :math:`\tau`, at least one, and the number of values if no window is
+        wide enough.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.inspection.two_samples import autocorrelation_time
+    >>> round(autocorrelation_time(np.repeat(np.random.RandomState(0).uniform(size=500), 10)))
+    16
+    """
+    known = np.isfinite(values)
+    n = int(known.sum())
+    ranks = np.zeros(len(values))
+    ranks[known] = rankdata(values[known]) - (n + 1) / 2
+    if not ranks.any():
+        return 1.0
+    products, pairs = _sums_of_products(ranks), _sums_of_products(known.astype(float))
+    autocorrelation = products / np.maximum(pairs, 1.0) * n / products[0]
+    times = 2 * np.cumsum(autocorrelation) - 1
+    wide_enough = np.flatnonzero(np.arange(len(times)) >= 5 * times)
+    if not len(wide_enough):
+        return float(n)
+    window = wide_enough[0]
+    error = np.sqrt(2 * (2 * window + 1) / n)
+    return float(np.clip(times[window] * (1 + error), 1.0, n))
+
+
+def _sums_of_products(values: np.ndarray) -> np.ndarray:
+    """Return the sum of products of values at each lag."""
+    spectrum = np.abs(np.fft.rfft(values, 2 * len(values))) ** 2
+    return np.fft.irfft(spectrum)[: len(values)]
