@@ -50,10 +50,9 @@ def more_frequent(event: np.ndarray, clean: np.ndarray, time: float = 1.0) -> fl
     count, n_samples, expected, n_clean = (
         number / time for number in (event.sum(), len(event), clean.sum(), len(clean))
     )
-    p_value = betabinom.sf(
-        np.floor(count) - 1, np.ceil(n_samples), expected + 1, n_clean - expected + 1
-    )
-    return float(p_value)
+    # the probability of as few samples without the event, which is exact if it is tiny
+    total, without = np.ceil(n_samples), np.ceil(n_samples) - np.floor(count)
+    return float(betabinom.cdf(without, total, n_clean - expected + 1, expected + 1))
 
 
 def distance(values: np.ndarray, clean: np.ndarray, time: float = 1.0) -> tuple[float, float]:

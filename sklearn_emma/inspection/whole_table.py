@@ -197,7 +197,7 @@ def _compare_energies(
     # that of events above a quantile would be too short, because there are only a few of them
     time = _time(clean, ordered)
     statistic, p_value = distance(values, clean, time)
-    high = np.nanquantile(clean[np.isfinite(clean)], _HIGH)
+    high = np.quantile(clean[np.isfinite(clean)], _HIGH)
     above, above_clean = values > high, clean > high
     if max(statistic - _DISTANCE, above.mean() - above_clean.mean() - _MORE_HIGH) < 0:
         return None
