@@ -42,7 +42,7 @@ def draw_seeds(random_state: Any, size: int | tuple[int, ...]) -> np.ndarray:
     return check_random_state(random_state).randint(2**31 - 1, size=size)
 
 
-def seeded(estimator: Any, seed: int) -> Any:
+def seeded(estimator: Any, seed: int, deep: bool = True) -> Any:
     """Clone an estimator, and set random states that are None.
 
     Parameters
@@ -50,7 +50,10 @@ def seeded(estimator: Any, seed: int) -> Any:
     estimator : estimator
         Estimator, which is not changed.
     seed : int
-        Value for random states that are None, including those of nested estimators.
+        Value for random states that are None.
+    deep : bool, default=True
+        Whether to set those of nested estimators, too. An estimator of this library sets them
+        itself, from its own.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def seeded(estimator: Any, seed: int) -> Any:
     estimator = clone(estimator)
     unseeded = [
         key
-        for key, value in estimator.get_params().items()
+        for key, value in estimator.get_params(deep).items()
         if value is None and key.rpartition("__")[2] == "random_state"
     ]
     estimator.set_params(**dict.fromkeys(unseeded, seed))  # returns None for a FrozenEstimator

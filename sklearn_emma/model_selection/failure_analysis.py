@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_emma.categories import encode, find_levels
 from sklearn_emma.corruption import Corruption, Drift, Missing, Noise, Scaling, Stuck, Swapped
 from sklearn_emma.corruption.base import check_corruption, choose_modalities, is_number
 from sklearn_emma.engine.seeding import draw_seeds
@@ -386,10 +386,12 @@ def _draw_blocks(
 
 def _warn_of_dependence(X: pd.DataFrame, y: np.ndarray) -> None:
     """Warn if neighboring test samples are similar, so that intervals are too narrow."""
-    places = np.unique(np.linspace(0, X.shape[1] - 1, _MOST_COLUMNS).astype(int))
-    values = [_as_numbers(X.iloc[:, place]) for place in places]
-    codes = np.unique(y, return_inverse=True)[1]
-    found = find_dependence(np.column_stack([*values, codes]), np.random.RandomState(0))
+    X = X.iloc[:, np.unique(np.linspace(0, X.shape[1] - 1, _MOST_COLUMNS).astype(int))]
+    codes = encode(X, find_levels(X, range(X.shape[1])))
+    values = codes.apply(pd.to_numeric, errors="coerce").astype(float)
+    values = values.fillna(values.median()).fillna(0.0)
+    classes = np.unique(y, return_inverse=True)[1]
+    found = find_dependence(np.column_stack([values, classes]), np.random.RandomState(0))
     if found is not None:
         warnings.warn(
             f"Neighboring test samples are similar: {found[0]}. The intervals are then too narrow, "
@@ -398,14 +400,6 @@ def _warn_of_dependence(X: pd.DataFrame, y: np.ndarray) -> None:
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )
-
-
-def _as_numbers(column: pd.Series) -> np.ndarray:
-    """Return the numbers of a column, gaps filled with their median, or codes of its levels."""
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    if numbers.isna().all() or (not is_numeric_dtype(column) and column.dtype != object):
-        numbers = pd.Series(pd.factorize(column)[0], dtype=float)
-    return numbers.fillna(numbers.median()).fillna(0.0).to_numpy()
 
 
 def _add_absent_classes(draws: np.ndarray, y: np.ndarray, random: np.random.RandomState) -> None:

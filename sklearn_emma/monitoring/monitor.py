@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags, check_consistent_length, check_random_state, get_tags
@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
-from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.engine.seeding import draw_seed, seeded
 from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
 from sklearn_emma.monitoring.fit_calibration import calibrate_monitor
@@ -299,7 +299,7 @@ class ModalityMonitor(BaseEstimator):
         if not fitted:
             if y is not None:
                 _check_classes(self.estimator, y, order[:n_training], all_needed=not again)
-            calibrated = _clone(self.estimator, seed)
+            calibrated = seeded(self.estimator, seed, deep=False)
             X_training, y_training = _safe_split(calibrated, X, y, order[:n_training])
             with warnings.catch_warnings():
                 if again:
@@ -311,7 +311,7 @@ class ModalityMonitor(BaseEstimator):
         rest, _ = _safe_split(calibrated, X, None, np.sort(order[n_training:]))
         rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
         calibration = calibrate_monitor(calibrated, rest, reference, rates, self.ordered, rng)
-        estimator = _clone(self.estimator, seed).fit(X, y) if again else calibrated
+        estimator = seeded(self.estimator, seed, deep=False).fit(X, y) if again else calibrated
         self.calibration_: Calibration = calibration
         self.estimator_, self.calibrated_estimator_ = estimator, calibrated
         self.modality_names_ = list(estimator.modality_names_)
@@ -453,14 +453,6 @@ class ModalityMonitor(BaseEstimator):
         """Call a method of the estimator with the evidence of the stream."""
         health, _, corrected = self._read(X)
         return getattr(self.estimator_, method)(corrected, evidence=health.evidence)
-
-
-def _clone(estimator: Any, seed: int) -> Any:
-    """Clone an estimator, and set its random state if it is None."""
-    estimator = clone(estimator)
-    if estimator.get_params(deep=False).get("random_state", seed) is None:
-        estimator.set_params(random_state=seed)
-    return estimator
 
 
 def _is_fitted(estimator: Any) -> bool:
