@@ -37,7 +37,7 @@ def explain(error: Exception, estimator: Any, X: Any, at_fit: bool) -> Exception
     columns = _columns(X)
     # with other columns than at fit, categories are not where they are expected
     if not str(error).startswith("The feature names should match"):
-        held = "numbers or categories" if at_fit else "numbers where it did at fit"
+        held = "numbers or categories" if at_fit else "numbers in the columns that did so at fit"
         explained = explain_text(error, X, held)
         if explained is not error:
             return explained
@@ -90,8 +90,9 @@ def explain_text(
         return error
     return _kind(error)(
         f"{name} must hold {held}, but column(s) {listed(guilty)} hold something else: "
-        f"{str(error).partition('. ')[0]}. Use NaN for missing values. If most categories "
-        'of a column look like numbers, convert the column to the pandas type "category". '
+        f"{str(error).partition('. ')[0]}. Use NaN for missing values. Text counts "
+        "as numbers if it can be converted to them for most samples at fit. If these are names of "
+        'categories, convert the column to the pandas type "category", before fit, too. '
         "Encode other values as numbers first, or leave them out."
     )
 

@@ -118,7 +118,9 @@ def test_text_in_other_columns_than_at_fit(with_text, quick):
             read(with_text[with_text.columns[::-1]])
         with pytest.raises(ValueError, match=message + "missing:\\n- b__1"):
             read(with_text.drop(columns="b__1"))
-        with pytest.raises(ValueError, match="must hold numbers where .* 'a__2' hold something"):
+        with pytest.raises(
+            ValueError, match="must hold numbers in the columns .* 'a__2' hold something"
+        ):
             read(with_text.assign(a__2="red"))
     with pytest.raises(ValueError, match=message + 'modality .a. are.*missing_modalities="allow"'):
         clf.predict(with_text.iloc[:, 2:])

@@ -181,10 +181,11 @@ class GatedRegressor(RegressorMixin, BaseGated):
         if y.ndim == 1 or y.shape[1] == 1:
             return column_or_1d(y, warn=True)
         if not takes_several_outputs(self.unfitted_estimator()):
+            name = type(self.unfitted_estimator()).__name__
             raise ValueError(
-                f"y has {y.shape[1]} columns, but estimator={self.estimator!r} predicts a single "
-                "output, according to its tags. Pass a y of one dimension, or wrap the estimator "
-                "in MultiOutputRegressor."
+                f"y has {y.shape[1]} columns, but {name} predicts a single output, according to "
+                "its tags. Pass a y of one dimension, or an estimator for several outputs, such as "
+                f"MultiOutputRegressor({name}())."
             )
         return y
 

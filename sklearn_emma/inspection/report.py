@@ -173,12 +173,15 @@ def modality_report(
         Samples, in temporal order if they have one. The report has the index of X if that is a
         pandas DataFrame.
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
-        Clean samples, usually the training samples. Percentiles are relative to their energies, and
-        the table as a whole is compared with them. Without `reference`, percentiles are NaN. With
-        ``ordered=True``, a :class:`~sklearn_emma.monitoring.ModalityMonitor` with default settings
-        is calibrated on them, unless a monitor is given; use samples that the estimator was not
-        trained on. For autocorrelated samples, pass a monitor with ``ordered=True``, and a
-        `reference` whose rows are in temporal order.
+        Clean samples. Percentiles are relative to their energies, and the table as a whole is
+        compared with them. Best are samples that the estimator was not trained on: the energies of
+        training samples are lower than those of new clean samples if there are few of them, less
+        than about ten per column. New clean samples then seem to be unusual. Without `reference`,
+        percentiles are NaN. With ``ordered=True``, a
+        :class:`~sklearn_emma.monitoring.ModalityMonitor` with default settings is calibrated on
+        them, unless a monitor is given; use samples that the estimator was not trained on. For
+        autocorrelated samples, pass a monitor with ``ordered=True``, and a `reference` whose rows
+        are in temporal order.
     threshold : float, default=0.5
         Attention, from 0 to 1, up to which a modality is failing.
     n_worst : int, default=200
