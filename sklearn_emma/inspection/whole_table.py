@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from sklearn_emma.inspection.checks import column_labels
-from sklearn_emma.inspection.two_samples import autocorrelation_time, distance, more_frequent
+from sklearn_emma.inspection.two_samples import distance, more_frequent
+from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 from sklearn_emma.nn.evidence_energy import evidence_of_potential
 from sklearn_emma.validation import check_table
 

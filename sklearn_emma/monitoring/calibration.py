@@ -9,11 +9,17 @@ from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import KINDS, SIMULATED_KINDS
+from sklearn_emma.monitoring.filter import Switches
+from sklearn_emma.monitoring.innovations import (
+    Innovations,
+    combine_with_innovations,
+    include_large_offsets,
+)
 from sklearn_emma.monitoring.ratios import FailureRatios
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
 from sklearn_emma.monitoring.tables import read_table, read_unseen
-from sklearn_emma.monitoring.thresholds import combine, replace_missing
+from sklearn_emma.monitoring.thresholds import Missing, combine, replace_missing, switches_of
 
 _TINY = np.finfo(float).tiny
 
@@ -94,9 +100,10 @@ class Calibration:
         E-values of the other simulated failures.
     dependence : Dependence
         Exponents of the e-values that account for the autocorrelation of the stream.
-    exponents, stuck_exponents : ndarray of shape (n_modalities,)
-        Additional exponents of the e-values of simulated failures, and exponents of those of stuck
-        sensors, chosen on clean samples in temporal order. One if `ordered` is False.
+    exponents, innovation_exponents, stuck_exponents : ndarray of shape (n_modalities,)
+        Additional exponents of the e-values of simulated failures and of those of innovations, and
+        exponents of those of stuck sensors, chosen on clean samples in temporal order. One if the
+        clean samples were not in temporal order.
     start : Past
         Summary of past values before the first sample of a stream.
     missing : ndarray of shape (n_modalities,)
@@ -118,8 +125,9 @@ class Calibration:
         Odds of a failure at which an alarm is raised.
     location, spread : ndarray of shape (n_features,)
         Median and scaled median absolute deviation of clean standardized values.
-    ordered : bool
-        Whether the clean samples were in temporal order.
+    innovations : Innovations or None
+        E-values of failures from successive samples. None if the clean samples were not in temporal
+        order.
     categories : CategoryEvidence or None
         Changes of the e-values of modalities with categories. None if no column is categorical.
     """
@@ -130,6 +138,7 @@ class Calibration:
     ratios: FailureRatios
     dependence: Dependence
     exponents: np.ndarray
+    innovation_exponents: np.ndarray
     stuck_exponents: np.ndarray
     start: Past
     missing: np.ndarray
@@ -140,10 +149,12 @@ class Calibration:
     alarm_odds: float
     location: np.ndarray
     spread: np.ndarray
-    ordered: bool
+    innovations: Innovations | None
     categories: CategoryEvidence | None
 
-    def likelihoods(self, estimator: Any, X: Any, past: Past) -> tuple[np.ndarray, Past]:
+    def likelihoods(
+        self, estimator: Any, X: Any, past: Past
+    ) -> tuple[np.ndarray, Switches | None, Past]:
         """Return the likelihoods of the states of the filter for the next samples of a stream.
 
         Parameters
@@ -160,6 +171,8 @@ class Calibration:
         likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
             Likelihoods relative to the clean state. For a missing modality, the likelihood is one
             for the state "missing", and `missing` for all other states.
+        switches : Switches or None
+            Likelihoods of states that start or end. None if they are the same.
         past : Past
             Summary of the samples up to the last one of X.
         """
@@ -179,18 +192,26 @@ class Calibration:
         )
         if self.categories is not None:
             ratios = self.categories(ratios, read_unseen(estimator, X))
+        if self.innovations is not None:
+            ratios = include_large_offsets(ratios)
         ratios = ratios ** (exponents * self.exponents)[..., None]
-        if self.ordered:
+        absent = self.statistics.over_modalities(np.logical_and, gaps)
+        recently = np.vstack([past.missing, gaps])[-len(past.missing) :]
+        after, switches = Past(runs, changes, last, recently), None
+        if self.innovations is not None:
             stuck = stuck**self.stuck_exponents
+            recent = np.where(past.missing, np.nan, past.changes.recent)
+            innovations = self.innovations(values, recent) ** self.innovation_exponents[:, None]
+            evidence = combine_with_innovations(ratios, innovations, exponents)
+            ratios = evidence.lasts
+            switches = switches_of(evidence, stuck, repeats, Missing(absent, self.missing))
         else:
             # when the process does not change, modalities with equal clean samples repeat values
             stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
             # each of several independent samples is informative, even if they are equal
             repeats = repeats & ~self.run_lengths.steps_
-        absent = self.statistics.over_modalities(np.logical_and, gaps)
         found = replace_missing(combine(ratios, stuck, repeats), absent, self.missing)
-        recently = np.vstack([past.missing, gaps])[-len(past.missing) :]
-        return found, Past(runs, changes, last, recently)
+        return found, switches, after
 
     def evidence(self, probabilities: np.ndarray, changed: np.ndarray) -> np.ndarray:
         r"""Return the evidence against each modality, as the gate takes it.

@@ -346,7 +346,7 @@ def _hazard(repeats: np.ndarray) -> np.ndarray:
     """Estimate the probability that a run of r repeats continues in clean data."""
     column = repeats[:, None]
     lengths = _lengths(column, np.zeros_like(column), np.zeros(1, dtype=int))
-    before = np.append(0, lengths[:-1])
+    before = np.append(0, lengths)[: len(lengths)]
     reached = np.bincount(before)
     went_on = np.bincount(before, repeats, minlength=len(reached))
     # runs that are longer than all observed ones are assumed to continue rarely

@@ -143,7 +143,7 @@ def warn_of_dependent_rows(
 
 
 def warn_of_slow_process(
-    names: Sequence[str], worth: np.ndarray, odds: np.ndarray, alarm_odds: float
+    names: Sequence[str], worth: np.ndarray, by_values: np.ndarray, by_innovations: np.ndarray
 ) -> None:
     """Warn if some modality changes so slowly that simulated failures cannot raise an alarm.
 
@@ -153,25 +153,39 @@ def warn_of_slow_process(
         Names of the modalities.
     worth : ndarray of shape (n_modalities,)
         Number of independent samples that a sample is worth.
-    odds : ndarray of shape (n_modalities,)
-        Highest odds of a failure that the filter can reach.
-    alarm_odds : float
-        Odds at which an alarm is raised.
+    by_values, by_innovations : ndarray of bool of shape (n_modalities,)
+        Whether failures can raise an alarm by values alone, and by values and innovations.
     """
-    slow = np.flatnonzero(odds < alarm_odds).tolist()
-    if not slow:
+    _warn_of_slow(
+        names,
+        worth,
+        ~by_values & ~by_innovations,
+        "noise, offset, gain and mismatch can hardly raise an alarm. Missing values and, unless "
+        "clean values repeat, stuck sensors still can",
+    )
+    _warn_of_slow(
+        names,
+        worth,
+        ~by_values & by_innovations,
+        "a drift, or an offset that starts slowly, can hardly raise an alarm. Noise, sudden "
+        "changes and missing values still can, and so can stuck sensors unless clean values repeat",
+    )
+
+
+def _warn_of_slow(names: Sequence[str], worth: np.ndarray, slow: np.ndarray, effect: str) -> None:
+    """Warn of modalities that change too slowly, and of the effect."""
+    if not slow.any():
         return
     listed = ", ".join(
         f"{names[i]!r} ({1.0 / worth[i]:.0f} samples are worth one independent sample)"
         if worth[i]
         else f"{names[i]!r} (the samples give no evidence)"
-        for i in slow
+        for i in np.flatnonzero(slow).tolist()
     )
     warnings.warn(
-        f"The clean samples of modality {listed} depend so strongly on each other that noise, "
-        "offset, gain and mismatch can hardly raise an alarm. Missing values and, unless clean "
-        "values repeat, stuck sensors still can. Calibrate on a longer stream, read fewer samples "
-        "per unit of time, raise false_alarms, or lower recovery_rate and hazard_rate.",
+        f"The clean samples of modality {listed} depend so strongly on each other that {effect}. "
+        "Calibrate on a longer stream, read fewer samples per unit of time, raise false_alarms, or "
+        "lower recovery_rate and hazard_rate.",
         UserWarning,
         stacklevel=stacklevel_of_user(),
     )

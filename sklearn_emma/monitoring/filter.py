@@ -82,6 +82,21 @@ class Comparison(NamedTuple):
         return weight * likelihood + (1.0 - weight) * likelihood[:, :1]
 
 
+class Switches(NamedTuple):
+    """Likelihoods of states that start or end at a sample, if they differ from those that last.
+
+    Attributes
+    ----------
+    starting : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        Likelihoods of the states of a modality that was clean at the sample before.
+    ending : ndarray of shape (n_samples, n_modalities, n_failures)
+        Likelihood of the clean state of a modality that was in each failure state before.
+    """
+
+    starting: np.ndarray
+    ending: np.ndarray
+
+
 def slow_recovery(recovery_rate: float, hazard_rate: float, exponents: np.ndarray) -> np.ndarray:
     r"""Return the recovery rates for dependent samples, :math:`\max(h, \gamma r)`.
 
@@ -151,6 +166,32 @@ def transitions(hazard_rate: float, recovery_rate: float, prior: np.ndarray) -> 
     return matrix
 
 
+def let_change(
+    matrix: np.ndarray, sources: np.ndarray, targets: np.ndarray, rate: float
+) -> np.ndarray:
+    """Let some failures turn into others.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (1 + n_failures, 1 + n_failures)
+        Transition matrix.
+    sources, targets : ndarray of int
+        Failures that may change, and those into which they do, each with equal probability.
+    rate : float
+        Probability per sample that a failure changes.
+
+    Returns
+    -------
+    ndarray of shape (1 + n_failures, 1 + n_failures)
+        Transition matrix. The recovery rates are unchanged.
+    """
+    changed = matrix.copy()
+    stay = matrix[1 + sources, 1 + sources]
+    changed[1 + sources, 1 + sources] = (1.0 - rate) * stay
+    changed[np.ix_(1 + sources, 1 + targets)] = (rate * stay / len(targets))[:, None]
+    return changed
+
+
 def all_clean(n_states: int, n_modalities: int) -> np.ndarray:
     """Return the probabilities of the states if all modalities are clean.
 
@@ -191,6 +232,7 @@ def forward(
     transition: np.ndarray,
     likelihoods: np.ndarray,
     comparison: Comparison | None = None,
+    switches: Switches | None = None,
 ) -> np.ndarray:
     """Run the forward filter: return the probabilities of the states after each sample.
 
@@ -204,6 +246,9 @@ def forward(
         Likelihoods of the states, up to a factor for each sample and modality.
     comparison : Comparison, default=None
         States that are judged by comparison with the other modalities. None weights no state.
+    switches : Switches, default=None
+        Likelihoods of states that start or end. None uses `likelihoods`. Otherwise, `transition`
+        must be that of each modality.
 
     Returns
     -------
@@ -221,12 +266,36 @@ def forward(
     found = np.empty(likelihoods.shape)
     p, own = start, transition.ndim == 3
     for t, likelihood in enumerate(likelihoods):
-        if comparison is not None:
-            likelihood = comparison.weigh(p, likelihood)
-        p = ((p[:, None] @ transition)[:, 0] if own else p @ transition) * likelihood
+        weigh = comparison.weigh if comparison is not None else _unweighted
+        if switches is not None:
+            starting = weigh(p, switches.starting[t])
+            p = _switch(p, transition, weigh(p, likelihood), starting, switches.ending[t])
+        else:
+            moved = (p[:, None] @ transition)[:, 0] if own else p @ transition
+            p = moved * weigh(p, likelihood)
         p = p / p.sum(axis=1, keepdims=True)
         found[t] = p
     return found
+
+
+def _unweighted(p: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
+    """Return likelihoods without a change."""
+    return likelihood
+
+
+def _switch(
+    p: np.ndarray,
+    transition: np.ndarray,
+    lasting: np.ndarray,
+    starting: np.ndarray,
+    ending: np.ndarray,
+) -> np.ndarray:
+    """Return the probabilities of the states, up to a factor, from likelihoods of transitions."""
+    failing = p[:, 1:]
+    moved = p[:, :1] * transition[:, 0] * starting
+    moved[:, 0] += (failing * transition[:, 1:, 0] * ending).sum(axis=1)
+    moved[:, 1:] += (failing[:, None] @ transition[:, 1:, 1:])[:, 0] * lasting[:, 1:]
+    return moved
 
 
 def hysteresis(up: np.ndarray, rise: np.ndarray, hold: np.ndarray) -> np.ndarray:

@@ -18,7 +18,19 @@ from sklearn_emma.monitoring.exchangeability import (
     warn_of_slow_process,
 )
 from sklearn_emma.monitoring.failures import ALLOWANCE, FAILURES, SATURATION, allowances
-from sklearn_emma.monitoring.filter import highest_odds, slow_recovery, transitions, usual_share
+from sklearn_emma.monitoring.filter import (
+    Switches,
+    highest_odds,
+    slow_recovery,
+    transitions,
+    usual_share,
+)
+from sklearn_emma.monitoring.innovations import (
+    Innovations,
+    combine_with_innovations,
+    include_large_offsets,
+    let_turn_into_offset,
+)
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.simulation import Simulation
@@ -43,6 +55,7 @@ from sklearn_emma.monitoring.thresholds import (
     exponents_of_missing,
     exponents_of_stuck,
     missing_in,
+    switches_of,
 )
 
 # Number of samples with simulated failures, per failure and modality: to measure whether a failure
@@ -116,8 +129,11 @@ def calibrate_monitor(
     )
     missing = missing_in(statistics.over_modalities(np.logical_and, np.isnan(values)))
     evidence = _Evidence(z, rows, values, missing, clean.half, judged, unseen)
+    innovations = None
     if ordered:
-        chosen = _in_order(tests, evidence, estimator, rates)
+        usable = statistics.varies_ & are_numbers(estimator)
+        innovations = Innovations(values, statistics.sizes_.tolist(), usable, rng)
+        chosen = _in_order(tests, innovations, evidence, estimator, rates)
     else:
         chosen = _exchangeable(tests, evidence, rates, rng)
         as_given = judged[np.argsort(clean.order[clean.half :])]
@@ -129,7 +145,7 @@ def calibrate_monitor(
         unusable=unusable,
         location=location,
         spread=spread,
-        ordered=ordered,
+        innovations=innovations,
     )
 
 
@@ -181,6 +197,7 @@ class _Chosen(NamedTuple):
     """What is chosen such that there are few false alarms; see :class:`Calibration`."""
 
     exponents: np.ndarray
+    innovation_exponents: np.ndarray
     stuck_exponents: np.ndarray
     missing: np.ndarray
     start: Past
@@ -228,7 +245,11 @@ def _category_evidence(
 
 
 def _in_order(
-    tests: _Tests, evidence: _Evidence, estimator: Any, rates: tuple[float, float, float]
+    tests: _Tests,
+    innovations: Innovations,
+    evidence: _Evidence,
+    estimator: Any,
+    rates: tuple[float, float, float],
 ) -> _Chosen:
     """Choose exponents and recovery rates on clean samples in temporal order."""
     z, half = evidence.z, evidence.half
@@ -242,18 +263,32 @@ def _in_order(
     repeats = tests.run_lengths.repeats(np.diff(filled, axis=0, prepend=np.nan))[half:]
     worth = np.median(exponents[half:], axis=0)
     recovery = slow_recovery(rates[1], rates[0], worth)
-    transition = np.stack([transitions(rates[0], rate, state_prior()) for rate in recovery])
-    e_values **= exponents[half:, :, None]
+    transition = np.stack(
+        [let_turn_into_offset(transitions(rates[0], rate, state_prior())) for rate in recovery]
+    )
+    e_values = include_large_offsets(e_values) ** exponents[half:, :, None]
     limit = len(evidence.judged) * rates[0]
     none = np.zeros(repeats.shape)
     further = choose_exponents(
-        lambda power: combine(e_values**power, none, repeats), limit, transition
+        lambda power: (combine(e_values**power, none, repeats), None), limit, transition
     )
-    worth = worth * further
-    largest = ((len(evidence.judged) + 1) / (2.0 + 2.0 * ALLOWANCE)) ** worth
-    reached = highest_odds(largest, rates[0], recovery)
+    e_values **= further[:, None]
+    of_innovations = innovations(evidence.values, None)[half:]
+    present = Missing(np.zeros(repeats.shape, dtype=bool), none[0])
+
+    def likelihoods(power: Any, of_stuck: np.ndarray) -> tuple[np.ndarray, Switches]:
+        of_power = of_innovations ** np.expand_dims(power, -1)
+        found = combine_with_innovations(e_values, of_power, exponents[half:])
+        switches = switches_of(found, of_stuck, repeats, present)
+        return combine(found.lasts, of_stuck, repeats), switches
+
+    tempered = choose_exponents(lambda power: likelihoods(power, none), limit, transition)
+    largest = ((len(evidence.judged) + 1) / (2.0 + 2.0 * ALLOWANCE)) ** (worth * further)
+    also = largest * innovations.largest_ ** ((1.0 - worth) * tempered)
+    reached = np.stack([highest_odds(e_value, rates[0], recovery) for e_value in (largest, also)])
     alarm_odds = rates[0] / rates[2] * len(worth)
-    warn_of_slow_process(estimator.modality_names_, worth, reached, alarm_odds)
+    possible = reached >= alarm_odds
+    warn_of_slow_process(estimator.modality_names_, worth * further, possible[0], possible[1])
     stuck = _judged_by_the_other_half(evidence.values, tests.statistics, are_numbers(estimator))
     of_stuck = exponents_of_stuck(stuck, tests.run_lengths.tied_, rates[0], transition)
     warn_of_long_repeats(estimator.modality_names_, of_stuck)
@@ -262,12 +297,13 @@ def _in_order(
         evidence.missing, min(len(z) * rates[0], alarm_odds), transition
     )
     usual = usual_share(transitions(*rates[:2], state_prior()))
-    found = combine(e_values ** further[:, None], stuck.e_values[half:] ** of_stuck, repeats)
-    odds = np.median(clean_odds(found, transition), axis=0)
+    found = likelihoods(tempered, stuck.e_values[half:] ** of_stuck)
+    odds = np.median(clean_odds(*found, transition), axis=0)
     settled = np.clip(2.0 * odds / (1.0 + odds), usual, usual_share(transition))
     before = changes._replace(recent=start.recent, n_samples=0)
     return _Chosen(
         further,
+        tempered,
         of_stuck,
         evidence.missing.rate**of_missing,
         Past.before(before, len(worth)),
@@ -300,7 +336,9 @@ def _exchangeable(
     alarm_odds = choose_alarm_odds(possible, after, missing, transition, rates[2], at_most, rng)
     start = Past.before(tests.dependence.suspect(evidence.rows), len(ones))
     usual = usual_share(transition)
-    return _Chosen(ones, ones, missing.rate, start, transition, usual, usual * ones, alarm_odds)
+    return _Chosen(
+        ones, ones, ones, missing.rate, start, transition, usual, usual * ones, alarm_odds
+    )
 
 
 def _judged_by_the_other_half(

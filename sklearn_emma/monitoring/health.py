@@ -161,8 +161,10 @@ def _follow_block(
     calibration: Calibration, estimator: Any, X: Any, state: StreamState
 ) -> tuple[ModalityHealth, StreamState]:
     """Read the next samples of a stream at once."""
-    likelihoods, past = calibration.likelihoods(estimator, X, state.past)
-    probabilities = forward(state.probabilities, calibration.transition, likelihoods, _COMPARISON)
+    likelihoods, switches, past = calibration.likelihoods(estimator, X, state.past)
+    probabilities = forward(
+        state.probabilities, calibration.transition, likelihoods, _COMPARISON, switches
+    )
     clean, unlike = probabilities[..., 0], probabilities[..., 1:]
     usual = calibration.usual
     changed = probability_of_change(clean, unlike @ CHANGED, usual)

@@ -80,8 +80,11 @@ class ModalityMonitor(BaseEstimator):
         Whether the samples given to :meth:`fit` are in temporal order. If True, the e-values are
         raised to a power of at most one that accounts for the autocorrelation of the samples: the
         largest power at which the odds of a failure, on the clean samples, stay below a limit that
-        independent samples are expected to exceed at most once. There is a warning if the samples
-        depend so strongly on each other that hardly any failure can raise an alarm. If False, the
+        independent samples are expected to exceed at most once. In addition, each feature is
+        compared with its prediction from its own last values. This detects noise and sudden changes
+        of slow processes within a few samples, if the stream is sampled like the clean samples.
+        There is a warning if the samples depend so strongly on each other that hardly any failure
+        can raise an alarm. If False, the
         samples are shuffled, and their order is used only for a weak initial estimate of the
         autocorrelation of a stream.
 

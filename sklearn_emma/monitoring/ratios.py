@@ -10,7 +10,7 @@ from sklearn_emma.monitoring.failures import ALLOWANCE, FAILURES, Failure
 from sklearn_emma.monitoring.ratio_network import RatioNetwork
 from sklearn_emma.monitoring.tails import UpperTail
 
-_MISMATCH = [failure.kind == "mismatch" for failure in FAILURES]
+_MISMATCH = [k for k, failure in enumerate(FAILURES) if failure.kind == "mismatch"]
 # Number of simulated e-values of clean samples, and smallest number of draws per sample.
 _N_POSSIBLE, _FEWEST_DRAWS = 10_000, 5
 # A log ratio that is above all others.

@@ -126,9 +126,9 @@ def _find_correction(
         return None  # noise without an offset
     found = Correction(np.where(own, factor, 1.0), np.where(own, known - factor * location, 0.0))
     X = as_samples(estimator, statistics.mean_ + statistics.scale_ * found(recent))
-    likelihoods, _ = calibration.likelihoods(estimator, X, calibration.start)
+    likelihoods, switches, _ = calibration.likelihoods(estimator, X, calibration.start)
     start = all_clean(calibration.transition.shape[-1], len(statistics.sizes_))
-    clean = forward(start, calibration.transition, likelihoods)[-1, i, 0]
+    clean = forward(start, calibration.transition, likelihoods, switches=switches)[-1, i, 0]
     return found if clean > 0.5 else None
 
 

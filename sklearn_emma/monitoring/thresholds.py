@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.filter import all_clean, forward, hysteresis
+from sklearn_emma.monitoring.filter import Switches, all_clean, forward, hysteresis
+from sklearn_emma.monitoring.innovations import Evidence
 from sklearn_emma.monitoring.recurrence import upper_rate
 
 _EXPONENTS = 0.5 ** np.arange(8)
@@ -100,6 +101,32 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.nd
     return np.concatenate([ones, ratios, stuck[..., None], 0.0 * ones], axis=-1)
 
 
+def switches_of(
+    evidence: Evidence, stuck: np.ndarray, repeats: np.ndarray, missing: "Missing"
+) -> Switches:
+    """Combine e-values to the likelihoods of states that start or end.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        E-values of the simulated failures.
+    stuck, repeats : ndarray of shape (n_samples, n_modalities)
+        As :func:`combine` takes them.
+    missing : Missing
+        Missing modalities in these samples, and how often they are missing in clean ones.
+
+    Returns
+    -------
+    Switches
+        Likelihoods relative to the clean state.
+    """
+    starting = replace_missing(combine(evidence.starts, stuck, repeats), *missing)
+    ending = combine(evidence.ends, np.ones_like(stuck), repeats)[..., 1:]
+    ending[..., -1] = 1.0
+    ending = np.where(missing.absent[..., None], missing.rate[:, None], ending)
+    return Switches(starting, ending)
+
+
 class Missing(NamedTuple):
     """Missing modalities in clean samples.
 
@@ -158,7 +185,9 @@ def missing_in(absent: np.ndarray) -> Missing:
 
 
 def choose_exponents(
-    likelihoods: Callable[[float], np.ndarray], limit: np.ndarray | float, transition: np.ndarray
+    likelihoods: Callable[[float], tuple[np.ndarray, Switches | None]],
+    limit: np.ndarray | float,
+    transition: np.ndarray,
 ) -> np.ndarray:
     r"""Choose exponents of e-values that account for the dependence of successive samples.
 
@@ -171,7 +200,7 @@ def choose_exponents(
     ----------
     likelihoods : callable
         Function that takes an exponent and returns the likelihoods of the states in clean samples
-        in temporal order, of shape (n_samples, n_modalities, 1 + n_failures).
+        in temporal order, of shape (n_samples, n_modalities, 1 + n_failures), and the switches.
     limit : float or ndarray of shape (n_modalities,)
         Largest odds of a failure.
     transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
@@ -184,9 +213,11 @@ def choose_exponents(
     """
     chosen = np.zeros(())
     for exponent in _EXPONENTS:
-        odds = clean_odds(likelihoods(exponent), transition)
+        odds = clean_odds(*likelihoods(exponent), transition)
         calm = odds.max(axis=0) <= limit
         chosen = np.where((chosen == 0) & calm, exponent, chosen)
+        if chosen.all():
+            break
     return chosen
 
 
@@ -214,7 +245,7 @@ def exponents_of_stuck(
     e_values, n_samples = np.where(tied, stuck.e_values, 0.0), len(stuck.repeats)
     no_ratios = np.zeros((*e_values.shape, transition.shape[-1] - 3))
     return choose_exponents(
-        lambda power: combine(no_ratios, e_values**power, stuck.repeats),
+        lambda power: (combine(no_ratios, e_values**power, stuck.repeats), None),
         n_samples * hazard_rate,
         transition,
     )
@@ -241,17 +272,21 @@ def exponents_of_missing(missing: Missing, limit: float, transition: np.ndarray)
     present = np.zeros((*absent.shape, transition.shape[-1]))
     present[..., 0] = 1.0
     return choose_exponents(
-        lambda power: replace_missing(present, absent, rate**power), limit, transition
+        lambda power: (replace_missing(present, absent, rate**power), None), limit, transition
     )
 
 
-def clean_odds(likelihoods: np.ndarray, transition: np.ndarray) -> np.ndarray:
+def clean_odds(
+    likelihoods: np.ndarray, switches: Switches | None, transition: np.ndarray
+) -> np.ndarray:
     """Return the odds of a failure in successive samples, of which the first is that of a stream.
 
     Parameters
     ----------
     likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
         Likelihoods of the states.
+    switches : Switches or None
+        Likelihoods of states that start or end. None uses `likelihoods`.
     transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
         Transition matrix of the filter, of all modalities or of each of them.
 
@@ -261,7 +296,7 @@ def clean_odds(likelihoods: np.ndarray, transition: np.ndarray) -> np.ndarray:
         Odds.
     """
     start = all_clean(transition.shape[-1], likelihoods.shape[1])
-    return _odds(forward(start, transition, likelihoods)[..., 0])
+    return _odds(forward(start, transition, likelihoods, switches=switches)[..., 0])
 
 
 def _odds(clean: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from sklearn_emma.inspection.two_samples import autocorrelation_time, distance, more_frequent
+from sklearn_emma.inspection.two_samples import distance, more_frequent
+from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 
 RUNS = 300
 

@@ -76,10 +76,10 @@ def slow():
 
 def test_failures_of_slow_processes_raise_alarms(slow):
     monitor, stream = slow
-    assert delay(monitor, stream[:1000], lambda x: x + 30.0) < 150
+    assert delay(monitor, stream[:1000], lambda x: x + 30.0) < 20
     assert delay(monitor, stream[:1000], lambda x: x + 3.0) < 150
     noise = np.random.default_rng(1).normal(scale=2.0, size=(700, 2))
-    assert delay(monitor, stream[:1000], lambda x: x + noise) < 200
+    assert delay(monitor, stream[:1000], lambda x: x + noise) < 20
 
 
 def test_slow_processes_raise_no_false_alarms(slow):
@@ -99,7 +99,8 @@ def test_stuck_sensors_with_equal_clean_samples_are_found(n_decimals):
 def test_an_alarm_that_cannot_be_raised_is_a_warning():
     monitor = ModalityMonitor(scorer(), false_alarms=0.1, ordered=True, random_state=0)
     with pytest.warns(
-        UserWarning, match=r"'a' \(\d+ samples are worth one independent sample\).*hardly raise"
+        UserWarning,
+        match=r"'a' \(\d+ samples are worth one independent sample\).* drift.*hardly raise",
     ):
         monitor.fit(slow_process(0.995)[:2000])
     with warnings.catch_warnings():

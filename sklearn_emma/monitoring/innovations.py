@@ -1,0 +1,360 @@
+r"""Evidence of a failure from the innovations of a slow process.
+
+Successive samples of a slow process are similar, so that each is worth only a fraction
+:math:`\gamma` of an independent sample (:mod:`sklearn_emma.monitoring.dependence`). Their
+*innovations*, the errors of the prediction of each feature from its own last L values,
+
+.. math:: c_t = z_t - \sum_{l=1}^{L} \phi_l z_{t-l},
+
+are almost independent. In process control, they are charted instead of the values (Alwan, L. C. and
+Roberts, H. V. (1988). Time-series modeling for statistical process control. Journal of Business &
+Economic Statistics 6). They show noise at once, and also the *jump* when an offset starts or ends.
+
+Clean samples in temporal order are divided into two halves. From the first, the coefficients
+:math:`\phi`, the statistics of innovations and the likelihood ratios of failures are learned, as
+those of values are. The second calibrates the e-values :math:`c_k` of a failure k that lasts, and
+:math:`j` of a jump: the first sample of a failure, or the first one after it. They are raised to
+the power :math:`1 / \tau`, with the longest autocorrelation time of their logarithms. They are
+combined with the e-values :math:`e_k` of the values to
+
+.. math:: c_k^{1 - \gamma} e_k^\gamma \text{ (failure k lasts)}, \quad
+    \Bigl(\frac{c_k + j}{2}\Bigr)^{1 - \gamma} e_k^\gamma \text{ (it starts)}, \quad
+    \Bigl(\frac{1 + j}{2}\Bigr)^{1 - \gamma} \text{ (it ends)}.
+
+The means are taken because failures may also start and end gradually. A geometric mean is at most
+the arithmetic mean, so all three are e-values if those that they combine are, on average over clean
+samples. For independent samples, :math:`\gamma = 1`, innovations have no effect.
+
+Innovations show when an offset starts and ends, but hardly while it lasts: an ordinary level of the
+process leaves the same small bias in successive innovations. For lasting offsets, :math:`c_k = 1`,
+and also where the logarithm of :math:`c_k` has a negative mean in simulated failures.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_emma.engine.seeding import draw_seed
+from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
+from sklearn_emma.monitoring.evidence import fill_forward
+from sklearn_emma.monitoring.failures import FAILURES, Failure
+from sklearn_emma.monitoring.filter import let_change
+from sklearn_emma.monitoring.ratios import (
+    Examples,
+    FailureRatios,
+    append_modality,
+    gather_examples,
+)
+from sklearn_emma.monitoring.statistics import SampleStatistics
+
+# Largest number of lags L, and smallest number of clean samples for each lag.
+_MOST_LAGS, _PER_LAG = 8, 20
+# Largest number of samples with simulated failures, per failure and modality and per failure.
+_N_EXAMPLES, _MOST_EXAMPLES = 1000, 5000
+# Smallest half of the clean samples from which anything is learned.
+_FEWEST = 100
+# Allowance of the e-values. That of the values would outweigh what offsets and mismatches show.
+_ALLOWANCE = 0.1
+# Probability per sample that noise, gain or mismatch turns out to be an offset.
+_OFFSET_RATE = 0.05
+_JUMP = Failure("jump", lambda z, rng: z)
+_KINDS = np.array([failure.kind for failure in FAILURES])
+# Positions of the largest offset of each sign, and of the largest noise and gain.
+_LARGE_OFFSETS = np.flatnonzero(_KINDS == "offset")[[0, -1]]
+_LIKE_LARGE_OFFSETS = [np.flatnonzero(_KINDS == kind)[-1] for kind in ("noise", "gain")]
+
+
+class Evidence(NamedTuple):
+    """E-values of simulated failures that last, start or end at a sample.
+
+    Attributes
+    ----------
+    lasts, starts, ends : ndarray of shape (n_samples, n_modalities, n_failures)
+        E-values of a failure that was there at the sample before, of one that starts at this
+        sample, and of clean values after a failure.
+    """
+
+    lasts: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+
+class Innovations:
+    r"""E-values of failures from innovations.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_features)
+        Standardized clean samples in temporal order. NaN marks missing values.
+    sizes : sequence of int of length n_modalities
+        Number of features of each modality.
+    usable : ndarray of bool of shape (n_features,)
+        Whether a feature is a number that is not constant. Failures are simulated only for these.
+    rng : RandomState
+        Random number generator of the failures.
+
+    Attributes
+    ----------
+    coefficients_ : ndarray of shape (n_lags, n_features)
+        Coefficients :math:`\phi_l` of each feature, that of the last value first.
+    statistics_ : SampleStatistics
+        Statistics of innovations.
+    ratios_ : FailureRatios
+        E-values of the failures and, last, of a jump.
+    informative_ : ndarray of bool of shape (n_modalities, n_failures + 1)
+        False where e-values are replaced by one.
+    exponents_ : ndarray of shape (n_modalities,)
+        Exponents :math:`1 / \tau` of the e-values.
+    largest_ : ndarray of shape (n_modalities,)
+        Largest possible e-value of noise.
+    """
+
+    def __init__(
+        self,
+        values: np.ndarray,
+        sizes: Sequence[int],
+        usable: np.ndarray,
+        rng: np.random.RandomState,
+    ) -> None:
+        half = len(values) // 2
+        n_lags = int(np.clip(half // _PER_LAG, 1, _MOST_LAGS))
+        filled = _fill_gaps(values[:half], n_lags)
+        self.coefficients_ = np.stack([_autoregression(x, n_lags) for x in filled.T], axis=1)
+        innovations = self._innovations(values, None)
+        self.statistics_ = SampleStatistics(innovations[n_lags:half], sizes)
+        n_examples = min(half - n_lags, _N_EXAMPLES, _MOST_EXAMPLES // len(sizes))
+        last = np.linspace(n_lags, half - 1, max(n_examples, 1)).astype(int)
+        windows = filled[last[:, None] - np.arange(n_lags, -1, -1)]
+        failing = self._simulate(windows, usable, rng)
+        clean = [windows] if len(sizes) == 1 else [windows, *_jumps_of_the_process(windows, rng)]
+        clean_statistics = self._statistics_of(self._at_end_of(np.concatenate(clean)))
+        examples = gather_examples(clean_statistics, failing)
+        examples = self._add_quiet_neighbors(examples, windows, rng)
+        judged, unknown = self._statistics_of(innovations[half:]), self._unknown(innovations[half:])
+        for own, gaps in zip(judged.swapaxes(0, 1), unknown.T, strict=True):
+            if not gaps.all():  # samples with gaps are not judged, so they do not calibrate either
+                own[gaps] = np.resize(own[~gaps], (gaps.sum(), own.shape[1]))
+        seed = draw_seed(rng)
+        self.ratios_ = FailureRatios(
+            judged, examples, seed, extrapolate=False, allowance=_ALLOWANCE
+        )
+        self.informative_ = (self._growth(failing) > 0.0) & (half >= _FEWEST)
+        self.informative_[:, :-1] &= _KINDS != "offset"
+        log_e_values = np.where(self.informative_, np.log(self._e_values(judged)), 0.0)
+        log_e_values[unknown] = np.nan
+        times = [[autocorrelation_time(x) for x in own.T] for own in log_e_values.swapaxes(0, 1)]
+        self.exponents_ = 1.0 / np.max(times, axis=1)
+        largest = (len(judged) + 1) / (2.0 + 2.0 * _ALLOWANCE)
+        noise = [failure.kind == "noise" for failure in FAILURES]
+        shown = self.informative_[:, : len(FAILURES)][:, noise].any(axis=1)
+        self.largest_ = np.where(shown, largest**self.exponents_, 1.0)
+
+    def __call__(self, values: np.ndarray, recent: np.ndarray | None) -> np.ndarray:
+        """Return the e-values of the next samples of a stream.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, n_features)
+            The next samples, standardized. NaN marks missing values.
+        recent : ndarray of shape (n_recent, n_features) or None
+            The samples before them, at least twice as many as there are lags. NaN marks missing
+            values, and samples before the stream. None if there are none.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities, n_failures + 1)
+            E-values of the failures and, last, of a jump. One for modalities with missing values.
+        """
+        innovations = self._innovations(values, recent)
+        e_values = self._e_values(self._statistics_of(innovations)) ** self.exponents_[:, None]
+        known = ~self._unknown(innovations)[..., None]
+        return np.where(self.informative_ & known, e_values, 1.0)
+
+    def _e_values(self, statistics: np.ndarray) -> np.ndarray:
+        """Return the e-values of innovations with the given statistics.
+
+        A jump that is larger than all simulated ones looks like a sample with noise or a gain, so
+        the e-value of a jump is the mean with those of the largest noise and gain.
+        """
+        found = self.ratios_(statistics)
+        found[..., -1] = found[..., [-1, *_LIKE_LARGE_OFFSETS]].mean(axis=-1)
+        return found
+
+    def _unknown(self, innovations: np.ndarray) -> np.ndarray:
+        """Return which samples of which modalities have missing innovations."""
+        gaps = np.isnan(innovations) & self.statistics_.varies_
+        return self.statistics_.over_modalities(np.logical_or, gaps)
+
+    def _innovations(self, values: np.ndarray, recent: np.ndarray | None) -> np.ndarray:
+        """Return innovations, NaN if a value is missing or too many before it are."""
+        n_lags, n_features = self.coefficients_.shape
+        empty = np.full((2 * n_lags, n_features), np.nan)
+        before = empty if recent is None else np.vstack([empty, recent])[-len(empty) :]
+        filled = _fill_gaps(np.vstack([before, values]), n_lags)
+        found = values.copy()
+        for lag, coefficients in enumerate(self.coefficients_, start=1):
+            found -= coefficients * filled[len(before) - lag : len(filled) - lag]
+        return found
+
+    def _at_end_of(self, windows: np.ndarray) -> np.ndarray:
+        """Return the innovations at the last samples of windows."""
+        return windows[:, -1] - (windows[:, -2::-1] * self.coefficients_).sum(axis=1)
+
+    def _statistics_of(self, innovations: np.ndarray) -> np.ndarray:
+        """Return the statistics of innovations, with their mean squares as energies."""
+        values = self.statistics_.relative(innovations)
+        squares = np.where(np.isnan(values), 0.0, values) ** 2
+        energy = self.statistics_.over_modalities(np.add, squares) / self.statistics_.sizes_
+        return self.statistics_(values, energy, np.zeros_like(energy))
+
+    def _simulate(
+        self, windows: np.ndarray, usable: np.ndarray, rng: np.random.RandomState
+    ) -> dict[Failure, list[np.ndarray]]:
+        """Return the statistics of every failure, and of jumps, in each modality.
+
+        In every second window, the failure lasts from the first sample to the last. In the others,
+        it starts at a random sample but the last.
+        """
+        n_windows, length, n_features = windows.shape
+        failing: dict[Failure, list[np.ndarray]] = {failure: [] for failure in (*FAILURES, _JUMP)}
+        start = np.where(np.arange(n_windows) % 2, rng.randint(length - 1, size=n_windows), 0)
+        lasts = (np.arange(length) >= start[:, None])[..., None]
+        features = self.statistics_.split(np.where(usable, np.arange(n_features), -1)[None])
+        for own in (columns[columns >= 0] for columns in features):
+            jumps = []
+            for k, failure in enumerate(FAILURES):
+                failed = windows.copy()
+                values = failure.values(windows[..., own].reshape(n_windows, -1), rng)
+                failed[..., own] = values.reshape(n_windows, length, -1)
+                lasting = np.where(lasts, failed, windows)
+                failing[failure].append(self._statistics_of(self._at_end_of(lasting)))
+                of_clean, of_failed = (x[k :: len(FAILURES)] for x in (windows, failed))
+                for before, after in ((of_clean, of_failed), (of_failed, of_clean)):
+                    jumps.append(np.concatenate([before[:, :-1], after[:, -1:]], axis=1))
+            failing[_JUMP].append(self._statistics_of(self._at_end_of(np.concatenate(jumps))))
+        return failing
+
+    def _add_quiet_neighbors(
+        self, examples: Examples, windows: np.ndarray, rng: np.random.RandomState
+    ) -> Examples:
+        """Add clean examples of modalities while another one is stuck or changes too little.
+
+        Otherwise the changes of the clean modality would seem too large in comparison.
+        """
+        n_modalities, features = len(self.statistics_.sizes_), [examples.features]
+        own = np.repeat(np.arange(n_modalities), self.statistics_.sizes_)
+        for i in range(n_modalities):
+            for j in np.delete(np.arange(n_modalities), i):
+                some = windows[rng.randint(n_modalities - 1, size=len(windows)) == 0].copy()
+                some[..., own == j] *= rng.uniform(0.0, 0.5, size=(len(some), 1, 1))
+                statistics = self._statistics_of(self._at_end_of(some))[:, i]
+                features.append(append_modality(statistics, np.full(len(some), i), n_modalities))
+        n_added = sum(map(len, features[1:]))
+        labels = np.append(examples.failure, np.zeros(n_added, dtype=examples.failure.dtype))
+        return Examples(np.concatenate(features), labels)
+
+    def _growth(self, failing: Mapping[Failure, Sequence[np.ndarray]]) -> np.ndarray:
+        """Return the mean log e-value of each failure, in windows in which it lasts throughout."""
+        growth = [
+            [np.log(self._e_values(x[::2])[:, i, k]).mean() for i, x in enumerate(by_modality)]
+            for k, by_modality in enumerate(failing.values())
+        ]
+        return np.transpose(growth)
+
+
+def _fill_gaps(values: np.ndarray, longest: int) -> np.ndarray:
+    """Replace missing values by the last value, in gaps up to the given number of samples."""
+    count = np.cumsum(~np.isnan(values), axis=0)
+    earlier = np.vstack([np.zeros_like(count[: longest + 1]), count])[: len(count)]
+    return np.where(count > earlier, fill_forward(values), np.nan)
+
+
+def _autoregression(x: np.ndarray, n_lags: int) -> np.ndarray:
+    """Return the coefficients of the ridge regression of values on those before."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, n_lags + 1)
+    windows = windows[~np.isnan(windows).any(axis=1)]
+    past = windows[:, -2::-1]
+    return np.linalg.solve(past.T @ past + np.eye(n_lags), past.T @ windows[:, -1])
+
+
+def _jumps_of_the_process(windows: np.ndarray, rng: np.random.RandomState) -> list[np.ndarray]:
+    """Return windows in which all modalities jump, once or at every sample.
+
+    This is what gaps between samples, or another interval between them, look like.
+    """
+    n_windows, length, _ = windows.shape
+    last = windows[rng.permutation(n_windows), -1:]
+    shuffled = windows[rng.randint(n_windows, size=(n_windows, length)), -1]
+    return [np.concatenate([windows[:, :-1], last], axis=1), shuffled]
+
+
+def include_large_offsets(e_values: np.ndarray) -> np.ndarray:
+    """Let the values of the largest noise and gain count as evidence of an offset, too.
+
+    Values with an offset larger than all simulated ones look like noise. Innovations then show that
+    it is none. A mean of e-values is an e-value.
+
+    Parameters
+    ----------
+    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        E-values of the values.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        E-values, of which those of the two largest offsets are new.
+    """
+    found = e_values.copy()
+    for offset in _LARGE_OFFSETS:
+        found[..., offset] = e_values[..., [offset, *_LIKE_LARGE_OFFSETS]].mean(axis=-1)
+    return found
+
+
+def let_turn_into_offset(transition: np.ndarray) -> np.ndarray:
+    """Let noise, gain and mismatch turn into an offset.
+
+    The jump at the start of an offset looks like one of these.
+
+    Parameters
+    ----------
+    transition : ndarray of shape (1 + n_failures, 1 + n_failures)
+        Transition matrix of the filter.
+
+    Returns
+    -------
+    ndarray of shape (1 + n_failures, 1 + n_failures)
+        Transition matrix.
+    """
+    sources = np.flatnonzero(_KINDS != "offset")
+    return let_change(transition, sources, _LARGE_OFFSETS, _OFFSET_RATE)
+
+
+def combine_with_innovations(
+    e_values: np.ndarray, of_innovations: np.ndarray, worth: np.ndarray
+) -> Evidence:
+    r"""Combine the e-values of values with those of innovations.
+
+    Parameters
+    ----------
+    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        E-values of the values, raised to the power :math:`\gamma`. Innovations show nothing of the
+        failures at the end (saturation).
+    of_innovations : ndarray of shape (n_samples, n_modalities, n_failures + 1)
+        E-values of the innovations, the last one that of a jump.
+    worth : ndarray of shape (n_samples, n_modalities)
+        Number of independent samples :math:`\gamma` that a sample is worth.
+
+    Returns
+    -------
+    Evidence
+        E-values.
+    """
+    rest = 1.0 - worth[..., None]
+    lasting, jump = of_innovations[..., :-1], of_innovations[..., -1:]
+    shown = slice(lasting.shape[-1])
+    lasts, starts, ends = e_values.copy(), e_values.copy(), np.ones_like(e_values)
+    lasts[..., shown] *= lasting**rest
+    starts[..., shown] *= (0.5 * (lasting + jump)) ** rest
+    ends[..., shown] = (0.5 * (1.0 + jump)) ** rest
+    return Evidence(lasts, starts, ends)
