@@ -41,6 +41,7 @@ __all__ = [
     "variance_ratios",
     "warn_of_dependent_rows",
     "warn_of_dependent_stream",
+    "warn_of_few_samples",
     "warn_of_long_repeats",
     "warn_of_slow_process",
 ]
@@ -52,6 +53,8 @@ _LEAST = 1.5
 _N_PERMUTATIONS = 499
 # Number of rows that are tested. These are the last ones.
 _N_ROWS = 2000
+# Smallest number of clean samples in temporal order without a warning.
+_FEWEST_IN_ORDER = 100
 # Stream length at which dependence is tested, and largest autocorrelation without a warning.
 _ENOUGH, _LARGEST = 100, 1 / 3
 
@@ -140,6 +143,24 @@ def warn_of_dependent_rows(
         "on as many successive clean samples as you have. If they are only sorted, for instance "
         "by class, shuffle them before.",
     )
+
+
+def warn_of_few_samples(n_samples: int) -> None:
+    """Warn if there are too few clean samples in temporal order to calibrate on.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of clean samples.
+    """
+    if n_samples < _FEWEST_IN_ORDER:
+        warnings.warn(
+            f"The monitor is calibrated on {n_samples} clean samples in temporal order. With fewer "
+            f"than {_FEWEST_IN_ORDER}, there may be more false alarms than requested. Pass more "
+            "successive clean samples.",
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
 
 
 def warn_of_slow_process(

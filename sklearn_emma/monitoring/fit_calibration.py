@@ -14,6 +14,7 @@ from sklearn_emma.monitoring.dependence import Dependence
 from sklearn_emma.monitoring.evidence import RunLengths, fill_forward
 from sklearn_emma.monitoring.exchangeability import (
     warn_of_dependent_rows,
+    warn_of_few_samples,
     warn_of_long_repeats,
     warn_of_slow_process,
 )
@@ -253,6 +254,7 @@ def _in_order(
 ) -> _Chosen:
     """Choose exponents and recovery rates on clean samples in temporal order."""
     z, half = evidence.z, evidence.half
+    warn_of_few_samples(len(z) - half)
     start = tests.dependence.start()
     exponents, changes = tests.dependence(z, start)
     recurring = tests.recurrence(z, start.recent)[half:, :, None]

@@ -269,8 +269,9 @@ class ModalityMonitor(BaseEstimator):
         UserWarning
             If `ordered` is False but neighboring rows are significantly similar, by a test at a
             level of 1 / 500 (:ref:`user guide <monitoring>`). Rows in temporal order need
-            ``ordered=True``. Rows in any other order should be shuffled. Also if a class does not
-            occur among the samples that are held out for the calibration.
+            ``ordered=True``. Rows in any other order should be shuffled. If `ordered` is True but
+            there are fewer than 100 clean samples to calibrate on. Also if a class does not occur
+            among the samples that are held out for the calibration.
         """
         if self.recovery_rate < self.hazard_rate:
             raise ValueError(

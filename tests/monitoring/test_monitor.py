@@ -417,6 +417,7 @@ def test_predictions_learn_from_all_samples_and_evidence_from_unseen_ones(table,
     np.testing.assert_array_equal(before.failing, health.failing)
 
 
+@pytest.mark.filterwarnings("ignore:The monitor is calibrated on 60 clean samples")
 def test_classes_that_are_only_among_the_calibration_samples(fitted, table):
     X, y = table
     order = np.argsort(y[:200].to_numpy(), kind="stable")

@@ -96,6 +96,14 @@ def test_stuck_sensors_with_equal_clean_samples_are_found(n_decimals):
     assert delay(monitor, X[2000:2600], stuck) < 10
 
 
+def test_few_clean_samples_in_order_are_a_warning():
+    fitted = scorer().fit(slow_process(0.5)[:300])
+    with pytest.warns(UserWarning, match="on 60 clean samples .* more false alarms"):
+        ModalityMonitor(fitted, ordered=True).fit(
+            slow_process(0.5)[:60], reference=slow_process(0.5)[:300]
+        )
+
+
 def test_an_alarm_that_cannot_be_raised_is_a_warning():
     monitor = ModalityMonitor(scorer(), false_alarms=0.1, ordered=True, random_state=0)
     with pytest.warns(
