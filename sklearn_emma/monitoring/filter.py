@@ -26,6 +26,12 @@ odds O approach the solution of
 
 .. math:: r O^2 + \bigl(1 - h - e (1 - r)\bigr) O - e h = 0 .
 
+**Switches.** The likelihood ratio of a state may also depend on the transition into it: on whether
+a failure starts, lasts or ends (:mod:`sklearn_emma.monitoring.innovations`), and failures may turn
+into others. The bound holds then, too. If the ratios of starting and of lasting failures have a
+mean of at most one, the odds are at most those above. Likelihood ratios of failures that end only
+lower them.
+
 **Comparison.** A mismatch means that the values of a modality do not fit those of the other
 modalities. It is evidence against the modality only if the others are themselves reliable. A stuck
 modality is not, although its values look ordinary. With :math:`q_i` the
