@@ -4,6 +4,7 @@ python benchmarks/slow_streams.py --seeds 3
 """
 
 import argparse
+import copy
 import json
 import os
 import warnings
@@ -13,6 +14,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
 
 import numpy as np
+from _stream_peers import _limit
 from _tables import table
 
 from sklearn_emma import DAEEnergyScorer
@@ -124,28 +126,26 @@ class Chart:
         return self._chart(X) > self.limits
 
 
-def _limit(statistic, allowed):
-    levels = np.unique(np.quantile(statistic, 1 - np.geomspace(1e-5, 0.1, 60)))
-    counts = [((statistic[1:] > level) & (statistic[:-1] <= level)).sum() for level in levels]
-    return next((level for level, n in zip(levels, counts, strict=True) if n <= allowed), np.inf)
-
-
 class Monitor:
     """A monitor that is calibrated on clean samples in order."""
 
-    def __init__(self, scorer, clean, values_only=False):
+    def __init__(self, scorer, clean):
         self.monitor = ModalityMonitor(scorer, ordered=True, false_alarms=FALSE_ALARMS)
         self.monitor.set_params(random_state=0).fit(clean)
-        if values_only:
-            calibration = self.monitor.calibration_
-            hazard, prior = self.monitor.hazard_rate, state_prior()
-            self.monitor.calibration_ = replace(
-                calibration,
-                innovation_exponents=np.zeros_like(calibration.innovation_exponents),
-                transition=np.stack(
-                    [transitions(hazard, matrix[1, 0], prior) for matrix in calibration.transition]
-                ),
-            )
+
+    def without_innovations(self):
+        """Give a copy that judges values only."""
+        copied = copy.deepcopy(self)
+        calibration = self.monitor.calibration_
+        hazard, prior = self.monitor.hazard_rate, state_prior()
+        copied.monitor.calibration_ = replace(
+            calibration,
+            innovation_exponents=np.zeros_like(calibration.innovation_exponents),
+            transition=np.stack(
+                [transitions(hazard, matrix[1, 0], prior) for matrix in calibration.transition]
+            ),
+        )
+        return copied
 
     def alarms(self, X):
         """Give the alarms of a stream."""
@@ -158,9 +158,10 @@ def run(name, seed, n_episodes):
     training, clean, judged = (sample(process, n, rng) for n in (N_TRAINING, N_CLEAN, N_JUDGED))
     new = sample(process, N_JUDGED, rng)
     scorer = DAEEnergyScorer(MODALITIES, random_state=seed).fit(training)
+    monitor = Monitor(scorer, clean)
     monitors = {
-        "monitor": Monitor(scorer, clean),
-        "monitor, values only": Monitor(scorer, clean, values_only=True),
+        "monitor": monitor,
+        "monitor, values only": monitor.without_innovations(),
         "moving average of energies": Chart(scorer, clean, judged, 0.1, False),
         "moving average of residuals": Chart(scorer, clean, judged, 0.3, True),
     }

@@ -16,14 +16,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one c
 import numpy as np
 import pandas as pd
 from _protocol import Task
-from _robustness_failures import CLEAN, FAILURES
+from _robustness_failures import CLEAN
 from _studies import few_rows
 from _tables import table
-from sklearn.ensemble import HistGradientBoostingClassifier
+from gated import ALONE, LEVELS, level_of, models
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
-
-from sklearn_emma import EMMAClassifier, GatedClassifier
 
 # all classification tables of the package with six or more columns, all of them numbers, but
 # those that scikit-learn has, too, or that other benchmarks use
@@ -50,20 +48,8 @@ TABLES = [
 ]
 MODELS = {
     "logistic regression": lambda rows: LogisticRegression(max_iter=2000).fit(rows.X, rows.y),
-    "boosting": lambda rows: _boosting(rows).fit(rows.X, rows.y),
-    "boosting, ten copies": lambda rows: _boosting(rows).fit(*rows.copies(10)),
-    "GatedClassifier": lambda rows: GatedClassifier(
-        _boosting(rows), rows.modalities, random_state=rows.seed
-    ).fit(rows.X, rows.y),
-    "EMMAClassifier": lambda rows: EMMAClassifier(rows.modalities, random_state=rows.seed).fit(
-        rows.X, rows.y
-    ),
+    **{name: fit for name, fit in models(with_emma=True).items() if name != ALONE},
 }
-LEVELS = {level: group for group, levels in FAILURES.items() for level in levels}
-
-
-def _boosting(rows):
-    return HistGradientBoostingClassifier(random_state=rows.seed)
 
 
 def load(name):
@@ -81,7 +67,7 @@ def load(name):
 def run(task, seed):
     """Fit all models on one split; give a record for each."""
     rows, records = few_rows(task, seed, "default"), []
-    cells = {c: X for c, X in rows.cells.items() if c.level in LEVELS and c.group != "several"}
+    cells = {cell: X for cell, X in rows.cells.items() if level_of(cell) is not None}
     for name, fit in MODELS.items():
         start = time.process_time()
         model = fit(rows)
@@ -109,19 +95,19 @@ def report(records):
     every = [level for level in LEVELS if level != CLEAN]
     compared = [name for name in MODELS if name != "logistic regression"]
     names = list(dict.fromkeys(r[0] for r in records))
-    for title, models, what, levels in (
+    for title, columns, what, levels in (
         ("Accuracy, clean samples", list(MODELS), 0, [CLEAN]),
         ("Log loss, clean samples", list(MODELS), 1, [CLEAN]),
         ("Accuracy, one modality fails", compared, 0, every),
         ("Log loss, one modality fails", compared, 1, every),
     ):
         print(f"\n## {title}\n")
-        values = np.array([[_mean(records, n, m, what, levels) for m in models] for n in names])
+        values = np.array([[_mean(records, n, m, what, levels) for m in columns] for n in names])
         rank = np.argsort(np.argsort(values if what else -values, axis=1), axis=1) + 1
         lines = [[n, *(f"{v:.3f}" for v in row)] for n, row in zip(names, values, strict=True)]
         lines.append(["mean", *(f"{v:.3f}" for v in values.mean(axis=0))])
         lines.append(["mean rank", *(f"{v:.1f}" for v in rank.mean(axis=0))])
-        print(table(["table", *models], lines))
+        print(table(["table", *columns], lines))
     seconds = [np.median([r[3] for r in records if r[2] == m]) for m in MODELS]
     print("\nMedian seconds of a fit: ", end="")
     print(", ".join(f"{m} {s:.1f}" for m, s in zip(MODELS, seconds, strict=True)))

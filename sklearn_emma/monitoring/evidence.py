@@ -44,7 +44,13 @@ from sklearn_emma.monitoring.failures import ALLOWANCE
 from sklearn_emma.monitoring.levels import LevelRuns, has_frequent_values
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
-__all__ = ["RunLengths", "bound_ratios", "conformal_e_values", "fill_forward"]
+__all__ = [
+    "RunLengths",
+    "bound_ratios",
+    "conformal_e_values",
+    "fill_forward",
+    "largest_e_value",
+]
 
 
 def bound_ratios(log_ratios: np.ndarray, log_bound: np.ndarray | float) -> np.ndarray:
@@ -96,8 +102,7 @@ def conformal_e_values(
     Returns
     -------
     ndarray of shape (..., n_modalities, n_failures)
-        E-values. If no bounded ratio exceeds N, they are at most :math:`(N + 1) / (2 + 2
-        \varepsilon_k)`.
+        E-values. If no bounded ratio exceeds N, they are at most :func:`largest_e_value`.
 
     Examples
     --------
@@ -109,6 +114,30 @@ def conformal_e_values(
     largest = np.minimum(bounded.max(axis=-1, keepdims=True), n_clean)
     e_values = (n_clean + 1) * bounded / (n_clean * np.maximum(clean_mean, 1.0) + largest)
     return e_values / (1.0 + allowance)
+
+
+def largest_e_value(n_clean: int, allowance: float = ALLOWANCE) -> float:
+    r"""Return the largest e-value of ratios that do not exceed N.
+
+    Parameters
+    ----------
+    n_clean : int
+        Number N of clean samples.
+    allowance : float, default=0.5
+        Allowance :math:`\varepsilon_k`.
+
+    Returns
+    -------
+    float
+        :math:`(N + 1) / (2 + 2 \varepsilon_k)`.
+
+    Examples
+    --------
+    >>> from sklearn_emma.monitoring.evidence import largest_e_value
+    >>> largest_e_value(299)
+    100.0
+    """
+    return (n_clean + 1) / (2.0 + 2.0 * allowance)
 
 
 def fill_forward(z: np.ndarray, last: np.ndarray | None = None) -> np.ndarray:

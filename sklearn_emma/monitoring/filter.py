@@ -271,8 +271,8 @@ def forward(
     """
     found = np.empty(likelihoods.shape)
     p, own = start, transition.ndim == 3
+    weigh = comparison.weigh if comparison is not None else _unweighted
     for t, likelihood in enumerate(likelihoods):
-        weigh = comparison.weigh if comparison is not None else _unweighted
         if switches is not None:
             starting = weigh(p, switches.starting[t])
             p = _switch(p, transition, weigh(p, likelihood), starting, switches.ending[t])

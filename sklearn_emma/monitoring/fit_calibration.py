@@ -11,7 +11,7 @@ from sklearn_emma.monitoring.calibration import STATE_KINDS, Calibration, Past, 
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Dependence
-from sklearn_emma.monitoring.evidence import RunLengths, fill_forward
+from sklearn_emma.monitoring.evidence import RunLengths, fill_forward, largest_e_value
 from sklearn_emma.monitoring.exchangeability import (
     warn_of_dependent_rows,
     warn_of_few_samples,
@@ -285,7 +285,7 @@ def _in_order(
         return combine(found.lasts, of_stuck, repeats), switches
 
     tempered = choose_exponents(lambda power: likelihoods(power, none), limit, transition)
-    largest = ((len(evidence.judged) + 1) / (2.0 + 2.0 * ALLOWANCE)) ** (worth * further)
+    largest = largest_e_value(len(evidence.judged)) ** (worth * further)
     also = largest * innovations.largest_ ** ((1.0 - worth) * tempered)
     reached = np.stack([highest_odds(e_value, rates[0], recovery) for e_value in (largest, also)])
     alarm_odds = rates[0] / rates[2] * len(worth)

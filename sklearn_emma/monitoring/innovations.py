@@ -37,7 +37,7 @@ import numpy as np
 
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
-from sklearn_emma.monitoring.evidence import fill_forward
+from sklearn_emma.monitoring.evidence import fill_forward, largest_e_value
 from sklearn_emma.monitoring.failures import FAILURES, Failure
 from sklearn_emma.monitoring.filter import let_change
 from sklearn_emma.monitoring.ratios import (
@@ -145,10 +145,9 @@ class Innovations:
         log_e_values[unknown] = np.nan
         times = [[autocorrelation_time(x) for x in own.T] for own in log_e_values.swapaxes(0, 1)]
         self.exponents_ = 1.0 / np.max(times, axis=1)
-        largest = (len(judged) + 1) / (2.0 + 2.0 * _ALLOWANCE)
-        noise = [failure.kind == "noise" for failure in FAILURES]
-        shown = self.informative_[:, : len(FAILURES)][:, noise].any(axis=1)
-        self.largest_ = np.where(shown, largest**self.exponents_, 1.0)
+        shown = self.informative_[:, :-1][:, _KINDS == "noise"].any(axis=1)
+        largest = largest_e_value(len(judged), _ALLOWANCE) ** self.exponents_
+        self.largest_ = np.where(shown, largest, 1.0)
 
     def __call__(self, values: np.ndarray, recent: np.ndarray | None) -> np.ndarray:
         """Return the e-values of the next samples of a stream.
