@@ -57,14 +57,21 @@ def column_statistics(
     unused = ~np.isin(np.arange(table.shape[1]), used)
     mean, scale, constant = mean_and_deviation(limit_extreme_values(table, weight), weight)
     empty = np.isnan(mean) & ~unused
+    places = np.concatenate([*in_order, np.zeros(0, dtype=np.intp)])
+    of_signal = np.isin(np.arange(table.shape[1]), places)
     if empty.any():
+        advice = "Leave them out."
+        if (empty & of_signal).any():
+            advice = (
+                "A signal or an image cannot leave them out: fill their gaps, or declare the "
+                "modality without a shape."
+            )
         raise ValueError(
             f"Column(s) {named_columns(estimator, empty)} hold no value at all (NaN in every "
-            "sample of positive weight). Leave them out."
+            f"sample of positive weight). {advice}"
         )
     constant &= ~unused
-    places = np.concatenate([*in_order, np.zeros(0, dtype=np.intp)])
-    warn_of_constants(constant & ~np.isin(np.arange(table.shape[1]), places), estimator)
+    warn_of_constants(constant & ~of_signal, estimator)
     return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
 
 

@@ -156,7 +156,8 @@ class EMMARegressor(RegressorMixin, BaseEMMA):
     potential_calibration : {"failures", "minimum"}, default="failures"
         How the constants of the gate are computed. "failures" uses the potentials of clean and of
         failing training samples. "minimum", as in the thesis [1]_, uses the minimum potential of
-        the training samples, with :math:`s_i = 1` and no largest potential.
+        the training samples, with :math:`s_i = 1`, no largest potential, and no bound on the
+        coupling.
 
     initial_gain : float, default=None
         Gain :math:`g_a` at the start of training. None means twice the number of modalities, with

@@ -357,6 +357,20 @@ def test_read_outs_follow_the_equations(fitted, small):
     assert fitted.history_["train_loss"].shape == (fitted.n_iter_,) == (6,)
 
 
+def test_the_energy_of_an_important_modality_is_not_cancelled_by_the_coupling():
+    rng = np.random.RandomState(2)
+    X = np.c_[rng.standard_t(1.5, (400, 2)), rng.normal(size=(400, 4))]
+    y = np.sign(X[:, 0]) * np.log1p(abs(X[:, 0]))
+    modalities = {"a": [0, 1], "b": [2, 3], "c": [4, 5]}
+    params = {"max_epochs": 30, "l2_regularization": 0.5, "n_networks": 1}
+    regressor = EMMARegressor(modalities, random_state=2, **params).fit(X, y)
+    negative = np.minimum(regressor.coupling_weight_, 0.0)
+    slope = 1.0 + (negative * regressor.coupling_degree_).sum(axis=1)
+    assert slope.min() == pytest.approx(0.5)
+    X[:, :2] = 1000.0
+    assert (regressor.attention(X)[:, 0] < 0.01).all()
+
+
 def test_a_missing_modality_gets_no_attention(fitted, small, lose):
     X = lose(small[0], "b")
     assert (fitted.energies(X)[:, 1] == np.inf).all()

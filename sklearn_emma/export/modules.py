@@ -65,9 +65,9 @@ class PredictorModule(nn.Module):
         self.estimator = estimator
         self.gate = gate_of(estimator)
         self.predictor = predictor_of(estimator, precision)
-        self.mean: Any = torch.from_numpy(estimator.mean_)
-        self.scale: Any = torch.from_numpy(estimator.scale_)
-        self.fill = torch.from_numpy(fill_values(estimator))
+        self.mean: Any = torch.tensor(estimator.mean_)  # memory-mapped arrays are not writable
+        self.scale: Any = torch.tensor(estimator.scale_)
+        self.fill = torch.tensor(fill_values(estimator))
         self.columns = list(estimator.modality_columns_)
         self.expand = _expansion(estimator)
 

@@ -68,6 +68,7 @@ def build_gate(
     n_modalities: int,
     gain: float | None = None,
     generator: torch.Generator | None = None,
+    min_slope: float = -math.inf,
 ) -> EnergyAttention:
     """Build a gate.
 
@@ -85,6 +86,8 @@ def build_gate(
         Initial gain.
     generator : torch.Generator, default=None
         Source of initial weights, on the CPU. None uses a generator with a fixed seed.
+    min_slope : float, default=-inf
+        Lower bound of the slope of a modal energy during training.
 
     Returns
     -------
@@ -92,7 +95,12 @@ def build_gate(
         Gate on the CPU, in float32.
     """
     generator = make_generator(0) if generator is None else generator
-    params: dict[str, Any] = {"coldness": coldness, "gain": gain, "generator": generator}
+    params: dict[str, Any] = {
+        "coldness": coldness,
+        "gain": gain,
+        "generator": generator,
+        "min_slope": min_slope,
+    }
     if is_energy(attention_score):
         return EnergyAttention(n_modalities, **params)
     if isinstance(attention_score, str):

@@ -55,8 +55,8 @@ class Calibrated:
     constants: Mapping[str, np.ndarray]
 
 
-#: Names of the rules for the constants.
-CALIBRATIONS = ("failures", "minimum")
+#: Rules for the constants, and the lowest slope of a modal energy in its self energy with each.
+CALIBRATIONS = {"failures": 0.5, "minimum": -math.inf}
 
 
 def calibrate_gate(

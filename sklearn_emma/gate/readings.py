@@ -189,6 +189,7 @@ def _column_reader(estimator: Any, energies: Sequence[Potential]) -> ColumnReade
 
 def _read_from(estimator: Any) -> tuple:
     """Return the attributes from which the reader is built."""
+    scorers = estimator.energy_scorers_.values()
     return (
         estimator.modality_columns_,
         estimator.mean_,
@@ -199,7 +200,8 @@ def _read_from(estimator: Any) -> tuple:
         estimator.cross_modal_weights_,
         getattr(estimator, "category_counts_", None),
         estimator.column_weights_,
-        *estimator.energy_scorers_.values(),
+        *scorers,
+        *(getattr(scorer, "energy_weights_", None) for scorer in scorers),
     )
 
 

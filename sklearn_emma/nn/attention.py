@@ -76,6 +76,17 @@ class EnergyAttention(nn.Module):
         in training. None uses infinity, as in the thesis.
     generator : torch.Generator, optional
         Source of the initial coupling weights. None uses the global generator of torch.
+    min_slope : float, default=-inf
+        Lower bound of :math:`1 + \sum_j \min(w_{ij}, 0)\, \gamma_{ij}`, less than one. This is
+        the lowest slope of the modal energy :math:`E_i` in the self energy :math:`e_i` while no
+        other self energy is higher. If it is positive, the coupling cannot cancel the self energy:
+        the importance of a modality vanishes as its potential increases. In the thesis, there is no
+        such bound.
+
+    Raises
+    ------
+    ValueError
+        If `min_slope` is not less than one.
 
     Notes
     -----
@@ -109,10 +120,14 @@ class EnergyAttention(nn.Module):
         potential_scale: Tensor | None = None,
         potential_max: Tensor | None = None,
         generator: torch.Generator | None = None,
+        min_slope: float = -math.inf,
     ):
         super().__init__()
+        if not min_slope < 1.0:
+            raise ValueError(f"min_slope={min_slope!r} must be less than one.")
         m = n_modalities
         self.coldness = coldness
+        self.min_slope = min_slope
         #: Module that closes all but the most important modalities of a sample, or None.
         self.select: nn.Module | None = None
         constants = {
@@ -138,8 +153,17 @@ class EnergyAttention(nn.Module):
         self.self_bias.clamp_(min=0.0)
         self.coupling_weight.clamp_(-1.0, 1.0).diagonal(dim1=-2, dim2=-1).zero_()
         self.coupling_degree.clamp_(0.0, 1.0)
+        if self.min_slope > -math.inf:
+            self._bound_slope_()
         self.gain.clamp_(min=_MIN_GAIN)
         self.bias.clamp_(0.0, 1.0)
+
+    def _bound_slope_(self) -> None:
+        """Reduce negative coupling weights, so that no slope is below ``min_slope``."""
+        negative, most = self.coupling_weight.clamp(max=0.0), 1.0 - self.min_slope
+        reduction = -(negative * self.coupling_degree).sum(-1, keepdim=True)
+        excess = 1.0 - most / reduction.clamp(min=most)
+        self.coupling_weight.sub_(negative * excess)
 
     # Private methods have samples on the last axis, where sums over modalities are much faster.
 

@@ -8,6 +8,7 @@ import torch
 from scipy.integrate import trapezoid
 
 from sklearn_emma.nn import EnergyAttention
+from sklearn_emma.nn.module_stack import stack
 
 INF = math.inf
 
@@ -185,6 +186,45 @@ def test_projection_puts_every_parameter_back_and_leaves_the_rest():
         gate.bias.fill_(-0.5)
     gate.project_()
     assert gate.bias == 0.0
+
+
+def test_the_coupling_cannot_cancel_the_self_energy():
+    gate = EnergyAttention(3, gain=6.0, min_slope=0.5).double()
+    weight = torch.tensor([[0.0, -1.0, -1.0], [-0.4, 0.0, 0.9], [-0.3, -0.8, 0.0]])
+    degree = torch.tensor([[0.5, 1.0, 0.9], [1.0, 0.5, 1.0], [0.1, 0.3, 0.5]])
+    with torch.no_grad():
+        gate.coupling_weight.copy_(weight)
+        gate.coupling_degree.copy_(degree)
+    gate.project_()
+    slopes = 1.0 + (gate.coupling_weight.clamp(max=0.0) * gate.coupling_degree).sum(1)
+    assert slopes[0].item() == pytest.approx(0.5)
+    # one factor for the negative weights of a row, and nothing else is changed
+    torch.testing.assert_close(gate.coupling_weight[0], weight[0].double() * 0.5 / 1.9)
+    torch.testing.assert_close(gate.coupling_weight[1:], weight[1:].double())
+    torch.testing.assert_close(gate.coupling_degree, degree.double())
+    x = torch.zeros(50, 3, dtype=torch.float64)
+    x[:, 0] = torch.linspace(0.0, 60.0, 50)
+    energy = gate.modal_energy(x)[:, 0]
+    assert (energy.diff() >= 0.5 * x[:, 0].diff() - 1e-9).all()
+    assert gate(x)[-1, 0] < 1e-6
+
+
+def test_a_stack_of_gates_is_projected_like_each_of_them():
+    gates = [EnergyAttention(3, min_slope=0.5) for _ in range(3)]
+    for i, gate in enumerate(gates):
+        with torch.no_grad():
+            gate.coupling_weight.copy_(torch.full((3, 3), -0.4 * i))
+            gate.coupling_degree.fill_(0.9)
+    stacked = stack(gates)
+    stacked.project_()
+    for i, gate in enumerate(gates):
+        gate.project_()
+        torch.testing.assert_close(stacked.coupling_weight[i], gate.coupling_weight)
+
+
+def test_a_slope_of_one_would_leave_no_negative_weight():
+    with pytest.raises(ValueError, match=r"min_slope=1.0 must be less than one"):
+        EnergyAttention(2, min_slope=1.0)
 
 
 def test_a_modality_passes_iff_its_energy_is_below_the_threshold():
