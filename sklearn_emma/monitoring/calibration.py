@@ -8,24 +8,27 @@ import numpy as np
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.failures import KINDS, SIMULATED_KINDS
+from sklearn_emma.monitoring.failures import KINDS
 from sklearn_emma.monitoring.filter import Switches
 from sklearn_emma.monitoring.innovations import (
     Innovations,
     combine_with_innovations,
     include_large_offsets,
 )
+from sklearn_emma.monitoring.likelihoods import (
+    STATE_KINDS,
+    Missing,
+    combine,
+    replace_missing,
+    switches_of,
+)
 from sklearn_emma.monitoring.ratios import FailureRatios
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
 from sklearn_emma.monitoring.tables import read_table, read_unseen
-from sklearn_emma.monitoring.thresholds import Missing, combine, replace_missing, switches_of
 
 _TINY = np.finfo(float).tiny
 
-#: Kind of each failure state. The last three (saturation, stuck, missing) are detected directly
-#: from the values, the others by learned likelihood ratios.
-STATE_KINDS = (*SIMULATED_KINDS, "stuck", "missing")
 #: Whether a changed process, with all sensors intact, can be mistaken for each failure state.
 CHANGED = np.array([kind not in ("stuck", "missing") for kind in STATE_KINDS])
 
@@ -112,7 +115,8 @@ class Calibration:
         come in blocks.
     unusable : ndarray of shape (n_modalities, n_failures)
         1 if the predictor should not use a modality that fails in this way, else 0. One half for a
-        mismatch of two modalities, of which either may have failed.
+        mismatch of two modalities, of which either may have failed. Zero for an intermittent
+        failure.
     transition : ndarray of shape ([n_modalities,] 1 + n_failures, 1 + n_failures)
         Transition matrix of the filter, if `ordered` is True of each modality.
     usual : float

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn_emma.corruption.failures import replaced_share
 
 #: Kinds of failure, as a monitor reports them.
-KINDS = ("noise", "offset", "gain", "mismatch", "stuck", "missing")
+KINDS = ("noise", "offset", "gain", "mismatch", "intermittent", "stuck", "missing")
 #: What a monitor reports if no kind has at least half of the probability.
 UNKNOWN = "unknown"
 

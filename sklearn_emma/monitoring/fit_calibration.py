@@ -7,7 +7,7 @@ import numpy as np
 from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.indicators import feature_columns
-from sklearn_emma.monitoring.calibration import STATE_KINDS, Calibration, Past, state_prior
+from sklearn_emma.monitoring.calibration import Calibration, Past, state_prior
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Dependence
@@ -32,6 +32,13 @@ from sklearn_emma.monitoring.innovations import (
     include_large_offsets,
     let_turn_into_offset,
 )
+from sklearn_emma.monitoring.likelihoods import (
+    STATE_KINDS,
+    Missing,
+    combine,
+    missing_in,
+    switches_of,
+)
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.simulation import Simulation
@@ -46,17 +53,13 @@ from sklearn_emma.monitoring.tables import (
 )
 from sklearn_emma.monitoring.tails import is_discrete
 from sklearn_emma.monitoring.thresholds import (
-    Missing,
     Stuck,
     StuckAfter,
     choose_alarm_odds,
     choose_exponents,
     clean_odds,
-    combine,
     exponents_of_missing,
     exponents_of_stuck,
-    missing_in,
-    switches_of,
 )
 
 # Number of samples with simulated failures, per failure and modality: to measure whether a failure
@@ -390,4 +393,6 @@ def _unusable(simulation: Simulation) -> np.ndarray:
         elif len(modalities) == 2:
             # values of another sample are unusable, but they may be those of the other modality
             found[:, k] = 0.5
+    # the energy of each sample shows whether it is wrong
+    found[:, STATE_KINDS.index("intermittent")] = 0.0
     return found

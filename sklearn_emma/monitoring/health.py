@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklearn_emma.compat import _num_samples, _safe_indexing
-from sklearn_emma.monitoring.calibration import CHANGED, STATE_KINDS, Calibration, Past
+from sklearn_emma.monitoring.calibration import CHANGED, Calibration, Past
 from sklearn_emma.monitoring.correction import Correction
 from sklearn_emma.monitoring.failures import KINDS, UNKNOWN
 from sklearn_emma.monitoring.filter import Comparison, all_clean, forward, hysteresis
 from sklearn_emma.monitoring.joint import probability_of_change
+from sklearn_emma.monitoring.likelihoods import STATE_KINDS
 
 # Number of samples that are read at once. It limits the memory.
 _BLOCK = 4096
@@ -33,9 +34,9 @@ class ModalityHealth(NamedTuple):
         failure, else -1.
     kind : ndarray of str of shape (n_samples, n_modalities)
         While an alarm is active, the kind of failure: "noise", "offset" (or drift), "gain" (or
-        saturation), "mismatch" (plausible values that do not fit the other modalities), "stuck",
-        "missing", or "unknown" if no kind has at least half of the probability of failing.
-        Otherwise "".
+        saturation), "mismatch" (plausible values that do not fit the other modalities),
+        "intermittent" (some samples are wrong, others are not), "stuck", "missing", or "unknown" if
+        no kind has at least half of the probability of failing. Otherwise "".
     evidence : ndarray of shape (n_samples, n_modalities)
         Evidence of a failure from the samples so far, in nats: the parameter `evidence` of the
         methods of the estimator.

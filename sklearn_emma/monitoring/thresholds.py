@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_emma.monitoring.evidence import RunLengths
+from sklearn_emma.monitoring.failures import SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import Switches, all_clean, forward, hysteresis
-from sklearn_emma.monitoring.innovations import Evidence
-from sklearn_emma.monitoring.recurrence import upper_rate
+from sklearn_emma.monitoring.likelihoods import Missing, combine, replace_missing
 
 _EXPONENTS = 0.5 ** np.arange(8)
 # Number and length of the streams that are resampled from clean samples.
@@ -77,113 +77,6 @@ class StuckAfter:
         return Stuck(e_values, repeats & frequent & ~self._run_lengths.steps_)
 
 
-def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
-    """Combine e-values to the likelihoods of all states, for modalities that are not missing.
-
-    Parameters
-    ----------
-    ratios : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        E-values of the simulated failures. They are set to one for repeated samples, which hold
-        no new information.
-    stuck : ndarray of shape (n_samples, n_modalities)
-        E-values of a stuck sensor.
-    repeats : ndarray of bool of shape (n_samples, n_modalities)
-        Whether each sample repeats the one before.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-        Likelihood of each state relative to the clean state. It is one for the clean state and
-        zero for the state "missing".
-    """
-    ratios = np.where(repeats[..., None], 1.0, ratios)
-    ones = np.ones((*stuck.shape, 1))
-    return np.concatenate([ones, ratios, stuck[..., None], 0.0 * ones], axis=-1)
-
-
-def switches_of(
-    evidence: Evidence, stuck: np.ndarray, repeats: np.ndarray, missing: "Missing"
-) -> Switches:
-    """Combine e-values to the likelihoods of states that start or end.
-
-    Parameters
-    ----------
-    evidence : Evidence
-        E-values of the simulated failures.
-    stuck, repeats : ndarray of shape (n_samples, n_modalities)
-        As :func:`combine` takes them.
-    missing : Missing
-        Missing modalities in these samples, and how often they are missing in clean ones.
-
-    Returns
-    -------
-    Switches
-        Likelihoods relative to the clean state.
-    """
-    starting = replace_missing(combine(evidence.starts, stuck, repeats), *missing)
-    ending = combine(evidence.ends, np.ones_like(stuck), repeats)[..., 1:]
-    ending[..., -1] = 1.0
-    ending = np.where(missing.absent[..., None], missing.rate[:, None], ending)
-    return Switches(starting, ending)
-
-
-class Missing(NamedTuple):
-    """Missing modalities in clean samples.
-
-    Attributes
-    ----------
-    absent : ndarray of bool of shape (n_samples, n_modalities)
-        Whether the modality is missing.
-    rate : ndarray of shape (n_modalities,)
-        Upper bound of the probability that it is missing.
-    """
-
-    absent: np.ndarray
-    rate: np.ndarray
-
-
-def replace_missing(found: np.ndarray, absent: np.ndarray, rate: np.ndarray) -> np.ndarray:
-    """Replace the likelihoods of missing modalities.
-
-    Parameters
-    ----------
-    found : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-        Likelihoods of the states for modalities that are not missing.
-    absent : ndarray of bool of shape (n_samples, n_modalities)
-        Whether the modality is missing.
-    rate : ndarray of shape (n_modalities,)
-        Probability that it is missing in a clean sample.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_modalities, 1 + n_failures)
-        For missing modalities, one for the state "missing", and `rate` for all other states.
-    """
-    replaced = np.empty_like(found)
-    replaced[...] = rate[:, None]
-    replaced[..., -1] = 1.0
-    return np.where(absent[..., None], replaced, found)
-
-
-def missing_in(absent: np.ndarray) -> Missing:
-    """Estimate how often modalities are missing in clean samples.
-
-    Parameters
-    ----------
-    absent : ndarray of bool of shape (n_samples, n_modalities)
-        Whether the modality is missing in each clean sample.
-
-    Returns
-    -------
-    Missing
-        With upper bounds of the rates, two standard errors above the estimates. The rate is zero
-        for a modality that is never missing: then each missing sample is a failure.
-    """
-    count = absent.sum(axis=0)
-    bound = np.minimum(upper_rate(count, len(absent)), 1.0)
-    return Missing(absent, np.where(count > 0, bound, 0.0))
-
-
 def choose_exponents(
     likelihoods: Callable[[float], tuple[np.ndarray, Switches | None]],
     limit: np.ndarray | float,
@@ -243,7 +136,7 @@ def exponents_of_stuck(
         Exponents.
     """
     e_values, n_samples = np.where(tied, stuck.e_values, 0.0), len(stuck.repeats)
-    no_ratios = np.zeros((*e_values.shape, transition.shape[-1] - 3))
+    no_ratios = np.zeros((*e_values.shape, len(SIMULATED_KINDS)))
     return choose_exponents(
         lambda power: (combine(no_ratios, e_values**power, stuck.repeats), None),
         n_samples * hazard_rate,

@@ -1,0 +1,139 @@
+r"""Combine the evidence of all failures to the likelihoods of the states of the filter.
+
+The states are clean, the simulated failures (:mod:`sklearn_emma.monitoring.failures`),
+*intermittent*, *stuck* and *missing*. In an intermittent failure, such as a loose contact, samples
+are independently wrong with probability q = 0.1, and look like those of the largest simulated
+noise. With the e-value :math:`e_k` of that noise, its e-value is
+
+.. math:: e = 1 - q + q\, e_k .
+
+The mean of e is one if that of :math:`e_k` is. Clean samples between wrong ones are evidence
+against all other failures, but hardly against this one. The evidence of an intermittent failure
+does not close the gate: the energy of each sample shows whether it is wrong.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_emma.monitoring.failures import SIMULATED_KINDS
+from sklearn_emma.monitoring.filter import Switches
+from sklearn_emma.monitoring.innovations import Evidence
+from sklearn_emma.monitoring.recurrence import upper_rate
+
+#: Kind of each failure state. The last four (saturation, intermittent, stuck, missing) are not
+#: learned, but detected by tests of their own.
+STATE_KINDS = (*SIMULATED_KINDS, "intermittent", "stuck", "missing")
+# Fraction of wrong samples in an intermittent failure, and the noise that they look like.
+_WRONG = 0.1
+_LARGEST_NOISE = max(k for k, kind in enumerate(SIMULATED_KINDS) if kind == "noise")
+# States whose end leaves no trace in a sample.
+_NOT_SEEN_TO_END = [STATE_KINDS.index(kind) for kind in ("intermittent", "missing")]
+
+
+class Missing(NamedTuple):
+    """Missing modalities in clean samples.
+
+    Attributes
+    ----------
+    absent : ndarray of bool of shape (n_samples, n_modalities)
+        Whether the modality is missing.
+    rate : ndarray of shape (n_modalities,)
+        Upper bound of the probability that it is missing.
+    """
+
+    absent: np.ndarray
+    rate: np.ndarray
+
+
+def replace_missing(found: np.ndarray, absent: np.ndarray, rate: np.ndarray) -> np.ndarray:
+    """Replace the likelihoods of missing modalities.
+
+    Parameters
+    ----------
+    found : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        Likelihoods of the states for modalities that are not missing.
+    absent : ndarray of bool of shape (n_samples, n_modalities)
+        Whether the modality is missing.
+    rate : ndarray of shape (n_modalities,)
+        Probability that it is missing in a clean sample.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        For missing modalities, one for the state "missing", and `rate` for all other states.
+    """
+    replaced = np.empty_like(found)
+    replaced[...] = rate[:, None]
+    replaced[..., -1] = 1.0
+    return np.where(absent[..., None], replaced, found)
+
+
+def missing_in(absent: np.ndarray) -> Missing:
+    """Estimate how often modalities are missing in clean samples.
+
+    Parameters
+    ----------
+    absent : ndarray of bool of shape (n_samples, n_modalities)
+        Whether the modality is missing in each clean sample.
+
+    Returns
+    -------
+    Missing
+        With upper bounds of the rates, two standard errors above the estimates. The rate is zero
+        for a modality that is never missing: then each missing sample is a failure.
+    """
+    count = absent.sum(axis=0)
+    bound = np.minimum(upper_rate(count, len(absent)), 1.0)
+    return Missing(absent, np.where(count > 0, bound, 0.0))
+
+
+def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+    """Combine e-values to the likelihoods of all states, for modalities that are not missing.
+
+    Parameters
+    ----------
+    ratios : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        E-values of the simulated failures. They are set to one for repeated samples, which hold
+        no new information.
+    stuck : ndarray of shape (n_samples, n_modalities)
+        E-values of a stuck sensor.
+    repeats : ndarray of bool of shape (n_samples, n_modalities)
+        Whether each sample repeats the one before.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        Likelihood of each state relative to the clean state. It is one for the clean state and
+        zero for the state "missing".
+    """
+    ratios = np.where(repeats[..., None], 1.0, ratios)
+    ones = np.ones((*stuck.shape, 1))
+    intermittent = 1.0 - _WRONG + _WRONG * ratios[..., _LARGEST_NOISE, None]
+    return np.concatenate([ones, ratios, intermittent, stuck[..., None], 0.0 * ones], axis=-1)
+
+
+def switches_of(
+    evidence: Evidence, stuck: np.ndarray, repeats: np.ndarray, missing: Missing
+) -> Switches:
+    """Combine e-values to the likelihoods of states that start or end.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        E-values of the simulated failures.
+    stuck, repeats : ndarray of shape (n_samples, n_modalities)
+        As :func:`combine` takes them.
+    missing : Missing
+        Missing modalities in these samples, and how often they are missing in clean ones.
+
+    Returns
+    -------
+    Switches
+        Likelihoods relative to the clean state.
+    """
+    starting = replace_missing(combine(evidence.starts, stuck, repeats), *missing)
+    ending = combine(evidence.ends, np.ones_like(stuck), repeats)[..., 1:]
+    ending[..., _NOT_SEEN_TO_END] = 1.0
+    ending = np.where(missing.absent[..., None], missing.rate[:, None], ending)
+    return Switches(starting, ending)
