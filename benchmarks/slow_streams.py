@@ -76,6 +76,7 @@ FAILURES = {
     "offset 10": lambda x, other, rng: x + 10,
     "drift to 6": lambda x, other, rng: x + np.linspace(0, 6, len(x))[:, None],
     "gain 3": lambda x, other, rng: 3 * x,
+    "intermittent": lambda x, other, rng: np.where(rng.uniform(size=(len(x), 1)) < 0.1, -30.0, x),
     "another time": lambda x, other, rng: other,
     "stuck": lambda x, other, rng: np.repeat(x[:1], len(x), axis=0),
 }

@@ -170,7 +170,8 @@ class EMMAClassifierCV(EMMAClassifier):
     The operations for each setting are the same as in a separate training, so probabilities are
     usually bit-identical to those of GridSearchCV. They differ by rounding errors if the linear
     algebra library of torch sums products of stacked matrices in another order than products of
-    single matrices. Over many epochs, such differences can grow.
+    single matrices. Over many epochs, such differences can grow. They also decide between settings
+    of equal score, such as several values of `lambda_energy` with a coldness of zero.
 
     Examples
     --------

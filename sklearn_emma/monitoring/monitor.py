@@ -54,7 +54,8 @@ class ModalityMonitor(BaseEstimator):
     far. :math:`u_{ik}` is 1 if the values do not belong to the sample (stuck, mismatch, missing).
     It is also 1 if, on simulated failures, the predictions are closer to those of the clean samples
     with the gate of modality i closed than with it open. Otherwise it is 0. Therefore, mild noise
-    that the predictor can tolerate does not close a gate.
+    that the predictor can tolerate does not close a gate, nor does an intermittent failure, in
+    which the energy of each sample shows whether it is wrong.
 
     Read more in the :doc:`how-to guide </howto/stream>`.
 

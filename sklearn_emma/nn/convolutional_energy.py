@@ -57,7 +57,8 @@ def signal_shape(shape: Sequence[int]) -> tuple[int, ...]:
         If the shape does not have two or three positive sizes.
     """
     sizes = tuple(shape) if hasattr(shape, "__len__") else ()
-    if len(sizes) not in (2, 3) or not all(isinstance(n, Integral) and n > 0 for n in sizes):
+    numbers = (isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in sizes)
+    if len(sizes) not in (2, 3) or not all(numbers):
         raise ValueError(
             "shape must be (channels, length) or (channels, height, width), of positive integers, "
             f"got {shape!r}."

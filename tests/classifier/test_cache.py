@@ -69,6 +69,20 @@ def test_a_replaced_energy_changes_the_energies(classifier, table):
     assert not np.allclose(classifier.energies(X)[:, 1], before[:, 1])
 
 
+def test_a_refitted_energy_changes_the_energies_at_once(classifier, table):
+    X = table[0]
+    before = classifier.energies(X)
+    scorer = classifier.energy_scorers_["modality1"]
+    state = vars(scorer).copy()
+    scorer.fit(5.0 + 3.0 * np.random.default_rng(0).normal(size=(50, 3)))
+    after = classifier.energies(X)
+    assert not np.allclose(after[:, 1], before[:, 1])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(classifier)).energies(X), after)
+    vars(scorer).clear()
+    vars(scorer).update(state)
+    np.testing.assert_array_equal(classifier.energies(X), before)
+
+
 def test_a_new_fit_answers_with_its_own_modules(classifier, table, quick):
     X, y = table
     classifier.predict_proba(X)

@@ -227,7 +227,7 @@ def test_corruptions_and_other_tools_take_the_same_modalities(table):
     assert not np.isnan(X_bad[:, 48:]).any()
 
 
-@pytest.mark.parametrize("shape", [(48,), (2, -24), "48", (2.5, 10)])
+@pytest.mark.parametrize("shape", [(48,), (2, -24), "48", (2.5, 10), (True, 48)])
 def test_a_shape_that_is_none_is_refused(shape):
     with pytest.raises(ValueError, match=r"shape must be \(channels, length\)"):
         Modality(WAVE, shape=shape)
@@ -256,6 +256,14 @@ def test_warm_start_refuses_another_shape(table):
     clf = EMMAClassifier(declare(), **QUICK | {"max_epochs": 1}, warm_start=True).fit(X, y)
     with pytest.raises(ValueError, match="modality_shapes_ was .*2, 24.* and now is .*1, 48"):
         clf.set_params(modalities=declare((1, 48))).fit(X, y)
+
+
+def test_a_position_without_any_value_cannot_be_left_out(table):
+    X, y = table
+    X = X.copy()
+    X[:, 3] = np.nan
+    with pytest.raises(ValueError, match=r"Column\(s\) 3 hold no value .* fill their gaps, or"):
+        EMMAClassifier(declare(), **QUICK).fit(X, y)
 
 
 def test_a_signal_of_categories_is_refused(table):

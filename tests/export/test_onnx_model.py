@@ -4,6 +4,7 @@ import copy
 import json
 import sys
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,6 +64,12 @@ def test_a_classifier_answers_as_before(classifier, samples, run, dtype):
     assert missing.any()
     assert np.isinf(outputs["energies"][missing, 0]).all()
     assert (outputs["attention"][missing, 0] == 0).all()
+
+
+def test_memory_mapped_models_are_exported(classifier, samples, run, tmp_path):
+    joblib.dump(classifier, tmp_path / "model.joblib")
+    mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    compare(run(to_onnx(mapped), samples), classifier, samples)
 
 
 @pytest.mark.parametrize("n_samples", [1, 3])

@@ -135,6 +135,31 @@ def test_a_sensor_whose_range_is_too_small_is_found(monitor, stream):
     assert health.kind[-1].tolist() == ["gain", "", ""]
 
 
+def test_an_intermittent_failure_is_found_and_closes_the_gate_only_when_it_shows(monitor, stream):
+    X, _ = stream
+    bad = np.zeros(len(X), dtype=bool)
+    bad[100:400:7] = True
+    S = X.copy()
+    S.loc[bad, [c for c in S if c.startswith("modality1")]] = -999.0
+    health = monitor.update(S)
+    assert not health.alarm[:100].any()
+    assert health.alarm[150:400, 1].mean() > 0.9
+    assert (health.kind[150:400, 1] == "intermittent").mean() > 0.9
+    assert not health.alarm[450:].any()
+    assert not health.alarm[:, [0, 2]].any()
+    readings = monitor.estimator_.readings(S, evidence=health.evidence)
+    attention = readings.attention[150:400, 1]
+    assert attention[bad[150:400]].max() < 0.1
+    assert attention[~bad[150:400]].mean() > 0.8
+
+
+def test_single_wrong_samples_are_no_intermittent_failure(monitor, stream):
+    X, _ = stream
+    S = X.copy()
+    S.loc[[100, 350], [c for c in S if c.startswith("modality1")]] = -999.0
+    assert not monitor.update(S).alarm.any()
+
+
 def test_beside_a_stuck_sensor_the_others_are_not_to_blame():
     # the third modality is too weak to tell which of the other two is right
     rng = np.random.default_rng(0)
