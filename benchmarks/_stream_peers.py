@@ -106,7 +106,8 @@ def at_equal_alarms(monitor, X_limits, seed, false_alarms=1.0):
     failing = [copied.update(X_limits[part]).failing for part in np.array_split(order, 20)]
     failing = np.concatenate(failing)
     odds = failing / np.maximum(1.0 - failing, 1e-12)
-    levels = np.geomspace(1e-3, 1e3, 121)
+    # below the usual odds, the alarm never ends, and hardly ever starts
+    levels = np.geomspace(max(1e-3, np.quantile(odds, 0.9)), 1e3, 121)
     alarm_odds = _lowest(levels, odds, false_alarms * len(order) / 1e4, levels[-1])
     copied.calibration_ = replace(copied.calibration_, alarm_odds=alarm_odds)
     return copied.reset()
