@@ -62,9 +62,10 @@ def column_statistics(
     if empty.any():
         advice = "Leave them out."
         if (empty & of_signal).any():
+            kept = named_columns(estimator, empty & of_signal)
             advice = (
-                "A signal or an image cannot leave them out: fill their gaps, or declare the "
-                "modality without a shape."
+                f"Leave them out, except column(s) {kept} of a signal: fill their gaps, or "
+                "declare the modality without a shape."
             )
         raise ValueError(
             f"Column(s) {named_columns(estimator, empty)} hold no value at all (NaN in every "

@@ -55,8 +55,10 @@ class Calibrated:
     constants: Mapping[str, np.ndarray]
 
 
-#: Rules for the constants, and the lowest slope of a modal energy in its self energy with each.
-CALIBRATIONS = {"failures": 0.5, "minimum": -math.inf}
+#: Parameter `min_slope` of the gate, for each rule for its constants.
+MIN_SLOPES = {"failures": 0.5, "minimum": -math.inf}
+#: Names of the rules.
+CALIBRATIONS = tuple(MIN_SLOPES)
 
 
 def calibrate_gate(

@@ -17,7 +17,7 @@ from sklearn_emma.engine.weights import load_arrays
 from sklearn_emma.gate.adversarial import AdversarialObjective
 from sklearn_emma.gate.annealing import start_as_identity
 from sklearn_emma.gate.build_gate import build_gate, count_units, hard_attention
-from sklearn_emma.gate.calibration import CALIBRATIONS, Calibrated, calibrate_gate
+from sklearn_emma.gate.calibration import MIN_SLOPES, Calibrated, calibrate_gate
 from sklearn_emma.gate.cross_modal import train_cross_modal
 from sklearn_emma.gate.objective import GatedObjective, GateModel, LossWeights
 from sklearn_emma.gate.plain_objective import PlainObjective
@@ -250,7 +250,7 @@ def _make_gate(problem: GateProblem, calibrated: Calibrated) -> EnergyAttention:
         len(problem.energies.names),
         config.initial_gain,
         problem.generators.weights,
-        CALIBRATIONS[config.potential_calibration],
+        MIN_SLOPES[config.potential_calibration],
     )
     gate.select = hard_attention(config.max_modalities, config.modality_costs)
     load_arrays(gate, calibrated.constants, strict=False)

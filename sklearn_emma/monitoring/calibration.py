@@ -208,13 +208,15 @@ class Calibration:
             innovations = self.innovations(values, recent) ** self.innovation_exponents[:, None]
             evidence = combine_with_innovations(ratios, innovations, exponents)
             ratios = evidence.lasts
-            switches = switches_of(evidence, stuck, repeats, Missing(absent, self.missing))
+            absences = Missing(absent, self.missing)
+            switches = switches_of(evidence, stuck, repeats, self.ratios.n_clean_, absences)
         else:
             # when the process does not change, modalities with equal clean samples repeat values
             stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
             # each of several independent samples is informative, even if they are equal
             repeats = repeats & ~self.run_lengths.steps_
-        found = replace_missing(combine(ratios, stuck, repeats), absent, self.missing)
+        likelihoods = combine(ratios, stuck, repeats, self.ratios.n_clean_)
+        found = replace_missing(likelihoods, absent, self.missing)
         return found, switches, after
 
     def evidence(self, probabilities: np.ndarray, changed: np.ndarray) -> np.ndarray:

@@ -115,6 +115,8 @@ FAILURES = (
     *(Failure("gain", partial(_gain, factor)) for factor in (0.25, 0.5, 2.0, 4.0)),
     Failure("mismatch", _mismatch, 1.0),
 )
+#: Position of the largest noise.
+LARGEST_NOISE = max(k for k, failure in enumerate(FAILURES) if failure.kind == "noise")
 #: A failure that is detected from successive samples.
 SATURATION = Failure("gain", partial(_clip, 1.0))
 #: Kind of each simulated failure.

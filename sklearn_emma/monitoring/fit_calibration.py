@@ -272,10 +272,11 @@ def _in_order(
         [let_turn_into_offset(transitions(rates[0], rate, state_prior())) for rate in recovery]
     )
     e_values = include_large_offsets(e_values) ** exponents[half:, :, None]
-    limit = len(evidence.judged) * rates[0]
+    n_clean = len(evidence.judged)
+    limit = n_clean * rates[0]
     none = np.zeros(repeats.shape)
     further = choose_exponents(
-        lambda power: (combine(e_values**power, none, repeats), None), limit, transition
+        lambda power: (combine(e_values**power, none, repeats, n_clean), None), limit, transition
     )
     e_values **= further[:, None]
     of_innovations = innovations(evidence.values, None)[half:]
@@ -284,11 +285,11 @@ def _in_order(
     def likelihoods(power: Any, of_stuck: np.ndarray) -> tuple[np.ndarray, Switches]:
         of_power = of_innovations ** np.expand_dims(power, -1)
         found = combine_with_innovations(e_values, of_power, exponents[half:])
-        switches = switches_of(found, of_stuck, repeats, present)
-        return combine(found.lasts, of_stuck, repeats), switches
+        switches = switches_of(found, of_stuck, repeats, n_clean, present)
+        return combine(found.lasts, of_stuck, repeats, n_clean), switches
 
     tempered = choose_exponents(lambda power: likelihoods(power, none), limit, transition)
-    largest = largest_e_value(len(evidence.judged)) ** (worth * further)
+    largest = largest_e_value(n_clean) ** (worth * further)
     also = largest * innovations.largest_ ** ((1.0 - worth) * tempered)
     reached = np.stack([highest_odds(e_value, rates[0], recovery) for e_value in (largest, also)])
     alarm_odds = rates[0] / rates[2] * len(worth)

@@ -42,7 +42,7 @@ class ModalityHealth(NamedTuple):
         methods of the estimator.
     changed : ndarray of shape (n_samples,)
         Probability that the process has changed while all sensors are intact. Above one half, it
-        suppresses alarms of noise, offset, gain and mismatch; their evidence is reduced.
+        suppresses alarms of all kinds but "stuck" and "missing"; their evidence is reduced.
     corrected : ndarray of bool of shape (n_samples, n_modalities)
         Whether the values of the modality were corrected, see the parameter `recalibrate` of
         :class:`ModalityMonitor`.

@@ -38,7 +38,7 @@ import numpy as np
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 from sklearn_emma.monitoring.evidence import fill_forward, largest_e_value
-from sklearn_emma.monitoring.failures import FAILURES, Failure
+from sklearn_emma.monitoring.failures import FAILURES, LARGEST_NOISE, Failure
 from sklearn_emma.monitoring.filter import let_change
 from sklearn_emma.monitoring.ratios import (
     Examples,
@@ -62,7 +62,7 @@ _JUMP = Failure("jump", lambda z, rng: z)
 _KINDS = np.array([failure.kind for failure in FAILURES])
 # Positions of the largest offset of each sign, and of the largest noise and gain.
 _LARGE_OFFSETS = np.flatnonzero(_KINDS == "offset")[[0, -1]]
-_LIKE_LARGE_OFFSETS = [np.flatnonzero(_KINDS == kind)[-1] for kind in ("noise", "gain")]
+_LIKE_LARGE_OFFSETS = [LARGEST_NOISE, np.flatnonzero(_KINDS == "gain")[-1]]
 
 
 class Evidence(NamedTuple):

@@ -5,10 +5,12 @@ The states are clean, the simulated failures (:mod:`sklearn_emma.monitoring.fail
 are independently wrong with probability q = 0.1, and look like those of the largest simulated
 noise. With the e-value :math:`e_k` of that noise, its e-value is
 
-.. math:: e = 1 - q + q\, e_k .
+.. math:: e = 1 - q + q \min(e_k, 1 / f),
 
-The mean of e is one if that of :math:`e_k` is. Clean samples between wrong ones are evidence
-against all other failures, but hardly against this one. The evidence of an intermittent failure
+so its mean over clean samples is at most one if that of :math:`e_k` is. Clean samples between wrong
+ones are evidence against all other failures, but hardly against this one, so the evidence of single
+samples adds up. Therefore it is limited more strictly: f is an upper bound of the probability of an
+event that occurs in one of the clean calibration samples. The evidence of an intermittent failure
 does not close the gate: the energy of each sample shows whether it is wrong.
 """
 
@@ -16,17 +18,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_emma.monitoring.failures import SIMULATED_KINDS
+from sklearn_emma.monitoring.failures import LARGEST_NOISE, SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import Switches
 from sklearn_emma.monitoring.innovations import Evidence
 from sklearn_emma.monitoring.recurrence import upper_rate
 
-#: Kind of each failure state. The last four (saturation, intermittent, stuck, missing) are not
-#: learned, but detected by tests of their own.
+#: Kind of each failure state. The simulated ones but the last (saturation) are detected by learned
+#: likelihood ratios.
 STATE_KINDS = (*SIMULATED_KINDS, "intermittent", "stuck", "missing")
-# Fraction of wrong samples in an intermittent failure, and the noise that they look like.
+# Fraction of wrong samples in an intermittent failure.
 _WRONG = 0.1
-_LARGEST_NOISE = max(k for k, kind in enumerate(SIMULATED_KINDS) if kind == "noise")
 # States whose end leaves no trace in a sample.
 _NOT_SEEN_TO_END = [STATE_KINDS.index(kind) for kind in ("intermittent", "missing")]
 
@@ -88,7 +89,7 @@ def missing_in(absent: np.ndarray) -> Missing:
     return Missing(absent, np.where(count > 0, bound, 0.0))
 
 
-def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray, n_clean: int) -> np.ndarray:
     """Combine e-values to the likelihoods of all states, for modalities that are not missing.
 
     Parameters
@@ -100,6 +101,8 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.nd
         E-values of a stuck sensor.
     repeats : ndarray of bool of shape (n_samples, n_modalities)
         Whether each sample repeats the one before.
+    n_clean : int
+        Number of clean samples on which the e-values of the simulated failures are calibrated.
 
     Returns
     -------
@@ -109,12 +112,13 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray) -> np.nd
     """
     ratios = np.where(repeats[..., None], 1.0, ratios)
     ones = np.ones((*stuck.shape, 1))
-    intermittent = 1.0 - _WRONG + _WRONG * ratios[..., _LARGEST_NOISE, None]
+    wrong = np.minimum(ratios[..., LARGEST_NOISE, None], 1.0 / upper_rate(np.ones(1), n_clean))
+    intermittent = 1.0 - _WRONG + _WRONG * wrong
     return np.concatenate([ones, ratios, intermittent, stuck[..., None], 0.0 * ones], axis=-1)
 
 
 def switches_of(
-    evidence: Evidence, stuck: np.ndarray, repeats: np.ndarray, missing: Missing
+    evidence: Evidence, stuck: np.ndarray, repeats: np.ndarray, n_clean: int, missing: Missing
 ) -> Switches:
     """Combine e-values to the likelihoods of states that start or end.
 
@@ -122,7 +126,7 @@ def switches_of(
     ----------
     evidence : Evidence
         E-values of the simulated failures.
-    stuck, repeats : ndarray of shape (n_samples, n_modalities)
+    stuck, repeats, n_clean : objects
         As :func:`combine` takes them.
     missing : Missing
         Missing modalities in these samples, and how often they are missing in clean ones.
@@ -132,8 +136,8 @@ def switches_of(
     Switches
         Likelihoods relative to the clean state.
     """
-    starting = replace_missing(combine(evidence.starts, stuck, repeats), *missing)
-    ending = combine(evidence.ends, np.ones_like(stuck), repeats)[..., 1:]
+    starting = replace_missing(combine(evidence.starts, stuck, repeats, n_clean), *missing)
+    ending = combine(evidence.ends, np.ones_like(stuck), repeats, n_clean)[..., 1:]
     ending[..., _NOT_SEEN_TO_END] = 1.0
     ending = np.where(missing.absent[..., None], missing.rate[:, None], ending)
     return Switches(starting, ending)

@@ -138,7 +138,7 @@ def exponents_of_stuck(
     e_values, n_samples = np.where(tied, stuck.e_values, 0.0), len(stuck.repeats)
     no_ratios = np.zeros((*e_values.shape, len(SIMULATED_KINDS)))
     return choose_exponents(
-        lambda power: (combine(no_ratios, e_values**power, stuck.repeats), None),
+        lambda power: (combine(no_ratios, e_values**power, stuck.repeats, n_samples), None),
         n_samples * hazard_rate,
         transition,
     )
@@ -246,7 +246,8 @@ def choose_alarm_odds(
     start = all_clean(len(transition), _N_STREAMS * n_modalities)
     odds = np.empty((_LENGTH, len(start)))
     for t in range(_LENGTH):
-        likelihoods = combine(e_values[draws[t], rows[t]], *stuck(rows[max(t - 1, 0)], rows[t]))
+        of_stuck = stuck(rows[max(t - 1, 0)], rows[t])
+        likelihoods = combine(e_values[draws[t], rows[t]], *of_stuck, n_samples)
         likelihoods = replace_missing(likelihoods, missing.absent[rows[t]], missing.rate)
         start = forward(start, transition, likelihoods.reshape(1, len(start), -1))[0]
         odds[t] = _odds(start[:, 0])

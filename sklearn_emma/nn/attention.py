@@ -79,9 +79,9 @@ class EnergyAttention(nn.Module):
     min_slope : float, default=-inf
         Lower bound of :math:`1 + \sum_j \min(w_{ij}, 0)\, \gamma_{ij}`, less than one. This is
         the lowest slope of the modal energy :math:`E_i` in the self energy :math:`e_i` while no
-        other self energy is higher. If it is positive, the coupling cannot cancel the self energy:
-        the importance of a modality vanishes as its potential increases. In the thesis, there is no
-        such bound.
+        other self energy is higher. If it is positive, the coupling cannot cancel the self energy.
+        If `potential_max` is also finite, the importance of a modality vanishes as its potential
+        increases. In the thesis, there is no such bound.
 
     Raises
     ------

@@ -261,8 +261,9 @@ def test_warm_start_refuses_another_shape(table):
 def test_a_position_without_any_value_cannot_be_left_out(table):
     X, y = table
     X = X.copy()
-    X[:, 3] = np.nan
-    with pytest.raises(ValueError, match=r"Column\(s\) 3 hold no value .* fill their gaps, or"):
+    X[:, [3, 49]] = np.nan
+    message = r"Column\(s\) 3, 49 hold no value .* except column\(s\) 3 of .*: fill their gaps, or"
+    with pytest.raises(ValueError, match=message):
         EMMAClassifier(declare(), **QUICK).fit(X, y)
 
 

@@ -138,7 +138,7 @@ def test_a_sensor_whose_range_is_too_small_is_found(monitor, stream):
 def test_an_intermittent_failure_is_found_and_closes_the_gate_only_when_it_shows(monitor, stream):
     X, _ = stream
     bad = np.zeros(len(X), dtype=bool)
-    bad[100:400:7] = True
+    bad[100:400:10] = True
     S = X.copy()
     S.loc[bad, [c for c in S if c.startswith("modality1")]] = -999.0
     health = monitor.update(S)

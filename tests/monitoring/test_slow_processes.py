@@ -82,6 +82,18 @@ def test_failures_of_slow_processes_raise_alarms(slow):
     assert delay(monitor, stream[:1000], lambda x: x + noise) < 20
 
 
+def test_intermittent_failures_of_slow_processes_raise_alarms(slow):
+    monitor, stream = slow
+    stream = stream[:1000].copy()
+    wrong = np.arange(300, 900, 8)
+    stream.iloc[wrong, :2] = np.random.default_rng(2).normal(scale=4.0, size=(len(wrong), 2))
+    alarm = monitor.reset().update(stream).alarm
+    assert not alarm[:300].any()
+    assert not alarm[:, 1:].any()
+    assert alarm[400:900, 0].mean() > 0.9
+    assert not alarm[960:].any()
+
+
 def test_slow_processes_raise_no_false_alarms(slow):
     monitor, stream = slow
     monitor.reset()

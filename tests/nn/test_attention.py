@@ -213,8 +213,8 @@ def test_a_stack_of_gates_is_projected_like_each_of_them():
     gates = [EnergyAttention(3, min_slope=0.5) for _ in range(3)]
     for i, gate in enumerate(gates):
         with torch.no_grad():
-            gate.coupling_weight.copy_(torch.full((3, 3), -0.4 * i))
-            gate.coupling_degree.fill_(0.9)
+            gate.coupling_weight.copy_(-0.2 * i * torch.arange(9.0).reshape(3, 3) / 4)
+            gate.coupling_degree.copy_(torch.arange(9.0).flip(0).reshape(3, 3) / 8)
     stacked = stack(gates)
     stacked.project_()
     for i, gate in enumerate(gates):
