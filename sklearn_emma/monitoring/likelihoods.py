@@ -23,8 +23,7 @@ from sklearn_emma.monitoring.filter import Switches
 from sklearn_emma.monitoring.innovations import Evidence
 from sklearn_emma.monitoring.recurrence import upper_rate
 
-#: Kind of each failure state. The simulated ones but the last (saturation) are detected by learned
-#: likelihood ratios.
+#: Kind of each failure state.
 STATE_KINDS = (*SIMULATED_KINDS, "intermittent", "stuck", "missing")
 # Fraction of wrong samples in an intermittent failure.
 _WRONG = 0.1
