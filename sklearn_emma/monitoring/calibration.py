@@ -20,6 +20,7 @@ from sklearn_emma.monitoring.likelihoods import (
     Missing,
     combine,
     replace_missing,
+    simulated_failures,
     switches_of,
 )
 from sklearn_emma.monitoring.ratios import FailureRatios
@@ -187,15 +188,10 @@ class Calibration:
         z = np.where(gaps, 0.0, values)
         stuck, repeats, runs, last = self.run_lengths(values, past.last, past.runs)
         exponents, changes = self.dependence(z, past.changes)
-        ratios = np.concatenate(
-            [
-                self.ratios(self.statistics(values, *energies)),
-                self.recurrence(z, past.changes.recent)[..., None],
-            ],
-            axis=-1,
-        )
-        if self.categories is not None:
-            ratios = self.categories(ratios, read_unseen(estimator, X))
+        saturation = self.recurrence(z, past.changes.recent)
+        unseen = None if self.categories is None else read_unseen(estimator, X)
+        learned = self.ratios(self.statistics(values, *energies))
+        ratios = simulated_failures(learned, saturation, self.categories, unseen)
         if self.innovations is not None:
             ratios = include_large_offsets(ratios)
         ratios = ratios ** (exponents * self.exponents)[..., None]

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.failures import LARGEST_NOISE, SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import Switches
 from sklearn_emma.monitoring.innovations import Evidence
@@ -86,6 +87,35 @@ def missing_in(absent: np.ndarray) -> Missing:
     count = absent.sum(axis=0)
     bound = np.minimum(upper_rate(count, len(absent)), 1.0)
     return Missing(absent, np.where(count > 0, bound, 0.0))
+
+
+def simulated_failures(
+    ratios: np.ndarray,
+    saturation: np.ndarray,
+    categories: CategoryEvidence | None,
+    unseen: np.ndarray | None,
+) -> np.ndarray:
+    """Return the e-values of all simulated failures.
+
+    Parameters
+    ----------
+    ratios : ndarray of shape (..., n_samples, n_modalities, n_failures)
+        E-values of the failures that are detected by learned likelihood ratios.
+    saturation : ndarray of shape (n_samples, n_modalities)
+        E-values of saturation, from recurring values.
+    categories : CategoryEvidence or None
+        Changes of the e-values of modalities with categories. None if no column is categorical.
+    unseen : ndarray of bool of shape (n_samples, n_modalities) or None
+        Whether a sample has an unseen level in the modality. Only `categories` needs it.
+
+    Returns
+    -------
+    ndarray of shape (..., n_samples, n_modalities, n_failures + 1)
+        E-values, the last of which is that of saturation.
+    """
+    last = np.broadcast_to(saturation[..., None], (*ratios.shape[:-1], 1))
+    found = np.concatenate([ratios, last], axis=-1)
+    return found if categories is None or unseen is None else categories(found, unseen)
 
 
 def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray, n_clean: int) -> np.ndarray:

@@ -1,0 +1,264 @@
+"""Choose what makes false alarms rare, on clean samples in temporal order or exchangeable ones."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sklearn_emma.monitoring.calibration import Past, state_prior
+from sklearn_emma.monitoring.categories import CategoryEvidence
+from sklearn_emma.monitoring.dependence import Dependence
+from sklearn_emma.monitoring.evidence import RunLengths, fill_forward, largest_e_value
+from sklearn_emma.monitoring.exchangeability import (
+    warn_of_few_samples,
+    warn_of_long_repeats,
+    warn_of_slow_process,
+)
+from sklearn_emma.monitoring.filter import (
+    Switches,
+    highest_odds,
+    slow_recovery,
+    transitions,
+    usual_share,
+)
+from sklearn_emma.monitoring.innovations import (
+    Innovations,
+    combine_with_innovations,
+    include_large_offsets,
+    let_turn_into_offset,
+)
+from sklearn_emma.monitoring.likelihoods import (
+    Missing,
+    combine,
+    simulated_failures,
+    switches_of,
+)
+from sklearn_emma.monitoring.ratios import FailureRatios
+from sklearn_emma.monitoring.recurrence import Recurrence
+from sklearn_emma.monitoring.statistics import SampleStatistics
+from sklearn_emma.monitoring.tables import are_numbers
+from sklearn_emma.monitoring.thresholds import (
+    Stuck,
+    StuckAfter,
+    choose_alarm_odds,
+    choose_exponents,
+    clean_odds,
+    exponents_of_missing,
+    exponents_of_stuck,
+)
+
+
+class FailureTests(NamedTuple):
+    """Evidence of failures.
+
+    Attributes
+    ----------
+    statistics, run_lengths, recurrence, ratios, dependence, categories : objects
+        Attributes of :class:`~sklearn_emma.monitoring.calibration.Calibration`.
+    """
+
+    statistics: SampleStatistics
+    run_lengths: RunLengths
+    recurrence: Recurrence
+    ratios: FailureRatios
+    dependence: Dependence
+    categories: CategoryEvidence | None
+
+
+class CleanSamples(NamedTuple):
+    """Clean samples, as they are judged.
+
+    Attributes
+    ----------
+    z, rows : ndarray of shape (n_samples, n_features)
+        Standardized samples, in which missing values are zero: in the order in which they are
+        divided, and in that in which they were given.
+    values : ndarray of shape (n_samples, n_features)
+        Values of `z`, with NaN for missing ones.
+    missing : Missing
+        Missing modalities in the samples of `z`.
+    half : int
+        Position of the first sample that is judged.
+    judged : ndarray of shape (n_judged, n_modalities, n_statistics)
+        Statistics of the samples that are judged.
+    unseen : ndarray of bool of shape (n_judged, n_modalities)
+        Whether they have an unseen level in a modality.
+    """
+
+    z: np.ndarray
+    rows: np.ndarray
+    values: np.ndarray
+    missing: Missing
+    half: int
+    judged: np.ndarray
+    unseen: np.ndarray
+
+
+class Chosen(NamedTuple):
+    """What is chosen such that there are few false alarms.
+
+    Attributes
+    ----------
+    exponents, innovation_exponents, stuck_exponents, missing, start : objects
+        Attributes of :class:`~sklearn_emma.monitoring.calibration.Calibration`.
+    transition, usual, settled, alarm_odds : objects
+        Attributes of :class:`~sklearn_emma.monitoring.calibration.Calibration`.
+    """
+
+    exponents: np.ndarray
+    innovation_exponents: np.ndarray
+    stuck_exponents: np.ndarray
+    missing: np.ndarray
+    start: Past
+    transition: np.ndarray
+    usual: float
+    settled: np.ndarray
+    alarm_odds: float
+
+
+def choose_in_order(
+    tests: FailureTests,
+    innovations: Innovations,
+    clean: CleanSamples,
+    estimator: Any,
+    rates: tuple[float, float, float],
+) -> Chosen:
+    """Choose exponents and recovery rates on clean samples in temporal order.
+
+    Parameters
+    ----------
+    tests : FailureTests
+        Evidence of failures.
+    innovations : Innovations
+        E-values of failures from innovations.
+    clean : CleanSamples
+        Clean samples in temporal order.
+    estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+        Fitted estimator.
+    rates : tuple of float
+        Hazard rate, recovery rate, and allowed rate of false alarms of all modalities together, per
+        sample.
+
+    Returns
+    -------
+    Chosen
+        What was chosen.
+    """
+    z, half = clean.z, clean.half
+    warn_of_few_samples(len(z) - half)
+    start = tests.dependence.start()
+    exponents, changes = tests.dependence(z, start)
+    saturation = tests.recurrence(z, start.recent)[half:]
+    learned = tests.ratios(clean.judged)
+    e_values = simulated_failures(learned, saturation, tests.categories, clean.unseen)
+    filled = fill_forward(clean.values)
+    repeats = tests.run_lengths.repeats(np.diff(filled, axis=0, prepend=np.nan))[half:]
+    worth = np.median(exponents[half:], axis=0)
+    recovery = slow_recovery(rates[1], rates[0], worth)
+    transition = np.stack(
+        [let_turn_into_offset(transitions(rates[0], rate, state_prior())) for rate in recovery]
+    )
+    e_values = include_large_offsets(e_values) ** exponents[half:, :, None]
+    n_clean = len(clean.judged)
+    limit = n_clean * rates[0]
+    none = np.zeros(repeats.shape)
+    further = choose_exponents(
+        lambda power: (combine(e_values**power, none, repeats, n_clean), None), limit, transition
+    )
+    e_values **= further[:, None]
+    of_innovations = innovations(clean.values, None)[half:]
+    present = Missing(np.zeros(repeats.shape, dtype=bool), none[0])
+
+    def likelihoods(power: Any, of_stuck: np.ndarray) -> tuple[np.ndarray, Switches]:
+        """Return the likelihoods of the states, given a power of the e-values of innovations."""
+        of_power = of_innovations ** np.expand_dims(power, -1)
+        found = combine_with_innovations(e_values, of_power, exponents[half:])
+        switches = switches_of(found, of_stuck, repeats, n_clean, present)
+        return combine(found.lasts, of_stuck, repeats, n_clean), switches
+
+    tempered = choose_exponents(lambda power: likelihoods(power, none), limit, transition)
+    largest = largest_e_value(n_clean) ** (worth * further)
+    also = largest * innovations.largest_ ** ((1.0 - worth) * tempered)
+    reached = np.stack([highest_odds(e_value, rates[0], recovery) for e_value in (largest, also)])
+    alarm_odds = rates[0] / rates[2] * len(worth)
+    possible = reached >= alarm_odds
+    warn_of_slow_process(estimator.modality_names_, worth * further, possible[0], possible[1])
+    stuck = _judged_by_the_other_half(clean.values, tests.statistics, are_numbers(estimator))
+    of_stuck = exponents_of_stuck(stuck, tests.run_lengths.tied_, rates[0], transition)
+    warn_of_long_repeats(estimator.modality_names_, of_stuck)
+    # missing values that are usual must not raise an alarm
+    of_missing = exponents_of_missing(clean.missing, min(len(z) * rates[0], alarm_odds), transition)
+    usual = usual_share(transitions(*rates[:2], state_prior()))
+    found = likelihoods(tempered, stuck.e_values[half:] ** of_stuck)
+    odds = np.median(clean_odds(*found, transition), axis=0)
+    settled = np.clip(2.0 * odds / (1.0 + odds), usual, usual_share(transition))
+    before = changes._replace(recent=start.recent, n_samples=0)
+    return Chosen(
+        further,
+        tempered,
+        of_stuck,
+        clean.missing.rate**of_missing,
+        Past.before(before, len(worth)),
+        transition,
+        usual,
+        settled,
+        alarm_odds,
+    )
+
+
+def choose_exchangeable(
+    tests: FailureTests,
+    clean: CleanSamples,
+    rates: tuple[float, float, float],
+    rng: np.random.RandomState,
+) -> Chosen:
+    """Choose the odds of an alarm on clean samples that are exchangeable.
+
+    Parameters
+    ----------
+    tests : FailureTests
+        Evidence of failures.
+    clean : CleanSamples
+        Clean samples in random order.
+    rates : tuple of float
+        As in :func:`choose_in_order`.
+    rng : RandomState
+        Random number generator.
+
+    Returns
+    -------
+    Chosen
+        What was chosen.
+    """
+    z, half = clean.z, clean.half
+    ones = np.ones(len(tests.run_lengths.tied_))
+    transition = transitions(*rates[:2], state_prior())
+    possible = tests.ratios.possible(clean.judged, rng)
+    saturation = tests.recurrence(z, tests.dependence.start().recent)[half:]
+    possible = simulated_failures(possible, saturation, tests.categories, clean.unseen)
+    after = StuckAfter(tests.run_lengths, fill_forward(clean.values)[half:])
+    missing = clean.missing._replace(absent=clean.missing.absent[half:])
+    at_most = rates[0] / rates[2] * len(ones)
+    alarm_odds = choose_alarm_odds(possible, after, missing, transition, rates[2], at_most, rng)
+    start = Past.before(tests.dependence.suspect(clean.rows), len(ones))
+    usual = usual_share(transition)
+    return Chosen(
+        ones, ones, ones, missing.rate, start, transition, usual, usual * ones, alarm_odds
+    )
+
+
+def _judged_by_the_other_half(
+    values: np.ndarray, statistics: SampleStatistics, numbers: np.ndarray
+) -> Stuck:
+    """Return the evidence of stuck sensors in each half of clean samples in temporal order.
+
+    How often values repeat is estimated on the other half, as values and rates of a stream may
+    also differ from those of the clean samples.
+    """
+    half = len(values) // 2
+    halves = values[:half], values[half:]
+    found = []
+    for judged, other in (halves, halves[::-1]):
+        known = RunLengths(other, statistics, numbers)
+        first, runs = np.full(values.shape[1], np.nan), np.zeros(len(known.tied_), dtype=int)
+        found.append(Stuck(*known(judged, first, runs)[:2]))
+    return Stuck(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
