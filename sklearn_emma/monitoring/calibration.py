@@ -8,17 +8,19 @@ import numpy as np
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.failures import KINDS
+from sklearn_emma.monitoring.failures import KINDS, LARGEST_NOISE
 from sklearn_emma.monitoring.filter import Switches
 from sklearn_emma.monitoring.innovations import (
     Innovations,
     combine_with_innovations,
     include_large_offsets,
+    wrong_samples,
 )
 from sklearn_emma.monitoring.likelihoods import (
     STATE_KINDS,
     Missing,
     combine,
+    intermittent_failure,
     replace_missing,
     simulated_failures,
     switches_of,
@@ -104,10 +106,10 @@ class Calibration:
         E-values of the other simulated failures.
     dependence : Dependence
         Exponents of the e-values that account for the autocorrelation of the stream.
-    exponents, innovation_exponents, stuck_exponents : ndarray of shape (n_modalities,)
-        Additional exponents of the e-values of simulated failures and of those of innovations, and
-        exponents of those of stuck sensors, chosen on clean samples in temporal order. One if the
-        clean samples were not in temporal order.
+    exponents, innovation_exponents, intermittent_exponents, stuck_exponents : ndarray
+        Additional exponents of the e-values of simulated failures, and exponents of those of
+        innovations, of wrong samples and of stuck sensors, of shape (n_modalities,), chosen on
+        clean samples in temporal order. One if the clean samples were not in temporal order.
     start : Past
         Summary of past values before the first sample of a stream.
     missing : ndarray of shape (n_modalities,)
@@ -144,6 +146,7 @@ class Calibration:
     dependence: Dependence
     exponents: np.ndarray
     innovation_exponents: np.ndarray
+    intermittent_exponents: np.ndarray
     stuck_exponents: np.ndarray
     start: Past
     missing: np.ndarray
@@ -192,26 +195,31 @@ class Calibration:
         unseen = None if self.categories is None else read_unseen(estimator, X)
         learned = self.ratios(self.statistics(values, *energies))
         ratios = simulated_failures(learned, saturation, self.categories, unseen)
-        if self.innovations is not None:
-            ratios = include_large_offsets(ratios)
-        ratios = ratios ** (exponents * self.exponents)[..., None]
+        powers = (exponents * self.exponents)[..., None]
         absent = self.statistics.over_modalities(np.logical_and, gaps)
         recently = np.vstack([past.missing, gaps])[-len(past.missing) :]
         after, switches = Past(runs, changes, last, recently), None
+        n_clean = self.ratios.n_clean_
         if self.innovations is not None:
             stuck = stuck**self.stuck_exponents
             recent = np.where(past.missing, np.nan, past.changes.recent)
-            innovations = self.innovations(values, recent) ** self.innovation_exponents[:, None]
+            innovations = self.innovations(values, recent)
+            wrong = wrong_samples(ratios, innovations, exponents) ** self.intermittent_exponents
+            intermittent = intermittent_failure(wrong, n_clean)
+            ratios = include_large_offsets(ratios) ** powers
+            innovations **= self.innovation_exponents[:, None]
             evidence = combine_with_innovations(ratios, innovations, exponents)
             ratios = evidence.lasts
             absences = Missing(absent, self.missing)
-            switches = switches_of(evidence, stuck, repeats, self.ratios.n_clean_, absences)
+            switches = switches_of(evidence, intermittent, stuck, repeats, absences)
         else:
+            ratios = ratios**powers
+            intermittent = intermittent_failure(ratios[..., LARGEST_NOISE], n_clean)
             # when the process does not change, modalities with equal clean samples repeat values
             stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
             # each of several independent samples is informative, even if they are equal
             repeats = repeats & ~self.run_lengths.steps_
-        likelihoods = combine(ratios, stuck, repeats, self.ratios.n_clean_)
+        likelihoods = combine(ratios, intermittent, stuck, repeats)
         found = replace_missing(likelihoods, absent, self.missing)
         return found, switches, after
 

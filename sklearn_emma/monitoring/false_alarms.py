@@ -25,10 +25,12 @@ from sklearn_emma.monitoring.innovations import (
     combine_with_innovations,
     include_large_offsets,
     let_turn_into_offset,
+    wrong_samples,
 )
 from sklearn_emma.monitoring.likelihoods import (
     Missing,
     combine,
+    intermittent_failure,
     simulated_failures,
     switches_of,
 )
@@ -42,6 +44,7 @@ from sklearn_emma.monitoring.thresholds import (
     choose_alarm_odds,
     choose_exponents,
     clean_odds,
+    exponents_of_intermittent,
     exponents_of_missing,
     exponents_of_stuck,
 )
@@ -98,7 +101,9 @@ class Chosen(NamedTuple):
 
     Attributes
     ----------
-    exponents, innovation_exponents, stuck_exponents, missing, start : objects
+    exponents, innovation_exponents, intermittent_exponents, stuck_exponents : ndarray
+        Attributes of :class:`~sklearn_emma.monitoring.calibration.Calibration`.
+    missing, start : objects
         Attributes of :class:`~sklearn_emma.monitoring.calibration.Calibration`.
     transition, usual, settled, alarm_odds : objects
         Attributes of :class:`~sklearn_emma.monitoring.calibration.Calibration`.
@@ -106,6 +111,7 @@ class Chosen(NamedTuple):
 
     exponents: np.ndarray
     innovation_exponents: np.ndarray
+    intermittent_exponents: np.ndarray
     stuck_exponents: np.ndarray
     missing: np.ndarray
     start: Past
@@ -150,6 +156,8 @@ def choose_in_order(
     saturation = tests.recurrence(z, start.recent)[half:]
     learned = tests.ratios(clean.judged)
     e_values = simulated_failures(learned, saturation, tests.categories, clean.unseen)
+    of_innovations = innovations(clean.values, None)[half:]
+    wrong = wrong_samples(e_values, of_innovations, exponents[half:])
     filled = fill_forward(clean.values)
     repeats = tests.run_lengths.repeats(np.diff(filled, axis=0, prepend=np.nan))[half:]
     worth = np.median(exponents[half:], axis=0)
@@ -162,18 +170,21 @@ def choose_in_order(
     limit = n_clean * rates[0]
     none = np.zeros(repeats.shape)
     further = choose_exponents(
-        lambda power: (combine(e_values**power, none, repeats, n_clean), None), limit, transition
+        lambda power: (combine(e_values**power, none, none, repeats), None), limit, transition
     )
     e_values **= further[:, None]
-    of_innovations = innovations(clean.values, None)[half:]
+    of_innovations **= innovations.exponents_[:, None]
     present = Missing(np.zeros(repeats.shape, dtype=bool), none[0])
+
+    of_wrong = exponents_of_intermittent(wrong, repeats, limit, transition)
+    intermittent = intermittent_failure(wrong**of_wrong, n_clean)
 
     def likelihoods(power: Any, of_stuck: np.ndarray) -> tuple[np.ndarray, Switches]:
         """Return the likelihoods of the states, given a power of the e-values of innovations."""
         of_power = of_innovations ** np.expand_dims(power, -1)
         found = combine_with_innovations(e_values, of_power, exponents[half:])
-        switches = switches_of(found, of_stuck, repeats, n_clean, present)
-        return combine(found.lasts, of_stuck, repeats, n_clean), switches
+        switches = switches_of(found, intermittent, of_stuck, repeats, present)
+        return combine(found.lasts, intermittent, of_stuck, repeats), switches
 
     tempered = choose_exponents(lambda power: likelihoods(power, none), limit, transition)
     largest = largest_e_value(n_clean) ** (worth * further)
@@ -194,7 +205,8 @@ def choose_in_order(
     before = changes._replace(recent=start.recent, n_samples=0)
     return Chosen(
         further,
-        tempered,
+        tempered * innovations.exponents_,
+        of_wrong,
         of_stuck,
         clean.missing.rate**of_missing,
         Past.before(before, len(worth)),
@@ -242,7 +254,7 @@ def choose_exchangeable(
     start = Past.before(tests.dependence.suspect(clean.rows), len(ones))
     usual = usual_share(transition)
     return Chosen(
-        ones, ones, ones, missing.rate, start, transition, usual, usual * ones, alarm_odds
+        ones, ones, ones, ones, missing.rate, start, transition, usual, usual * ones, alarm_odds
     )
 
 

@@ -25,6 +25,10 @@ The means are taken because failures may also start and end gradually. A geometr
 the arithmetic mean, so all three are e-values if those that they combine are, on average over clean
 samples. For independent samples, :math:`\gamma = 1`, innovations have no effect.
 
+Values that are far beyond the range of the clean samples are wrong, and would spoil the predictions
+of the samples after them. If a value is within this wider range, those before it that are not are
+replaced in its prediction by the last one that is.
+
 Innovations show when an offset starts and ends, but hardly while it lasts: an ordinary level of the
 process leaves the same small bias in successive innovations. For lasting offsets, :math:`c_k = 1`,
 and also where the logarithm of :math:`c_k` has a negative mean in simulated failures.
@@ -98,6 +102,8 @@ class Innovations:
     ----------
     coefficients_ : ndarray of shape (n_lags, n_features)
         Coefficients :math:`\phi_l` of each feature, that of the last value first.
+    range_ : ndarray of shape (2, n_features)
+        Lowest and highest value of each feature that count as possible.
     statistics_ : SampleStatistics
         Statistics of innovations.
     ratios_ : FailureRatios
@@ -120,6 +126,7 @@ class Innovations:
         half = len(values) // 2
         n_lags = int(np.clip(half // _PER_LAG, 1, _MOST_LAGS))
         filled = _fill_gaps(values[:half], n_lags)
+        self.range_ = _wide_range(filled)
         self.coefficients_ = np.stack([_autoregression(x, n_lags) for x in filled.T], axis=1)
         innovations = self._innovations(values, None)
         self.statistics_ = SampleStatistics(innovations[n_lags:half], sizes)
@@ -163,10 +170,11 @@ class Innovations:
         Returns
         -------
         ndarray of shape (n_samples, n_modalities, n_failures + 1)
-            E-values of the failures and, last, of a jump. One for modalities with missing values.
+            E-values of the failures and, last, of a jump, for single samples (`exponents_` are not
+            applied). One for modalities with missing values.
         """
         innovations = self._innovations(values, recent)
-        e_values = self._e_values(self._statistics_of(innovations)) ** self.exponents_[:, None]
+        e_values = self._e_values(self._statistics_of(innovations))
         known = ~self._unknown(innovations)[..., None]
         return np.where(self.informative_ & known, e_values, 1.0)
 
@@ -186,14 +194,24 @@ class Innovations:
         return self.statistics_.over_modalities(np.logical_or, gaps)
 
     def _innovations(self, values: np.ndarray, recent: np.ndarray | None) -> np.ndarray:
-        """Return innovations, NaN if a value is missing or too many before it are."""
+        """Return innovations, NaN if a value is missing or too many before it are.
+
+        Impossible values do not enter the predictions of possible ones.
+        """
         n_lags, n_features = self.coefficients_.shape
         empty = np.full((2 * n_lags, n_features), np.nan)
         before = empty if recent is None else np.vstack([empty, recent])[-len(empty) :]
-        filled = _fill_gaps(np.vstack([before, values]), n_lags)
-        found = values.copy()
+        known = np.vstack([before, values])
+        beyond = (known < self.range_[0]) | (known > self.range_[1])
+        filled = _fill_gaps(known, n_lags)
+        possible = _fill_gaps(np.where(beyond, np.nan, known), n_lags)
+        found, later = values.copy(), filled[len(before) - 1 : -1]
         for lag, coefficients in enumerate(self.coefficients_, start=1):
-            found -= coefficients * filled[len(before) - lag : len(filled) - lag]
+            past, instead = (x[len(before) - lag : len(x) - lag] for x in (filled, possible))
+            # after a long time of impossible values, only the values after them are possible
+            instead = np.where(np.isnan(instead) & ~np.isnan(past), later, instead)
+            later = np.where(beyond[len(before) :], past, instead)
+            found -= coefficients * later
         return found
 
     def _at_end_of(self, windows: np.ndarray) -> np.ndarray:
@@ -267,6 +285,12 @@ def _fill_gaps(values: np.ndarray, longest: int) -> np.ndarray:
     count = np.cumsum(~np.isnan(values), axis=0)
     earlier = np.vstack([np.zeros_like(count[: longest + 1]), count])[: len(count)]
     return np.where(count > earlier, fill_forward(values), np.nan)
+
+
+def _wide_range(values: np.ndarray) -> np.ndarray:
+    """Return the range of each feature, extended by half of its width; NaN if it is missing."""
+    low, high = np.fmin.reduce(values), np.fmax.reduce(values)
+    return np.stack([1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low])
 
 
 def _autoregression(x: np.ndarray, n_lags: int) -> np.ndarray:
@@ -357,3 +381,33 @@ def combine_with_innovations(
     starts[..., shown] *= (0.5 * (lasting + jump)) ** rest
     ends[..., shown] = (0.5 * (1.0 + jump)) ** rest
     return Evidence(lasts, starts, ends)
+
+
+def wrong_samples(
+    e_values: np.ndarray, of_innovations: np.ndarray, worth: np.ndarray
+) -> np.ndarray:
+    r"""Return the e-values of single wrong samples.
+
+    A wrong sample is unlike all clean ones, and unlike the samples before it:
+
+    .. math:: w = \min\left(e,\; j^{1 - \gamma} e^\gamma\right)
+
+    with the e-values e of the largest noise and j of a jump. It is an e-value, as e is. An unusual
+    level of a slow process is unlike the samples before it only when it starts.
+
+    Parameters
+    ----------
+    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        E-values of the values.
+    of_innovations : ndarray of shape (n_samples, n_modalities, n_failures + 1)
+        E-values of the innovations, the last one that of a jump.
+    worth : ndarray of shape (n_samples, n_modalities)
+        Number of independent samples :math:`\gamma` that a sample is worth.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities)
+        E-values.
+    """
+    noise, jump = e_values[..., LARGEST_NOISE], of_innovations[..., -1]
+    return np.minimum(noise, jump ** (1.0 - worth) * noise**worth)

@@ -2,12 +2,14 @@ r"""Combine the evidence of all failures to the likelihoods of the states of the
 
 The states are clean, the simulated failures (:mod:`sklearn_emma.monitoring.failures`),
 *intermittent*, *stuck* and *missing*. In an intermittent failure, such as a loose contact, samples
-are independently wrong with probability q = 0.1, and look like those of the largest simulated
-noise. With the e-value :math:`e_k` of that noise, its e-value is
+are independently wrong with probability q = 0.07. With the e-value w of a wrong sample, its e-value
+is
 
-.. math:: e = 1 - q + q \min(e_k, 1 / f),
+.. math:: e = 1 - q + q \min(w, 1 / f),
 
-so its mean over clean samples is at most one if that of :math:`e_k` is. Clean samples between wrong
+so its mean over clean samples is at most one if that of w is. Wrong samples look like those of the
+largest simulated noise, whose e-value is w unless there are innovations
+(:func:`~sklearn_emma.monitoring.innovations.wrong_samples`). Clean samples between wrong
 ones are evidence against all other failures, but hardly against this one, so the evidence of single
 samples adds up. Therefore it is limited more strictly: f is an upper bound of the probability of an
 event that occurs in one of the clean calibration samples. The evidence of an intermittent failure
@@ -19,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_emma.monitoring.categories import CategoryEvidence
-from sklearn_emma.monitoring.failures import LARGEST_NOISE, SIMULATED_KINDS
+from sklearn_emma.monitoring.failures import SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import Switches
 from sklearn_emma.monitoring.innovations import Evidence
 from sklearn_emma.monitoring.recurrence import upper_rate
@@ -27,7 +29,7 @@ from sklearn_emma.monitoring.recurrence import upper_rate
 #: Kind of each failure state.
 STATE_KINDS = (*SIMULATED_KINDS, "intermittent", "stuck", "missing")
 # Fraction of wrong samples in an intermittent failure.
-_WRONG = 0.1
+_WRONG = 0.07
 # States whose end leaves no trace in a sample.
 _NOT_SEEN_TO_END = [STATE_KINDS.index(kind) for kind in ("intermittent", "missing")]
 
@@ -118,7 +120,34 @@ def simulated_failures(
     return found if categories is None or unseen is None else categories(found, unseen)
 
 
-def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray, n_clean: int) -> np.ndarray:
+def intermittent_failure(wrong: np.ndarray, n_clean: int) -> np.ndarray:
+    """Return the e-values of an intermittent failure.
+
+    Parameters
+    ----------
+    wrong : ndarray of shape (...)
+        E-values w of a wrong sample.
+    n_clean : int
+        Number of clean samples on which they are calibrated.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        E-values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_emma.monitoring.likelihoods import intermittent_failure
+    >>> intermittent_failure(np.array([0.0, 1.0, 101.0]), n_clean=1000).round(6)
+    array([0.93, 1.  , 8.  ])
+    """
+    return 1.0 - _WRONG + _WRONG * np.minimum(wrong, 1.0 / upper_rate(np.ones(1), n_clean))
+
+
+def combine(
+    ratios: np.ndarray, intermittent: np.ndarray, stuck: np.ndarray, repeats: np.ndarray
+) -> np.ndarray:
     """Combine e-values to the likelihoods of all states, for modalities that are not missing.
 
     Parameters
@@ -126,12 +155,12 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray, n_clean:
     ratios : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
         E-values of the simulated failures. They are set to one for repeated samples, which hold
         no new information.
+    intermittent : ndarray of shape (n_samples, n_modalities)
+        E-values of an intermittent failure, which are also set to one for repeated samples.
     stuck : ndarray of shape (n_samples, n_modalities)
         E-values of a stuck sensor.
     repeats : ndarray of bool of shape (n_samples, n_modalities)
         Whether each sample repeats the one before.
-    n_clean : int
-        Number of clean samples on which the e-values of the simulated failures are calibrated.
 
     Returns
     -------
@@ -139,15 +168,18 @@ def combine(ratios: np.ndarray, stuck: np.ndarray, repeats: np.ndarray, n_clean:
         Likelihood of each state relative to the clean state. It is one for the clean state and
         zero for the state "missing".
     """
-    ratios = np.where(repeats[..., None], 1.0, ratios)
     ones = np.ones((*stuck.shape, 1))
-    wrong = np.minimum(ratios[..., LARGEST_NOISE, None], 1.0 / upper_rate(np.ones(1), n_clean))
-    intermittent = 1.0 - _WRONG + _WRONG * wrong
-    return np.concatenate([ones, ratios, intermittent, stuck[..., None], 0.0 * ones], axis=-1)
+    found = np.concatenate([ratios, intermittent[..., None]], axis=-1)
+    found = np.where(repeats[..., None], 1.0, found)
+    return np.concatenate([ones, found, stuck[..., None], 0.0 * ones], axis=-1)
 
 
 def switches_of(
-    evidence: Evidence, stuck: np.ndarray, repeats: np.ndarray, n_clean: int, missing: Missing
+    evidence: Evidence,
+    intermittent: np.ndarray,
+    stuck: np.ndarray,
+    repeats: np.ndarray,
+    missing: Missing,
 ) -> Switches:
     """Combine e-values to the likelihoods of states that start or end.
 
@@ -155,7 +187,7 @@ def switches_of(
     ----------
     evidence : Evidence
         E-values of the simulated failures.
-    stuck, repeats, n_clean : objects
+    intermittent, stuck, repeats : ndarray of shape (n_samples, n_modalities)
         As :func:`combine` takes them.
     missing : Missing
         Missing modalities in these samples, and how often they are missing in clean ones.
@@ -165,8 +197,8 @@ def switches_of(
     Switches
         Likelihoods relative to the clean state.
     """
-    starting = replace_missing(combine(evidence.starts, stuck, repeats, n_clean), *missing)
-    ending = combine(evidence.ends, np.ones_like(stuck), repeats, n_clean)[..., 1:]
+    starting = replace_missing(combine(evidence.starts, intermittent, stuck, repeats), *missing)
+    ending = combine(evidence.ends, intermittent, np.ones_like(stuck), repeats)[..., 1:]
     ending[..., _NOT_SEEN_TO_END] = 1.0
     ending = np.where(missing.absent[..., None], missing.rate[:, None], ending)
     return Switches(starting, ending)

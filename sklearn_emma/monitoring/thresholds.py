@@ -6,9 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_emma.monitoring.evidence import RunLengths
-from sklearn_emma.monitoring.failures import SIMULATED_KINDS
+from sklearn_emma.monitoring.failures import LARGEST_NOISE, SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import Switches, all_clean, forward, hysteresis
-from sklearn_emma.monitoring.likelihoods import Missing, combine, replace_missing
+from sklearn_emma.monitoring.likelihoods import (
+    Missing,
+    combine,
+    intermittent_failure,
+    replace_missing,
+)
 
 _EXPONENTS = 0.5 ** np.arange(8)
 # Number and length of the streams that are resampled from clean samples.
@@ -136,12 +141,43 @@ def exponents_of_stuck(
         Exponents.
     """
     e_values, n_samples = np.where(tied, stuck.e_values, 0.0), len(stuck.repeats)
-    no_ratios = np.zeros((*e_values.shape, len(SIMULATED_KINDS)))
+    none = np.zeros((*e_values.shape, len(SIMULATED_KINDS)))
     return choose_exponents(
-        lambda power: (combine(no_ratios, e_values**power, stuck.repeats, n_samples), None),
+        lambda power: (combine(none, none[..., 0], e_values**power, stuck.repeats), None),
         n_samples * hazard_rate,
         transition,
     )
+
+
+def exponents_of_intermittent(
+    wrong: np.ndarray, repeats: np.ndarray, limit: float, transition: np.ndarray
+) -> np.ndarray:
+    """Choose the exponents of the e-values of wrong samples.
+
+    Parameters
+    ----------
+    wrong : ndarray of shape (n_samples, n_modalities)
+        E-values of a wrong sample, of clean samples in temporal order.
+    repeats : ndarray of bool of shape (n_samples, n_modalities)
+        Whether each sample repeats the one before.
+    limit : float
+        Largest odds of a failure.
+    transition : ndarray of shape (n_modalities, 1 + n_failures, 1 + n_failures)
+        Transition matrix of the filter, of each modality.
+
+    Returns
+    -------
+    ndarray of shape (n_modalities,)
+        Exponents.
+    """
+    none = np.zeros((*wrong.shape, len(SIMULATED_KINDS)))
+
+    def likelihoods(power: float) -> tuple[np.ndarray, None]:
+        """Return the likelihoods of an intermittent failure only, given the exponent."""
+        found = intermittent_failure(wrong**power, len(wrong))
+        return combine(none, found, none[..., 0], repeats), None
+
+    return choose_exponents(likelihoods, limit, transition)
 
 
 def exponents_of_missing(missing: Missing, limit: float, transition: np.ndarray) -> np.ndarray:
@@ -247,7 +283,9 @@ def choose_alarm_odds(
     odds = np.empty((_LENGTH, len(start)))
     for t in range(_LENGTH):
         of_stuck = stuck(rows[max(t - 1, 0)], rows[t])
-        likelihoods = combine(e_values[draws[t], rows[t]], *of_stuck, n_samples)
+        drawn = e_values[draws[t], rows[t]]
+        intermittent = intermittent_failure(drawn[..., LARGEST_NOISE], n_samples)
+        likelihoods = combine(drawn, intermittent, *of_stuck)
         likelihoods = replace_missing(likelihoods, missing.absent[rows[t]], missing.rate)
         start = forward(start, transition, likelihoods.reshape(1, len(start), -1))[0]
         odds[t] = _odds(start[:, 0])

@@ -6,7 +6,7 @@ import pytest
 from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.monitoring import ModalityMonitor
 from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
-from sklearn_emma.monitoring.failures import FAILURES
+from sklearn_emma.monitoring.failures import FAILURES, LARGEST_NOISE
 from sklearn_emma.monitoring.filter import Switches, forward, transitions
 from sklearn_emma.monitoring.innovations import Innovations, combine_with_innovations
 
@@ -38,7 +38,7 @@ def monitor():
 
 def test_e_values_of_new_clean_samples_are_at_most_one_on_average(innovations):
     z = process(30_000, seed=1)
-    e_values = innovations(z / z.std(0), None)
+    e_values = innovations(z / z.std(0), None) ** innovations.exponents_[:, None]
     blocks = e_values.reshape(100, 300, *e_values.shape[1:]).mean(axis=1)
     error = blocks.std(axis=0) / np.sqrt(len(blocks))
     assert (blocks.mean(axis=0) <= 1.0 + 3.0 * error).all()
@@ -77,6 +77,25 @@ def test_results_do_not_depend_on_how_a_stream_is_divided(innovations):
     recent = np.vstack([np.full((30, 6), np.nan), z])
     parts = [innovations(z[t : t + 1], recent[t : t + 30]) for t in range(len(z))]
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-10)
+
+
+def test_impossible_values_do_not_spoil_the_samples_after_them(innovations):
+    z = process(300, seed=6)
+    z /= z.std(0)
+    spoiled = z.copy()
+    wrong = np.r_[100, 150:153, 200]
+    spoiled[wrong, :2] = -30.0
+    found = innovations(spoiled, None)
+    assert (found[[100, 150, 200], 0, -1] > 20.0).all()
+    after = np.setdiff1d(np.r_[101:110, 153:162, 201:210], wrong)
+    assert np.median(found[after, 0, -1]) < 1.0
+    assert np.median(found[after, 0, LARGEST_NOISE]) < 0.1
+    # nor does an offset of this size that has ended
+    offset = z.copy()
+    offset[100:200, :2] -= 30.0
+    found = innovations(offset, None)
+    assert found[200, 0, -1] > 20.0
+    assert np.median(found[202:210, 0, -1]) < 1.0
 
 
 def test_innovations_of_independent_samples_have_no_effect():
@@ -155,7 +174,7 @@ def test_samples_with_gaps_do_not_calibrate(innovations):
     with_gaps = Innovations(z / np.nanstd(z, axis=0), SIZES, usable, np.random.RandomState(0))
     new = process(20_000, seed=10)
     new[np.random.RandomState(1).uniform(size=len(new)) < 0.8, 1] = np.nan
-    e_values = with_gaps(new / np.nanstd(z, axis=0), None)
+    e_values = with_gaps(new / np.nanstd(z, axis=0), None) ** with_gaps.exponents_[:, None]
     known = ~np.isnan(new[:, 1]) & (e_values[:, 0] != 1.0).any(axis=1)
     assert known.sum() > 1000
     assert e_values[known, 0].mean(axis=0).max() < 1.2

@@ -94,6 +94,27 @@ def test_intermittent_failures_of_slow_processes_raise_alarms(slow):
     assert not alarm[960:].any()
 
 
+def test_wrong_codes_are_an_intermittent_failure_that_closes_the_gate_only_when_it_shows(slow):
+    monitor, stream = slow
+    stream = stream[:1000].copy()
+    wrong = np.random.default_rng(3).choice(np.arange(300, 900), size=60, replace=False)
+    stream.iloc[wrong, :2] = -999.0
+    health = monitor.reset().update(stream)
+    assert not health.alarm[:300].any()
+    assert not health.alarm[:, 1:].any()
+    assert health.alarm[450:900, 0].all()
+    assert (health.kind[450:900, 0] == "intermittent").mean() > 0.9
+    usable = np.setdiff1d(np.arange(450, 900), wrong)
+    assert np.median(health.evidence[usable, 0]) < 0.1
+
+
+def test_single_wrong_samples_of_slow_processes_raise_no_alarm(slow):
+    monitor, stream = slow
+    stream = stream[:3000].copy()
+    stream.iloc[[500, 1500, 2500], :2] = -30.0
+    assert not monitor.reset().update(stream).alarm.any()
+
+
 def test_slow_processes_raise_no_false_alarms(slow):
     monitor, stream = slow
     monitor.reset()
