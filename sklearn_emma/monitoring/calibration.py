@@ -192,7 +192,11 @@ class Calibration:
         stuck, repeats, runs, last = self.run_lengths(values, past.last, past.runs)
         exponents, changes = self.dependence(z, past.changes)
         saturation = self.recurrence(z, past.changes.recent)
-        unseen = None if self.categories is None else read_unseen(estimator, X)
+        unseen = None
+        if self.categories is not None:
+            unseen = read_unseen(estimator, X)
+            # two unseen levels are not known to be equal
+            repeats, stuck = repeats & ~unseen, np.where(unseen, 1.0, stuck)
         learned = self.ratios(self.statistics(values, *energies))
         ratios = simulated_failures(learned, saturation, self.categories, unseen)
         powers = (exponents * self.exponents)[..., None]

@@ -78,7 +78,7 @@ class CleanSamples(NamedTuple):
     values : ndarray of shape (n_samples, n_features)
         Values of `z`, with NaN for missing ones.
     missing : Missing
-        Missing modalities in the samples of `z`.
+        Missing modalities in the samples of `z`, after those of samples before them.
     half : int
         Position of the first sample that is judged.
     judged : ndarray of shape (n_judged, n_modalities, n_statistics)
@@ -160,6 +160,7 @@ def choose_in_order(
     wrong = wrong_samples(e_values, of_innovations, exponents[half:])
     filled = fill_forward(clean.values)
     repeats = tests.run_lengths.repeats(np.diff(filled, axis=0, prepend=np.nan))[half:]
+    repeats &= ~clean.unseen
     worth = np.median(exponents[half:], axis=0)
     recovery = slow_recovery(rates[1], rates[0], worth)
     transition = np.stack(
@@ -197,7 +198,8 @@ def choose_in_order(
     of_stuck = exponents_of_stuck(stuck, tests.run_lengths.tied_, rates[0], transition)
     warn_of_long_repeats(estimator.modality_names_, of_stuck)
     # missing values that are usual must not raise an alarm
-    of_missing = exponents_of_missing(clean.missing, min(len(z) * rates[0], alarm_odds), transition)
+    at_most = min(len(clean.missing.absent) * rates[0], alarm_odds)
+    of_missing = exponents_of_missing(clean.missing, at_most, transition)
     usual = usual_share(transitions(*rates[:2], state_prior()))
     found = likelihoods(tempered, stuck.e_values[half:] ** of_stuck)
     odds = np.median(clean_odds(*found, transition), axis=0)
@@ -248,7 +250,7 @@ def choose_exchangeable(
     saturation = tests.recurrence(z, tests.dependence.start().recent)[half:]
     possible = simulated_failures(possible, saturation, tests.categories, clean.unseen)
     after = StuckAfter(tests.run_lengths, fill_forward(clean.values)[half:])
-    missing = clean.missing._replace(absent=clean.missing.absent[half:])
+    missing = clean.missing._replace(absent=clean.missing.absent[-len(clean.judged) :])
     at_most = rates[0] / rates[2] * len(ones)
     alarm_odds = choose_alarm_odds(possible, after, missing, transition, rates[2], at_most, rng)
     start = Past.before(tests.dependence.suspect(clean.rows), len(ones))

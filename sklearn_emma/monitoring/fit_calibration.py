@@ -105,7 +105,8 @@ def calibrate_monitor(
         Dependence(z, statistics, run_lengths, rng),
         _category_evidence(estimator, statistics, unseen),
     )
-    missing = missing_in(statistics.over_modalities(np.logical_and, np.isnan(values)))
+    gaps = np.isnan(clean.table if clean.half else np.vstack([clean.known, clean.table]))
+    missing = missing_in(statistics.over_modalities(np.logical_and, gaps))
     samples = CleanSamples(z, rows, values, missing, clean.half, judged, unseen)
     innovations = None
     if ordered:
@@ -132,6 +133,7 @@ class _Clean(NamedTuple):
 
     `table` and `known` hold numbers, `table` of all samples in the order of `order`, and `rows` of
     all samples in the order in which they were given. X are the samples of `table` from `half` on.
+    `half` is zero if the known samples are others than these.
     """
 
     X: Any

@@ -72,8 +72,7 @@ class ModalityMonitor(BaseEstimator):
         Largest expected number of false alarms in 10,000 clean samples, of all modalities together.
         It holds, up to errors in the estimated e-values, if the samples of the stream are
         exchangeable with the calibration samples. Extremely heavy tails cause more false alarms.
-        Alarms of a missing modality that is never missing in the calibration samples are not
-        counted. For autocorrelated streams, use `ordered`; the bound then depends on how well the
+        Alarms of a missing modality that is never missing in the clean samples are not counted. For autocorrelated streams, use `ordered`; the bound then depends on how well the
         calibration samples represent the autocorrelation. There is a warning if samples are clearly
         not exchangeable.
 
@@ -247,7 +246,9 @@ class ModalityMonitor(BaseEstimator):
             Target. Only needed if the estimator is not fitted.
         reference : array-like or DataFrame of shape (n_reference, n_features), default=None
             Other clean samples, usually those that the estimator was trained on. Means,
-            covariances, regressions, and the likelihood ratios of failures are estimated from them.
+            covariances, regressions, and the likelihood ratios of failures are estimated from them,
+            and they show which modalities are missing now and then. If `ordered` is True, they
+            should be in temporal order, too.
             None uses the samples that this method trains the estimator on, or half of X if the
             estimator is already fitted.
 

@@ -104,6 +104,18 @@ def test_a_stuck_modality_of_one_category_is_closed(monitor, stream):
     assert (evidence[:20, 2] < 1).all()
 
 
+def test_changing_unseen_levels_are_no_stuck_sensor():
+    X, _ = make_table(1500, 3)
+    X = X[["door__state", "heat__in", "heat__out"]]
+    X.loc[1200:, "door__state"] += [f" {t % 7}" for t in range(300)]
+    scorer = DAEEnergyScorer("prefix", max_epochs=3, random_state=0).fit(X[:400])
+    monitor = ModalityMonitor(scorer, ordered=True, random_state=0).fit(X[400:1000])
+    health = monitor.update(X[1000:])
+    assert not health.alarm[:200].any()
+    assert health.alarm[210:, 0].all()
+    assert set(health.kind[210:, 0]) == {"noise"}
+
+
 def test_a_stuck_modality_of_numbers_and_categories_is_found(monitor, stream):
     stuck, _ = Stuck(only="press").corrupt(stream[0][:60], "prefix", 0, stream[0])
     assert monitor.update(stuck).kind[-1].tolist() == ["stuck", "", "", ""]

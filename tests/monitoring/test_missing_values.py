@@ -61,6 +61,14 @@ def test_usual_gaps_in_blocks_raise_no_alarms_if_samples_are_in_order(scorer):
     assert alarm[3000 - N_CLEAN : 3100 - N_CLEAN, 1].all()
 
 
+def test_usual_gaps_before_the_calibration_samples_raise_no_alarms(scorer):
+    X = samples(4000)
+    for start in (100, 250, 1500, 2000, 2500, 3000):
+        X[start : start + 20, :2] = np.nan
+    assert not np.isnan(X[N_TRAINING:N_CLEAN]).any()
+    assert not watch(scorer, X, ordered=True).alarm.any()
+
+
 @pytest.mark.parametrize("rate", [pytest.param(0.1, marks=pytest.mark.slow), 0.3])
 def test_a_stuck_sensor_with_gaps_is_found(scorer, rate):
     X = samples(2500)
