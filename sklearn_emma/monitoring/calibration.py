@@ -13,7 +13,6 @@ from sklearn_emma.monitoring.filter import Switches
 from sklearn_emma.monitoring.innovations import (
     Innovations,
     combine_with_innovations,
-    include_large_offsets,
     wrong_samples,
 )
 from sklearn_emma.monitoring.likelihoods import (
@@ -25,8 +24,9 @@ from sklearn_emma.monitoring.likelihoods import (
     simulated_failures,
     switches_of,
 )
-from sklearn_emma.monitoring.ratios import FailureRatios
+from sklearn_emma.monitoring.ratios import FailureRatios, include_large_offsets
 from sklearn_emma.monitoring.recurrence import Recurrence
+from sklearn_emma.monitoring.residuals import Residuals, combine_with_residuals
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
 from sklearn_emma.monitoring.tables import read_table, read_unseen
 
@@ -106,10 +106,11 @@ class Calibration:
         E-values of the other simulated failures.
     dependence : Dependence
         Exponents of the e-values that account for the autocorrelation of the stream.
-    exponents, innovation_exponents, intermittent_exponents, stuck_exponents : ndarray
+    exponents, innovation_exponents, residual_exponents, intermittent_exponents, \
+            stuck_exponents : ndarray of shape (n_modalities,)
         Additional exponents of the e-values of simulated failures, and exponents of those of
-        innovations, of wrong samples and of stuck sensors, of shape (n_modalities,), chosen on
-        clean samples in temporal order. One if the clean samples were not in temporal order.
+        innovations, of residuals, of wrong samples and of stuck sensors, chosen on clean samples in
+        temporal order. One if the clean samples were not in temporal order.
     start : Past
         Summary of past values before the first sample of a stream.
     missing : ndarray of shape (n_modalities,)
@@ -135,6 +136,8 @@ class Calibration:
     innovations : Innovations or None
         E-values of failures from successive samples. None if the clean samples were not in temporal
         order.
+    residuals : Residuals or None
+        E-values of offsets from the other modalities. None if `innovations` is.
     categories : CategoryEvidence or None
         Changes of the e-values of modalities with categories. None if no column is categorical.
     """
@@ -146,6 +149,7 @@ class Calibration:
     dependence: Dependence
     exponents: np.ndarray
     innovation_exponents: np.ndarray
+    residual_exponents: np.ndarray
     intermittent_exponents: np.ndarray
     stuck_exponents: np.ndarray
     start: Past
@@ -158,6 +162,7 @@ class Calibration:
     location: np.ndarray
     spread: np.ndarray
     innovations: Innovations | None
+    residuals: Residuals | None
     categories: CategoryEvidence | None
 
     def likelihoods(
@@ -204,13 +209,16 @@ class Calibration:
         recently = np.vstack([past.missing, gaps])[-len(past.missing) :]
         after, switches = Past(runs, changes, last, recently), None
         n_clean = self.ratios.n_clean_
-        if self.innovations is not None:
+        if self.innovations is not None and self.residuals is not None:
             stuck = stuck**self.stuck_exponents
             recent = np.where(past.missing, np.nan, past.changes.recent)
             innovations = self.innovations(values, recent)
             wrong = wrong_samples(ratios, innovations, exponents) ** self.intermittent_exponents
             intermittent = intermittent_failure(wrong, n_clean)
             ratios = include_large_offsets(ratios) ** powers
+            ratios = combine_with_residuals(
+                ratios, self.residuals(values), exponents, self.residual_exponents
+            )
             innovations **= self.innovation_exponents[:, None]
             evidence = combine_with_innovations(ratios, innovations, exponents)
             ratios = evidence.lasts

@@ -175,7 +175,7 @@ def warn_of_slow_process(
     worth : ndarray of shape (n_modalities,)
         Number of independent samples that a sample is worth.
     by_values, by_innovations : ndarray of bool of shape (n_modalities,)
-        Whether failures can raise an alarm by values alone, and by values and innovations.
+        Whether failures can raise an alarm by values and residuals, and by values and innovations.
     """
     _warn_of_slow(
         names,

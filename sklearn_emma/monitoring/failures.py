@@ -117,6 +117,14 @@ FAILURES = (
 )
 #: Position of the largest noise.
 LARGEST_NOISE = max(k for k, failure in enumerate(FAILURES) if failure.kind == "noise")
+#: Positions of the offsets.
+OFFSETS = [k for k, failure in enumerate(FAILURES) if failure.kind == "offset"]
+#: Positions of the largest offset of each sign, and of the largest noise and gain.
+LARGE_OFFSETS = (OFFSETS[0], OFFSETS[-1])
+LIKE_LARGE_OFFSETS = (
+    LARGEST_NOISE,
+    max(k for k, failure in enumerate(FAILURES) if failure.kind == "gain"),
+)
 #: A failure that is detected from successive samples.
 SATURATION = Failure("gain", partial(_clip, 1.0))
 #: Kind of each simulated failure.

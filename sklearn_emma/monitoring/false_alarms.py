@@ -23,7 +23,6 @@ from sklearn_emma.monitoring.filter import (
 from sklearn_emma.monitoring.innovations import (
     Innovations,
     combine_with_innovations,
-    include_large_offsets,
     let_turn_into_offset,
     wrong_samples,
 )
@@ -34,8 +33,9 @@ from sklearn_emma.monitoring.likelihoods import (
     simulated_failures,
     switches_of,
 )
-from sklearn_emma.monitoring.ratios import FailureRatios
+from sklearn_emma.monitoring.ratios import FailureRatios, include_large_offsets
 from sklearn_emma.monitoring.recurrence import Recurrence
+from sklearn_emma.monitoring.residuals import Residuals, combine_with_residuals
 from sklearn_emma.monitoring.statistics import SampleStatistics
 from sklearn_emma.monitoring.tables import are_numbers
 from sklearn_emma.monitoring.thresholds import (
@@ -65,6 +65,19 @@ class FailureTests(NamedTuple):
     ratios: FailureRatios
     dependence: Dependence
     categories: CategoryEvidence | None
+
+
+class SlowTests(NamedTuple):
+    """Evidence of failures of slow processes.
+
+    Attributes
+    ----------
+    innovations, residuals : objects
+        Attributes of :class:`~sklearn_emma.monitoring.calibration.Calibration`.
+    """
+
+    innovations: Innovations
+    residuals: Residuals
 
 
 class CleanSamples(NamedTuple):
@@ -101,9 +114,8 @@ class Chosen(NamedTuple):
 
     Attributes
     ----------
-    exponents, innovation_exponents, intermittent_exponents, stuck_exponents : ndarray
-        Attributes of :class:`~sklearn_emma.monitoring.calibration.Calibration`.
-    missing, start : objects
+    exponents, innovation_exponents, residual_exponents, intermittent_exponents, \
+            stuck_exponents, missing, start : objects
         Attributes of :class:`~sklearn_emma.monitoring.calibration.Calibration`.
     transition, usual, settled, alarm_odds : objects
         Attributes of :class:`~sklearn_emma.monitoring.calibration.Calibration`.
@@ -111,6 +123,7 @@ class Chosen(NamedTuple):
 
     exponents: np.ndarray
     innovation_exponents: np.ndarray
+    residual_exponents: np.ndarray
     intermittent_exponents: np.ndarray
     stuck_exponents: np.ndarray
     missing: np.ndarray
@@ -123,7 +136,7 @@ class Chosen(NamedTuple):
 
 def choose_in_order(
     tests: FailureTests,
-    innovations: Innovations,
+    slow: SlowTests,
     clean: CleanSamples,
     estimator: Any,
     rates: tuple[float, float, float],
@@ -134,8 +147,8 @@ def choose_in_order(
     ----------
     tests : FailureTests
         Evidence of failures.
-    innovations : Innovations
-        E-values of failures from innovations.
+    slow : SlowTests
+        Evidence of failures of slow processes.
     clean : CleanSamples
         Clean samples in temporal order.
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
@@ -156,7 +169,7 @@ def choose_in_order(
     saturation = tests.recurrence(z, start.recent)[half:]
     learned = tests.ratios(clean.judged)
     e_values = simulated_failures(learned, saturation, tests.categories, clean.unseen)
-    of_innovations = innovations(clean.values, None)[half:]
+    of_innovations = slow.innovations(clean.values, None)[half:]
     wrong = wrong_samples(e_values, of_innovations, exponents[half:])
     filled = fill_forward(clean.values)
     repeats = tests.run_lengths.repeats(np.diff(filled, axis=0, prepend=np.nan))[half:]
@@ -174,22 +187,36 @@ def choose_in_order(
         lambda power: (combine(e_values**power, none, none, repeats), None), limit, transition
     )
     e_values **= further[:, None]
-    of_innovations **= innovations.exponents_[:, None]
-    present = Missing(np.zeros(repeats.shape, dtype=bool), none[0])
+    of_residuals = slow.residuals(clean.values[half:])
 
+    def with_residuals(power: Any) -> np.ndarray:
+        """Return the e-values of values and residuals, given a power of those of residuals."""
+        power = power * slow.residuals.exponents_
+        return combine_with_residuals(e_values, of_residuals, exponents[half:], power)
+
+    of_offsets = choose_exponents(
+        lambda power: (combine(with_residuals(power), none, none, repeats), None),
+        limit,
+        transition,
+    )
+    both = with_residuals(of_offsets)
+    of_innovations **= slow.innovations.exponents_[:, None]
+    present = Missing(np.zeros(repeats.shape, dtype=bool), none[0])
     of_wrong = exponents_of_intermittent(wrong, repeats, limit, transition)
     intermittent = intermittent_failure(wrong**of_wrong, n_clean)
 
     def likelihoods(power: Any, of_stuck: np.ndarray) -> tuple[np.ndarray, Switches]:
         """Return the likelihoods of the states, given a power of the e-values of innovations."""
         of_power = of_innovations ** np.expand_dims(power, -1)
-        found = combine_with_innovations(e_values, of_power, exponents[half:])
+        found = combine_with_innovations(both, of_power, exponents[half:])
         switches = switches_of(found, intermittent, of_stuck, repeats, present)
         return combine(found.lasts, intermittent, of_stuck, repeats), switches
 
     tempered = choose_exponents(lambda power: likelihoods(power, none), limit, transition)
     largest = largest_e_value(n_clean) ** (worth * further)
-    also = largest * innovations.largest_ ** ((1.0 - worth) * tempered)
+    also = largest * slow.innovations.largest_ ** ((1.0 - worth) * tempered)
+    powers = of_offsets * slow.residuals.exponents_
+    largest = slow.residuals.highest(largest, worth, powers)
     reached = np.stack([highest_odds(e_value, rates[0], recovery) for e_value in (largest, also)])
     alarm_odds = rates[0] / rates[2] * len(worth)
     possible = reached >= alarm_odds
@@ -207,7 +234,8 @@ def choose_in_order(
     before = changes._replace(recent=start.recent, n_samples=0)
     return Chosen(
         further,
-        tempered * innovations.exponents_,
+        tempered * slow.innovations.exponents_,
+        powers,
         of_wrong,
         of_stuck,
         clean.missing.rate**of_missing,
@@ -256,7 +284,17 @@ def choose_exchangeable(
     start = Past.before(tests.dependence.suspect(clean.rows), len(ones))
     usual = usual_share(transition)
     return Chosen(
-        ones, ones, ones, ones, missing.rate, start, transition, usual, usual * ones, alarm_odds
+        exponents=ones,
+        innovation_exponents=ones,
+        residual_exponents=ones,
+        intermittent_exponents=ones,
+        stuck_exponents=ones,
+        missing=missing.rate,
+        start=start,
+        transition=transition,
+        usual=usual,
+        settled=usual * ones,
+        alarm_odds=alarm_odds,
     )
 
 

@@ -17,6 +17,7 @@ from sklearn_emma.monitoring.failures import ALLOWANCE, FAILURES, SATURATION, al
 from sklearn_emma.monitoring.false_alarms import (
     CleanSamples,
     FailureTests,
+    SlowTests,
     choose_exchangeable,
     choose_in_order,
 )
@@ -24,6 +25,7 @@ from sklearn_emma.monitoring.innovations import Innovations
 from sklearn_emma.monitoring.likelihoods import STATE_KINDS, missing_in
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
 from sklearn_emma.monitoring.recurrence import Recurrence
+from sklearn_emma.monitoring.residuals import Residuals
 from sklearn_emma.monitoring.simulation import Simulation
 from sklearn_emma.monitoring.statistics import SampleStatistics, measures_no_disagreement
 from sklearn_emma.monitoring.tables import (
@@ -108,11 +110,14 @@ def calibrate_monitor(
     gaps = np.isnan(clean.table if clean.half else np.vstack([clean.known, clean.table]))
     missing = missing_in(statistics.over_modalities(np.logical_and, gaps))
     samples = CleanSamples(z, rows, values, missing, clean.half, judged, unseen)
-    innovations = None
+    innovations = residuals = None
     if ordered:
         usable = statistics.varies_ & are_numbers(estimator)
-        innovations = Innovations(values, statistics.sizes_.tolist(), usable, rng)
-        chosen = choose_in_order(tests, innovations, samples, estimator, rates)
+        sizes = statistics.sizes_.tolist()
+        innovations = Innovations(values, sizes, usable, rng)
+        residuals = Residuals(values, sizes, usable, rng)
+        slow = SlowTests(innovations, residuals)
+        chosen = choose_in_order(tests, slow, samples, estimator, rates)
     else:
         chosen = choose_exchangeable(tests, samples, rates, rng)
         as_given = judged[np.argsort(clean.order[clean.half :])]
@@ -125,6 +130,7 @@ def calibrate_monitor(
         location=location,
         spread=spread,
         innovations=innovations,
+        residuals=residuals,
     )
 
 

@@ -42,7 +42,13 @@ import numpy as np
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 from sklearn_emma.monitoring.evidence import fill_forward, largest_e_value
-from sklearn_emma.monitoring.failures import FAILURES, LARGEST_NOISE, Failure
+from sklearn_emma.monitoring.failures import (
+    FAILURES,
+    LARGE_OFFSETS,
+    LARGEST_NOISE,
+    LIKE_LARGE_OFFSETS,
+    Failure,
+)
 from sklearn_emma.monitoring.filter import let_change
 from sklearn_emma.monitoring.ratios import (
     Examples,
@@ -64,9 +70,6 @@ _ALLOWANCE = 0.1
 _OFFSET_RATE = 0.05
 _JUMP = Failure("jump", lambda z, rng: z)
 _KINDS = np.array([failure.kind for failure in FAILURES])
-# Positions of the largest offset of each sign, and of the largest noise and gain.
-_LARGE_OFFSETS = np.flatnonzero(_KINDS == "offset")[[0, -1]]
-_LIKE_LARGE_OFFSETS = [LARGEST_NOISE, np.flatnonzero(_KINDS == "gain")[-1]]
 
 
 class Evidence(NamedTuple):
@@ -185,7 +188,7 @@ class Innovations:
         the e-value of a jump is the mean with those of the largest noise and gain.
         """
         found = self.ratios_(statistics)
-        found[..., -1] = found[..., [-1, *_LIKE_LARGE_OFFSETS]].mean(axis=-1)
+        found[..., -1] = found[..., [-1, *LIKE_LARGE_OFFSETS]].mean(axis=-1)
         return found
 
     def _unknown(self, innovations: np.ndarray) -> np.ndarray:
@@ -312,28 +315,6 @@ def _jumps_of_the_process(windows: np.ndarray, rng: np.random.RandomState) -> li
     return [np.concatenate([windows[:, :-1], last], axis=1), shuffled]
 
 
-def include_large_offsets(e_values: np.ndarray) -> np.ndarray:
-    """Let the values of the largest noise and gain count as evidence of an offset, too.
-
-    Values with an offset larger than all simulated ones look like noise. Innovations then show that
-    it is none. A mean of e-values is an e-value.
-
-    Parameters
-    ----------
-    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        E-values of the values.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_modalities, n_simulated_failures)
-        E-values, of which those of the two largest offsets are new.
-    """
-    found = e_values.copy()
-    for offset in _LARGE_OFFSETS:
-        found[..., offset] = e_values[..., [offset, *_LIKE_LARGE_OFFSETS]].mean(axis=-1)
-    return found
-
-
 def let_turn_into_offset(transition: np.ndarray) -> np.ndarray:
     """Let noise, gain and mismatch turn into an offset.
 
@@ -350,7 +331,7 @@ def let_turn_into_offset(transition: np.ndarray) -> np.ndarray:
         Transition matrix.
     """
     sources = np.flatnonzero(_KINDS != "offset")
-    return let_change(transition, sources, _LARGE_OFFSETS, _OFFSET_RATE)
+    return let_change(transition, sources, np.array(LARGE_OFFSETS), _OFFSET_RATE)
 
 
 def combine_with_innovations(

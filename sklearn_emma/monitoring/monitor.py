@@ -72,9 +72,10 @@ class ModalityMonitor(BaseEstimator):
         Largest expected number of false alarms in 10,000 clean samples, of all modalities together.
         It holds, up to errors in the estimated e-values, if the samples of the stream are
         exchangeable with the calibration samples. Extremely heavy tails cause more false alarms.
-        Alarms of a missing modality that is never missing in the clean samples are not counted. For autocorrelated streams, use `ordered`; the bound then depends on how well the
-        calibration samples represent the autocorrelation. There is a warning if samples are clearly
-        not exchangeable.
+        Alarms of a missing modality that is never missing in the clean samples are not counted. For
+        autocorrelated streams, use `ordered`; the bound then depends on how well the calibration
+        samples represent the autocorrelation. There is a warning if samples are clearly not
+        exchangeable.
 
     ordered : bool, default=False
         Whether the samples given to :meth:`fit` are in temporal order. If True, the e-values are
@@ -83,10 +84,11 @@ class ModalityMonitor(BaseEstimator):
         independent samples are expected to exceed at most once. In addition, each feature is
         compared with its prediction from its own last values. This detects noise and sudden changes
         of slow processes within a few samples, if the stream is sampled like the clean samples.
-        There is a warning if the samples depend so strongly on each other that hardly any failure
-        can raise an alarm. If False, the
-        samples are shuffled, and their order is used only for a weak initial estimate of the
-        autocorrelation of a stream.
+        Each modality is also compared with its prediction from the others at the same time. This
+        detects small offsets within a few samples, and drifts sooner, if all modalities see the
+        same slow process. There is a warning if the samples depend so strongly on each other that
+        hardly any failure can raise an alarm. If False, the samples are shuffled, and their order
+        is used only for a weak initial estimate of the autocorrelation of a stream.
 
     hazard_rate : float, default=0.001
         Probability, per sample, that a clean modality starts to fail.

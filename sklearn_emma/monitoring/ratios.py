@@ -6,7 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_emma.monitoring.evidence import bound_ratios, conformal_e_values
-from sklearn_emma.monitoring.failures import ALLOWANCE, FAILURES, Failure
+from sklearn_emma.monitoring.failures import (
+    ALLOWANCE,
+    FAILURES,
+    LARGE_OFFSETS,
+    LIKE_LARGE_OFFSETS,
+    Failure,
+)
 from sklearn_emma.monitoring.ratio_network import RatioNetwork
 from sklearn_emma.monitoring.tails import UpperTail
 
@@ -207,3 +213,25 @@ class FailureRatios:
         if found.shape[-2] == 2:  # a mean of e-values is an e-value
             found[..., _MISMATCH] = found[..., _MISMATCH].mean(axis=-2, keepdims=True)
         return found
+
+
+def include_large_offsets(e_values: np.ndarray) -> np.ndarray:
+    """Let the values of the largest noise and gain count as evidence of an offset, too.
+
+    Values with an offset larger than all simulated ones look like noise. Innovations then show that
+    it is none. A mean of e-values is an e-value.
+
+    Parameters
+    ----------
+    e_values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        E-values of the values.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        E-values, of which those of the two largest offsets are new.
+    """
+    found = e_values.copy()
+    for offset in LARGE_OFFSETS:
+        found[..., offset] = e_values[..., [offset, *LIKE_LARGE_OFFSETS]].mean(axis=-1)
+    return found

@@ -91,7 +91,7 @@ class SampleStatistics:
                 ridge = RidgeCV(np.logspace(-1, 4, 11)).fit(soft[:, others], z[:, own[0]])
                 weights = ridge.coef_.reshape(own.size, -1)
                 self.regression_[np.ix_(others, own[0])] = weights.T
-        self.residual_precision_ = self._precision(z - soft @ self.regression_)
+        self.residual_precision_ = self._precision(z - self.predicted(z))
         squares = self.over_modalities(np.add, self.precision_.sum(0)[None])
         self._norm = np.sqrt(np.maximum(squares, np.finfo(float).tiny))
 
@@ -199,7 +199,7 @@ class SampleStatistics:
             present = ~self.over_modalities(np.logical_and, gaps)
             disagreement = self.agreement_.disagreement(self.split(z), present)
         energy = np.arcsinh(energy)
-        predicted = np.minimum(np.maximum(z, -_LIMIT), _LIMIT) @ self.regression_
+        predicted = self.predicted(z)
         residual = z - predicted
         weighted = z @ self.precision_
         statistics = [
@@ -215,6 +215,21 @@ class SampleStatistics:
             self._log_mean(predicted * predicted),
         ]
         return np.stack(statistics, axis=-1)
+
+    def predicted(self, z: np.ndarray) -> np.ndarray:
+        """Return the predictions of each modality from the others.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n_samples, n_features)
+            Standardized samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The predictions.
+        """
+        return np.minimum(np.maximum(z, -_LIMIT), _LIMIT) @ self.regression_
 
     def _log_mean(self, squares: np.ndarray) -> np.ndarray:
         """Return the log of the mean over the features of each modality plus a small constant."""

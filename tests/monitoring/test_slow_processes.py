@@ -139,13 +139,18 @@ def test_few_clean_samples_in_order_are_a_warning():
 
 def test_an_alarm_that_cannot_be_raised_is_a_warning():
     monitor = ModalityMonitor(scorer(), false_alarms=0.1, ordered=True, random_state=0)
+    common = slow_process(0.995)[:2000]
+    own = pd.concat(
+        [slow_process(0.995, i)[:2000].iloc[:, 2 * i : 2 * i + 2] for i in range(3)], axis=1
+    )
     with pytest.warns(
         UserWarning,
         match=r"'a' \(\d+ samples are worth one independent sample\).* drift.*hardly raise",
     ):
-        monitor.fit(slow_process(0.995)[:2000])
+        monitor.fit(own)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        monitor.fit(common)  # the other sensors show an offset
         ModalityMonitor(scorer(), ordered=True, random_state=0).fit(slow_process(0.5)[:1000])
 
 
