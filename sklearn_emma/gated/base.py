@@ -129,6 +129,10 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
         """Return y in the form that the estimator needs."""
         return y
 
+    def _adapted(self, gate: BaseEMMA) -> BaseEMMA:
+        """Return the unfitted gate with the settings that it shares with the estimator."""
+        return gate
+
     @abstractmethod
     def _strata(self, y: np.ndarray) -> np.ndarray:
         """Return the stratum of each sample: its class, or its range of target values."""
@@ -209,7 +213,7 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
             held_out = self._held_out_positions(y, keep)
             self.blend_, self.threshold_ = self._given_blend(), self.threshold
             alone = self.blend == 0 or not self._can_blend
-            gate = unfitted_gate(self, self._gate_type, alone, seed)
+            gate = self._adapted(unfitted_gate(self, self._gate_type, alone, seed))
             fit_once = 0 < len(held_out) <= _SMALL_FRACTION * len(weight)
             if not fit_once:
                 self._fit_both(gate, X, y, table, sample_weight, seed)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
 from sklearn.pipeline import Pipeline
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -12,7 +13,7 @@ from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.corruption.virtual_adversarial import unlabeled
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, log_loss_of
-from sklearn_emma.gated.estimator_traits import refuse_threshold
+from sklearn_emma.gated.estimator_traits import class_weight_of, refuse_threshold
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.targets import check_labels
 
@@ -61,7 +62,9 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         cannot be blended with the network; then :meth:`predict_proba` is not available, and
         ``threshold="mean"`` counts the predicted classes as votes. A decision threshold belongs
         around the gated classifier, as in ``TunedThresholdClassifierCV(GatedClassifier(...))``,
-        unless `blend` is 0. The classifier is cloned, and its random states that are None are set.
+        unless `blend` is 0. If it has a parameter `class_weight`, this also weights the loss of the
+        network, unless `gate` has class weights of its own, and the loss by which the blend is
+        chosen. The classifier is cloned, and its random states that are None are set.
 
     modalities : dict, list of (name, columns), callable, "prefix" or None, default=None
         The groups of columns, as for :class:`EMMAClassifier`.
@@ -78,7 +81,7 @@ class GatedClassifier(ClassifierMixin, BaseGated):
         Unfitted estimator that learns the energies and the gate. Its parameter `modalities` must be
         None. Its parameter `corruption` also determines how modalities fail in the copies. Its
         parameter `class_weight` weights only the loss of its network, neither the classifier nor
-        the loss by which the blend is chosen; for both, pass `sample_weight` to :meth:`fit`. If its
+        the loss by which the blend is chosen; set it for `estimator` instead. If its
         parameter `column_attention` is True, the values of columns that the gate ignores are
         missing for the classifier as well. None means an :class:`EMMAClassifier` with default
         parameters. With ``blend=0``, None means a smaller one, with one hidden layer of 16 units,
@@ -200,10 +203,15 @@ class GatedClassifier(ClassifierMixin, BaseGated):
     def _has_target(self, y: np.ndarray) -> np.ndarray:
         return ~unlabeled(y, getattr(self.gate, "adversarial", None))
 
+    def _adapted(self, gate: EMMAClassifier) -> EMMAClassifier:
+        shared = class_weight_of(self.unfitted_estimator())
+        return gate if gate.class_weight is not None else gate.set_params(class_weight=shared)
+
     def _strata(self, y: np.ndarray) -> np.ndarray:
         return np.unique(y, return_inverse=True)[1]
 
     def _loss(self, y: np.ndarray, weight: np.ndarray) -> Loss:
+        weight = weight * compute_sample_weight(class_weight_of(self.unfitted_estimator()), y)
         return log_loss_of(np.searchsorted(self.classes_, y), weight)
 
     def _of_network(self, output: np.ndarray) -> np.ndarray:

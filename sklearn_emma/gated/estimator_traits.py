@@ -94,6 +94,26 @@ def _last(estimator: Any) -> Any:
             return estimator
 
 
+def class_weight_of(estimator: Any) -> dict | str | None:
+    """Return the class weights that an estimator is trained with.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator. For a Pipeline, its last step is examined; for a search, its estimator.
+
+    Returns
+    -------
+    dict, "balanced" or None
+        Its parameter `class_weight`. None if it has none.
+    """
+    last = _last(estimator)
+    given = last.get_params(deep=False).get("class_weight") if hasattr(last, "get_params") else None
+    if isinstance(given, str):
+        return "balanced"  # also for weights that are balanced within each bootstrap sample
+    return dict(given) if isinstance(given, Mapping) else None
+
+
 def refuse_threshold(estimator: Any) -> None:
     """Raise ValueError if a classifier predicts with a decision threshold of its own.
 

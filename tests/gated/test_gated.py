@@ -399,6 +399,27 @@ def test_too_few_samples_to_choose_on(table):
     assert gated(blend="auto").fit(X[:30], y[:30]).blend_ == 0.5
 
 
+@pytest.mark.parametrize("weights", ["balanced", {0: 1.0, 1: 8.0}])
+def test_class_weights_of_the_estimator_hold_for_the_network_and_the_blend(weights):
+    rng = np.random.default_rng(0)
+    y = (rng.uniform(size=600) < 0.1).astype(int)
+    X = pd.DataFrame(
+        rng.normal(y[:, None], 1.2, (600, 4)), columns=["a__1", "a__2", "b__1", "b__2"]
+    )
+    gate = EMMAClassifier(**QUICK).set_params(max_epochs=20)
+    kwargs = {"gate": gate, "blend": "auto"}
+    plain = gated(make_pipeline(LogisticRegression()), **kwargs).fit(X, y)
+    weighted = gated(make_pipeline(LogisticRegression(class_weight=weights)), **kwargs).fit(X, y)
+    assert weighted.gate_.class_weight == weights
+    assert weighted.gate_.predict(X).mean() > plain.gate_.predict(X).mean() + 0.1
+    assert weighted.predict(X).mean() > plain.predict(X).mean() + 0.1
+    assert weighted.blend_ < 1.0
+    # the gate may have its own
+    own = gated(LogisticRegression(class_weight=weights), gate=clone(gate), blend=0.5)
+    own.gate.set_params(class_weight={0: 1.0, 1: 2.0})
+    assert own.fit(X, y).gate_.class_weight == {0: 1.0, 1: 2.0}
+
+
 def test_the_blend_is_chosen_where_held_out_samples_lack_a_column(table, monkeypatch):
     X, y = table[0].copy(), table[1]
     held_out = np.r_[np.flatnonzero(y == 0)[:40], np.flatnonzero(y == 1)[:40]]
