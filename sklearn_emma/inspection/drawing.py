@@ -1,6 +1,6 @@
 """Common functions of displays: figures, colors, legends and grouped boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -92,6 +92,15 @@ def legend(ax: Any, handles: Sequence, labels: Sequence[str] | None = None) -> A
         frameon=False,
         borderaxespad=0.2,
     )
+
+
+def long_names(style: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties of a line by their long names, such as "linewidth" for "lw"."""
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
+
+    found: dict[str, Any] = normalize_kwargs(dict(style), Line2D)
+    return found
 
 
 def choose_colors(n: int) -> list:

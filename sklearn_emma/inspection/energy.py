@@ -174,6 +174,13 @@ class EnergyDisplay(Display):
                     f"groups must not be missing, but {int(pd.isna(groups).sum())} of them are. "
                     'Fill them, for instance with "unknown".'
                 )
+        if usual is not None:
+            usual = column_or_1d(usual)
+            if len(usual) != len(names):
+                raise ValueError(
+                    f"usual must hold one limit for each of the {len(names)} modalities, got "
+                    f"{len(usual)}."
+                )
         display = cls(energies, groups=groups, modality_names=names, usual=usual)
         return display.plot(ax=ax)
 

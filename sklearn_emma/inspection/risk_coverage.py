@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_emma.inspection.drawing import COLORS, Display, despine, legend
+from sklearn_emma.inspection.drawing import COLORS, Display, despine, legend, long_names
 from sklearn_emma.metrics import area_under_risk_coverage, risk_coverage_curve
 from sklearn_emma.model_selection.abstaining import AbstainingClassifier, rejection_score
 
@@ -211,9 +211,8 @@ class RiskCoverageDisplay(Display):
             (False, True): area,
             (False, False): None,
         }[name is not None, area is not None]
-        style = {"label": label, "linewidth": 2, **kwargs}
-        if "color" not in kwargs:
-            style["color"] = self._next_color(ax)
+        style = {"label": label, "linewidth": 2, **long_names(kwargs)}
+        style.setdefault("color", self._next_color(ax))
         # the area under these steps is the area in the legend
         (self.line_,) = ax.plot(
             [0.0, *self.coverage], [self.risk[0], *self.risk], drawstyle="steps-pre", **style

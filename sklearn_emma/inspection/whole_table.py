@@ -80,7 +80,7 @@ def find_in_table(
     labels = column_labels(estimator, X)
     usual = _constants(estimator)
     found: list[tuple] = []
-    n_tests = 2 * table.shape[1] + 3 * len(estimator.modality_names_)
+    n_tests = 2 * table.shape[1] + 4 * len(estimator.modality_names_)
     for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
         own = None if clean is None else clean[:, columns]
         for finding in _in_modality(table[:, columns], own, usual[columns], ordered):

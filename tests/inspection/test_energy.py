@@ -75,3 +75,5 @@ def test_wrong_input_is_explained(fitted, table):
         EnergyDisplay.from_predictions([[1, 2]], modality_names=["a"])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         EnergyDisplay.from_predictions([[1, 2]], groups=[0, 1])
+    with pytest.raises(ValueError, match="one limit for each of the 2 modalities, got 3"):
+        EnergyDisplay.from_predictions([[1, 2]], usual=[0, 1, 2])

@@ -50,6 +50,8 @@ def test_curves_share_axes_in_different_colors(legible):
     plain = RiskCoverageDisplay(two.coverage, two.risk).plot(color="red")
     assert plain.line_.get_color() == "red"
     assert plain.ax_.get_legend() is None
+    short = RiskCoverageDisplay(two.coverage, two.risk).plot(c="red", lw=4)
+    assert (short.line_.get_color(), short.line_.get_linewidth()) == ("red", 4)
 
 
 def test_threshold_that_refuses_all_is_not_marked():
