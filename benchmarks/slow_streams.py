@@ -134,14 +134,17 @@ class Monitor:
         self.monitor = ModalityMonitor(scorer, ordered=True, false_alarms=FALSE_ALARMS)
         self.monitor.set_params(random_state=0).fit(clean)
 
-    def without_innovations(self):
-        """Give a copy that judges values only."""
+    def values_only(self):
+        """Give a copy that judges neither innovations nor residuals."""
         copied = copy.deepcopy(self)
         calibration = self.monitor.calibration_
         hazard, prior = self.monitor.hazard_rate, state_prior()
+        none = np.zeros_like(calibration.innovation_exponents)
         copied.monitor.calibration_ = replace(
             calibration,
-            innovation_exponents=np.zeros_like(calibration.innovation_exponents),
+            innovation_exponents=none,
+            residual_exponents=none,
+            intermittent_exponents=none,
             transition=np.stack(
                 [transitions(hazard, matrix[1, 0], prior) for matrix in calibration.transition]
             ),
@@ -162,7 +165,7 @@ def run(name, seed, n_episodes):
     monitor = Monitor(scorer, clean)
     monitors = {
         "monitor": monitor,
-        "monitor, values only": monitor.without_innovations(),
+        "monitor, values only": monitor.values_only(),
         "moving average of energies": Chart(scorer, clean, judged, 0.1, False),
         "moving average of residuals": Chart(scorer, clean, judged, 0.3, True),
     }
