@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 from sklearn_emma.monitoring.calibration import Past, state_prior
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.dependence import Dependence
@@ -48,6 +49,11 @@ from sklearn_emma.monitoring.thresholds import (
     exponents_of_missing,
     exponents_of_stuck,
 )
+
+# Smallest number of independent samples that half of the clean samples must be worth for residuals.
+_FEWEST_INDEPENDENT = 10.0
+# Highest odds of an intermittent failure in clean samples, relative to those of other failures.
+_OF_INTERMITTENT = 0.01
 
 
 class FailureTests(NamedTuple):
@@ -189,9 +195,12 @@ def choose_in_order(
     e_values **= further[:, None]
     of_residuals = slow.residuals(clean.values[half:])
 
+    # residuals need clean samples that are worth several independent ones
+    enough = len(z) / 2 * worth >= _FEWEST_INDEPENDENT
+
     def with_residuals(power: Any) -> np.ndarray:
         """Return the e-values of values and residuals, given a power of those of residuals."""
-        power = power * slow.residuals.exponents_
+        power = power * slow.residuals.exponents_ * enough
         return combine_with_residuals(e_values, of_residuals, exponents[half:], power)
 
     of_offsets = choose_exponents(
@@ -202,7 +211,10 @@ def choose_in_order(
     both = with_residuals(of_offsets)
     of_innovations **= slow.innovations.exponents_[:, None]
     present = Missing(np.zeros(repeats.shape, dtype=bool), none[0])
-    of_wrong = exponents_of_intermittent(wrong, repeats, limit, transition)
+    # the evidence of single samples adds up, and unusual samples of a process come in clusters
+    alike = [autocorrelation_time(np.maximum(x, 1.0)) for x in wrong.T]
+    wrong **= 1.0 / np.array(alike)
+    of_wrong = exponents_of_intermittent(wrong, repeats, _OF_INTERMITTENT * limit, transition)
     intermittent = intermittent_failure(wrong**of_wrong, n_clean)
 
     def likelihoods(power: Any, of_stuck: np.ndarray) -> tuple[np.ndarray, Switches]:
@@ -215,7 +227,7 @@ def choose_in_order(
     tempered = choose_exponents(lambda power: likelihoods(power, none), limit, transition)
     largest = largest_e_value(n_clean) ** (worth * further)
     also = largest * slow.innovations.largest_ ** ((1.0 - worth) * tempered)
-    powers = of_offsets * slow.residuals.exponents_
+    powers = of_offsets * slow.residuals.exponents_ * enough
     largest = slow.residuals.highest(largest, worth, powers)
     reached = np.stack([highest_odds(e_value, rates[0], recovery) for e_value in (largest, also)])
     alarm_odds = rates[0] / rates[2] * len(worth)
@@ -236,7 +248,7 @@ def choose_in_order(
         further,
         tempered * slow.innovations.exponents_,
         powers,
-        of_wrong,
+        of_wrong / alike,
         of_stuck,
         clean.missing.rate**of_missing,
         Past.before(before, len(worth)),

@@ -86,10 +86,11 @@ class ModalityMonitor(BaseEstimator):
         compared with its prediction from its own last values. This detects noise and sudden changes
         of slow processes within a few samples, if the stream is sampled like the clean samples.
         Each modality is also compared with its prediction from the others at the same time. This
-        detects small offsets within a few samples, and drifts sooner, if all modalities see the
-        same slow process. There is a warning if the samples depend so strongly on each other that
-        hardly any failure can raise an alarm. If False, the samples are shuffled, and their order
-        is used only for a weak initial estimate of the autocorrelation of a stream.
+        detects offsets and drifts sooner if three or more modalities see the same slow process, and
+        there are at least 2,000 clean samples. There is a warning if the samples depend so strongly
+        on each other that hardly any failure can raise an alarm. If False, the samples are
+        shuffled, and their order is used only for a weak initial estimate of the autocorrelation of
+        a stream.
 
     hazard_rate : float, default=0.001
         Probability, per sample, that a clean modality starts to fail.

@@ -6,10 +6,11 @@ much faster than the values. An offset shows in each of them while it lasts.
 
 Clean samples in temporal order are divided into two halves. From the first, the predictions, the
 statistics of residuals and the likelihood ratios of failures are learned, as those of values are.
-The second calibrates the e-values :math:`r_k` of an offset k. They are raised to the power
-:math:`\gamma_r = 1 / \tau_r`, with the longest autocorrelation time of their logarithms. If a
-value is worth :math:`\gamma` independent samples, the e-value :math:`e_k^\gamma` of the values is
-replaced by
+Relations between modalities may drift, so the residuals of clean examples are shifted by the
+difference between the mean residuals of two blocks of samples. The second half calibrates the
+e-values :math:`r_k` of an offset k. They are raised to the power :math:`\gamma_r = 1 / \tau_r`,
+with the longest autocorrelation time of their logarithms. If a value is worth :math:`\gamma`
+independent samples, the e-value :math:`e_k^\gamma` of the values is replaced by
 
 .. math:: e_k^{\gamma (1 - s)} r_k^{\gamma_r s}, \qquad
     s = (1 - \gamma) \max(0, 1 - 2 \gamma / \gamma_r).
@@ -36,8 +37,11 @@ from sklearn_emma.monitoring.statistics import SampleStatistics
 
 # Largest number of samples with simulated failures, per failure and modality and per failure.
 _N_EXAMPLES, _MOST_EXAMPLES = 1000, 5000
-# Smallest half of the clean samples from which anything is learned.
-_FEWEST = 100
+# Smallest half of the clean samples from which anything is learned, and smallest number of
+# modalities: the residuals of two do not show which of them fails.
+_FEWEST, _FEWEST_MODALITIES = 1000, 3
+# Number of blocks of successive samples whose mean residuals show how relations drift.
+_N_BLOCKS = 8
 # Allowance of the e-values.
 _ALLOWANCE = 0.1
 # Residuals count if they are worth more than this many times as many samples as values.
@@ -64,8 +68,8 @@ class Residuals:
     predictions_ : SampleStatistics
         Predictions of each modality from the others.
     statistics_ : SampleStatistics
-        Statistics of the residuals. Missing if there is nothing to learn from: with a single
-        modality, or less than 100 complete samples in one half.
+        Statistics of the residuals. Missing if there is nothing to learn from: with less than three
+        modalities, or less than 1,000 complete samples in one half.
     range_ : ndarray of shape (2, n_features)
         Smallest and largest prediction in the first half, as predictions from unusual values of
         other modalities are not reliable. Missing if `statistics_` is.
@@ -90,7 +94,7 @@ class Residuals:
         self.informative_ = np.zeros((len(sizes), len(OFFSETS)), dtype=bool)
         self.exponents_ = np.zeros(len(sizes))
         known = self._complete(values)
-        if len(sizes) == 1 or min(known[:half].sum(), known[half:].sum()) < _FEWEST:
+        if len(sizes) < _FEWEST_MODALITIES or min(known[:half].sum(), known[half:].sum()) < _FEWEST:
             return
         first, second = (values[part][known[part]] for part in (slice(half), slice(half, None)))
         self.statistics_ = SampleStatistics(self._residuals(first), sizes)
@@ -102,7 +106,7 @@ class Residuals:
             failure: [self._statistics_of(x) for x in self._fail(clean, failure, usable, rng)]
             for failure in FAILURES
         }
-        examples = gather_examples(self._statistics_of(clean), failing)
+        examples = gather_examples(self._drifting(clean, values[known], rng), failing)
         judged = self._statistics_of(second)
         self.ratios_ = FailureRatios(judged, examples, draw_seed(rng), False, _ALLOWANCE)
         for j, k in enumerate(OFFSETS):
@@ -173,9 +177,22 @@ class Residuals:
         """Return the errors of these predictions."""
         return self.predictions_.standardize(values) - self._predicted(values)
 
-    def _statistics_of(self, values: np.ndarray) -> np.ndarray:
+    def _drifting(
+        self, clean: np.ndarray, values: np.ndarray, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Return the statistics of clean samples whose residuals have drifted.
+
+        The drift is the difference between the mean residuals of two blocks of samples. Thus
+        relations that change slowly are no evidence of an offset.
+        """
+        blocks = np.array_split(self._residuals(values), _N_BLOCKS)
+        means = np.stack([block.mean(axis=0) for block in blocks])
+        one, other = rng.randint(_N_BLOCKS, size=(2, len(clean)))
+        return self._statistics_of(clean, means[one] - means[other])
+
+    def _statistics_of(self, values: np.ndarray, drift: np.ndarray | float = 0.0) -> np.ndarray:
         """Return the statistics of residuals, with their mean squares as energies."""
-        r = self.statistics_.standardize(self._residuals(values))
+        r = self.statistics_.standardize(self._residuals(values) + drift)
         energy = self.statistics_.over_modalities(np.add, r**2) / self.statistics_.sizes_
         return self.statistics_(r, energy, np.zeros_like(energy))
 

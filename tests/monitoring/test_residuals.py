@@ -15,10 +15,10 @@ USABLE = np.ones(6, dtype=bool)
 def process(n_samples, seed=0, own=0.0, sizes=SIZES):
     """Sensors see a common slow process, and each has noise and a slow process of its own."""
     random = np.random.default_rng(seed)
-    shocks = random.normal(size=(n_samples, 1 + len(sizes))) * np.sqrt(1 - 0.98**2)
+    shocks = random.normal(size=(n_samples, 1 + len(sizes))) * np.sqrt(1 - 0.95**2)
     x = np.zeros(shocks.shape)
     for t in range(1, n_samples):
-        x[t] = 0.98 * x[t - 1] + shocks[t]
+        x[t] = 0.95 * x[t - 1] + shocks[t]
     each = np.repeat(own * x[:, 1:], sizes, axis=1)
     return x[:, :1] + each + 0.3 * random.normal(size=(n_samples, sum(sizes)))
 
@@ -44,8 +44,8 @@ def monitor():
 
 
 def test_residuals_of_a_common_process_are_almost_independent(residuals):
-    assert (residuals.exponents_ > 0.1).all()
-    assert (learn(process(3000, own=1.0)).exponents_ < 0.05).all()
+    own = learn(process(3000, own=1.0))
+    assert (residuals.exponents_ > 3.0 * own.exponents_).all()
 
 
 def test_e_values_of_new_clean_samples_are_at_most_one_on_average(residuals):
@@ -74,9 +74,10 @@ def test_nothing_is_known_of_samples_with_gaps_and_beyond_the_range_of_predictio
 
 
 @pytest.mark.parametrize(
-    ("values", "sizes"), [(process(3000, sizes=[2]), [2]), (process(150), SIZES)]
+    ("values", "sizes"),
+    [(process(3000, sizes=[2]), [2]), (process(3000, sizes=[2, 2]), [2, 2]), (process(900), SIZES)],
 )
-def test_without_other_modalities_or_samples_the_values_alone_count(values, sizes):
+def test_without_two_others_and_many_samples_the_values_alone_count(values, sizes):
     found = learn(values, sizes)
     assert np.isnan(found(values)).all()
     np.testing.assert_array_equal(found.exponents_, 0.0)
@@ -113,8 +114,8 @@ def test_small_offsets_of_a_slow_process_are_found_within_a_few_samples(monitor,
     health = monitor.reset().update(stream)
     assert not health.alarm[:300].any()
     assert not health.alarm[:, [0, 2]].any()
-    assert health.alarm[330:600, 1].all()
-    assert (health.kind[330:600, 1] == "offset").mean() > 0.9
+    assert health.alarm[325:600, 1].all()
+    assert (health.kind[325:600, 1] == "offset").mean() > 0.9
     assert not health.alarm[650:].any()
 
 
