@@ -53,6 +53,23 @@ def autocorrelation_time(values: np.ndarray) -> float:
     return float(np.clip(times[window] * (1 + error), 1.0, n))
 
 
+def longest_times(values: np.ndarray) -> np.ndarray:
+    """Return the longest autocorrelation time of several quantities of each modality.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_modalities, n_quantities)
+        Values in temporal order; those that are not finite are missing.
+
+    Returns
+    -------
+    ndarray of shape (n_modalities,)
+        Autocorrelation times.
+    """
+    times = [[autocorrelation_time(x) for x in own.T] for own in values.swapaxes(0, 1)]
+    return np.max(times, axis=1)
+
+
 def _sums_of_products(values: np.ndarray) -> np.ndarray:
     """Return the sum of products of values at each lag."""
     spectrum = np.abs(np.fft.rfft(values, 2 * len(values))) ** 2

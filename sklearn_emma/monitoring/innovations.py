@@ -40,7 +40,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_emma.engine.seeding import draw_seed
-from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
+from sklearn_emma.monitoring.autocorrelation import longest_times
 from sklearn_emma.monitoring.evidence import fill_forward, largest_e_value
 from sklearn_emma.monitoring.failures import (
     FAILURES,
@@ -138,10 +138,13 @@ class Innovations:
         windows = filled[last[:, None] - np.arange(n_lags, -1, -1)]
         failing = self._simulate(windows, usable, rng)
         clean = [windows] if len(sizes) == 1 else [windows, *_jumps_of_the_process(windows, rng)]
-        clean_statistics = self._statistics_of(self._at_end_of(np.concatenate(clean)))
+        clean_statistics = self.statistics_.of_table(self._at_end_of(np.concatenate(clean)))
         examples = gather_examples(clean_statistics, failing)
         examples = self._add_quiet_neighbors(examples, windows, rng)
-        judged, unknown = self._statistics_of(innovations[half:]), self._unknown(innovations[half:])
+        judged, unknown = (
+            self.statistics_.of_table(innovations[half:]),
+            self._unknown(innovations[half:]),
+        )
         for own, gaps in zip(judged.swapaxes(0, 1), unknown.T, strict=True):
             if not gaps.all():  # samples with gaps are not judged, so they do not calibrate either
                 own[gaps] = np.resize(own[~gaps], (gaps.sum(), own.shape[1]))
@@ -153,8 +156,7 @@ class Innovations:
         self.informative_[:, :-1] &= _KINDS != "offset"
         log_e_values = np.where(self.informative_, np.log(self._e_values(judged)), 0.0)
         log_e_values[unknown] = np.nan
-        times = [[autocorrelation_time(x) for x in own.T] for own in log_e_values.swapaxes(0, 1)]
-        self.exponents_ = 1.0 / np.max(times, axis=1)
+        self.exponents_ = 1.0 / longest_times(log_e_values)
         shown = self.informative_[:, :-1][:, _KINDS == "noise"].any(axis=1)
         largest = largest_e_value(len(judged), _ALLOWANCE) ** self.exponents_
         self.largest_ = np.where(shown, largest, 1.0)
@@ -177,7 +179,7 @@ class Innovations:
             applied). One for modalities with missing values.
         """
         innovations = self._innovations(values, recent)
-        e_values = self._e_values(self._statistics_of(innovations))
+        e_values = self._e_values(self.statistics_.of_table(innovations))
         known = ~self._unknown(innovations)[..., None]
         return np.where(self.informative_ & known, e_values, 1.0)
 
@@ -221,13 +223,6 @@ class Innovations:
         """Return the innovations at the last samples of windows."""
         return windows[:, -1] - (windows[:, -2::-1] * self.coefficients_).sum(axis=1)
 
-    def _statistics_of(self, innovations: np.ndarray) -> np.ndarray:
-        """Return the statistics of innovations, with their mean squares as energies."""
-        values = self.statistics_.relative(innovations)
-        squares = np.where(np.isnan(values), 0.0, values) ** 2
-        energy = self.statistics_.over_modalities(np.add, squares) / self.statistics_.sizes_
-        return self.statistics_(values, energy, np.zeros_like(energy))
-
     def _simulate(
         self, windows: np.ndarray, usable: np.ndarray, rng: np.random.RandomState
     ) -> dict[Failure, list[np.ndarray]]:
@@ -248,11 +243,11 @@ class Innovations:
                 values = failure.values(windows[..., own].reshape(n_windows, -1), rng)
                 failed[..., own] = values.reshape(n_windows, length, -1)
                 lasting = np.where(lasts, failed, windows)
-                failing[failure].append(self._statistics_of(self._at_end_of(lasting)))
+                failing[failure].append(self.statistics_.of_table(self._at_end_of(lasting)))
                 of_clean, of_failed = (x[k :: len(FAILURES)] for x in (windows, failed))
                 for before, after in ((of_clean, of_failed), (of_failed, of_clean)):
                     jumps.append(np.concatenate([before[:, :-1], after[:, -1:]], axis=1))
-            failing[_JUMP].append(self._statistics_of(self._at_end_of(np.concatenate(jumps))))
+            failing[_JUMP].append(self.statistics_.of_table(self._at_end_of(np.concatenate(jumps))))
         return failing
 
     def _add_quiet_neighbors(
@@ -268,7 +263,7 @@ class Innovations:
             for j in np.delete(np.arange(n_modalities), i):
                 some = windows[rng.randint(n_modalities - 1, size=len(windows)) == 0].copy()
                 some[..., own == j] *= rng.uniform(0.0, 0.5, size=(len(some), 1, 1))
-                statistics = self._statistics_of(self._at_end_of(some))[:, i]
+                statistics = self.statistics_.of_table(self._at_end_of(some))[:, i]
                 features.append(append_modality(statistics, np.full(len(some), i), n_modalities))
         n_added = sum(map(len, features[1:]))
         labels = np.append(examples.failure, np.zeros(n_added, dtype=examples.failure.dtype))

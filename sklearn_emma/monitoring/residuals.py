@@ -25,7 +25,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sklearn_emma.engine.seeding import draw_seed
-from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
+from sklearn_emma.monitoring.autocorrelation import longest_times
 from sklearn_emma.monitoring.evidence import largest_e_value
 from sklearn_emma.monitoring.failures import FAILURES, OFFSETS, Failure
 from sklearn_emma.monitoring.ratios import (
@@ -112,9 +112,7 @@ class Residuals:
         for j, k in enumerate(OFFSETS):
             for i, statistics in enumerate(failing[FAILURES[k]]):
                 self.informative_[i, j] = np.log(self._e_values(statistics)[:, i, j]).mean() > 0.0
-        log_e_values = np.log(self(values[half:]))
-        times = [[autocorrelation_time(x) for x in own.T] for own in log_e_values.swapaxes(0, 1)]
-        self.exponents_ = 1.0 / np.max(times, axis=1)
+        self.exponents_ = 1.0 / longest_times(np.log(self(values[half:])))
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Return the e-values of samples.
@@ -191,10 +189,8 @@ class Residuals:
         return self._statistics_of(clean, means[one] - means[other])
 
     def _statistics_of(self, values: np.ndarray, drift: np.ndarray | float = 0.0) -> np.ndarray:
-        """Return the statistics of residuals, with their mean squares as energies."""
-        r = self.statistics_.standardize(self._residuals(values) + drift)
-        energy = self.statistics_.over_modalities(np.add, r**2) / self.statistics_.sizes_
-        return self.statistics_(r, energy, np.zeros_like(energy))
+        """Return the statistics of residuals that have drifted."""
+        return self.statistics_.of_table(self._residuals(values) + drift)
 
     def _e_values(self, statistics: np.ndarray) -> np.ndarray:
         """Return the e-values of offsets, given the statistics of residuals."""

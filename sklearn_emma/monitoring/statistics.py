@@ -216,6 +216,25 @@ class SampleStatistics:
         ]
         return np.stack(statistics, axis=-1)
 
+    def of_table(self, table: np.ndarray) -> np.ndarray:
+        """Compute the statistics of samples without an estimator.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_samples, n_features)
+            Samples. NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_modalities, 10)
+            The statistics, with the mean squares of the standardized values as energies, and
+            without disagreement.
+        """
+        values = self.relative(table)
+        squares = np.where(np.isnan(values), 0.0, values) ** 2
+        energy = self.over_modalities(np.add, squares) / self.sizes_
+        return self(values, energy, np.zeros_like(energy))
+
     def predicted(self, z: np.ndarray) -> np.ndarray:
         """Return the predictions of each modality from the others.
 
