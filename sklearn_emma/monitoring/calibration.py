@@ -216,9 +216,11 @@ class Calibration:
             wrong = wrong_samples(ratios, innovations, exponents) ** self.intermittent_exponents
             intermittent = intermittent_failure(wrong, n_clean)
             ratios = include_large_offsets(ratios) ** powers
-            ratios = combine_with_residuals(
-                ratios, self.residuals(values), exponents, self.residual_exponents
-            )
+            if self.residual_exponents.any():
+                of_residuals = self.residuals(values)
+                ratios = combine_with_residuals(
+                    ratios, of_residuals, exponents, self.residual_exponents
+                )
             innovations **= self.innovation_exponents[:, None]
             evidence = combine_with_innovations(ratios, innovations, exponents)
             ratios = evidence.lasts

@@ -22,11 +22,11 @@ UNKNOWN = "unknown"
 #: of the calibration samples.
 ALLOWANCE = 0.5
 
-# Allowance of failures of which a sample gives at most about one nat of evidence. The default
-# allowance would cost log 1.5 nats of it.
-_SMALL = 0.1
+#: Allowance of failures of which a sample gives at most about one nat of evidence. The default
+#: allowance would cost log 1.5 nats of it.
+SMALL_ALLOWANCE = 0.1
 # Standard deviations and allowances of noise.
-_NOISE = {0.5: ALLOWANCE, 1.0: _SMALL, 2.0: ALLOWANCE, 4.0: ALLOWANCE}
+_NOISE = {0.5: ALLOWANCE, 1.0: SMALL_ALLOWANCE, 2.0: ALLOWANCE, 4.0: ALLOWANCE}
 
 Values = Callable[[np.ndarray, np.random.RandomState], np.ndarray]
 
@@ -120,7 +120,7 @@ LARGEST_NOISE = max(k for k, failure in enumerate(FAILURES) if failure.kind == "
 #: Positions of the offsets.
 OFFSETS = [k for k, failure in enumerate(FAILURES) if failure.kind == "offset"]
 #: Positions of the largest offset of each sign, and of the largest noise and gain.
-LARGE_OFFSETS = (OFFSETS[0], OFFSETS[-1])
+LARGE_OFFSETS = np.array(OFFSETS)[[0, -1]]
 LIKE_LARGE_OFFSETS = (
     LARGEST_NOISE,
     max(k for k, failure in enumerate(FAILURES) if failure.kind == "gain"),
@@ -146,7 +146,9 @@ def allowances(n_modalities: int) -> np.ndarray:
     """
     return np.array(
         [
-            _SMALL if n_modalities == 2 and failure.kind == "mismatch" else failure.allowance
+            SMALL_ALLOWANCE
+            if n_modalities == 2 and failure.kind == "mismatch"
+            else failure.allowance
             for failure in FAILURES
         ]
     )

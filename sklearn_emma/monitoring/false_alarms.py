@@ -194,14 +194,12 @@ def choose_in_order(
     )
     e_values **= further[:, None]
     of_residuals = slow.residuals(clean.values[half:])
-
     # residuals need clean samples that are worth several independent ones
-    enough = len(z) / 2 * worth >= _FEWEST_INDEPENDENT
+    speed = slow.residuals.exponents_ * (len(z) / 2 * worth >= _FEWEST_INDEPENDENT)
 
     def with_residuals(power: Any) -> np.ndarray:
         """Return the e-values of values and residuals, given a power of those of residuals."""
-        power = power * slow.residuals.exponents_ * enough
-        return combine_with_residuals(e_values, of_residuals, exponents[half:], power)
+        return combine_with_residuals(e_values, of_residuals, exponents[half:], power * speed)
 
     of_offsets = choose_exponents(
         lambda power: (combine(with_residuals(power), none, none, repeats), None),
@@ -227,8 +225,7 @@ def choose_in_order(
     tempered = choose_exponents(lambda power: likelihoods(power, none), limit, transition)
     largest = largest_e_value(n_clean) ** (worth * further)
     also = largest * slow.innovations.largest_ ** ((1.0 - worth) * tempered)
-    powers = of_offsets * slow.residuals.exponents_ * enough
-    largest = slow.residuals.highest(largest, worth, powers)
+    largest = slow.residuals.highest(largest, worth, of_offsets * speed)
     reached = np.stack([highest_odds(e_value, rates[0], recovery) for e_value in (largest, also)])
     alarm_odds = rates[0] / rates[2] * len(worth)
     possible = reached >= alarm_odds
@@ -247,7 +244,7 @@ def choose_in_order(
     return Chosen(
         further,
         tempered * slow.innovations.exponents_,
-        powers,
+        of_offsets * speed,
         of_wrong / alike,
         of_stuck,
         clean.missing.rate**of_missing,

@@ -47,6 +47,7 @@ from sklearn_emma.monitoring.failures import (
     LARGE_OFFSETS,
     LARGEST_NOISE,
     LIKE_LARGE_OFFSETS,
+    SMALL_ALLOWANCE,
     Failure,
 )
 from sklearn_emma.monitoring.filter import let_change
@@ -55,17 +56,16 @@ from sklearn_emma.monitoring.ratios import (
     FailureRatios,
     append_modality,
     gather_examples,
+    positions_of_examples,
 )
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
 # Largest number of lags L, and smallest number of clean samples for each lag.
 _MOST_LAGS, _PER_LAG = 8, 20
-# Largest number of samples with simulated failures, per failure and modality and per failure.
-_N_EXAMPLES, _MOST_EXAMPLES = 1000, 5000
 # Smallest half of the clean samples from which anything is learned.
 _FEWEST = 100
 # Allowance of the e-values. That of the values would outweigh what offsets and mismatches show.
-_ALLOWANCE = 0.1
+_ALLOWANCE = SMALL_ALLOWANCE
 # Probability per sample that noise, gain or mismatch turns out to be an offset.
 _OFFSET_RATE = 0.05
 _JUMP = Failure("jump", lambda z, rng: z)
@@ -133,18 +133,15 @@ class Innovations:
         self.coefficients_ = np.stack([_autoregression(x, n_lags) for x in filled.T], axis=1)
         innovations = self._innovations(values, None)
         self.statistics_ = SampleStatistics(innovations[n_lags:half], sizes)
-        n_examples = min(half - n_lags, _N_EXAMPLES, _MOST_EXAMPLES // len(sizes))
-        last = np.linspace(n_lags, half - 1, max(n_examples, 1)).astype(int)
+        last = positions_of_examples(n_lags, half, len(sizes))
         windows = filled[last[:, None] - np.arange(n_lags, -1, -1)]
         failing = self._simulate(windows, usable, rng)
         clean = [windows] if len(sizes) == 1 else [windows, *_jumps_of_the_process(windows, rng)]
         clean_statistics = self.statistics_.of_table(self._at_end_of(np.concatenate(clean)))
         examples = gather_examples(clean_statistics, failing)
         examples = self._add_quiet_neighbors(examples, windows, rng)
-        judged, unknown = (
-            self.statistics_.of_table(innovations[half:]),
-            self._unknown(innovations[half:]),
-        )
+        judged = self.statistics_.of_table(innovations[half:])
+        unknown = self._unknown(innovations[half:])
         for own, gaps in zip(judged.swapaxes(0, 1), unknown.T, strict=True):
             if not gaps.all():  # samples with gaps are not judged, so they do not calibrate either
                 own[gaps] = np.resize(own[~gaps], (gaps.sum(), own.shape[1]))
@@ -326,7 +323,7 @@ def let_turn_into_offset(transition: np.ndarray) -> np.ndarray:
         Transition matrix.
     """
     sources = np.flatnonzero(_KINDS != "offset")
-    return let_change(transition, sources, np.array(LARGE_OFFSETS), _OFFSET_RATE)
+    return let_change(transition, sources, LARGE_OFFSETS, _OFFSET_RATE)
 
 
 def combine_with_innovations(

@@ -19,8 +19,29 @@ from sklearn_emma.monitoring.tails import UpperTail
 _MISMATCH = [k for k, failure in enumerate(FAILURES) if failure.kind == "mismatch"]
 # Number of simulated e-values of clean samples, and smallest number of draws per sample.
 _N_POSSIBLE, _FEWEST_DRAWS = 10_000, 5
+# Largest number of samples with simulated failures, per failure and modality and per failure.
+_N_EXAMPLES, _MOST_EXAMPLES = 1000, 5000
 # A log ratio that is above all others.
 _ABOVE_ALL = 100.0
+
+
+def positions_of_examples(start: int, stop: int, n_modalities: int) -> np.ndarray:
+    """Return the positions of the clean samples on which failures are simulated.
+
+    Parameters
+    ----------
+    start, stop : int
+        First position, and the position after the last one.
+    n_modalities : int
+        Number of modalities.
+
+    Returns
+    -------
+    ndarray of int of shape (n_examples,)
+        Positions, evenly spaced.
+    """
+    n_examples = min(stop - start, _N_EXAMPLES, _MOST_EXAMPLES // n_modalities)
+    return np.linspace(start, stop - 1, max(n_examples, 1)).astype(int)
 
 
 class Examples(NamedTuple):

@@ -27,23 +27,20 @@ import numpy as np
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.monitoring.autocorrelation import longest_times
 from sklearn_emma.monitoring.evidence import largest_e_value
-from sklearn_emma.monitoring.failures import FAILURES, OFFSETS, Failure
+from sklearn_emma.monitoring.failures import FAILURES, OFFSETS, SMALL_ALLOWANCE, Failure
 from sklearn_emma.monitoring.ratios import (
     FailureRatios,
     gather_examples,
     include_large_offsets,
+    positions_of_examples,
 )
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
-# Largest number of samples with simulated failures, per failure and modality and per failure.
-_N_EXAMPLES, _MOST_EXAMPLES = 1000, 5000
 # Smallest half of the clean samples from which anything is learned, and smallest number of
 # modalities: the residuals of two do not show which of them fails.
 _FEWEST, _FEWEST_MODALITIES = 1000, 3
 # Number of blocks of successive samples whose mean residuals show how relations drift.
 _N_BLOCKS = 8
-# Allowance of the e-values.
-_ALLOWANCE = 0.1
 # Residuals count if they are worth more than this many times as many samples as values.
 _MARGIN = 2.0
 _TINY = np.finfo(float).tiny
@@ -98,17 +95,16 @@ class Residuals:
             return
         first, second = (values[part][known[part]] for part in (slice(half), slice(half, None)))
         self.statistics_ = SampleStatistics(self._residuals(first), sizes)
-        predicted = self._predicted(first)
+        predicted, _ = self._predict(first)
         self.range_ = np.stack([predicted.min(axis=0), predicted.max(axis=0)])
-        n_examples = min(len(first), _N_EXAMPLES, _MOST_EXAMPLES // len(sizes))
-        clean = first[np.linspace(0, len(first) - 1, n_examples).astype(int)]
+        clean = first[positions_of_examples(0, len(first), len(sizes))]
         failing = {
             failure: [self._statistics_of(x) for x in self._fail(clean, failure, usable, rng)]
             for failure in FAILURES
         }
         examples = gather_examples(self._drifting(clean, values[known], rng), failing)
         judged = self._statistics_of(second)
-        self.ratios_ = FailureRatios(judged, examples, draw_seed(rng), False, _ALLOWANCE)
+        self.ratios_ = FailureRatios(judged, examples, draw_seed(rng), False, SMALL_ALLOWANCE)
         for j, k in enumerate(OFFSETS):
             for i, statistics in enumerate(failing[FAILURES[k]]):
                 self.informative_[i, j] = np.log(self._e_values(statistics)[:, i, j]).mean() > 0.0
@@ -131,11 +127,11 @@ class Residuals:
         """
         found = np.full((len(values), *self.informative_.shape), np.nan)
         if self.informative_.any():
-            predicted = self._predicted(values)
+            predicted, residuals = self._predict(values)
             within = (predicted >= self.range_[0]) & (predicted <= self.range_[1])
             known = self.predictions_.over_modalities(np.logical_and, within)
             known &= self._complete(values)[:, None]
-            e_values = self._e_values(self._statistics_of(values))
+            e_values = self._e_values(self.statistics_.of_table(residuals))
             found = np.where(known[..., None] & self.informative_, e_values, np.nan)
         return found
 
@@ -158,7 +154,9 @@ class Residuals:
         """
         if not self.informative_.any():
             return of_values
-        largest = np.where(self.informative_, largest_e_value(self.ratios_.n_clean_, _ALLOWANCE), 1)
+        largest = np.where(
+            self.informative_, largest_e_value(self.ratios_.n_clean_, SMALL_ALLOWANCE), 1
+        )
         share = _share_of_residuals(worth, exponents)
         both = of_values ** (1.0 - share) * largest.max(axis=-1) ** (exponents * share)
         return np.maximum(of_values, both)
@@ -167,13 +165,15 @@ class Residuals:
         """Return which samples have no missing values."""
         return ~(np.isnan(values) & self.predictions_.varies_).any(axis=1)
 
-    def _predicted(self, values: np.ndarray) -> np.ndarray:
-        """Return the predictions of each feature from the other modalities."""
-        return self.predictions_.predicted(self.predictions_.standardize(values))
+    def _predict(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the predictions of each feature from the other modalities, and their errors."""
+        z = self.predictions_.standardize(values)
+        predicted = self.predictions_.predicted(z)
+        return predicted, z - predicted
 
     def _residuals(self, values: np.ndarray) -> np.ndarray:
-        """Return the errors of these predictions."""
-        return self.predictions_.standardize(values) - self._predicted(values)
+        """Return the errors of the predictions."""
+        return self._predict(values)[1]
 
     def _drifting(
         self, clean: np.ndarray, values: np.ndarray, rng: np.random.RandomState
