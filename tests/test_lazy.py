@@ -85,7 +85,7 @@ def check(method, X, chunks=50):
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 
 
-@pytest.mark.parametrize("method", ["predict", "predict_proba", *READ_OUTS])
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba", *READ_OUTS])
 def test_read_outs_of_a_classifier(classifier, table, method):
     check(getattr(classifier, method), table[0])
 

@@ -4,7 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_emma.inspection.checks import check_gated, check_matrix, check_member, check_names
+from sklearn_emma.inspection.checks import (
+    check_gated,
+    check_matrix,
+    check_member,
+    check_names,
+    check_weights,
+)
 from sklearn_emma.inspection.drawing import (
     COLORS,
     Display,
@@ -150,10 +156,10 @@ class AttentionDisplay(Display):
         Raises
         ------
         ValueError
-            If shapes do not agree or a value is NaN.
+            If shapes do not agree, or if a value is NaN or outside [0, 1].
         """
-        importance = check_matrix(importance, "importance")
-        attention = check_matrix(attention, "attention")
+        importance = check_weights(check_matrix(importance, "importance"), "importance")
+        attention = check_weights(check_matrix(attention, "attention"), "attention")
         if importance.shape != attention.shape:
             raise ValueError(
                 "importance and attention must be of the same shape, got "
@@ -223,7 +229,7 @@ class AttentionDisplay(Display):
         name_modalities(ax, names, axis="y")
         for place in np.arange(1, len(names)) - 0.5:
             ax.axhline(place, color="white", linewidth=2)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.set_xlabel("sample")
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label=quantity, pad=0.01)
         return self

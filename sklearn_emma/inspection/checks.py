@@ -38,6 +38,17 @@ def read_energies(estimator: Any, X: Any, who: str) -> np.ndarray:
     return estimator.energies(X)
 
 
+def check_weights(weights: Any, what: str) -> np.ndarray:
+    """Validate importance or attention of shape (..., n_modalities), and return it."""
+    weights = np.asarray(weights, dtype=float)
+    bad = ~((weights >= 0) & (weights <= 1))  # also NaN
+    if bad.any():
+        raise ValueError(
+            f"{what} must be numbers from 0 to 1, but {int(bad.sum())} of them are not."
+        )
+    return weights
+
+
 def check_matrix(values: Any, what: str, *, allow_inf: bool = False) -> np.ndarray:
     """Validate a matrix of shape (n_samples, n_modalities) without NaN, and return it."""
     values = np.asarray(values, dtype=float)
@@ -55,11 +66,15 @@ def check_names(names: Sequence | None, n_modalities: int) -> list[str]:
     """Validate and return the names of the modalities, by default ``modality0`` and so on."""
     if names is None:
         return [f"modality{i}" for i in range(n_modalities)]
+    if isinstance(names, str):
+        raise TypeError(f"modality_names must be a list of names, got {names!r}.")
     names = [str(name) for name in names]
     if len(names) != n_modalities:
         raise ValueError(
             f"modality_names must hold {n_modalities} name(s), one per modality, got {names}."
         )
+    if len(set(names)) < n_modalities:
+        raise ValueError(f"modality_names must differ from each other, got {names}.")
     return names
 
 

@@ -167,7 +167,9 @@ class EnergyDisplay(Display):
         energies = check_matrix(energies, "energies", allow_inf=True)
         names = check_names(modality_names, energies.shape[1])
         if groups is not None:
-            groups = column_or_1d(groups)
+            groups = column_or_1d(np.asarray(groups))
+            if groups.dtype == object:  # such as nullable integers
+                groups = pd.Series(groups).infer_objects().to_numpy()
             check_consistent_length(energies, groups)
             if pd.isna(groups).any():
                 raise ValueError(

@@ -63,7 +63,7 @@ class TrainingHistoryDisplay(Display):
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, *, panels: list[str] | None = None, ax: Any = None
+        cls, estimator: Any, *, panels: str | list[str] | None = None, ax: Any = None
     ) -> "TrainingHistoryDisplay":
         """Draw the history of a fitted estimator.
 
@@ -71,7 +71,7 @@ class TrainingHistoryDisplay(Display):
         ----------
         estimator : EMMAClassifier or EMMARegressor
             Fitted estimator, or a fitted Pipeline or search that ends in one.
-        panels : list of {"loss", "gain", "gate"}, default=None
+        panels : {"loss", "gain", "gate"} or list of these, default=None
             Panels to draw. None draws all panels for which the history has data.
         ax : matplotlib Axes or list of Axes, default=None
             Axes to draw on, one per panel. None creates a new figure.
@@ -93,7 +93,7 @@ class TrainingHistoryDisplay(Display):
 
     @classmethod
     def from_history(
-        cls, history: Any, *, panels: list[str] | None = None, ax: Any = None
+        cls, history: Any, *, panels: str | list[str] | None = None, ax: Any = None
     ) -> "TrainingHistoryDisplay":
         """Draw a history.
 
@@ -101,7 +101,7 @@ class TrainingHistoryDisplay(Display):
         ----------
         history : dict of str to array-like of shape (n_epochs,)
             History, see the parameter `history` of the class.
-        panels : list of {"loss", "gain", "gate"}, default=None
+        panels : {"loss", "gain", "gate"} or list of these, default=None
             Panels to draw. None draws all panels for which the history has data.
         ax : matplotlib Axes or list of Axes, default=None
             Axes to draw on, one per panel. None creates a new figure.
@@ -122,14 +122,16 @@ class TrainingHistoryDisplay(Display):
         history = {key: np.asarray(values, dtype=float) for key, values in history.items()}
         return cls(history).plot(ax=ax, panels=panels)
 
-    def plot(self, ax: Any = None, *, panels: list[str] | None = None) -> "TrainingHistoryDisplay":
+    def plot(
+        self, ax: Any = None, *, panels: str | list[str] | None = None
+    ) -> "TrainingHistoryDisplay":
         """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes or list of Axes, default=None
             Axes to draw on, one per panel. None creates a new figure.
-        panels : list of {"loss", "gain", "gate"}, default=None
+        panels : {"loss", "gain", "gate"} or list of these, default=None
             Panels to draw. None draws all panels for which the history has data.
 
         Returns
@@ -140,11 +142,13 @@ class TrainingHistoryDisplay(Display):
         Raises
         ------
         ValueError
-            If a panel is unknown, if the history has no data for it, or if the number of axes
-            differs from the number of panels.
+            If a panel is unknown or none is named, if the history has no data for it, or if the
+            number of axes differs from the number of panels.
         """
         there = [panel for panel, (_, curves) in _PANELS.items() if set(curves) & set(self.history)]
-        panels = there if panels is None else list(panels)
+        panels = there if panels is None else [panels] if isinstance(panels, str) else list(panels)
+        if not panels:
+            raise ValueError(f"panels must name at least one of {there}.")
         for panel in panels:
             check_member(panel, there, "panels: each")
         axes = self._prepare_all(ax, len(panels))

@@ -3,11 +3,12 @@
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.inspection.checks import check_names
 from sklearn_emma.inspection.drawing import COLORS, Display, despine, plain_text
 from sklearn_emma.inspection.time_line import intervals
-from sklearn_emma.monitoring import ModalityHealth
+from sklearn_emma.monitoring import ModalityHealth, ModalityMonitor
 
 
 class MonitorDisplay(Display):
@@ -84,7 +85,18 @@ class MonitorDisplay(Display):
         -------
         MonitorDisplay
             The drawn display.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is not a ModalityMonitor.
         """
+        if not isinstance(estimator, ModalityMonitor):
+            raise TypeError(
+                f"{cls.__name__} needs a fitted ModalityMonitor, got {estimator!r}. Fit one around "
+                "it, such as ModalityMonitor(estimator).fit(X, y)."
+            )
+        check_is_fitted(estimator)
         names = list(estimator.modality_names_)
         return cls.from_predictions(estimator.update(X), modality_names=names, ax=ax)
 
@@ -107,7 +119,17 @@ class MonitorDisplay(Display):
         -------
         MonitorDisplay
             The drawn display.
+
+        Raises
+        ------
+        TypeError
+            If `health` is not a ModalityHealth.
         """
+        if not isinstance(health, ModalityHealth):
+            raise TypeError(
+                "health must be the ModalityHealth that update of a ModalityMonitor returns, got "
+                f"{type(health).__name__}."
+            )
         names = check_names(modality_names, health.failing.shape[1])
         return cls(health, modality_names=names).plot(ax=ax)
 

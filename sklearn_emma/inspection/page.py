@@ -121,6 +121,8 @@ def _plain(value: Any) -> Any:
     """Convert a value to a JSON number or string, or to None if it is not finite."""
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, tuple):  # several outputs
+        return ", ".join(f"{each:.4g}" for each in value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return value if math.isfinite(value) else None

@@ -49,15 +49,15 @@ class ModalityReport(pd.DataFrame):
 
     Attributes
     ----------
-    summary : DataFrame of shape (n_modalities, 6)
+    summary : DataFrame of shape (n_modalities, 7)
         One row per modality: the fractions of samples in which it is failing and missing, mean
-        attention, median and largest energy, and median percentile.
+        attention, median and largest energy, median percentile, and the fraction of the reference
+        samples in which it would be failing, which is NaN without a reference.
     worst : DataFrame of shape (n_worst, 5)
         The samples with the highest total energy, in descending order: ``prediction``,
-        ``total_energy`` (infinite if all gates are closed, as without any value), the worst
-        ``modality``, the ``reason`` ("unusual values", "does not fit the others", "gaps" or
-        "missing"), and the ``columns`` that contribute to its energy, with their shares (empty if
-        the reason is "does not fit the others").
+        ``total_energy``, the worst ``modality``, the ``reason`` ("unusual values", "does not fit
+        the others", "gaps" or "missing"), and the ``columns`` that contribute to its energy, with
+        their shares (empty if the reason is "does not fit the others").
     column_summary : DataFrame of shape (n_used_features, 3)
         One row per column: its ``modality``, the fraction of samples in which it is ``missing``,
         and the fraction in which it is ``ignored`` by the attention to columns.
@@ -160,6 +160,8 @@ def modality_report(
     failing while :class:`~sklearn_emma.monitoring.ModalityMonitor` has an active alarm, which
     detects sensors that are stuck at ordinary values.
 
+    Some clean samples are failing, too. ``summary`` shows how many of the `reference`.
+
     Read more in the :doc:`how-to guide </howto/report>`.
 
     Parameters
@@ -197,9 +199,10 @@ def modality_report(
     ModalityReport of shape (n_samples, 5 * n_modalities + 1 + n_outputs), 8 if ordered
         A DataFrame whose columns are a MultiIndex. For each modality there are ``energy``, infinite
         if the modality is missing; ``percentile``, the percentage of reference samples with a lower
-        energy; ``importance``; ``attention``; and ``failing``. The last columns are
-        ``total_energy`` and ``prediction``. Their second level is empty, or the number of the
-        output if there are several.
+        energy, NaN for a modality without any value in the reference; ``importance``;
+        ``attention``; and ``failing``. The last columns are ``total_energy``, infinite if all gates
+        are closed, as without any value, and ``prediction``. Their second level is empty, or the
+        number of the output if there are several.
 
     Raises
     ------
@@ -254,18 +257,19 @@ def modality_report(
     else:
         gated = estimator.readings(samples, evidence=health.evidence)
         prediction = np.asarray(estimator.predict(samples, evidence=health.evidence))
-    if clean is None:
-        percentiles = np.full_like(readings.energies, np.nan)
-    else:
-        percentiles = _percentiles(readings.energies, estimator.energies(clean))
-    usual, typical = estimator.potential_min_, estimator.potential_max_
-    far = readings.energies > usual + _FAR * (typical - usual)
+    percentiles = np.full_like(readings.energies, np.nan)
+    failing_in_reference = np.full(percentiles.shape[1], np.nan)
+    if clean is not None:
+        of_clean = estimator.readings(clean)
+        percentiles = _percentiles(readings.energies, of_clean.energies)
+        failing = _failing(estimator, of_clean.energies, of_clean.attention, threshold)
+        failing_in_reference = failing.mean(axis=0)
     fields = {
         "energy": readings.energies,
         "percentile": percentiles,
         "importance": gated.importance,
         "attention": gated.attention,
-        "failing": (gated.attention <= threshold) | far,
+        "failing": _failing(estimator, readings.energies, gated.attention, threshold),
     }
     if health is not None:
         fields |= {"alarm": health.alarm, "since": health.since, "kind": health.kind}
@@ -276,21 +280,21 @@ def modality_report(
         for i, name in enumerate(names)
         for field, values in fields.items()
     }
-    columns["total_energy", ""] = readings.total_energy
+    closed = (readings.attention == 0).all(axis=1)
+    total_energy = np.where(closed, np.inf, readings.total_energy)
+    columns["total_energy", ""] = total_energy
     if prediction.ndim == 1:
         columns["prediction", ""] = prediction
     else:
         columns |= {("prediction", j): values for j, values in enumerate(prediction.T)}
     index = getattr(X, "index", None)
     index = index if isinstance(index, pd.Index) else pd.RangeIndex(len(prediction))
-    closed = (readings.attention == 0).all(axis=1)
-    total_energy = np.where(closed, np.inf, readings.total_energy)
     worst = np.argsort(-total_energy, kind="stable")[: int(n_worst)]
     labels = pd.MultiIndex.from_tuples(columns, names=["modality", "quantity"])
     frame = pd.DataFrame(dict(enumerate(columns.values())), index).set_axis(labels, axis=1)
     return ModalityReport(
         frame,
-        summary=_summarize(names, fields),
+        summary=_summarize(names, fields, failing_in_reference),
         worst=_explain(
             estimator, samples, readings._replace(total_energy=total_energy), worst, prediction
         ).set_index(index[worst]),
@@ -305,10 +309,21 @@ def modality_report(
 
 def _percentiles(energies: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Return the percentage of reference samples with a lower energy, for each modality."""
-    return 100.0 * count_below(reference, energies) / len(reference)
+    percentiles = 100.0 * count_below(reference, energies) / len(reference)
+    return np.where(np.isinf(reference).all(axis=0), np.nan, percentiles)
 
 
-def _summarize(names: list[str], fields: dict[str, np.ndarray]) -> pd.DataFrame:
+def _failing(
+    estimator: Any, energies: np.ndarray, attention: np.ndarray, threshold: float
+) -> np.ndarray:
+    """Return whether each modality of each sample is failing, judged without earlier samples."""
+    usual, typical = estimator.potential_min_, estimator.potential_max_
+    return (attention <= threshold) | (energies > usual + _FAR * (typical - usual))
+
+
+def _summarize(
+    names: list[str], fields: dict[str, np.ndarray], failing_in_reference: np.ndarray
+) -> pd.DataFrame:
     """Return the summary of the report, with one row per modality."""
     missing = np.isinf(fields["energy"])
     energies = pd.DataFrame(np.where(missing, np.nan, fields["energy"]))
@@ -320,6 +335,7 @@ def _summarize(names: list[str], fields: dict[str, np.ndarray]) -> pd.DataFrame:
             "median_energy": energies.median().to_numpy(),
             "largest_energy": energies.max().to_numpy(),
             "median_percentile": pd.DataFrame(fields["percentile"]).median().to_numpy(),
+            "failing_in_reference": failing_in_reference,
         },
         index=pd.Index(names, name="modality"),
     )

@@ -211,12 +211,10 @@ class RiskCoverageDisplay(Display):
             (False, True): area,
             (False, False): None,
         }[name is not None, area is not None]
-        style = {"label": label, "linewidth": 2, **long_names(kwargs)}
+        style = {"label": label, "linewidth": 2, "drawstyle": "steps-pre", **long_names(kwargs)}
         style.setdefault("color", self._next_color(ax))
         # the area under these steps is the area in the legend
-        (self.line_,) = ax.plot(
-            [0.0, *self.coverage], [self.risk[0], *self.risk], drawstyle="steps-pre", **style
-        )
+        (self.line_,) = ax.plot([0.0, *self.coverage], [self.risk[0], *self.risk], **style)
         self.point_ = None
         if self.operating_point is not None:
             (self.point_,) = ax.plot(
@@ -241,5 +239,5 @@ class RiskCoverageDisplay(Display):
     @staticmethod
     def _next_color(ax: Any) -> str:
         """Return the next color that is not used by a curve on these axes."""
-        curves = sum(line.get_drawstyle() == "steps-pre" for line in ax.lines)
+        curves = sum(line.get_linestyle() != "None" for line in ax.lines)  # no points
         return COLORS[curves % len(COLORS)]

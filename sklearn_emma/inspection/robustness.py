@@ -274,21 +274,15 @@ class RobustnessCurveDisplay(Display):
         names = first.modality_names
         if modality is not None and modality not in names:
             raise ValueError(f"modality={modality!r} is none of those that failed: {names}.")
+        if len(names) == 1:
+            (modality,) = names
         chosen = slice(None) if modality is None else [names.index(modality)]
         ax = self._prepare(ax)
         places = np.arange(len(first.levels))
         self.lines_, self.bands_, self.specialist_ = {}, {}, None
-        if self.specialist is not None:
-            (self.specialist_,) = ax.plot(
-                places,
-                self.specialist[chosen].mean(axis=0),
-                color="black",
-                linestyle="--",
-                linewidth=1.6,
-                label="specialist",
-            )
-        colors = choose_colors(len(self.results))
-        for i, (name, result) in enumerate(self.results.items()):
+        n_before = len(ax.lines)  # another display may have drawn on these axes
+        colors = choose_colors(n_before + len(self.results))
+        for i, (name, result) in enumerate(self.results.items(), n_before):
             scores = result.test_scores[chosen]
             mean = scores.mean(axis=(0, 2))
             if modality is None:
@@ -302,6 +296,15 @@ class RobustnessCurveDisplay(Display):
             self.bands_[name] = ax.fill_between(
                 places, low, high, color=colors[i], alpha=0.15, linewidth=0
             )
+        if self.specialist is not None:
+            (self.specialist_,) = ax.plot(
+                places,
+                self.specialist[chosen].mean(axis=0),
+                color="black",
+                linestyle="--",
+                linewidth=1.6,
+                label="specialist",
+            )
         ax.set_xticks(places, level_labels(first.levels))
         what = "mean, from worst to best modality"
         if modality is not None:
@@ -309,6 +312,7 @@ class RobustnessCurveDisplay(Display):
         ax.set(xlabel=self.level_name, ylabel=f"{self.score_name} ({what})")
         ax.grid(axis="y", color=GRAY, alpha=0.25)
         despine(ax)
-        if len(self.results) > 1 or self.specialist_ is not None:
-            legend(ax, [*self.lines_.values(), *filter(None, [self.specialist_])])
+        labeled, _ = ax.get_legend_handles_labels()
+        if len(labeled) > 1:
+            legend(ax, labeled)
         return self

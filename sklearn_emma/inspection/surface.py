@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_emma.corruption import Corruption, Noise
 from sklearn_emma.engine.seeding import draw_seeds
-from sklearn_emma.inspection.checks import check_gated, check_member, check_names
+from sklearn_emma.inspection.checks import check_gated, check_member, check_names, check_weights
 from sklearn_emma.inspection.drawing import COLORS, Display, legend, level_labels, plain_text
 from sklearn_emma.model_selection.failing import break_modality
 from sklearn_emma.model_selection.inside import unwrap
@@ -135,11 +135,7 @@ class AttentionSurfaceDisplay(Display):
         estimator, X = unwrap(estimator, X)
         check_gated(estimator, cls.__name__)
         names = list(estimator.modality_names_)
-        pair = list(names[:2] if failing is None else failing)
-        if len(pair) != 2 or len(set(pair)) < 2 or not set(pair) <= set(names):
-            raise ValueError(
-                f"failing={failing!r} must name two different modalities out of {names}."
-            )
+        pair = _check_pair(failing, names)
         groups = dict(zip(names, estimator.modality_columns_, strict=True))
         X = add_missing_modalities(estimator, X)
         reference = X if reference is None else add_missing_modalities(estimator, reference)
@@ -205,7 +201,8 @@ class AttentionSurfaceDisplay(Display):
         Raises
         ------
         ValueError
-            If shapes do not agree.
+            If shapes do not agree, if `failing` is not a pair of modalities, or if an attention is
+            NaN or outside [0, 1].
         """
         attention, levels = np.asarray(attention, dtype=float), np.asarray(levels, dtype=float)
         if attention.ndim != 3 or attention.shape[:2] != (len(levels),) * 2 or len(levels) < 2:
@@ -214,12 +211,11 @@ class AttentionSurfaceDisplay(Display):
                 f"levels, got shape {attention.shape} and {len(levels)} level(s)."
             )
         names = check_names(modality_names, attention.shape[2])
-        first, second = names[:2] if failing is None else failing
         display = cls(
-            attention,
+            check_weights(attention, "attention"),
             levels,
             modality_names=names,
-            failing=(first, second),
+            failing=_check_pair(failing, names),
             level_name=level_name,
         )
         return display.plot(ax=ax, kind=kind, modality=modality)
@@ -254,7 +250,7 @@ class AttentionSurfaceDisplay(Display):
         shown = list(self.failing) if modality is None else [modality]
         if kind == "map":
             return self._plot_map(ax, shown[0])
-        if ax is not None and ax.name != "3d":
+        if getattr(ax, "name", "3d") != "3d":
             raise ValueError(
                 'Surfaces need axes with projection="3d". Pass such axes, or pass kind="map".'
             )
@@ -305,6 +301,14 @@ class AttentionSurfaceDisplay(Display):
             self.image_, ax=ax, label=plain_text(f"attention to {name}")
         )
         return self
+
+
+def _check_pair(failing: Sequence[str] | None, names: list[str]) -> tuple[str, str]:
+    """Return the names of the two modalities that fail, by default the first two."""
+    pair = names[:2] if failing is None else list(failing)
+    if len(pair) != 2 or len(set(pair)) < 2 or not set(pair) <= set(names):
+        raise ValueError(f"failing={failing!r} must name two different modalities out of {names}.")
+    return pair[0], pair[1]
 
 
 def _corrupt(failure: Any, X: Any, modalities: dict, name: str, seed: int, reference: Any) -> Any:

@@ -162,6 +162,8 @@ def test_cross_validation(table, quick):
     )
     probabilities = cross_val_predict(quick(), X, y, cv=2, method="predict_proba")
     assert probabilities.shape == (len(X), 2)
+    logarithms = cross_val_predict(quick(), X, y, cv=2, method="predict_log_proba")
+    np.testing.assert_allclose(logarithms, np.log(probabilities))
 
 
 @pytest.fixture(scope="module")

@@ -194,10 +194,22 @@ def test_labels_of_any_kind(table, fitted):
     np.testing.assert_array_equal(clf.predict_proba(X), fitted.predict_proba(X))
 
 
+def test_logarithms_of_probabilities_may_be_infinite(table):
+    X, y = table
+    clf = gated(DecisionTreeClassifier()).fit(X, y)
+    probabilities = clf.predict_proba(X)
+    assert (probabilities == 0).any()
+    np.testing.assert_array_equal(np.exp(clf.predict_log_proba(X)) > 0, probabilities > 0)
+    evidence = np.full((len(X), len(clf.modality_names_)), 2.0)
+    expected = clf.predict_proba(X, evidence)
+    np.testing.assert_allclose(np.exp(clf.predict_log_proba(X, evidence)), expected)
+
+
 @pytest.mark.parametrize("threshold", [0.5, "mean"])
 def test_classifiers_without_probabilities_vote(table, threshold):
     clf = gated(RidgeClassifier(), threshold=threshold)
     assert not hasattr(clf, "predict_proba")
+    assert not hasattr(clf, "predict_log_proba")
     clf.fit(*table)
     assert clf.score(*table) > 0.8
     output = clf.readings(table[0]).output

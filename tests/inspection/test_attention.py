@@ -62,3 +62,15 @@ def test_wrong_input_is_explained(table):
         AttentionDisplay.from_predictions([[1]], [[1]], kind="strips")
     with pytest.raises(ValueError, match="quantity='beta' must be"):
         AttentionDisplay.from_predictions([[1]], [[1]], kind="strip", quantity="beta")
+    with pytest.raises(ValueError, match="importance must be numbers from 0 to 1, but 2 of them"):
+        AttentionDisplay.from_predictions([[5, -1, 1]], [[1, 1, 1]])
+    with pytest.raises(TypeError, match="modality_names must be a list of names, got 'ab'"):
+        AttentionDisplay.from_predictions([[1, 1]], [[1, 1]], modality_names="ab")
+    with pytest.raises(ValueError, match=r"must differ from each other, got \['a', 'a'\]"):
+        AttentionDisplay.from_predictions([[1, 1]], [[1, 1]], modality_names=["a", "a"])
+
+
+def test_the_strip_of_one_sample_has_one_tick(legible):
+    display = legible(AttentionDisplay.from_predictions([[1, 0]], [[1, 0]], kind="strip"))
+    low, high = display.ax_.get_xlim()
+    assert [tick for tick in display.ax_.get_xticks() if low <= tick <= high] == [0]

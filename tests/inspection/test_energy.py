@@ -1,6 +1,7 @@
 """EnergyDisplay: boxes of the energies of each modality."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
@@ -39,6 +40,20 @@ def test_groups_are_classes_in_their_order(fitted, table, legible):
     assert list(display.boxes_) == [0, 1]
     expected = np.median(fitted.energies(X)[np.asarray(y) == 1], axis=0)
     np.testing.assert_allclose(medians(display.boxes_[1]), expected)
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (pd.Series([2, 1, 2], dtype="Int64"), ["1", "2"]),
+        (pd.Series([True, False, True], dtype="boolean"), ["False", "True"]),
+        (pd.Series(["b", "a", "b"], dtype="string"), ["b", "a"]),
+    ],
+)
+def test_nullable_groups_are_groups_like_others(groups, expected):
+    display = EnergyDisplay.from_predictions(np.arange(6.0).reshape(3, 2), groups=groups)
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == expected
+    assert list(map(str, display.boxes_)) == expected
 
 
 def test_missing_modalities_are_counted_and_not_drawn(fitted, table, lose, legible):

@@ -53,3 +53,9 @@ def test_wrong_input_is_explained(fitted):
         TrainingHistoryDisplay.from_history({"loss": [1]})
     with pytest.raises(ValueError, match="panels: each='energy' must be"):
         TrainingHistoryDisplay.from_estimator(fitted, panels=["energy"])
+    with pytest.raises(ValueError, match="panels must name at least one of"):
+        TrainingHistoryDisplay.from_estimator(fitted, panels=[])
+
+
+def test_a_single_panel_by_its_name(fitted):
+    assert list(TrainingHistoryDisplay.from_estimator(fitted, panels="loss").axes_) == ["loss"]

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from sklearn_emma import DAEEnergyScorer, EMMAClassifier
 from sklearn_emma.inspection import MonitorDisplay, modality_report
@@ -92,3 +93,12 @@ def test_of_two_modalities_a_change_of_the_process_is_unknown():
 def test_wrong_names_are_explained():
     with pytest.raises(ValueError, match="2 name"):
         MonitorDisplay.from_predictions(HEALTH, modality_names=["radar"])
+
+
+def test_other_objects_are_refused():
+    with pytest.raises(TypeError, match="needs a fitted ModalityMonitor, got EMMAClassifier"):
+        MonitorDisplay.from_estimator(EMMAClassifier(), np.ones((3, 2)))
+    with pytest.raises(NotFittedError):
+        MonitorDisplay.from_estimator(ModalityMonitor(EMMAClassifier()), np.ones((3, 2)))
+    with pytest.raises(TypeError, match="that update of a ModalityMonitor returns, got ndarray"):
+        MonitorDisplay.from_predictions(np.ones((3, 2)))

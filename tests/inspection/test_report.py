@@ -73,6 +73,23 @@ def test_summary_says_how_often_and_how_badly(report):
     assert report.summary["median_percentile"].between(0, 100).all()
 
 
+def test_summary_compares_with_the_reference(trained, wide, samples):
+    clean = wide[2]
+    found = modality_report(trained, samples, reference=clean, n_worst=0).summary
+    expected = modality_report(trained, clean, n_worst=0).summary
+    np.testing.assert_allclose(found["failing_in_reference"], expected["failing"])
+    assert expected["failing_in_reference"].isna().all()
+    assert "failing in reference" in modality_report(trained, samples, reference=clean).to_html()
+
+
+def test_no_percentile_without_values_to_compare_with(trained, wide):
+    clean = wide[2].copy()
+    clean.loc[:, clean.columns.str.startswith("modality1")] = np.nan
+    report = modality_report(trained, wide[2], reference=clean, n_worst=0)
+    assert report["modality1", "percentile"].isna().all()
+    assert report["modality0", "percentile"].notna().all()
+
+
 def test_worst_samples_come_first(trained, wide):
     X = wide[2].copy()
     X.iloc[5, X.columns.get_loc("modality1__2")] += 30
@@ -91,6 +108,7 @@ def test_samples_without_any_value_are_the_worst(trained, wide):
     report = modality_report(trained, X, n_worst=5)
     assert report.worst_positions[:2].tolist() == [7, 20]
     assert report.worst["total_energy"].iloc[:2].tolist() == [np.inf, np.inf]
+    assert np.flatnonzero(np.isinf(report["total_energy"])).tolist() == [7, 20]
     assert report.worst["total_energy"].is_monotonic_decreasing
 
 
@@ -118,7 +136,10 @@ def test_pipelines_arrays_and_regressors_with_several_outputs(table, quick):
     np.testing.assert_allclose(report["left", "energy"], model[-1].energies(-X)[:, 0])
     assert report.worst["prediction"].map(len).eq(2).all()
     assert report["left", "percentile"].max() < 100
-    assert "left" in report.to_html()
+    page = report.to_html()
+    assert "left" in page
+    first, second = report.worst["prediction"].iloc[0]
+    assert f'"{first:.4g}, {second:.4g}"' in page
 
 
 def test_is_a_frame_whose_parts_are_plain_frames(report):

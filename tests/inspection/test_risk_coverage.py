@@ -52,6 +52,9 @@ def test_curves_share_axes_in_different_colors(legible):
     assert plain.ax_.get_legend() is None
     short = RiskCoverageDisplay(two.coverage, two.risk).plot(c="red", lw=4)
     assert (short.line_.get_color(), short.line_.get_linewidth()) == ("red", 4)
+    straight = RiskCoverageDisplay(two.coverage, two.risk).plot(ds="default")
+    assert straight.line_.get_drawstyle() == "default"
+    assert two.plot(ax=straight.ax_).line_.get_color() != straight.line_.get_color()
 
 
 def test_threshold_that_refuses_all_is_not_marked():

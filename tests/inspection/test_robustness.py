@@ -96,6 +96,24 @@ def test_same_random_state_same_picture(table):
     )
 
 
+def test_several_displays_share_axes(results):
+    name, result = next(iter(results.items()))
+    first = RobustnessCurveDisplay.from_results({name: result})
+    assert first.ax_.get_legend() is None
+    second = RobustnessCurveDisplay.from_results({"other": result}, ax=first.ax_)
+    assert first.lines_[name].get_color() != second.lines_["other"].get_color()
+    texts = [text.get_text() for text in first.ax_.get_legend().get_texts()]
+    assert texts == [name, "other"]
+
+
+def test_a_single_failing_modality_is_named():
+    result = Bunch(
+        levels=np.array([0.0, 2.0]), modality_names=["radar"], test_scores=np.ones((1, 2, 3))
+    )
+    display = RobustnessCurveDisplay.from_results(result)
+    assert display.ax_.get_ylabel() == "score (radar fails)"
+
+
 def test_wrong_input_is_explained(results):
     other = Bunch(levels=np.array([0.0, 2.0]), modality_names=["a"], test_scores=np.ones((1, 2, 3)))
     with pytest.raises(ValueError, match="same levels and modalities, but those of 'other'"):

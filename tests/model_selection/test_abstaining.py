@@ -142,6 +142,7 @@ def test_total_energy_refuses_samples_with_a_failing_modality(table, fitted, add
     assert_array_equal(clf.rejection_score(X), fitted.total_energy(X))
     assert clf.accepts(X).mean() == pytest.approx(0.9, abs=0.01)
     assert clf.accepts(add_noise(X, "modality0", 8.0)).mean() < 0.2
+    assert_array_equal(clf.predict_log_proba(X), fitted.predict_log_proba(X))
 
 
 def test_score_of_ones_own(overlapping):
