@@ -3,7 +3,7 @@
 import warnings
 from abc import abstractmethod
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
@@ -26,8 +26,8 @@ from sklearn_emma.targets import check_weights
 from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import all_or_nothing, check_table
 
-# Fitted attributes of the gate that the read-outs need.
-_OF_GATE = (
+# Fitted attributes that are copied from the gate, because the read-outs need them.
+_COPIED_FROM_GATE = (
     *(f"{name}_" for name in GATE),
     "attention_score_",
     "capacity_",
@@ -51,6 +51,44 @@ _OF_GATE = (
 _N_COPIES = 4
 # If at most this fraction of the samples is held out, gate and estimator are not fitted on all.
 _SMALL_FRACTION = 0.1
+
+
+class _TrainingData(NamedTuple):
+    """Training data of a gated estimator.
+
+    Attributes
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples as passed by the user.
+    table : ndarray of shape (n_samples, n_features)
+        Validated samples.
+    y : ndarray of shape (n_samples, ...)
+        Validated target.
+    sample_weight : array-like of shape (n_samples,), number or None
+        Sample weights.
+    """
+
+    X: Any
+    table: np.ndarray
+    y: np.ndarray
+    sample_weight: Any
+
+    def used(self) -> np.ndarray:
+        """Return the positions of the samples with positive weight."""
+        return np.arange(len(self.table))[check_weights(self.sample_weight, self.table)[1]]
+
+    def weights(self) -> np.ndarray:
+        """Return the weights of all samples; their mean is one over those of positive weight."""
+        weights = np.zeros(len(self.table))
+        positive, keep = check_weights(self.sample_weight, self.table)
+        weights[keep] = positive
+        return weights
+
+    def without(self, positions: np.ndarray) -> "_TrainingData":
+        """Return the same samples, in which those at the given positions have zero weight."""
+        weights = self.weights()
+        weights[positions] = 0.0
+        return self._replace(sample_weight=weights)
 
 
 class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
@@ -106,7 +144,7 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
     #: Class of the gate.
     _gate_type: type[BaseEMMA]
     #: Further fitted attributes that are copied from the gate.
-    _of_gate: tuple[str, ...] = ()
+    _also_copied_from_gate: tuple[str, ...] = ()
     _target_checks: dict = {}
 
     @abstractmethod
@@ -129,9 +167,16 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
         """Return y in the form that the estimator needs."""
         return y
 
-    def _adapted(self, gate: BaseEMMA) -> BaseEMMA:
+    def _with_shared_settings(self, gate: BaseEMMA) -> BaseEMMA:
         """Return the unfitted gate with the settings that it shares with the estimator."""
         return gate
+
+    def _blend_to_use(self) -> float | str:
+        """Return the blend to use: a number, or "auto" to choose it on held-out samples.
+
+        It is 0 if the predictions of the estimator cannot be averaged with those of the network.
+        """
+        return self.blend
 
     @abstractmethod
     def _strata(self, y: np.ndarray) -> np.ndarray:
@@ -150,11 +195,6 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
             The estimator that was passed, which is not copied, or a new default estimator.
         """
         return self._default_estimator() if self.estimator is None else self.estimator
-
-    @property
-    def _can_blend(self) -> bool:
-        """Whether predictions of the estimator can be averaged with those of the network."""
-        return True
 
     # --- fit ---
 
@@ -186,101 +226,86 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
         """
         self._check_estimator()
         with all_or_nothing(self):
-            table, y = check_table(
-                self,
-                X,
-                y,
-                ensure_all_finite="allow-nan",
-                ensure_min_samples=2,
-                **self._target_checks,
-            )
-            y = self._check_target(y)
-            weight, keep = check_weights(sample_weight, table)
-            # errors now, not after the gate is fitted
-            weight_params(self.unfitted_estimator(), weight)
-            _, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
-            used = np.sort(np.concatenate(columns))
-            refuse_positions(
-                self.unfitted_estimator(),
-                ignored=len(used) < table.shape[1],
-                categorical=bool(self.categories_),
-            )
-            names = getattr(self, "feature_names_in_", None)
-            if names is not None:
-                behind_gate = decode_table(table[:1], self.categories_, names).iloc[:, used]
-                refuse_selectors(self.unfitted_estimator(), X, behind_gate)
+            data = self._check(X, y, sample_weight)
             seed = draw_seed(self.random_state)
-            held_out = self._held_out_positions(y, keep)
-            self.blend_, self.threshold_ = self._given_blend(), self.threshold
-            alone = self.blend == 0 or not self._can_blend
-            gate = self._adapted(unfitted_gate(self, self._gate_type, alone, seed))
-            fit_once = 0 < len(held_out) <= _SMALL_FRACTION * len(weight)
-            if not fit_once:
-                self._fit_both(gate, X, y, table, sample_weight, seed)
-                gate = with_choices_of(self.gate_, len(weight), len(weight) - len(held_out))
-            if len(held_out):
-                fitted_on_all = {} if fit_once else vars(self).copy()
-                remaining = np.zeros(len(table))
-                remaining[keep] = weight
-                held_out_weight = remaining[held_out]
-                remaining[held_out] = 0.0
-                with warnings.catch_warnings():
-                    if not fit_once:
-                        warnings.simplefilter("ignore")  # the first fit has issued them
-                    self._fit_both(gate, X, y, table, remaining, seed)
-                blend = self._choose_blend(
-                    table[held_out], y[held_out], held_out_weight, table[remaining > 0], seed
-                )
-                self.__dict__.update(fitted_on_all, blend_=blend)
+            blend = self._blend_to_use()
+            held_out = np.zeros(0, dtype=np.intp)
+            if blend == "auto":
+                held_out = self._held_out_positions(data)
+            # with too few samples for a choice, both models have the same weight
+            self.blend_ = 0.5 if blend == "auto" else float(blend)
+            self.threshold_ = self.threshold
+            gate = unfitted_gate(self, self._gate_type, blend == 0, seed)
+            self._fit_and_blend(self._with_shared_settings(gate), data, held_out, seed)
         return self
 
-    def _held_out_positions(self, y: np.ndarray, keep: np.ndarray | slice) -> np.ndarray:
+    def _check(self, X: Any, y: Any, sample_weight: Any) -> _TrainingData:
+        """Validate the data. What the estimator does not support is refused before any fit."""
+        table, y = check_table(
+            self,
+            X,
+            y,
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=2,
+            **self._target_checks,
+        )
+        y = self._check_target(y)
+        estimator = self.unfitted_estimator()
+        weight_params(estimator, check_weights(sample_weight, table)[0])
+        _, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
+        used = np.sort(np.concatenate(columns))
+        ignored = len(used) < table.shape[1]
+        refuse_positions(estimator, ignored=ignored, categorical=bool(self.categories_))
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None:
+            behind_gate = decode_table(table[:1], self.categories_, names).iloc[:, used]
+            refuse_selectors(estimator, X, behind_gate)
+        return _TrainingData(X, table, y, sample_weight)
+
+    def _held_out_positions(self, data: _TrainingData) -> np.ndarray:
         """Return the positions of the held-out samples that the blend is chosen on."""
-        if self.blend != "auto" or not self._can_blend:
-            return np.zeros(0, dtype=np.intp)
-        usable = np.arange(len(y))[keep]
-        usable = usable[self._has_target(y[usable])]
-        return usable[held_out_samples(self._strata(y[usable]))]
+        used = data.used()
+        usable = used[self._has_target(data.y[used])]
+        return usable[held_out_samples(self._strata(data.y[usable]))]
 
-    def _given_blend(self) -> float:
-        """Return the blend that is used if it is not chosen on held-out samples."""
-        if not self._can_blend:
-            if self.blend not in ("auto", 0):
-                raise ValueError(
-                    f"blend={self.blend!r} needs a classifier with predict_proba, but "
-                    f"{self.estimator!r} has none. Set blend=0, or use a classifier with "
-                    "predict_proba, for instance by wrapping this one in CalibratedClassifierCV."
-                )
-            return 0.0
-        # with too few samples for a choice, both models have the same weight
-        return 0.5 if self.blend == "auto" else float(self.blend)
-
-    def _fit_both(
-        self,
-        gate: BaseEMMA,
-        X: Any,
-        y: np.ndarray,
-        table: np.ndarray,
-        sample_weight: Any,
-        seed: int,
+    def _fit_and_blend(
+        self, gate: BaseEMMA, data: _TrainingData, held_out: np.ndarray, seed: int
     ) -> None:
+        """Fit gate and estimator, and choose the blend if samples are held out for this choice."""
+        n_samples = len(data.used())
+        if not len(held_out):
+            self._fit_both(gate, data, seed)
+        elif len(held_out) <= _SMALL_FRACTION * n_samples:
+            self._fit_both(gate, data.without(held_out), seed)
+            self.blend_ = self._choose_blend(data, held_out, seed)
+        else:
+            self._fit_both(gate, data, seed)
+            fitted_on_all = vars(self).copy()
+            gate = with_choices_of(self.gate_, n_samples, n_samples - len(held_out))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the first fit has issued them
+                self._fit_both(gate, data.without(held_out), seed)
+            blend = self._choose_blend(data, held_out, seed)
+            self.__dict__.update(fitted_on_all, blend_=blend)
+
+    def _fit_both(self, gate: BaseEMMA, data: _TrainingData, seed: int) -> None:
         """Fit the gate, then the estimator on samples that passed the gate."""
-        weight, keep = check_weights(sample_weight, table)
-        self.gate_ = gate.fit(X, y, sample_weight)
-        for name in (*_OF_GATE, *self._of_gate):
+        weight, keep = check_weights(data.sample_weight, data.table)
+        self.gate_ = gate.fit(data.X, data.y, data.sample_weight)
+        for name in (*_COPIED_FROM_GATE, *self._also_copied_from_gate):
             setattr(self, name, getattr(self.gate_, name))
         estimator = seeded(self.unfitted_estimator(), seed)
         takes_gaps = (
             takes_nan(estimator) if self.closed_value == "auto" else self.closed_value == "nan"
         )
         self.fills_nan_ = not takes_gaps
-        known = self._has_target(y[keep])
-        learned, random = table[keep], np.random.RandomState(seed)
+        y, learned = data.y[keep], data.table[keep]
+        known, random = self._has_target(y), np.random.RandomState(seed)
         tables = training_tables(self.gate_, learned[known], self.n_copies, seed, learned)
         samples = np.vstack([self._behind_gate(samples, random) for samples in tables])
         self._fill_never_open(samples)
         params = weight_params(estimator, np.tile(weight[known], len(tables)))
-        target = np.concatenate([y[keep][known]] * len(tables))
+        target = np.concatenate([y[known]] * len(tables))
         inputs = estimator_input(samples, self, estimator)
         self.estimator_ = estimator.fit(inputs, self._target_of_estimator(target), **params)
 
@@ -315,16 +340,11 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
         table = self._without_columns(table, found)
         return close_modalities(table, self.modality_columns_, attention <= threshold)
 
-    def _choose_blend(
-        self,
-        table: np.ndarray,
-        y: np.ndarray,
-        weight: np.ndarray,
-        reference: np.ndarray,
-        seed: int,
-    ) -> float:
+    def _choose_blend(self, data: _TrainingData, held_out: np.ndarray, seed: int) -> float:
         """Choose the blend on clean and corrupted held-out samples."""
-        tables = training_tables(self.gate_, table, _N_COPIES, seed, reference)
+        y, weight = data.y[held_out], data.weights()[held_out]
+        reference = data.table[data.without(held_out).weights() > 0]
+        tables = training_tables(self.gate_, data.table[held_out], _N_COPIES, seed, reference)
         samples = np.vstack(tables)
         found = self._read_gate(samples, ("attention", "column_attention", "output"))
         samples = self._without_columns(samples, found)

@@ -176,7 +176,7 @@ class GatedClassifier(ClassifierMixin, LogProbabilities, BaseGated):
     """
 
     _gate_type = EMMAClassifier
-    _of_gate = ("classes_",)
+    _also_copied_from_gate = ("classes_",)
 
     def _default_estimator(self) -> BaseEstimator:
         # imported when needed: the import takes long
@@ -185,26 +185,34 @@ class GatedClassifier(ClassifierMixin, LogProbabilities, BaseGated):
         return HistGradientBoostingClassifier()
 
     def _check_estimator(self) -> None:
-        if not self._can_blend and not is_classifier(self.unfitted_estimator()):
+        estimator = self.unfitted_estimator()
+        if not _has_probabilities(estimator) and not is_classifier(estimator):
             raise TypeError(
                 f"estimator must be a classifier, got {self.estimator!r}. For a regressor, use "
                 "GatedRegressor."
             )
         if self.blend != 0 or isinstance(self.threshold, str):
-            refuse_threshold(self.unfitted_estimator())
+            refuse_threshold(estimator)
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         check_labels(y)
         return y
 
-    @property
-    def _can_blend(self) -> bool:
-        return _has_probabilities(self.unfitted_estimator())
+    def _blend_to_use(self) -> float | str:
+        if _has_probabilities(self.unfitted_estimator()):
+            return self.blend
+        if self.blend not in ("auto", 0):
+            raise ValueError(
+                f"blend={self.blend!r} needs a classifier with predict_proba, but "
+                f"{self.estimator!r} has none. Set blend=0, or use a classifier with "
+                "predict_proba, for instance by wrapping this one in CalibratedClassifierCV."
+            )
+        return 0.0
 
     def _has_target(self, y: np.ndarray) -> np.ndarray:
         return ~unlabeled(y, getattr(self.gate, "adversarial", None))
 
-    def _adapted(self, gate: EMMAClassifier) -> EMMAClassifier:
+    def _with_shared_settings(self, gate: EMMAClassifier) -> EMMAClassifier:
         shared = class_weight_of(self.unfitted_estimator())
         return gate if gate.class_weight is not None else gate.set_params(class_weight=shared)
 

@@ -35,10 +35,10 @@ class GatedReadOuts(GateReadOuts):
     def _read(
         self, table: np.ndarray, wanted: Collection[str], evidence: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        of_gate = {"attention", "column_attention", *wanted} - {"prediction"}
+        read_from_gate = {"attention", "column_attention", *wanted} - {"prediction"}
         if self.blend_ == 0:
-            of_gate -= {"output"}
-        found = self._read_gate(table, of_gate, evidence)
+            read_from_gate -= {"output"}
+        found = self._read_gate(table, read_from_gate, evidence)
         table = self._without_columns(table, found)
         if "output" in wanted:
             output = self._predict_behind(table, found["attention"])

@@ -170,10 +170,11 @@ class GatedRegressor(RegressorMixin, BaseGated):
                 "GatedClassifier."
             )
 
-    @property
-    def _can_blend(self) -> bool:
+    def _blend_to_use(self) -> float | str:
         # the network predicts the mean, and the blend is chosen by squared error
-        return self.blend != "auto" or predicts_mean(self.unfitted_estimator())
+        if self.blend == "auto" and not predicts_mean(self.unfitted_estimator()):
+            return 0.0
+        return self.blend
 
     def _check_target(self, y: np.ndarray) -> np.ndarray:
         y = check_values(y)
