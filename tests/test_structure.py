@@ -27,7 +27,7 @@ LAYERS = [
     {"gate"},
     {"base", "column_statistics", "estimator_energies", "hyperparameters", "parameters"}
     | {"predictor_read_outs", "read_outs", "training_data", "warm_start"},
-    {"classifier", "regressor"},
+    {"classifier", "log_probabilities", "regressor"},
     {"gated"},
     {"folds", "search", "metrics", "thesis"},
     {"datasets", "model_selection", "monitoring"},
