@@ -20,7 +20,7 @@ from sklearn_emma.indicators import feature_columns
 from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.nn.encoders import freeze
 from sklearn_emma.read_outs import GateReadOuts
-from sklearn_emma.validation import check_table
+from sklearn_emma.validation import read_samples
 
 
 class PredictorReadOuts(GateReadOuts):
@@ -107,9 +107,7 @@ class PredictorReadOuts(GateReadOuts):
         """
         check_is_fitted(self)
         self._refuse_categories("The gradient of the loss")
-        table, y = check_table(
-            self, X, y, ensure_all_finite="allow-nan", reset=False, **self._target_checks
-        )
+        table, y = read_samples(self, X, y, **self._target_checks)
         reader, network = reader_of(self, torch.float64), self._network(torch.float64)
         box = WhiteBox(
             GateModel(gate_of(self), network, reader.cross_modal, self._prediction_loss()),

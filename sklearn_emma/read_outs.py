@@ -17,7 +17,7 @@ from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks, refuse_container
 from sklearn_emma.nn import GatedPredictor
 from sklearn_emma.targets import check_evidence
-from sklearn_emma.validation import check_table
+from sklearn_emma.validation import read_samples
 
 
 class GateReadOuts(TransformerMixin, ABC):
@@ -43,7 +43,7 @@ class GateReadOuts(TransformerMixin, ABC):
         if is_lazy(X):
             return {n: map_chunks(partial(self._run_one, n), X, evidence) for n in wanted}
         floats = [np.float64, np.float32]
-        table = check_table(self, X, ensure_all_finite="allow-nan", reset=False, dtype=floats)
+        table = read_samples(self, X, dtype=floats)
         if evidence is not None:
             evidence = check_evidence(evidence, len(table), len(self.modality_names_))
         return self._read(table, wanted, evidence)

@@ -68,25 +68,6 @@ def copy_attributes(source: Any, target: Any, names: Sequence[str]) -> None:
             vars(target).pop(name, None)
 
 
-# Parameters of the validation at prediction time.
-_TO_READ = {"ensure_all_finite": "allow-nan", "reset": False}
-
-
-def _is_valid(estimator: Any, X: Any, dtype: Any) -> bool:
-    """Return quickly whether a table needs no conversion; validation is slow for single samples."""
-    return (
-        type(X) is np.ndarray
-        and isinstance(dtype, list)
-        and X.dtype in dtype
-        and X.ndim == 2
-        and len(X) > 0
-        and X.shape[1] == estimator.n_features_in_
-        and not hasattr(estimator, "feature_names_in_")
-        and not getattr(estimator, "categories_", None)
-        and not np.isinf(X).any()
-    )
-
-
 def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **kwargs: Any) -> Any:
     """Validate a table of numeric and categorical columns, and convert it to numbers.
 
@@ -120,8 +101,6 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
         If validate_data raises an error, if X is not a table, if columns have the same name, or if
         values of y are masked.
     """
-    if not args and kwargs == _TO_READ and _is_valid(estimator, X, dtype):
-        return X
     refuse_no_table(X)
     X, args = plain_table(X), tuple(map(plain_target, args))
     check_unique_names(X)
@@ -134,6 +113,50 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
     if not at_fit:
         warn_of_unknown_levels(estimator, checked[0] if args else checked)
     return checked
+
+
+def read_samples(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **kwargs: Any) -> Any:
+    """Validate samples for a fitted estimator, and convert them to numbers. NaN is allowed.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted estimator.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples; NaN marks missing values.
+    *args, dtype, **kwargs : objects
+        As in :func:`check_table`.
+
+    Returns
+    -------
+    ndarray, or tuple
+        As in :func:`check_table`. An array that needs no conversion is returned as it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`check_table`.
+    """
+    if not args and not kwargs and _is_valid(estimator, X, dtype):
+        return X
+    return check_table(
+        estimator, X, *args, dtype=dtype, ensure_all_finite="allow-nan", reset=False, **kwargs
+    )
+
+
+def _is_valid(estimator: Any, X: Any, dtype: Any) -> bool:
+    """Return quickly whether a table needs no conversion; validation is slow for single samples."""
+    return (
+        type(X) is np.ndarray
+        and isinstance(dtype, list)
+        and X.dtype in dtype
+        and X.ndim == 2
+        and len(X) > 0
+        and X.shape[1] == estimator.n_features_in_
+        and not hasattr(estimator, "feature_names_in_")
+        and not getattr(estimator, "categories_", None)
+        and not np.isinf(X).any()
+    )
 
 
 def _validate(estimator: Any, X: Any, args: tuple, **kwargs: Any) -> Any:

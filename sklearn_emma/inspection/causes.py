@@ -10,7 +10,7 @@ from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.inspection.checks import column_labels
 from sklearn_emma.nn.coordinates import standardize
 from sklearn_emma.nn.evidence_energy import potential_of_evidence, relative_potential
-from sklearn_emma.validation import check_table
+from sklearn_emma.validation import read_samples
 
 #: Largest number of columns listed for a sample, and smallest share of the energy to be listed.
 _MOST, _LEAST = 3, 0.1
@@ -63,7 +63,7 @@ def find_causes(estimator: Any, X: Any, readings: Readings, chosen: np.ndarray) 
     Causes
         Causes, with one entry per chosen sample.
     """
-    table = check_table(estimator, X, ensure_all_finite="allow-nan", reset=False)[chosen]
+    table = read_samples(estimator, X)[chosen]
     scale = estimator.potential_scale_
     relative = relative_potential(readings.energies[chosen], estimator.potential_min_, scale)
     worst = relative.argmax(axis=1)

@@ -18,7 +18,7 @@ from sklearn_emma.model_selection.failure_page import write_text
 from sklearn_emma.model_selection.inside import unwrap
 from sklearn_emma.monitoring import ModalityHealth, ModalityMonitor
 from sklearn_emma.tables import plain_table
-from sklearn_emma.validation import check_table
+from sklearn_emma.validation import read_samples
 
 #: A modality fails if its energy is this many times as far above normal as that of a typical
 #: failure in training.
@@ -343,7 +343,7 @@ def _summarize(
 
 def _summarize_columns(estimator: Any, samples: Any, attention: np.ndarray) -> pd.DataFrame:
     """Return the summary of the columns, with one row per column that belongs to a modality."""
-    table = check_table(estimator, samples, ensure_all_finite="allow-nan", reset=False)
+    table = read_samples(estimator, samples)
     owner = dict.fromkeys(range(estimator.n_features_in_))
     for name, columns in zip(estimator.modality_names_, estimator.modality_columns_, strict=True):
         owner |= dict.fromkeys(columns.tolist(), name)

@@ -10,7 +10,7 @@ from sklearn_emma.inspection.checks import column_labels
 from sklearn_emma.inspection.two_samples import distance, more_frequent
 from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 from sklearn_emma.nn.evidence_energy import evidence_of_potential
-from sklearn_emma.validation import check_table
+from sklearn_emma.validation import read_samples
 
 #: The columns of the result.
 TABLE_FIELDS = ("modality", "column", "finding", "n_samples", "statistic", "p_value")
@@ -73,10 +73,10 @@ def find_in_table(
         ``finding``, ``n_samples`` (the number of samples it is about), ``statistic`` (NaN for
         *constant*) and ``p_value`` (NaN without a reference).
     """
-    table = check_table(estimator, X, ensure_all_finite="allow-nan", reset=False)
+    table = read_samples(estimator, X)
     clean = None
     if reference is not None:
-        clean = check_table(estimator, reference, ensure_all_finite="allow-nan", reset=False)
+        clean = read_samples(estimator, reference)
     labels = column_labels(estimator, X)
     usual = _constants(estimator)
     found: list[tuple] = []
