@@ -55,12 +55,6 @@ from sklearn_emma.warm_start import kept_parameters, load_previous, starting_gat
 class BaseEMMA(PredictorReadOuts, Parameters):
     """Energies, gate and predictor. Subclasses define the target and document the parameters."""
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
     # --- what a subclass defines ---
 
     #: Fitted attributes that a fit with warm_start=True must find as they were.

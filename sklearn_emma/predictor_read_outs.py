@@ -125,12 +125,7 @@ class PredictorReadOuts(GateReadOuts):
 
     def _finite(self, output: np.ndarray) -> np.ndarray:
         """Return the output of the network. Raise ValueError unless it is finite."""
-        if not np.isfinite(output).all():
-            raise ValueError(
-                "The network returned values that are not finite for "
-                f"{int((~np.isfinite(output)).any(axis=1).sum())} of {len(output)} samples. Check "
-                f"module, which must return {self._returns}."
-            )
+        check_finite(output, "The network", f"Check module, which must return {self._returns}.")
         return output
 
     def _network(self, precision: torch.dtype) -> GatedPredictor:
@@ -158,6 +153,26 @@ class PredictorReadOuts(GateReadOuts):
                 f"{what} needs columns of numbers, and {len(self.categories_)} column(s) of X are "
                 "categorical. Encode them, for instance with OneHotEncoder, or leave them out."
             )
+
+
+def check_finite(output: np.ndarray, network: str, advice: str) -> None:
+    """Raise ValueError unless the output of a network is finite.
+
+    Parameters
+    ----------
+    output : ndarray of shape (n_samples, n_outputs)
+        Output of the network.
+    network : str
+        What the error message calls the network.
+    advice : str
+        Last sentence of the error message.
+    """
+    invalid = ~np.isfinite(output)
+    if invalid.any():
+        raise ValueError(
+            f"{network} returned values that are not finite for {int(invalid.any(axis=1).sum())} "
+            f"of {len(output)} samples. {advice}"
+        )
 
 
 def predictor_of(estimator: PredictorReadOuts, precision: torch.dtype) -> GatedPredictor:

@@ -31,6 +31,12 @@ class GateReadOuts(TransformerMixin, ABC):
     modality_columns_: list[np.ndarray]
     categories_: dict[int, list]
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
     # --- evaluation ---
 
     def _network(self, precision: torch.dtype) -> GatedPredictor | None:

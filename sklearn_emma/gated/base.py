@@ -133,12 +133,6 @@ class BaseGated(GatedReadOuts, MetaEstimatorMixin, BaseEstimator):
         self.closed_value = closed_value
         self.random_state = random_state
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
     # --- what a subclass defines ---
 
     #: Class of the gate.

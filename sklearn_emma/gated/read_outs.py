@@ -11,7 +11,7 @@ from sklearn_emma.base import BaseEMMA
 from sklearn_emma.gated.closing import close_modalities, leave_out_columns, mean_over_masks
 from sklearn_emma.gated.estimator_input import estimator_input
 from sklearn_emma.nn import GatedPredictor
-from sklearn_emma.predictor_read_outs import predictor_of
+from sklearn_emma.predictor_read_outs import check_finite, predictor_of
 from sklearn_emma.read_outs import GateReadOuts
 
 
@@ -64,12 +64,8 @@ class GatedReadOuts(GateReadOuts):
 
     def _network_prediction(self, output: np.ndarray, method: str) -> np.ndarray:
         """Return the predictions of a method of the gate, given the output of its network."""
-        if not np.isfinite(output).all():
-            raise ValueError(
-                "The network of the gate returned values that are not finite for "
-                f"{int((~np.isfinite(output)).any(axis=1).sum())} of {len(output)} samples. Check "
-                "the parameter module of the gate, or set blend=0."
-            )
+        advice = "Check the parameter module of the gate, or set blend=0."
+        check_finite(output, "The network of the gate", advice)
         return self.gate_.tensor_predictions(torch.from_numpy(output))[method].numpy()
 
     def _predict_behind(self, table: np.ndarray, attention: np.ndarray) -> np.ndarray:
