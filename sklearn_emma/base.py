@@ -28,7 +28,11 @@ from sklearn_emma.gate.fit import GateProblem, GateStart, Generators, prepare_ga
 from sklearn_emma.gate.fitted import fitted_attributes
 from sklearn_emma.gate.learn_features import learn_features
 from sklearn_emma.gate.objective import GatedObjective
-from sklearn_emma.gate.predictor_selection import MAX_PERIODIC_COLUMNS, select_predictor
+from sklearn_emma.gate.predictor_selection import (
+    MAX_PERIODIC_COLUMNS,
+    SelectionData,
+    select_predictor,
+)
 from sklearn_emma.gate.readings import build_cross_modal, share_reader
 from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.gate.training_failures import check_training_failures
@@ -136,17 +140,13 @@ class BaseEMMA(PredictorReadOuts, Parameters):
     def _learn_inputs(
         self, data: TrainingTable, seed: int, start: Mapping[str, np.ndarray] | None
     ) -> GateProblem:
-        """Standardize, fit the energies, and return what gate and predictor learn from."""
+        """Standardize, fit the energies, and return what gate and predictor learn from.
+
+        The fit is *fresh* if there is no `start`: everything is learned from scratch.
+        """
         table, y, weight = data.drawn(seed, self._strata(data.y))
         fresh, device = start is None, resolve_device(self.device)
-        if fresh:
-            self.mean_, self.scale_ = learn_scales(self, table, weight)
-            self.category_counts_ = count_levels(table, self.categories_)
-            warn_of_infrequent_levels(self)
-        standardized = standardize(table, self.mean_, self.scale_)
-        if fresh:
-            self.median_ = learn_medians(self, standardized, weight)
-        modalities = split_features(self, standardized)
+        modalities = self._standardized_features(table, weight, fresh)
         if fresh:
             self.energy_scorers_ = fit_energies(
                 unfitted_energies(self, device),
@@ -159,17 +159,11 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             )
         target, in_loss = self._encode(y, weight, fresh)
         samples = training_samples(self, modalities, target, (in_loss, weight), device)
-        held_out = None
-        if self.early_stopping:
-            # samples without weight have no loss, for instance unlabeled ones
-            usable = np.flatnonzero(in_loss)
-            strata = self._strata(target[usable])
-            chosen = hold_out(len(usable), strata, self.validation_fraction, seed)
-            held_out = torch.from_numpy(usable[chosen])
+        held_out = self._hold_out(target, in_loss, seed)
         energies = training_energies(self, samples, fresh)
-        network = self._choose_network((samples, held_out), energies.fills, seed, fresh)
-        if start:
-            load_previous(network, self.network_weights_)
+        network = self._choose_network(
+            SelectionData(samples, held_out, energies.fills), seed, fresh
+        )
         return GateProblem(
             network,
             self._prediction_loss(),
@@ -178,36 +172,72 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             energies,
             gate_config(self, len(target), network.n_networks),
             Generators.of_seed(seed, device),
-            GateStart(start, build_cross_modal(self, torch.float32, device)) if start else None,
+            self._load_previous(network, start, device),
         )
 
-    def _choose_network(
+    def _standardized_features(
+        self, table: np.ndarray, weight: np.ndarray, fresh: bool
+    ) -> list[np.ndarray]:
+        """Return the standardized features of each modality. If fresh, learn how to standardize."""
+        if fresh:
+            self.mean_, self.scale_ = learn_scales(self, table, weight)
+            self.category_counts_ = count_levels(table, self.categories_)
+            warn_of_infrequent_levels(self)
+        standardized = standardize(table, self.mean_, self.scale_)
+        if fresh:
+            self.median_ = learn_medians(self, standardized, weight)
+        return split_features(self, standardized)
+
+    def _hold_out(self, target: np.ndarray, in_loss: np.ndarray, seed: int) -> torch.Tensor | None:
+        """Return the positions of held-out samples, or None without early stopping."""
+        if not self.early_stopping:
+            return None
+        # samples without weight have no loss, for instance unlabeled ones
+        usable = np.flatnonzero(in_loss)
+        strata = self._strata(target[usable])
+        chosen = hold_out(len(usable), strata, self.validation_fraction, seed)
+        return torch.from_numpy(usable[chosen])
+
+    def _load_previous(
         self,
-        data: tuple[Samples, torch.Tensor | None],
-        fills: list[torch.Tensor],
-        seed: int,
-        fresh: bool,
-    ) -> GatedPredictor:
+        network: GatedPredictor,
+        start: Mapping[str, np.ndarray] | None,
+        device: torch.device,
+    ) -> GateStart | None:
+        """Load the network of the previous fit, and return its gate; None if there is no start."""
+        if start is None:
+            return None
+        load_previous(network, self.network_weights_)
+        return GateStart(start, build_cross_modal(self, torch.float32, device))
+
+    def _choose_network(self, data: SelectionData, seed: int, fresh: bool) -> GatedPredictor:
         """Make the predictor; its features and its penalty are chosen if they are "auto"."""
-        choices = [bool(self.periodic_features)]
-        if self.periodic_features == "auto":
-            n_columns = sum(len(fill) for fill in fills)
-            tried = [False, True] if n_columns <= MAX_PERIODIC_COLUMNS else [False]
-            choices = tried if fresh else [self.periodic_features_]
+        choices = self._feature_choices(sum(len(fill) for fill in data.fills), fresh)
         strength = None if self.l2_regularization == "auto" else float(self.l2_regularization)
         if not is_built_in(self.module):
-            choices, strength = [False], strength or 0.0
+            strength = strength or 0.0
         networks = {
-            choice: self._initial_network(data[0], fills, seed, choice) for choice in choices
+            periodic: self._initial_network(data.samples, data.fills, seed, periodic)
+            for periodic in choices
         }
-        learn_features(list(networks.values()), data[0], seed)
-        training = training_config(self, len(data[0].target), 0.0)
+        learn_features(list(networks.values()), data.samples, seed)
+        training = training_config(self, len(data.samples.target), 0.0)
         loss = self._prediction_loss()
         self.periodic_features_, self.l2_regularization_ = select_predictor(
-            networks, strength, loss, (*data, fills), self.batch_size, training, seed
+            networks, strength, loss, data, self.batch_size, training, seed
         )
         self._set_architecture(self.periodic_features_)
         return networks[self.periodic_features_]
+
+    def _feature_choices(self, n_columns: int, fresh: bool) -> list[bool]:
+        """Return the values of `periodic_features` that are compared."""
+        if not is_built_in(self.module):
+            return [False]
+        if self.periodic_features != "auto":
+            return [bool(self.periodic_features)]
+        if not fresh:
+            return [self.periodic_features_]
+        return [False, True] if n_columns <= MAX_PERIODIC_COLUMNS else [False]
 
     def _initial_network(
         self, samples: Samples, fills: list[torch.Tensor], seed: int, periodic: bool

@@ -15,7 +15,7 @@ are shuffled, contiguous folds are random folds.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,6 +46,24 @@ _SUBSET_WEIGHT, _N_DRAWS = 2.0, 3
 MAX_PERIODIC_COLUMNS = 256
 # Log likelihood by which periodic features have to be better.
 _PREFERENCE = 3.0
+
+
+class SelectionData(NamedTuple):
+    """Samples for the choice of a predictor.
+
+    Attributes
+    ----------
+    samples : Samples
+        Training samples.
+    held_out : Tensor of shape (n_held_out,) or None
+        Positions of the held-out samples for early stopping, which are not used.
+    fills : list of Tensor of shape (n_features,)
+        Values that replace missing ones, for each modality.
+    """
+
+    samples: Samples
+    held_out: Tensor | None
+    fills: list[Tensor]
 
 
 class PenaltyObjective(Objective):
@@ -203,7 +221,7 @@ def select_predictor(
     networks: Mapping[bool, Any],
     strength: float | None,
     prediction_loss: PredictionLoss,
-    data: tuple[Samples, Tensor | None, list[Tensor]],
+    data: SelectionData,
     batch_size: int | str,
     config: TrainingConfig,
     seed: int,
@@ -220,9 +238,8 @@ def select_predictor(
         Strength of the penalty, in the units in which it is returned. None selects it.
     prediction_loss : PredictionLoss
         The prediction loss.
-    data : tuple of Samples, Tensor of shape (n_held_out,) or None, and list of Tensor
-        Training samples, positions of held-out samples, which are not used, and values that replace
-        missing ones, of shape (n_features,) for each modality.
+    data : SelectionData
+        Training samples.
     batch_size : int or "auto"
         Largest number of samples per step.
     config : TrainingConfig
@@ -239,26 +256,17 @@ def select_predictor(
     strength : float
         Strength, for a penalty that is divided by the number of samples.
     """
-    samples, held_out, fills = data
-    first, unit = next(iter(networks)), strength_unit(len(samples.target))
+    first, unit = next(iter(networks)), strength_unit(len(data.samples.target))
     if len(networks) == 1 and strength is not None:
         return first, strength
-    usable = samples.weight > 0
-    if held_out is not None:
-        usable[held_out] = False
-    some = usable.nonzero().squeeze(1)
-    if len(some) < _MIN_SAMPLES:
+    usable = _usable_samples(data)
+    if len(usable) < _MIN_SAMPLES:
         return first, unit * _OF_FEW_SAMPLES if strength is None else strength
-    generator = make_generator(seed, some.device, stream=3)
-    order = torch.randperm(len(some), generator=generator, device=some.device)
-    drawn = some[order[:_MAX_SAMPLES].sort().values]
-    weight, modalities = samples.weight[drawn], [x[drawn] for x in samples.modalities]
-    present = torch.stack([~x.isnan().all(1) for x in modalities], 1)
-    weight = weight / weight.mean()
-    table = [present, samples.target[drawn], weight, *fill(modalities, fills)]
+    generator = make_generator(seed, usable.device, stream=3)
+    table = _draw_table(data, usable, generator)
     short = replace(
         config,
-        batch_size=auto_batch_size(batch_size, len(drawn)),
+        batch_size=auto_batch_size(batch_size, len(table[0])),
         max_epochs=min(config.max_epochs, _MAX_EPOCHS),
         weight_decay=0.0,
         early_stopping=False,
@@ -270,15 +278,38 @@ def select_predictor(
         strengths = _STRENGTHS[periodic] if strength is None else (strength / unit,)
         objective = PenaltyObjective(ensemble.first(), prediction_loss, table, strengths, generator)
         train_once(objective, "stage 2 of 2, choice of the predictor", short)
-        log_likelihood = objective.log_likelihoods(short.batch_size).double()
-        evidence = float(log_likelihood.logsumexp(0)) - math.log(len(strengths))
-        # geometric mean weighted by likelihood, which is stable if several are about equally good
-        likelihood = log_likelihood.softmax(0).tolist()
-        logs = (p * math.log(s) for p, s in zip(likelihood, strengths, strict=True))
-        best = min(max(math.exp(math.fsum(logs)), strengths[0]), strengths[-1])
+        evidence, best = _judge(objective.log_likelihoods(short.batch_size), strengths)
         found[periodic] = evidence - _PREFERENCE * periodic, unit * best
     chosen = max(found, key=lambda periodic: found[periodic][0])
     return chosen, found[chosen][1]
+
+
+def _usable_samples(data: SelectionData) -> Tensor:
+    """Return the positions of the samples of positive weight that are not held out."""
+    usable = data.samples.weight > 0
+    if data.held_out is not None:
+        usable[data.held_out] = False
+    return usable.nonzero().squeeze(1)
+
+
+def _draw_table(data: SelectionData, usable: Tensor, generator: torch.Generator) -> list[Tensor]:
+    """Draw at most _MAX_SAMPLES samples, and return them as in :class:`PenaltyObjective`."""
+    samples = data.samples
+    order = torch.randperm(len(usable), generator=generator, device=usable.device)
+    drawn = usable[order[:_MAX_SAMPLES].sort().values]
+    weight, modalities = samples.weight[drawn], [x[drawn] for x in samples.modalities]
+    present = torch.stack([~x.isnan().all(1) for x in modalities], 1)
+    return [present, samples.target[drawn], weight / weight.mean(), *fill(modalities, data.fills)]
+
+
+def _judge(log_likelihoods: Tensor, strengths: Sequence[float]) -> tuple[float, float]:
+    """Return the log of the likelihood averaged over strengths, and the best strength."""
+    log_likelihoods = log_likelihoods.double()
+    evidence = float(log_likelihoods.logsumexp(0)) - math.log(len(strengths))
+    # geometric mean weighted by likelihood, which is stable if several are about equally good
+    likelihood = log_likelihoods.softmax(0).tolist()
+    logs = (p * math.log(s) for p, s in zip(likelihood, strengths, strict=True))
+    return evidence, min(max(math.exp(math.fsum(logs)), strengths[0]), strengths[-1])
 
 
 def strength_unit(n_samples: int) -> float:

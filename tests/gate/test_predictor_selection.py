@@ -11,6 +11,7 @@ from sklearn_emma.gate import predictor_selection
 from sklearn_emma.gate.prediction_loss import ClassLoss, ValueLoss
 from sklearn_emma.gate.predictor_selection import (
     PenaltyObjective,
+    SelectionData,
     contiguous_folds,
     select_predictor,
 )
@@ -99,7 +100,7 @@ def choose(
         {False: FusionEnsemble([network or make_network(widths, n_outputs)])},
         None,
         prediction_loss or ClassLoss(),
-        (samples, held_out, [torch.zeros(d) for d in widths]),
+        SelectionData(samples, held_out, [torch.zeros(d) for d in widths]),
         32,
         TrainingConfig(32, learning_rate, max_epochs),
         seed,
@@ -275,7 +276,13 @@ def test_periodic_features_are_chosen_where_they_help(target, periodic, strength
     x = torch.randn(400, 3, generator=generator(3))
     samples = Samples([x], target(x[:, 0]), torch.ones(400))
     networks = both((3,))
-    args = ClassLoss(), (samples, None, [torch.zeros(3)]), 32, TrainingConfig(32, 0.01, 10), 0
+    args = (
+        ClassLoss(),
+        SelectionData(samples, None, [torch.zeros(3)]),
+        32,
+        TrainingConfig(32, 0.01, 10),
+        0,
+    )
     chosen, penalty = select_predictor(networks, strength, *args)
     assert chosen is periodic
     if strength is not None:
@@ -296,7 +303,7 @@ def test_what_recognizes_neighbors_in_time_is_chosen_only_if_there_is_no_time():
         samples = Samples([x[order], drift[order]], target[order], torch.ones(n))
         fills = [torch.zeros(2), torch.zeros(1)]
         config = TrainingConfig(32, 0.01, 10)
-        args = None, ClassLoss(), (samples, None, fills), 32, config, 0
+        args = None, ClassLoss(), SelectionData(samples, None, fills), 32, config, 0
         chosen.append(select_predictor(both((2, 1)), *args))
     (of_time, strong), (shuffled, weak) = chosen
     assert not of_time
