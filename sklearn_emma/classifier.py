@@ -12,11 +12,10 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import StrOptions, _fit_context
 from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
-from sklearn_emma.corruption.virtual_adversarial import unlabeled
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.log_probabilities import LogProbabilities
-from sklearn_emma.targets import check_labels
+from sklearn_emma.targets import check_labels, labeled_before_fit
 from sklearn_emma.user_warnings import warn_of_one_modality
 from sklearn_emma.validation import all_or_nothing
 
@@ -505,7 +504,7 @@ class EMMAClassifier(ClassifierMixin, LogProbabilities, BaseEMMA):
         return y
 
     def _learn_outputs(self, y: np.ndarray) -> None:
-        known = self._labeled(y)
+        known = self._has_target(y)
         self.classes_ = np.unique(y[known])
         if len(self.classes_) < 2:
             found = ", ".join(map(repr, self.classes_.tolist())) or -1
@@ -515,15 +514,15 @@ class EMMAClassifier(ClassifierMixin, LogProbabilities, BaseEMMA):
                 f"weight are of one class, {found}.{rest}"
             )
 
-    def _labeled(self, y: np.ndarray) -> np.ndarray:
+    def _has_target(self, y: np.ndarray) -> np.ndarray:
         """Return which samples have a label."""
         # EMMAClassifierCV has no parameter `adversarial`
-        return ~unlabeled(y, getattr(self, "adversarial", None))
+        return labeled_before_fit(y, getattr(self, "adversarial", None))
 
     def _encode(
         self, y: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        known = self._labeled(y)
+        known = self._has_target(y)
         weight = weight * known
         of_classes = self.class_weight.values() if isinstance(self.class_weight, dict) else ()
         valid = all(isinstance(value, Real) for value in of_classes)

@@ -9,6 +9,7 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_emma.compat import _check_sample_weight
+from sklearn_emma.corruption.virtual_adversarial import VirtualAdversarial
 from sklearn_emma.tables import plain_target
 
 
@@ -63,13 +64,39 @@ def check_labels(y: np.ndarray) -> None:
     check_classification_targets(y)
 
 
-def are_labeled(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return which training samples have a label. For semi-supervised classifiers, -1 is no label.
+def labeled_before_fit(y: np.ndarray, adversarial: Any) -> np.ndarray:
+    """Return which samples have a label, for an estimator of this package that is being fitted.
+
+    Its parameters decide: -1 is a class, unless virtual adversarial training is requested, which
+    can learn from samples without labels.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
-        Labels of the samples that a classifier was fitted on.
+        Class labels.
+    adversarial : Adversarial, VirtualAdversarial or None
+        Parameter `adversarial` of the classifier.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_samples,)
+        False for samples of class -1, with virtual adversarial training.
+    """
+    semi_supervised = isinstance(adversarial, VirtualAdversarial)
+    if semi_supervised and y.dtype.kind in "if":
+        return y != -1
+    return np.ones(len(y), dtype=bool)
+
+
+def labeled_after_fit(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return which samples have a label, for any classifier that was fitted on them.
+
+    Its classes decide: they do not contain -1 if the classifier is semi-supervised.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Labels of the samples that the classifier was fitted on.
     classes : ndarray of shape (n_classes,)
         Classes of the classifier.
 
@@ -78,8 +105,9 @@ def are_labeled(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     ndarray of bool of shape (n_samples,)
         False for samples of class -1, if the classifier does not predict this class.
     """
-    unlabeled = y.dtype.kind in "if" and -1 not in classes
-    return y != -1 if unlabeled else np.ones(len(y), dtype=bool)
+    if y.dtype.kind in "if" and -1 not in classes:
+        return y != -1
+    return np.ones(len(y), dtype=bool)
 
 
 def check_values(y: Any) -> np.ndarray:

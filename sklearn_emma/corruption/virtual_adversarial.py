@@ -22,9 +22,6 @@ References
 import math
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
-
-import numpy as np
 
 
 @dataclass(frozen=True)
@@ -100,23 +97,3 @@ class VirtualAdversarial:
         """
         rising = self.ramp * n_epochs
         return self.weight * min(1.0, (epoch + 1) / rising) if rising else self.weight
-
-
-def unlabeled(y: np.ndarray, adversarial: Any) -> np.ndarray:
-    """Return which samples have no label: those of class -1, with virtual adversarial training.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Class labels.
-    adversarial : Adversarial, VirtualAdversarial or None
-        Parameter `adversarial` of the classifier.
-
-    Returns
-    -------
-    ndarray of bool of shape (n_samples,)
-        True for unlabeled samples.
-    """
-    if isinstance(adversarial, VirtualAdversarial) and y.dtype.kind in "if":
-        return y == -1
-    return np.zeros(len(y), dtype=bool)

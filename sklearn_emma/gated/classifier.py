@@ -10,13 +10,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.classifier import EMMAClassifier
-from sklearn_emma.corruption.virtual_adversarial import unlabeled
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, log_loss_of
 from sklearn_emma.gated.estimator_traits import class_weight_of, refuse_threshold
 from sklearn_emma.lazy import is_lazy, map_chunks
 from sklearn_emma.log_probabilities import LogProbabilities
-from sklearn_emma.targets import check_labels
+from sklearn_emma.targets import check_labels, labeled_before_fit
 
 
 def _gives_probabilities(gated: Any) -> bool:
@@ -210,7 +209,7 @@ class GatedClassifier(ClassifierMixin, LogProbabilities, BaseGated):
         return 0.0
 
     def _has_target(self, y: np.ndarray) -> np.ndarray:
-        return ~unlabeled(y, getattr(self.gate, "adversarial", None))
+        return labeled_before_fit(y, getattr(self.gate, "adversarial", None))
 
     def _with_shared_settings(self, gate: EMMAClassifier) -> EMMAClassifier:
         shared = class_weight_of(self.unfitted_estimator())

@@ -25,7 +25,7 @@ from sklearn_emma.energy.p_values import raise_by_rounding
 from sklearn_emma.lazy import load
 from sklearn_emma.metrics import risk_coverage_curve
 from sklearn_emma.model_selection.routing import RoutesFit
-from sklearn_emma.targets import are_labeled, check_labels, check_weights, one_column
+from sklearn_emma.targets import check_labels, check_weights, labeled_after_fit, one_column
 from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import all_or_nothing, copy_attributes
 
@@ -299,7 +299,7 @@ class AbstainingClassifier(RoutesFit, ClassifierMixin, MetaEstimatorMixin, BaseE
             weight[keep] = positive
         of_fit, of_split = self._route(X, sample_weight, groups, fit_params)
         estimator = clone(self.estimator).fit(X, y, **of_fit)
-        folds = self._folds(X, y, of_split, are_labeled(y, estimator.classes_))
+        folds = self._folds(X, y, of_split, labeled_after_fit(y, estimator.classes_))
         held_out = Parallel(n_jobs=self.n_jobs)(
             delayed(self._judge)(clone(self.estimator), X, y, of_fit, *fold) for fold in folds
         )

@@ -23,7 +23,7 @@ from sklearn_emma.model_selection.conformity import (
 )
 from sklearn_emma.model_selection.patterns import CalibrationScores
 from sklearn_emma.tables import add_missing_modalities, plain_table
-from sklearn_emma.targets import are_labeled, check_labels, check_values
+from sklearn_emma.targets import check_labels, check_values, labeled_after_fit
 
 
 class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
@@ -229,7 +229,7 @@ class PatternConformalClassifier(ClassifierMixin, BasePatternConformal):
         return np.where(classes[place] == y, scores[np.arange(len(y)), place], np.inf)
 
     def _has_target(self, estimator: Any, y: np.ndarray) -> np.ndarray:
-        return are_labeled(y, estimator.classes_)
+        return labeled_after_fit(y, estimator.classes_)
 
     def _check_fitted_on(self, estimator: Any, y: np.ndarray) -> None:
         unknown = np.setdiff1d(y, estimator.classes_)
