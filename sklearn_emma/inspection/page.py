@@ -78,26 +78,32 @@ def _collect(report: Any) -> dict:
 
 
 def _overview(index: pd.Index, attention: np.ndarray, failing: np.ndarray) -> dict:
-    """Average consecutive samples, so that there are at most _CELLS cells in a row."""
-    per_cell = max(1, -(-len(index) // _CELLS))
-    starts = list(range(0, len(index), per_cell))
+    """Return the labels and positions of the samples in each cell, and what is shown there."""
+    starts = _cell_starts(len(index))
     stops = [*starts[1:], len(index)] if starts else []
-    counts = np.subtract(stops, starts)[:, None]
-
-    def means(values: np.ndarray) -> list:
-        """Return the means of the cells of each modality."""
-        if not len(values):
-            return []
-        return (np.add.reduceat(values.astype(float), starts) / counts).T.round(4).tolist()
-
     return {
         "first": [_text(index[start]) for start in starts],
         "last": [_text(index[stop - 1]) for stop in stops],
         "start": starts,
         "stop": stops,
-        "attention": means(attention),
-        "failing": means(failing),
+        "attention": _cell_means(attention),
+        "failing": _cell_means(failing),
     }
+
+
+def _cell_starts(n_samples: int) -> list[int]:
+    """Return the first sample of each cell, so that there are at most _CELLS cells in a row."""
+    per_cell = max(1, -(-n_samples // _CELLS))
+    return list(range(0, n_samples, per_cell))
+
+
+def _cell_means(values: np.ndarray) -> list:
+    """Average the consecutive samples of each cell, and return one row of means per modality."""
+    starts = _cell_starts(len(values))
+    if not starts:
+        return []
+    counts = np.diff([*starts, len(values)])[:, None]
+    return (np.add.reduceat(values.astype(float), starts) / counts).T.round(4).tolist()
 
 
 def _alarms(report: Any) -> dict | None:
@@ -108,8 +114,11 @@ def _alarms(report: Any) -> dict | None:
         [row.modality, row.kind, _text(row.first), _text(row.last), row.n_samples]
         for row in report.alarms.itertuples()
     ]
-    shares = _overview(report.index, report.health.alarm, report.health.failing)
-    return {"rows": rows, "up": shares["attention"], "probability": shares["failing"]}
+    return {
+        "rows": rows,
+        "up": _cell_means(report.health.alarm),
+        "probability": _cell_means(report.health.failing),
+    }
 
 
 def _text(label: Any) -> str:

@@ -1,6 +1,6 @@
 """Report the state of every modality of every sample."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -240,71 +240,133 @@ def modality_report(
     if monitor is not None:
         check_is_fitted(monitor)
         estimator = monitor.estimator_
-    whole, X, reference = estimator, plain_table(X), plain_table(reference)
-    estimator, samples = unwrap(whole, X)
+    as_passed, X, reference = estimator, plain_table(X), plain_table(reference)
+    estimator, original = unwrap(as_passed, X)
     check_gated(estimator, "modality_report")
+    _check_numbers(threshold, n_worst)
+    clean = None if reference is None else unwrap(as_passed, reference)[1]
+    health, samples = None, original
+    if ordered or monitor is not None:
+        health, samples = read_stream(monitor or estimator, original, clean)
+    results = _read(as_passed, X, estimator, samples, health)
+    percentiles, failing_in_reference = _compare(estimator, results.alone, clean, threshold)
+    fields = _fields(estimator, results, percentiles, threshold)
+    names, total_energy = estimator.modality_names_, results.alone.total_energy
+    index = getattr(X, "index", None)
+    index = index if isinstance(index, pd.Index) else pd.RangeIndex(len(total_energy))
+    worst = np.argsort(-total_energy, kind="stable")[: int(n_worst)]
+    return ModalityReport(
+        _frame(names, fields, results, index),
+        summary=_summarize(names, fields, failing_in_reference),
+        worst=_explain(estimator, samples, results, worst).set_index(index[worst]),
+        column_summary=_summarize_columns(estimator, samples, results.alone.column_attention),
+        gate=_describe_gate(estimator),
+        worst_positions=worst,
+        table=find_in_table(estimator, original, clean, health is not None),
+        alarms=None if health is None else list_alarms(health, names, index),
+        health=health,
+    )
+
+
+def _check_numbers(threshold: Any, n_worst: Any) -> None:
+    """Raise ValueError if a number is out of range."""
     if not is_number(threshold) or not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold!r} must be a number from 0 to 1.")
     if not is_number(n_worst) or int(n_worst) != n_worst or n_worst < 0:
         raise ValueError(f"n_worst={n_worst!r} must be an integer that is not negative.")
-    clean = None if reference is None else unwrap(whole, reference)[1]
-    given, health = samples, None
-    if ordered or monitor is not None:
-        health, samples = read_stream(monitor or estimator, given, clean)
-    readings = gated = estimator.readings(samples)
+
+
+class _Results(NamedTuple):
+    """Results for the samples of a report.
+
+    Attributes
+    ----------
+    alone : Readings
+        Readings of each sample alone. The total energy is infinite if all gates are closed.
+    in_stream : Readings
+        Readings with the evidence of earlier samples, if samples are in temporal order. Otherwise
+        they are the same.
+    prediction : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Predictions, also with this evidence.
+    health : ModalityHealth or None
+        Health of every modality at every sample, if samples are in temporal order.
+    """
+
+    alone: Readings
+    in_stream: Readings
+    prediction: np.ndarray
+    health: ModalityHealth | None
+
+
+def _read(
+    as_passed: Any, X: Any, estimator: Any, samples: Any, health: ModalityHealth | None
+) -> _Results:
+    """Compute the results of the gated estimator inside a pipeline or search, and predict."""
+    # There are two readings. Energies are those of each sample alone: only then can they be
+    # compared with the reference, and explained by the values of the sample. Attention and
+    # prediction use the evidence of earlier samples, as those of a monitor do.
+    alone = in_stream = estimator.readings(samples)
     if health is None:
-        prediction = np.asarray(whole.predict(X))
+        prediction = as_passed.predict(X)
     else:
-        gated = estimator.readings(samples, evidence=health.evidence)
-        prediction = np.asarray(estimator.predict(samples, evidence=health.evidence))
-    percentiles = np.full_like(readings.energies, np.nan)
-    failing_in_reference = np.full(percentiles.shape[1], np.nan)
-    if clean is not None:
-        of_clean = estimator.readings(clean)
-        percentiles = _percentiles(readings.energies, of_clean.energies)
-        failing = _failing(estimator, of_clean.energies, of_clean.attention, threshold)
-        failing_in_reference = failing.mean(axis=0)
+        in_stream = estimator.readings(samples, evidence=health.evidence)
+        prediction = estimator.predict(samples, evidence=health.evidence)
+    closed = (alone.attention == 0).all(axis=1)
+    alone = alone._replace(total_energy=np.where(closed, np.inf, alone.total_energy))
+    return _Results(alone, in_stream, np.asarray(prediction), health)
+
+
+def _compare(
+    estimator: Any, readings: Readings, clean: Any, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return percentiles, and the fraction of the reference in which each modality is failing.
+
+    Both are NaN without a reference.
+    """
+    if clean is None:
+        percentiles = np.full_like(readings.energies, np.nan)
+        return percentiles, np.full(percentiles.shape[1], np.nan)
+    of_clean = estimator.readings(clean)
+    failing = _failing(estimator, of_clean.energies, of_clean.attention, threshold)
+    return _percentiles(readings.energies, of_clean.energies), failing.mean(axis=0)
+
+
+def _fields(
+    estimator: Any, results: _Results, percentiles: np.ndarray, threshold: float
+) -> dict[str, np.ndarray]:
+    """Return the quantities of the modalities, each of shape (n_samples, n_modalities)."""
+    energies, attention = results.alone.energies, results.in_stream.attention
     fields = {
-        "energy": readings.energies,
+        "energy": energies,
         "percentile": percentiles,
-        "importance": gated.importance,
-        "attention": gated.attention,
-        "failing": _failing(estimator, readings.energies, gated.attention, threshold),
+        "importance": results.in_stream.importance,
+        "attention": attention,
+        "failing": _failing(estimator, energies, attention, threshold),
     }
+    health = results.health
     if health is not None:
         fields |= {"alarm": health.alarm, "since": health.since, "kind": health.kind}
         fields["failing"] = fields["failing"] | health.alarm
-    names = estimator.modality_names_
+    return fields
+
+
+def _frame(
+    names: list[str], fields: dict[str, np.ndarray], results: _Results, index: pd.Index
+) -> pd.DataFrame:
+    """Return the report as a DataFrame, with two levels of columns."""
     columns: dict[tuple, np.ndarray] = {
         (name, field): values[:, i]
         for i, name in enumerate(names)
         for field, values in fields.items()
     }
-    closed = (readings.attention == 0).all(axis=1)
-    total_energy = np.where(closed, np.inf, readings.total_energy)
-    columns["total_energy", ""] = total_energy
+    columns["total_energy", ""] = results.alone.total_energy
+    prediction = results.prediction
     if prediction.ndim == 1:
         columns["prediction", ""] = prediction
     else:
         columns |= {("prediction", j): values for j, values in enumerate(prediction.T)}
-    index = getattr(X, "index", None)
-    index = index if isinstance(index, pd.Index) else pd.RangeIndex(len(prediction))
-    worst = np.argsort(-total_energy, kind="stable")[: int(n_worst)]
     labels = pd.MultiIndex.from_tuples(columns, names=["modality", "quantity"])
-    frame = pd.DataFrame(dict(enumerate(columns.values())), index).set_axis(labels, axis=1)
-    return ModalityReport(
-        frame,
-        summary=_summarize(names, fields, failing_in_reference),
-        worst=_explain(
-            estimator, samples, readings._replace(total_energy=total_energy), worst, prediction
-        ).set_index(index[worst]),
-        column_summary=_summarize_columns(estimator, samples, readings.column_attention),
-        gate=_describe_gate(estimator),
-        worst_positions=worst,
-        table=find_in_table(estimator, given, clean, health is not None),
-        alarms=None if health is None else list_alarms(health, names, index),
-        health=health,
-    )
+    return pd.DataFrame(dict(enumerate(columns.values())), index).set_axis(labels, axis=1)
 
 
 def _percentiles(energies: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -360,18 +422,16 @@ def _summarize_columns(estimator: Any, samples: Any, attention: np.ndarray) -> p
     )
 
 
-def _explain(
-    estimator: Any, samples: Any, readings: Readings, worst: np.ndarray, prediction: np.ndarray
-) -> pd.DataFrame:
+def _explain(estimator: Any, samples: Any, results: _Results, worst: np.ndarray) -> pd.DataFrame:
     """Return one row per sample with a high total energy, with its causes."""
     modality, reason, columns = (
-        find_causes(estimator, samples, readings, worst) if len(worst) else ([], [], [])
+        find_causes(estimator, samples, results.alone, worst) if len(worst) else ([], [], [])
     )
-    chosen = prediction[worst]
+    chosen = results.prediction[worst]
     return pd.DataFrame(
         {
             "prediction": chosen if chosen.ndim == 1 else list(map(tuple, chosen.tolist())),
-            "total_energy": readings.total_energy[worst],
+            "total_energy": results.alone.total_energy[worst],
             "modality": modality,
             "reason": reason,
             "columns": columns,
