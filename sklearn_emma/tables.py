@@ -75,7 +75,7 @@ def plain_table(X: Any) -> Any:
     return pandas_frame(plain_array(X))
 
 
-def refuse_no_table(X: Any, name: str = "X") -> None:
+def refuse_non_tables(X: Any, name: str = "X") -> None:
     """Raise an error, with advice, if the argument cannot be a table.
 
     Parameters
@@ -124,6 +124,10 @@ def refuse_no_table(X: Any, name: str = "X") -> None:
             )
 
 
+# The name that the package `monitoring` imports.
+refuse_no_table = refuse_non_tables
+
+
 def _is_list_of_tables(X: Any) -> bool:
     """Return whether X is a list of DataFrames, or of arrays that do not form one array."""
     if not isinstance(X, (list, tuple)) or not all(len(getattr(x, "shape", ())) == 2 for x in X):
@@ -131,7 +135,7 @@ def _is_list_of_tables(X: Any) -> bool:
     return any(hasattr(part, "columns") for part in X) or len({part.shape for part in X}) > 1
 
 
-def refuse_no_columns(X: Any) -> None:
+def refuse_empty_tables(X: Any) -> None:
     """Raise ValueError if a DataFrame has no columns.
 
     Parameters

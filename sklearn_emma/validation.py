@@ -17,8 +17,8 @@ from sklearn_emma.tables import (
     encode_categories,
     plain_table,
     plain_target,
-    refuse_no_columns,
-    refuse_no_table,
+    refuse_empty_tables,
+    refuse_non_tables,
     unused_columns,
 )
 from sklearn_emma.user_warnings import warn_of_unknown_levels
@@ -101,13 +101,13 @@ def check_table(estimator: Any, X: Any, *args: Any, dtype: Any = np.float64, **k
         If validate_data raises an error, if X is not a table, if columns have the same name, or if
         values of y are masked.
     """
-    refuse_no_table(X)
+    refuse_non_tables(X)
     X, args = plain_table(X), tuple(map(plain_target, args))
     check_unique_names(X)
     at_fit = kwargs.get("reset", True)
     if not at_fit:
         X = add_missing_modalities(estimator, X)
-    refuse_no_columns(X)
+    refuse_empty_tables(X)
     X = encode_categories(estimator, X, at_fit)
     checked = _validate(estimator, X, args, dtype=dtype, **kwargs)
     if not at_fit:

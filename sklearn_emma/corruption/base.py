@@ -28,7 +28,7 @@ from sklearn_emma.corruption.tables import (
 )
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.modalities import resolve_modalities
-from sklearn_emma.tables import check_unique_names, plain_array, refuse_no_table
+from sklearn_emma.tables import check_unique_names, plain_array, refuse_non_tables
 
 
 @dataclass(frozen=True)
@@ -211,9 +211,9 @@ class Corruption(BaseEstimator, ABC):
                [nan, nan,  6.]]), array([[-1,  1],
                [-1,  1]]))
         """
-        refuse_no_table(X)
+        refuse_non_tables(X)
         if reference is not None:
-            refuse_no_table(reference, "reference")
+            refuse_non_tables(reference, "reference")
         X, reference = plain_array(X), plain_array(reference)
         check_unique_names(X)
         if not is_frame(X) and not may_hold_levels(X):

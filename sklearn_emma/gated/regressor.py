@@ -104,7 +104,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
     fills_nan_ : bool
         Whether missing values are filled, with the median or with the most frequent level.
     categories_, category_counts_ : dict
-        As in :class:`EMMAClassifier`.
+        As in :class:`EMMARegressor`.
     modality_names_, modality_columns_, energy_scorers_ : objects
         As in :class:`EMMARegressor`.
     gain_, bias_, capacity_, coldness_, self_weight_, self_bias_ : objects

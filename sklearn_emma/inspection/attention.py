@@ -89,7 +89,7 @@ class AttentionDisplay(Display):
 
         Parameters
         ----------
-        estimator : EMMAClassifier or EMMARegressor
+        estimator : EMMAClassifier, EMMARegressor, GatedClassifier or GatedRegressor
             Fitted estimator, or a fitted Pipeline or search that ends in one.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples. For a strip they should be in the order in which they were recorded.

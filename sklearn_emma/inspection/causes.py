@@ -49,7 +49,7 @@ def find_causes(estimator: Any, X: Any, readings: Readings, chosen: np.ndarray) 
 
     Parameters
     ----------
-    estimator : EMMAClassifier or EMMARegressor
+    estimator : EMMAClassifier, EMMARegressor, GatedClassifier or GatedRegressor
         Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.

@@ -68,7 +68,7 @@ class CouplingDisplay(Display):
 
         Parameters
         ----------
-        estimator : EMMAClassifier or EMMARegressor
+        estimator : EMMAClassifier, EMMARegressor, GatedClassifier or GatedRegressor
             Fitted estimator, or a fitted Pipeline or search that ends in one.
         ax : matplotlib Axes, default=None
             Axes to draw on. None creates a new figure.

@@ -89,7 +89,7 @@ class EnergyDisplay(Display):
 
         Parameters
         ----------
-        estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
+        estimator : EMMAClassifier, EMMARegressor, GatedClassifier, GatedRegressor, DAEEnergyScorer
             Fitted estimator, or a fitted Pipeline or search that ends in one.
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples.

@@ -69,7 +69,7 @@ class TrainingHistoryDisplay(Display):
 
         Parameters
         ----------
-        estimator : EMMAClassifier or EMMARegressor
+        estimator : EMMAClassifier, EMMARegressor, GatedClassifier or GatedRegressor
             Fitted estimator, or a fitted Pipeline or search that ends in one.
         panels : {"loss", "gain", "gate"} or list of these, default=None
             Panels to draw. None draws all panels for which the history has data.

@@ -57,7 +57,7 @@ def find_in_table(
 
     Parameters
     ----------
-    estimator : EMMAClassifier or EMMARegressor
+    estimator : EMMAClassifier, EMMARegressor, GatedClassifier or GatedRegressor
         Fitted estimator.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Samples.

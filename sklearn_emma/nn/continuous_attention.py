@@ -203,36 +203,6 @@ class ContinuousAttention(nn.Module):
         coefficients = values @ self.regression
         return (coefficients @ mixed.unsqueeze(2)).squeeze(2)
 
-    def description_length(
-        self, weights: Tensor, density: Density, strength: float = 0.1
-    ) -> Tensor:
-        r"""Return the description length :math:`-2 \sum_l w_l \log p(t_l) + \lambda |K|`.
-
-        Here :math:`|K|` is the number of free parameters of a mixture: its weights, means and
-        covariances. The best number of components has the least description length.
-
-        Parameters
-        ----------
-        weights : Tensor of shape (n_samples, n_positions)
-            Weights to which the density was fitted.
-        density : Density
-            Density of each sample.
-        strength : float, default=0.1
-            Penalty :math:`\lambda` per free parameter.
-
-        Returns
-        -------
-        Tensor of shape (n_samples,)
-            Description length of each sample.
-        """
-        distance = self.positions - density.mean.unsqueeze(2)
-        each = _log_density(distance, density.covariance.unsqueeze(2))
-        mixed = (_log(density.weight).unsqueeze(2) + each).logsumexp(1)
-        log_likelihood = (weights * mixed).sum(1)
-        n_components, n_axes = density.mean.shape[1:]
-        n_parameters = n_components * (1 + n_axes + n_axes * (n_axes + 1) // 2) - 1
-        return strength * n_parameters - 2.0 * log_likelihood
-
     def smooth(self, values: Tensor) -> Tensor:
         """Return the smooth function V at the centers of the basis functions.
 
