@@ -308,7 +308,7 @@ def _as_pairs(modalities: Any) -> list[tuple[str, Any]]:
         wrong = [pair for pair in modalities if not _is_pair(pair)]
         if wrong:
             raise ValueError(
-                f"`modalities` holds {wrong[0]!r}, which is no pair (name, columns), got "
+                f"`modalities` must hold (name, columns) pairs, but {wrong[0]!r} is not one, in "
                 f"{modalities!r}. {_accepted_forms()}"
             )
         pairs = list(modalities)

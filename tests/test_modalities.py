@@ -293,7 +293,7 @@ def test_wrong_type_of_modalities(modalities):
     ],
 )
 def test_element_that_is_no_pair(modalities, wrong):
-    message = rf"holds {wrong}, which is no pair \(name, columns\).*Expected None, a dict"
+    message = rf"must hold \(name, columns\) pairs, but {wrong} is not one, .*Expected None, a dict"
     with pytest.raises(ValueError, match=message):
         resolve(modalities, ARRAY)
 

@@ -153,8 +153,8 @@ def modality_report(
     r"""Report on the state of every modality of every sample.
 
     A modality is *failing* if its attention is at most `threshold`, which includes missing
-    modalities, or if its energy exceeds ``potential_min_`` by more than four times as much as
-    ``potential_max_`` does, the energy of a typical failure in training. The second criterion also
+    modalities, or if its energy lies more than four times as far above ``potential_min_`` as
+    ``potential_max_``, the energy of a typical training failure, does. The second criterion also
     detects that all modalities fail at the same time, which attention cannot, because it compares
     the modalities of a sample with each other. With ``ordered=True``, a modality is also
     failing while :class:`~sklearn_emma.monitoring.ModalityMonitor` has an active alarm, which
@@ -177,7 +177,7 @@ def modality_report(
     reference : array-like or DataFrame of shape (n_reference, n_features), default=None
         Clean samples. Percentiles are relative to their energies, and the table as a whole is
         compared with them. Best are samples that the estimator was not trained on: the energies of
-        training samples are lower than those of new clean samples if there are few of them, less
+        training samples are lower than those of new clean samples if there are few of them, fewer
         than about ten per column. New clean samples then seem to be unusual. Without `reference`,
         percentiles are NaN. With ``ordered=True``, a
         :class:`~sklearn_emma.monitoring.ModalityMonitor` with default settings is calibrated on

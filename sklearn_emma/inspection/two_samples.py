@@ -1,8 +1,8 @@
 r"""Compare samples with clean ones, by tests for independent samples or for samples in time.
 
 If samples are in temporal order, their number is divided by the autocorrelation time of the clean
-samples (:mod:`sklearn_emma.monitoring.autocorrelation`). With less than 10 autocorrelation times of
-clean samples, nothing can be said; the p-value is 1.
+samples (:mod:`sklearn_emma.monitoring.autocorrelation`). With fewer than 10 autocorrelation times
+of clean samples, nothing can be said; the p-value is 1.
 """
 
 import numpy as np

@@ -10,9 +10,8 @@ The values at discrete positions are converted to a smooth function V of continu
 a sum of Gaussian basis functions :math:`\psi_j(t) = N(t; m_j, s^2 I)`, whose coefficients B are
 estimated by ridge regression. The weights of positions, such as a softmax, are converted to a
 density p. It is a Gaussian with the mean and covariance of the weights, or a mixture of Gaussians
-that is fitted to the weighted positions by expectation maximization [2]_. The best number of
-Gaussians has the least description length. The context c, the expectation of V under p, has a
-closed form.
+that is fitted to the weighted positions by expectation maximization [2]_. The context c, the
+expectation of V under p, has a closed form.
 
 References
 ----------
