@@ -15,6 +15,7 @@ from sklearn_emma.monitoring.exchangeability import (
     warn_of_slow_process,
 )
 from sklearn_emma.monitoring.filter import (
+    Rates,
     Switches,
     highest_odds,
     slow_recovery,
@@ -145,7 +146,7 @@ def choose_in_order(
     slow: SlowTests,
     clean: CleanSamples,
     estimator: Any,
-    rates: tuple[float, float, float],
+    rates: Rates,
 ) -> Chosen:
     """Choose exponents and recovery rates on clean samples in temporal order.
 
@@ -159,9 +160,8 @@ def choose_in_order(
         Clean samples in temporal order.
     estimator : EMMAClassifier, EMMARegressor or DAEEnergyScorer
         Fitted estimator.
-    rates : tuple of float
-        Hazard rate, recovery rate, and allowed rate of false alarms of all modalities together, per
-        sample.
+    rates : Rates
+        Rates of failures, of recoveries and of allowed false alarms.
 
     Returns
     -------
@@ -181,13 +181,13 @@ def choose_in_order(
     repeats = tests.run_lengths.repeats(np.diff(filled, axis=0, prepend=np.nan))[half:]
     repeats &= ~clean.unseen
     worth = np.median(exponents[half:], axis=0)
-    recovery = slow_recovery(rates[1], rates[0], worth)
+    recovery = slow_recovery(rates.recovery, rates.hazard, worth)
     transition = np.stack(
-        [let_turn_into_offset(transitions(rates[0], rate, state_prior())) for rate in recovery]
+        [let_turn_into_offset(transitions(rates.hazard, rate, state_prior())) for rate in recovery]
     )
     e_values = include_large_offsets(e_values) ** exponents[half:, :, None]
     n_clean = len(clean.judged)
-    limit = n_clean * rates[0]
+    limit = n_clean * rates.hazard
     none = np.zeros(repeats.shape)
     further = choose_exponents(
         lambda power: (combine(e_values**power, none, none, repeats), None), limit, transition
@@ -226,17 +226,19 @@ def choose_in_order(
     largest = largest_e_value(n_clean) ** (worth * further)
     also = largest * slow.innovations.largest_ ** ((1.0 - worth) * tempered)
     largest = slow.residuals.highest(largest, worth, of_offsets * speed)
-    reached = np.stack([highest_odds(e_value, rates[0], recovery) for e_value in (largest, also)])
-    alarm_odds = rates[0] / rates[2] * len(worth)
+    reached = np.stack(
+        [highest_odds(e_value, rates.hazard, recovery) for e_value in (largest, also)]
+    )
+    alarm_odds = rates.highest_alarm_odds(len(worth))
     possible = reached >= alarm_odds
     warn_of_slow_process(estimator.modality_names_, worth * further, possible[0], possible[1])
     stuck = _judged_by_the_other_half(clean.values, tests.statistics, are_numbers(estimator))
-    of_stuck = exponents_of_stuck(stuck, tests.run_lengths.tied_, rates[0], transition)
+    of_stuck = exponents_of_stuck(stuck, tests.run_lengths.tied_, rates.hazard, transition)
     warn_of_long_repeats(estimator.modality_names_, of_stuck)
     # missing values that are usual must not raise an alarm
-    at_most = min(len(clean.missing.absent) * rates[0], alarm_odds)
+    at_most = min(len(clean.missing.absent) * rates.hazard, alarm_odds)
     of_missing = exponents_of_missing(clean.missing, at_most, transition)
-    usual = usual_share(transitions(*rates[:2], state_prior()))
+    usual = usual_share(transitions(rates.hazard, rates.recovery, state_prior()))
     found = likelihoods(tempered, stuck.e_values[half:] ** of_stuck)
     odds = np.median(clean_odds(*found, transition), axis=0)
     settled = np.clip(2.0 * odds / (1.0 + odds), usual, usual_share(transition))
@@ -259,7 +261,7 @@ def choose_in_order(
 def choose_exchangeable(
     tests: FailureTests,
     clean: CleanSamples,
-    rates: tuple[float, float, float],
+    rates: Rates,
     rng: np.random.RandomState,
 ) -> Chosen:
     """Choose the odds of an alarm on clean samples that are exchangeable.
@@ -270,7 +272,7 @@ def choose_exchangeable(
         Evidence of failures.
     clean : CleanSamples
         Clean samples in random order.
-    rates : tuple of float
+    rates : Rates
         As in :func:`choose_in_order`.
     rng : RandomState
         Random number generator.
@@ -282,14 +284,16 @@ def choose_exchangeable(
     """
     z, half = clean.z, clean.half
     ones = np.ones(len(tests.run_lengths.tied_))
-    transition = transitions(*rates[:2], state_prior())
+    transition = transitions(rates.hazard, rates.recovery, state_prior())
     possible = tests.ratios.possible(clean.judged, rng)
     saturation = tests.recurrence(z, tests.dependence.start().recent)[half:]
     possible = simulated_failures(possible, saturation, tests.categories, clean.unseen)
     after = StuckAfter(tests.run_lengths, fill_forward(clean.values)[half:])
     missing = clean.missing._replace(absent=clean.missing.absent[-len(clean.judged) :])
-    at_most = rates[0] / rates[2] * len(ones)
-    alarm_odds = choose_alarm_odds(possible, after, missing, transition, rates[2], at_most, rng)
+    highest = rates.highest_alarm_odds(len(ones))
+    alarm_odds = choose_alarm_odds(
+        possible, after, missing, transition, rates.false_alarms, highest, rng
+    )
     start = Past.before(tests.dependence.suspect(clean.rows), len(ones))
     usual = usual_share(transition)
     return Chosen(

@@ -53,6 +53,39 @@ import numpy as np
 _SMALLEST = 1e-100
 
 
+class Rates(NamedTuple):
+    """Rates per sample.
+
+    Attributes
+    ----------
+    hazard : float
+        Probability h that a clean modality starts to fail.
+    recovery : float
+        Probability r that a failing modality recovers, if samples are independent.
+    false_alarms : float
+        Allowed number of false alarms, of all modalities together.
+    """
+
+    hazard: float
+    recovery: float
+    false_alarms: float
+
+    def highest_alarm_odds(self, n_modalities: int) -> float:
+        r"""Return the odds at which false alarms are guaranteed to be rare enough.
+
+        Parameters
+        ----------
+        n_modalities : int
+            Number of modalities, among which false alarms are divided equally.
+
+        Returns
+        -------
+        float
+            Odds :math:`h / \alpha`, with the allowed rate :math:`\alpha` of each modality.
+        """
+        return self.hazard / self.false_alarms * n_modalities
+
+
 class Comparison(NamedTuple):
     """States that are judged by comparison with other modalities.
 

@@ -21,6 +21,7 @@ from sklearn_emma.monitoring.false_alarms import (
     choose_exchangeable,
     choose_in_order,
 )
+from sklearn_emma.monitoring.filter import Rates
 from sklearn_emma.monitoring.innovations import Innovations
 from sklearn_emma.monitoring.likelihoods import STATE_KINDS, missing_in
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
@@ -47,7 +48,7 @@ def calibrate_monitor(
     estimator: Any,
     X: Any,
     reference: Any,
-    rates: tuple[float, float, float],
+    rates: Rates,
     ordered: bool,
     rng: np.random.RandomState,
 ) -> Calibration:
@@ -63,9 +64,8 @@ def calibrate_monitor(
         Other clean samples, from which means, covariances, regressions and the likelihood ratios of
         failures are estimated. None uses half of X: the first half if `ordered` is True, else a
         random half.
-    rates : tuple of float
-        Hazard rate, recovery rate, and allowed rate of false alarms of all modalities together, per
-        sample.
+    rates : Rates
+        Rates of failures, of recoveries and of allowed false alarms.
     ordered : bool
         Whether the samples are in temporal order.
     rng : RandomState

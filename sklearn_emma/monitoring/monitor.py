@@ -17,6 +17,7 @@ from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
 from sklearn_emma.engine.seeding import draw_seed, seeded
 from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
+from sklearn_emma.monitoring.filter import Rates
 from sklearn_emma.monitoring.fit_calibration import calibrate_monitor
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
@@ -319,7 +320,7 @@ class ModalityMonitor(BaseEstimator):
             if y is not None:
                 _warn_of_absent_classes(calibrated, y, order[n_training:])
         rest, _ = _safe_split(calibrated, X, None, np.sort(order[n_training:]))
-        rates = self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000
+        rates = Rates(self.hazard_rate, self.recovery_rate, self.false_alarms / 10_000)
         calibration = calibrate_monitor(calibrated, rest, reference, rates, self.ordered, rng)
         estimator = seeded(self.estimator, seed, deep=False).fit(X, y) if again else calibrated
         self.calibration_: Calibration = calibration
