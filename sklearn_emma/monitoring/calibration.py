@@ -12,21 +12,21 @@ from sklearn_emma.monitoring.failures import KINDS, LARGEST_NOISE
 from sklearn_emma.monitoring.filter import Switches
 from sklearn_emma.monitoring.innovations import (
     Innovations,
-    combine_with_innovations,
     wrong_samples,
 )
 from sklearn_emma.monitoring.likelihoods import (
     STATE_KINDS,
+    EvidenceInOrder,
     Missing,
     combine,
     intermittent_failure,
+    likelihoods_in_order,
     replace_missing,
     simulated_failures,
-    switches_of,
 )
 from sklearn_emma.monitoring.ratios import FailureRatios, include_large_offsets
 from sklearn_emma.monitoring.recurrence import Recurrence
-from sklearn_emma.monitoring.residuals import Residuals, combine_with_residuals
+from sklearn_emma.monitoring.residuals import Residuals
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
 from sklearn_emma.monitoring.tables import read_table, read_unseen
 
@@ -214,18 +214,17 @@ class Calibration:
             recent = np.where(past.missing, np.nan, past.changes.recent)
             innovations = self.innovations(values, recent)
             wrong = wrong_samples(ratios, innovations, exponents) ** self.intermittent_exponents
-            intermittent = intermittent_failure(wrong, n_clean)
-            ratios = include_large_offsets(ratios) ** powers
-            if self.residual_exponents.any():
-                of_residuals = self.residuals(values)
-                ratios = combine_with_residuals(
-                    ratios, of_residuals, exponents, self.residual_exponents
-                )
-            innovations **= self.innovation_exponents[:, None]
-            evidence = combine_with_innovations(ratios, innovations, exponents)
-            ratios = evidence.lasts
-            absences = Missing(absent, self.missing)
-            switches = switches_of(evidence, intermittent, stuck, repeats, absences)
+            evidence = EvidenceInOrder(
+                values=include_large_offsets(ratios) ** powers,
+                innovations=innovations ** self.innovation_exponents[:, None],
+                residuals=self.residuals(values) if self.residual_exponents.any() else None,
+                residual_exponents=self.residual_exponents,
+                wrong=wrong,
+                stuck=stuck,
+                repeats=repeats,
+                worth=exponents,
+            )
+            found, switches = likelihoods_in_order(evidence, Missing(absent, self.missing), n_clean)
         else:
             ratios = ratios**powers
             intermittent = intermittent_failure(ratios[..., LARGEST_NOISE], n_clean)
@@ -233,8 +232,8 @@ class Calibration:
             stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
             # each of several independent samples is informative, even if they are equal
             repeats = repeats & ~self.run_lengths.steps_
-        likelihoods = combine(ratios, intermittent, stuck, repeats)
-        found = replace_missing(likelihoods, absent, self.missing)
+            likelihoods = combine(ratios, intermittent, stuck, repeats)
+            found = replace_missing(likelihoods, absent, self.missing)
         return found, switches, after
 
     def evidence(self, probabilities: np.ndarray, changed: np.ndarray) -> np.ndarray:

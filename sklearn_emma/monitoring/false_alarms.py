@@ -24,16 +24,15 @@ from sklearn_emma.monitoring.filter import (
 )
 from sklearn_emma.monitoring.innovations import (
     Innovations,
-    combine_with_innovations,
     let_turn_into_offset,
     wrong_samples,
 )
 from sklearn_emma.monitoring.likelihoods import (
+    EvidenceInOrder,
     Missing,
     combine,
-    intermittent_failure,
+    likelihoods_in_order,
     simulated_failures,
-    switches_of,
 )
 from sklearn_emma.monitoring.ratios import FailureRatios, include_large_offsets
 from sklearn_emma.monitoring.recurrence import Recurrence
@@ -206,21 +205,28 @@ def choose_in_order(
         limit,
         transition,
     )
-    both = with_residuals(of_offsets)
     of_innovations **= slow.innovations.exponents_[:, None]
     present = Missing(np.zeros(repeats.shape, dtype=bool), none[0])
     # the evidence of single samples adds up, and unusual samples of a process come in clusters
     alike = [autocorrelation_time(np.maximum(x, 1.0)) for x in wrong.T]
     wrong **= 1.0 / np.array(alike)
     of_wrong = exponents_of_intermittent(wrong, repeats, _OF_INTERMITTENT * limit, transition)
-    intermittent = intermittent_failure(wrong**of_wrong, n_clean)
+    evidence = EvidenceInOrder(
+        values=e_values,
+        innovations=of_innovations,
+        residuals=of_residuals,
+        residual_exponents=of_offsets * speed,
+        wrong=wrong**of_wrong,
+        stuck=none,
+        repeats=repeats,
+        worth=exponents[half:],
+    )
 
     def likelihoods(power: Any, of_stuck: np.ndarray) -> tuple[np.ndarray, Switches]:
         """Return the likelihoods of the states, given a power of the e-values of innovations."""
         of_power = of_innovations ** np.expand_dims(power, -1)
-        found = combine_with_innovations(both, of_power, exponents[half:])
-        switches = switches_of(found, intermittent, of_stuck, repeats, present)
-        return combine(found.lasts, intermittent, of_stuck, repeats), switches
+        counted = evidence._replace(innovations=of_power, stuck=of_stuck)
+        return likelihoods_in_order(counted, present, n_clean)
 
     tempered = choose_exponents(lambda power: likelihoods(power, none), limit, transition)
     largest = largest_e_value(n_clean) ** (worth * further)

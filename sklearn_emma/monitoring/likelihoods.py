@@ -23,8 +23,9 @@ import numpy as np
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.failures import SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import Switches
-from sklearn_emma.monitoring.innovations import Evidence
+from sklearn_emma.monitoring.innovations import Evidence, combine_with_innovations
 from sklearn_emma.monitoring.recurrence import upper_rate
+from sklearn_emma.monitoring.residuals import combine_with_residuals
 
 #: Kind of each failure state.
 STATE_KINDS = (*SIMULATED_KINDS, "intermittent", "stuck", "missing")
@@ -47,6 +48,38 @@ class Missing(NamedTuple):
 
     absent: np.ndarray
     rate: np.ndarray
+
+
+class EvidenceInOrder(NamedTuple):
+    """E-values of samples in temporal order, each raised to the power with which it counts.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_samples, n_modalities, n_simulated_failures)
+        E-values of the values.
+    innovations : ndarray of shape (n_samples, n_modalities, n_failures + 1)
+        E-values of the innovations, the last one that of a jump.
+    residuals : ndarray of shape (n_samples, n_modalities, n_offsets) or None
+        E-values of the residuals, NaN where nothing is known. They are not raised to a power. None
+        leaves them out.
+    residual_exponents : ndarray of shape (n_modalities,)
+        Exponents of the residuals.
+    wrong, stuck : ndarray of shape (n_samples, n_modalities)
+        E-values of a wrong sample, and of a stuck sensor.
+    repeats : ndarray of bool of shape (n_samples, n_modalities)
+        Whether each sample repeats the one before.
+    worth : ndarray of shape (n_samples, n_modalities)
+        Number of independent samples that a sample is worth.
+    """
+
+    values: np.ndarray
+    innovations: np.ndarray
+    residuals: np.ndarray | None
+    residual_exponents: np.ndarray
+    wrong: np.ndarray
+    stuck: np.ndarray
+    repeats: np.ndarray
+    worth: np.ndarray
 
 
 def replace_missing(found: np.ndarray, absent: np.ndarray, rate: np.ndarray) -> np.ndarray:
@@ -202,3 +235,34 @@ def switches_of(
     ending[..., _NOT_SEEN_TO_END] = 1.0
     ending = np.where(missing.absent[..., None], missing.rate[:, None], ending)
     return Switches(starting, ending)
+
+
+def likelihoods_in_order(
+    evidence: EvidenceInOrder, missing: Missing, n_clean: int
+) -> tuple[np.ndarray, Switches]:
+    """Combine all e-values of samples in temporal order.
+
+    Parameters
+    ----------
+    evidence : EvidenceInOrder
+        E-values.
+    missing : Missing
+        Missing modalities in these samples, and how often they are missing in clean ones.
+    n_clean : int
+        Number of clean samples on which the e-values are calibrated.
+
+    Returns
+    -------
+    likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        Likelihoods of the states relative to the clean state.
+    switches : Switches
+        Likelihoods of states that start or end.
+    """
+    worth, simulated = evidence.worth, evidence.values
+    if evidence.residuals is not None:
+        exponents = evidence.residual_exponents
+        simulated = combine_with_residuals(simulated, evidence.residuals, worth, exponents)
+    found = combine_with_innovations(simulated, evidence.innovations, worth)
+    others = intermittent_failure(evidence.wrong, n_clean), evidence.stuck, evidence.repeats
+    lasting = replace_missing(combine(found.lasts, *others), *missing)
+    return lasting, switches_of(found, *others, missing)
