@@ -90,6 +90,23 @@ class Past(NamedTuple):
         return cls(np.zeros(n_modalities, dtype=int), changes, last, np.zeros(recent.shape, bool))
 
 
+class _Judged(NamedTuple):
+    """Samples of a stream, judged one by one.
+
+    `values` are standardized, with NaN for missing ones. `e_values` are those of the simulated
+    failures and `stuck` those of a stuck sensor. `repeats` says which samples repeat the one
+    before, `worth` how many independent samples each is worth, and `absent` which modalities are
+    missing.
+    """
+
+    values: np.ndarray
+    e_values: np.ndarray
+    stuck: np.ndarray
+    repeats: np.ndarray
+    worth: np.ndarray
+    absent: np.ndarray
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Calibrated parameters of a monitor.
@@ -165,6 +182,11 @@ class Calibration:
     residuals: Residuals | None
     categories: CategoryEvidence | None
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the clean samples were in temporal order."""
+        return self.innovations is not None
+
     def likelihoods(
         self, estimator: Any, X: Any, past: Past
     ) -> tuple[np.ndarray, Switches | None, Past]:
@@ -189,13 +211,21 @@ class Calibration:
         past : Past
             Summary of the samples up to the last one of X.
         """
+        judged, after = self._judge(estimator, X, past)
+        if not self.ordered:
+            return self._likelihoods_exchangeable(judged), None, after
+        recent = np.where(past.missing, np.nan, past.changes.recent)
+        return *self._likelihoods_in_order(judged, recent), after
+
+    def _judge(self, estimator: Any, X: Any, past: Past) -> tuple[_Judged, Past]:
+        """Judge the next samples, and summarize the samples up to the last of them."""
         table = read_table(estimator, X)
         energies = read_energies(estimator, X, table, self.statistics.mean_)
         values = self.statistics.relative(table)
         gaps = np.isnan(values)
         z = np.where(gaps, 0.0, values)
         stuck, repeats, runs, last = self.run_lengths(values, past.last, past.runs)
-        exponents, changes = self.dependence(z, past.changes)
+        worth, changes = self.dependence(z, past.changes)
         saturation = self.recurrence(z, past.changes.recent)
         unseen = None
         if self.categories is not None:
@@ -203,38 +233,45 @@ class Calibration:
             # two unseen levels are not known to be equal
             repeats, stuck = repeats & ~unseen, np.where(unseen, 1.0, stuck)
         learned = self.ratios(self.statistics(values, *energies))
-        ratios = simulated_failures(learned, saturation, self.categories, unseen)
-        powers = (exponents * self.exponents)[..., None]
+        e_values = simulated_failures(learned, saturation, self.categories, unseen)
         absent = self.statistics.over_modalities(np.logical_and, gaps)
         recently = np.vstack([past.missing, gaps])[-len(past.missing) :]
-        after, switches = Past(runs, changes, last, recently), None
-        n_clean = self.ratios.n_clean_
-        if self.innovations is not None and self.residuals is not None:
-            stuck = stuck**self.stuck_exponents
-            recent = np.where(past.missing, np.nan, past.changes.recent)
-            innovations = self.innovations(values, recent)
-            wrong = wrong_samples(ratios, innovations, exponents) ** self.intermittent_exponents
-            evidence = EvidenceInOrder(
-                values=include_large_offsets(ratios) ** powers,
-                innovations=innovations ** self.innovation_exponents[:, None],
-                residuals=self.residuals(values) if self.residual_exponents.any() else None,
-                residual_exponents=self.residual_exponents,
-                wrong=wrong,
-                stuck=stuck,
-                repeats=repeats,
-                worth=exponents,
-            )
-            found, switches = likelihoods_in_order(evidence, Missing(absent, self.missing), n_clean)
-        else:
-            ratios = ratios**powers
-            intermittent = intermittent_failure(ratios[..., LARGEST_NOISE], n_clean)
-            # when the process does not change, modalities with equal clean samples repeat values
-            stuck = stuck ** np.where(self.run_lengths.tied_, exponents, 1.0)
-            # each of several independent samples is informative, even if they are equal
-            repeats = repeats & ~self.run_lengths.steps_
-            likelihoods = combine(ratios, intermittent, stuck, repeats)
-            found = replace_missing(likelihoods, absent, self.missing)
-        return found, switches, after
+        judged = _Judged(values, e_values, stuck, repeats, worth, absent)
+        return judged, Past(runs, changes, last, recently)
+
+    def _likelihoods_in_order(
+        self, judged: _Judged, recent: np.ndarray
+    ) -> tuple[np.ndarray, Switches]:
+        """Return the likelihoods and switches if the clean samples were in temporal order."""
+        assert self.innovations is not None
+        assert self.residuals is not None
+        innovations = self.innovations(judged.values, recent)
+        wrong = wrong_samples(judged.e_values, innovations, judged.worth)
+        powers = judged.worth * self.exponents
+        evidence = EvidenceInOrder(
+            values=include_large_offsets(judged.e_values) ** powers[..., None],
+            innovations=innovations ** self.innovation_exponents[:, None],
+            residuals=self.residuals(judged.values) if self.residual_exponents.any() else None,
+            residual_exponents=self.residual_exponents,
+            wrong=wrong**self.intermittent_exponents,
+            stuck=judged.stuck**self.stuck_exponents,
+            repeats=judged.repeats,
+            worth=judged.worth,
+        )
+        missing = Missing(judged.absent, self.missing)
+        return likelihoods_in_order(evidence, missing, self.ratios.n_clean_)
+
+    def _likelihoods_exchangeable(self, judged: _Judged) -> np.ndarray:
+        """Return the likelihoods if the clean samples were exchangeable."""
+        powers = judged.worth * self.exponents
+        simulated = judged.e_values ** powers[..., None]
+        intermittent = intermittent_failure(simulated[..., LARGEST_NOISE], self.ratios.n_clean_)
+        # when the process does not change, modalities with equal clean samples repeat values
+        stuck = judged.stuck ** np.where(self.run_lengths.tied_, judged.worth, 1.0)
+        # each of several independent samples is informative, even if they are equal
+        repeats = judged.repeats & ~self.run_lengths.steps_
+        likelihoods = combine(simulated, intermittent, stuck, repeats)
+        return replace_missing(likelihoods, judged.absent, self.missing)
 
     def evidence(self, probabilities: np.ndarray, changed: np.ndarray) -> np.ndarray:
         r"""Return the evidence against each modality, as the gate takes it.
