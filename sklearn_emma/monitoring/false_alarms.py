@@ -1,5 +1,6 @@
 """Choose what makes false alarms rare, on clean samples in temporal order or exchangeable ones."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 from sklearn_emma.monitoring.calibration import Past, state_prior
 from sklearn_emma.monitoring.categories import CategoryEvidence
-from sklearn_emma.monitoring.dependence import Dependence
+from sklearn_emma.monitoring.dependence import Changes, Dependence
 from sklearn_emma.monitoring.evidence import RunLengths, fill_forward, largest_e_value
 from sklearn_emma.monitoring.exchangeability import (
     warn_of_few_samples,
@@ -167,101 +168,206 @@ def choose_in_order(
     Chosen
         What was chosen.
     """
-    z, half = clean.z, clean.half
-    warn_of_few_samples(len(z) - half)
-    start = tests.dependence.start()
-    exponents, changes = tests.dependence(z, start)
-    saturation = tests.recurrence(z, start.recent)[half:]
-    learned = tests.ratios(clean.judged)
-    e_values = simulated_failures(learned, saturation, tests.categories, clean.unseen)
-    of_innovations = slow.innovations(clean.values, None)[half:]
-    wrong = wrong_samples(e_values, of_innovations, exponents[half:])
-    filled = fill_forward(clean.values)
-    repeats = tests.run_lengths.repeats(np.diff(filled, axis=0, prepend=np.nan))[half:]
-    repeats &= ~clean.unseen
-    worth = np.median(exponents[half:], axis=0)
-    recovery = slow_recovery(rates.recovery, rates.hazard, worth)
-    transition = np.stack(
-        [let_turn_into_offset(transitions(rates.hazard, rate, state_prior())) for rate in recovery]
-    )
-    e_values = include_large_offsets(e_values) ** exponents[half:, :, None]
-    n_clean = len(clean.judged)
-    limit = n_clean * rates.hazard
-    none = np.zeros(repeats.shape)
-    further = choose_exponents(
-        lambda power: (combine(e_values**power, none, none, repeats), None), limit, transition
-    )
-    e_values **= further[:, None]
-    of_residuals = slow.residuals(clean.values[half:])
-    # residuals need clean samples that are worth several independent ones
-    speed = slow.residuals.exponents_ * (len(z) / 2 * worth >= _FEWEST_INDEPENDENT)
-
-    def with_residuals(power: Any) -> np.ndarray:
-        """Return the e-values of values and residuals, given a power of those of residuals."""
-        return combine_with_residuals(e_values, of_residuals, exponents[half:], power * speed)
-
-    of_offsets = choose_exponents(
-        lambda power: (combine(with_residuals(power), none, none, repeats), None),
-        limit,
-        transition,
-    )
-    of_innovations **= slow.innovations.exponents_[:, None]
-    present = Missing(np.zeros(repeats.shape, dtype=bool), none[0])
-    # the evidence of single samples adds up, and unusual samples of a process come in clusters
-    alike = [autocorrelation_time(np.maximum(x, 1.0)) for x in wrong.T]
-    wrong **= 1.0 / np.array(alike)
-    of_wrong = exponents_of_intermittent(wrong, repeats, _OF_INTERMITTENT * limit, transition)
-    evidence = EvidenceInOrder(
-        values=e_values,
-        innovations=of_innovations,
-        residuals=of_residuals,
-        residual_exponents=of_offsets * speed,
-        wrong=wrong**of_wrong,
-        stuck=none,
-        repeats=repeats,
-        worth=exponents[half:],
-    )
-
-    def likelihoods(power: Any, of_stuck: np.ndarray) -> tuple[np.ndarray, Switches]:
-        """Return the likelihoods of the states, given a power of the e-values of innovations."""
-        of_power = of_innovations ** np.expand_dims(power, -1)
-        counted = evidence._replace(innovations=of_power, stuck=of_stuck)
-        return likelihoods_in_order(counted, present, n_clean)
-
-    tempered = choose_exponents(lambda power: likelihoods(power, none), limit, transition)
-    largest = largest_e_value(n_clean) ** (worth * further)
-    also = largest * slow.innovations.largest_ ** ((1.0 - worth) * tempered)
-    largest = slow.residuals.highest(largest, worth, of_offsets * speed)
-    reached = np.stack(
-        [highest_odds(e_value, rates.hazard, recovery) for e_value in (largest, also)]
-    )
-    alarm_odds = rates.highest_alarm_odds(len(worth))
-    possible = reached >= alarm_odds
-    warn_of_slow_process(estimator.modality_names_, worth * further, possible[0], possible[1])
+    names, half = estimator.modality_names_, clean.half
+    warn_of_few_samples(len(clean.z) - half)
+    judged, changes = _judge_in_order(tests, slow, clean)
+    process = _slow_process(judged.worth, rates)
+    counted, powers = _choose_powers(judged, process)
+    _warn_if_no_alarm_is_possible(names, powers, slow, process, rates)
+    transition, alarm_odds = process.transition, rates.highest_alarm_odds(len(names))
     stuck = _judged_by_the_other_half(clean.values, tests.statistics, are_numbers(estimator))
     of_stuck = exponents_of_stuck(stuck, tests.run_lengths.tied_, rates.hazard, transition)
-    warn_of_long_repeats(estimator.modality_names_, of_stuck)
+    warn_of_long_repeats(names, of_stuck)
     # missing values that are usual must not raise an alarm
-    at_most = min(len(clean.missing.absent) * rates.hazard, alarm_odds)
-    of_missing = exponents_of_missing(clean.missing, at_most, transition)
+    limit = min(len(clean.missing.absent) * rates.hazard, alarm_odds)
+    of_missing = exponents_of_missing(clean.missing, limit, transition)
     usual = usual_share(transitions(rates.hazard, rates.recovery, state_prior()))
-    found = likelihoods(tempered, stuck.e_values[half:] ** of_stuck)
-    odds = np.median(clean_odds(*found, transition), axis=0)
-    settled = np.clip(2.0 * odds / (1.0 + odds), usual, usual_share(transition))
-    before = changes._replace(recent=start.recent, n_samples=0)
+    with_stuck = counted._replace(stuck=stuck.e_values[half:] ** of_stuck)
     return Chosen(
-        further,
-        tempered * slow.innovations.exponents_,
-        of_offsets * speed,
-        of_wrong / alike,
-        of_stuck,
-        clean.missing.rate**of_missing,
-        Past.before(before, len(worth)),
-        transition,
-        usual,
-        settled,
-        alarm_odds,
+        exponents=powers.values,
+        innovation_exponents=powers.innovations * slow.innovations.exponents_,
+        residual_exponents=powers.residuals,
+        intermittent_exponents=powers.wrong,
+        stuck_exponents=of_stuck,
+        missing=clean.missing.rate**of_missing,
+        start=Past.before(changes, len(names)),
+        transition=transition,
+        usual=usual,
+        settled=_settled(with_stuck, process, usual),
+        alarm_odds=alarm_odds,
     )
+
+
+class _SlowProcess(NamedTuple):
+    """How clean samples of a slow process are filtered.
+
+    The odds of a failure in the `n_clean` samples may not exceed `limit`. In each modality, a
+    sample is usually worth `worth` independent ones. This gives its recovery rate `recovery` and
+    its transition matrix `transition`.
+    """
+
+    n_clean: int
+    limit: float
+    worth: np.ndarray
+    recovery: np.ndarray
+    transition: np.ndarray
+
+
+class _Powers(NamedTuple):
+    """Powers to which the e-values of each modality are raised, by what they are evidence of.
+
+    Those of innovations come on top of the exponents that :class:`Innovations` estimates.
+    """
+
+    values: np.ndarray
+    innovations: np.ndarray
+    residuals: np.ndarray
+    wrong: np.ndarray
+
+
+def _judge_in_order(
+    tests: FailureTests, slow: SlowTests, clean: CleanSamples
+) -> tuple[EvidenceInOrder, Changes]:
+    """Judge clean samples as those of a stream, which starts in the state that is also returned.
+
+    No power is chosen yet, and no sensor is stuck.
+    """
+    start, half = tests.dependence.start(), clean.half
+    exponents, changes = tests.dependence(clean.z, start)
+    worth = exponents[half:]
+    saturation = tests.recurrence(clean.z, start.recent)[half:]
+    learned = tests.ratios(clean.judged)
+    e_values = simulated_failures(learned, saturation, tests.categories, clean.unseen)
+    innovations = slow.innovations(clean.values, None)[half:]
+    filled = fill_forward(clean.values)
+    repeats = tests.run_lengths.repeats(np.diff(filled, axis=0, prepend=np.nan))[half:]
+    # residuals need clean samples that are worth several independent ones
+    enough = len(clean.z) / 2 * np.median(worth, axis=0) >= _FEWEST_INDEPENDENT
+    judged = EvidenceInOrder(
+        values=include_large_offsets(e_values) ** worth[..., None],
+        innovations=innovations ** slow.innovations.exponents_[:, None],
+        residuals=slow.residuals(clean.values[half:]),
+        residual_exponents=slow.residuals.exponents_ * enough,
+        wrong=wrong_samples(e_values, innovations, worth),
+        stuck=np.zeros(worth.shape),
+        repeats=repeats & ~clean.unseen,
+        worth=worth,
+    )
+    return judged, changes._replace(recent=start.recent, n_samples=0)
+
+
+def _slow_process(worth: np.ndarray, rates: Rates) -> _SlowProcess:
+    """Return how clean samples are filtered, given the independent samples that each is worth."""
+    usual_worth = np.median(worth, axis=0)
+    recovery = slow_recovery(rates.recovery, rates.hazard, usual_worth)
+    transition = [
+        let_turn_into_offset(transitions(rates.hazard, rate, state_prior())) for rate in recovery
+    ]
+    limit = len(worth) * rates.hazard
+    return _SlowProcess(len(worth), limit, usual_worth, recovery, np.stack(transition))
+
+
+def _choose_powers(
+    judged: EvidenceInOrder, process: _SlowProcess
+) -> tuple[EvidenceInOrder, _Powers]:
+    """Choose the powers of e-values, one after the other, and raise the e-values to them."""
+    of_values = _power_of_values(judged, process)
+    counted = judged._replace(values=judged.values ** of_values[:, None])
+    of_residuals = _exponents_of_residuals(counted, process)
+    of_wrong, wrong = _exponents_of_wrong(judged, process)
+    counted = counted._replace(residual_exponents=of_residuals, wrong=wrong)
+    of_innovations = _power_of_innovations(counted, process)
+    counted = counted._replace(innovations=judged.innovations ** of_innovations[:, None])
+    return counted, _Powers(of_values, of_innovations, of_residuals, of_wrong)
+
+
+def _power_of_values(judged: EvidenceInOrder, process: _SlowProcess) -> np.ndarray:
+    """Choose the powers of the e-values of values."""
+    return choose_exponents(
+        lambda power: _only_simulated(judged.values**power, judged.repeats),
+        process.limit,
+        process.transition,
+    )
+
+
+def _exponents_of_residuals(judged: EvidenceInOrder, process: _SlowProcess) -> np.ndarray:
+    """Choose the exponents of residuals, at most those of `judged`, next to its values."""
+    values, residuals, exponents = judged.values, judged.residuals, judged.residual_exponents
+    assert residuals is not None
+    powers = choose_exponents(
+        lambda power: _only_simulated(
+            combine_with_residuals(values, residuals, judged.worth, power * exponents),
+            judged.repeats,
+        ),
+        process.limit,
+        process.transition,
+    )
+    return powers * exponents
+
+
+def _exponents_of_wrong(
+    judged: EvidenceInOrder, process: _SlowProcess
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the exponents of wrong samples, and return them and the resulting e-values.
+
+    The evidence of single samples adds up, and unusual samples of a process come in clusters. So
+    their autocorrelation time is taken into account first.
+    """
+    times = np.array([autocorrelation_time(np.maximum(x, 1.0)) for x in judged.wrong.T])
+    wrong = judged.wrong ** (1.0 / times)
+    limit = _OF_INTERMITTENT * process.limit
+    powers = exponents_of_intermittent(wrong, judged.repeats, limit, process.transition)
+    return powers / times, wrong**powers
+
+
+def _power_of_innovations(judged: EvidenceInOrder, process: _SlowProcess) -> np.ndarray:
+    """Choose the powers of the e-values of innovations, next to all others."""
+    return choose_exponents(
+        lambda power: _likelihoods(
+            judged._replace(innovations=judged.innovations ** np.expand_dims(power, -1))
+        ),
+        process.limit,
+        process.transition,
+    )
+
+
+def _only_simulated(e_values: np.ndarray, repeats: np.ndarray) -> tuple[np.ndarray, None]:
+    """Return the likelihoods of simulated failures only, without switches."""
+    none = np.zeros(repeats.shape)
+    return combine(e_values, none, none, repeats), None
+
+
+def _likelihoods(evidence: EvidenceInOrder) -> tuple[np.ndarray, Switches]:
+    """Return the likelihoods and switches of clean samples, none of which is missing."""
+    n_clean, n_modalities = evidence.repeats.shape
+    none = Missing(np.zeros((n_clean, n_modalities), dtype=bool), np.zeros(n_modalities))
+    return likelihoods_in_order(evidence, none, n_clean)
+
+
+def _warn_if_no_alarm_is_possible(
+    names: Sequence[str],
+    powers: _Powers,
+    slow: SlowTests,
+    process: _SlowProcess,
+    rates: Rates,
+) -> None:
+    """Warn of modalities in which even the largest e-values in every sample raise no alarm."""
+    n_clean, worth = process.n_clean, process.worth
+    of_values = largest_e_value(n_clean) ** (worth * powers.values)
+    of_innovations = slow.innovations.largest_ ** ((1.0 - worth) * powers.innovations)
+    with_residuals = slow.residuals.highest(of_values, worth, powers.residuals)
+    possible = [
+        highest_odds(e_value, rates.hazard, process.recovery)
+        >= rates.highest_alarm_odds(len(names))
+        for e_value in (with_residuals, of_values * of_innovations)
+    ]
+    warn_of_slow_process(names, worth * powers.values, *possible)
+
+
+def _settled(evidence: EvidenceInOrder, process: _SlowProcess, usual: float) -> np.ndarray:
+    """Return up to which probability of failing a modality counts as clean, at least `usual`."""
+    odds = np.median(clean_odds(*_likelihoods(evidence), process.transition), axis=0)
+    return np.clip(2.0 * odds / (1.0 + odds), usual, usual_share(process.transition))
 
 
 def choose_exchangeable(
