@@ -7,7 +7,6 @@ import numpy as np
 
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.dependence import Changes, Dependence
-from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import KINDS, LARGEST_NOISE
 from sklearn_emma.monitoring.filter import Switches
 from sklearn_emma.monitoring.innovations import (
@@ -27,6 +26,7 @@ from sklearn_emma.monitoring.likelihoods import (
 from sklearn_emma.monitoring.ratios import FailureRatios, include_large_offsets
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.residuals import Residuals
+from sklearn_emma.monitoring.run_lengths import RunLengths
 from sklearn_emma.monitoring.statistics import SampleStatistics, read_energies
 from sklearn_emma.monitoring.tables import read_table, read_unseen
 

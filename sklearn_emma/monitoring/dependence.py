@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_emma.monitoring.evidence import RunLengths
+from sklearn_emma.monitoring.run_lengths import RunLengths
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
 __all__ = ["Changes", "Dependence"]

@@ -45,7 +45,7 @@ class Failure(NamedTuple):
         Probability that the level of a categorical column is replaced by that of another sample.
     allowance : float, default=0.5
         Allowance of the e-values of this failure if samples are independent, see
-        :mod:`sklearn_emma.monitoring.evidence`.
+        :mod:`sklearn_emma.monitoring.e_values`.
     """
 
     kind: str

@@ -9,7 +9,7 @@ from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 from sklearn_emma.monitoring.calibration import Past, state_prior
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.dependence import Changes, Dependence
-from sklearn_emma.monitoring.evidence import RunLengths, fill_forward, largest_e_value
+from sklearn_emma.monitoring.e_values import largest_e_value
 from sklearn_emma.monitoring.exchangeability import (
     warn_of_few_samples,
     warn_of_long_repeats,
@@ -38,6 +38,7 @@ from sklearn_emma.monitoring.likelihoods import (
 from sklearn_emma.monitoring.ratios import FailureRatios, include_large_offsets
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.residuals import Residuals, combine_with_residuals
+from sklearn_emma.monitoring.run_lengths import RunLengths, fill_forward
 from sklearn_emma.monitoring.statistics import SampleStatistics
 from sklearn_emma.monitoring.tables import are_numbers
 from sklearn_emma.monitoring.thresholds import (

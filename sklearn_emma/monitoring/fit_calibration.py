@@ -11,7 +11,6 @@ from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.correction import location_and_spread
 from sklearn_emma.monitoring.dependence import Dependence
-from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.exchangeability import warn_of_dependent_rows
 from sklearn_emma.monitoring.failures import ALLOWANCE, FAILURES, SATURATION, allowances
 from sklearn_emma.monitoring.false_alarms import (
@@ -27,6 +26,7 @@ from sklearn_emma.monitoring.likelihoods import STATE_KINDS, missing_in
 from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.residuals import Residuals
+from sklearn_emma.monitoring.run_lengths import RunLengths
 from sklearn_emma.monitoring.simulation import Simulation
 from sklearn_emma.monitoring.statistics import SampleStatistics, measures_no_disagreement
 from sklearn_emma.monitoring.tables import (

@@ -41,7 +41,7 @@ import numpy as np
 
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.monitoring.autocorrelation import longest_times
-from sklearn_emma.monitoring.evidence import fill_forward, largest_e_value
+from sklearn_emma.monitoring.e_values import largest_e_value
 from sklearn_emma.monitoring.failures import (
     FAILURES,
     LARGE_OFFSETS,
@@ -58,6 +58,7 @@ from sklearn_emma.monitoring.ratios import (
     gather_examples,
     positions_of_examples,
 )
+from sklearn_emma.monitoring.run_lengths import fill_forward
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
 # Largest number of lags L, and smallest number of clean samples for each lag.
@@ -72,7 +73,7 @@ _JUMP = Failure("jump", lambda z, rng: z)
 _KINDS = np.array([failure.kind for failure in FAILURES])
 
 
-class Evidence(NamedTuple):
+class EValuesByPhase(NamedTuple):
     """E-values of simulated failures that last, start or end at a sample.
 
     Attributes
@@ -328,7 +329,7 @@ def let_turn_into_offset(transition: np.ndarray) -> np.ndarray:
 
 def combine_with_innovations(
     e_values: np.ndarray, of_innovations: np.ndarray, worth: np.ndarray
-) -> Evidence:
+) -> EValuesByPhase:
     r"""Combine the e-values of values with those of innovations.
 
     Parameters
@@ -343,7 +344,7 @@ def combine_with_innovations(
 
     Returns
     -------
-    Evidence
+    EValuesByPhase
         E-values.
     """
     rest = 1.0 - worth[..., None]
@@ -353,7 +354,7 @@ def combine_with_innovations(
     lasts[..., shown] *= lasting**rest
     starts[..., shown] *= (0.5 * (lasting + jump)) ** rest
     ends[..., shown] = (0.5 * (1.0 + jump)) ** rest
-    return Evidence(lasts, starts, ends)
+    return EValuesByPhase(lasts, starts, ends)
 
 
 def wrong_samples(

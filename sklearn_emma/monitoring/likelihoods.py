@@ -23,7 +23,7 @@ import numpy as np
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.failures import SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import Switches
-from sklearn_emma.monitoring.innovations import Evidence, combine_with_innovations
+from sklearn_emma.monitoring.innovations import EValuesByPhase, combine_with_innovations
 from sklearn_emma.monitoring.recurrence import upper_rate
 from sklearn_emma.monitoring.residuals import combine_with_residuals
 
@@ -208,7 +208,7 @@ def combine(
 
 
 def switches_of(
-    evidence: Evidence,
+    evidence: EValuesByPhase,
     intermittent: np.ndarray,
     stuck: np.ndarray,
     repeats: np.ndarray,
@@ -218,7 +218,7 @@ def switches_of(
 
     Parameters
     ----------
-    evidence : Evidence
+    evidence : EValuesByPhase
         E-values of the simulated failures.
     intermittent, stuck, repeats : ndarray of shape (n_samples, n_modalities)
         As :func:`combine` takes them.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_emma.monitoring.evidence import bound_ratios, conformal_e_values
+from sklearn_emma.monitoring.e_values import bound_ratios, conformal_e_values
 from sklearn_emma.monitoring.failures import (
     ALLOWANCE,
     FAILURES,

@@ -26,7 +26,7 @@ import numpy as np
 
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.monitoring.autocorrelation import longest_times
-from sklearn_emma.monitoring.evidence import largest_e_value
+from sklearn_emma.monitoring.e_values import largest_e_value
 from sklearn_emma.monitoring.failures import FAILURES, OFFSETS, SMALL_ALLOWANCE, Failure
 from sklearn_emma.monitoring.ratios import (
     FailureRatios,

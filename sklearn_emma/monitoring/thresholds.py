@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.failures import LARGEST_NOISE, SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import Switches, all_clean, forward, hysteresis
 from sklearn_emma.monitoring.likelihoods import (
@@ -14,6 +13,7 @@ from sklearn_emma.monitoring.likelihoods import (
     intermittent_failure,
     replace_missing,
 )
+from sklearn_emma.monitoring.run_lengths import RunLengths
 
 _EXPONENTS = 0.5 ** np.arange(8)
 # Number and length of the streams that are resampled from clean samples.

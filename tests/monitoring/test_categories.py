@@ -10,8 +10,8 @@ from sklearn_emma import DAEEnergyScorer, EMMAClassifier
 from sklearn_emma.corruption import Missing, Stuck
 from sklearn_emma.inspection import modality_report
 from sklearn_emma.monitoring import ModalityMonitor
-from sklearn_emma.monitoring.evidence import RunLengths
 from sklearn_emma.monitoring.levels import LevelRuns
+from sklearn_emma.monitoring.run_lengths import RunLengths
 from sklearn_emma.monitoring.statistics import SampleStatistics
 from sklearn_emma.monitoring.tables import as_samples, read_table
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_emma.monitoring.dependence import Dependence
-from sklearn_emma.monitoring.evidence import RunLengths
+from sklearn_emma.monitoring.run_lengths import RunLengths
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
 

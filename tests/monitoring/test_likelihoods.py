@@ -5,7 +5,7 @@ import pytest
 
 from sklearn_emma.monitoring.calibration import CHANGED
 from sklearn_emma.monitoring.failures import LARGEST_NOISE, SIMULATED_KINDS
-from sklearn_emma.monitoring.innovations import Evidence
+from sklearn_emma.monitoring.innovations import EValuesByPhase
 from sklearn_emma.monitoring.likelihoods import (
     STATE_KINDS,
     combine,
@@ -43,7 +43,7 @@ def test_few_clean_samples_limit_the_evidence_of_a_wrong_sample():
 
 def test_the_end_of_an_intermittent_failure_is_not_visible():
     shape = 1, 1, len(SIMULATED_KINDS)
-    evidence = Evidence(*(np.full(shape, e) for e in (2.0, 3.0, 7.0)))
+    evidence = EValuesByPhase(*(np.full(shape, e) for e in (2.0, 3.0, 7.0)))
     absent = missing_in(np.zeros((1, 1), dtype=bool))
     none = np.zeros((1, 1), dtype=bool)
     switches = switches_of(evidence, np.full((1, 1), 1.2), np.ones((1, 1)), none, absent)
