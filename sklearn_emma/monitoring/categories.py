@@ -4,26 +4,22 @@ A modality without numerical columns cannot have an offset or a gain, so the e-v
 failures are zero.
 
 A level that does not occur in the training data, an unseen level, is not represented in the samples
-from which the likelihood ratios are learned. With q = 0.2 the assumed probability that a noisy
-modality has an unseen level, and f the probability that a clean one has it, the e-value of noise is
+from which the likelihood ratios are learned. It is rare in clean samples, with probability f, and
+assumed to have the probability q = 0.2 in noisy ones (:mod:`sklearn_emma.monitoring.rare_events`).
+The e-value of noise is
 
 .. math:: e = \frac{q}{f} \text{ for an unseen level}, \qquad
     \frac{1 - q}{1 - f}\, e_k \text{ for others.}
 
-The e-values of other failures are one for an unseen level and unchanged for others. f is an upper
-bound, two standard errors above the frequency in clean samples
-(:mod:`sklearn_emma.monitoring.recurrence`).
+The e-values of other failures are one for an unseen level and unchanged for others.
 """
 
 import numpy as np
 
 from sklearn_emma.monitoring.failures import SIMULATED_KINDS
-from sklearn_emma.monitoring.recurrence import upper_rate
+from sklearn_emma.monitoring.rare_events import EXPECTED_RATE, e_value_of_event, upper_rate
 
 __all__ = ["CategoryEvidence"]
-
-# q
-_EXPECTED = 0.2
 
 
 class CategoryEvidence:
@@ -55,8 +51,8 @@ class CategoryEvidence:
     """
 
     def __init__(self, unseen: np.ndarray, categories: np.ndarray, numbers: np.ndarray) -> None:
-        rates = np.minimum(upper_rate(unseen.sum(axis=0), len(unseen)), _EXPECTED)
-        self.rates_ = np.where(categories, rates, _EXPECTED)
+        rates = np.minimum(upper_rate(unseen.sum(axis=0), len(unseen)), EXPECTED_RATE)
+        self.rates_ = np.where(categories, rates, EXPECTED_RATE)
         of_numbers = np.isin(SIMULATED_KINDS, ("offset", "gain"))
         self.applies_ = np.where(numbers[:, None] | ~of_numbers, 1.0, 0.0)
 
@@ -75,7 +71,6 @@ class CategoryEvidence:
         ndarray of shape (..., n_samples, n_modalities, n_simulated_failures)
             Corrected e-values.
         """
-        rates, noise = self.rates_[:, None], np.isin(SIMULATED_KINDS, "noise")
-        seen = np.where(noise, (1.0 - _EXPECTED) / (1.0 - rates), 1.0) * e_values
-        never = np.where(noise, _EXPECTED / rates, 1.0)
-        return self.applies_ * np.where(unseen[..., None], never, seen)
+        known = np.where(unseen[..., None], 1.0, e_values)
+        of_noise = e_value_of_event(unseen, self.rates_)[..., None] * known
+        return self.applies_ * np.where(np.isin(SIMULATED_KINDS, "noise"), of_noise, known)

@@ -24,7 +24,7 @@ from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.failures import SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import Switches
 from sklearn_emma.monitoring.innovations import EValuesByPhase, combine_with_innovations
-from sklearn_emma.monitoring.recurrence import upper_rate
+from sklearn_emma.monitoring.rare_events import upper_rate
 from sklearn_emma.monitoring.residuals import combine_with_residuals
 
 #: Kind of each failure state.

@@ -1,16 +1,12 @@
 r"""Detect saturated sensors by recurring values.
 
 A saturated sensor often returns the limit of its range, while its other values are
-ordinary. A feature *recurs* if it has the same value as in one of the last eight samples. With f
-the probability that at least one feature of a modality recurs in a clean sample, and q = 0.2 the
-assumed probability of this in a saturated modality, the likelihood ratio
-
-.. math:: e = \frac{q}{f} \text{ if one recurs}, \qquad \frac{1 - q}{1 - f} \text{ if none does,}
-
-is an e-value. If recurrences are more frequent than q, little evidence is lost. f is the larger of
-two upper bounds, each two standard errors above an estimate: from the c of n clean samples that
-recur, and from the d pairs of clean samples in which a feature of the modality has equal values
-(summed over its features):
+ordinary. A feature *recurs* if it has the same value as in one of the last eight samples. That at
+least one feature of a modality recurs is rare in clean samples
+(:mod:`sklearn_emma.monitoring.rare_events`). Its probability f is the larger of two upper bounds,
+each two standard errors above an estimate: from the c of n clean samples that recur, and from the d
+pairs of clean samples in which a feature of the modality has equal values (summed over its
+features):
 
 .. math:: f = \max\left(\frac{c + 1 + 2 \sqrt{c + 1}}{n + 2},\;
     8\, \frac{d + 1 + 2 \sqrt{d + 1}}{n (n - 1) / 2}\right).
@@ -21,6 +17,7 @@ change. They are recognized by equal values among the clean samples, in any orde
 
 import numpy as np
 
+from sklearn_emma.monitoring.rare_events import EXPECTED_RATE, e_value_of_event, upper_rate
 from sklearn_emma.monitoring.statistics import SampleStatistics
 
 # Number of previous samples with which a value is compared.
@@ -28,8 +25,6 @@ _WINDOW = 8
 # A feature is ignored if the number of its clean values that occur several times exceeds both this
 # fraction of them and this number, or if it has fewer values than this.
 _EQUAL, _FEW, _FEWEST = 0.01, 4, 30
-# q
-_EXPECTED = 0.2
 
 
 class Recurrence:
@@ -76,7 +71,7 @@ class Recurrence:
         n_pairs = len(z) * (len(z) - 1) / 2
         among_pairs = _WINDOW * upper_rate(share[0] * n_pairs, n_pairs)
         rates = np.maximum(upper_rate(recurs.sum(axis=0), len(z)), among_pairs)
-        self.rates_ = np.minimum(rates, _EXPECTED)
+        self.rates_ = np.minimum(rates, EXPECTED_RATE)
 
     def __call__(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Return the e-values of saturation for the next samples of a stream.
@@ -94,8 +89,7 @@ class Recurrence:
             E-values.
         """
         recurs = self._in_modality(self._recurs(z, recent))
-        expected, rate = _EXPECTED, self.rates_
-        return np.where(recurs, expected / rate, (1.0 - expected) / (1.0 - rate))
+        return e_value_of_event(recurs, self.rates_)
 
     def _recurs(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Return which values recur. Missing values never do."""
@@ -109,25 +103,6 @@ class Recurrence:
     def _in_modality(self, recurs: np.ndarray) -> np.ndarray:
         """Return for which modalities at least one feature recurs."""
         return self._statistics.over_modalities(np.logical_or, recurs & self.features_)
-
-
-def upper_rate(count: np.ndarray, n_samples: float) -> np.ndarray:
-    """Return an upper bound of the probability of an event, two standard errors above its estimate.
-
-    Parameters
-    ----------
-    count : ndarray of shape (n_modalities,)
-        Number of samples in which the event occurred.
-    n_samples : float
-        Number of samples.
-
-    Returns
-    -------
-    ndarray of shape (n_modalities,)
-        Upper bounds, which may be greater than one.
-    """
-    one_more = count + 1
-    return (one_more + 2.0 * np.sqrt(one_more)) / (n_samples + 2)
 
 
 def _sizes_of_equal(x: np.ndarray) -> np.ndarray:
