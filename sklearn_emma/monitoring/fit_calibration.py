@@ -23,7 +23,13 @@ from sklearn_emma.monitoring.false_alarms import (
 from sklearn_emma.monitoring.filter import Rates
 from sklearn_emma.monitoring.innovations import Innovations
 from sklearn_emma.monitoring.likelihoods import STATE_KINDS, missing_in
-from sklearn_emma.monitoring.ratios import Examples, FailureRatios, gather_examples
+from sklearn_emma.monitoring.ratios import (
+    N_EXAMPLES,
+    Examples,
+    FailureRatios,
+    evenly_spaced,
+    gather_examples,
+)
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.residuals import Residuals
 from sklearn_emma.monitoring.run_lengths import RunLengths
@@ -39,9 +45,9 @@ from sklearn_emma.monitoring.tables import (
 )
 from sklearn_emma.monitoring.tails import is_discrete
 
-# Number of samples with simulated failures, per failure and modality: to measure whether a failure
-# harms the predictions, and to learn likelihood ratios.
-_N_HARMED, _N_EXAMPLES = 500, 1000
+# Largest number of samples with simulated failures, per failure and modality, that measure whether
+# the failure harms the predictions.
+_N_HARMED = 500
 
 
 def calibrate_monitor(
@@ -78,14 +84,15 @@ def calibrate_monitor(
     """
     clean = _divide(estimator, X, reference, ordered, rng)
     statistics = SampleStatistics(clean.known, [len(c) for c in feature_columns(estimator)])
-    learn_from = _spaced(len(clean.known), _N_EXAMPLES)
+    learn_from = evenly_spaced(0, len(clean.known), N_EXAMPLES)
     if measures_no_disagreement(estimator):
         # not from the same samples, which fit together better than new ones
-        learn_from = _spaced(len(clean.known), min(_N_EXAMPLES, len(clean.known) // 2))
+        n_examples = min(N_EXAMPLES, len(clean.known) // 2)
+        learn_from = evenly_spaced(0, len(clean.known), n_examples)
         statistics.learn_agreement(np.delete(clean.known, learn_from, axis=0), rng)
     of_reference = _safe_indexing(clean.reference, learn_from)
     examples = _examples(Simulation(estimator, of_reference, statistics, rng))
-    of_X = _safe_indexing(clean.X, _spaced(len(clean.X), _N_HARMED))
+    of_X = _safe_indexing(clean.X, evenly_spaced(0, len(clean.X), _N_HARMED))
     simulation = Simulation(estimator, of_X, statistics, rng)
     unusable = _unusable(simulation)
     judged = simulation.statistics_of(clean.X)
@@ -93,7 +100,10 @@ def calibrate_monitor(
     allowance = ALLOWANCE if ordered else allowances(len(statistics.sizes_))
     z, rows = statistics.standardize(clean.table), statistics.standardize(clean.rows)
     discrete = np.array([is_discrete(samples) for samples in statistics.split(z)])
-    ratios = FailureRatios(judged, examples, draw_seed(rng), not ordered, allowance, discrete)
+    seed = draw_seed(rng)
+    ratios = FailureRatios(
+        judged, examples, seed, extrapolate=not ordered, allowance=allowance, discrete=discrete
+    )
     values = statistics.relative(clean.table)
     run_lengths = RunLengths(
         values, statistics, are_numbers(estimator), statistics.relative(clean.rows)
@@ -186,11 +196,6 @@ def _category_evidence(
         for features in (~numbers, numbers)
     ]
     return CategoryEvidence(unseen, *has)
-
-
-def _spaced(n_samples: int, at_most: int) -> np.ndarray:
-    """Return the positions of at most `at_most` samples, evenly spaced in a table."""
-    return np.linspace(0, n_samples - 1, min(n_samples, at_most)).astype(int)
 
 
 def _examples(simulation: Simulation) -> Examples:

@@ -34,7 +34,7 @@ process leaves the same small bias in successive innovations. For lasting offset
 and also where the logarithm of :math:`c_k` has a negative mean in simulated failures.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +56,7 @@ from sklearn_emma.monitoring.ratios import (
     FailureRatios,
     append_modality,
     gather_examples,
+    informative_failures,
     positions_of_examples,
 )
 from sklearn_emma.monitoring.run_lengths import fill_forward
@@ -150,7 +151,9 @@ class Innovations:
         self.ratios_ = FailureRatios(
             judged, examples, seed, extrapolate=False, allowance=_ALLOWANCE
         )
-        self.informative_ = (self._growth(failing) > 0.0) & (half >= _FEWEST)
+        throughout = [[x[::2] for x in by_modality] for by_modality in failing.values()]
+        self.informative_ = informative_failures(self._e_values, throughout)
+        self.informative_ &= half >= _FEWEST
         self.informative_[:, :-1] &= _KINDS != "offset"
         log_e_values = np.where(self.informative_, np.log(self._e_values(judged)), 0.0)
         log_e_values[unknown] = np.nan
@@ -266,14 +269,6 @@ class Innovations:
         n_added = sum(map(len, features[1:]))
         labels = np.append(examples.failure, np.zeros(n_added, dtype=examples.failure.dtype))
         return Examples(np.concatenate(features), labels)
-
-    def _growth(self, failing: Mapping[Failure, Sequence[np.ndarray]]) -> np.ndarray:
-        """Return the mean log e-value of each failure, in windows in which it lasts throughout."""
-        growth = [
-            [np.log(self._e_values(x[::2])[:, i, k]).mean() for i, x in enumerate(by_modality)]
-            for k, by_modality in enumerate(failing.values())
-        ]
-        return np.transpose(growth)
 
 
 def _fill_gaps(values: np.ndarray, longest: int) -> np.ndarray:

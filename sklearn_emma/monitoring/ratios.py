@@ -1,6 +1,6 @@
 """Learn the likelihood ratios of failures against clean samples from simulated failures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +19,36 @@ from sklearn_emma.monitoring.tails import UpperTail
 _MISMATCH = [k for k, failure in enumerate(FAILURES) if failure.kind == "mismatch"]
 # Number of simulated e-values of clean samples, and smallest number of draws per sample.
 _N_POSSIBLE, _FEWEST_DRAWS = 10_000, 5
-# Largest number of samples with simulated failures, per failure and modality and per failure.
-_N_EXAMPLES, _MOST_EXAMPLES = 1000, 5000
+#: Largest number of samples with simulated failures, per failure and modality.
+N_EXAMPLES = 1000
+# Largest number of them per failure.
+_MOST_EXAMPLES = 5000
 # A log ratio that is above all others.
 _ABOVE_ALL = 100.0
+
+
+def evenly_spaced(start: int, stop: int, at_most: int) -> np.ndarray:
+    """Return evenly spaced positions of samples.
+
+    Parameters
+    ----------
+    start, stop : int
+        First position, and the position after the last one.
+    at_most : int
+        Largest number of positions.
+
+    Returns
+    -------
+    ndarray of int of shape (n_positions,)
+        Positions.
+
+    Examples
+    --------
+    >>> from sklearn_emma.monitoring.ratios import evenly_spaced
+    >>> evenly_spaced(0, 9, 3)
+    array([0, 4, 8])
+    """
+    return np.linspace(start, stop - 1, min(stop - start, at_most)).astype(int)
 
 
 def positions_of_examples(start: int, stop: int, n_modalities: int) -> np.ndarray:
@@ -40,8 +66,32 @@ def positions_of_examples(start: int, stop: int, n_modalities: int) -> np.ndarra
     ndarray of int of shape (n_examples,)
         Positions, evenly spaced.
     """
-    n_examples = min(stop - start, _N_EXAMPLES, _MOST_EXAMPLES // n_modalities)
-    return np.linspace(start, stop - 1, max(n_examples, 1)).astype(int)
+    return evenly_spaced(start, stop, min(N_EXAMPLES, max(_MOST_EXAMPLES // n_modalities, 1)))
+
+
+def informative_failures(
+    e_values: Callable[[np.ndarray], np.ndarray], failing: Sequence[Sequence[np.ndarray]]
+) -> np.ndarray:
+    """Return whose e-values increase, on average, while the failure lasts.
+
+    Parameters
+    ----------
+    e_values : callable
+        Function that takes statistics of shape (n_samples, n_modalities, n_statistics) and returns
+        e-values of shape (n_samples, n_modalities, n_failures).
+    failing : sequence of length n_failures of sequence of length n_modalities of ndarray
+        Statistics of samples in which one modality fails.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_modalities, n_failures)
+        True where the e-values of the failing modality have a logarithm with a positive mean.
+    """
+    growth = [
+        [np.log(e_values(statistics)[:, i, k]).mean() for i, statistics in enumerate(by_modality)]
+        for k, by_modality in enumerate(failing)
+    ]
+    return np.transpose(growth) > 0.0
 
 
 class Examples(NamedTuple):
@@ -152,6 +202,7 @@ class FailureRatios:
         clean: np.ndarray,
         examples: Examples,
         random_state: int,
+        *,
         extrapolate: bool = True,
         allowance: np.ndarray | float = ALLOWANCE,
         discrete: np.ndarray | None = None,

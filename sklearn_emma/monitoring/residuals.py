@@ -32,6 +32,7 @@ from sklearn_emma.monitoring.ratios import (
     FailureRatios,
     gather_examples,
     include_large_offsets,
+    informative_failures,
     positions_of_examples,
 )
 from sklearn_emma.monitoring.statistics import SampleStatistics
@@ -104,10 +105,12 @@ class Residuals:
         }
         examples = gather_examples(self._drifting(clean, values[known], rng), failing)
         judged = self._statistics_of(second)
-        self.ratios_ = FailureRatios(judged, examples, draw_seed(rng), False, SMALL_ALLOWANCE)
-        for j, k in enumerate(OFFSETS):
-            for i, statistics in enumerate(failing[FAILURES[k]]):
-                self.informative_[i, j] = np.log(self._e_values(statistics)[:, i, j]).mean() > 0.0
+        seed = draw_seed(rng)
+        self.ratios_ = FailureRatios(
+            judged, examples, seed, extrapolate=False, allowance=SMALL_ALLOWANCE
+        )
+        offsets = [failing[FAILURES[k]] for k in OFFSETS]
+        self.informative_ = informative_failures(self._e_values, offsets)
         self.exponents_ = 1.0 / longest_times(np.log(self(values[half:])))
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
