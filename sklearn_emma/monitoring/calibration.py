@@ -234,7 +234,7 @@ class Calibration:
             repeats, stuck = repeats & ~unseen, np.where(unseen, 1.0, stuck)
         learned = self.ratios(self.statistics(values, *energies))
         e_values = simulated_failures(learned, saturation, self.categories, unseen)
-        absent = self.statistics.over_modalities(np.logical_and, gaps)
+        absent = self.statistics.absent(values)
         recently = np.vstack([past.missing, gaps])[-len(past.missing) :]
         judged = _Judged(values, e_values, stuck, repeats, worth, absent)
         return judged, Past(runs, changes, last, recently)

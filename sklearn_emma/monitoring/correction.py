@@ -38,7 +38,7 @@ class Correction(NamedTuple):
     def modalities(self, statistics: SampleStatistics) -> np.ndarray:
         """Return which modalities are corrected: an ndarray of bool of shape (n_modalities,)."""
         corrected = (self.factor != 1) | (self.shift != 0)
-        return statistics.over_modalities(np.logical_or, corrected[None])[0]
+        return statistics.any_feature(corrected)
 
 
 def location_and_spread(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

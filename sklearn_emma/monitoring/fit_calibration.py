@@ -117,8 +117,8 @@ def calibrate_monitor(
         Dependence(z, statistics, run_lengths, rng),
         _category_evidence(estimator, statistics, unseen),
     )
-    gaps = np.isnan(clean.table if clean.half else np.vstack([clean.known, clean.table]))
-    missing = missing_in(statistics.over_modalities(np.logical_and, gaps))
+    all_clean = clean.table if clean.half else np.vstack([clean.known, clean.table])
+    missing = missing_in(statistics.absent(all_clean))
     samples = CleanSamples(z, rows, values, missing, clean.half, judged, unseen)
     innovations = residuals = None
     if ordered:
@@ -191,11 +191,8 @@ def _category_evidence(
     if not categories_of(estimator):
         return None
     numbers = are_numbers(estimator)
-    has = [
-        statistics.over_modalities(np.logical_or, features[None])[0]
-        for features in (~numbers, numbers)
-    ]
-    return CategoryEvidence(unseen, *has)
+    has_categories, has_numbers = (statistics.any_feature(x) for x in (~numbers, numbers))
+    return CategoryEvidence(unseen, has_categories, has_numbers)
 
 
 def _examples(simulation: Simulation) -> Examples:

@@ -197,7 +197,7 @@ class Innovations:
     def _unknown(self, innovations: np.ndarray) -> np.ndarray:
         """Return which samples of which modalities have missing innovations."""
         gaps = np.isnan(innovations) & self.statistics_.varies_
-        return self.statistics_.over_modalities(np.logical_or, gaps)
+        return self.statistics_.any_feature(gaps)
 
     def _innovations(self, values: np.ndarray, recent: np.ndarray | None) -> np.ndarray:
         """Return innovations, NaN if a value is missing or too many before it are.
@@ -232,12 +232,11 @@ class Innovations:
         In every second window, the failure lasts from the first sample to the last. In the others,
         it starts at a random sample but the last.
         """
-        n_windows, length, n_features = windows.shape
+        n_windows, length, _ = windows.shape
         failing: dict[Failure, list[np.ndarray]] = {failure: [] for failure in (*FAILURES, _JUMP)}
         start = np.where(np.arange(n_windows) % 2, rng.randint(length - 1, size=n_windows), 0)
         lasts = (np.arange(length) >= start[:, None])[..., None]
-        features = self.statistics_.split(np.where(usable, np.arange(n_features), -1)[None])
-        for own in (columns[columns >= 0] for columns in features):
+        for own in self.statistics_.positions(usable):
             jumps = []
             for k, failure in enumerate(FAILURES):
                 failed = windows.copy()

@@ -102,7 +102,7 @@ class Recurrence:
 
     def _in_modality(self, recurs: np.ndarray) -> np.ndarray:
         """Return for which modalities at least one feature recurs."""
-        return self._statistics.over_modalities(np.logical_or, recurs & self.features_)
+        return self._statistics.any_feature(recurs & self.features_)
 
 
 def _sizes_of_equal(x: np.ndarray) -> np.ndarray:

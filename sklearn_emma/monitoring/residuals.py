@@ -132,7 +132,7 @@ class Residuals:
         if self.informative_.any():
             predicted, residuals = self._predict(values)
             within = (predicted >= self.range_[0]) & (predicted <= self.range_[1])
-            known = self.predictions_.over_modalities(np.logical_and, within)
+            known = self.predictions_.all_features(within)
             known &= self._complete(values)[:, None]
             e_values = self._e_values(self.statistics_.of_table(residuals))
             found = np.where(known[..., None] & self.informative_, e_values, np.nan)
@@ -204,8 +204,7 @@ class Residuals:
     ) -> list[np.ndarray]:
         """Return samples in which each modality fails, in every second one only some columns."""
         found = []
-        features = self.predictions_.split(np.where(usable, np.arange(len(usable)), -1)[None])
-        for own in (columns[columns >= 0] for columns in features):
+        for own in self.predictions_.positions(usable):
             failed = clean.copy()
             values = failure.values(clean[:, own], rng)
             stays = rng.uniform(size=values.shape) < 0.5

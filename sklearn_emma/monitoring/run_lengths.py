@@ -97,7 +97,7 @@ class RunLengths:
         complete = [x[~np.isnan(x).any(axis=1)] for x in statistics.split(z)]
         self.tied_ = np.array([_has_ties(x) for x in complete])
         rows = z if rows is None else rows
-        present, present_rows = ~self._absent(z), ~self._absent(rows)
+        present, present_rows = ~statistics.absent(z), ~statistics.absent(rows)
         z, rows = fill_forward(z), fill_forward(rows)
         repeats = self.repeats(z[1:] - z[:-1])
         hazards = [_hazard(r[p]) for r, p in zip(repeats.T, present[1:].T, strict=True)]
@@ -107,7 +107,7 @@ class RunLengths:
         )
         self.epsilon_ = 1.0 / (len(z) + 1)
         categories = statistics.varies_ & (False if numbers is None else ~numbers)
-        self.steps_ = statistics.over_modalities(np.logical_or, categories[None])[0] & self.tied_
+        self.steps_ = statistics.any_feature(categories) & self.tied_
         self.levels_: dict[int, LevelRuns] = {}
         for i in np.flatnonzero(self.tied_).tolist():
             values = self._varying(rows[present_rows[:, i]], i)
@@ -119,10 +119,6 @@ class RunLengths:
         """Whether the probability of a repeat depends on the values, shape (n_modalities,)."""
         return np.isin(np.arange(len(self.tied_)), list(self.levels_))
 
-    def _absent(self, z: np.ndarray) -> np.ndarray:
-        """Return which modalities are missing in which samples."""
-        return self._statistics.over_modalities(np.logical_and, np.isnan(z))
-
     def _rounding(self, z: np.ndarray) -> np.ndarray:
         """Return the rounding error of values in single precision, shape (1, n_features)."""
         largest = np.nanmax(np.abs(z), axis=0, keepdims=True, initial=0.0)
@@ -131,8 +127,7 @@ class RunLengths:
 
     def _varying(self, z: np.ndarray, i: int) -> np.ndarray:
         """Return the features of a modality that are not constant."""
-        varies = self._statistics.split(self._statistics.varies_[None])[i][0]
-        return self._statistics.split(z)[i][:, varies]
+        return z[:, self._statistics.positions(self._statistics.varies_)[i]]
 
     def level_hazards(self, z: np.ndarray) -> np.ndarray:
         """Return the probability that each sample is followed by a repeat, given its values.
@@ -184,9 +179,9 @@ class RunLengths:
         ndarray of bool of shape (n_samples, n_modalities)
             True for repeats. Always False for modalities whose features are all constant.
         """
-        varies, reduce = self._statistics.varies_, self._statistics.over_modalities
-        same = reduce(np.logical_and, ~varies | (np.abs(difference) <= self.tolerance_))
-        return same & reduce(np.logical_or, varies[None])
+        varies = self._statistics.varies_
+        same = self._statistics.all_features(~varies | (np.abs(difference) <= self.tolerance_))
+        return same & self._statistics.any_feature(varies)
 
     def __call__(
         self, z: np.ndarray, last: np.ndarray, runs: np.ndarray
@@ -213,7 +208,7 @@ class RunLengths:
         last : ndarray of shape (n_features,)
             Last standardized value of each feature up to the last sample, NaN if there is none.
         """
-        absent, z = self._absent(z), fill_forward(z, last)
+        absent, z = self._statistics.absent(z), fill_forward(z, last)
         earlier = np.vstack([last, z[:-1]])
         repeats = self.repeats(z - earlier)
         lengths = _lengths(repeats, absent, runs)
@@ -223,9 +218,9 @@ class RunLengths:
         if self.levels_:
             hazard = np.where(self.by_level_, self.level_hazards(earlier), hazard)
         e_values = self.judge(repeats, hazard)
-        varies, reduce = self._statistics.varies_, self._statistics.over_modalities
-        e_values[:, ~reduce(np.logical_or, varies[None])[0]] = 1.0
-        e_values[absent | reduce(np.logical_or, np.isnan(earlier) & varies)] = 1.0
+        varies, any_feature = self._statistics.varies_, self._statistics.any_feature
+        e_values[:, ~any_feature(varies)] = 1.0
+        e_values[absent | any_feature(np.isnan(earlier) & varies)] = 1.0
         return e_values, repeats, lengths[-1], z[-1]
 
 

@@ -84,15 +84,14 @@ class SampleStatistics:
         soft = np.clip(z, -_LIMIT, _LIMIT)
         self.precision_ = self._precision(z)
         self.regression_ = np.zeros_like(self.precision_)
-        features = np.arange(z.shape[1])
-        for own in self.split(features[None]):
-            others = np.setdiff1d(features, own)
+        for own in self.positions(np.ones_like(self.varies_)):
+            others = np.setdiff1d(np.arange(z.shape[1]), own)
             if len(others):
-                ridge = RidgeCV(np.logspace(-1, 4, 11)).fit(soft[:, others], z[:, own[0]])
-                weights = ridge.coef_.reshape(own.size, -1)
-                self.regression_[np.ix_(others, own[0])] = weights.T
+                ridge = RidgeCV(np.logspace(-1, 4, 11)).fit(soft[:, others], z[:, own])
+                weights = ridge.coef_.reshape(len(own), -1)
+                self.regression_[np.ix_(others, own)] = weights.T
         self.residual_precision_ = self._precision(z - self.predicted(z))
-        squares = self.over_modalities(np.add, self.precision_.sum(0)[None])
+        squares = self.over_modalities(np.add, self.precision_.sum(0))
         self._norm = np.sqrt(np.maximum(squares, np.finfo(float).tiny))
 
     def _precision(self, z: np.ndarray) -> np.ndarray:
@@ -121,15 +120,76 @@ class SampleStatistics:
         ----------
         ufunc : numpy ufunc
             Reduction, such as ``numpy.add``.
-        values : ndarray of shape (n_samples, n_features)
-            One value per sample and feature.
+        values : ndarray of shape (..., n_features)
+            One value per feature, or per sample and feature.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_modalities)
-            One value per sample and modality.
+        ndarray of shape (..., n_modalities)
+            One value per modality, or per sample and modality.
         """
-        return ufunc.reduceat(values, self.starts_, axis=1)
+        return ufunc.reduceat(values, self.starts_, axis=-1)
+
+    def any_feature(self, flags: np.ndarray) -> np.ndarray:
+        """Return for which modalities something is true of at least one feature.
+
+        Parameters
+        ----------
+        flags : ndarray of bool of shape (..., n_features)
+            Whether it is true of each feature.
+
+        Returns
+        -------
+        ndarray of bool of shape (..., n_modalities)
+            Whether it is true of any feature.
+        """
+        return self.over_modalities(np.logical_or, flags)
+
+    def all_features(self, flags: np.ndarray) -> np.ndarray:
+        """Return for which modalities something is true of all features.
+
+        Parameters
+        ----------
+        flags : ndarray of bool of shape (..., n_features)
+            Whether it is true of each feature.
+
+        Returns
+        -------
+        ndarray of bool of shape (..., n_modalities)
+            Whether it is true of all features.
+        """
+        return self.over_modalities(np.logical_and, flags)
+
+    def absent(self, values: np.ndarray) -> np.ndarray:
+        """Return which modalities are missing: all of their values are.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, n_features)
+            Samples. NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples, n_modalities)
+            Whether the modality is missing.
+        """
+        return self.all_features(np.isnan(values))
+
+    def positions(self, features: np.ndarray) -> list[np.ndarray]:
+        """Return the positions of some features, by modality.
+
+        Parameters
+        ----------
+        features : ndarray of bool of shape (n_features,)
+            Which features.
+
+        Returns
+        -------
+        list of ndarray of int
+            Their positions in each modality, as positions in the table.
+        """
+        columns = np.split(np.arange(len(features)), self.starts_[1:])
+        return [own[features[own]] for own in columns]
 
     def standardize(self, table: np.ndarray) -> np.ndarray:
         """Standardize samples, and replace missing values by zero, the mean.
@@ -193,10 +253,9 @@ class SampleStatistics:
         ndarray of shape (n_samples, n_modalities, 10)
             The statistics.
         """
-        gaps = np.isnan(values)
-        z = np.where(gaps, 0.0, values)
+        z = np.where(np.isnan(values), 0.0, values)
         if self.agreement_ is not None:
-            present = ~self.over_modalities(np.logical_and, gaps)
+            present = ~self.absent(values)
             disagreement = self.agreement_.disagreement(self.split(z), present)
         energy = np.arcsinh(energy)
         predicted = self.predicted(z)
