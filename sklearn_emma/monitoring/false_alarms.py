@@ -1,10 +1,16 @@
-"""Choose what makes false alarms rare, on clean samples in temporal order or exchangeable ones."""
+"""Choose all parameters that keep false alarms rare.
+
+If clean samples are in temporal order, the exponents of e-values are chosen
+(:mod:`sklearn_emma.monitoring.exponents`), and the odds of an alarm are those of the theory. If
+they are exchangeable, the odds are chosen (:mod:`sklearn_emma.monitoring.alarm_odds`).
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from sklearn_emma.monitoring.alarm_odds import StuckAfter, choose_alarm_odds
 from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 from sklearn_emma.monitoring.calibration import Past, state_prior
 from sklearn_emma.monitoring.categories import CategoryEvidence
@@ -14,6 +20,13 @@ from sklearn_emma.monitoring.exchangeability import (
     warn_of_few_samples,
     warn_of_long_repeats,
     warn_of_slow_process,
+)
+from sklearn_emma.monitoring.exponents import (
+    choose_exponents,
+    clean_odds,
+    exponents_of_intermittent,
+    exponents_of_missing,
+    exponents_of_stuck,
 )
 from sklearn_emma.monitoring.filter import (
     Rates,
@@ -38,19 +51,9 @@ from sklearn_emma.monitoring.likelihoods import (
 from sklearn_emma.monitoring.ratios import FailureRatios, include_large_offsets
 from sklearn_emma.monitoring.recurrence import Recurrence
 from sklearn_emma.monitoring.residuals import Residuals, combine_with_residuals
-from sklearn_emma.monitoring.run_lengths import RunLengths, fill_forward
+from sklearn_emma.monitoring.run_lengths import RunLengths, Stuck, fill_forward
 from sklearn_emma.monitoring.statistics import SampleStatistics
 from sklearn_emma.monitoring.tables import are_numbers
-from sklearn_emma.monitoring.thresholds import (
-    Stuck,
-    StuckAfter,
-    choose_alarm_odds,
-    choose_exponents,
-    clean_odds,
-    exponents_of_intermittent,
-    exponents_of_missing,
-    exponents_of_stuck,
-)
 
 # Smallest number of independent samples that half of the clean samples must be worth for residuals.
 _FEWEST_INDEPENDENT = 10.0

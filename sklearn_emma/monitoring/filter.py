@@ -49,8 +49,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Lower bound of probabilities that are divided by.
-_SMALLEST = 1e-100
+# Lower bounds of probabilities that are divided by.
+_SMALLEST, _TINY = 1e-100, np.finfo(float).tiny
 
 
 class Rates(NamedTuple):
@@ -247,6 +247,22 @@ def all_clean(n_states: int, n_modalities: int) -> np.ndarray:
         One for the first state, zero for all others.
     """
     return np.tile(np.eye(1, n_states), (n_modalities, 1))
+
+
+def odds_of_failure(clean: np.ndarray) -> np.ndarray:
+    """Return the odds of a failure.
+
+    Parameters
+    ----------
+    clean : ndarray of shape (...)
+        Probability of the clean state.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        Odds, which are finite.
+    """
+    return (1.0 - clean) / np.maximum(clean, _TINY)
 
 
 def usual_share(transition: np.ndarray) -> Any:

@@ -12,10 +12,27 @@ see :mod:`sklearn_emma.monitoring.levels`. A missing value is replaced by the la
 feature, in clean samples too. A sample in which the whole modality is missing is left out.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from sklearn_emma.monitoring.levels import LevelRuns, has_frequent_values
 from sklearn_emma.monitoring.statistics import SampleStatistics
+
+
+class Stuck(NamedTuple):
+    """Evidence of stuck sensors in successive clean samples.
+
+    Attributes
+    ----------
+    e_values : ndarray of shape (n_samples, n_modalities)
+        E-values of a stuck sensor, zero for modalities to which this failure is not applied.
+    repeats : ndarray of bool of shape (n_samples, n_modalities)
+        Whether each sample repeats the one before.
+    """
+
+    e_values: np.ndarray
+    repeats: np.ndarray
 
 
 def fill_forward(z: np.ndarray, last: np.ndarray | None = None) -> np.ndarray:
