@@ -1,21 +1,68 @@
 """Choose exponents of e-values, since clean samples in temporal order are dependent."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 from sklearn_emma.monitoring.failures import SIMULATED_KINDS
 from sklearn_emma.monitoring.filter import Switches, all_clean, forward, odds_of_failure
 from sklearn_emma.monitoring.likelihoods import (
+    EvidenceInOrder,
     Missing,
     combine,
     intermittent_failure,
+    likelihoods_in_order,
     replace_missing,
 )
+from sklearn_emma.monitoring.residuals import combine_with_residuals
 from sklearn_emma.monitoring.run_lengths import Stuck
 
 # Candidates, the largest first.
 _EXPONENTS = 0.5 ** np.arange(8)
+# Highest odds of an intermittent failure in clean samples, relative to those of other failures.
+_OF_INTERMITTENT = 0.01
+
+
+class SlowProcess(NamedTuple):
+    """How clean samples of a slow process are filtered.
+
+    Attributes
+    ----------
+    n_clean : int
+        Number of samples.
+    limit : float
+        Largest odds of a failure that they may reach.
+    worth : ndarray of shape (n_modalities,)
+        Number of independent samples that a sample is usually worth.
+    recovery : ndarray of shape (n_modalities,)
+        Recovery rates that follow from it.
+    transition : ndarray of shape (n_modalities, 1 + n_failures, 1 + n_failures)
+        Transition matrices that follow from it.
+    """
+
+    n_clean: int
+    limit: float
+    worth: np.ndarray
+    recovery: np.ndarray
+    transition: np.ndarray
+
+
+class Powers(NamedTuple):
+    """Powers to which the e-values of each modality are raised, by what they are evidence of.
+
+    Attributes
+    ----------
+    values, innovations, residuals, wrong : ndarray of shape (n_modalities,)
+        Powers. Those of innovations come on top of the exponents that
+        :class:`~sklearn_emma.monitoring.innovations.Innovations` estimates.
+    """
+
+    values: np.ndarray
+    innovations: np.ndarray
+    residuals: np.ndarray
+    wrong: np.ndarray
 
 
 def choose_exponents(
@@ -162,3 +209,106 @@ def clean_odds(
     """
     start = all_clean(transition.shape[-1], likelihoods.shape[1])
     return odds_of_failure(forward(start, transition, likelihoods, switches=switches)[..., 0])
+
+
+def choose_powers(judged: EvidenceInOrder, process: SlowProcess) -> tuple[EvidenceInOrder, Powers]:
+    """Choose the powers of e-values, one after the other, and raise the e-values to them.
+
+    Parameters
+    ----------
+    judged : EvidenceInOrder
+        E-values of clean samples in temporal order.
+    process : SlowProcess
+        How the samples are filtered.
+
+    Returns
+    -------
+    counted : EvidenceInOrder
+        E-values, raised to the powers.
+    powers : Powers
+        The powers.
+    """
+    of_values = _power_of_values(judged, process)
+    counted = judged._replace(values=judged.values ** of_values[:, None])
+    of_residuals = _exponents_of_residuals(counted, process)
+    of_wrong, wrong = _exponents_of_wrong(judged, process)
+    counted = counted._replace(residual_exponents=of_residuals, wrong=wrong)
+    of_innovations = _power_of_innovations(counted, process)
+    counted = counted._replace(innovations=judged.innovations ** of_innovations[:, None])
+    return counted, Powers(of_values, of_innovations, of_residuals, of_wrong)
+
+
+def _power_of_values(judged: EvidenceInOrder, process: SlowProcess) -> np.ndarray:
+    """Choose the powers of the e-values of values."""
+    return choose_exponents(
+        lambda power: _only_simulated(judged.values**power, judged.repeats),
+        process.limit,
+        process.transition,
+    )
+
+
+def _exponents_of_residuals(judged: EvidenceInOrder, process: SlowProcess) -> np.ndarray:
+    """Choose the exponents of residuals, at most those of `judged`, next to its values."""
+    values, residuals, exponents = judged.values, judged.residuals, judged.residual_exponents
+    assert residuals is not None
+    powers = choose_exponents(
+        lambda power: _only_simulated(
+            combine_with_residuals(values, residuals, judged.worth, power * exponents),
+            judged.repeats,
+        ),
+        process.limit,
+        process.transition,
+    )
+    return powers * exponents
+
+
+def _exponents_of_wrong(
+    judged: EvidenceInOrder, process: SlowProcess
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the exponents of wrong samples, and return them and the resulting e-values.
+
+    The evidence of single samples adds up, and unusual samples of a process come in clusters. So
+    their autocorrelation time is taken into account first.
+    """
+    times = np.array([autocorrelation_time(np.maximum(x, 1.0)) for x in judged.wrong.T])
+    wrong = judged.wrong ** (1.0 / times)
+    limit = _OF_INTERMITTENT * process.limit
+    powers = exponents_of_intermittent(wrong, judged.repeats, limit, process.transition)
+    return powers / times, wrong**powers
+
+
+def _power_of_innovations(judged: EvidenceInOrder, process: SlowProcess) -> np.ndarray:
+    """Choose the powers of the e-values of innovations, next to all others."""
+    return choose_exponents(
+        lambda power: clean_likelihoods(
+            judged._replace(innovations=judged.innovations ** np.expand_dims(power, -1))
+        ),
+        process.limit,
+        process.transition,
+    )
+
+
+def _only_simulated(e_values: np.ndarray, repeats: np.ndarray) -> tuple[np.ndarray, None]:
+    """Return the likelihoods of simulated failures only, without switches."""
+    none = np.zeros(repeats.shape)
+    return combine(e_values, none, none, repeats), None
+
+
+def clean_likelihoods(evidence: EvidenceInOrder) -> tuple[np.ndarray, Switches]:
+    """Return the likelihoods of the states in clean samples, none of which is missing.
+
+    Parameters
+    ----------
+    evidence : EvidenceInOrder
+        E-values of clean samples in temporal order.
+
+    Returns
+    -------
+    likelihoods : ndarray of shape (n_samples, n_modalities, 1 + n_failures)
+        Likelihoods of the states.
+    switches : Switches
+        Likelihoods of states that start or end.
+    """
+    n_clean, n_modalities = evidence.repeats.shape
+    none = Missing(np.zeros((n_clean, n_modalities), dtype=bool), np.zeros(n_modalities))
+    return likelihoods_in_order(evidence, none, n_clean)

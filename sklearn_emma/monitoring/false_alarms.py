@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklearn_emma.monitoring.alarm_odds import StuckAfter, choose_alarm_odds
-from sklearn_emma.monitoring.autocorrelation import autocorrelation_time
 from sklearn_emma.monitoring.calibration import Past, state_prior
 from sklearn_emma.monitoring.categories import CategoryEvidence
 from sklearn_emma.monitoring.dependence import Changes, Dependence
@@ -22,15 +21,16 @@ from sklearn_emma.monitoring.exchangeability import (
     warn_of_slow_process,
 )
 from sklearn_emma.monitoring.exponents import (
-    choose_exponents,
+    Powers,
+    SlowProcess,
+    choose_powers,
+    clean_likelihoods,
     clean_odds,
-    exponents_of_intermittent,
     exponents_of_missing,
     exponents_of_stuck,
 )
 from sklearn_emma.monitoring.filter import (
     Rates,
-    Switches,
     highest_odds,
     slow_recovery,
     transitions,
@@ -44,21 +44,17 @@ from sklearn_emma.monitoring.innovations import (
 from sklearn_emma.monitoring.likelihoods import (
     EvidenceInOrder,
     Missing,
-    combine,
-    likelihoods_in_order,
     simulated_failures,
 )
 from sklearn_emma.monitoring.ratios import FailureRatios, include_large_offsets
 from sklearn_emma.monitoring.recurrence import Recurrence
-from sklearn_emma.monitoring.residuals import Residuals, combine_with_residuals
+from sklearn_emma.monitoring.residuals import Residuals
 from sklearn_emma.monitoring.run_lengths import RunLengths, Stuck, fill_forward
 from sklearn_emma.monitoring.statistics import SampleStatistics
 from sklearn_emma.monitoring.tables import are_numbers
 
 # Smallest number of independent samples that half of the clean samples must be worth for residuals.
 _FEWEST_INDEPENDENT = 10.0
-# Highest odds of an intermittent failure in clean samples, relative to those of other failures.
-_OF_INTERMITTENT = 0.01
 
 
 class FailureTests(NamedTuple):
@@ -176,7 +172,7 @@ def choose_in_order(
     warn_of_few_samples(len(clean.z) - half)
     judged, changes = _judge_in_order(tests, slow, clean)
     process = _slow_process(judged.worth, rates)
-    counted, powers = _choose_powers(judged, process)
+    counted, powers = choose_powers(judged, process)
     _warn_if_no_alarm_is_possible(names, powers, slow, process, rates)
     transition, alarm_odds = process.transition, rates.highest_alarm_odds(len(names))
     stuck = _judged_by_the_other_half(clean.values, tests.statistics, are_numbers(estimator))
@@ -200,33 +196,6 @@ def choose_in_order(
         settled=_settled(with_stuck, process, usual),
         alarm_odds=alarm_odds,
     )
-
-
-class _SlowProcess(NamedTuple):
-    """How clean samples of a slow process are filtered.
-
-    The odds of a failure in the `n_clean` samples may not exceed `limit`. In each modality, a
-    sample is usually worth `worth` independent ones. This gives its recovery rate `recovery` and
-    its transition matrix `transition`.
-    """
-
-    n_clean: int
-    limit: float
-    worth: np.ndarray
-    recovery: np.ndarray
-    transition: np.ndarray
-
-
-class _Powers(NamedTuple):
-    """Powers to which the e-values of each modality are raised, by what they are evidence of.
-
-    Those of innovations come on top of the exponents that :class:`Innovations` estimates.
-    """
-
-    values: np.ndarray
-    innovations: np.ndarray
-    residuals: np.ndarray
-    wrong: np.ndarray
 
 
 def _judge_in_order(
@@ -260,7 +229,7 @@ def _judge_in_order(
     return judged, changes._replace(recent=start.recent, n_samples=0)
 
 
-def _slow_process(worth: np.ndarray, rates: Rates) -> _SlowProcess:
+def _slow_process(worth: np.ndarray, rates: Rates) -> SlowProcess:
     """Return how clean samples are filtered, given the independent samples that each is worth."""
     usual_worth = np.median(worth, axis=0)
     recovery = slow_recovery(rates.recovery, rates.hazard, usual_worth)
@@ -268,91 +237,14 @@ def _slow_process(worth: np.ndarray, rates: Rates) -> _SlowProcess:
         let_turn_into_offset(transitions(rates.hazard, rate, state_prior())) for rate in recovery
     ]
     limit = len(worth) * rates.hazard
-    return _SlowProcess(len(worth), limit, usual_worth, recovery, np.stack(transition))
-
-
-def _choose_powers(
-    judged: EvidenceInOrder, process: _SlowProcess
-) -> tuple[EvidenceInOrder, _Powers]:
-    """Choose the powers of e-values, one after the other, and raise the e-values to them."""
-    of_values = _power_of_values(judged, process)
-    counted = judged._replace(values=judged.values ** of_values[:, None])
-    of_residuals = _exponents_of_residuals(counted, process)
-    of_wrong, wrong = _exponents_of_wrong(judged, process)
-    counted = counted._replace(residual_exponents=of_residuals, wrong=wrong)
-    of_innovations = _power_of_innovations(counted, process)
-    counted = counted._replace(innovations=judged.innovations ** of_innovations[:, None])
-    return counted, _Powers(of_values, of_innovations, of_residuals, of_wrong)
-
-
-def _power_of_values(judged: EvidenceInOrder, process: _SlowProcess) -> np.ndarray:
-    """Choose the powers of the e-values of values."""
-    return choose_exponents(
-        lambda power: _only_simulated(judged.values**power, judged.repeats),
-        process.limit,
-        process.transition,
-    )
-
-
-def _exponents_of_residuals(judged: EvidenceInOrder, process: _SlowProcess) -> np.ndarray:
-    """Choose the exponents of residuals, at most those of `judged`, next to its values."""
-    values, residuals, exponents = judged.values, judged.residuals, judged.residual_exponents
-    assert residuals is not None
-    powers = choose_exponents(
-        lambda power: _only_simulated(
-            combine_with_residuals(values, residuals, judged.worth, power * exponents),
-            judged.repeats,
-        ),
-        process.limit,
-        process.transition,
-    )
-    return powers * exponents
-
-
-def _exponents_of_wrong(
-    judged: EvidenceInOrder, process: _SlowProcess
-) -> tuple[np.ndarray, np.ndarray]:
-    """Choose the exponents of wrong samples, and return them and the resulting e-values.
-
-    The evidence of single samples adds up, and unusual samples of a process come in clusters. So
-    their autocorrelation time is taken into account first.
-    """
-    times = np.array([autocorrelation_time(np.maximum(x, 1.0)) for x in judged.wrong.T])
-    wrong = judged.wrong ** (1.0 / times)
-    limit = _OF_INTERMITTENT * process.limit
-    powers = exponents_of_intermittent(wrong, judged.repeats, limit, process.transition)
-    return powers / times, wrong**powers
-
-
-def _power_of_innovations(judged: EvidenceInOrder, process: _SlowProcess) -> np.ndarray:
-    """Choose the powers of the e-values of innovations, next to all others."""
-    return choose_exponents(
-        lambda power: _likelihoods(
-            judged._replace(innovations=judged.innovations ** np.expand_dims(power, -1))
-        ),
-        process.limit,
-        process.transition,
-    )
-
-
-def _only_simulated(e_values: np.ndarray, repeats: np.ndarray) -> tuple[np.ndarray, None]:
-    """Return the likelihoods of simulated failures only, without switches."""
-    none = np.zeros(repeats.shape)
-    return combine(e_values, none, none, repeats), None
-
-
-def _likelihoods(evidence: EvidenceInOrder) -> tuple[np.ndarray, Switches]:
-    """Return the likelihoods and switches of clean samples, none of which is missing."""
-    n_clean, n_modalities = evidence.repeats.shape
-    none = Missing(np.zeros((n_clean, n_modalities), dtype=bool), np.zeros(n_modalities))
-    return likelihoods_in_order(evidence, none, n_clean)
+    return SlowProcess(len(worth), limit, usual_worth, recovery, np.stack(transition))
 
 
 def _warn_if_no_alarm_is_possible(
     names: Sequence[str],
-    powers: _Powers,
+    powers: Powers,
     slow: SlowTests,
-    process: _SlowProcess,
+    process: SlowProcess,
     rates: Rates,
 ) -> None:
     """Warn of modalities in which even the largest e-values in every sample raise no alarm."""
@@ -368,9 +260,9 @@ def _warn_if_no_alarm_is_possible(
     warn_of_slow_process(names, worth * powers.values, *possible)
 
 
-def _settled(evidence: EvidenceInOrder, process: _SlowProcess, usual: float) -> np.ndarray:
+def _settled(evidence: EvidenceInOrder, process: SlowProcess, usual: float) -> np.ndarray:
     """Return up to which probability of failing a modality counts as clean, at least `usual`."""
-    odds = np.median(clean_odds(*_likelihoods(evidence), process.transition), axis=0)
+    odds = np.median(clean_odds(*clean_likelihoods(evidence), process.transition), axis=0)
     return np.clip(2.0 * odds / (1.0 + odds), usual, usual_share(process.transition))
 
 
