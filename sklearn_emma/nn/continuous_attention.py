@@ -10,8 +10,9 @@ The values at discrete positions are converted to a smooth function V of continu
 a sum of Gaussian basis functions :math:`\psi_j(t) = N(t; m_j, s^2 I)`, whose coefficients B are
 estimated by ridge regression. The weights of positions, such as a softmax, are converted to a
 density p. It is a Gaussian with the mean and covariance of the weights, or a mixture of Gaussians
-that is fitted to the weighted positions by expectation maximization [2]_. The context c, the
-expectation of V under p, has a closed form.
+that is fitted to the weighted positions by expectation maximization [2]_. The best number of
+Gaussians has the least description length. The context c, the expectation of V under p, has a
+closed form.
 
 References
 ----------
@@ -201,6 +202,36 @@ class ContinuousAttention(nn.Module):
         mixed = (density.weight.unsqueeze(2) * expected).sum(1)
         coefficients = values @ self.regression
         return (coefficients @ mixed.unsqueeze(2)).squeeze(2)
+
+    def description_length(
+        self, weights: Tensor, density: Density, strength: float = 0.1
+    ) -> Tensor:
+        r"""Return the description length :math:`-2 \sum_l w_l \log p(t_l) + \lambda |K|`.
+
+        Here :math:`|K|` is the number of free parameters of a mixture: its weights, means and
+        covariances. The best number of components has the least description length.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (n_samples, n_positions)
+            Weights to which the density was fitted.
+        density : Density
+            Density of each sample.
+        strength : float, default=0.1
+            Penalty :math:`\lambda` per free parameter.
+
+        Returns
+        -------
+        Tensor of shape (n_samples,)
+            Description length of each sample.
+        """
+        distance = self.positions - density.mean.unsqueeze(2)
+        each = _log_density(distance, density.covariance.unsqueeze(2))
+        mixed = (_log(density.weight).unsqueeze(2) + each).logsumexp(1)
+        log_likelihood = (weights * mixed).sum(1)
+        n_components, n_axes = density.mean.shape[1:]
+        n_parameters = n_components * (1 + n_axes + n_axes * (n_axes + 1) // 2) - 1
+        return strength * n_parameters - 2.0 * log_likelihood
 
     def smooth(self, values: Tensor) -> Tensor:
         """Return the smooth function V at the centers of the basis functions.

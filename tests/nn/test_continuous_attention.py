@@ -108,6 +108,24 @@ def test_a_position_far_from_all_components_keeps_its_weight():
     assert weights.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("n_events", [1, 2, 3])
+def test_the_description_length_counts_the_events(n_events):
+    weights = sum(bump((k + 0.5) / n_events, 0.03) for k in range(n_events)) / n_events
+    lengths = []
+    for n_components in 1, 2, 3, 4:
+        attention = ContinuousAttention((100,), n_components=n_components, n_iter=50).double()
+        lengths.append(attention.description_length(weights, attention.density(weights)).item())
+    assert lengths.index(min(lengths)) == n_events - 1
+
+
+def test_the_parameters_of_images_are_counted():
+    attention = ContinuousAttention((5, 5), n_components=2).double()
+    weights = torch.full((1, 25), 0.04, dtype=torch.float64)
+    density = attention.density(weights)
+    prices = [attention.description_length(weights, density, strength) for strength in (0.0, 1.0)]
+    assert (prices[1] - prices[0]).item() == pytest.approx(11.0)
+
+
 @pytest.mark.parametrize("n_components", [1, 3])
 def test_a_single_position_is_a_density(n_components):
     attention = ContinuousAttention((50,), n_components=n_components)
