@@ -124,10 +124,6 @@ def refuse_non_tables(X: Any, name: str = "X") -> None:
             )
 
 
-# The name that the package `monitoring` imports.
-refuse_no_table = refuse_non_tables
-
-
 def _is_list_of_tables(X: Any) -> bool:
     """Return whether X is a list of DataFrames, or of arrays that do not form one array."""
     if not isinstance(X, (list, tuple)) or not all(len(getattr(x, "shape", ())) == 2 for x in X):

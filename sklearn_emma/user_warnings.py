@@ -1,5 +1,6 @@
 """Warnings about tables and parameters, at the line of the user's code that caused them."""
 
+import re
 import sys
 import warnings
 from numbers import Integral
@@ -10,8 +11,13 @@ import numpy as np
 
 from sklearn_emma.indicators import indicators_of
 
-# Smallest number of samples for a warning that all their levels in a column are unseen.
+# Smallest number of samples for a warning that all their levels in a column are unseen, and of
+# levels for a warning that they look like numbers.
 _MANY = 20
+# A number with a decimal comma, with separators of thousands, or followed by a unit.
+_NUMBER = re.compile(
+    r"\s*[-+]?(\d{1,3}([,' ]\d{3})+([.,]\d+)?|\d+([.,]\d+)?)([eE][-+]?\d+)?(?P<unit>\s*\D{0,6})"
+)
 
 
 def warn_of_one_modality(estimator: Any) -> None:
@@ -51,17 +57,29 @@ def warn_of_unused_memory(estimator: Any) -> None:
         )
 
 
-def warn_of_infrequent_levels(estimator: Any) -> None:
-    """Warn about categorical columns without any frequent level.
+def warn_of_doubtful_levels(estimator: Any) -> None:
+    """Warn about categorical columns of numbers written as text, and without any frequent level.
 
     Parameters
     ----------
     estimator : estimator
-        Estimator with the attribute ``category_counts_``.
+        Estimator with the attributes ``categories_`` and ``category_counts_``.
     """
+    numbers = np.zeros(estimator.n_features_in_, dtype=bool)
     useless = np.zeros(estimator.n_features_in_, dtype=bool)
     for column, category in indicators_of(estimator).categories.items():
-        useless[column] = _is_name(category)
+        numbers[column] = _are_numbers(estimator.categories_[column])
+        useless[column] = _is_name(category) and not numbers[column]
+    if numbers.any():
+        column = int(numbers.argmax())
+        warnings.warn(
+            f"The values of the column(s) {named_columns(estimator, numbers)} look like numbers "
+            f"written as text, such as {estimator.categories_[column][0]!r}, but are treated as "
+            "categories, since they cannot be converted to numbers. Convert them, for instance by "
+            'decimal="," or thousands="," of pandas.read_csv, and remove units.',
+            UserWarning,
+            stacklevel=stacklevel_of_user(),
+        )
     if useless.any():
         warnings.warn(
             "Nearly every training sample has a different level in the column(s) "
@@ -124,6 +142,17 @@ def warn_of_new_levels(estimator: Any, table: np.ndarray) -> None:
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )
+
+
+def _are_numbers(levels: list) -> bool:
+    """Return whether many levels are numbers with commas, or all followed by the same unit."""
+    if len(levels) < _MANY or not all(isinstance(level, str) for level in levels):
+        return False
+    found = [_NUMBER.fullmatch(level) for level in levels]
+    units = {match["unit"] for match in found if match}
+    # numbers without comma and unit are categories only if the user has said so
+    converted = units != {""} or any("," in level for level in levels)
+    return all(found) and len(units) == 1 and converted
 
 
 def _is_name(category: Any) -> bool:

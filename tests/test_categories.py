@@ -335,6 +335,26 @@ def test_names_of_samples_are_no_categories(estimator, mixed):
     np.testing.assert_array_equal(read(X.assign(a__name="new")), read(X))
 
 
+@pytest.mark.parametrize("form", ["{:.2f}", "{:.2f} V", "{:,.0f}"])
+def test_numbers_written_as_text_are_noticed(form, mixed):
+    values = 1e6 * np.random.RandomState(0).standard_normal(90)
+    text = [form.format(value) for value in values]
+    if form == "{:.2f}":
+        text = [value.replace(".", ",") for value in text]
+    X = pd.DataFrame({"a__x": text, "b__x": mixed[0]["shop__sales"][:90]})
+    with pytest.warns(UserWarning, match="'a__x' look like numbers written as text") as record:
+        DAEEnergyScorer("prefix", max_epochs=1).fit(X)
+    assert not any("Nearly every" in str(warning.message) for warning in record)
+
+
+def test_categories_may_look_like_numbers(mixed):
+    codes = pd.Series([str(i % 30) for i in range(90)], dtype="category")
+    rooms = [f"{i % 30}{'ab'[i % 2]}" for i in range(90)]
+    X = pd.DataFrame({"a__code": codes, "a__room": rooms, "b__x": mixed[0]["shop__sales"][:90]})
+    scorer = DAEEnergyScorer("prefix", max_epochs=1).fit(X)  # warnings are errors
+    assert len(scorer.categories_) == 2
+
+
 # --- scorer ---
 
 

@@ -22,7 +22,7 @@ from sklearn_emma.monitoring.fit_calibration import calibrate_monitor
 from sklearn_emma.monitoring.health import ModalityHealth, StreamState, follow, start_of_stream
 from sklearn_emma.monitoring.recalibration import follow_and_correct
 from sklearn_emma.monitoring.tables import read_codes
-from sklearn_emma.tables import add_missing_modalities, plain_table, refuse_no_table
+from sklearn_emma.tables import add_missing_modalities, plain_table, refuse_non_tables
 from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import check_refits
 
@@ -293,7 +293,7 @@ class ModalityMonitor(BaseEstimator):
             )
         check_refits(self.estimator, "estimator")
         seed, rng = draw_seed(self.random_state), check_random_state(self.random_state)
-        refuse_no_table(X)
+        refuse_non_tables(X)
         X, reference = plain_table(X), plain_table(reference)
         check_consistent_length(X, y)
         n_samples = len(X)

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn_emma.categories import as_pandas, decode_table
 from sklearn_emma.corruption.tables import is_frame
 from sklearn_emma.indicators import feature_columns, indicators_of
-from sklearn_emma.validation import check_table
+from sklearn_emma.validation import read_samples
 
 _FLOATS = [np.float64, np.float32]
 # Fewer samples have no standard deviation.
@@ -67,7 +67,7 @@ def read_codes(estimator: Any, X: Any) -> np.ndarray:
     ndarray of shape (n_samples, n_features)
         Values and codes. NaN marks missing values.
     """
-    return check_table(estimator, X, ensure_all_finite="allow-nan", reset=False, dtype=_FLOATS)
+    return read_samples(estimator, X, dtype=_FLOATS)
 
 
 def read_table(estimator: Any, X: Any) -> np.ndarray:
