@@ -13,6 +13,9 @@ GATED = (
     "search that ends in one"
 )
 
+# Largest rounding error of weights, for instance of their means in single precision.
+_ROUNDING = 1e-6
+
 
 def check_gated(estimator: Any, who: str, attribute: str = "attention") -> None:
     """Raise an error if an estimator has no gate or is not fitted."""
@@ -41,7 +44,7 @@ def read_energies(estimator: Any, X: Any, who: str) -> np.ndarray:
 def check_weights(weights: Any, what: str) -> np.ndarray:
     """Validate importance or attention of shape (..., n_modalities), and return it."""
     weights = np.asarray(weights, dtype=float)
-    bad = ~((weights >= 0) & (weights <= 1))  # also NaN
+    bad = ~(np.abs(weights - 0.5) <= 0.5 + _ROUNDING)  # also NaN
     if bad.any():
         raise ValueError(
             f"{what} must be numbers from 0 to 1, but {int(bad.sum())} of them are not."

@@ -64,6 +64,7 @@ def test_wrong_input_is_explained(table):
         AttentionDisplay.from_predictions([[1]], [[1]], kind="strip", quantity="beta")
     with pytest.raises(ValueError, match="importance must be numbers from 0 to 1, but 2 of them"):
         AttentionDisplay.from_predictions([[5, -1, 1]], [[1, 1, 1]])
+    AttentionDisplay.from_predictions([[1 + 1e-9]], [[-1e-9]])  # rounding errors
     with pytest.raises(TypeError, match="modality_names must be a list of names, got 'ab'"):
         AttentionDisplay.from_predictions([[1, 1]], [[1, 1]], modality_names="ab")
     with pytest.raises(ValueError, match=r"must differ from each other, got \['a', 'a'\]"):
