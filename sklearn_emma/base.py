@@ -51,7 +51,11 @@ from sklearn_emma.training_data import (
     split_features,
     training_samples,
 )
-from sklearn_emma.user_warnings import warn_of_doubtful_levels, warn_of_unused_memory
+from sklearn_emma.user_warnings import (
+    warn_of_infrequent_levels,
+    warn_of_numbers_as_text,
+    warn_of_unused_memory,
+)
 from sklearn_emma.validation import check_layer_sizes, check_table
 from sklearn_emma.warm_start import kept_parameters, load_previous, starting_gate
 
@@ -118,6 +122,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             ensure_min_samples=2,
             **self._target_checks,
         )
+        warn_of_numbers_as_text(self, X)
         y = self._check_target(y)
         weight, keep = check_weights(sample_weight, table)
         self._learn_outputs(y[keep])
@@ -182,7 +187,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         if fresh:
             self.mean_, self.scale_ = learn_scales(self, table, weight)
             self.category_counts_ = count_levels(table, self.categories_)
-            warn_of_doubtful_levels(self)
+            warn_of_infrequent_levels(self)
         standardized = standardize(table, self.mean_, self.scale_)
         if fresh:
             self.median_ = learn_medians(self, standardized, weight)

@@ -8,16 +8,22 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sklearn_emma.indicators import indicators_of
+from sklearn_emma.tables import plain_table
 
 # Smallest number of samples for a warning that all their levels in a column are unseen, and of
 # levels for a warning that they look like numbers.
 _MANY = 20
 # A number with a decimal comma, with separators of thousands, or followed by a unit.
 _NUMBER = re.compile(
-    r"\s*[-+]?(\d{1,3}([,' ]\d{3})+([.,]\d+)?|\d+([.,]\d+)?)([eE][-+]?\d+)?(?P<unit>\s*\D{0,6})"
+    r"\s*[-+−]?"
+    r"(\d{1,3}((?P<separator>[.,' \u00a0\u202f])\d{3})+([.,]\d+)?|\d*((?P<comma>,)|\.)?\d+)"
+    r"([eE][-+]?\d+)?\s*(?P<unit>[a-zA-Z%°µΩ€$£/²³]{1,8})?\s*"
 )
+# Fraction of the levels that must be numbers; the others may be marks of missing values.
+_NEARLY_ALL = 0.9
 
 
 def warn_of_one_modality(estimator: Any) -> None:
@@ -57,29 +63,47 @@ def warn_of_unused_memory(estimator: Any) -> None:
         )
 
 
-def warn_of_doubtful_levels(estimator: Any) -> None:
-    """Warn about categorical columns of numbers written as text, and without any frequent level.
+def warn_of_numbers_as_text(estimator: Any, X: Any) -> None:
+    """Warn about columns of numbers that are treated as categories, because they are text.
 
     Parameters
     ----------
     estimator : estimator
-        Estimator with the attributes ``categories_`` and ``category_counts_``.
+        Estimator with the attribute ``categories_``.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Training samples as passed by the user. Columns of the type ``category`` are meant to be
+        categories.
     """
+    if not estimator.categories_:
+        return
+    types = getattr(plain_table(X), "dtypes", None)
     numbers = np.zeros(estimator.n_features_in_, dtype=bool)
-    useless = np.zeros(estimator.n_features_in_, dtype=bool)
-    for column, category in indicators_of(estimator).categories.items():
-        numbers[column] = _are_numbers(estimator.categories_[column])
-        useless[column] = _is_name(category) and not numbers[column]
+    for column, levels in estimator.categories_.items():
+        meant = types is not None and isinstance(types.iloc[column], pd.CategoricalDtype)
+        numbers[column] = not meant and _are_numbers(levels)
     if numbers.any():
-        column = int(numbers.argmax())
+        example = estimator.categories_[int(numbers.argmax())][0]
         warnings.warn(
             f"The values of the column(s) {named_columns(estimator, numbers)} look like numbers "
-            f"written as text, such as {estimator.categories_[column][0]!r}, but are treated as "
-            "categories, since they cannot be converted to numbers. Convert them, for instance by "
-            'decimal="," or thousands="," of pandas.read_csv, and remove units.',
+            f"written as text, such as {example!r}, and are treated as categories. Convert them to "
+            'numbers, for instance by decimal="," or thousands="," of pandas.read_csv, and '
+            "remove units; or to the type category, if they are categories.",
             UserWarning,
             stacklevel=stacklevel_of_user(),
         )
+
+
+def warn_of_infrequent_levels(estimator: Any) -> None:
+    """Warn about categorical columns without any frequent level.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator with the attribute ``category_counts_``.
+    """
+    useless = np.zeros(estimator.n_features_in_, dtype=bool)
+    for column, category in indicators_of(estimator).categories.items():
+        useless[column] = _is_name(category) and not _are_numbers(estimator.categories_[column])
     if useless.any():
         warnings.warn(
             "Nearly every training sample has a different level in the column(s) "
@@ -145,14 +169,13 @@ def warn_of_new_levels(estimator: Any, table: np.ndarray) -> None:
 
 
 def _are_numbers(levels: list) -> bool:
-    """Return whether many levels are numbers with commas, or all followed by the same unit."""
+    """Return whether nearly all of many levels are numbers with separators, or with a unit."""
     if len(levels) < _MANY or not all(isinstance(level, str) for level in levels):
         return False
-    found = [_NUMBER.fullmatch(level) for level in levels]
-    units = {match["unit"] for match in found if match}
-    # numbers without comma and unit are categories only if the user has said so
-    converted = units != {""} or any("," in level for level in levels)
-    return all(found) and len(units) == 1 and converted
+    found = [match for match in map(_NUMBER.fullmatch, levels) if match]
+    units = {match["unit"] for match in found}
+    written = units != {None} or any(match["separator"] or match["comma"] for match in found)
+    return len(found) >= _NEARLY_ALL * len(levels) and len(units) == 1 and written
 
 
 def _is_name(category: Any) -> bool:

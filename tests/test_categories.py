@@ -341,18 +341,23 @@ def test_numbers_written_as_text_are_noticed(form, mixed):
     text = [form.format(value) for value in values]
     if form == "{:.2f}":
         text = [value.replace(".", ",") for value in text]
+    text[5] = "n/a"
     X = pd.DataFrame({"a__x": text, "b__x": mixed[0]["shop__sales"][:90]})
-    with pytest.warns(UserWarning, match="'a__x' look like numbers written as text") as record:
-        DAEEnergyScorer("prefix", max_epochs=1).fit(X)
-    assert not any("Nearly every" in str(warning.message) for warning in record)
+    for estimator in (DAEEnergyScorer("prefix", max_epochs=1), EMMAClassifier("prefix", **BRIEF)):
+        with pytest.warns(UserWarning, match="'a__x' look like numbers written as text") as record:
+            estimator.fit(X, mixed[1][:90])
+        assert record[0].filename == __file__
+        assert not any("Nearly every" in str(warning.message) for warning in record)
 
 
 def test_categories_may_look_like_numbers(mixed):
     codes = pd.Series([str(i % 30) for i in range(90)], dtype="category")
+    meant = pd.Series([f"{i % 30} V" for i in range(90)], dtype="category")
     rooms = [f"{i % 30}{'ab'[i % 2]}" for i in range(90)]
-    X = pd.DataFrame({"a__code": codes, "a__room": rooms, "b__x": mixed[0]["shop__sales"][:90]})
+    X = pd.DataFrame({"a__code": codes, "a__meant": meant, "a__room": rooms})
+    X["b__x"] = mixed[0]["shop__sales"][:90]
     scorer = DAEEnergyScorer("prefix", max_epochs=1).fit(X)  # warnings are errors
-    assert len(scorer.categories_) == 2
+    assert len(scorer.categories_) == 3
 
 
 # --- scorer ---

@@ -30,8 +30,9 @@ from sklearn_emma.nn.energy import ACTIVATIONS
 from sklearn_emma.targets import check_weights
 from sklearn_emma.user_warnings import (
     warn_of_constants,
-    warn_of_doubtful_levels,
+    warn_of_infrequent_levels,
     warn_of_new_levels,
+    warn_of_numbers_as_text,
 )
 from sklearn_emma.validation import all_or_nothing, check_layer_sizes, check_table
 
@@ -477,7 +478,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             constant = mean_and_deviation(table, np.ones(len(table)))[2]
             used = np.isin(np.arange(table.shape[1]), np.concatenate(columns))
             warn_of_constants(constant & used, self)
-            warn_of_doubtful_levels(self)
+            warn_of_infrequent_levels(self)
+            warn_of_numbers_as_text(self, X)
 
     def _check_parameters(self) -> None:
         check_layer_sizes(self.hidden_layer_sizes)

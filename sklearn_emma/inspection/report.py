@@ -52,7 +52,8 @@ class ModalityReport(pd.DataFrame):
     summary : DataFrame of shape (n_modalities, 7)
         One row per modality: the fractions of samples in which it is failing and missing, mean
         attention, median and largest energy, median percentile, and the fraction of the reference
-        samples in which it would be failing, which is NaN without a reference.
+        samples in which it would be failing, judged one by one, without a monitor. The last two are
+        NaN without a reference.
     worst : DataFrame of shape (n_worst, 5)
         The samples with the highest total energy, in descending order: ``prediction``,
         ``total_energy``, the worst ``modality``, the ``reason`` ("unusual values", "does not fit

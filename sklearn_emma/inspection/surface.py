@@ -305,7 +305,7 @@ class AttentionSurfaceDisplay(Display):
 
 def _check_pair(failing: Sequence[str] | None, names: list[str]) -> tuple[str, str]:
     """Return the names of the two modalities that fail, by default the first two."""
-    pair = names[:2] if failing is None else list(failing)
+    pair = names[:2] if failing is None else np.atleast_1d(failing).tolist()
     if len(pair) != 2 or len(set(pair)) < 2 or not set(pair) <= set(names):
         raise ValueError(f"failing={failing!r} must name two different modalities out of {names}.")
     return pair[0], pair[1]

@@ -67,7 +67,7 @@ class Residuals:
         Predictions of each modality from the others.
     statistics_ : SampleStatistics
         Statistics of the residuals. Missing if there is nothing to learn from: with less than three
-        modalities, or less than 1,000 complete samples in one half.
+        modalities, or fewer than 1,000 complete samples in one half.
     range_ : ndarray of shape (2, n_features)
         Smallest and largest prediction in the first half, as predictions from unusual values of
         other modalities are not reliable. Missing if `statistics_` is.

@@ -69,7 +69,7 @@ def test_wrong_input_is_explained(fitted, table):
         AttentionSurfaceDisplay.from_grid(np.ones((2, 2)), [0, 1])
     with pytest.raises(ValueError, match="modality='ear' must be 'modality0' or 'modality1'"):
         AttentionSurfaceDisplay.from_grid(np.ones((2, 2, 2)), [0, 1], modality="ear")
-    for n, failing in ((1, None), (2, ("modality0", "ear")), (3, ("modality0",) * 3)):
+    for n, failing in ((1, None), (2, ("modality0", "ear")), (3, ("modality0",) * 3), (2, "ab")):
         with pytest.raises(ValueError, match="must name two different modalities out of"):
             AttentionSurfaceDisplay.from_grid(np.ones((2, 2, n)), [0, 1], failing=failing)
     with pytest.raises(ValueError, match="attention must be numbers from 0 to 1, but 8 of them"):
