@@ -51,7 +51,9 @@ class Missing(NamedTuple):
 
 
 class EvidenceInOrder(NamedTuple):
-    """E-values of samples in temporal order, each raised to the power with which it counts.
+    """E-values of samples in temporal order.
+
+    Those that are combined are raised to the power with which they count.
 
     Attributes
     ----------
