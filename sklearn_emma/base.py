@@ -11,11 +11,12 @@ import torch
 
 from sklearn_emma.categories import count_levels
 from sklearn_emma.column_statistics import learn_medians, learn_scales
-from sklearn_emma.energy.fit import fit_energies
+from sklearn_emma.energy.fit import energy_samples, fit_energies
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.engine.training_memory import open_cache
 from sklearn_emma.estimator_energies import training_energies, unfitted_energies
+from sklearn_emma.gap_fillings import gap_fillings_of, learn_gap_fillings
 from sklearn_emma.gate.build_gate import check_gate, modality_costs
 from sklearn_emma.gate.build_predictor import (
     PredictorArchitecture,
@@ -34,7 +35,6 @@ from sklearn_emma.gate.predictor_selection import (
     select_predictor,
 )
 from sklearn_emma.gate.readings import build_cross_modal, share_reader
-from sklearn_emma.gate.samples import Samples, fill
 from sklearn_emma.gate.training_failures import check_training_failures
 from sklearn_emma.hyperparameters import gate_config, training_config
 from sklearn_emma.indicators import least_scales_of
@@ -153,10 +153,15 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         fresh, device = start is None, resolve_device(self.device)
         modalities = self._standardized_features(table, weight, fresh)
         if fresh:
+            fillings = gap_fillings_of(self, torch.float64)
             self.energy_scorers_ = fit_energies(
                 unfitted_energies(self, device),
-                modalities,
-                weight,
+                [
+                    energy_samples(name, x, weight, fill)
+                    for name, x, fill in zip(
+                        self.modality_names_, modalities, fillings, strict=True
+                    )
+                ],
                 seed,
                 least_scales=least_scales_of(self),
                 n_jobs=self.n_jobs,
@@ -167,7 +172,7 @@ class BaseEMMA(PredictorReadOuts, Parameters):
         held_out = self._hold_out(target, in_loss, seed)
         energies = training_energies(self, samples, fresh)
         network = self._choose_network(
-            SelectionData(samples, held_out, energies.fills), seed, fresh
+            SelectionData(samples, held_out, energies.fillings), seed, fresh
         )
         return GateProblem(
             network,
@@ -183,15 +188,21 @@ class BaseEMMA(PredictorReadOuts, Parameters):
     def _standardized_features(
         self, table: np.ndarray, weight: np.ndarray, fresh: bool
     ) -> list[np.ndarray]:
-        """Return the standardized features of each modality. If fresh, learn how to standardize."""
+        """Return the standardized features of each modality.
+
+        If fresh, learn to standardize columns and to fill missing values.
+        """
         if fresh:
             self.mean_, self.scale_ = learn_scales(self, table, weight)
             self.category_counts_ = count_levels(table, self.categories_)
             warn_of_infrequent_levels(self)
         standardized = standardize(table, self.mean_, self.scale_)
-        if fresh:
-            self.median_ = learn_medians(self, standardized, weight)
-        return split_features(self, standardized)
+        if not fresh:
+            return split_features(self, standardized)
+        self.median_ = learn_medians(self, standardized, weight)
+        modalities = split_features(self, standardized)
+        self.gap_weights_ = learn_gap_fillings(self, modalities, weight)
+        return modalities
 
     def _hold_out(self, target: np.ndarray, in_loss: np.ndarray, seed: int) -> torch.Tensor | None:
         """Return the positions of held-out samples, or None without early stopping."""
@@ -217,14 +228,11 @@ class BaseEMMA(PredictorReadOuts, Parameters):
 
     def _choose_network(self, data: SelectionData, seed: int, fresh: bool) -> GatedPredictor:
         """Make the predictor; its features and its penalty are chosen if they are "auto"."""
-        choices = self._feature_choices(sum(len(fill) for fill in data.fills), fresh)
+        choices = self._feature_choices(sum(x.shape[1] for x in data.samples.modalities), fresh)
         strength = None if self.l2_regularization == "auto" else float(self.l2_regularization)
         if not is_built_in(self.module):
             strength = strength or 0.0
-        networks = {
-            periodic: self._initial_network(data.samples, data.fills, seed, periodic)
-            for periodic in choices
-        }
+        networks = {periodic: self._initial_network(data, seed, periodic) for periodic in choices}
         learn_features(list(networks.values()), data.samples, seed)
         training = training_config(self, len(data.samples.target), 0.0)
         loss = self._prediction_loss()
@@ -244,15 +252,13 @@ class BaseEMMA(PredictorReadOuts, Parameters):
             return [self.periodic_features_]
         return [False, True] if n_columns <= MAX_PERIODIC_COLUMNS else [False]
 
-    def _initial_network(
-        self, samples: Samples, fills: list[torch.Tensor], seed: int, periodic: bool
-    ) -> GatedPredictor:
+    def _initial_network(self, data: SelectionData, seed: int, periodic: bool) -> GatedPredictor:
         """Make a predictor, and check that it returns what it has to."""
-        device = samples.target.device
+        device = data.samples.target.device
         self._set_architecture(periodic)
         network = self._build_network(seed).to(device)
         with seeded_layers(self.module, seed, device):
-            few = fill([x[:3] for x in samples.modalities], fills)
+            few = data.filled(slice(3))
             check_predictor(network, few, self._n_outputs, self._returns)
         return network
 

@@ -30,9 +30,9 @@ class EMMAClassifier(ClassifierMixin, LogProbabilities, BaseEMMA):
     the equations.
 
     Columns are standardized internally. Values may be missing. A modality without any value gets no
-    attention. If only some values are missing, they are replaced by the training median, and the
-    energy of the modality increases by :math:`-3 s_i \log(1 - n/D_i)`, where n of its :math:`D_i`
-    values are missing.
+    attention. If only some values are missing, they are predicted from the other values of the
+    modality (:class:`~sklearn_emma.nn.GapFilling`), and its energy increases by
+    :math:`-3 s_i \log(1 - n/D_i)`, where n of its :math:`D_i` values are missing.
 
     Columns may be numeric, including nullable types, or categorical: text, booleans (in a
     DataFrame), or the pandas type ``category``. A categorical column is replaced by indicators of
@@ -171,11 +171,9 @@ class EMMAClassifier(ClassifierMixin, LogProbabilities, BaseEMMA):
     column_attention : bool, default=False
         Whether there is also attention to single columns. If the energy of a modality is high
         because of a few columns, these columns are treated as missing, and the modality stays open;
-        see :class:`~sklearn_emma.nn.ColumnAttention`. Missing values are then predicted from the
-        other columns of the modality, instead of being replaced by the median. In a quarter of the
-        training samples without a failing modality, some columns fail in the way given by
-        `corruption`; it need not have larger noise for this. Column attention reduces the accuracy
-        when whole modalities fail.
+        see :class:`~sklearn_emma.nn.ColumnAttention`. In a quarter of the training samples without
+        a failing modality, some columns fail in the way given by `corruption`; it need not have
+        larger noise for this. Column attention reduces the accuracy when whole modalities fail.
 
     corruption : Corruption or None, default=None
         How training samples are corrupted, in units of their standard deviations. Half of the
@@ -328,9 +326,12 @@ class EMMAClassifier(ClassifierMixin, LogProbabilities, BaseEMMA):
     network_weights_ : dict of str to ndarray
         Weights of the predictor.
     mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
-        Mean and scale with which columns are standardized, and the standardized values by which
-        missing values are replaced. For a categorical column they are 0, 1 and the code of the most
-        frequent level.
+        Mean and scale with which columns are standardized, and the standardized median. For a
+        categorical column they are 0, 1 and the code of the most frequent level.
+    gap_weights_ : dict of str to ndarray
+        Mean and precision matrix with which the missing values of each modality are predicted. A
+        key is the position of the modality, a dot, and the name of a buffer of
+        :class:`~sklearn_emma.nn.GapFilling`.
     history_ : dict of str to ndarray of shape (n_epochs,)
         Losses, and gain, bias and capacity of the gate, for each epoch.
     n_iter_ : int

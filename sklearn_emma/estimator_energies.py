@@ -12,9 +12,9 @@ from sklearn.base import clone
 from sklearn_emma.energy.protocol import Precision, check_energy, tensor_energy
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.energy.signal_scorer import SignalEnergyScorer
+from sklearn_emma.gap_fillings import gap_fillings_of
 from sklearn_emma.gate.columns import build_columns
 from sklearn_emma.gate.samples import Energies, Samples
-from sklearn_emma.indicators import feature_columns, fill_values
 from sklearn_emma.modalities import signals_of
 from sklearn_emma.nn.convolutional_energy import signal_shape
 
@@ -90,15 +90,13 @@ def training_energies(estimator: Any, samples: Samples, fresh: bool) -> Energies
     """
     device = samples.target.device
     single = Precision(device, torch.float32, torch.float32)
-    names, columns = estimator.modality_names_, feature_columns(estimator)
-    values = fill_values(estimator)
-    fills = [torch.tensor(values[c], dtype=torch.float32, device=device) for c in columns]
+    names = estimator.modality_names_
     minimum = None if fresh else torch.from_numpy(estimator.potential_min_.astype(np.float64))
     scale = np.zeros(len(names)) if fresh else estimator.potential_scale_.astype(np.float64)
     return Energies(
         names,
         [tensor_energy(estimator.energy_scorers_[name], name, single) for name in names],
-        fills,
+        gap_fillings_of(estimator, torch.float32, device),
         torch.from_numpy(scale),
         samples.value_shares(),
         None if fresh else build_columns(estimator, torch.float32, device),

@@ -356,19 +356,3 @@ def feature_columns(estimator: Any) -> list[np.ndarray]:
     """
     indicators = indicators_of(estimator)
     return [indicators.of_modality(columns) for columns in estimator.modality_columns_]
-
-
-def fill_values(estimator: Any) -> np.ndarray:
-    """Return the value by which missing values of each feature are replaced.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted estimator.
-
-    Returns
-    -------
-    ndarray of shape (n_features,)
-        Fill value of each feature. It is ``median_`` if no column is categorical.
-    """
-    return indicators_of(estimator).expand(estimator.median_[None])[0]

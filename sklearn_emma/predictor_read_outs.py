@@ -97,7 +97,7 @@ class PredictorReadOuts(GateReadOuts):
             Gradient with respect to the columns in their original units, up to a positive factor.
             It is zero for missing values, and in columns that do not belong to any modality.
             Energies of other libraries are treated as constants, and so are the values that
-            replace missing ones if there is `column_attention`.
+            replace missing or ignored ones.
 
         Raises
         ------

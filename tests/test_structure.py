@@ -15,6 +15,7 @@ LAYERS = [
         "column_lookup",
         "explanations",
         "frames",
+        "gap_fillings",
         "indicators",
         "lazy",
         "modalities",

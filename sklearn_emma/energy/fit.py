@@ -1,25 +1,81 @@
 """Fit one energy scorer per modality, on samples that may have missing values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
+import torch
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
+from torch import Tensor
 
-from sklearn_emma.energy.column_scale import medians_of_columns
 from sklearn_emma.energy.protocol import is_tensor_energy
 from sklearn_emma.energy.training import train_energies
 from sklearn_emma.engine.seeding import seeded
 from sklearn_emma.engine.training_memory import source_of
 
 
+class EnergySamples(NamedTuple):
+    """Training samples of the energy of a modality.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n_samples, n_features)
+        Standardized samples without missing values.
+    weight : ndarray of shape (n_samples,)
+        Sample weights.
+    """
+
+    x: np.ndarray
+    weight: np.ndarray
+
+
+def energy_samples(
+    name: str, x: np.ndarray, weight: np.ndarray, fill: Callable[[Tensor], Tensor]
+) -> EnergySamples:
+    """Choose the training samples of the energy of a modality.
+
+    These are the samples in which the modality is complete. If these are fewer than half of the
+    samples in which it has any value, they are all of the latter, with missing values filled.
+
+    Parameters
+    ----------
+    name : str
+        Name of the modality.
+    x : ndarray of shape (n_samples, n_features)
+        Standardized samples. NaN marks missing values.
+    weight : ndarray of shape (n_samples,)
+        Sample weights.
+    fill : GapFilling
+        Gap filling of the modality, in double precision.
+
+    Returns
+    -------
+    EnergySamples
+        The samples.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two samples have a value.
+    """
+    gaps = np.isnan(x)
+    present, complete = ~gaps.all(axis=1), ~gaps.any(axis=1)
+    if present.sum() < 2:
+        raise ValueError(
+            f"Modality {name!r} has values in {int(present.sum())} sample(s); at least 2 are "
+            "needed to learn its energy. Omit this modality."
+        )
+    # filled samples seem more likely than they are, but too few samples would be worse
+    chosen = complete if complete.sum() >= max(2, present.sum() / 2) else present
+    return EnergySamples(fill(torch.from_numpy(x[chosen])).numpy(), weight[chosen])
+
+
 def fit_energies(
     scorers: dict[str, Any],
-    modalities: Sequence[np.ndarray],
-    weight: np.ndarray,
+    samples: Sequence[EnergySamples],
     seed: int,
     *,
     least_scales: Sequence[np.ndarray | None] | None = None,
@@ -28,18 +84,13 @@ def fit_energies(
 ) -> dict[str, Any]:
     """Fit one energy scorer per modality.
 
-    A modality is fitted on the samples in which it is complete. If these are fewer than half of the
-    samples in which it has any value, it is fitted on all of the latter, with missing values
-    replaced by the median.
-
     Parameters
     ----------
     scorers : dict of str to estimator
         Unfitted scorers by modality. They are cloned.
-    modalities : sequence of ndarray of shape (n_samples, n_features)
-        Standardized samples, in the order of the scorers. NaN marks missing values.
-    weight : ndarray of shape (n_samples,)
-        Sample weights, which are passed to scorers whose fit takes them.
+    samples : sequence of EnergySamples
+        Training samples of each modality, in the order of the scorers. Weights are passed to
+        scorers whose fit takes them.
     seed : int
         Seed of scorers whose random state is None.
     least_scales : sequence of ndarray of shape (n_features,), default=None
@@ -53,22 +104,16 @@ def fit_energies(
     -------
     dict of str to estimator
         Fitted scorers by modality.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two samples have a value in some modality.
     """
     least_scales = least_scales or [None] * len(scorers)
     own: dict[str, tuple] = {}
     other: dict[str, tuple] = {}
-    for i, ((name, scorer), x) in enumerate(zip(scorers.items(), modalities, strict=True)):
-        samples, chosen = _training_samples(name, x, weight)
+    for i, ((name, scorer), of_modality) in enumerate(zip(scorers.items(), samples, strict=True)):
         unfitted = seeded(scorer, seed + i)
         if is_tensor_energy(unfitted):
-            own[name] = unfitted, samples, weight[chosen], least_scales[i]
+            own[name] = unfitted, *of_modality, least_scales[i]
         else:
-            other[name] = unfitted, samples, weight[chosen]
+            other[name] = unfitted, *of_modality
     fit_cached = memory.cache(_fit_other)
     cached = memory.store_backend is not None
     codes = [source_of(scorer) if cached else None for scorer, *_ in other.values()]
@@ -83,22 +128,6 @@ def fit_energies(
         trained = fit_own(*columns, names=list(own), n_jobs=n_jobs)
         fitted |= dict(zip(own, trained, strict=True))
     return {name: fitted[name] for name in scorers}
-
-
-def _training_samples(
-    name: str, x: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the complete training samples of a modality, and a mask of these samples."""
-    gaps = np.isnan(x)
-    present, complete = ~gaps.all(axis=1), ~gaps.any(axis=1)
-    if present.sum() < 2:
-        raise ValueError(
-            f"Modality {name!r} has values in {int(present.sum())} sample(s); at least 2 are "
-            "needed to learn its energy. Omit this modality."
-        )
-    # filled samples seem more likely than they are, but too few samples would be worse
-    chosen = complete if complete.sum() >= max(2, present.sum() / 2) else present
-    return np.where(gaps, medians_of_columns(x, weight), x)[chosen], chosen
 
 
 def _fit_own(

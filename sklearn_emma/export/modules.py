@@ -13,8 +13,9 @@ from sklearn_emma.energy.p_values import p_value_of_rank, raise_by_rounding
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.export.categories import CategoryModule, sum_by_modality
+from sklearn_emma.gap_fillings import gap_fillings_of
 from sklearn_emma.gate.readings import gate_of, read_out, reader_of
-from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
+from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.modalities import signals_of
 from sklearn_emma.nn.coordinates import standardize
 from sklearn_emma.nn.evidence_energy import potential_of_evidence
@@ -67,7 +68,7 @@ class PredictorModule(nn.Module):
         self.predictor = predictor_of(estimator, precision)
         self.mean: Any = torch.tensor(estimator.mean_)  # memory-mapped arrays are not writable
         self.scale: Any = torch.tensor(estimator.scale_)
-        self.fill = torch.tensor(fill_values(estimator))
+        self.fillings = gap_fillings_of(estimator, torch.float64)
         self.columns = list(estimator.modality_columns_)
         self.expand = _expansion(estimator)
 
@@ -90,7 +91,7 @@ class PredictorModule(nn.Module):
         features, unseen = standard, None
         if self.expand is not None:
             features, unseen = self.expand(standard)
-        complete = torch.where(features.isnan(), self.fill, features)
+        complete = self._fill(features)
         own = self.reader.energies.potential(complete)
         if unseen is not None:
             evidence = sum_by_modality(unseen, self.columns)
@@ -100,6 +101,13 @@ class PredictorModule(nn.Module):
         found = read_out(inputs, self.gate, self.predictor, ("output", "attention", "energies"))
         predicted = self.estimator.tensor_predictions(found["output"])
         return {**predicted, "attention": found["attention"], "energies": found["energies"]}
+
+    def _fill(self, features: Tensor) -> Tensor:
+        """Return complete samples. Missing values that belong to no modality are zero."""
+        complete = features.nan_to_num(0.0)
+        for places, fill in zip(feature_columns(self.estimator), self.fillings, strict=True):
+            complete = complete.index_copy(1, torch.tensor(places), fill(features[:, places]))
+        return complete
 
 
 class ScorerModule(nn.Module):

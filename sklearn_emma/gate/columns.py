@@ -1,6 +1,6 @@
 """Attention to columns: fit it, apply it to samples, and corrupt columns in training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,8 +75,8 @@ def read_columns(
     attend: ColumnAttention,
     energy: Potential,
     x: Tensor,
-    minimum: Tensor | float,
-    scale: Tensor | float,
+    fill: Callable[[Tensor], Tensor],
+    constants: tuple[Tensor | float, Tensor | float],
 ) -> ColumnReading:
     r"""Fill the missing values of a modality, and replace its corrupted columns.
 
@@ -88,7 +88,9 @@ def read_columns(
         Energy of the modality.
     x : Tensor of shape (n_samples, n_features)
         Standardized values. NaN marks missing values.
-    minimum, scale : Tensor of shape () or float
+    fill : GapFilling
+        Gap filling of the modality.
+    constants : tuple of Tensor of shape () or float
         Minimum :math:`\Psi_{min,i}` and scale :math:`s_i` of the potential in the gate.
 
     Returns
@@ -96,33 +98,8 @@ def read_columns(
     ColumnReading
         Filled values, attention to columns, and energy.
     """
-    gaps = x.isnan()
-    if not gaps.any():
-        return attend(energy.potential, x, gaps, energy.potential(x), minimum, scale)
-    values = fill_gaps(attend, x, gaps)
-    return attend(energy.potential, values, gaps, energy.potential(values), minimum, scale)
-
-
-def fill_gaps(attend: ColumnAttention, x: Tensor, gaps: Tensor) -> Tensor:
-    """Fill missing values with their conditional mean, or with the mean if all are missing.
-
-    Parameters
-    ----------
-    attend : ColumnAttention
-        Attention to the columns of the modality.
-    x : Tensor of shape (n_samples, n_features)
-        Standardized values.
-    gaps : Tensor of bool of shape (n_samples, n_features)
-        True for missing values.
-
-    Returns
-    -------
-    Tensor of shape (n_samples, n_features)
-        Complete values.
-    """
-    values = torch.where(gaps, attend.mean, x)
-    rows = (gaps.any(1) & ~gaps.all(1)).nonzero().squeeze(1)
-    return values.index_copy(0, rows, attend.fill(values[rows], gaps[rows]))
+    values = fill(x)
+    return attend(energy.potential, values, x.isnan(), energy.potential(values), *constants)
 
 
 class ColumnReader:
@@ -149,18 +126,18 @@ class ColumnReader:
 
     def read(
         self,
-        standard: Tensor,
+        filled: Tensor,
         gaps: Tensor,
         energies: ModalityEnergies,
         minimum: Tensor,
         scale: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        r"""Fill the missing values of samples, and replace their corrupted columns.
+        r"""Replace the corrupted columns of samples.
 
         Parameters
         ----------
-        standard : Tensor of float64 of shape (n_samples, n_columns)
-            Standardized samples.
+        filled : Tensor of float64 of shape (n_samples, n_columns)
+            Standardized samples whose missing values are filled.
         gaps : Tensor of bool of shape (n_samples, n_columns)
             True for missing values.
         energies : ModalityEnergies
@@ -171,17 +148,13 @@ class ColumnReader:
         Returns
         -------
         complete : Tensor of shape (n_samples, n_columns)
-            Filled values.
+            Values, with corrupted columns replaced.
         own : Tensor of shape (n_samples, n_modalities)
             Potential of each modality, without the gap energy of missing values.
         attention : Tensor of shape (n_samples, n_columns)
             Attention to columns, zero for missing values.
         """
-        complete, attention = standard.clone(), (~gaps).to(standard.dtype)
-        if gaps.any():
-            for attend, _, c in self.modalities:
-                complete[:, c] = fill_gaps(attend, standard[:, c], gaps[:, c])
-            complete.nan_to_num_()  # columns that belong to no modality
+        complete, attention = filled.clone(), (~gaps).to(filled.dtype)
         own = energies.potential(complete)
         for i, (attend, energy, c) in enumerate(self.modalities):
             of_modality = complete[:, c], gaps[:, c], own[:, i], minimum[i], scale[i]

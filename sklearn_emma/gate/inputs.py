@@ -1,7 +1,7 @@
 r"""Convert tables to standardized, filled modalities with potentials.
 
-Missing values are filled with the training median, and count as evidence of a failure. The
-potential of a modality is
+Missing values are filled (:mod:`sklearn_emma.nn.gap_filling`), and count as evidence of a failure.
+The potential of a modality is
 
 .. math:: \Psi_i(x_{filled}) + 3\, s_i\, \bigl(-\log(1 - n_i / D_i)\bigr) + 3\, s_i \max(0, A_i)
 
@@ -13,7 +13,7 @@ values of the modality are missing. Categories are converted to indicators
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -26,6 +26,7 @@ from torch import Tensor
 from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Potential
 from sklearn_emma.engine.batches import evaluation_block
+from sklearn_emma.gap_fillings import fill_features
 from sklearn_emma.gate.columns import ColumnReader
 from sklearn_emma.indicators import Indicators
 from sklearn_emma.nn import CrossModalEnergy
@@ -60,7 +61,7 @@ def add_gap_energy(own: Tensor, gap: Tensor) -> Tensor:
 def read_modality(
     energy: Potential,
     x: Tensor,
-    fill: Tensor,
+    fill: Callable[[Tensor], Tensor],
     scale: Tensor | float,
     shares: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -72,8 +73,8 @@ def read_modality(
         Energy of the modality.
     x : Tensor of shape (n_samples, n_features)
         Standardized values. NaN marks missing values.
-    fill : Tensor of shape (n_features,)
-        Values that replace missing ones.
+    fill : GapFilling
+        Gap filling of the modality.
     scale : Tensor of shape () or float
         Scale :math:`s_i` of the potential.
     shares : Tensor of shape (n_features,), default=None
@@ -90,7 +91,7 @@ def read_modality(
     gaps = x.isnan()
     if not gaps.any():
         return energy.potential(x), x
-    filled = torch.where(gaps, fill, x)
+    filled = fill(x)
     missing = gaps.to(x.dtype)
     # exactly one for a missing modality, despite rounding errors in the sum of shares
     share = missing.mean(1) if shares is None else (missing @ shares).masked_fill(gaps.all(1), 1.0)
@@ -135,8 +136,8 @@ class InputReader:
         Conversion of columns to features.
     mean, scale : ndarray of shape (n_columns,)
         Mean and scale with which columns are standardized.
-    median : ndarray of shape (n_features,)
-        Values that replace missing ones.
+    fillings : list of GapFilling
+        Gap filling of each modality, in double precision.
     energies : ModalityEnergies
         Energies of the modalities, for samples in double precision.
     potential_min, potential_scale : Tensor of shape (n_modalities,)
@@ -154,7 +155,7 @@ class InputReader:
     indicators: Indicators
     mean: np.ndarray
     scale: np.ndarray
-    median: np.ndarray
+    fillings: Sequence[Callable[[Tensor], Tensor]]
     energies: ModalityEnergies
     potential_min: Tensor
     potential_scale: Tensor
@@ -188,12 +189,12 @@ class InputReader:
         """
         standard = standardize(table, self.mean, self.scale)
         gaps = np.isnan(standard)
-        if self.attend is not None:
-            return self._read_columns(torch.from_numpy(standard), torch.from_numpy(gaps))
         complete, missing = self.indicators.expand(standard), None
         if gaps.any():
-            complete = np.where(np.isnan(complete), self.median, complete)
+            complete = fill_features(complete, self.features, self.fillings)
             missing = _missing_shares(gaps, self.columns)
+        if self.attend is not None:
+            return self._read_columns(torch.from_numpy(complete), torch.from_numpy(gaps))
         own = self.energies.potential(complete)
         if self.indicators.categories:
             unseen = self.indicators.unseen_by_modality(standard, self.columns)
@@ -201,11 +202,11 @@ class InputReader:
         inputs = self.join(torch.from_numpy(complete), own, missing)
         return inputs._replace(column_attention=torch.from_numpy(1.0 - gaps[:, self.used]))
 
-    def _read_columns(self, standard: Tensor, gaps: Tensor) -> Inputs:
-        """Read samples with attention to columns."""
+    def _read_columns(self, complete: Tensor, gaps: Tensor) -> Inputs:
+        """Read complete samples with attention to columns."""
         assert self.attend is not None
         constants = self.potential_min, self.potential_scale
-        complete, own, attention = self.attend.read(standard, gaps, self.energies, *constants)
+        complete, own, attention = self.attend.read(complete, gaps, self.energies, *constants)
         missing = None
         if not bool(attention.all()):
             missing = torch.stack([1.0 - attention[:, c].mean(1) for c in self.columns], 1)

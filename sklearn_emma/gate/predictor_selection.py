@@ -13,7 +13,7 @@ are shuffled, contiguous folds are random folds.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from sklearn_emma.engine.training_memory import train_once
 from sklearn_emma.gate.objective import random_subset
 from sklearn_emma.gate.plain_objective import penalized_parameters, predictor_groups
 from sklearn_emma.gate.prediction_loss import PredictionLoss
-from sklearn_emma.gate.samples import Samples, fill
+from sklearn_emma.gate.samples import Samples
 from sklearn_emma.nn import FusionNetwork
 from sklearn_emma.nn.module_stack import stack
 
@@ -57,13 +57,18 @@ class SelectionData(NamedTuple):
         Training samples.
     held_out : Tensor of shape (n_held_out,) or None
         Positions of the held-out samples for early stopping, which are not used.
-    fills : list of Tensor of shape (n_features,)
-        Values that replace missing ones, for each modality.
+    fillings : list of GapFilling
+        Gap filling of each modality, for samples in float32.
     """
 
     samples: Samples
     held_out: Tensor | None
-    fills: list[Tensor]
+    fillings: Sequence[Callable[[Tensor], Tensor]]
+
+    def filled(self, index: Tensor | slice) -> list[Tensor]:
+        """Return the modalities of some samples, with missing values filled."""
+        pairs = zip(self.fillings, self.samples.modalities, strict=True)
+        return [fill(x[index]) for fill, x in pairs]
 
 
 class PenaltyObjective(Objective):
@@ -299,7 +304,7 @@ def _draw_table(data: SelectionData, usable: Tensor, generator: torch.Generator)
     drawn = usable[order[:_MAX_SAMPLES].sort().values]
     weight, modalities = samples.weight[drawn], [x[drawn] for x in samples.modalities]
     present = torch.stack([~x.isnan().all(1) for x in modalities], 1)
-    return [present, samples.target[drawn], weight / weight.mean(), *fill(modalities, data.fills)]
+    return [present, samples.target[drawn], weight / weight.mean(), *data.filled(drawn)]
 
 
 def _judge(log_likelihoods: Tensor, strengths: Sequence[float]) -> tuple[float, float]:

@@ -16,11 +16,12 @@ from sklearn_emma.energy.protocol import Potential, Precision, tensor_energy
 from sklearn_emma.engine.cache import cached, preset
 from sklearn_emma.engine.seeding import make_generator
 from sklearn_emma.engine.weights import load_arrays
+from sklearn_emma.gap_fillings import gap_fillings_of
 from sklearn_emma.gate.build_gate import build_gate, hard_attention
 from sklearn_emma.gate.columns import ColumnReader, build_columns
 from sklearn_emma.gate.fitted import GATE, gate_arrays
 from sklearn_emma.gate.inputs import CachingReader, InputReader, Inputs
-from sklearn_emma.indicators import feature_columns, fill_values, indicators_of
+from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.modalities import as_slice
 from sklearn_emma.nn import CrossModalEnergy, EnergyAttention, GatedPredictor
 from sklearn_emma.nn.encoders import freeze
@@ -167,7 +168,7 @@ def reader_of(estimator: Any, precision: torch.dtype) -> InputReader:
             indicators_of(estimator),
             estimator.mean_,
             estimator.scale_,
-            fill_values(estimator),
+            gap_fillings_of(estimator, torch.float64),
             ModalityEnergies(energies, features),
             torch.from_numpy(estimator.potential_min_.astype(np.float64)),
             torch.from_numpy(estimator.potential_scale_.astype(np.float64)),
@@ -195,6 +196,7 @@ def _read_from(estimator: Any) -> tuple:
         estimator.mean_,
         estimator.scale_,
         estimator.median_,
+        estimator.gap_weights_,
         estimator.potential_min_,
         estimator.potential_scale_,
         estimator.cross_modal_weights_,

@@ -1,6 +1,6 @@
 """Training samples on the device, split into modalities, and their energies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,24 +11,6 @@ from sklearn_emma.energy.protocol import Potential
 from sklearn_emma.engine.batches import energy_block
 from sklearn_emma.gate.columns import read_columns
 from sklearn_emma.gate.inputs import add_gap_energy, gap_energy, read_modality
-
-
-def fill(modalities: Sequence[Tensor], fills: Sequence[Tensor]) -> list[Tensor]:
-    """Replace missing values.
-
-    Parameters
-    ----------
-    modalities : sequence of Tensor of shape (n_samples, n_features)
-        Values. NaN marks missing values.
-    fills : sequence of Tensor of shape (n_features,)
-        Values that replace missing ones.
-
-    Returns
-    -------
-    list of Tensor of shape (n_samples, n_features)
-        Complete values.
-    """
-    return [torch.where(x.isnan(), values, x) for x, values in zip(modalities, fills, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -123,8 +105,8 @@ class Energies:
         Names of the modalities.
     potentials : list of Potential
         Energy of each modality, for samples in float32.
-    fills : list of Tensor of shape (n_features,)
-        Values that replace missing ones.
+    fillings : list of GapFilling
+        Gap filling of each modality, for samples in float32.
     scale : Tensor of shape (n_modalities,)
         Scale :math:`s_i` of the potential, in double precision on the CPU. Zero before calibration.
     value_shares : list of Tensor of shape (n_features,), or None
@@ -137,7 +119,7 @@ class Energies:
 
     names: list[str]
     potentials: list[Potential]
-    fills: list[Tensor]
+    fillings: Sequence[Callable[[Tensor], Tensor]]
     scale: Tensor
     value_shares: list[Tensor] | None = None
     columns: nn.ModuleList | None = None
@@ -154,13 +136,14 @@ class Energies:
 
     def _read(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
         shares = None if self.value_shares is None else self.value_shares[i]
-        return read_modality(self.potentials[i], x, self.fills[i], self.scale[i], shares)
+        return read_modality(self.potentials[i], x, self.fillings[i], self.scale[i], shares)
 
     def _read_columns(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
         assert self.columns is not None
         assert self.minimum is not None
         attend: Any = self.columns[i]
-        read = read_columns(attend, self.potentials[i], x, self.minimum[i], self.scale[i])
+        constants = self.minimum[i], self.scale[i]
+        read = read_columns(attend, self.potentials[i], x, self.fillings[i], constants)
         missing = 1.0 - read.attention.mean(1)
         return add_gap_energy(read.potential, gap_energy(missing, self.scale[i])), read.values
 

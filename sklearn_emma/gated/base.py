@@ -37,6 +37,7 @@ _COPIED_FROM_GATE = (
     "cross_modal_weights_",
     "column_weights_",
     "energy_scorers_",
+    "gap_weights_",
     "mean_",
     "max_modalities_",
     "median_",

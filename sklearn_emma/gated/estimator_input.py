@@ -1,4 +1,4 @@
-"""Input of the estimator behind a gate: NaN or medians, categories or indicators."""
+"""Input of the estimator behind a gate: NaN or filled values, categories or indicators."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_emma.categories import decode_table
+from sklearn_emma.gap_fillings import fill_table
 from sklearn_emma.gated.estimator_traits import takes_categories
 from sklearn_emma.indicators import feature_columns, indicators_of
 
@@ -31,8 +32,7 @@ def estimator_input(table: np.ndarray, gated: Any, estimator: Any) -> Any:
         had column names, or if there are columns of the type ``category``.
     """
     if gated.fills_nan_:
-        median = gated.mean_ + gated.scale_ * gated.median_
-        table = np.where(np.isnan(table), median.astype(table.dtype), table)
+        table = fill_table(table, gated)
     used = np.sort(np.concatenate(gated.modality_columns_))
     names = getattr(gated, "feature_names_in_", None)
     indicators = indicators_of(gated)

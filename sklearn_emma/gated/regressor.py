@@ -81,10 +81,10 @@ class GatedRegressor(RegressorMixin, BaseGated):
         Number of corrupted copies of the training samples that the regressor is also trained on.
 
     closed_value : {"auto", "nan", "median"}, default="auto"
-        Replacement of missing values and of the values of closed modalities: NaN, or the median of
-        the training samples (for categorical columns, the most frequent level). "auto" means NaN if
-        the regressor supports missing values according to its tags; for a Pipeline, all steps must
-        support them.
+        Replacement of the values of closed modalities: NaN, or the median of the training samples
+        (for categorical columns, the most frequent level). With the median, missing values of open
+        modalities are filled as in the gate. "auto" means NaN if the regressor supports missing
+        values according to its tags; for a Pipeline, all steps must support them.
 
     random_state : int, RandomState instance or None, default=None
         Controls the random numbers of the gate, and those of every estimator whose `random_state`
@@ -102,7 +102,7 @@ class GatedRegressor(RegressorMixin, BaseGated):
     threshold_ : float or "mean"
         The threshold that the estimator was trained with.
     fills_nan_ : bool
-        Whether missing values are filled, with the median or with the most frequent level.
+        Whether missing values are filled, instead of being passed as NaN.
     categories_, category_counts_ : dict
         As in :class:`EMMARegressor`.
     modality_names_, modality_columns_, energy_scorers_ : objects

@@ -3,8 +3,10 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from sklearn_emma.energy.scorer import DAEEnergyScorer
+from sklearn_emma.gap_fillings import gap_fillings_of
 from sklearn_emma.gate.readings import Readings
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.inspection.checks import column_labels
@@ -96,9 +98,9 @@ def _shares(estimator: Any, i: int, table: np.ndarray) -> np.ndarray:
     scorer = estimator.energy_scorers_[estimator.modality_names_[i]]
     columns = estimator.modality_columns_[i]
     x = standardize(table, estimator.mean_, estimator.scale_)
-    x = np.where(np.isnan(x), estimator.median_, x)
     indicators, places = indicators_of(estimator), feature_columns(estimator)[i]
-    features = indicators.expand(x)[:, places]
+    fill = gap_fillings_of(estimator, torch.float64)[i]
+    features = fill(torch.from_numpy(indicators.expand(x)[:, places])).numpy()
     if isinstance(scorer, DAEEnergyScorer):
         contribution = np.maximum(scorer.attribution(features), 0.0)
     else:

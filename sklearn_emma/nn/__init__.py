@@ -12,6 +12,7 @@ from sklearn_emma.nn.attention_scores import (
 )
 from sklearn_emma.nn.column_attention import ColumnAttention, ColumnReading
 from sklearn_emma.nn.column_features import ColumnFeatures
+from sklearn_emma.nn.conditional_mean import ConditionalMean
 from sklearn_emma.nn.continuous_attention import ContinuousAttention, Density
 from sklearn_emma.nn.convolutional_energy import ConvolutionalEnergy
 from sklearn_emma.nn.coordinates import SoftClip
@@ -21,6 +22,7 @@ from sklearn_emma.nn.ensemble import EnergyEnsemble
 from sklearn_emma.nn.fusion import Concatenated, FusionNetwork, GatedInputs, GatedPredictor
 from sklearn_emma.nn.fusion_ensemble import FusionEnsemble
 from sklearn_emma.nn.fusion_transformer import FusionTransformer
+from sklearn_emma.nn.gap_filling import GapFilling
 from sklearn_emma.nn.hard_attention import HardAttention
 from sklearn_emma.nn.losses import (
     capacity_penalty,
@@ -47,6 +49,7 @@ __all__ = [
     "ColumnReading",
     "ColumnSelfAttention",
     "Concatenated",
+    "ConditionalMean",
     "ContinuousAttention",
     "ConvolutionalEnergy",
     "CrossModalEnergy",
@@ -59,6 +62,7 @@ __all__ = [
     "FusionNetwork",
     "FusionTransformer",
     "GateState",
+    "GapFilling",
     "GatedInputs",
     "GatedPredictor",
     "HardAttention",

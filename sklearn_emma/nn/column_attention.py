@@ -1,12 +1,8 @@
 r"""Attention to the columns of one modality: ignore corrupted columns as if they were missing.
 
 Let S be a set of columns that are treated as missing, and R the other columns. The values of S are
-replaced by their conditional mean given R, for a Gaussian with mean :math:`\mu` and precision
-matrix P:
-
-.. math:: \hat x_S = \mu_S - P_{SS}^{-1} P_{SR}\, (x_R - \mu_R)
-
-The modality then has the potential
+replaced by their conditional mean given R, :math:`\hat x^S`
+(:mod:`sklearn_emma.nn.conditional_mean`). The modality then has the potential
 
 .. math:: \Psi(S) = \Psi(\hat x^S) + 3\, s\, \bigl(-\log(1 - |S| / D)\bigr),
 
@@ -35,17 +31,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sklearn_emma.nn.conditional_mean import ConditionalMean
 from sklearn_emma.nn.evidence_energy import gap_evidence, potential_of_evidence
 from sklearn_emma.nn.numerics import quantile
 
 __all__ = ["ColumnAttention", "ColumnReading"]
 
-# Values are clipped to this many standard deviations before they predict other columns.
-_LIMIT = 5.0
 # Number of columns with the largest residuals, of which the one with the highest energy is chosen.
 _SHORTLIST = 4
-# Largest total number of matrix elements for the samples that are filled in one batch.
-_MATRICES = 2**22
 # Columns are examined if the energy exceeds that of this fraction of the training samples.
 _CLEAN = 0.99
 
@@ -102,21 +95,18 @@ class ColumnAttention(nn.Module):
     tensor([1., 1., 0., 1.])
     """
 
-    mean: Tensor
-    precision: Tensor
     highest: Tensor
 
     def __init__(self, n_features: int):
         super().__init__()
+        self.conditional = ConditionalMean(n_features)
         #: Largest number of columns that may be treated as missing, including missing values.
         self.most = max(1, n_features // 3) if n_features > 1 else 0
-        self.register_buffer("mean", torch.zeros(n_features, dtype=torch.float32))
-        self.register_buffer("precision", torch.eye(n_features, dtype=torch.float32))
         self.register_buffer("highest", torch.zeros((), dtype=torch.float32))
 
     @torch.no_grad()
     def learn(self, energy: Energy, x: Tensor, weight: Tensor | None = None) -> None:
-        r"""Estimate mean, precision matrix and the 99 % quantile of the energy from samples.
+        r"""Learn the conditional mean and the 99 % quantile of the energy from samples.
 
         Parameters
         ----------
@@ -124,55 +114,12 @@ class ColumnAttention(nn.Module):
             Function :math:`\Psi` from samples (n_samples, n_features) to their energies
             (n_samples,).
         x : Tensor of shape (n_samples, n_features)
-            Standardized samples without missing values. A ridge of n_features / n_samples is added
-            to their covariance.
+            Standardized samples without missing values.
         weight : Tensor of shape (n_samples,), default=None
             Sample weights. None weights all samples equally.
         """
-        n_samples, n_features = x.shape
+        self.conditional.learn(x, weight)
         self.highest.fill_(quantile(energy(x), _CLEAN, weight))
-        x = x.double().clamp(-_LIMIT, _LIMIT)
-        share = x.new_ones(n_samples) if weight is None else weight.double()
-        share = share / share.sum()
-        mean = share @ x
-        deviation = x - mean
-        covariance = (share.unsqueeze(1) * deviation).mT @ deviation
-        covariance.diagonal().add_(n_features / n_samples)
-        self.mean.copy_(mean)
-        self.precision.copy_(torch.linalg.inv(covariance))
-
-    def fill(self, x: Tensor, missing: Tensor) -> Tensor:
-        r"""Replace missing values by their conditional mean given the others: :math:`\hat x^S`.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n_samples, n_features)
-            Standardized samples. Missing values may be any number.
-        missing : Tensor of bool of shape (n_samples, n_features)
-            True for missing values, the set S of each sample.
-
-        Returns
-        -------
-        Tensor of shape (n_samples, n_features)
-            The filled samples.
-        """
-        size = int(missing.sum(1).max()) if len(x) else 0
-        if size == 0:
-            return x
-        pairs = zip(x.split(_block(size)), missing.split(_block(size)), strict=True)
-        return torch.cat([self._fill(values, absent, size) for values, absent in pairs])
-
-    def _fill(self, x: Tensor, missing: Tensor, size: int) -> Tensor:
-        # positions of the missing columns, padded with other columns that keep their values
-        columns = missing.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :size]
-        of_sample = missing.gather(1, columns)
-        rest = self._deviation(x).masked_fill(missing, 0.0)
-        force = (rest @ self.precision).gather(1, columns) * of_sample
-        block = self.precision[columns.unsqueeze(2), columns.unsqueeze(1)]
-        both = of_sample.unsqueeze(2) & of_sample.unsqueeze(1)
-        block = torch.where(both, block, torch.eye(size, dtype=x.dtype, device=x.device))
-        values = self.mean[columns] - torch.linalg.solve(block, force)
-        return x.scatter(1, columns, torch.where(of_sample, values, x.gather(1, columns)))
 
     def forward(
         self,
@@ -240,7 +187,7 @@ class ColumnAttention(nn.Module):
             if not len(rows):
                 break
             missing = missing | self._worst(energy, values, missing, step)
-            values = self.fill(x[rows], missing)
+            values = self.conditional.fill(x[rows], missing)
             potential = energy(values)
             total = potential + self._gap_energy(missing.sum(1), scale)
             better = total < lowest[rows]
@@ -255,16 +202,17 @@ class ColumnAttention(nn.Module):
 
     def _worst(self, energy: Energy, x: Tensor, missing: Tensor, n_worst: int) -> Tensor:
         """Return a mask of shape (n_samples, n_features) of the columns with the highest energy."""
-        deviation = self._deviation(x)
-        force = deviation @ self.precision
-        residual = force / self.precision.diagonal()
+        mean, precision = self.conditional.mean, self.conditional.precision
+        deviation = self.conditional.deviation(x)
+        force = deviation @ precision
+        residual = force / precision.diagonal()
         # reduction of the squared Mahalanobis distance if a column is left out
         fall = (force * residual).masked_fill(missing, -1.0)
         if n_worst > 1:
             columns = fall.topk(n_worst, 1).indices
         else:
             fall, columns = fall.topk(min(_SHORTLIST, x.shape[1]), 1)
-            explained = (self.mean + deviation - residual).gather(1, columns)
+            explained = (mean + deviation - residual).gather(1, columns)
             trial = x.unsqueeze(1).repeat(1, columns.shape[1], 1)
             trial.scatter_(2, columns.unsqueeze(2), explained.unsqueeze(2))
             found = energy(trial.flatten(0, 1)).view(columns.shape)
@@ -274,13 +222,6 @@ class ColumnAttention(nn.Module):
 
     def _gap_energy(self, n_missing: Tensor, scale: Tensor | float) -> Tensor:
         """Return the gap energy of missing columns, which is infinite if all are missing."""
-        share = n_missing.to(self.mean.dtype) / len(self.mean)
+        mean = self.conditional.mean
+        share = n_missing.to(mean.dtype) / len(mean)
         return potential_of_evidence(gap_evidence(share), scale)
-
-    def _deviation(self, x: Tensor) -> Tensor:
-        return x.clamp(-_LIMIT, _LIMIT) - self.mean
-
-
-def _block(size: int) -> int:
-    """Return the number of samples per batch if each needs a square matrix of the given size."""
-    return max(1, _MATRICES // size**2)

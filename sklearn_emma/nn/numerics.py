@@ -78,7 +78,9 @@ def _sum_log1p_exp_(u: Tensor, factor: float) -> Tensor:
     """Sum log(1 + exp(factor * u)) over the last axis, for factor * u <= 0. Overwrites u."""
     terms = u.mul_(factor * LOG2_E).exp2_()
     terms = terms + 1.0 if terms.requires_grad else terms.add_(1.0)
-    products = [part.prod(-1) for part in terms.split(_MOST_FACTORS, -1)]
+    # slices, since an exporter that does not know the size translates split incorrectly
+    starts = range(0, int(terms.shape[-1]), _MOST_FACTORS)
+    products = [terms[..., start : start + _MOST_FACTORS].prod(-1) for start in starts]
     return sum((product.log() for product in products[1:]), start=products[0].log())
 
 

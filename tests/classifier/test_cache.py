@@ -24,6 +24,10 @@ def doubled(arrays):
     return {name: 2.0 * values for name, values in arrays.items()}
 
 
+def shifted(arrays):
+    return {name: 1.0 + values for name, values in arrays.items()}
+
+
 @pytest.mark.parametrize(
     ("attribute", "change", "methods"),
     [
@@ -38,7 +42,7 @@ def doubled(arrays):
         ("cross_modal_weights_", lambda weights: None, ["energies", "predict_proba"]),
         ("mean_", lambda mean: mean + 1.0, ["energies", "transform", "predict_proba"]),
         ("scale_", lambda scale: 2.0 * scale, ["energies", "transform", "predict_proba"]),
-        ("median_", lambda median: median + 1.0, ["energies", "predict_proba"]),
+        ("gap_weights_", shifted, ["energies", "predict_proba"]),
     ],
 )
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

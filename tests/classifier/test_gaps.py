@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import clone
 
 from sklearn_emma.datasets import make_multimodal_classification
+from sklearn_emma.gap_fillings import fill_table
 
 NAMES = ["modality0", "modality1", "modality2"]
 
@@ -53,7 +54,7 @@ def test_single_gaps_raise_the_energy_as_documented(apart, table, n_missing):
     gaps, filled = X.copy(), X.copy()
     columns = [4, 5][:n_missing]
     gaps.iloc[:, columns] = np.nan
-    filled.iloc[:, columns] = (fitted.mean_ + fitted.scale_ * fitted.median_)[columns]
+    filled[:] = fill_table(gaps.to_numpy(), fitted)
     rise = fitted.energies(gaps) - fitted.energies(filled)
     expected = -3 * fitted.potential_scale_[1] * math.log(1 - n_missing / 3)
     np.testing.assert_allclose(rise[:, 1], expected, rtol=1e-6)
@@ -102,3 +103,21 @@ def test_many_gaps_still_give_an_energy_of_all_samples(wide, quick):
     gaps = np.random.default_rng(0).random(X.shape) < 0.3
     classifier = quick().fit(X.mask(gaps), y)
     assert classifier.score(X, y) > 0.8
+
+
+def test_gaps_hardly_matter_if_other_columns_tell_their_values(quick):
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=400)
+    cause = np.column_stack([y, y]) + 0.5 * rng.normal(size=(400, 2))
+    X = np.repeat(cause, 4, axis=1) + 0.05 * rng.normal(size=(400, 8))
+    classifier = quick(modalities={"a": range(4), "b": range(4, 8)}, max_epochs=20)
+    classifier.fit(X[:200], y[:200])
+    gaps = X[200:].copy()
+    gaps[:, [0, 5]] = np.nan
+    gaps[::2, 1] = np.nan
+    change = classifier.predict_proba(gaps) - classifier.predict_proba(X[200:])
+    assert np.abs(change).mean() < 0.03
+    # in comparison, with values that do not fit
+    unfit = np.where(np.isnan(gaps), np.median(X, axis=0), X[200:])
+    change_by_medians = classifier.predict_proba(unfit) - classifier.predict_proba(X[200:])
+    assert np.abs(change).mean() < 0.5 * np.abs(change_by_medians).mean()

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from joblib import Memory
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
@@ -14,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
 
 from sklearn_emma import DAEEnergyScorer
-from sklearn_emma.energy.fit import fit_energies
+from sklearn_emma.energy.fit import energy_samples, fit_energies
 from sklearn_emma.engine.training_memory import source_of
 
 
@@ -42,7 +43,14 @@ class Norm(BaseEstimator):
 def fit(scorers, modalities, weight=None, seed=0, memory=None):
     weight = np.ones(len(modalities[0])) if weight is None else weight
     return fit_energies(
-        scorers, modalities, weight, seed, n_jobs=None, memory=memory or Memory(None)
+        scorers,
+        [
+            energy_samples(name, x, weight, torch.nan_to_num)
+            for name, x in zip(scorers, modalities, strict=True)
+        ],
+        seed,
+        n_jobs=None,
+        memory=memory or Memory(None),
     )
 
 
@@ -102,10 +110,9 @@ def test_fits_are_remembered(tmp_path):
 def test_gaps_are_filled_where_few_samples_are_complete():
     x = make_samples(10)
     x[:3, 0] = x[3:6, 1] = x[9] = np.nan
-    median = np.nanmedian(x, axis=0)
     fitted = fit({"a": Norm()}, [x])["a"]
     # three of nine with a value are complete
-    np.testing.assert_array_equal(fitted.samples_, np.where(np.isnan(x), median, x)[:9])
+    np.testing.assert_array_equal(fitted.samples_, np.nan_to_num(x)[:9])
     x[:2, 0] = 0.0
     fitted = fit({"a": Norm()}, [x])["a"]
     np.testing.assert_array_equal(fitted.samples_, x[~np.isnan(x).any(axis=1)])

@@ -44,7 +44,7 @@ def make_energies():
         return Energies(
             NAMES[: len(widths)],
             [Norm(**params) for _ in widths],
-            [torch.zeros(d) for d in widths],
+            [torch.nan_to_num] * len(widths),
             torch.full((len(widths),), scale, dtype=torch.float64),
         )
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 import torch
 
 from sklearn_emma.corruption import Missing, Noise, Reference
-from sklearn_emma.gate.columns import fail_columns, fill_gaps, learn_columns
-from sklearn_emma.gate.samples import fill
+from sklearn_emma.gate.columns import fail_columns, learn_columns
 
 
 def generator(seed=0):
@@ -15,7 +14,7 @@ def generator(seed=0):
 
 def attentive(energies, samples):
     """The same energies, with attention to columns."""
-    filled = fill(samples.modalities, energies.fills)
+    filled = [x.nan_to_num(0.0) for x in samples.modalities]
     columns = learn_columns(energies.potentials, filled, samples.weight)
     return replace(energies, columns=columns, minimum=torch.ones(len(filled)).double())
 
@@ -35,19 +34,6 @@ def test_columns_fail_in_a_quarter_of_the_samples_without_a_failing_modality(mak
     assert not changed[:, 2].any()  # its only column
     # a third of the failing modalities is the one of a single column
     assert abs(float(changed[intact].any(1).float().mean()) - 0.25 * 2 / 3) < 0.02
-
-
-def test_gaps_are_filled_by_the_columns_that_explain_them(make_samples, make_energies):
-    samples = make_samples(500)
-    x = samples.modalities[1]
-    x[:, 2] = x[:, 0] - x[:, 1] + 0.01 * x[:, 2]
-    columns = attentive(make_energies(samples), samples).columns
-    gaps = torch.zeros_like(x, dtype=torch.bool)
-    gaps[:100, 2], gaps[100] = True, True
-    filled = fill_gaps(columns[1], torch.where(gaps, torch.nan, x), gaps)
-    assert (filled[:100, 2] - x[:100, 2]).abs().mean() < 0.1
-    assert torch.equal(filled[100], columns[1].mean)
-    assert torch.equal(filled[101:], x[101:])
 
 
 def test_training_samples_are_read_as_those_of_a_prediction(make_samples, make_energies):

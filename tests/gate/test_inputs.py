@@ -40,6 +40,11 @@ def norm_energy():
     return SimpleNamespace(potential=potential, asked=asked)
 
 
+def constant(values):
+    """Gap filling by constants."""
+    return lambda x: torch.where(x.isnan(), torch.as_tensor(values, dtype=x.dtype), x)
+
+
 def dae():
     return DAEEnergyScorer(hidden_layer_sizes=(6,), max_epochs=3, random_state=0)
 
@@ -52,8 +57,8 @@ def make_samples(n_samples=60, n_features=3, seed=0):
 
 
 def test_the_potential_of_complete_samples_is_that_of_the_energy():
-    x, fill = torch.tensor(make_samples()), torch.full((3,), 9.0).double()
-    potential, filled = read_modality(norm_energy(), x, fill, 5.0)
+    x = torch.tensor(make_samples())
+    potential, filled = read_modality(norm_energy(), x, constant([9.0, 9.0, 9.0]), 5.0)
     torch.testing.assert_close(potential, x.square().sum(1))
     assert filled is x
 
@@ -61,7 +66,7 @@ def test_the_potential_of_complete_samples_is_that_of_the_energy():
 def test_gaps_are_filled_and_cost():
     nan = math.nan
     x = torch.tensor([[0, 0, 0], [nan, 0, 0], [0, nan, nan], [nan, nan, nan]]).double()
-    fill = torch.tensor([1.0, 2.0, 3.0]).double()
+    fill = constant([1.0, 2.0, 3.0])
     energy = norm_energy()
     potential, filled = read_modality(energy, x, fill, 5 / NAT)
     assert filled.tolist() == [[0, 0, 0], [1, 0, 0], [0, 2, 3], [1, 2, 3]]
@@ -75,14 +80,14 @@ def test_gaps_are_filled_and_cost():
 
 def test_without_a_scale_only_a_missing_modality_has_a_price():
     x = torch.tensor([[math.nan, 0.0], [math.nan, math.nan]])
-    assert read_modality(norm_energy(), x, torch.zeros(2), 0.0)[0].tolist() == [0.0, math.inf]
+    assert read_modality(norm_energy(), x, constant([0.0, 0.0]), 0.0)[0].tolist() == [0.0, math.inf]
     assert gap_energy(torch.tensor([0.0, 0.5, 1.0]), 0.0).tolist() == [0.0, 0.0, math.inf]
 
 
 def test_a_missing_modality_is_infinite_whatever_its_energy():
     energy = SimpleNamespace(potential=lambda x: torch.full((len(x),), -math.inf))
     x = torch.tensor([[math.nan], [0.0]])
-    assert read_modality(energy, x, torch.zeros(1), 1.0)[0].tolist() == [math.inf, -math.inf]
+    assert read_modality(energy, x, constant([0.0]), 1.0)[0].tolist() == [math.inf, -math.inf]
 
 
 @pytest.mark.parametrize("scorer", [Norm(), dae()], ids=["any", "autoencoder"])
@@ -97,7 +102,7 @@ def test_tensors_of_either_precision_get_the_same_energies(scorer):
     for dtype, rounding in ((torch.float32, 1e-4), (torch.float64, 1e-9)):
         energy = tensor_energy(scorer, "radar", Precision("cpu", dtype, dtype))
         samples = torch.tensor(x, dtype=dtype)
-        read, _ = read_modality(energy, samples, torch.tensor(fill, dtype=dtype), 2.0)
+        read, _ = read_modality(energy, samples, constant(fill), 2.0)
         assert read.dtype == dtype
         assert read[0] == math.inf
         np.testing.assert_allclose(read, expected, rtol=rounding, atol=rounding)
@@ -127,7 +132,7 @@ def make_reader(kind=InputReader, cross_modal=False, precision=torch.float64, **
             "indicators": Indicators(5, {}),
             "mean": MEAN,
             "scale": SCALE,
-            "median": MEDIAN,
+            "fillings": [constant(MEDIAN[columns]) for columns in COLUMNS],
             "energies": ModalityEnergies([norm_energy(), norm_energy()], COLUMNS),
             "potential_min": torch.tensor([1.0, 2.0]).double(),
             "potential_scale": torch.tensor([0.5, 3.0]).double(),

@@ -284,8 +284,8 @@ def test_the_warm_up_is_cross_entropy_with_every_modality_open(make_samples, mak
     samples = make_samples()
     samples.modalities[1][0] = math.nan
     samples.modalities[0][1, 0] = math.nan
-    fills = [torch.full((d,), 9.0) for d in (2, 3, 1)]
-    scored = replace(make_energies(samples), fills=fills).score(samples)
+    fillings = [lambda x: x.nan_to_num(9.0)] * 3
+    scored = replace(make_energies(samples), fillings=fillings).score(samples)
     network = FusionNetwork([2, 3, 1], 2, (5,), (4,), generator=generator(2))
     plain = PlainObjective(network, ClassLoss(), scored, generator())
     attention, target, weight, *modalities = plain.epoch_data()

@@ -100,7 +100,7 @@ def choose(
         {False: FusionEnsemble([network or make_network(widths, n_outputs)])},
         None,
         prediction_loss or ClassLoss(),
-        SelectionData(samples, held_out, [torch.zeros(d) for d in widths]),
+        SelectionData(samples, held_out, [torch.nan_to_num] * len(widths)),
         32,
         TrainingConfig(32, learning_rate, max_epochs),
         seed,
@@ -278,7 +278,7 @@ def test_periodic_features_are_chosen_where_they_help(target, periodic, strength
     networks = both((3,))
     args = (
         ClassLoss(),
-        SelectionData(samples, None, [torch.zeros(3)]),
+        SelectionData(samples, None, [torch.nan_to_num]),
         32,
         TrainingConfig(32, 0.01, 10),
         0,
@@ -301,9 +301,15 @@ def test_what_recognizes_neighbors_in_time_is_chosen_only_if_there_is_no_time():
     chosen = []
     for order in (torch.arange(n), torch.randperm(n, generator=generator(6))):
         samples = Samples([x[order], drift[order]], target[order], torch.ones(n))
-        fills = [torch.zeros(2), torch.zeros(1)]
         config = TrainingConfig(32, 0.01, 10)
-        args = None, ClassLoss(), SelectionData(samples, None, fills), 32, config, 0
+        args = (
+            None,
+            ClassLoss(),
+            SelectionData(samples, None, [torch.nan_to_num] * 2),
+            32,
+            config,
+            0,
+        )
         chosen.append(select_predictor(both((2, 1)), *args))
     (of_time, strong), (shuffled, weak) = chosen
     assert not of_time

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from sklearn_emma.gate.samples import Samples, fill
+from sklearn_emma.gate.samples import Samples
 
 
 def norms(samples):
@@ -20,13 +20,6 @@ def test_taking_samples(scored):
     )
     for name in ("potential", "target", "weight"):
         assert torch.equal(getattr(taken, name), getattr(scored, name)[index])
-
-
-def test_filling_gaps_leaves_values_alone():
-    x = torch.tensor([[1.0, math.nan], [math.nan, 4.0]])
-    (filled,) = fill([x], [torch.tensor([8.0, 9.0])])
-    assert filled.tolist() == [[1, 9], [8, 4]]
-    assert x.isnan().sum() == 2
 
 
 def test_scoring_finds_the_potentials_and_leaves_the_samples_alone(make_samples, make_energies):

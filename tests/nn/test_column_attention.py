@@ -41,30 +41,6 @@ def read(columns, x, gaps=None):
     return columns(energy, x, gaps, energy(x), MINIMUM, SCALE)
 
 
-def test_missing_columns_get_their_conditional_mean(columns):
-    x = make_samples(50, seed=1)
-    missing = torch.rand(x.shape, generator=generator(2)) < 0.4
-    missing[0], missing[1] = False, torch.tensor([True] + [False] * 5)
-    filled = columns.fill(torch.where(missing, 99.0, x), missing)
-    assert torch.equal(filled[~missing], x[~missing])
-    covariance = torch.linalg.inv(columns.precision.double())
-    for row, absent, values in zip(x.double(), missing, filled.double(), strict=True):
-        rest = row[~absent] - columns.mean[~absent]
-        between, among = covariance[absent][:, ~absent], covariance[~absent][:, ~absent]
-        expected = columns.mean[absent] + between @ torch.linalg.solve(among, rest)
-        torch.testing.assert_close(values[absent], expected, atol=1e-3, rtol=1e-3)
-
-
-def test_weights_are_those_of_repeated_samples():
-    x, weight = make_samples(), torch.randint(1, 4, (N,), generator=generator(5))
-    weighted, repeated = ColumnAttention(D), ColumnAttention(D)
-    weighted.learn(energy, x, weight.float())
-    repeated.learn(energy, x.repeat_interleave(weight, 0))
-    # but for the ridge, which is smaller with more samples
-    torch.testing.assert_close(weighted.mean, repeated.mean)
-    torch.testing.assert_close(weighted.precision, repeated.precision, rtol=0.5, atol=0.3)
-
-
 @pytest.mark.parametrize("bad", [[2], [0, 5]])
 def test_bad_columns_are_read_as_missing_and_explained_by_the_others(columns, bad):
     clean = make_samples(200, seed=3)
@@ -108,7 +84,7 @@ def test_gaps_count_among_the_columns_that_are_left_out(columns):
     x, gaps = make_samples(3, seed=10), torch.zeros(3, D, dtype=torch.bool)
     gaps[1, 0] = True
     gaps[2, :2] = True
-    x = columns.fill(x, gaps)
+    x = columns.conditional.fill(x, gaps)
     x[:, 4] += 9.0
     found = read(columns, x, gaps)
     # of six columns two may be missing
@@ -135,11 +111,3 @@ def test_a_single_column_is_never_left_out():
     found = columns(lambda x: x.square().sum(1), 50 + x, x > math.inf, x[:, 0] + 50, 1.0, 1.0)
     assert found.attention.all()
     assert torch.equal(found.values, 50 + x)
-
-
-def test_blocks_of_samples_are_filled_alike(columns, monkeypatch):
-    x = make_samples(30, seed=12)
-    missing = torch.rand(x.shape, generator=generator(13)) < 0.5
-    whole = columns.fill(x, missing)
-    monkeypatch.setattr("sklearn_emma.nn.column_attention._MATRICES", 50)
-    torch.testing.assert_close(columns.fill(x, missing), whole)

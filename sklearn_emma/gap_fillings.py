@@ -1,0 +1,135 @@
+"""Learn how the missing values of each modality are filled, and fill them.
+
+The functions read public attributes of an estimator, and do not change it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sklearn_emma.engine.weights import load_arrays, to_arrays
+from sklearn_emma.indicators import feature_columns, indicators_of
+from sklearn_emma.nn.coordinates import standardize
+from sklearn_emma.nn.encoders import freeze
+from sklearn_emma.nn.gap_filling import GapFilling
+
+
+def learn_gap_fillings(
+    estimator: Any, modalities: Sequence[np.ndarray], weight: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Learn to predict missing values from the other values of their modality.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        Estimator with ``median_``, and with the attributes of modalities and categories.
+    modalities : sequence of ndarray of shape (n_samples, n_features)
+        Standardized features of each modality.
+    weight : ndarray of shape (n_samples,)
+        Sample weights.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Weights of the gap fillings of all modalities: ``gap_weights_``.
+    """
+    fillings = _untrained(estimator)
+    for filling, x in zip(fillings, modalities, strict=True):
+        filling.learn(torch.from_numpy(x), torch.from_numpy(weight))
+    return to_arrays(fillings)
+
+
+def gap_fillings_of(
+    estimator: Any, precision: torch.dtype, device: torch.device | str = "cpu"
+) -> list[GapFilling]:
+    """Build the gap fillings of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : BaseEMMA
+        Fitted estimator.
+    precision : torch.dtype
+        Dtype of the values.
+    device : torch.device or str, default="cpu"
+        Device of the modules.
+
+    Returns
+    -------
+    list of GapFilling
+        The gap filling of each modality.
+    """
+    fillings = _untrained(estimator)
+    load_arrays(fillings, estimator.gap_weights_)
+    return list(freeze(fillings.to(device=device, dtype=precision)))
+
+
+def _untrained(estimator: Any) -> Any:
+    """Return gap fillings that have not learned, as a ModuleList in double precision."""
+    indicators = indicators_of(estimator)
+    usual = indicators.expand(estimator.median_[None])[0]
+    numeric = np.ones(len(usual), dtype=bool)
+    for column in indicators.categories:
+        numeric[indicators.positions[column]] = False
+    return nn.ModuleList(
+        GapFilling(torch.tensor(usual[c], dtype=torch.float64), torch.tensor(numeric[c]))
+        for c in feature_columns(estimator)
+    )
+
+
+def fill_features(
+    features: np.ndarray,
+    places: Sequence[slice | np.ndarray],
+    fillings: Sequence[Callable[[Tensor], Tensor]],
+) -> np.ndarray:
+    """Fill the missing values of all modalities.
+
+    Parameters
+    ----------
+    features : ndarray of float64 of shape (n_samples, n_features)
+        Standardized features. NaN marks missing values.
+    places : sequence of slice or ndarray of int
+        Features of each modality.
+    fillings : sequence of GapFilling
+        Gap filling of each modality.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+        Complete samples. Missing values that belong to no modality are zero.
+    """
+    complete = np.where(np.isnan(features), 0.0, features)
+    for where, fill in zip(places, fillings, strict=True):
+        complete[:, where] = fill(torch.from_numpy(features[:, where])).numpy()
+    return complete
+
+
+def fill_table(table: np.ndarray, estimator: Any) -> np.ndarray:
+    """Fill the missing values of samples, in their own units.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_samples, n_columns)
+        Samples, with codes in categorical columns. NaN marks missing values.
+    estimator : BaseEMMA
+        Fitted estimator.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_columns)
+        Complete samples, in the dtype of the table. Missing values that belong to no modality are
+        zero.
+    """
+    gaps = np.isnan(table)
+    if not gaps.any():
+        return table
+    indicators = indicators_of(estimator)
+    standard = standardize(table.astype(np.float64), estimator.mean_, estimator.scale_)
+    fillings = gap_fillings_of(estimator, torch.float64)
+    complete = fill_features(indicators.expand(standard), feature_columns(estimator), fillings)
+    values = estimator.mean_ + estimator.scale_ * indicators.numbers(complete)
+    for column in indicators.categories:
+        values[:, column] = estimator.median_[column]
+    return np.where(gaps, values.astype(table.dtype), table)

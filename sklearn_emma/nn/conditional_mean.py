@@ -1,0 +1,196 @@
+r"""Conditional mean of the missing values of a sample, for Gaussian features.
+
+Let S be the set of missing features, and R the other features. The values of S are predicted from
+those of R, for a Gaussian with mean :math:`\mu` and precision matrix P:
+
+.. math:: \hat x_S = \mu_S - P_{SS}^{-1} P_{SR}\, (x_R - \mu_R)
+
+The linear equations are solved by conjugate gradients with Jacobi preconditioning [1]_, for all
+samples at once. In exact arithmetic, this needs as many steps as values are missing. As it consists
+of products with P, it can be exported to ONNX.
+
+Mean and covariance are learned from samples that may themselves have gaps. Each covariance
+is first estimated from the samples that have both values. Then, a few steps of the EM algorithm
+[2]_ replace the missing values by their conditional means, where the conditional covariance is
+approximated by the diagonal of :math:`1 / P_{jj}`.
+
+References
+----------
+.. [1] Shewchuk, J. R. (1994). An introduction to the conjugate gradient method without the
+   agonizing pain. Carnegie Mellon University.
+.. [2] Little, R. J. A. and Rubin, D. B. (2019). Statistical analysis with missing data, chapter 11.
+   Wiley.
+"""
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["ConditionalMean"]
+
+# Values are clipped to this many standard deviations before they predict other features.
+_LIMIT = 5.0
+# Largest number of steps. With more features than this, the error is below a thousandth.
+_MOST_STEPS = 20
+# A sample is done if its squared residual has been reduced by this factor.
+_TOLERANCE = 1e-12
+# Number of steps of the EM algorithm. More steps hardly change the result.
+_EM_STEPS = 3
+# Smallest variance that is added to each feature, so that the covariance can be inverted.
+_LEAST_RIDGE = 1e-3
+# Smallest total weight of samples by which a sum is divided.
+_LEAST_SHARE = 1e-12
+
+
+class ConditionalMean(nn.Module):
+    """Predict the missing values of samples from their other values.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features.
+
+    Notes
+    -----
+    The module has the buffers ``mean``, of shape (n_features,), and ``precision``, of shape
+    (n_features, n_features). Before :meth:`learn` is called, the mean is zero, and the precision is
+    the identity.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_emma.nn import ConditionalMean
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> cause = torch.randn(500, 1, generator=generator)
+    >>> x = cause + 0.1 * torch.randn(500, 3, generator=generator)
+    >>> predict = ConditionalMean(3)
+    >>> predict.learn(x)
+    >>> sample = torch.tensor([[2.0, torch.nan, 2.0]])
+    >>> predict.fill(sample, sample.isnan()).round(decimals=1)
+    tensor([[2., 2., 2.]])
+    """
+
+    mean: Tensor
+    precision: Tensor
+
+    def __init__(self, n_features: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features, dtype=torch.float32))
+        self.register_buffer("precision", torch.eye(n_features, dtype=torch.float32))
+
+    @torch.no_grad()
+    def learn(self, x: Tensor, weight: Tensor | None = None) -> None:
+        r"""Estimate mean and precision matrix from samples.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Standardized samples. NaN marks missing values. A ridge of n_features / n_pairs is added
+            to their covariance, where n_pairs is the mean number of samples with both of two
+            values.
+        weight : Tensor of shape (n_samples,), default=None
+            Sample weights. None weights all samples equally.
+        """
+        x, missing = x.double(), x.isnan()
+        share = x.new_ones(len(x)) if weight is None else weight.double()
+        share = share / share.sum()
+        present = (~missing).double()
+        n_pairs = (present.mT @ present).mean().clamp_min(1.0)
+        ridge = (x.shape[1] / n_pairs).clamp_min(_LEAST_RIDGE)
+        mean, covariance = _pairwise_moments(x, present, share)
+        precision = _invert(covariance, ridge)
+        for _ in range(_EM_STEPS if missing.any() else 0):
+            filled = _fill(x, missing, mean, precision).clamp(-_LIMIT, _LIMIT)
+            mean = share @ filled
+            deviation = filled - mean
+            covariance = (share.unsqueeze(1) * deviation).mT @ deviation
+            covariance.diagonal().add_(share @ missing.double() / precision.diagonal())
+            precision = _invert(covariance, ridge)
+        self.mean.copy_(mean)
+        self.precision.copy_(precision)
+
+    def fill(self, x: Tensor, missing: Tensor) -> Tensor:
+        r"""Replace missing values by their conditional mean given the others: :math:`\hat x_S`.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Standardized samples. Missing values may be any number, or NaN.
+        missing : Tensor of bool of shape (n_samples, n_features)
+            True for missing values, the set S of each sample.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            The filled samples.
+        """
+        return _fill(x, missing, self.mean, self.precision)
+
+    def deviation(self, x: Tensor) -> Tensor:
+        """Return the deviations from the mean, with clipped values."""
+        return _deviation(x, self.mean)
+
+
+def _pairwise_moments(x: Tensor, present: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and covariance, each from the samples that have the values."""
+    known = x.clamp(-_LIMIT, _LIMIT).nan_to_num(0.0)
+    of_value = present * share.unsqueeze(1)
+    mean = (of_value * known).sum(0) / of_value.sum(0).clamp_min(_LEAST_SHARE)
+    deviation = (known - mean) * present
+    covariance = (share.unsqueeze(1) * deviation).mT @ deviation
+    return mean, covariance / (of_value.mT @ present).clamp_min(_LEAST_SHARE)
+
+
+def _invert(covariance: Tensor, ridge: Tensor) -> Tensor:
+    """Return the inverse of a covariance with a ridge, without negative eigenvalues."""
+    variances, axes = torch.linalg.eigh(covariance)
+    return (axes / (variances.clamp_min(0.0) + ridge)) @ axes.mT
+
+
+def _deviation(x: Tensor, mean: Tensor) -> Tensor:
+    return x.clamp(-_LIMIT, _LIMIT) - mean
+
+
+def _fill(x: Tensor, missing: Tensor, mean: Tensor, precision: Tensor) -> Tensor:
+    """Replace missing values by their conditional mean."""
+    known = _deviation(x, mean).masked_fill(missing, 0.0)
+    # a traced loop would always have as many steps as that of the example
+    solve = torch.jit.script(_solve) if torch.jit.is_tracing() else _solve
+    found = solve(precision, -(known @ precision), missing)
+    return torch.where(missing, mean + found, x)
+
+
+def _solve(
+    precision: Tensor,
+    force: Tensor,
+    missing: Tensor,
+    tolerance: float = _TOLERANCE,
+    most_steps: int = _MOST_STEPS,
+) -> Tensor:
+    """Solve the linear equations of the missing values of each sample by conjugate gradients."""
+    of_missing, diagonal = missing.to(force.dtype), precision.diagonal()
+    found = torch.zeros_like(force)
+    residual = force * of_missing
+    preconditioned = residual / diagonal
+    direction = preconditioned
+    error = (residual * preconditioned).sum(1, keepdim=True)
+    enough = tolerance * error
+    goes_on = error > enough
+    step = 0
+    while step < most_steps and bool(goes_on.any()):
+        # samples that are done do not change, so that results do not depend on other samples
+        change = (direction @ precision) * of_missing
+        length = _divide(error, (direction * change).sum(1, keepdim=True), goes_on)
+        found = found + length * direction
+        residual = residual - length * change
+        preconditioned = residual / diagonal
+        previous = error
+        error = (residual * preconditioned).sum(1, keepdim=True)
+        direction = preconditioned + _divide(error, previous, goes_on) * direction
+        goes_on = error > enough
+        step += 1
+    return found
+
+
+def _divide(numerator: Tensor, denominator: Tensor, defined: Tensor) -> Tensor:
+    """Return a quotient where it is defined, and zero elsewhere."""
+    return torch.where(defined, numerator / torch.where(defined, denominator, 1.0), 0.0)
