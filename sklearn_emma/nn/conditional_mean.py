@@ -6,13 +6,13 @@ those of R, for a Gaussian with mean :math:`\mu` and precision matrix P:
 .. math:: \hat x_S = \mu_S - P_{SS}^{-1} P_{SR}\, (x_R - \mu_R)
 
 The linear equations are solved by conjugate gradients with Jacobi preconditioning [1]_, for all
-samples at once. In exact arithmetic, this needs as many steps as values are missing. As it consists
-of products with P, it can be exported to ONNX.
+samples at once. In exact arithmetic, this needs as many steps as values are missing. It consists of
+matrix products with P, and can be exported to ONNX.
 
-Mean and covariance are learned from samples that may themselves have gaps. Each covariance
-is first estimated from the samples that have both values. Then, a few steps of the EM algorithm
-[2]_ replace the missing values by their conditional means, where the conditional covariance is
-approximated by the diagonal of :math:`1 / P_{jj}`.
+Mean and covariance are learned from samples that may have missing values, too. Each covariance is
+first estimated from the samples that have both values. It is then improved by a few steps of the EM
+algorithm [2]_, in which the conditional covariance of the missing values is approximated by a
+diagonal matrix with the elements :math:`1 / P_{jj}`.
 
 References
 ----------
@@ -21,6 +21,8 @@ References
 .. [2] Little, R. J. A. and Rubin, D. B. (2019). Statistical analysis with missing data, chapter 11.
    Wiley.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +39,8 @@ _TOLERANCE = 1e-12
 _EM_STEPS = 3
 # Smallest variance that is added to each feature, so that the covariance can be inverted.
 _LEAST_RIDGE = 1e-3
+# Largest number of values from which mean and covariance are learned, to limit memory.
+_MOST_VALUES = 2**24
 # Smallest total weight of samples by which a sum is divided.
 _LEAST_SHARE = 1e-12
 
@@ -86,12 +90,14 @@ class ConditionalMean(nn.Module):
         x : Tensor of shape (n_samples, n_features)
             Standardized samples. NaN marks missing values. A ridge of n_features / n_pairs is added
             to their covariance, where n_pairs is the mean number of samples with both of two
-            values.
+            values. If there are many, only every k-th sample is used.
         weight : Tensor of shape (n_samples,), default=None
             Sample weights. None weights all samples equally.
         """
-        x, missing = x.double(), x.isnan()
-        share = x.new_ones(len(x)) if weight is None else weight.double()
+        share = x.new_ones(len(x)) if weight is None else weight
+        step = math.ceil(x.numel() / _MOST_VALUES)
+        x, share = x[::step].double(), share[::step].double()
+        missing = x.isnan()
         share = share / share.sum()
         present = (~missing).double()
         n_pairs = (present.mT @ present).mean().clamp_min(1.0)

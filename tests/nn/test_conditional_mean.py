@@ -69,6 +69,13 @@ def test_learning_from_samples_with_gaps():
     assert difference[missing].square().mean().sqrt() < 0.02
 
 
+def test_some_of_many_samples_are_enough(monkeypatch):
+    x = make_samples(4000)
+    monkeypatch.setattr("sklearn_emma.nn.conditional_mean._MOST_VALUES", 2000 * D)
+    halved, half = learned(x), learned(x[::2])
+    assert torch.equal(halved.precision, half.precision)
+
+
 def test_features_that_are_never_seen_together_or_constant_or_few_samples():
     x = make_samples(100, 3)
     x[:50, 0], x[50:, 1], x[:, 2] = torch.nan, torch.nan, 0.0
