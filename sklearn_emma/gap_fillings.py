@@ -70,13 +70,23 @@ def _untrained(estimator: Any) -> Any:
     """Return gap fillings that have not learned, as a ModuleList in double precision."""
     indicators = indicators_of(estimator)
     usual = indicators.expand(estimator.median_[None])[0]
-    numeric = np.ones(len(usual), dtype=bool)
-    for column in indicators.categories:
-        numeric[indicators.positions[column]] = False
-    return nn.ModuleList(
-        GapFilling(torch.tensor(usual[c], dtype=torch.float64), torch.tensor(numeric[c]))
-        for c in feature_columns(estimator)
-    )
+    fillings = nn.ModuleList()
+    for columns, features in zip(
+        estimator.modality_columns_, feature_columns(estimator), strict=True
+    ):
+        levels = [
+            indicators.categories[column].rows[:-1]  # the last row is for unseen levels
+            for column in columns
+            if column in indicators.categories
+        ]
+        blocks = zip(indicators.blocks(columns), levels, strict=True)
+        fillings.append(
+            GapFilling(
+                torch.tensor(usual[features], dtype=torch.float64),
+                [(torch.tensor(places), torch.tensor(rows)) for places, rows in blocks],
+            )
+        )
+    return fillings
 
 
 def fill_features(
@@ -129,7 +139,5 @@ def fill_table(table: np.ndarray, estimator: Any) -> np.ndarray:
     standard = standardize(table.astype(np.float64), estimator.mean_, estimator.scale_)
     fillings = gap_fillings_of(estimator, torch.float64)
     complete = fill_features(indicators.expand(standard), feature_columns(estimator), fillings)
-    values = estimator.mean_ + estimator.scale_ * indicators.numbers(complete)
-    for column in indicators.categories:
-        values[:, column] = estimator.median_[column]
+    values = estimator.mean_ + estimator.scale_ * indicators.codes(complete)
     return np.where(gaps, values.astype(table.dtype), table)

@@ -10,7 +10,7 @@ from sklearn_emma.gap_fillings import fill_table
 
 @pytest.fixture(scope="module")
 def fitted():
-    """A classifier of a table with two numeric columns that agree, a category and a spare one."""
+    """A classifier of two numeric columns that agree, a category of them, and a spare column."""
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=120)
     a = 100.0 + 20.0 * (y + 0.3 * rng.normal(size=120))
@@ -18,7 +18,7 @@ def fitted():
         {
             "a": a,
             "b": -3.0 * a,
-            "kind": pd.Categorical(np.where(rng.random(120) < 0.7, "x", "z")),
+            "kind": pd.Categorical(np.where(a < 115, "x", "z")),
             "spare": rng.normal(size=120),
         }
     )
@@ -33,7 +33,13 @@ def fitted():
 def test_gaps_are_filled_in_the_units_of_the_table(fitted, dtype):
     nan = np.nan
     table = np.array(
-        [[110, nan, 1, nan], [nan, -360, nan, 2], [nan, nan, nan, 0], [100, -300, 0, 1]],
+        [
+            [110, nan, 1, nan],
+            [nan, -360, nan, 2],
+            [nan, nan, nan, 0],
+            [100, -300, nan, 1],
+            [100, -300, 0, 1],
+        ],
         dtype=dtype,
     )
     filled = fill_table(table, fitted)
@@ -43,7 +49,9 @@ def test_gaps_are_filled_in_the_units_of_the_table(fitted, dtype):
     median = fitted.mean_ + fitted.scale_ * fitted.median_
     np.testing.assert_allclose(filled[0, 1], -330, atol=5)
     np.testing.assert_allclose(filled[1, 0], 120, atol=2)
-    assert filled[1, 2] == filled[2, 2] == 0  # the most frequent level
+    assert filled[1, 2] == 1  # "z", which goes with large values of a
+    assert filled[3, 2] == 0
+    assert filled[2, 2] == fitted.median_[2]  # the most frequent level
     np.testing.assert_allclose(filled[2, :2], median[:2], rtol=1e-6)
     assert filled[0, 3] == 0  # belongs to no modality
 

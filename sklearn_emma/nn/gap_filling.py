@@ -1,5 +1,7 @@
 """Fill the missing values of a modality."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -14,17 +16,18 @@ _MOST_FEATURES = 512
 class GapFilling(nn.Module):
     """Fill the missing values of a modality with values that fit those that are present.
 
-    A numeric feature is filled with its conditional mean given the other values of the modality
-    (:class:`ConditionalMean`). It is filled with its usual value if all values of the modality are
-    missing, or if the modality has more than 512 features. The indicators of a category always get
-    their usual values, because values between two levels do not occur.
+    A missing value is replaced by its conditional mean given the other values of the modality
+    (:class:`ConditionalMean`). The conditional means of the indicators of a category are replaced
+    by the indicators of the nearest level, which is about the most likely one. If all values of the
+    modality are missing, or if it has more than 512 features, usual values are used.
 
     Parameters
     ----------
     usual : Tensor of shape (n_features,)
         Usual values: medians, and indicators of the most frequent level.
-    numeric : Tensor of bool of shape (n_features,)
-        True for numeric features, False for indicators of categories.
+    categories : sequence of (Tensor of shape (n_indicators,), Tensor of shape (n_levels, \
+            n_indicators)), default=()
+        Positions of the indicators of each category, and the indicators of each of its levels.
 
     Attributes
     ----------
@@ -33,13 +36,15 @@ class GapFilling(nn.Module):
     """
 
     usual: Tensor
-    numeric: Tensor
 
-    def __init__(self, usual: Tensor, numeric: Tensor):
+    def __init__(self, usual: Tensor, categories: Sequence[tuple[Tensor, Tensor]] = ()):
         super().__init__()
-        # they are fitted attributes of their own
+        # they follow from other fitted attributes
         self.register_buffer("usual", usual, persistent=False)
-        self.register_buffer("numeric", numeric, persistent=False)
+        self.n_categories = len(categories)
+        for k, (places, levels) in enumerate(categories):
+            self.register_buffer(f"places{k}", places, persistent=False)
+            self.register_buffer(f"levels{k}", levels, persistent=False)
         n_features = len(usual)
         self.conditional = ConditionalMean(n_features) if n_features <= _MOST_FEATURES else None
 
@@ -76,8 +81,17 @@ class GapFilling(nn.Module):
 
     def _fill(self, x: Tensor) -> Tensor:
         gaps = x.isnan()
-        filled = torch.where(gaps, self.usual, x)
+        usual = torch.where(gaps, self.usual, x)
         if self.conditional is None:
-            return filled
-        predicted = self.numeric & ~gaps.all(1, keepdim=True)
-        return torch.where(predicted, self.conditional.fill(filled, gaps), filled)
+            return usual
+        predicted = self._to_levels(self.conditional.fill(usual, gaps))
+        return torch.where(gaps & ~gaps.all(1, keepdim=True), predicted, usual)
+
+    def _to_levels(self, x: Tensor) -> Tensor:
+        """Replace the indicators of each category by those of the nearest level."""
+        for k in range(self.n_categories):
+            places, levels = getattr(self, f"places{k}"), getattr(self, f"levels{k}")
+            # the level with the smallest squared distance
+            closeness = x[:, places] @ levels.mT - 0.5 * levels.square().sum(1)
+            x = x.index_copy(1, places, levels[closeness.argmax(1)])
+        return x
