@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.weights import load_arrays, to_arrays
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.nn.coordinates import standardize
@@ -45,7 +46,7 @@ def learn_gap_fillings(
 def gap_fillings_of(
     estimator: Any, precision: torch.dtype, device: torch.device | str = "cpu"
 ) -> list[GapFilling]:
-    """Build the gap fillings of a fitted estimator.
+    """Return the cached gap fillings of a fitted estimator.
 
     Parameters
     ----------
@@ -61,9 +62,16 @@ def gap_fillings_of(
     list of GapFilling
         The gap filling of each modality.
     """
-    fillings = _untrained(estimator)
-    load_arrays(fillings, estimator.gap_weights_)
-    return list(freeze(fillings.to(device=device, dtype=precision)))
+
+    def build() -> list[GapFilling]:
+        """Build the gap fillings."""
+        fillings = _untrained(estimator)
+        load_arrays(fillings, estimator.gap_weights_)
+        return list(freeze(fillings.to(device=device, dtype=precision)))
+
+    counts = getattr(estimator, "category_counts_", None)
+    built_from = estimator.gap_weights_, estimator.median_, estimator.modality_columns_, counts
+    return cached(estimator, ("gap fillings", precision, str(device)), built_from, build)
 
 
 def _untrained(estimator: Any) -> Any:

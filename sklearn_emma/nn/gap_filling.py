@@ -74,24 +74,24 @@ class GapFilling(nn.Module):
         Tensor of shape (n_samples, n_features)
             Complete values.
         """
-        if torch.jit.is_tracing():  # whatever the values of the example are
-            return self._fill(x)
-        rows = x.isnan().any(1).nonzero().squeeze(1)
-        return x.index_copy(0, rows, self._fill(x[rows])) if len(rows) else x
-
-    def _fill(self, x: Tensor) -> Tensor:
         gaps = x.isnan()
-        usual = torch.where(gaps, self.usual, x)
-        if self.conditional is None:
-            return usual
-        predicted = self._to_levels(self.conditional.fill(usual, gaps))
-        return torch.where(gaps & ~gaps.all(1, keepdim=True), predicted, usual)
+        some = gaps.any(1) & ~gaps.all(1)
+        filled = torch.where(gaps, self.usual, x)
+        if torch.jit.is_tracing():  # whatever the values of the example are
+            return torch.where(some.unsqueeze(1), self._predict(filled, gaps), filled)
+        rows = some.nonzero().squeeze(1)
+        if not len(rows):
+            return filled if gaps.any() else x
+        return filled.index_copy(0, rows, self._predict(filled[rows], gaps[rows]))
 
-    def _to_levels(self, x: Tensor) -> Tensor:
-        """Replace the indicators of each category by those of the nearest level."""
+    def _predict(self, x: Tensor, gaps: Tensor) -> Tensor:
+        """Predict missing values, which are filled with usual values in `x`."""
+        if self.conditional is None:
+            return x
+        found = self.conditional.fill(x, gaps)
         for k in range(self.n_categories):
             places, levels = getattr(self, f"places{k}"), getattr(self, f"levels{k}")
             # the level with the smallest squared distance
-            closeness = x[:, places] @ levels.mT - 0.5 * levels.square().sum(1)
-            x = x.index_copy(1, places, levels[closeness.argmax(1)])
-        return x
+            closeness = found[:, places] @ levels.mT - 0.5 * levels.square().sum(1)
+            found = found.index_copy(1, places, levels[closeness.argmax(1)])
+        return torch.where(gaps, found, x)
