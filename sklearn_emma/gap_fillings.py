@@ -75,7 +75,7 @@ def gap_fillings_of(
 
 
 def _untrained(estimator: Any) -> Any:
-    """Return gap fillings that have not learned, as a ModuleList in double precision."""
+    """Return gap fillings that have not learned, as a ModuleList."""
     indicators = indicators_of(estimator)
     usual = indicators.expand(estimator.median_[None])[0]
     fillings = nn.ModuleList()

@@ -13,7 +13,6 @@ from sklearn_emma.energy.p_values import p_value_of_rank, raise_by_rounding
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.export.categories import CategoryModule, sum_by_modality
-from sklearn_emma.gap_fillings import gap_fillings_of
 from sklearn_emma.gate.readings import gate_of, read_out, reader_of
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.modalities import signals_of
@@ -68,8 +67,8 @@ class PredictorModule(nn.Module):
         self.predictor = predictor_of(estimator, precision)
         self.mean: Any = torch.tensor(estimator.mean_)  # memory-mapped arrays are not writable
         self.scale: Any = torch.tensor(estimator.scale_)
-        self.fillings = gap_fillings_of(estimator, torch.float64)
         self.columns = list(estimator.modality_columns_)
+        self.features = [torch.tensor(places) for places in feature_columns(estimator)]
         self.expand = _expansion(estimator)
 
     def forward(self, table: Tensor) -> dict[str, Tensor]:
@@ -105,8 +104,8 @@ class PredictorModule(nn.Module):
     def _fill(self, features: Tensor) -> Tensor:
         """Return complete samples. Missing values that belong to no modality are zero."""
         complete = features.nan_to_num(0.0)
-        for places, fill in zip(feature_columns(self.estimator), self.fillings, strict=True):
-            complete = complete.index_copy(1, torch.tensor(places), fill(features[:, places]))
+        for places, fill in zip(self.features, self.reader.fillings, strict=True):
+            complete = complete.index_copy(1, places, fill(features[:, places]))
         return complete
 
 

@@ -35,7 +35,8 @@ _LIMIT = 5.0
 _MOST_STEPS = 20
 # A sample is done if its squared residual has been reduced by this factor.
 _TOLERANCE = 1e-12
-# Number of steps of the EM algorithm. More steps hardly change the result.
+# Number of steps of the EM algorithm. If values are missing independently, more steps hardly change
+# the result.
 _EM_STEPS = 3
 # Smallest variance that is added to each feature, so that the covariance can be inverted.
 _LEAST_RIDGE = 1e-3

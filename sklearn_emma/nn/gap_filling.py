@@ -75,13 +75,14 @@ class GapFilling(nn.Module):
             Complete values.
         """
         gaps = x.isnan()
-        some = gaps.any(1) & ~gaps.all(1)
+        tracing = torch.jit.is_tracing()  # must not depend on the values of the example
+        if not tracing and not gaps.any():
+            return x
         filled = torch.where(gaps, self.usual, x)
-        if torch.jit.is_tracing():  # whatever the values of the example are
+        some = gaps.any(1) & ~gaps.all(1)
+        if tracing:
             return torch.where(some.unsqueeze(1), self._predict(filled, gaps), filled)
         rows = some.nonzero().squeeze(1)
-        if not len(rows):
-            return filled if gaps.any() else x
         return filled.index_copy(0, rows, self._predict(filled[rows], gaps[rows]))
 
     def _predict(self, x: Tensor, gaps: Tensor) -> Tensor:
