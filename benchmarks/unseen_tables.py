@@ -18,7 +18,7 @@ import pandas as pd
 from _protocol import Task
 from _robustness_failures import CLEAN
 from _studies import few_rows
-from _tables import table
+from _tables import ranked_table
 from gated import ALONE, LEVELS, level_of, models
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
@@ -103,11 +103,7 @@ def report(records):
     ):
         print(f"\n## {title}\n")
         values = np.array([[_mean(records, n, m, what, levels) for m in columns] for n in names])
-        rank = np.argsort(np.argsort(values if what else -values, axis=1), axis=1) + 1
-        lines = [[n, *(f"{v:.3f}" for v in row)] for n, row in zip(names, values, strict=True)]
-        lines.append(["mean", *(f"{v:.3f}" for v in values.mean(axis=0))])
-        lines.append(["mean rank", *(f"{v:.1f}" for v in rank.mean(axis=0))])
-        print(table(["table", *columns], lines))
+        print(ranked_table(names, columns, values, rising=what == 0))
     seconds = [np.median([r[3] for r in records if r[2] == m]) for m in MODELS]
     print("\nMedian seconds of a fit: ", end="")
     print(", ".join(f"{m} {s:.1f}" for m, s in zip(MODELS, seconds, strict=True)))
