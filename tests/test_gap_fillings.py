@@ -59,3 +59,15 @@ def test_gaps_are_filled_in_the_units_of_the_table(fitted, dtype):
 def test_complete_tables_are_not_copied(fitted):
     table = np.array([[100.0, -300.0, 0.0, 1.0]])
     assert fill_table(table, fitted) is table
+
+
+def test_fillings_are_learned_with_sample_weights():
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=120)
+    a = y + rng.normal(size=120)
+    X = np.column_stack([a, np.where(np.arange(120) < 60, a, -a), rng.normal(size=120)])
+    weight = np.where(np.arange(120) < 60, 1.0, 0.001)
+    classifier = EMMAClassifier({"a": [0, 1], "b": [2]}, max_epochs=2, random_state=0)
+    classifier.fit(X, y, sample_weight=weight)
+    filled = fill_table(np.array([[2.0, np.nan, 0.0]]), classifier)
+    np.testing.assert_allclose(filled[0, 1], 2.0, atol=0.3)

@@ -11,6 +11,9 @@ __all__ = ["GapFilling"]
 
 # Largest number of features whose covariance is estimated.
 _MOST_FEATURES = 512
+# A feature with mostly usual values is predicted only if the others explain this share of its
+# variance.
+_LEAST_EXPLAINED = 0.5
 
 
 class GapFilling(nn.Module):
@@ -18,8 +21,12 @@ class GapFilling(nn.Module):
 
     A missing value is replaced by its conditional mean given the other values of the modality
     (:class:`ConditionalMean`). The conditional means of the indicators of a category are replaced
-    by the indicators of the nearest level, which is about the most likely one. If all values of the
-    modality are missing, or if it has more than 512 features, usual values are used.
+    by the indicators of the nearest level, which is about the most likely one.
+
+    Usual values are used if all values of the modality are missing, or if it has more than 512
+    features. They are also used for features such as an amount that is mostly zero: if more than
+    half of the values are equal to the usual one, the rest differ from each other, and the other
+    features explain less than half of the variance.
 
     Parameters
     ----------
@@ -33,9 +40,12 @@ class GapFilling(nn.Module):
     ----------
     conditional : ConditionalMean or None
         Prediction of missing values.
+    keeps_usual : Tensor of bool of shape (n_features,)
+        True for features that are not predicted. All False before :meth:`learn` is called.
     """
 
     usual: Tensor
+    keeps_usual: Tensor
 
     def __init__(self, usual: Tensor, categories: Sequence[tuple[Tensor, Tensor]] = ()):
         super().__init__()
@@ -46,7 +56,10 @@ class GapFilling(nn.Module):
             self.register_buffer(f"places{k}", places, persistent=False)
             self.register_buffer(f"levels{k}", levels, persistent=False)
         n_features = len(usual)
-        self.conditional = ConditionalMean(n_features) if n_features <= _MOST_FEATURES else None
+        self.register_buffer("keeps_usual", torch.zeros(n_features, dtype=torch.bool))
+        self.conditional = None
+        if n_features <= _MOST_FEATURES:
+            self.conditional = ConditionalMean(n_features).to(usual.dtype)
 
     def learn(self, x: Tensor, weight: Tensor | None = None) -> None:
         """Learn to predict missing values.
@@ -60,6 +73,17 @@ class GapFilling(nn.Module):
         """
         if self.conditional is not None:
             self.conditional.learn(x, weight)
+            explained = self.conditional.explained_variance() >= _LEAST_EXPLAINED
+            self.keeps_usual.copy_(self._is_mostly_usual(x, weight) & ~explained)
+
+    def _is_mostly_usual(self, x: Tensor, weight: Tensor | None) -> Tensor:
+        """Return for which features most values are the usual one, and the rest differ."""
+        share = x.new_ones(len(x)) if weight is None else weight.to(x.dtype)
+        at_usual = x == self.usual
+        unusual = ~(at_usual | x.isnan()) & (share > 0).unsqueeze(1)
+        least = torch.where(unusual, x, torch.inf).amin(0)
+        largest = torch.where(unusual, x, -torch.inf).amax(0)
+        return (share @ at_usual.to(x.dtype) > share @ unusual.to(x.dtype)) & (least < largest)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return complete samples.
@@ -95,4 +119,4 @@ class GapFilling(nn.Module):
             # the level with the smallest squared distance
             closeness = found[:, places] @ levels.mT - 0.5 * levels.square().sum(1)
             found = found.index_copy(1, places, levels[closeness.argmax(1)])
-        return torch.where(gaps, found, x)
+        return torch.where(gaps & ~self.keeps_usual, found, x)

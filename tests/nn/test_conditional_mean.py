@@ -69,6 +69,52 @@ def test_learning_from_samples_with_gaps():
     assert difference[missing].square().mean().sqrt() < 0.02
 
 
+def test_learning_from_values_that_are_missing_together():
+    x = make_samples(2000)
+    gaps = x.clone()
+    gaps[:1700, :4] = torch.nan
+    complete, partial = learned(x), learned(gaps)
+    for first in (0, 1, 3, 5):  # one value, or several of those that were missing together
+        missing = torch.zeros_like(x, dtype=torch.bool)
+        missing[:, : first + 1] = True
+        missing[:, first + 1 : 5] = False
+        difference = partial.fill(x.double(), missing) - complete.fill(x.double(), missing)
+        assert difference[missing].square().mean().sqrt() < 0.1
+
+
+def test_samples_without_values_or_weight_are_ignored():
+    x, weight = make_samples(), torch.ones(N)
+    gaps = torch.rand(x.shape, generator=generator(5)) < 0.3
+    x = torch.where(gaps, torch.nan, x)
+    weight[N // 2 :] = 0.0
+    some = learned(x[: N // 2])
+    empty = torch.full((9 * N, D), torch.nan)
+    for samples, weights in ((torch.cat([x[: N // 2], empty]), None), (x, weight)):
+        model = learned(samples, weights)
+        torch.testing.assert_close(model.mean, some.mean)
+        torch.testing.assert_close(model.precision, some.precision)
+
+
+def test_random_draws_do_not_change_the_global_generator():
+    x = make_samples()
+    x[::2, 0] = torch.nan
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    first, second = learned(x), learned(x)
+    assert torch.rand(1) == expected
+    assert torch.equal(first.precision, second.precision)
+
+
+def test_explained_variance():
+    x = make_samples(4000, 3)
+    x[:, 2] = torch.randn(4000, generator=generator(1))
+    explained = learned(x).explained_variance()
+    torch.testing.assert_close(
+        explained, torch.tensor([0.92, 0.92, 0.0]).double(), atol=0.02, rtol=0
+    )
+
+
 def test_some_of_many_samples_are_enough(monkeypatch):
     x = make_samples(4000)
     monkeypatch.setattr("sklearn_emma.nn.conditional_mean._MOST_VALUES", 2000 * D)

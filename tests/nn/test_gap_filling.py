@@ -1,5 +1,6 @@
 """Missing values of a modality are filled with values that fit the others."""
 
+import pytest
 import torch
 
 from sklearn_emma.nn import GapFilling
@@ -61,4 +62,44 @@ def test_wide_modalities_are_filled_with_usual_values():
     x = torch.full((1, 600), 3.0)
     x[0, 100:200] = NAN
     assert torch.equal(filling(x)[0, 100:200], usual[100:200])
-    assert not filling.state_dict()
+    assert filling.conditional is None
+
+
+def make_amounts(noise):
+    """A feature, and an amount that is zero unless the feature (with noise) is large."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(1000, 2, generator=generator)
+    cause = x[:, 0] + noise * x[:, 1]
+    x[:, 1] = torch.where(cause > 0.3, cause - 0.3, 0.0)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("noise", "amounts", "kept"),
+    [
+        (2.0, "amounts", True),
+        (0.1, "amounts", False),  # the other feature explains it
+        (2.0, "only two values", False),
+        (2.0, "mostly positive", False),
+    ],
+)
+def test_amounts_that_are_mostly_zero_are_not_averaged(noise, amounts, kept):
+    x = make_amounts(noise)
+    weight = torch.ones(len(x))
+    if amounts == "only two values":
+        x[:, 1] = (x[:, 1] > 0).float()
+    if amounts == "mostly positive":
+        weight[x[:, 1] > 0] = 2.0
+    filling = GapFilling(torch.zeros(2))
+    filling.learn(x, weight)
+    filled = filling(torch.tensor([[3.0, NAN], [NAN, 1.0]]))
+    assert (filled[0, 1] == 0) == kept
+    assert filled[1, 0] > 0.05
+
+
+def test_double_precision_throughout():
+    x = make_samples(3).double()
+    filling = GapFilling(torch.zeros(3).double())
+    filling.learn(x)
+    gaps = torch.where(torch.eye(3).bool(), NAN, x[:3])
+    assert filling(gaps).dtype == torch.float64
