@@ -11,7 +11,8 @@ import torch
 
 from sklearn_emma.categories import count_levels
 from sklearn_emma.column_statistics import learn_medians, learn_scales
-from sklearn_emma.energy.fit import energy_samples, fit_energies
+from sklearn_emma.energy.fit import fit_energies
+from sklearn_emma.energy.samples import energy_samples
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.seeding import draw_seed
 from sklearn_emma.engine.training_memory import open_cache

@@ -24,8 +24,9 @@ def column_statistics(
     estimator: Any,
     used: np.ndarray,
     in_order: Sequence[np.ndarray] = (),
+    warn: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each column, and warn about constant columns.
+    """Return mean and standard deviation of each column.
 
     NaN is ignored, and extreme values are limited.
 
@@ -42,6 +43,8 @@ def column_statistics(
     in_order : sequence of ndarray of int, default=()
         Column positions of signals and images. There is no warning if one of their columns is
         constant.
+    warn : bool, default=True
+        Whether to warn about constant columns.
 
     Returns
     -------
@@ -72,23 +75,26 @@ def column_statistics(
             f"sample of positive weight). {advice}"
         )
     constant &= ~unused
-    warn_of_constants(constant & ~of_signal, estimator)
+    if warn:
+        warn_of_constants(constant & ~of_signal, estimator)
     return np.where(unused, 0.0, mean), np.where(constant | unused, 1.0, scale)
 
 
 def learn_scales(
-    estimator: Any, table: np.ndarray, weight: np.ndarray
+    estimator: Any, table: np.ndarray, weight: np.ndarray, warn: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Learn the means and scales with which columns are standardized.
 
     Parameters
     ----------
-    estimator : BaseEMMA
+    estimator : BaseEMMA or DAEEnergyScorer
         Estimator with the attributes of modalities and categories.
     table : ndarray of shape (n_samples, n_columns)
         Training samples.
     weight : ndarray of shape (n_samples,)
         Sample weights.
+    warn : bool, default=True
+        Whether to warn about constant columns.
 
     Returns
     -------
@@ -99,7 +105,7 @@ def learn_scales(
     used = np.concatenate(estimator.modality_columns_)
     signals = signals_of(estimator)
     in_order = [places for _, places, _ in signals]
-    mean, scale = column_statistics(table, weight, estimator, used, in_order)
+    mean, scale = column_statistics(table, weight, estimator, used, in_order, warn)
     for name, places, shape in signals:
         warn_of_constant_channels(table[:, places], shape[0], name)
         mean[places], scale[places] = scale_of_signals(table[:, places], weight, shape[0])
@@ -113,7 +119,7 @@ def learn_medians(estimator: Any, standardized: np.ndarray, weight: np.ndarray) 
 
     Parameters
     ----------
-    estimator : BaseEMMA
+    estimator : BaseEMMA or DAEEnergyScorer
         Estimator with the attributes of modalities, and the number of samples of each level.
     standardized : ndarray of shape (n_samples, n_columns)
         Training samples.

@@ -25,7 +25,7 @@ def learn_gap_fillings(
 
     Parameters
     ----------
-    estimator : BaseEMMA
+    estimator : BaseEMMA or DAEEnergyScorer
         Estimator with ``median_``, and with the attributes of modalities and categories.
     modalities : sequence of ndarray of shape (n_samples, n_features)
         Standardized features of each modality.
@@ -50,7 +50,7 @@ def gap_fillings_of(
 
     Parameters
     ----------
-    estimator : BaseEMMA
+    estimator : BaseEMMA or DAEEnergyScorer
         Fitted estimator.
     precision : torch.dtype
         Dtype of the values.
@@ -124,6 +124,25 @@ def fill_features(
     return complete
 
 
+def missing_shares(gaps: np.ndarray, columns: Sequence[slice | np.ndarray]) -> Tensor:
+    """Return the fraction of the values of each modality that are missing.
+
+    Parameters
+    ----------
+    gaps : ndarray of bool of shape (n_samples, n_columns)
+        True for missing values.
+    columns : sequence of slice or ndarray of int
+        Columns of each modality.
+
+    Returns
+    -------
+    Tensor of float64 of shape (n_samples, n_modalities)
+        Fractions, one if all values are missing.
+    """
+    shares = [gaps[:, positions].mean(axis=1) for positions in columns]
+    return torch.from_numpy(np.array(shares)).mT
+
+
 def fill_table(table: np.ndarray, estimator: Any) -> np.ndarray:
     """Fill the missing values of samples, in their own units.
 
@@ -131,7 +150,7 @@ def fill_table(table: np.ndarray, estimator: Any) -> np.ndarray:
     ----------
     table : ndarray of shape (n_samples, n_columns)
         Samples, with codes in categorical columns. NaN marks missing values.
-    estimator : BaseEMMA
+    estimator : BaseEMMA or DAEEnergyScorer
         Fitted estimator.
 
     Returns

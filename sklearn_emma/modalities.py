@@ -104,8 +104,9 @@ def signals_of(estimator: Any) -> list[tuple[str, np.ndarray, tuple[int, ...]]]:
 
     Parameters
     ----------
-    estimator : BaseEMMA
-        With ``modality_names_``, ``modality_columns_`` and ``modality_shapes_``.
+    estimator : BaseEMMA or DAEEnergyScorer
+        With ``modality_names_``, ``modality_columns_`` and, if there may be any, with
+        ``modality_shapes_``.
 
     Returns
     -------
@@ -113,7 +114,8 @@ def signals_of(estimator: Any) -> list[tuple[str, np.ndarray, tuple[int, ...]]]:
         Name, columns and shape of each.
     """
     names, columns = estimator.modality_names_, estimator.modality_columns_
-    each = zip(names, columns, estimator.modality_shapes_, strict=True)
+    shapes = getattr(estimator, "modality_shapes_", [None] * len(names))
+    each = zip(names, columns, shapes, strict=True)
     return [(name, places, shape) for name, places, shape in each if shape is not None]
 
 

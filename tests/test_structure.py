@@ -13,6 +13,7 @@ LAYERS = [
     {
         "categories",
         "column_lookup",
+        "column_statistics",
         "explanations",
         "frames",
         "gap_fillings",
@@ -26,7 +27,7 @@ LAYERS = [
     }
     | {"corruption", "energy"},
     {"gate"},
-    {"base", "column_statistics", "estimator_energies", "hyperparameters", "parameters"}
+    {"base", "estimator_energies", "hyperparameters", "parameters"}
     | {"predictor_read_outs", "read_outs", "training_data", "warm_start"},
     {"classifier", "log_probabilities", "regressor"},
     {"gated"},

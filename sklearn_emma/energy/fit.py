@@ -1,76 +1,19 @@
-"""Fit one energy scorer per modality, on samples that may have missing values."""
+"""Fit one energy scorer per modality."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import joblib
 import numpy as np
-import torch
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
-from torch import Tensor
 
 from sklearn_emma.energy.protocol import is_tensor_energy
+from sklearn_emma.energy.samples import EnergySamples
 from sklearn_emma.energy.training import train_energies
 from sklearn_emma.engine.seeding import seeded
 from sklearn_emma.engine.training_memory import source_of
-
-
-class EnergySamples(NamedTuple):
-    """Training samples of the energy of a modality.
-
-    Attributes
-    ----------
-    x : ndarray of shape (n_samples, n_features)
-        Standardized samples without missing values.
-    weight : ndarray of shape (n_samples,)
-        Sample weights.
-    """
-
-    x: np.ndarray
-    weight: np.ndarray
-
-
-def energy_samples(
-    name: str, x: np.ndarray, weight: np.ndarray, fill: Callable[[Tensor], Tensor]
-) -> EnergySamples:
-    """Choose the training samples of the energy of a modality.
-
-    These are the samples in which the modality is complete. If these are fewer than half of the
-    samples in which it has any value, they are all of the latter, with missing values filled.
-
-    Parameters
-    ----------
-    name : str
-        Name of the modality.
-    x : ndarray of shape (n_samples, n_features)
-        Standardized samples. NaN marks missing values.
-    weight : ndarray of shape (n_samples,)
-        Sample weights.
-    fill : GapFilling
-        Gap filling of the modality, in double precision.
-
-    Returns
-    -------
-    EnergySamples
-        The samples.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two samples have a value.
-    """
-    gaps = np.isnan(x)
-    present, complete = ~gaps.all(axis=1), ~gaps.any(axis=1)
-    if present.sum() < 2:
-        raise ValueError(
-            f"Modality {name!r} has values in {int(present.sum())} sample(s); at least 2 are "
-            "needed to learn its energy. Omit this modality."
-        )
-    # filled samples seem more likely than they are, but too few samples would be worse
-    chosen = complete if complete.sum() >= max(2, present.sum() / 2) else present
-    return EnergySamples(fill(torch.from_numpy(x[chosen])).numpy(), weight[chosen])
 
 
 def fit_energies(
@@ -140,8 +83,7 @@ def _fit_own(
 ) -> list[Any]:
     """Fit scorers, each on its own table, and train energies of the same shape as a stack."""
     pending = [
-        # the classifier has already warned about constant columns, with their names
-        scorer.begin_fit(table, weight, quiet=True)
+        scorer.begin_fit(table, weight, is_part=True)
         for scorer, table, weight in zip(scorers, tables, weights, strict=True)
     ]
     # without categories, a task keeps its own smallest scale

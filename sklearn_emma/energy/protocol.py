@@ -81,7 +81,7 @@ def load_energy(module: Any, weights: Mapping[str, np.ndarray], precision: Preci
 class TensorEnergy(Protocol):
     """Estimator whose energies can be trained together, and are evaluated on tensors."""
 
-    def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> PendingFit:
+    def begin_fit(self, X: Any, sample_weight: Any = None, *, is_part: bool = False) -> PendingFit:
         """Validate the data, and return the pending fit."""
 
     def tensor_energy(self, precision: Precision) -> Potential:

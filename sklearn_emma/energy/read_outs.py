@@ -21,10 +21,11 @@ from sklearn_emma.energy.training import EnergyArchitecture
 from sklearn_emma.engine.batches import blocks, evaluation_block, precision_of
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.seeding import make_generator
+from sklearn_emma.gap_fillings import fill_table, missing_shares
 from sklearn_emma.indicators import Indicators, feature_columns, indicators_of
 from sklearn_emma.lazy import is_lazy, map_chunks, refuse_container
 from sklearn_emma.nn import EnergyEnsemble
-from sklearn_emma.nn.evidence_energy import potential_of_evidence
+from sklearn_emma.nn.evidence_energy import gap_energy, potential_of_evidence
 from sklearn_emma.user_warnings import stacklevel_of_user
 from sklearn_emma.validation import check_table
 
@@ -32,6 +33,30 @@ Method = Callable[[EnergyEnsemble, Tensor], Tensor]
 Join = Callable[[Indicators, np.ndarray], np.ndarray]
 # Scale of the energies of a scorer, which are in units of interquartile ranges.
 _UNIT = 1.0
+
+
+def energy_of_gaps(missing: np.ndarray) -> np.ndarray:
+    """Return the energy of missing values, given their fractions: (n_samples, n_modalities)."""
+    return gap_energy(torch.from_numpy(missing), _UNIT).numpy()
+
+
+def total_energy(energies: np.ndarray) -> np.ndarray:
+    """Return the total energy of the modalities that are not missing.
+
+    Parameters
+    ----------
+    energies : ndarray of shape (n_samples, n_modalities)
+        Energies, infinite for missing modalities.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Sums of the finite energies, infinite for samples without any value.
+    """
+    missing = np.isinf(energies)
+    total: np.ndarray = np.where(missing, 0.0, energies).sum(axis=1)
+    total[missing.all(axis=1)] = np.inf
+    return total
 
 
 class EnergyReadOuts(ThresholdMixin, TransformerMixin):
@@ -97,20 +122,44 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
 
         return cached(self, precision, (self.energy_weights_,), build)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._fills_gaps()
+        return tags
+
+    def _fills_gaps(self) -> bool:
+        """Return whether missing values are accepted: not by the energy of another estimator."""
+        return hasattr(self, "gap_weights_") or not hasattr(self, "energy_weights_")
+
     def _check(self, X: Any) -> np.ndarray:
         """Validate samples, and return them as an array of float64 or float32."""
         check_is_fitted(self)
-        return check_table(self, X, reset=False, dtype=[np.float64, np.float32])
+        finite = "allow-nan" if self._fills_gaps() else True
+        dtypes = [np.float64, np.float32]
+        return check_table(self, X, reset=False, dtype=dtypes, ensure_all_finite=finite)
+
+    def _complete(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fill missing values.
+
+        Returns the features of the complete samples, and the fraction of the values of each
+        modality that were missing.
+        """
+        gaps = np.isnan(table)
+        missing = np.zeros((len(table), len(self.modality_columns_)))
+        if gaps.any():
+            missing = missing_shares(gaps, self.modality_columns_).numpy()
+            table = fill_table(table, self)
+        return indicators_of(self).expand(table), missing
 
     def _energies(self, X: Any, precision: torch.dtype | None = None) -> np.ndarray:
         """Return the energies of samples, evaluated in a dtype (by default that of the samples)."""
         table, indicators = self._check(X), indicators_of(self)
-        features = indicators.expand(table)
+        features, missing = self._complete(table)
         energies = self._scaled(self._evaluate(features, EnergyEnsemble.potential, precision))
         if indicators.categories:
             unseen = indicators.unseen_by_modality(table, self.modality_columns_)
             energies += potential_of_evidence(unseen, _UNIT)
-        return energies
+        return energies + energy_of_gaps(missing) if missing.any() else energies
 
     def _evaluate(
         self, table: np.ndarray, method: Method, precision: torch.dtype | None = None
@@ -141,7 +190,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         combined to one number by `join`.
         """
         indicators = indicators_of(self)
-        features = indicators.expand(table)
+        features, _ = self._complete(table)
         values = np.zeros(features.shape)
         found = self._evaluate(features, method, torch.float64)
         values[:, np.concatenate(feature_columns(self))] = found
@@ -171,8 +220,9 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         -------
         ndarray of shape (n_samples, n_modalities)
             Energies, in interquartile ranges above the median of the training samples, or unscaled
-            with ``scale_energies=False``. The dtype is always float64. Samples in float32 are
-            evaluated in single precision, which is twice as fast.
+            with ``scale_energies=False``. They are infinite for modalities without any value. The
+            dtype is always float64. Samples in float32 are evaluated in single precision, which is
+            twice as fast.
         """
         refuse_container(self, X)
         if is_lazy(X):
@@ -182,6 +232,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the total energy of each sample. High scores are normal.
 
+        Modalities without any value do not count. To detect them, use :meth:`transform`.
+
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
@@ -190,11 +242,11 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Scores.
+            Scores, minus infinity for samples without any value.
         """
         if is_lazy(X):
             return map_chunks(self.score_samples, X)
-        return -self._energies(X).sum(axis=1)
+        return -total_energy(self._energies(X))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the score relative to the threshold, which is negative for outliers.
@@ -215,7 +267,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         if is_lazy(X):
             return map_chunks(self.decision_function, X)
         # in the dtype of the threshold
-        return -self._energies(X, torch.float64).sum(axis=1) - self.offset_
+        return -total_energy(self._energies(X, torch.float64)) - self.offset_
 
     def p_values(self, X: Any) -> np.ndarray:
         r"""Return the conformal p-value of each modality.
@@ -310,8 +362,9 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Reconstructions. Columns that belong to no modality are zero. For a categorical column,
-            this is the code of the nearest level: its position in ``categories_``.
+            Reconstructions. Missing values are filled before. Columns that belong to no modality
+            are zero. For a categorical column, this is the code of the nearest level: its position
+            in ``categories_``.
         """
         if is_lazy(X):
             return map_chunks(self.reconstruct, X)
@@ -331,13 +384,14 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_modalities)
-            Squared errors, in the coordinates of the energy.
+            Squared errors, in the coordinates of the energy. Missing values are filled before. The
+            errors of modalities without any value are infinite.
         """
         if is_lazy(X):
             return map_chunks(self.reconstruction_error, X)
-        table = self._check(X)
-        features = indicators_of(self).expand(table)
-        return self._evaluate(features, EnergyEnsemble.reconstruction_error, torch.float64)
+        features, missing = self._complete(self._check(X))
+        error = self._evaluate(features, EnergyEnsemble.reconstruction_error, torch.float64)
+        return np.where(missing < 1, error, np.inf)
 
     def energy_gradient(self, X: Any) -> np.ndarray:
         """Return the gradient of the energies with respect to the columns.
@@ -351,13 +405,15 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         -------
         ndarray of shape (n_samples, n_features)
             Derivative of the energy of the modality, as returned by :meth:`transform`, with respect
-            to the value of the column in the units of X. Zero for categorical columns, and for
-            columns that belong to no modality.
+            to the value of the column in the units of X. Zero for categorical columns, for missing
+            values, and for columns that belong to no modality. The values that replace missing ones
+            are treated as constants.
         """
         if is_lazy(X):
             return map_chunks(self.energy_gradient, X)
-        gradient = self._run_features(self._check(X), EnergyEnsemble.gradient, Indicators.numbers)
-        return gradient / self._per_feature_scale()
+        table = self._check(X)
+        gradient = self._run_features(table, EnergyEnsemble.gradient, Indicators.numbers)
+        return np.where(np.isnan(table), 0.0, gradient / self._per_feature_scale())
 
     def nearest_typical(self, X: Any) -> np.ndarray:
         r"""Return the nearest typical sample of each sample: the fixed point of r reached from it.
@@ -373,8 +429,9 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Typical samples, in the units of X. Columns that belong to no modality are unchanged.
-            For a categorical column, this is the code of the nearest level.
+            Typical samples, in the units of X. Missing values are filled before. Columns that
+            belong to no modality are unchanged. For a categorical column, this is the code of the
+            nearest level.
         """
         if is_lazy(X):
             return map_chunks(self.nearest_typical, X)
@@ -405,8 +462,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Contributions to the energies of :meth:`transform`. Zero for columns that belong to no
-            modality.
+            Contributions to the energies of :meth:`transform`. The energy of missing values is
+            divided equally among them. Zero for columns that belong to no modality.
 
         References
         ----------
@@ -416,7 +473,15 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
             return map_chunks(self.attribution, X)
         table = self._check(X)
         found = self._run_features(table, attribute, Indicators.sums) / self._per_feature_scale()
-        return found + potential_of_evidence(indicators_of(self).unseen(table), _UNIT)
+        found = found + potential_of_evidence(indicators_of(self).unseen(table), _UNIT)
+        gaps = np.isnan(table)
+        for columns, of_gaps in zip(
+            self.modality_columns_, energy_of_gaps(self._complete(table)[1]).T, strict=True
+        ):
+            here = gaps[:, columns]
+            n_missing = here.sum(axis=1, keepdims=True)
+            found[:, columns] += np.where(here, of_gaps[:, None] / np.maximum(n_missing, 1), 0.0)
+        return found
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of :meth:`transform`.

@@ -10,12 +10,13 @@ import torch
 from sklearn.base import BaseEstimator
 
 from sklearn_emma.categories import count_levels
+from sklearn_emma.column_statistics import learn_medians, learn_scales
 from sklearn_emma.compat import Interval, StrOptions, _fit_context
-from sklearn_emma.energy.column_scale import mean_and_deviation
 from sklearn_emma.energy.energy_scale import median_and_range
 from sklearn_emma.energy.outliers import outlier_threshold
-from sklearn_emma.energy.read_outs import EnergyReadOuts
+from sklearn_emma.energy.read_outs import EnergyReadOuts, energy_of_gaps, total_energy
 from sklearn_emma.energy.reservoir import Reservoir
+from sklearn_emma.energy.samples import EnergySamples, rows_to_learn
 from sklearn_emma.energy.tasks import architecture_of, modality_tasks
 from sklearn_emma.energy.training import EnergyTask, TrainedEnergy, train_energies
 from sklearn_emma.energy.views import EnergyView, resolve_views
@@ -23,13 +24,14 @@ from sklearn_emma.engine.batches import training_rows
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.one_cycle import SCHEDULES
 from sklearn_emma.engine.seeding import draw_seed
-from sklearn_emma.indicators import indicators_of
-from sklearn_emma.modalities import modality_shapes, resolve_modalities
+from sklearn_emma.gap_fillings import learn_gap_fillings
+from sklearn_emma.indicators import feature_columns, indicators_of
+from sklearn_emma.modalities import modality_shapes, resolve_modalities, split_columns
 from sklearn_emma.nn import EnergyEnsemble
+from sklearn_emma.nn.coordinates import standardize
 from sklearn_emma.nn.energy import ACTIVATIONS
 from sklearn_emma.targets import check_weights
 from sklearn_emma.user_warnings import (
-    warn_of_constants,
     warn_of_infrequent_levels,
     warn_of_new_levels,
     warn_of_numbers_as_text,
@@ -47,8 +49,8 @@ class EnergyFit:
         Scorer to be fitted.
     tasks : list of EnergyTask
         Energies to be trained.
-    table : ndarray of shape (n_samples, n_features)
-        Samples for training and calibration.
+    table : ndarray of shape (n_samples, n_columns)
+        Samples for training and calibration. NaN marks missing values.
     held_out : ndarray of bool of shape (n_samples,)
         Whether each sample is held out for calibration.
     weight : ndarray of shape (n_samples,)
@@ -82,9 +84,11 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     is typical, and higher energies are more unusual. The score of a sample is minus the sum of its
     energies.
 
-    Missing values are not accepted, neither NaN nor missing levels of categories. Drop these
-    samples or impute their values, or use :class:`EMMAClassifier`, which accepts missing values and
-    fits the energy of each modality on the samples without missing values.
+    Missing values are accepted. A modality is learned from the samples in which it is complete or,
+    if these are fewer than half, from all samples in which it has any value. Missing values are
+    filled with values that fit the other values of their modality, and n of D missing values add
+    the energy :math:`-3 \log(1 - n / D)`, as in :class:`EMMAClassifier`. The energy of a modality
+    without any value is infinite; the score of a sample is that of its other modalities.
 
     Read more in the :doc:`how-to guide </howto/only_energies>`.
 
@@ -185,6 +189,12 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Names of the modalities.
     modality_columns_ : list of ndarray of int
         Positions of the columns of each modality.
+    mean_, scale_, median_ : ndarray of shape (n_features_in_,)
+        Mean and standard deviation of each column, and its median in standardized units, with which
+        missing values are filled. For categorical columns they are 0, 1 and the position of the
+        most frequent level in ``categories_``.
+    gap_weights_ : dict of str to ndarray
+        Weights of the :class:`~sklearn_emma.nn.GapFilling` of each modality.
     energy_weights_ : list of dict of str to ndarray
         Weights of the :class:`~sklearn_emma.nn.EnergyEnsemble` of each modality.
     potential_median_, potential_iqr_ : ndarray of shape (n_modalities,)
@@ -320,8 +330,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training samples, with finite values. Of more than about a million samples, a random
-            million is used. Memory-mapped arrays are not copied.
+            Training samples; NaN marks missing values. Of more than about a million samples, a
+            random million is used. Memory-mapped arrays are not copied.
         y : None
             Ignored, for compatibility with scikit-learn.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -336,7 +346,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Raises
         ------
         ValueError
-            If X, a parameter or the modalities are not valid, or if training diverges.
+            If X, a parameter or the modalities are not valid, if a modality has values in fewer
+            than two samples, or if training diverges.
         """
         with all_or_nothing(self):
             pending = self.begin_fit(X, sample_weight)
@@ -347,7 +358,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             self._reservoir: Reservoir = replace(reservoir, n_seen=self.n_samples_seen_)
             return self
 
-    def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> EnergyFit:
+    def begin_fit(self, X: Any, sample_weight: Any = None, *, is_part: bool = False) -> EnergyFit:
         """Validate the data of a fit, and return the energies to be trained.
 
         This allows the energies of several scorers to be trained together.
@@ -355,11 +366,12 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training samples, with finite values.
+            Training samples; NaN marks missing values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
-        quiet : bool, default=False
-            Whether to suppress the warning about constant columns.
+        is_part : bool, default=False
+            Whether the scorer is the energy of a modality of another estimator, which warns about
+            constant columns and fills missing values. Then X must be complete.
 
         Returns
         -------
@@ -374,16 +386,23 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         self._validate_params()
         self.__dict__.pop("_reservoir", None)  # remove that of a previous fit
         self._check_parameters()
-        table = check_table(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        table = check_table(
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=True if is_part else "allow-nan",
+            ensure_min_samples=2,
+        )
         weight, keep = check_weights(sample_weight, table)
         seed, self.n_samples_seen_ = draw_seed(self.random_state), len(weight)
         rows = training_rows(len(weight), seed)
         table, weight = np.ascontiguousarray(table[keep][rows], dtype=float), weight[rows]
-        self._learn_columns(X, table, quiet)
-        table = indicators_of(self).expand(table)
+        self._learn_columns(X, table, is_part)
         n_held_out = round(self.calibration_fraction * len(table))
         held_out = np.random.RandomState(seed).permutation(len(table)) < n_held_out
         self._check_enough(int((~held_out).sum()), len(table))
+        if not is_part:
+            self._learn_to_fill(table[~held_out], weight[~held_out])
         tasks = self._tasks(table[~held_out], weight[~held_out], seed, self.max_epochs)
         return EnergyFit(self, tasks, table, held_out, weight, seed)
 
@@ -399,8 +418,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Samples with finite values. At least two in the first call, which also determines the
-            levels of categorical columns.
+            Samples; NaN marks missing values. At least two in the first call, which also determines
+            the levels of categorical columns. Every column needs a value in the first call.
         y : None
             Ignored, for compatibility with scikit-learn.
 
@@ -430,15 +449,20 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             )
         with all_or_nothing(self):
             self._check_parameters()
-            table = check_table(self, X, reset=first, ensure_min_samples=2 if first else 1)
+            table = check_table(
+                self,
+                X,
+                reset=first,
+                ensure_all_finite="allow-nan",
+                ensure_min_samples=2 if first else 1,
+            )
             if first:
                 self._learn_columns(X, table)
                 self._reservoir = Reservoir(draw_seed(self.random_state), self.buffer_size)
             else:
                 self._refuse_changes(X)
                 warn_of_new_levels(self, table)
-            features = indicators_of(self).expand(table)
-            reservoir = self._reservoir.add(features, self.calibration_fraction)
+            reservoir = self._reservoir.add(table, self.calibration_fraction)
             self._reservoir = reservoir
             self.n_samples_seen_ = reservoir.n_seen
             samples = reservoir.training_samples()
@@ -446,7 +470,9 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             share = min(1.0, len(table) / len(reservoir.samples))
             n_epochs = max(1, round(self.max_epochs * share))
             start = None if first else self.energy_weights_
-            tasks = self._tasks(samples, np.ones(len(samples)), reservoir.seed, n_epochs, start)
+            equal = np.ones(len(samples))
+            self._learn_to_fill(samples, equal, warn=first)
+            tasks = self._tasks(samples, equal, reservoir.seed, n_epochs, start)
             trained = train_energies(tasks, self.n_jobs)
             samples = reservoir.samples
             equal = np.ones(len(samples))
@@ -468,18 +494,24 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
                     "Clone the scorer, and start with its first samples."
                 )
 
-    def _learn_columns(self, X: Any, table: np.ndarray, quiet: bool = False) -> None:
-        """Determine modalities and levels of categories, and warn about uninformative columns."""
+    def _learn_columns(self, X: Any, table: np.ndarray, is_part: bool = False) -> None:
+        """Determine modalities and levels of categories, and warn about the latter."""
         names, columns = resolve_modalities(self.modalities, X, remainder=self.remainder)
         self._refuse_shapes(names, columns)
         self.modality_names_, self.modality_columns_ = names, columns
         self.category_counts_ = count_levels(table, self.categories_)
-        if not quiet:
-            constant = mean_and_deviation(table, np.ones(len(table)))[2]
-            used = np.isin(np.arange(table.shape[1]), np.concatenate(columns))
-            warn_of_constants(constant & used, self)
+        if not is_part:
             warn_of_infrequent_levels(self)
             warn_of_numbers_as_text(self, X)
+
+    def _learn_to_fill(self, table: np.ndarray, weight: np.ndarray, warn: bool = True) -> None:
+        """Learn to fill missing values, and warn about constant columns."""
+        self.mean_, self.scale_ = learn_scales(self, table, weight, warn)
+        standard = standardize(table, self.mean_, self.scale_)
+        self.median_ = learn_medians(self, standard, weight)
+        features = indicators_of(self).expand(standard)
+        modalities = split_columns(features, feature_columns(self))
+        self.gap_weights_ = learn_gap_fillings(self, modalities, weight)
 
     def _check_parameters(self) -> None:
         check_layer_sizes(self.hidden_layer_sizes)
@@ -507,18 +539,23 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
 
     def _tasks(
         self,
-        samples: np.ndarray,
+        table: np.ndarray,
         weight: np.ndarray,
         seed: int,
         max_epochs: int,
         start: list[dict[str, np.ndarray]] | None = None,
     ) -> list[EnergyTask]:
         """Return one training task per modality. A new architecture is trained from scratch."""
-        architecture = architecture_of(self, len(samples))
+        features, missing = self._complete(table)
+        samples = []
+        for i, positions in enumerate(feature_columns(self)):
+            rows = rows_to_learn(self.modality_names_[i], missing[:, i])
+            samples.append(EnergySamples(features[rows][:, positions], weight[rows]))
+        architecture = architecture_of(self, min(len(x) for x, _ in samples))
         if start is not None and tuple(architecture) != self._architecture:
             start, max_epochs = None, self.max_epochs
         self._architecture = tuple(architecture)
-        return modality_tasks(self, architecture, samples, weight, seed, max_epochs, start)
+        return modality_tasks(self, architecture, samples, seed, max_epochs, start)
 
     def _store(
         self,
@@ -534,11 +571,17 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
             [energy.history["valid_loss"] for energy in trained] if self.early_stopping else None
         )
         self.n_iter_ = max(len(curve) for curve in self.loss_curve_)
-        potentials = self._evaluate(table, EnergyEnsemble.potential, torch.float64)
-        median, iqr = median_and_range(potentials, weight)
+        features, missing = self._complete(table)
+        potentials = self._evaluate(features, EnergyEnsemble.potential, torch.float64)
+        learned = np.column_stack(
+            [rows_to_learn(name, missing[:, i]) for i, name in enumerate(self.modality_names_)]
+        )
+        median, iqr = median_and_range(np.where(learned, potentials, np.nan), weight)
         self.potential_median_ = median if self.scale_energies else np.zeros_like(median)
         self.potential_iqr_ = iqr if self.scale_energies else np.ones_like(iqr)
-        energies = self._scaled(potentials)
+        energies = self._scaled(potentials) + energy_of_gaps(missing)
         self.calibration_energies_ = energies[held_out]
-        self.offset_ = outlier_threshold(-energies.sum(axis=1), self.contamination, weight)
+        score = -total_energy(energies)
+        score[np.isinf(score)] = np.nan  # samples without any value
+        self.offset_ = outlier_threshold(score, self.contamination, weight)
         return self

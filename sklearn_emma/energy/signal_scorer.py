@@ -273,7 +273,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
             pending = self.begin_fit(X, sample_weight)
             return pending.finish(train_energies(pending.tasks, self.n_jobs))
 
-    def begin_fit(self, X: Any, sample_weight: Any = None, *, quiet: bool = False) -> SignalFit:
+    def begin_fit(self, X: Any, sample_weight: Any = None, *, is_part: bool = False) -> SignalFit:
         """Validate the data of a fit, and return the energies to be trained.
 
         Parameters
@@ -282,8 +282,9 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
             Training samples, with finite values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
-        quiet : bool, default=False
-            Whether to suppress the warning about constant channels.
+        is_part : bool, default=False
+            Whether the scorer is the energy of a modality of another estimator, which warns about
+            constant channels.
 
         Returns
         -------
@@ -302,7 +303,7 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         weight, keep = check_weights(sample_weight, table)
         table = table[keep]
         self.shape_ = check_shape(self.shape, table.shape[1])
-        if not quiet:
+        if not is_part:
             warn_of_constant_channels(table, self.shape_[0])
         seed = draw_seed(self.random_state)
         held_out = _hold_out(len(table), self.calibration_fraction, seed)

@@ -1,17 +1,19 @@
 """Create the training tasks of a DAEEnergyScorer from its parameters."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from sklearn_emma.energy.samples import EnergySamples
 from sklearn_emma.energy.training import EnergyArchitecture, EnergyConfig, EnergyTask
 from sklearn_emma.energy.views import resolve_views
 from sklearn_emma.engine.batches import auto_batch_size
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
-from sklearn_emma.indicators import feature_columns, least_scales_of
+from sklearn_emma.indicators import least_scales_of
 
 
 def architecture_of(scorer: Any, n_samples: int) -> EnergyArchitecture:
@@ -41,8 +43,7 @@ def architecture_of(scorer: Any, n_samples: int) -> EnergyArchitecture:
 def modality_tasks(
     scorer: Any,
     architecture: EnergyArchitecture,
-    samples: np.ndarray,
-    weight: np.ndarray,
+    samples: Sequence[EnergySamples],
     seed: int,
     max_epochs: int,
     start: Sequence[dict[str, np.ndarray]] | None = None,
@@ -55,10 +56,8 @@ def modality_tasks(
         Scorer whose modalities and levels of categorical columns are already determined.
     architecture : EnergyArchitecture
         Architecture of the energies.
-    samples : ndarray of shape (n_samples, n_features)
-        Training samples, with indicators of categories.
-    weight : ndarray of shape (n_samples,)
-        Sample weights.
+    samples : sequence of EnergySamples
+        Training samples of each modality.
     seed : int
         Seed of all random numbers.
     max_epochs : int
@@ -71,14 +70,8 @@ def modality_tasks(
     list of EnergyTask
         Training tasks, in the order of the modalities.
     """
-    stop = stop_weight = None
-    if scorer.early_stopping:
-        samples, stop, weight, stop_weight = train_test_split(
-            samples, weight, test_size=scorer.validation_fraction, random_state=seed
-        )
-        stop_weight = stop_weight / stop_weight.mean()
     training = TrainingConfig(
-        batch_size=auto_batch_size(scorer.batch_size, len(samples)),
+        batch_size=1,  # depends on the number of samples of each modality
         learning_rate=float(scorer.learning_rate),
         max_epochs=max_epochs,
         early_stopping=scorer.early_stopping,
@@ -90,17 +83,25 @@ def modality_tasks(
     views, device = resolve_views(scorer.views), resolve_device(scorer.device)
     config = EnergyConfig(architecture, views, training, device, scorer.scale_energies)
     least_scales = least_scales_of(scorer)
-    return [
-        EnergyTask(
+    tasks = []
+    for i, (x, weight) in enumerate(samples):
+        stop = stop_weight = None
+        if scorer.early_stopping:
+            x, stop, weight, stop_weight = train_test_split(
+                x, weight, test_size=scorer.validation_fraction, random_state=seed
+            )
+            stop_weight = stop_weight / stop_weight.mean()
+        batch_size = auto_batch_size(scorer.batch_size, len(x))
+        task = EnergyTask(
             scorer.modality_names_[i],
-            samples[:, positions],
+            x,
             weight / weight.mean(),
-            None if stop is None else stop[:, positions],
-            config,
+            stop,
+            replace(config, training=replace(training, batch_size=batch_size)),
             seed + i,
             None if start is None else start[i],
             least_scales[i],
             stop_weight,
         )
-        for i, positions in enumerate(feature_columns(scorer))
-    ]
+        tasks.append(task)
+    return tasks

@@ -1,6 +1,7 @@
 """Wrap a fitted estimator as one torch module, from raw columns to predictions."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from sklearn_emma.energy.p_values import p_value_of_rank, raise_by_rounding
 from sklearn_emma.energy.protocol import Precision
 from sklearn_emma.energy.scorer import DAEEnergyScorer
 from sklearn_emma.export.categories import CategoryModule, sum_by_modality
+from sklearn_emma.gap_fillings import gap_fillings_of
 from sklearn_emma.gate.readings import gate_of, read_out, reader_of
 from sklearn_emma.indicators import feature_columns, indicators_of
 from sklearn_emma.modalities import signals_of
 from sklearn_emma.nn.coordinates import standardize
-from sklearn_emma.nn.evidence_energy import potential_of_evidence
+from sklearn_emma.nn.evidence_energy import gap_energy, potential_of_evidence
 from sklearn_emma.predictor_read_outs import predictor_of
 
 
@@ -84,29 +86,20 @@ class PredictorModule(nn.Module):
         dict of str to Tensor of shape (n_samples, ...)
             Results. Each key is the name of the method of the estimator that returns the same.
         """
-        gaps = table.isnan()
         values: Any = table.double()
         standard: Any = standardize(values, self.mean, self.scale)
         features, unseen = standard, None
         if self.expand is not None:
             features, unseen = self.expand(standard)
-        complete = self._fill(features)
+        complete = _fill(features, self.features, self.reader.fillings)
         own = self.reader.energies.potential(complete)
         if unseen is not None:
             evidence = sum_by_modality(unseen, self.columns)
             own = own + potential_of_evidence(evidence, self.reader.potential_scale)
-        shares = [gaps[:, columns].double().mean(1) for columns in self.columns]
-        inputs = self.reader.join(complete, own, torch.stack(shares, 1))
+        inputs = self.reader.join(complete, own, _missing(table, self.columns))
         found = read_out(inputs, self.gate, self.predictor, ("output", "attention", "energies"))
         predicted = self.estimator.tensor_predictions(found["output"])
         return {**predicted, "attention": found["attention"], "energies": found["energies"]}
-
-    def _fill(self, features: Tensor) -> Tensor:
-        """Return complete samples. Missing values that belong to no modality are zero."""
-        complete = features.nan_to_num(0.0)
-        for places, fill in zip(self.features, self.reader.fillings, strict=True):
-            complete = complete.index_copy(1, places, fill(features[:, places]))
-        return complete
 
 
 class ScorerModule(nn.Module):
@@ -122,8 +115,15 @@ class ScorerModule(nn.Module):
 
     def __init__(self, scorer: DAEEnergyScorer, precision: torch.dtype):
         super().__init__()
+        self.mean: Any = torch.tensor(scorer.mean_)  # memory-mapped arrays are not writable
+        self.scale: Any = torch.tensor(scorer.scale_)
         self.columns = list(scorer.modality_columns_)
+        self.features = [torch.tensor(places) for places in feature_columns(scorer)]
+        self.fillings = gap_fillings_of(scorer, torch.float64)
         self.expand = _expansion(scorer)
+        # column that each feature is computed from
+        widths = [len(places) for places in indicators_of(scorer).positions]
+        self.column_of = torch.arange(len(widths)).repeat_interleave(torch.tensor(widths))
         self.energies = _energies(scorer, precision)
         self.exact, self.count_below = self.energies, None
         if len(scorer.calibration_energies_):
@@ -137,32 +137,54 @@ class ScorerModule(nn.Module):
         Parameters
         ----------
         table : Tensor of shape (n_samples, n_features)
-            Samples, with codes in categorical columns.
+            Samples, with codes in categorical columns. NaN marks missing values.
 
         Returns
         -------
         dict of str to Tensor of shape (n_samples, ...)
             Results: "energies" as returned by ``transform``, "score_samples" and, if there are
-            calibration energies, "p_values". They are NaN for a modality with a missing value.
+            calibration energies, "p_values".
         """
-        gaps = table.isnan()
-        features, further = table.double(), torch.zeros(1, dtype=torch.float64)
+        # the potential of a scorer has a scale of one
+        further = gap_energy(_missing(table, self.columns), 1.0)
+        features: Any = table.double()
         if self.expand is not None:
             features, unseen = self.expand(features)
-            # the potential of a scorer has a scale of one
-            further = potential_of_evidence(sum_by_modality(unseen, self.columns), 1.0)
-        # energies need finite values: infinity becomes the largest number
-        complete = features.nan_to_num(0.0)
-        missing = torch.stack([gaps[:, columns].any(1) for columns in self.columns], 1)
-        energies = (self.energies.potential(complete) + further).masked_fill(missing, math.nan)
-        found = {"energies": energies, "score_samples": -energies.sum(1)}
+            further = further + potential_of_evidence(sum_by_modality(unseen, self.columns), 1.0)
+        complete = self._fill(features)
+        energies = self.energies.potential(complete) + further
+        absent = energies.isinf()
+        total = energies.masked_fill(absent, 0.0).sum(1).masked_fill(absent.all(1), math.inf)
+        found = {"energies": energies, "score_samples": -total}
         if self.count_below is not None:
             exact = energies
             if self.exact is not self.energies:
                 exact = self.exact.potential(complete) + further
-            p_values = p_value_of_rank(self.count_below(exact), self.n_calibration)
-            found["p_values"] = p_values.masked_fill(missing, math.nan)
+            found["p_values"] = p_value_of_rank(self.count_below(exact), self.n_calibration)
         return found
+
+    def _fill(self, features: Any) -> Tensor:
+        """Return complete samples, in the units of the table."""
+        mean, scale = self.mean[self.column_of], self.scale[self.column_of]
+        filled = _fill(standardize(features, mean, scale), self.features, self.fillings)
+        # energies need finite values: infinity becomes the largest number
+        return torch.where(features.isnan(), mean + scale * filled, features.nan_to_num(0.0))
+
+
+def _fill(
+    features: Tensor, places: Sequence[Tensor], fillings: Sequence[Callable[[Tensor], Tensor]]
+) -> Tensor:
+    """Fill standardized samples. Missing values that belong to no modality are zero."""
+    complete = features.nan_to_num(0.0)
+    for where, fill in zip(places, fillings, strict=True):
+        complete = complete.index_copy(1, where, fill(features[:, where]))
+    return complete
+
+
+def _missing(table: Tensor, modalities: Sequence[np.ndarray]) -> Tensor:
+    """Return the fraction of the values of each modality that are missing."""
+    gaps = table.isnan()
+    return torch.stack([gaps[:, columns].double().mean(1) for columns in modalities], 1)
 
 
 def _energies(scorer: DAEEnergyScorer, precision: torch.dtype) -> ModalityEnergies:

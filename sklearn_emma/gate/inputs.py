@@ -12,7 +12,6 @@ values of the modality are missing. Categories are converted to indicators
 :math:`\Psi_i` (:mod:`sklearn_emma.nn.evidence_energy`).
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,36 +25,12 @@ from torch import Tensor
 from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Potential
 from sklearn_emma.engine.batches import evaluation_block
-from sklearn_emma.gap_fillings import fill_features
+from sklearn_emma.gap_fillings import fill_features, missing_shares
 from sklearn_emma.gate.columns import ColumnReader
 from sklearn_emma.indicators import Indicators
 from sklearn_emma.nn import CrossModalEnergy
 from sklearn_emma.nn.coordinates import standardize
-from sklearn_emma.nn.evidence_energy import gap_evidence, potential_of_evidence
-
-
-def gap_energy(missing: Tensor, scale: Tensor | float) -> Tensor:
-    """Return the energy of missing values.
-
-    Parameters
-    ----------
-    missing : Tensor of shape (n_samples, ...)
-        Fraction of the values of a modality that are missing.
-    scale : Tensor or float
-        Scale :math:`s_i` of the potential. If it is zero, only missing modalities have an energy.
-
-    Returns
-    -------
-    Tensor of shape (n_samples, ...)
-        Energy of missing values, infinite if all values of a modality are missing.
-    """
-    energy = potential_of_evidence(gap_evidence(missing), scale)
-    return torch.where(missing < 1, energy, math.inf)
-
-
-def add_gap_energy(own: Tensor, gap: Tensor) -> Tensor:
-    """Return own + gap, which is infinite for missing modalities even if own is NaN."""
-    return torch.where(gap < math.inf, own + gap, math.inf)
+from sklearn_emma.nn.evidence_energy import add_gap_energy, gap_energy, potential_of_evidence
 
 
 def read_modality(
@@ -192,7 +167,7 @@ class InputReader:
         complete, missing = self.indicators.expand(standard), None
         if gaps.any():
             complete = fill_features(complete, self.features, self.fillings)
-            missing = _missing_shares(gaps, self.columns)
+            missing = missing_shares(gaps, self.columns)
         if self.attend is not None:
             return self._read_columns(torch.from_numpy(complete), torch.from_numpy(gaps))
         own = self.energies.potential(complete)
@@ -242,12 +217,6 @@ class InputReader:
             cross_modal = self.cross_modal.energy(modalities, potential, minimum, scale)
             potential = potential + cross_modal
         return Inputs(modalities, own, gap, cross_modal, potential)
-
-
-def _missing_shares(gaps: np.ndarray, columns: Sequence[slice | np.ndarray]) -> Tensor:
-    """Return the fraction of missing values of each modality, (n_samples, n_modalities)."""
-    shares = [gaps[:, positions].mean(axis=1) for positions in columns]
-    return torch.from_numpy(np.array(shares)).mT
 
 
 # Largest size of the cache, in bytes.

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from sklearn_emma.energy.protocol import Potential
 from sklearn_emma.engine.batches import energy_block
 from sklearn_emma.gate.columns import read_columns
-from sklearn_emma.gate.inputs import add_gap_energy, gap_energy, read_modality
+from sklearn_emma.gate.inputs import read_modality
+from sklearn_emma.nn.evidence_energy import add_gap_energy, gap_energy
 
 
 @dataclass(frozen=True)

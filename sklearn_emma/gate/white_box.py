@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from sklearn_emma.energy.protocol import Potential
-from sklearn_emma.gate.inputs import add_gap_energy
 from sklearn_emma.gate.objective import GateModel
 from sklearn_emma.nn import EnergyAttention, GatedPredictor
+from sklearn_emma.nn.evidence_energy import add_gap_energy
 
 
 @dataclass(frozen=True)

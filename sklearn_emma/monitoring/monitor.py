@@ -67,8 +67,7 @@ class ModalityMonitor(BaseEstimator):
         :class:`~sklearn_emma.EMMARegressor`, :class:`~sklearn_emma.GatedClassifier`,
         :class:`~sklearn_emma.GatedRegressor` or :class:`~sklearn_emma.DAEEnergyScorer`. If it is
         not fitted, :meth:`fit` fits it. Categorical columns are supported if the estimator supports
-        them. A DAEEnergyScorer cannot be fitted on missing values; to calibrate the monitor on
-        samples with missing values, fit it on complete ones before.
+        them.
 
     false_alarms : float, default=1.0
         Largest expected number of false alarms in 10,000 clean samples, of all modalities together.

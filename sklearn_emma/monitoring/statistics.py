@@ -374,7 +374,7 @@ def read_energies(
 
 
 def _energies_with_gaps(scorer: Any, X: Any, table: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Return the energies of a DAEEnergyScorer, which by itself takes complete samples only.
+    """Return the energies of a DAEEnergyScorer, without those of missing values.
 
     Missing values are replaced by the means of clean samples.
     """

@@ -21,7 +21,9 @@ from torch import Tensor
 
 __all__ = [
     "NAT",
+    "add_gap_energy",
     "evidence_of_potential",
+    "gap_energy",
     "gap_evidence",
     "potential_of_evidence",
     "relative_potential",
@@ -69,6 +71,30 @@ def gap_evidence(missing: Tensor) -> Tensor:
         are.
     """
     return -torch.log1p(-missing)
+
+
+def gap_energy(missing: Tensor, scale: Tensor | float) -> Tensor:
+    """Return the energy of missing values.
+
+    Parameters
+    ----------
+    missing : Tensor of shape (n_samples, ...)
+        Fraction of the values of a modality that are missing.
+    scale : Tensor or float
+        Scale :math:`s_i` of the potential. If it is zero, only missing modalities have an energy.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, ...)
+        Energy of missing values, infinite if all values of a modality are missing.
+    """
+    energy = potential_of_evidence(gap_evidence(missing), scale)
+    return torch.where(missing < 1, energy, math.inf)
+
+
+def add_gap_energy(own: Tensor, gap: Tensor) -> Tensor:
+    """Return own + gap, which is infinite for missing modalities even if own is NaN."""
+    return torch.where(gap < math.inf, own + gap, math.inf)
 
 
 def unseen_level_evidence(n_rarest: int, n_once: int) -> float:

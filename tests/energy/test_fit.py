@@ -15,7 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
 
 from sklearn_emma import DAEEnergyScorer
-from sklearn_emma.energy.fit import energy_samples, fit_energies
+from sklearn_emma.energy.fit import fit_energies
+from sklearn_emma.energy.samples import energy_samples
 from sklearn_emma.engine.training_memory import source_of
 
 

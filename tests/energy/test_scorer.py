@@ -610,7 +610,7 @@ def test_tables_that_are_no_tables(table, error, message):
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [(np.nan, "Input X contains NaN"), (np.inf, "Input X contains infinity or a value too large")],
+    [(np.inf, "Input X contains infinity or a value too large")],
 )
 @pytest.mark.parametrize("samples", [slice(None), slice(1)], ids=["whole column", "one cell"])
 def test_values_that_are_no_numbers(fitted, X, value, message, samples):

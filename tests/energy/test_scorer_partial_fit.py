@@ -274,9 +274,9 @@ def narrow(X):
     return X[:, :4]
 
 
-def gaps(X):
+def infinite(X):
     X = X.copy()
-    X[3, 2] = np.nan
+    X[3, 2] = np.inf
     return X
 
 
@@ -285,7 +285,7 @@ def gaps(X):
     [
         (nothing, "Found array with 0 sample"),
         (narrow, "X has 4 features, but DAEEnergyScorer is expecting 5 features as input"),
-        (gaps, "Input X contains NaN"),
+        (infinite, "Input X contains infinity"),
     ],
 )
 def test_a_batch_that_is_refused_leaves_the_stream_as_it_was(X, spoil, message):

@@ -121,10 +121,14 @@ def test_a_scorer_answers_as_before(scorer, samples, run, dtype, tolerance):
         np.testing.assert_allclose(outputs[name], values, rtol=tolerance, atol=tolerance)
 
 
-def test_gaps_are_nan_of_a_scorer(scorer, samples, run):
+def test_missing_levels_of_a_scorer(scorer, samples, run):
     model = to_onnx(scorer)
-    gappy = run(model, encode(model, samples[10:15]))
-    assert np.isnan(gappy["energies"]).tolist() == [[True, False, False, False]] * 5
+    outputs = run(model, encode(model, samples))
+    energies = scorer.transform(samples)
+    assert np.isinf(energies).any()
+    np.testing.assert_allclose(outputs["energies"], energies, rtol=1e-9, atol=1e-9)
+    scores = scorer.score_samples(samples)
+    np.testing.assert_allclose(outputs["score_samples"], scores, rtol=1e-9, atol=1e-9)
 
 
 def test_levels_are_in_the_metadata(scorer):

@@ -249,14 +249,25 @@ def test_a_scorer_answers_as_before(scorer, data, run, dtype):
     np.testing.assert_array_equal(outputs["p_values"], scorer.p_values(samples))
 
 
-def test_a_scorer_says_nothing_of_modalities_with_gaps(scorer, data, run):
-    samples = data[0][:4].copy()
-    samples[0, 0] = samples[1, 10] = np.nan  # column 10 belongs to no modality
-    outputs = run(to_onnx(scorer), samples)
-    for name in ("energies", "p_values"):
-        assert np.isnan(outputs[name]).nonzero()[0].tolist() == [0]
-        assert np.isnan(outputs[name]).nonzero()[1].tolist() == [0]
-    assert np.isnan(outputs["score_samples"]).tolist() == [True, False, False, False]
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_scorer_fills_missing_values_as_before(scorer, data, run, dtype):
+    samples = data[0][:60].astype(dtype)
+    samples[np.random.default_rng(0).random(samples.shape) < 0.2] = np.nan
+    samples[0, scorer.modality_columns_[1]] = samples[1] = np.nan
+    samples[2, 10] = np.nan  # belongs to no modality
+    outputs = run(to_onnx(scorer, dtype), samples)
+    expected = scorer.transform(samples)
+    assert np.isinf(expected[:2]).sum() == 1 + expected.shape[1]
+    np.testing.assert_allclose(
+        outputs["energies"], expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype]
+    )
+    np.testing.assert_allclose(
+        outputs["score_samples"],
+        scorer.score_samples(samples),
+        rtol=1e-5,
+        atol=4 * TOLERANCE[dtype],
+    )
+    np.testing.assert_array_equal(outputs["p_values"], scorer.p_values(samples))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

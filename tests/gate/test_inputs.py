@@ -13,10 +13,10 @@ from sklearn_emma import DAEEnergyScorer
 from sklearn_emma.energy.modality_energies import ModalityEnergies
 from sklearn_emma.energy.protocol import Precision, potential_of, tensor_energy
 from sklearn_emma.gate import inputs
-from sklearn_emma.gate.inputs import CachingReader, InputReader, gap_energy, read_modality
+from sklearn_emma.gate.inputs import CachingReader, InputReader, read_modality
 from sklearn_emma.indicators import Indicators
 from sklearn_emma.nn import CrossModalEnergy
-from sklearn_emma.nn.evidence_energy import NAT
+from sklearn_emma.nn.evidence_energy import NAT, gap_energy
 
 
 class Norm(BaseEstimator):
