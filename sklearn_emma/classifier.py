@@ -13,14 +13,14 @@ from sklearn_emma.base import BaseEMMA
 from sklearn_emma.compat import StrOptions, _fit_context
 from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.gate.prediction_loss import ClassLoss, PredictionLoss
-from sklearn_emma.lazy import is_lazy, map_chunks
+from sklearn_emma.lazy import LazyScore, is_lazy, map_chunks
 from sklearn_emma.log_probabilities import LogProbabilities
 from sklearn_emma.targets import check_labels, labeled_before_fit
 from sklearn_emma.user_warnings import warn_of_one_modality
 from sklearn_emma.validation import all_or_nothing
 
 
-class EMMAClassifier(ClassifierMixin, LogProbabilities, BaseEMMA):
+class EMMAClassifier(LazyScore, ClassifierMixin, LogProbabilities, BaseEMMA):
     r"""Classifier for several modalities that remains accurate when one of them fails.
 
     The method is energy-based multi-modal attention [1]_. First, one energy model per modality

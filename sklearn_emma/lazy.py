@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import is_classifier
+from sklearn.metrics import accuracy_score, r2_score
 
 from sklearn_emma.compat import _get_output_config
 
@@ -46,6 +48,34 @@ def load(X: Any) -> Any:
         The table.
     """
     return X.compute() if is_lazy(X) else X
+
+
+class LazyScore:
+    """Mixin that scores the predictions of dask tables too, whose chunk sizes may be unknown."""
+
+    predict: Callable[[Any], Any]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Score the predictions of samples: accuracy, or R2 of a regressor.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Samples; NaN marks missing values.
+        y : array-like of shape (n_samples,)
+            True labels or values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        float
+            Accuracy or R2.
+        """
+        metric = accuracy_score if is_classifier(self) else r2_score
+        # the predictions fit in memory, even if the samples do not
+        predicted, y, sample_weight = map(load, (self.predict(X), y, sample_weight))
+        return float(metric(y, predicted, sample_weight=sample_weight))
 
 
 def map_chunks(method: Callable[[Any], np.ndarray], X: Any, evidence: Any = None) -> Any:

@@ -15,7 +15,7 @@ from sklearn_emma.compat import Interval, StrOptions, _fit_context
 from sklearn_emma.corruption import Adversarial, Corruption, VirtualAdversarial
 from sklearn_emma.energy.column_scale import target_scale
 from sklearn_emma.gate.prediction_loss import PredictionLoss, ValueLoss
-from sklearn_emma.lazy import is_lazy, map_chunks
+from sklearn_emma.lazy import LazyScore, is_lazy, map_chunks
 from sklearn_emma.nn.coordinates import standardize
 from sklearn_emma.targets import check_quantiles, check_values
 from sklearn_emma.user_warnings import warn_of_one_modality
@@ -30,7 +30,7 @@ def _predicts_quantiles(estimator: Any) -> bool:
     return True
 
 
-class EMMARegressor(RegressorMixin, BaseEMMA):
+class EMMARegressor(LazyScore, RegressorMixin, BaseEMMA):
     r"""Regressor for several modalities that remains accurate when one of them fails.
 
     The method is energy-based multi-modal attention [1]_. First, one energy model per modality

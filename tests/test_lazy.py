@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import accuracy_score, r2_score
 
 from sklearn_emma import (
     DAEEnergyScorer,
@@ -57,7 +58,7 @@ def classifier(table):
 @pytest.fixture(scope="module")
 def scorer(table):
     scorer = DAEEnergyScorer("prefix", hidden_layer_sizes=(8,), max_epochs=2, random_state=0)
-    return scorer.fit(table[0].fillna(0.0))
+    return scorer.fit(table[0])
 
 
 def check(method, X, chunks=50):
@@ -90,6 +91,25 @@ def test_read_outs_of_a_classifier(classifier, table, method):
     check(getattr(classifier, method), table[0])
 
 
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_scores_of_tables_of_dask(classifier, table, kind):
+    X, y = table
+    model = classifier
+    if kind == "regressor":
+        y = X["modality1__0"].to_numpy() + 1.0
+        model = EMMARegressor("prefix", **QUICK).fit(X, y)
+    target = dd.from_pandas(pd.Series(y, index=X.index), chunksize=50)
+    expected = model.score(X, y)
+    assert expected == pytest.approx(
+        {"classifier": accuracy_score, "regressor": r2_score}[kind](y, model.predict(X))
+    )
+    lazy = dd.from_pandas(X, chunksize=50)
+    assert model.score(lazy, y) == pytest.approx(expected)
+    assert model.score(lazy, target) == pytest.approx(expected)
+    weight = np.arange(len(y)) % 3
+    assert model.score(lazy, target, weight) == pytest.approx(model.score(X, y, weight))
+
+
 @pytest.mark.parametrize(
     "method",
     [
@@ -108,7 +128,7 @@ def test_read_outs_of_a_classifier(classifier, table, method):
 )
 @pytest.mark.filterwarnings("ignore:With .* samples held out")
 def test_read_outs_of_a_scorer(scorer, table, method):
-    check(getattr(scorer, method), table[0].fillna(0.0))
+    check(getattr(scorer, method), table[0])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sklearn_emma.classifier import EMMAClassifier
 from sklearn_emma.gated.base import BaseGated
 from sklearn_emma.gated.blending import Loss, log_loss_of
 from sklearn_emma.gated.estimator_traits import class_weight_of, refuse_threshold
-from sklearn_emma.lazy import is_lazy, map_chunks
+from sklearn_emma.lazy import LazyScore, is_lazy, map_chunks
 from sklearn_emma.log_probabilities import LogProbabilities
 from sklearn_emma.targets import check_labels, labeled_before_fit
 
@@ -33,7 +33,7 @@ def _has_probabilities(estimator: Any) -> bool:
     return final is None or hasattr(final, "predict_proba")
 
 
-class GatedClassifier(ClassifierMixin, LogProbabilities, BaseGated):
+class GatedClassifier(LazyScore, ClassifierMixin, LogProbabilities, BaseGated):
     r"""Meta-estimator that combines any classifier with a gate, which closes failing modalities.
 
     The gate and its energies are learned by an :class:`EMMAClassifier`. Modalities whose attention

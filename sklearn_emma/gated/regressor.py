@@ -15,11 +15,12 @@ from sklearn_emma.gated.estimator_traits import (
     predicts_mean,
     takes_several_outputs,
 )
+from sklearn_emma.lazy import LazyScore
 from sklearn_emma.regressor import EMMARegressor
 from sklearn_emma.targets import check_values
 
 
-class GatedRegressor(RegressorMixin, BaseGated):
+class GatedRegressor(LazyScore, RegressorMixin, BaseGated):
     r"""Meta-estimator that combines any regressor with a gate, which closes failing modalities.
 
     The gate and its energies are learned by an :class:`EMMARegressor`. The regressor is trained and
