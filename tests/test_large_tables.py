@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_emma import DAEEnergyScorer, EMMARegressor
+from sklearn_emma import DAEEnergyScorer, EMMARegressor, SignalEnergyScorer
 from sklearn_emma.datasets import make_multimodal_classification
 from sklearn_emma.engine import batches, training_memory
 from sklearn_emma.engine.objective import TrainingConfig
@@ -79,7 +79,7 @@ def test_a_fit_of_a_large_table_is_that_of_the_samples_it_reads(redundant, quick
 
 
 @pytest.mark.parametrize(
-    "kind", ["classifier", pytest.param("regressor", marks=pytest.mark.slow), "scorer"]
+    "kind", ["classifier", pytest.param("regressor", marks=pytest.mark.slow), "scorer", "signal"]
 )
 def test_a_fit_does_not_copy_a_table_on_the_disk(kind, quick, monkeypatch, tmp_path):
     monkeypatch.setattr(batches, "_MOST_SAMPLES", 500)
@@ -92,15 +92,17 @@ def test_a_fit_does_not_copy_a_table_on_the_disk(kind, quick, monkeypatch, tmp_p
     scorer = DAEEnergyScorer(modalities, hidden_layer_sizes=(8,), max_epochs=1, random_state=0)
     few = {"energy": None, "max_epochs": 1}
     fits = {
-        "classifier": lambda: quick(modalities=modalities, **few).fit(table, table[:, 0] > 0),
-        "regressor": lambda: EMMARegressor(
+        "classifier": lambda X: quick(modalities=modalities, **few).fit(X, X[:, 0] > 0),
+        "regressor": lambda X: EMMARegressor(
             modalities, hidden_layer_sizes=(8,), l2_regularization=1.0, random_state=0, **few
-        ).fit(table, table[:, 0]),
-        "scorer": lambda: scorer.fit(table),
+        ).fit(X, X[:, 0]),
+        "scorer": lambda X: scorer.fit(X),
+        "signal": lambda X: SignalEnergyScorer(n_filters=2, max_epochs=1, random_state=0).fit(X),
     }
+    fits[kind](table[:200])  # what is imported only now takes memory, too
     tracemalloc.start()
     try:
-        fitted = fits[kind]()
+        fitted = fits[kind](table)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

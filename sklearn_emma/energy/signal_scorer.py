@@ -27,7 +27,12 @@ from sklearn_emma.energy.signal_training import (
 )
 from sklearn_emma.energy.training import EnergyTask, TrainedEnergy, train_energies
 from sklearn_emma.energy.views import VIEWS
-from sklearn_emma.engine.batches import auto_batch_size, blocks, evaluation_block
+from sklearn_emma.engine.batches import (
+    auto_batch_size,
+    blocks,
+    evaluation_block,
+    training_rows,
+)
 from sklearn_emma.engine.cache import cached
 from sklearn_emma.engine.device import resolve_device
 from sklearn_emma.engine.objective import TrainingConfig
@@ -251,7 +256,8 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Training samples: flattened signals with finite values.
+            Training samples: flattened signals with finite values. Of more than about a million, a
+            random million is used.
         y : None
             Ignored, for compatibility with scikit-learn.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -301,11 +307,12 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         device = resolve_device(self.device)
         table = self._check(X, reset=True)
         weight, keep = check_weights(sample_weight, table)
-        table = table[keep]
+        seed = draw_seed(self.random_state)
+        rows = training_rows(len(weight), seed)
+        table, weight = np.ascontiguousarray(table[keep][rows], dtype=float), weight[rows]
         self.shape_ = check_shape(self.shape, table.shape[1])
         if not is_part:
             warn_of_constant_channels(table, self.shape_[0])
-        seed = draw_seed(self.random_state)
         held_out = _hold_out(len(table), self.calibration_fraction, seed)
         samples, sample_weights = table[~held_out], weight[~held_out]
         architecture = SignalArchitecture(
@@ -343,13 +350,17 @@ class SignalEnergyScorer(ThresholdMixin, TransformerMixin, BaseEstimator):
         """Validate samples, and return them as an array."""
         if not reset:
             check_is_fitted(self)
-        table = check_table(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
+        # a large table in single precision is not converted as a whole
+        dtypes: Any = [np.float64, np.float32] if reset else np.float64
+        table = check_table(
+            self, X, dtype=dtypes, reset=reset, ensure_min_samples=2 if reset else 1
+        )
         if self.categories_:
             raise ValueError(
                 f"A signal consists of numbers, but {len(self.categories_)} column(s) of X are "
                 "categorical. Omit them, or put them in a separate modality."
             )
-        return np.ascontiguousarray(table)  # reversed arrays cannot be tensors
+        return table if reset else np.ascontiguousarray(table)  # reversed arrays cannot be tensors
 
     def _store(self, fit: SignalFit, trained: Sequence[TrainedEnergy]) -> "SignalEnergyScorer":
         """Store the trained energies, and compute their scales and the threshold."""
