@@ -220,7 +220,7 @@ class Calibration:
     def _judge(self, estimator: Any, X: Any, past: Past) -> tuple[_Judged, Past]:
         """Judge the next samples, and summarize the samples up to the last of them."""
         table = read_table(estimator, X)
-        energies = read_energies(estimator, X, table, self.statistics.mean_)
+        energies = read_energies(estimator, X, table, self.statistics)
         values = self.statistics.relative(table)
         gaps = np.isnan(values)
         z = np.where(gaps, 0.0, values)

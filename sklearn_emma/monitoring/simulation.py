@@ -103,7 +103,7 @@ class Simulation:
             Statistics, as computed by :class:`SampleStatistics`.
         """
         table = read_table(self.estimator, X)
-        energies = read_energies(self.estimator, X, table, self.statistics.mean_)
+        energies = read_energies(self.estimator, X, table, self.statistics)
         return self.statistics(self.statistics.relative(table), *energies)
 
     def harms(self, X: Any, i: int) -> bool:

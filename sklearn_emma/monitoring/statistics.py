@@ -14,6 +14,9 @@ are:
 8. to 10. location and scale given the other modalities: :math:`\overline{z_i \hat z_i}`,
    :math:`\log r_i^T S_i^{-1} r_i / D_i`, :math:`\log \overline{\hat z_i^2}`.
 
+Single missing values are filled with their conditional mean given the other values of their
+modality (:mod:`sklearn_emma.nn.conditional_mean`), and missing modalities with the mean.
+
 The matched filter, T² and the regression on other sensors are standard in multivariate process
 control (Montgomery, D. C. (2009). Introduction to statistical quality control, chapter 11).
 """
@@ -22,6 +25,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.linalg import block_diag
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import RidgeCV
@@ -30,6 +34,7 @@ from sklearn_emma.compat import _safe_indexing
 from sklearn_emma.energy.column_scale import mean_and_deviation
 from sklearn_emma.monitoring.agreement import Agreement
 from sklearn_emma.monitoring.tables import as_samples
+from sklearn_emma.nn.conditional_mean import ConditionalMean, fill_gaps
 from sklearn_emma.nn.evidence_energy import evidence_of_potential, relative_potential
 
 #: Values are clipped to this many standard deviations before they predict other modalities.
@@ -59,6 +64,11 @@ class SampleStatistics:
         Mean and standard deviation of each feature. The scale of constant features is one.
     varies_ : ndarray of bool of shape (n_features,)
         False for constant features.
+    center_ : ndarray of shape (n_features,)
+        Mean of the standardized features, from which missing values are predicted.
+    gap_precision_ : ndarray of shape (n_features, n_features)
+        Precision matrices of the modalities with which missing values are predicted, as a
+        block-diagonal matrix.
     precision_ : ndarray of shape (n_features, n_features)
         Inverse of the shrunken covariance of each modality, as a block-diagonal matrix.
     regression_ : ndarray of shape (n_features, n_features)
@@ -80,7 +90,8 @@ class SampleStatistics:
         self.mean_, deviation, constant = mean_and_deviation(known, np.ones(len(known)))
         self.varies_ = ~constant
         self.scale_ = np.where(self.varies_, deviation, 1.0)
-        z = self.standardize(table)
+        self.center_, self.gap_precision_ = self._learn_to_fill(table)
+        z = self.filled(self.relative(table))
         soft = np.clip(z, -_LIMIT, _LIMIT)
         self.precision_ = self._precision(z)
         self.regression_ = np.zeros_like(self.precision_)
@@ -93,6 +104,16 @@ class SampleStatistics:
         self.residual_precision_ = self._precision(z - self.predicted(z))
         squares = self.over_modalities(np.add, self.precision_.sum(0))
         self._norm = np.sqrt(np.maximum(squares, np.finfo(float).tiny))
+
+    def _learn_to_fill(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and precision matrix with which missing values are predicted."""
+        learned = []
+        for x in self.split(self.relative(table)):
+            conditional = ConditionalMean(x.shape[1]).double()
+            conditional.learn(torch.from_numpy(x))
+            learned.append((conditional.mean.numpy(), conditional.precision.numpy()))
+        means, precisions = zip(*learned, strict=True)
+        return np.concatenate(means), block_diag(*precisions)
 
     def _precision(self, z: np.ndarray) -> np.ndarray:
         """Return the inverse covariances of all modalities, as a block-diagonal matrix."""
@@ -207,6 +228,27 @@ class SampleStatistics:
         z = self.relative(table)
         return np.where(np.isnan(z), 0.0, z)
 
+    def filled(self, values: np.ndarray) -> np.ndarray:
+        """Fill the missing values of standardized samples.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, n_features)
+            Standardized samples. NaN marks missing values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Complete samples. Single missing values are predicted from the other values of their
+            modality. The values of missing modalities are zero, the mean.
+        """
+        gaps = np.isnan(values)
+        if not gaps.any():
+            return values
+        predicted = _fill(values, gaps, self.center_, self.gap_precision_)
+        absent = np.repeat(self.all_features(gaps), self.sizes_, axis=1)
+        return np.where(absent, 0.0, predicted)
+
     def relative(self, table: np.ndarray) -> np.ndarray:
         """Standardize samples. Missing values remain NaN.
 
@@ -234,7 +276,7 @@ class SampleStatistics:
         rng : RandomState
             Random number generator.
         """
-        self.agreement_ = Agreement(self.split(self.standardize(table)), rng)
+        self.agreement_ = Agreement(self.split(self.filled(self.relative(table))), rng)
 
     def __call__(
         self, values: np.ndarray, energy: np.ndarray, disagreement: np.ndarray
@@ -244,7 +286,7 @@ class SampleStatistics:
         Parameters
         ----------
         values : ndarray of shape (n_samples, n_features)
-            Standardized samples, with NaN for missing values, which count as zero.
+            Standardized samples, with NaN for missing values.
         energy, disagreement : ndarray of shape (n_samples, n_modalities)
             As :func:`read_energies` returns them.
 
@@ -253,13 +295,18 @@ class SampleStatistics:
         ndarray of shape (n_samples, n_modalities, 10)
             The statistics.
         """
-        z = np.where(np.isnan(values), 0.0, values)
+        z = self.filled(values)
         if self.agreement_ is not None:
             present = ~self.absent(values)
             disagreement = self.agreement_.disagreement(self.split(z), present)
         energy = np.arcsinh(energy)
         predicted = self.predicted(z)
         residual = z - predicted
+        gaps, n_values = np.isnan(values), self.sizes_
+        if gaps.any():
+            # missing values add nothing to the squares of the others
+            n_values = np.maximum(self.over_modalities(np.add, (~gaps).astype(int)), 1)
+            residual = _fill(residual, gaps, np.zeros_like(self.center_), self.residual_precision_)
         weighted = z @ self.precision_
         statistics = [
             energy,
@@ -267,11 +314,11 @@ class SampleStatistics:
             _largest_other(energy),
             _largest_other(disagreement),
             np.arcsinh(self.over_modalities(np.add, weighted) / self._norm),
-            self._log_mean(z * z),
-            self._log_mean(weighted * z),
+            self._log_mean(z * z, self.sizes_),
+            self._log_mean(weighted * z, n_values),
             np.arcsinh(3 * self.over_modalities(np.add, z * predicted) / self.sizes_),
-            self._log_mean(residual @ self.residual_precision_ * residual),
-            self._log_mean(predicted * predicted),
+            self._log_mean(residual @ self.residual_precision_ * residual, n_values),
+            self._log_mean(predicted * predicted, self.sizes_),
         ]
         return np.stack(statistics, axis=-1)
 
@@ -290,7 +337,7 @@ class SampleStatistics:
             without disagreement.
         """
         values = self.relative(table)
-        squares = np.where(np.isnan(values), 0.0, values) ** 2
+        squares = self.filled(values) ** 2
         energy = self.over_modalities(np.add, squares) / self.sizes_
         return self(values, energy, np.zeros_like(energy))
 
@@ -309,10 +356,16 @@ class SampleStatistics:
         """
         return np.minimum(np.maximum(z, -_LIMIT), _LIMIT) @ self.regression_
 
-    def _log_mean(self, squares: np.ndarray) -> np.ndarray:
-        """Return the log of the mean over the features of each modality plus a small constant."""
-        mean = self.over_modalities(np.add, squares) / self.sizes_
+    def _log_mean(self, squares: np.ndarray, n_values: np.ndarray) -> np.ndarray:
+        """Return the log of the mean over the values of each modality plus a small constant."""
+        mean = self.over_modalities(np.add, squares) / n_values
         return np.log(np.maximum(mean, 0.0) + _FLOOR)
+
+
+def _fill(x: np.ndarray, gaps: np.ndarray, mean: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """Fill missing values with their conditional mean."""
+    learned = torch.from_numpy(mean), torch.from_numpy(precision)
+    return fill_gaps(torch.from_numpy(x), torch.from_numpy(gaps), *learned).numpy()
 
 
 def _largest_other(values: np.ndarray) -> np.ndarray:
@@ -342,7 +395,7 @@ def measures_no_disagreement(estimator: Any) -> bool:
 
 
 def read_energies(
-    estimator: Any, X: Any, table: np.ndarray, means: np.ndarray
+    estimator: Any, X: Any, table: np.ndarray, statistics: SampleStatistics
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the own energy and the cross-modal disagreement of each modality.
 
@@ -354,35 +407,37 @@ def read_energies(
         Samples. NaN marks missing values.
     table : ndarray of shape (n_samples, n_used_features)
         The same samples, as :func:`~sklearn_emma.monitoring.tables.read_table` returns them.
-    means : ndarray of shape (n_used_features,)
-        Means of clean samples, which replace missing values if the estimator has no gate.
+    statistics : SampleStatistics
+        Statistics of clean samples, which fill missing values if the estimator has no gate.
 
     Returns
     -------
     energy : ndarray of shape (n_samples, n_modalities)
         Own energy: on the scale of the gate, or as returned by ``transform`` if the estimator has
-        no gate. Missing values are replaced by typical ones.
+        no gate. Missing values are filled, and add no energy.
     disagreement : ndarray of shape (n_samples, n_modalities)
         Disagreement with the other modalities, in nats. Zero if the estimator does not measure it.
     """
     if not hasattr(estimator, "energy_parts"):
-        energy = _energies_with_gaps(estimator, X, table, means)
+        energy = _energies_with_gaps(estimator, X, table, statistics)
         return energy, np.zeros_like(energy)
     own, _, cross_modal = estimator.energy_parts(X)
     minimum, scale = estimator.potential_min_, estimator.potential_scale_
     return relative_potential(own, minimum, scale), evidence_of_potential(cross_modal, scale)
 
 
-def _energies_with_gaps(scorer: Any, X: Any, table: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Return the energies of a DAEEnergyScorer, without those of missing values.
-
-    Missing values are replaced by the means of clean samples.
-    """
+def _energies_with_gaps(
+    scorer: Any, X: Any, table: np.ndarray, statistics: SampleStatistics
+) -> np.ndarray:
+    """Return the energies of a DAEEnergyScorer, without those of missing values."""
     gaps = np.isnan(table)
     complete = ~gaps.any(axis=1)
     if complete.all():
         return np.asarray(scorer.transform(X))
-    filled = as_samples(scorer, np.where(gaps, means, table)[~complete])
+    samples = statistics.mean_ + statistics.scale_ * statistics.filled(
+        statistics.relative(table[~complete])
+    )
+    filled = as_samples(scorer, np.where(gaps[~complete], samples, table[~complete]))
     energy = np.empty((len(table), len(scorer.modality_names_)))
     energy[~complete] = scorer.transform(filled)
     if complete.any():

@@ -113,7 +113,7 @@ class ConditionalMean(nn.Module):
         generator = torch.Generator(x.device).manual_seed(_SEED)
         for _ in range(_EM_STEPS if missing.any() else 0):
             precision = _invert(covariance, ridge)
-            filled = _fill(x, missing, mean, precision, _LEARNING_TOLERANCE)
+            filled = fill_gaps(x, missing, mean, precision, _LEARNING_TOLERANCE)
             filled = filled.clamp(-_LIMIT, _LIMIT)
             mean = share @ filled
             covariance = _scatter(filled - mean, share)
@@ -123,21 +123,8 @@ class ConditionalMean(nn.Module):
         self.precision.copy_(_invert(covariance, ridge))
 
     def fill(self, x: Tensor, missing: Tensor) -> Tensor:
-        r"""Replace missing values by their conditional mean given the others: :math:`\hat x_S`.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n_samples, n_features)
-            Standardized samples. Missing values may be any number, or NaN.
-        missing : Tensor of bool of shape (n_samples, n_features)
-            True for missing values, the set S of each sample.
-
-        Returns
-        -------
-        Tensor of shape (n_samples, n_features)
-            The filled samples.
-        """
-        return _fill(x, missing, self.mean, self.precision)
+        """Replace missing values by their conditional mean given the others: :func:`fill_gaps`."""
+        return fill_gaps(x, missing, self.mean, self.precision)
 
     def explained_variance(self) -> Tensor:
         r"""Return the share of the variance of each feature that the others explain.
@@ -206,10 +193,29 @@ def _deviation(x: Tensor, mean: Tensor) -> Tensor:
     return x.clamp(-_LIMIT, _LIMIT) - mean
 
 
-def _fill(
+def fill_gaps(
     x: Tensor, missing: Tensor, mean: Tensor, precision: Tensor, tolerance: float = _TOLERANCE
 ) -> Tensor:
-    """Replace missing values by their conditional mean."""
+    r"""Replace missing values by their conditional mean given the others: :math:`\hat x_S`.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_samples, n_features)
+        Standardized samples. Missing values may be any number, or NaN.
+    missing : Tensor of bool of shape (n_samples, n_features)
+        True for missing values, the set S of each sample.
+    mean : Tensor of shape (n_features,)
+        Mean of the samples.
+    precision : Tensor of shape (n_features, n_features)
+        Precision matrix P.
+    tolerance : float, default=1e-12
+        A sample is done if its squared residual has been reduced by this factor.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_features)
+        The filled samples.
+    """
     known = _deviation(x, mean).masked_fill(missing, 0.0)
     # a traced loop would always have as many steps as that of the example
     solve = torch.jit.script(_solve) if torch.jit.is_tracing() else _solve

@@ -130,3 +130,21 @@ def test_a_value_near_the_largest_number_is_forgotten(scorer):
     health = watch(scorer, X)
     assert np.isfinite(health.failing).all()
     assert health.kind[-1].tolist() == ["", "stuck", ""]
+
+
+def test_a_column_that_stops_reporting_is_no_noise():
+    def samples_of_four(n_samples, seed):
+        random = np.random.RandomState(seed)
+        causes = random.standard_normal((n_samples, 2)).repeat(4, axis=1)
+        return causes + 0.3 * random.standard_normal((n_samples, 8))
+
+    clean = samples_of_four(2000, 0)
+    scorer = DAEEnergyScorer({"a": range(4), "b": range(4, 8)}, max_epochs=5, random_state=0)
+    monitor = ModalityMonitor(scorer.fit(clean[:800]), random_state=0).fit(clean[800:])
+    X = samples_of_four(1500, 1)
+    X[:, 0] = np.nan
+    assert not monitor.update(X).alarm.any()
+    noisy = X + np.where(np.arange(8) < 4, 3.0, 0.0) * samples_of_four(1500, 2)
+    health = monitor.update(noisy)
+    assert health.alarm[50:, 0].mean() > 0.9
+    assert not health.alarm[:, 1].any()

@@ -51,3 +51,25 @@ def test_a_column_is_constant_whatever_its_value():
     statistics = SampleStatistics(table, [2, 1])
     assert statistics.varies_.tolist() == [True, False, False]
     np.testing.assert_array_equal(statistics.scale_[1:], 1.0)
+
+
+def test_missing_values_add_nothing_to_the_distance_of_the_others():
+    rng = np.random.RandomState(0)
+    common = rng.standard_normal((3000, 1))
+    table = common + 0.3 * rng.standard_normal((3000, 8))
+    statistics = SampleStatistics(table, [4, 4])
+    z = statistics.standardize(table)
+    gaps = z.copy()
+    gaps[:, 0] = np.nan
+    none = np.zeros((3000, 2))
+    complete, partial = statistics(z, none, none)[:, 0], statistics(gaps, none, none)[:, 0]
+    # squares of standardized distances are one in the mean, however many values there are
+    for position in (6, 8):
+        assert (
+            abs(np.exp(partial[:, position]).mean() - np.exp(complete[:, position]).mean()) < 0.03
+        )
+    assert abs(partial[:, 4] - complete[:, 4]).mean() < 0.2  # the matched filter hardly changes
+    filled = statistics.filled(gaps)
+    assert (filled[:, 0] - z[:, 0]).std() < 0.5
+    gaps[:, :4] = np.nan
+    np.testing.assert_array_equal(statistics.filled(gaps)[:, :4], 0.0)
