@@ -25,6 +25,12 @@ The means are taken because failures may also start and end gradually. A geometr
 the arithmetic mean, so all three are e-values if those that they combine are, on average over clean
 samples. For independent samples, :math:`\gamma = 1`, innovations have no effect.
 
+Innovations are unknown if their value is missing, or the value before it, unless many clean values
+follow missing ones, as in a sensor that reports less often. Then the last value counts as that of
+the samples in between, up to eight. Unknown innovations are filled like missing values
+(:mod:`sklearn_emma.monitoring.statistics`). If more than half of a modality are unknown,
+:math:`c_k = j = 1`.
+
 Values that are far beyond the range of the clean samples are wrong, and would spoil the predictions
 of the samples after them. If a value is within this wider range, those before it that are not are
 replaced in its prediction by the last one that is.
@@ -66,6 +72,8 @@ from sklearn_emma.monitoring.statistics import SampleStatistics
 _MOST_LAGS, _PER_LAG = 8, 20
 # Smallest half of the clean samples from which anything is learned.
 _FEWEST = 100
+# Fraction of the clean values of a feature that must follow missing ones to be usual.
+_MANY = 0.05
 # Allowance of the e-values. That of the values would outweigh what offsets and mismatches show.
 _ALLOWANCE = SMALL_ALLOWANCE
 # Probability per sample that noise, gain or mismatch turns out to be an offset.
@@ -109,6 +117,8 @@ class Innovations:
         Coefficients :math:`\phi_l` of each feature, that of the last value first.
     range_ : ndarray of shape (2, n_features)
         Lowest and highest value of each feature that count as possible.
+    follows_gaps_ : ndarray of bool of shape (n_features,)
+        Whether values often follow missing ones in the clean samples.
     statistics_ : SampleStatistics
         Statistics of innovations.
     ratios_ : FailureRatios
@@ -132,6 +142,7 @@ class Innovations:
         n_lags = int(np.clip(half // _PER_LAG, 1, _MOST_LAGS))
         filled = _fill_gaps(values[:half], n_lags)
         self.range_ = _wide_range(filled)
+        self.follows_gaps_ = _often_follow_gaps(values[:half])
         self.coefficients_ = np.stack([_autoregression(x, n_lags) for x in filled.T], axis=1)
         innovations = self._innovations(values, None)
         self.statistics_ = SampleStatistics(innovations[n_lags:half], sizes)
@@ -143,7 +154,7 @@ class Innovations:
         examples = gather_examples(clean_statistics, failing)
         examples = self._add_quiet_neighbors(examples, windows, rng)
         judged = self.statistics_.of_table(innovations[half:])
-        unknown = self._unknown(innovations[half:])
+        unknown = self.statistics_.mostly_missing(innovations[half:])
         for own, gaps in zip(judged.swapaxes(0, 1), unknown.T, strict=True):
             if not gaps.all():  # samples with gaps are not judged, so they do not calibrate either
                 own[gaps] = np.resize(own[~gaps], (gaps.sum(), own.shape[1]))
@@ -177,11 +188,11 @@ class Innovations:
         -------
         ndarray of shape (n_samples, n_modalities, n_failures + 1)
             E-values of the failures and, last, of a jump, for single samples (`exponents_` are not
-            applied). One for modalities with missing values.
+            applied). One for modalities of which most innovations are unknown.
         """
         innovations = self._innovations(values, recent)
         e_values = self._e_values(self.statistics_.of_table(innovations))
-        known = ~self._unknown(innovations)[..., None]
+        known = ~self.statistics_.mostly_missing(innovations)[..., None]
         return np.where(self.informative_ & known, e_values, 1.0)
 
     def _e_values(self, statistics: np.ndarray) -> np.ndarray:
@@ -194,13 +205,8 @@ class Innovations:
         found[..., -1] = found[..., [-1, *LIKE_LARGE_OFFSETS]].mean(axis=-1)
         return found
 
-    def _unknown(self, innovations: np.ndarray) -> np.ndarray:
-        """Return which samples of which modalities have missing innovations."""
-        gaps = np.isnan(innovations) & self.statistics_.varies_
-        return self.statistics_.any_feature(gaps)
-
     def _innovations(self, values: np.ndarray, recent: np.ndarray | None) -> np.ndarray:
-        """Return innovations, NaN if a value is missing or too many before it are.
+        """Return innovations, NaN if they are unknown.
 
         Impossible values do not enter the predictions of possible ones.
         """
@@ -218,7 +224,8 @@ class Innovations:
             instead = np.where(np.isnan(instead) & ~np.isnan(past), later, instead)
             later = np.where(beyond[len(before) :], past, instead)
             found -= coefficients * later
-        return found
+        after_gap = np.isnan(known[len(before) - 1 : -1]) & ~self.follows_gaps_
+        return np.where(after_gap, np.nan, found)
 
     def _at_end_of(self, windows: np.ndarray) -> np.ndarray:
         """Return the innovations at the last samples of windows."""
@@ -275,6 +282,13 @@ def _fill_gaps(values: np.ndarray, longest: int) -> np.ndarray:
     count = np.cumsum(~np.isnan(values), axis=0)
     earlier = np.vstack([np.zeros_like(count[: longest + 1]), count])[: len(count)]
     return np.where(count > earlier, fill_forward(values), np.nan)
+
+
+def _often_follow_gaps(values: np.ndarray) -> np.ndarray:
+    """Return for which features many values follow missing ones."""
+    gaps = np.isnan(values)
+    known = ~gaps[1:]
+    return (gaps[:-1] & known).sum(axis=0) > _MANY * known.sum(axis=0)
 
 
 def _wide_range(values: np.ndarray) -> np.ndarray:

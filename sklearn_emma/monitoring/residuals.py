@@ -67,7 +67,7 @@ class Residuals:
         Predictions of each modality from the others.
     statistics_ : SampleStatistics
         Statistics of the residuals. Missing if there is nothing to learn from: with less than three
-        modalities, or fewer than 1,000 complete samples in one half.
+        modalities, or fewer than 1,000 samples in one half that have most values.
     range_ : ndarray of shape (2, n_features)
         Smallest and largest prediction in the first half, as predictions from unusual values of
         other modalities are not reliable. Missing if `statistics_` is.
@@ -91,7 +91,7 @@ class Residuals:
         self.predictions_ = SampleStatistics(values[:half], sizes)
         self.informative_ = np.zeros((len(sizes), len(OFFSETS)), dtype=bool)
         self.exponents_ = np.zeros(len(sizes))
-        known = self._complete(values)
+        known = self._mostly_known(values)
         if len(sizes) < _FEWEST_MODALITIES or min(known[:half].sum(), known[half:].sum()) < _FEWEST:
             return
         first, second = (values[part][known[part]] for part in (slice(half), slice(half, None)))
@@ -124,16 +124,16 @@ class Residuals:
         Returns
         -------
         ndarray of shape (n_samples, n_modalities, n_offsets)
-            E-values :math:`r_k` of the simulated offsets, NaN where nothing is known: in samples
-            with missing values or with predictions outside `range_`, and where `informative_` is
-            False.
+            E-values :math:`r_k` of the simulated offsets, NaN where nothing is known: in samples in
+            which more than half of a modality is missing, where predictions are outside `range_`,
+            and where `informative_` is False.
         """
         found = np.full((len(values), *self.informative_.shape), np.nan)
         if self.informative_.any():
             predicted, residuals = self._predict(values)
             within = (predicted >= self.range_[0]) & (predicted <= self.range_[1])
             known = self.predictions_.all_features(within)
-            known &= self._complete(values)[:, None]
+            known &= self._mostly_known(values)[:, None]
             e_values = self._e_values(self.statistics_.of_table(residuals))
             found = np.where(known[..., None] & self.informative_, e_values, np.nan)
         return found
@@ -164,15 +164,14 @@ class Residuals:
         both = of_values ** (1.0 - share) * largest.max(axis=-1) ** (exponents * share)
         return np.maximum(of_values, both)
 
-    def _complete(self, values: np.ndarray) -> np.ndarray:
-        """Return which samples have no missing values."""
-        return ~(np.isnan(values) & self.predictions_.varies_).any(axis=1)
+    def _mostly_known(self, values: np.ndarray) -> np.ndarray:
+        """Return which samples have at least half of the values of each modality."""
+        return np.all(~self.predictions_.mostly_missing(values), axis=1)
 
     def _predict(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the predictions of each feature from the other modalities, and their errors."""
-        z = self.predictions_.standardize(values)
-        predicted = self.predictions_.predicted(z)
-        return predicted, z - predicted
+        predicted = self.predictions_.predicted(self.predictions_.filled(values))
+        return predicted, np.where(self.predictions_.varies_, values - predicted, 0.0)
 
     def _residuals(self, values: np.ndarray) -> np.ndarray:
         """Return the errors of the predictions."""
@@ -186,7 +185,7 @@ class Residuals:
         The drift is the difference between the mean residuals of two blocks of samples. Thus
         relations that change slowly are no evidence of an offset.
         """
-        blocks = np.array_split(self._residuals(values), _N_BLOCKS)
+        blocks = np.array_split(self.statistics_.filled(self._residuals(values)), _N_BLOCKS)
         means = np.stack([block.mean(axis=0) for block in blocks])
         one, other = rng.randint(_N_BLOCKS, size=(2, len(clean)))
         return self._statistics_of(clean, means[one] - means[other])
@@ -203,13 +202,13 @@ class Residuals:
         self, clean: np.ndarray, failure: Failure, usable: np.ndarray, rng: np.random.RandomState
     ) -> list[np.ndarray]:
         """Return samples in which each modality fails, in every second one only some columns."""
-        found = []
+        found, filled = [], self.predictions_.filled(clean)
         for own in self.predictions_.positions(usable):
             failed = clean.copy()
-            values = failure.values(clean[:, own], rng)
+            values = failure.values(filled[:, own], rng)
             stays = rng.uniform(size=values.shape) < 0.5
             stays[::2] = False
-            failed[:, own] = np.where(stays, clean[:, own], values)
+            failed[:, own] = np.where(stays | np.isnan(clean[:, own]), clean[:, own], values)
             found.append(failed)
         return found
 

@@ -196,6 +196,23 @@ class SampleStatistics:
         """
         return self.all_features(np.isnan(values))
 
+    def mostly_missing(self, values: np.ndarray) -> np.ndarray:
+        """Return of which modalities more than half of the values are missing.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, n_features)
+            Samples. NaN marks missing values. Features that do not vary are not counted.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples, n_modalities)
+            True if more than half are missing.
+        """
+        gaps = (np.isnan(values) & self.varies_).astype(int)
+        n_values = self.over_modalities(np.add, self.varies_.astype(int))
+        return self.over_modalities(np.add, gaps) > 0.5 * n_values
+
     def positions(self, features: np.ndarray) -> list[np.ndarray]:
         """Return the positions of some features, by modality.
 

@@ -62,11 +62,13 @@ def test_noise_is_seen_at_once_and_an_offset_when_it_starts_or_ends(innovations)
 
 def test_nothing_is_known_before_the_first_sample_and_where_values_are_missing(innovations):
     z = process(100, seed=3)
-    z[50, 0] = np.nan
+    z[50, :2] = np.nan
+    z[60, 0] = np.nan
     e_values = innovations(z, None)
     assert (e_values[0] == 1.0).all()
-    assert (e_values[50, 0] == 1.0).all()
-    assert (e_values[50, 1] != 1.0).any()
+    assert (e_values[[50, 51], 0] == 1.0).all()
+    assert (e_values[[50, 51], 1] != 1.0).any(axis=1).all()
+    assert (e_values[[49, 52, 60, 61], 0] != 1.0).any(axis=1).all()
     assert np.isfinite(e_values).all()
 
 
@@ -169,15 +171,62 @@ def test_a_clean_modality_next_to_a_quiet_one_raises_no_alarm():
 def test_samples_with_gaps_do_not_calibrate(innovations):
     z = process(4000, seed=9)
     gaps = np.random.RandomState(0).uniform(size=len(z)) < 0.8
-    z[gaps, 1] = np.nan
+    z[gaps, :2] = np.nan
     usable = np.ones(6, dtype=bool)
     with_gaps = Innovations(z / np.nanstd(z, axis=0), SIZES, usable, np.random.RandomState(0))
     new = process(20_000, seed=10)
-    new[np.random.RandomState(1).uniform(size=len(new)) < 0.8, 1] = np.nan
+    new[np.random.RandomState(1).uniform(size=len(new)) < 0.8, :2] = np.nan
     e_values = with_gaps(new / np.nanstd(z, axis=0), None) ** with_gaps.exponents_[:, None]
     known = ~np.isnan(new[:, 1]) & (e_values[:, 0] != 1.0).any(axis=1)
     assert known.sum() > 1000
     assert e_values[known, 0].mean(axis=0).max() < 1.2
+
+
+@pytest.mark.parametrize("of_clean", [0.0, 0.2])
+def test_e_values_of_samples_with_gaps_are_at_most_one_on_average(of_clean):
+    def with_gaps(z, fraction, seed):
+        return np.where(np.random.RandomState(seed).uniform(size=z.shape) < fraction, np.nan, z)
+
+    clean = process(3000)
+    scale = clean.std(axis=0)
+    innovations = Innovations(
+        with_gaps(clean / scale, of_clean, 2),
+        SIZES,
+        np.ones(6, dtype=bool),
+        np.random.RandomState(0),
+    )
+    z = with_gaps(process(30_000, seed=1) / scale, 0.2, 3)
+    e_values = innovations(z, None) ** innovations.exponents_[:, None]
+    blocks = e_values.reshape(100, 300, *e_values.shape[1:]).mean(axis=1)
+    error = blocks.std(axis=0) / np.sqrt(len(blocks))
+    assert (blocks.mean(axis=0) <= 1.0 + 3.0 * error).all()
+
+
+def test_noise_is_seen_in_the_columns_that_are_not_missing(innovations):
+    z = process(3000, seed=2)
+    z /= z.std(0)
+    z[:, :2] += np.random.default_rng(0).normal(scale=1.0, size=(len(z), 2))
+    z[:, 0] = np.nan
+    growth = np.log(innovations(z, None)).mean(axis=0)
+    assert growth[0, : len(FAILURES)][KINDS == "noise"].max() > 1.0
+    assert growth[1:, : len(FAILURES)][:, KINDS == "noise"].max() < 0.0
+
+
+def test_a_column_that_reports_less_often_is_predicted_from_its_last_value():
+    def rarely(z):
+        z = z.copy()
+        z[np.arange(len(z)) % 3 > 0, :2] = np.nan
+        return z
+
+    clean = process(6000)
+    scale = clean.std(axis=0)
+    usable = np.ones(6, dtype=bool)
+    innovations = Innovations(rarely(clean / scale), SIZES, usable, np.random.RandomState(0))
+    assert innovations.follows_gaps_.tolist() == [True, True, False, False, False, False]
+    z = process(3000, seed=2) / scale
+    z[:, :2] += np.random.default_rng(0).normal(scale=1.0, size=(len(z), 2))
+    reported = np.log(innovations(rarely(z), None))[::3, 0, : len(FAILURES)]
+    assert reported[5:, KINDS == "noise"].mean(axis=0).max() > 1.0
 
 
 def test_a_modality_may_be_missing_in_one_half_of_the_clean_samples():

@@ -64,13 +64,31 @@ def test_each_sample_with_an_offset_is_evidence_against_its_modality_only(residu
     assert (growth[1:] < 0.2).all()
 
 
-def test_nothing_is_known_of_samples_with_gaps_and_beyond_the_range_of_predictions(residuals):
+def test_nothing_is_known_without_a_modality_and_beyond_the_range_of_predictions(residuals):
     z = process(300, seed=3)
-    z[50, 0] = np.nan
+    z[50, :2] = np.nan
+    z[60, 0] = np.nan
     found = residuals(z)
     assert np.isnan(found[50]).all()
-    assert np.isfinite(found[51]).all()
+    assert np.isfinite(found[[51, 60]]).all()
     assert np.isnan(residuals(z + 30.0)).all()
+
+
+def test_residuals_of_samples_with_gaps():
+    def with_gaps(z, seed):
+        return np.where(np.random.RandomState(seed).uniform(size=z.shape) < 0.2, np.nan, z)
+
+    residuals = learn(with_gaps(process(5000), 1))  # a quarter of the samples are complete
+    e_values = residuals(with_gaps(process(30_000, seed=1), 2))
+    blocks = np.nanmean(e_values.reshape(100, 300, *e_values.shape[1:]), axis=1)
+    error = blocks.std(axis=0) / np.sqrt(len(blocks))
+    assert (blocks.mean(axis=0) <= 1.0 + 3.0 * error).all()
+    z = process(3000, seed=2)
+    z[:, :2] += 1.5
+    z[:, 0] = np.nan
+    growth = np.nanmean(np.log(residuals(z)), axis=0).max(axis=1)
+    assert growth[0] > 0.8
+    assert (growth[1:] < 0.2).all()
 
 
 @pytest.mark.parametrize(
