@@ -222,11 +222,10 @@ class Calibration:
         table = read_table(estimator, X)
         energies = read_energies(estimator, X, table, self.statistics)
         values = self.statistics.relative(table)
-        gaps = np.isnan(values)
-        z = np.where(gaps, 0.0, values)
         stuck, repeats, runs, last = self.run_lengths(values, past.last, past.runs)
-        worth, changes = self.dependence(z, past.changes)
-        saturation = self.recurrence(z, past.changes.recent)
+        worth, changes = self.dependence(self.statistics.filled(values), past.changes)
+        recent = np.where(past.missing, np.nan, past.changes.recent)
+        saturation = self.recurrence(values, recent)
         unseen = None
         if self.categories is not None:
             unseen = read_unseen(estimator, X)
@@ -235,7 +234,7 @@ class Calibration:
         learned = self.ratios(self.statistics(values, *energies))
         e_values = simulated_failures(learned, saturation, self.categories, unseen)
         absent = self.statistics.absent(values)
-        recently = np.vstack([past.missing, gaps])[-len(past.missing) :]
+        recently = np.vstack([past.missing, np.isnan(values)])[-len(past.missing) :]
         judged = _Judged(values, e_values, stuck, repeats, worth, absent)
         return judged, Past(runs, changes, last, recently)
 

@@ -92,13 +92,12 @@ class CleanSamples(NamedTuple):
 
     Attributes
     ----------
-    z, rows : ndarray of shape (n_samples, n_features)
-        Standardized samples, in which missing values are zero: in the order in which they are
-        divided, and in that in which they were given.
     values : ndarray of shape (n_samples, n_features)
-        Values of `z`, with NaN for missing ones.
+        Standardized samples in the order in which they are divided. NaN marks missing values.
+    filled, rows : ndarray of shape (n_samples, n_features)
+        Samples with filled missing values, in this order and in that in which they were given.
     missing : Missing
-        Missing modalities in the samples of `z`, after those of samples before them.
+        Missing modalities in these samples, after those of samples before them.
     half : int
         Position of the first sample that is judged.
     judged : ndarray of shape (n_judged, n_modalities, n_statistics)
@@ -107,9 +106,9 @@ class CleanSamples(NamedTuple):
         Whether they have an unseen level in a modality.
     """
 
-    z: np.ndarray
-    rows: np.ndarray
     values: np.ndarray
+    filled: np.ndarray
+    rows: np.ndarray
     missing: Missing
     half: int
     judged: np.ndarray
@@ -169,7 +168,7 @@ def choose_in_order(
         What was chosen.
     """
     names, half = estimator.modality_names_, clean.half
-    warn_of_few_samples(len(clean.z) - half)
+    warn_of_few_samples(len(clean.values) - half)
     judged, changes = _judge_in_order(tests, slow, clean)
     process = _slow_process(judged.worth, rates)
     counted, powers = choose_powers(judged, process)
@@ -206,16 +205,16 @@ def _judge_in_order(
     No power is chosen yet, and no sensor is stuck.
     """
     start, half = tests.dependence.start(), clean.half
-    exponents, changes = tests.dependence(clean.z, start)
+    exponents, changes = tests.dependence(clean.filled, start)
     worth = exponents[half:]
-    saturation = tests.recurrence(clean.z, start.recent)[half:]
+    saturation = tests.recurrence(clean.values, start.recent)[half:]
     learned = tests.ratios(clean.judged)
     e_values = simulated_failures(learned, saturation, tests.categories, clean.unseen)
     innovations = slow.innovations(clean.values, None)[half:]
     filled = fill_forward(clean.values)
     repeats = tests.run_lengths.repeats(np.diff(filled, axis=0, prepend=np.nan))[half:]
     # residuals need clean samples that are worth several independent ones
-    enough = len(clean.z) / 2 * np.median(worth, axis=0) >= _FEWEST_INDEPENDENT
+    enough = len(clean.values) / 2 * np.median(worth, axis=0) >= _FEWEST_INDEPENDENT
     judged = EvidenceInOrder(
         values=include_large_offsets(e_values) ** worth[..., None],
         innovations=innovations ** slow.innovations.exponents_[:, None],
@@ -290,11 +289,11 @@ def choose_exchangeable(
     Chosen
         What was chosen.
     """
-    z, half = clean.z, clean.half
+    half = clean.half
     ones = np.ones(len(tests.run_lengths.tied_))
     transition = transitions(rates.hazard, rates.recovery, state_prior())
     possible = tests.ratios.possible(clean.judged, rng)
-    saturation = tests.recurrence(z, tests.dependence.start().recent)[half:]
+    saturation = tests.recurrence(clean.values, tests.dependence.start().recent)[half:]
     possible = simulated_failures(possible, saturation, tests.categories, clean.unseen)
     after = StuckAfter(tests.run_lengths, fill_forward(clean.values)[half:])
     missing = clean.missing._replace(absent=clean.missing.absent[-len(clean.judged) :])

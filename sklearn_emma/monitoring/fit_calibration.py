@@ -98,28 +98,28 @@ def calibrate_monitor(
     judged = simulation.statistics_of(clean.X)
     # large values of dependent samples occur in clusters, from which no tail can be extrapolated
     allowance = ALLOWANCE if ordered else allowances(len(statistics.sizes_))
-    z, rows = statistics.standardize(clean.table), statistics.standardize(clean.rows)
-    discrete = np.array([is_discrete(samples) for samples in statistics.split(z)])
+    values, rows = statistics.relative(clean.table), statistics.relative(clean.rows)
+    filled = statistics.filled(values)
+    discrete = np.array([is_discrete(samples) for samples in statistics.split(filled)])
     seed = draw_seed(rng)
     ratios = FailureRatios(
         judged, examples, seed, extrapolate=not ordered, allowance=allowance, discrete=discrete
     )
-    values = statistics.relative(clean.table)
-    run_lengths = RunLengths(
-        values, statistics, are_numbers(estimator), statistics.relative(clean.rows)
-    )
+    run_lengths = RunLengths(values, statistics, are_numbers(estimator), rows)
     unseen = read_unseen(estimator, clean.X)
     tests = FailureTests(
         statistics,
         run_lengths,
-        Recurrence(z, statistics),
+        Recurrence(values, statistics),
         ratios,
-        Dependence(z, statistics, run_lengths, rng),
+        Dependence(filled, statistics, run_lengths, rng),
         _category_evidence(estimator, statistics, unseen),
     )
     all_clean = clean.table if clean.half else np.vstack([clean.known, clean.table])
     missing = missing_in(statistics.absent(all_clean))
-    samples = CleanSamples(z, rows, values, missing, clean.half, judged, unseen)
+    samples = CleanSamples(
+        values, filled, statistics.filled(rows), missing, clean.half, judged, unseen
+    )
     innovations = residuals = None
     if ordered:
         usable = statistics.varies_ & are_numbers(estimator)

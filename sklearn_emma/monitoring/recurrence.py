@@ -33,7 +33,7 @@ class Recurrence:
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_features)
-        Standardized clean samples. Missing values are zero.
+        Standardized clean samples. NaN marks missing values.
     statistics : SampleStatistics
         Which features belong to which modality.
 
@@ -51,7 +51,7 @@ class Recurrence:
     >>> from sklearn_emma.monitoring.statistics import SampleStatistics
     >>> table = np.random.RandomState(0).standard_normal((100, 2))
     >>> statistics = SampleStatistics(table, [2])
-    >>> recurrence = Recurrence(statistics.standardize(table), statistics)
+    >>> recurrence = Recurrence(statistics.relative(table), statistics)
     >>> clipped = np.array([[1.0, -0.3], [0.4, 0.2], [1.0, 0.7]])
     >>> recurrence(clipped, np.full((8, 2), np.nan))[:, 0].round(1)
     array([0.8, 0.8, 6.8])
@@ -59,7 +59,7 @@ class Recurrence:
 
     def __init__(self, z: np.ndarray, statistics: SampleStatistics) -> None:
         self._statistics = statistics
-        n_values, sizes = (z != 0).sum(axis=0), [_sizes_of_equal(x) for x in z.T]
+        n_values, sizes = (~np.isnan(z)).sum(axis=0), [_sizes_of_equal(x) for x in z.T]
         most, n_tied = np.maximum(_EQUAL * n_values, _FEW), np.array([s.sum() for s in sizes])
         usable = statistics.varies_ & (n_values >= _FEWEST)
         self.features_ = usable & (n_tied <= most)
@@ -79,9 +79,10 @@ class Recurrence:
         Parameters
         ----------
         z : ndarray of shape (n_samples, n_features)
-            The next samples, standardized.
+            The next samples, standardized. NaN marks missing values.
         recent : ndarray of shape (n_recent, n_features)
-            At least the eight samples before them. NaN stands for samples before the stream.
+            At least the eight samples before them. NaN marks missing values, and samples before the
+            stream.
 
         Returns
         -------
@@ -98,7 +99,7 @@ class Recurrence:
         for lag in range(1, _WINDOW + 1):
             earlier = values[_WINDOW - lag : len(values) - lag]
             found |= z == earlier
-        return found & (z != 0)
+        return found
 
     def _in_modality(self, recurs: np.ndarray) -> np.ndarray:
         """Return for which modalities at least one feature recurs."""
@@ -107,5 +108,5 @@ class Recurrence:
 
 def _sizes_of_equal(x: np.ndarray) -> np.ndarray:
     """Return the numbers of equal values, where there are several. Missing values do not count."""
-    counts = np.unique(x[x != 0], return_counts=True)[1]
+    counts = np.unique(x[~np.isnan(x)], return_counts=True)[1]
     return counts[counts > 1]

@@ -37,7 +37,7 @@ class Simulation:
         self.estimator, self.X, self.statistics, self.rng = estimator, X, statistics, rng
         table = read_table(estimator, X)
         self.values = statistics.split(table)
-        self.standard = statistics.split(statistics.standardize(table))
+        self.standard = statistics.split(statistics.filled(statistics.relative(table)))
         self.numbers = [
             slice(None) if numbers.all() else np.flatnonzero(numbers)
             for numbers in statistics.split(are_numbers(estimator)[None])

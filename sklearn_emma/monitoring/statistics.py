@@ -15,7 +15,9 @@ are:
    :math:`\log r_i^T S_i^{-1} r_i / D_i`, :math:`\log \overline{\hat z_i^2}`.
 
 Single missing values are filled with their conditional mean given the other values of their
-modality (:mod:`sklearn_emma.nn.conditional_mean`), and missing modalities with the mean.
+modality (:mod:`sklearn_emma.nn.conditional_mean`), and missing modalities with the mean. In 6., 7.
+and 9., the mean a of n known squares is replaced by :math:`1 + \sqrt{n / D_i}\, (a - 1)`, which has
+about the same mean and variance in clean samples as the mean of :math:`D_i` squares.
 
 The matched filter, T² and the regression on other sensors are standard in multivariate process
 control (Montgomery, D. C. (2009). Introduction to statistical quality control, chapter 11).
@@ -229,22 +231,6 @@ class SampleStatistics:
         columns = np.split(np.arange(len(features)), self.starts_[1:])
         return [own[features[own]] for own in columns]
 
-    def standardize(self, table: np.ndarray) -> np.ndarray:
-        """Standardize samples, and replace missing values by zero, the mean.
-
-        Parameters
-        ----------
-        table : ndarray of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            Values in standard deviations of the clean samples, relative to their mean.
-        """
-        z = self.relative(table)
-        return np.where(np.isnan(z), 0.0, z)
-
     def filled(self, values: np.ndarray) -> np.ndarray:
         """Fill the missing values of standardized samples.
 
@@ -319,10 +305,9 @@ class SampleStatistics:
         energy = np.arcsinh(energy)
         predicted = self.predicted(z)
         residual = z - predicted
-        gaps, n_values = np.isnan(values), self.sizes_
+        gaps, known = np.isnan(values), np.ones(1)
         if gaps.any():
-            # missing values add nothing to the squares of the others
-            n_values = np.maximum(self.over_modalities(np.add, (~gaps).astype(int)), 1)
+            known = 1.0 - self.over_modalities(np.add, gaps.astype(int)) / self.sizes_
             residual = _fill(residual, gaps, np.zeros_like(self.center_), self.residual_precision_)
         weighted = z @ self.precision_
         statistics = [
@@ -331,11 +316,11 @@ class SampleStatistics:
             _largest_other(energy),
             _largest_other(disagreement),
             np.arcsinh(self.over_modalities(np.add, weighted) / self._norm),
-            self._log_mean(z * z, self.sizes_),
-            self._log_mean(weighted * z, n_values),
+            self._log_mean(np.where(gaps, 0.0, z * z), known),
+            self._log_mean(weighted * z, known),
             np.arcsinh(3 * self.over_modalities(np.add, z * predicted) / self.sizes_),
-            self._log_mean(residual @ self.residual_precision_ * residual, n_values),
-            self._log_mean(predicted * predicted, self.sizes_),
+            self._log_mean(residual @ self.residual_precision_ * residual, known),
+            self._log_mean(predicted * predicted, np.ones(1)),
         ]
         return np.stack(statistics, axis=-1)
 
@@ -373,9 +358,15 @@ class SampleStatistics:
         """
         return np.minimum(np.maximum(z, -_LIMIT), _LIMIT) @ self.regression_
 
-    def _log_mean(self, squares: np.ndarray, n_values: np.ndarray) -> np.ndarray:
-        """Return the log of the mean over the values of each modality plus a small constant."""
-        mean = self.over_modalities(np.add, squares) / n_values
+    def _log_mean(self, squares: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Return the log of the mean square of each modality plus a small constant.
+
+        If only a fraction q of the values is known, the squares of the others are zero. The
+        difference between the mean of the known squares and its expected value of one is multiplied
+        by the root of q, so that the mean has about the same distribution as for complete samples.
+        """
+        mean = self.over_modalities(np.add, squares) / self.sizes_
+        mean = mean / np.sqrt(np.maximum(known, np.finfo(float).tiny)) + 1.0 - np.sqrt(known)
         return np.log(np.maximum(mean, 0.0) + _FLOOR)
 
 

@@ -215,9 +215,9 @@ def test_e_values_of_repeated_levels_have_a_mean_of_one_at_most():
     rng = np.random.RandomState(0)
     clean, stream = (rng.choice(3, (n, 1), p=[0.7, 0.25, 0.05]) * 1.0 for n in (1000, 20_000))
     statistics = SampleStatistics(clean, [1])
-    z = statistics.standardize(clean)
+    z = statistics.relative(clean)
     found = RunLengths(z, statistics, numbers=np.array([False]))
-    e_values, *_ = found(statistics.standardize(stream), np.full(1, np.nan), np.zeros(1, dtype=int))
+    e_values, *_ = found(statistics.relative(stream), np.full(1, np.nan), np.zeros(1, dtype=int))
     assert e_values.mean() <= 1.0
     before = np.append(np.nan, stream[:-1, 0])
     for level in range(3):

@@ -17,7 +17,7 @@ def slow():
         process[t] = 0.98 * process[t - 1] + 0.2 * process[t]
     table = process + 0.2 * rng.standard_normal((2000, 3))
     statistics = SampleStatistics(table[:1000], [3])
-    z = statistics.standardize(table)
+    z = statistics.relative(table)
     run_lengths = RunLengths(z[:1000], statistics)
     return z[:1000], z[1000:], Dependence(rng.permutation(z[:1000]), statistics, run_lengths, rng)
 

@@ -11,9 +11,9 @@ NOTHING = np.full((8, 3), np.nan)
 
 def judge(clean, sizes):
     statistics = SampleStatistics(clean, sizes)
-    z = statistics.standardize(clean)
+    z = statistics.relative(clean)
     found = Recurrence(z, statistics)
-    return found, lambda X, recent=NOTHING: found(statistics.standardize(X), recent)
+    return found, lambda X, recent=NOTHING: found(statistics.relative(X), recent)
 
 
 def test_saturation_is_evidence_and_clean_samples_are_none():
@@ -70,7 +70,7 @@ def test_the_split_of_a_stream_does_not_matter(cut):
     rng = np.random.RandomState(0)
     clean = rng.standard_normal((500, 3))
     statistics = SampleStatistics(clean, [2, 1])
-    z = statistics.standardize(clean)
+    z = statistics.relative(clean)
     e_values = Recurrence(z, statistics)
     z = z[:20].clip(-0.5, 0.5)
     parts = [e_values(z[:cut], NOTHING), e_values(z[cut:], np.vstack([NOTHING, z[:cut]]))]

@@ -10,10 +10,10 @@ def lengths(columns, sizes):
     """Run lengths of clean samples, and what they say of others."""
     table = np.column_stack(columns)
     statistics = SampleStatistics(table, sizes)
-    found = RunLengths(statistics.standardize(table), statistics)
+    found = RunLengths(statistics.relative(table), statistics)
 
     def judge(other):
-        z = statistics.standardize(np.column_stack(other))
+        z = statistics.relative(np.column_stack(other))
         start = np.full(z.shape[1], np.nan), np.zeros(len(sizes), dtype=int)
         return found(z, *start)
 
@@ -55,7 +55,7 @@ def test_the_split_of_a_stream_does_not_matter():
     x = np.repeat(rng.standard_normal(20), rng.randint(1, 5, 20))
     table = np.column_stack([x, rng.permutation(x)])
     statistics = SampleStatistics(table, [1, 1])
-    z = statistics.standardize(table)
+    z = statistics.relative(table)
     found = RunLengths(z, statistics)
     start = np.full(2, np.nan), np.zeros(2, dtype=int)
     whole, _, _, _ = found(z, *start)
