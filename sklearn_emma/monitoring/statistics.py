@@ -366,7 +366,8 @@ class SampleStatistics:
         by the root of q, so that the mean has about the same distribution as for complete samples.
         """
         mean = self.over_modalities(np.add, squares) / self.sizes_
-        mean = mean / np.sqrt(np.maximum(known, np.finfo(float).tiny)) + 1.0 - np.sqrt(known)
+        root = np.sqrt(np.maximum(known, np.finfo(float).tiny))
+        mean = np.where(known < 1.0, mean / root + 1.0 - root, mean)
         return np.log(np.maximum(mean, 0.0) + _FLOOR)
 
 
