@@ -156,6 +156,22 @@ class Monitor:
         return self.monitor.reset().update(X).alarm
 
 
+class WithGaps:
+    """The same monitor, in a stream with missing values: a column, or a random fraction of all."""
+
+    def __init__(self, monitor, column=None, fraction=0.0):
+        self.monitor, self.column, self.fraction = monitor, column, fraction
+
+    def alarms(self, X):
+        """Give the alarms of a stream."""
+        gaps = np.random.default_rng(0).random(X.shape) < self.fraction
+        for columns in MODALITIES.values():  # no modality is missing
+            gaps[:, columns] &= ~gaps[:, columns].all(axis=1, keepdims=True)
+        if self.column is not None:
+            gaps[:, self.column] = True
+        return self.monitor.alarms(np.where(gaps, np.nan, X))
+
+
 def run(name, seed, n_episodes):
     """Give the records of all monitors on one process."""
     rng, process = np.random.default_rng(seed), PROCESSES[name]
@@ -166,6 +182,8 @@ def run(name, seed, n_episodes):
     monitors = {
         "monitor": monitor,
         "monitor, values only": monitor.values_only(),
+        "monitor, a column missing": WithGaps(monitor, column=OWN[0]),
+        "monitor, 5 % of values missing": WithGaps(monitor, fraction=0.05),
         "moving average of energies": Chart(scorer, clean, judged, 0.1, False),
         "moving average of residuals": Chart(scorer, clean, judged, 0.3, True),
     }

@@ -475,12 +475,11 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         found = self._run_features(table, attribute, Indicators.sums) / self._per_feature_scale()
         found = found + potential_of_evidence(indicators_of(self).unseen(table), _UNIT)
         gaps = np.isnan(table)
-        for columns, of_gaps in zip(
-            self.modality_columns_, energy_of_gaps(self._complete(table)[1]).T, strict=True
-        ):
+        of_gaps = energy_of_gaps(missing_shares(gaps, self.modality_columns_).numpy())
+        for columns, energy in zip(self.modality_columns_, of_gaps.T, strict=True):
             here = gaps[:, columns]
-            n_missing = here.sum(axis=1, keepdims=True)
-            found[:, columns] += np.where(here, of_gaps[:, None] / np.maximum(n_missing, 1), 0.0)
+            n_missing = np.maximum(here.sum(axis=1), 1)
+            found[:, columns] += np.where(here, (energy / n_missing)[:, None], 0.0)
         return found
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
