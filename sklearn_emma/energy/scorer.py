@@ -189,7 +189,7 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         Names of the modalities.
     modality_columns_ : list of ndarray of int
         Positions of the columns of each modality.
-    mean_, scale_, median_ : ndarray of shape (n_features_in_,)
+    mean_, scale_, median_ : ndarray of shape (`n_features_in_`,)
         Mean and standard deviation of each column, and its median in standardized units, with which
         missing values are filled. For categorical columns they are 0, 1 and the position of the
         most frequent level in ``categories_``.

@@ -123,7 +123,20 @@ class ConditionalMean(nn.Module):
         self.precision.copy_(_invert(covariance, ridge))
 
     def fill(self, x: Tensor, missing: Tensor) -> Tensor:
-        """Replace missing values by their conditional mean given the others: :func:`fill_gaps`."""
+        r"""Replace missing values by their conditional mean given the others: :math:`\hat x_S`.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, n_features)
+            Standardized samples. Missing values may be any number, or NaN.
+        missing : Tensor of bool of shape (n_samples, n_features)
+            True for missing values, the set S of each sample.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_features)
+            The filled samples.
+        """
         return fill_gaps(x, missing, self.mean, self.precision)
 
     def explained_variance(self) -> Tensor:
