@@ -9,7 +9,9 @@ continues in clean samples, its e-value (:mod:`sklearn_emma.monitoring.e_values`
 Apart from this, a repeated sample holds no new information. Modalities with categorical columns, or
 with frequent values such as the zeros of an idle sensor, also repeat samples when they are clean:
 see :mod:`sklearn_emma.monitoring.levels`. A missing value is replaced by the last value of its
-feature, in clean samples too. A sample in which the whole modality is missing is left out.
+feature, in clean samples too. Features that have not been seen before in the stream are left out if
+another one changes in every clean sample; otherwise nothing is known. A sample in which the whole
+modality is missing is left out.
 """
 
 from typing import NamedTuple
@@ -98,6 +100,8 @@ class RunLengths:
     levels_ : dict of int to LevelRuns
         Replaces :math:`c(l)` for these modalities, and for those with frequent values. The keys are
         positions of modalities.
+    changes_ : ndarray of bool of shape (n_features,)
+        Whether a feature never has the same value in two successive clean samples.
     epsilon_ : float
         Probability :math:`\\epsilon` that the value of a stuck sensor changes.
     """
@@ -116,7 +120,9 @@ class RunLengths:
         rows = z if rows is None else rows
         present, present_rows = ~statistics.absent(z), ~statistics.absent(rows)
         z, rows = fill_forward(z), fill_forward(rows)
-        repeats = self.repeats(z[1:] - z[:-1])
+        difference = z[1:] - z[:-1]
+        self.changes_ = statistics.varies_ & ~(np.abs(difference) <= self.tolerance_).any(axis=0)
+        repeats = self.repeats(difference)
         hazards = [_hazard(r[p]) for r, p in zip(repeats.T, present[1:].T, strict=True)]
         longest = max(map(len, hazards))
         self.hazards_ = np.column_stack(
@@ -227,7 +233,11 @@ class RunLengths:
         """
         absent, z = self._statistics.absent(z), fill_forward(z, last)
         earlier = np.vstack([last, z[:-1]])
-        repeats = self.repeats(z - earlier)
+        varies, any_feature = self._statistics.varies_, self._statistics.any_feature
+        unknown = np.isnan(earlier) & varies
+        # the repeat of a feature that always changes is as unlikely as that of all features
+        enough = ~any_feature(unknown) | any_feature(~unknown & self.changes_)
+        repeats = self.repeats(np.where(unknown, 0.0, z - earlier)) & enough
         lengths = _lengths(repeats, absent, runs)
         before = np.vstack([runs, lengths[:-1]])
         modality = np.arange(len(runs))
@@ -235,9 +245,8 @@ class RunLengths:
         if self.levels_:
             hazard = np.where(self.by_level_, self.level_hazards(earlier), hazard)
         e_values = self.judge(repeats, hazard)
-        varies, any_feature = self._statistics.varies_, self._statistics.any_feature
         e_values[:, ~any_feature(varies)] = 1.0
-        e_values[absent | any_feature(np.isnan(earlier) & varies)] = 1.0
+        e_values[absent | ~enough] = 1.0
         return e_values, repeats, lengths[-1], z[-1]
 
 
