@@ -65,3 +65,23 @@ def test_the_split_of_a_stream_does_not_matter():
         parts.append(e_values)
         last = row
     np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_features_that_were_never_seen_are_left_out_if_another_always_changes():
+    rng = np.random.RandomState(0)
+    first, second = rng.standard_normal((2, 500))
+    switch = (rng.uniform(size=500) < 0.5).astype(float)
+    _, judge = lengths([first, second, switch], [3])
+    never = np.full(10, np.nan)
+    x = rng.standard_normal(10)
+    x[5:] = x[4]
+    e_values, repeats, _, _ = judge([never, x, np.ones(10)])
+    assert repeats[:, 0].tolist() == [False] * 5 + [True] * 5
+    assert (e_values[5:, 0] > 100).all()
+    # a switch often stays as it is, so its repeats alone show nothing
+    e_values, repeats, _, _ = judge([never, never, np.ones(10)])
+    assert not repeats.any()
+    assert (e_values == 1.0).all()
+    # nor does a value that is the first one
+    e_values, _, _, _ = judge([np.where(np.arange(10) < 4, np.nan, x), never, switch[:10]])
+    assert (e_values[:5, 0] == 1.0).all()
