@@ -9,9 +9,10 @@ continues in clean samples, its e-value (:mod:`sklearn_emma.monitoring.e_values`
 Apart from this, a repeated sample holds no new information. Modalities with categorical columns, or
 with frequent values such as the zeros of an idle sensor, also repeat samples when they are clean:
 see :mod:`sklearn_emma.monitoring.levels`. A missing value is replaced by the last value of its
-feature, in clean samples too. Features that have not been seen before in the stream are left out if
-another one changes in every clean sample; otherwise nothing is known. A sample in which the whole
-modality is missing is left out.
+feature, in clean samples too. If some features of a modality change in every clean sample, samples
+in which all of these are missing are left out, and so are features that have not been seen before
+in the stream. Otherwise nothing is known until all features have been seen. A sample in which the
+whole modality is missing is left out.
 """
 
 from typing import NamedTuple
@@ -231,14 +232,18 @@ class RunLengths:
         last : ndarray of shape (n_features,)
             Last standardized value of each feature up to the last sample, NaN if there is none.
         """
-        absent, z = self._statistics.absent(z), fill_forward(z, last)
+        absent, gaps, z = self._statistics.absent(z), np.isnan(z), fill_forward(z, last)
         earlier = np.vstack([last, z[:-1]])
         varies, any_feature = self._statistics.varies_, self._statistics.any_feature
         unknown = np.isnan(earlier) & varies
         # the repeat of a feature that always changes is as unlikely as that of all features
-        enough = ~any_feature(unknown) | any_feature(~unknown & self.changes_)
+        enough = np.where(
+            any_feature(self.changes_),
+            any_feature(~unknown & ~gaps & self.changes_),
+            ~any_feature(unknown),
+        )
         repeats = self.repeats(np.where(unknown, 0.0, z - earlier)) & enough
-        lengths = _lengths(repeats, absent, runs)
+        lengths = _lengths(repeats, absent | ~enough, runs)
         before = np.vstack([runs, lengths[:-1]])
         modality = np.arange(len(runs))
         hazard = self.hazards_[np.minimum(before, len(self.hazards_) - 1), modality]

@@ -85,3 +85,19 @@ def test_features_that_were_never_seen_are_left_out_if_another_always_changes():
     # nor does a value that is the first one
     e_values, _, _, _ = judge([np.where(np.arange(10) < 4, np.nan, x), never, switch[:10]])
     assert (e_values[:5, 0] == 1.0).all()
+
+
+def test_gaps_in_the_only_feature_that_changes_are_no_repeats():
+    rng = np.random.RandomState(0)
+    x, level = rng.standard_normal(500), np.repeat(rng.standard_normal(10), 50)
+    _, judge = lengths([x, level], [2])
+    new = rng.standard_normal(20)
+    new[[5, 6, 7]] = np.nan
+    e_values, repeats, runs, _ = judge([new, np.zeros(20)])
+    assert not repeats.any()
+    assert (e_values[[5, 6, 7]] == 1.0).all()
+    # but a stuck sensor with gaps is stuck throughout
+    stuck = np.where(np.isnan(new), np.nan, new[0])
+    _, repeats, runs, _ = judge([stuck, np.zeros(20)])
+    assert repeats[:, 0].tolist() == [k not in (0, 5, 6, 7) for k in range(20)]
+    assert runs.tolist() == [16]
