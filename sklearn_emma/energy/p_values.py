@@ -33,6 +33,9 @@ def conformal_p_values(calibration: np.ndarray, energies: np.ndarray) -> np.ndar
 
     .. math:: p_i(x) = \frac{1 + \#\{k: E_i(x_k) \ge E_i(x)\}}{n + 1}
 
+    The energies of missing modalities are infinite. Finite energies are compared with the n finite
+    ones, infinite energies with all.
+
     Source: Bates, S. et al. (2023). Testing for outliers with conformal p-values. Annals of
     Statistics 51.
 
@@ -48,7 +51,9 @@ def conformal_p_values(calibration: np.ndarray, energies: np.ndarray) -> np.ndar
     ndarray of shape (n_samples, n_modalities)
         P-values, in (0, 1].
     """
-    return p_value_of_rank(count_below(calibration, energies), len(calibration))
+    n_finite = np.isfinite(calibration).sum(axis=0)
+    n_compared = np.where(np.isinf(energies), len(calibration), n_finite)
+    return p_value_of_rank(count_below(calibration, energies), n_compared)
 
 
 def check_held_out(n_held_out: int, fewest: int) -> None:
@@ -89,15 +94,15 @@ def count_below(reference: np.ndarray, energies: np.ndarray) -> np.ndarray:
     )
 
 
-def p_value_of_rank(below: Any, n_calibration: int) -> Any:
+def p_value_of_rank(below: Any, n_calibration: Any) -> Any:
     """Return the p-value of an energy, given its rank among the calibration energies.
 
     Parameters
     ----------
     below : ndarray or Tensor of shape (...,)
         Number of calibration energies that are lower.
-    n_calibration : int
-        Number of calibration energies.
+    n_calibration : ndarray or Tensor of shape (...,)
+        Number of calibration energies that it is compared with.
 
     Returns
     -------

@@ -74,7 +74,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
     potential_iqr_: np.ndarray
     calibration_energies_: np.ndarray
     # architecture of the fitted energies, as a plain tuple that can be serialized anywhere
-    _architecture: tuple
+    _architectures: list[tuple]
 
     # --- evaluation ---
 
@@ -114,9 +114,15 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         """Return the cached modules of the energies of all modalities."""
 
         def build() -> list[EnergyEnsemble]:
-            architecture, modules = EnergyArchitecture(*self._architecture), []
-            for positions, weights in zip(feature_columns(self), self.energy_weights_, strict=True):
-                module = architecture.build(len(positions), make_generator(0)).double()
+            modules = []
+            for architecture, positions, weights in zip(
+                self._architectures, feature_columns(self), self.energy_weights_, strict=True
+            ):
+                module = (
+                    EnergyArchitecture(*architecture)
+                    .build(len(positions), make_generator(0))
+                    .double()
+                )
                 modules.append(load_energy(module, weights, precision))
             return modules
 
@@ -148,28 +154,25 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         missing = np.zeros((len(table), len(self.modality_columns_)))
         if gaps.any():
             missing = missing_shares(gaps, self.modality_columns_).numpy()
-            table = fill_table(table, self)
+            table = fill_table(table.astype(np.float64), self)
         return indicators_of(self).expand(table), missing
 
     def _energies(self, X: Any, precision: torch.dtype | None = None) -> np.ndarray:
         """Return the energies of samples, evaluated in a dtype (by default that of the samples)."""
         table, indicators = self._check(X), indicators_of(self)
         features, missing = self._complete(table)
+        precision = precision or precision_of(table)
         energies = self._scaled(self._evaluate(features, EnergyEnsemble.potential, precision))
         if indicators.categories:
             unseen = indicators.unseen_by_modality(table, self.modality_columns_)
             energies += potential_of_evidence(unseen, _UNIT)
         return energies + energy_of_gaps(missing) if missing.any() else energies
 
-    def _evaluate(
-        self, table: np.ndarray, method: Method, precision: torch.dtype | None = None
-    ) -> np.ndarray:
+    def _evaluate(self, table: np.ndarray, method: Method, precision: torch.dtype) -> np.ndarray:
         """Return the results of a method of the energies, concatenated over modalities.
 
-        Samples are evaluated in their own dtype, unless another one is given. They are centered and
-        scaled in double precision.
+        Samples are centered and scaled in double precision.
         """
-        precision = precision or precision_of(table)
         modules, where = self._modules(Precision(weights=precision)), feature_columns(self)
         results = []
         with torch.inference_mode():
@@ -278,6 +281,9 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
 
         For a sample from the distribution of the training samples, the p-value is at most alpha
         with a probability of at most alpha, whatever the data and the quality of the energy [1]_.
+        This holds among the samples that have a value of the modality, and n is the number of those
+        that were held out. The p-value of a missing modality is the fraction of all held-out
+        samples in which it is missing, too, with the sample itself.
 
         Parameters
         ----------
@@ -315,7 +321,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples.
         alpha : float, default=0.05
-            False-alarm rate: largest fraction of clean samples in which a modality is flagged.
+            False-alarm rate: largest fraction of clean samples with a modality in which it is
+            flagged.
 
         Returns
         -------
@@ -463,7 +470,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
         -------
         ndarray of shape (n_samples, n_features)
             Contributions to the energies of :meth:`transform`. The energy of missing values is
-            divided equally among them. Zero for columns that belong to no modality.
+            divided equally among them; it is infinite for a missing modality. Zero for columns that
+            belong to no modality.
 
         References
         ----------

@@ -87,8 +87,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
     Missing values are accepted. A modality is learned from the samples in which it is complete or,
     if these are fewer than half, from all samples in which it has any value. Missing values are
     filled with values that fit the other values of their modality, and n of D missing values add
-    the energy :math:`-3 \log(1 - n / D)`, as in :class:`EMMAClassifier`. The energy of a modality
-    without any value is infinite; the score of a sample is that of its other modalities.
+    the energy :math:`-3 \log(1 - n / D)`. The energy of a modality without any value is infinite;
+    the score of a sample is that of its other modalities.
 
     Read more in the :doc:`how-to guide </howto/only_energies>`.
 
@@ -419,7 +419,8 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Samples; NaN marks missing values. At least two in the first call, which also determines
-            the levels of categorical columns. Every column needs a value in the first call.
+            the levels of categorical columns. In the first call, every column needs a value in a
+            sample that is not held out.
         y : None
             Ignored, for compatibility with scikit-learn.
 
@@ -551,11 +552,13 @@ class DAEEnergyScorer(EnergyReadOuts, BaseEstimator):
         for i, positions in enumerate(feature_columns(self)):
             rows = rows_to_learn(self.modality_names_[i], missing[:, i])
             samples.append(EnergySamples(features[rows][:, positions], weight[rows]))
-        architecture = architecture_of(self, min(len(x) for x, _ in samples))
-        if start is not None and tuple(architecture) != self._architecture:
-            start, max_epochs = None, self.max_epochs
-        self._architecture = tuple(architecture)
-        return modality_tasks(self, architecture, samples, seed, max_epochs, start)
+        architectures = [architecture_of(self, len(x)) for x, _ in samples]
+        starts: list[dict[str, np.ndarray] | None] = [None] * len(samples)
+        if start is not None:
+            known = zip(start, architectures, self._architectures, strict=True)
+            starts = [old if tuple(new) == kept else None for old, new, kept in known]
+        self._architectures = [tuple(architecture) for architecture in architectures]
+        return modality_tasks(self, architectures, samples, seed, max_epochs, starts)
 
     def _store(
         self,

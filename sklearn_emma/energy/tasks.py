@@ -17,19 +17,19 @@ from sklearn_emma.indicators import least_scales_of
 
 
 def architecture_of(scorer: Any, n_samples: int) -> EnergyArchitecture:
-    """Return the architecture of the energies.
+    """Return the architecture of the energy of a modality.
 
     Parameters
     ----------
     scorer : DAEEnergyScorer
         Scorer, whose parameters are used.
     n_samples : int
-        Number of training samples.
+        Number of training samples of the modality.
 
     Returns
     -------
     EnergyArchitecture
-        Architecture of the energies of all modalities.
+        Architecture of its energy.
     """
     views = resolve_views(scorer.views)
     return EnergyArchitecture(
@@ -42,11 +42,11 @@ def architecture_of(scorer: Any, n_samples: int) -> EnergyArchitecture:
 
 def modality_tasks(
     scorer: Any,
-    architecture: EnergyArchitecture,
+    architectures: Sequence[EnergyArchitecture],
     samples: Sequence[EnergySamples],
     seed: int,
     max_epochs: int,
-    start: Sequence[dict[str, np.ndarray]] | None = None,
+    start: Sequence[dict[str, np.ndarray] | None],
 ) -> list[EnergyTask]:
     """Return one training task per modality.
 
@@ -54,15 +54,16 @@ def modality_tasks(
     ----------
     scorer : DAEEnergyScorer
         Scorer whose modalities and levels of categorical columns are already determined.
-    architecture : EnergyArchitecture
-        Architecture of the energies.
+    architectures : sequence of EnergyArchitecture
+        Architecture of the energy of each modality.
     samples : sequence of EnergySamples
         Training samples of each modality.
     seed : int
         Seed of all random numbers.
     max_epochs : int
-        Largest number of passes over the samples.
-    start : sequence of dict of str to ndarray, default=None
+        Largest number of passes over the samples, if there are initial weights. Otherwise it is
+        that of the scorer.
+    start : sequence of dict of str to ndarray, or None
         Initial weights of each modality. None draws random ones.
 
     Returns
@@ -71,9 +72,9 @@ def modality_tasks(
         Training tasks, in the order of the modalities.
     """
     training = TrainingConfig(
-        batch_size=1,  # depends on the number of samples of each modality
+        batch_size=1,  # set below, as it depends on the number of samples of each modality
         learning_rate=float(scorer.learning_rate),
-        max_epochs=max_epochs,
+        max_epochs=scorer.max_epochs,
         early_stopping=scorer.early_stopping,
         n_iter_no_change=scorer.n_iter_no_change,
         tol=scorer.tol,
@@ -81,7 +82,6 @@ def modality_tasks(
         schedule=scorer.learning_rate_schedule,
     )
     views, device = resolve_views(scorer.views), resolve_device(scorer.device)
-    config = EnergyConfig(architecture, views, training, device, scorer.scale_energies)
     least_scales = least_scales_of(scorer)
     tasks = []
     for i, (x, weight) in enumerate(samples):
@@ -91,15 +91,17 @@ def modality_tasks(
                 x, weight, test_size=scorer.validation_fraction, random_state=seed
             )
             stop_weight = stop_weight / stop_weight.mean()
-        batch_size = auto_batch_size(scorer.batch_size, len(x))
+        of_modality = replace(training, batch_size=auto_batch_size(scorer.batch_size, len(x)))
+        if start[i] is not None:
+            of_modality = replace(of_modality, max_epochs=max_epochs)
         task = EnergyTask(
             scorer.modality_names_[i],
             x,
             weight / weight.mean(),
             stop,
-            replace(config, training=replace(training, batch_size=batch_size)),
+            EnergyConfig(architectures[i], views, of_modality, device, scorer.scale_energies),
             seed + i,
-            None if start is None else start[i],
+            start[i],
             least_scales[i],
             stop_weight,
         )

@@ -130,6 +130,7 @@ class ScorerModule(nn.Module):
             self.exact = _energies(scorer, torch.float64)
             self.count_below = CountBelow(scorer.calibration_energies_)
         self.n_calibration = len(scorer.calibration_energies_)
+        self.n_finite = torch.tensor(np.isfinite(scorer.calibration_energies_).sum(axis=0))
 
     def forward(self, table: Tensor) -> dict[str, Tensor]:
         """Return energies and scores of samples.
@@ -160,7 +161,8 @@ class ScorerModule(nn.Module):
             exact = energies
             if self.exact is not self.energies:
                 exact = self.exact.potential(complete) + further
-            found["p_values"] = p_value_of_rank(self.count_below(exact), self.n_calibration)
+            n_compared = torch.where(absent, self.n_calibration, self.n_finite).double()
+            found["p_values"] = p_value_of_rank(self.count_below(exact), n_compared)
         return found
 
     def _fill(self, features: Any) -> Tensor:

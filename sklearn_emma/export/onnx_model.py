@@ -52,7 +52,7 @@ def to_onnx(estimator: Any, dtype: Any = "float64") -> "ModelProto":
         * EMMARegressor: "predict", "predict_quantiles" (with ``loss="quantile"``), "attention",
           "energies";
         * DAEEnergyScorer: "energies" (as returned by ``transform``), "score_samples" and, if there
-          are calibration energies, "p_values". They are NaN for a modality with a missing value.
+          are calibration energies, "p_values".
 
         The metadata are JSON lists. "modalities" holds the names of the modalities and "features"
         the names of the columns, if they are known. If there are categorical columns, "categories"

@@ -14,9 +14,9 @@ def test_p_values_are_the_share_of_calibration_energies_that_are_as_high():
     np.testing.assert_allclose(conformal_p_values(calibration, energies), expected)
 
 
-def test_infinite_energies_are_as_unusual_as_can_be():
+def test_infinite_energies_are_compared_with_all_and_finite_ones_with_finite_ones():
     p_values = conformal_p_values(np.array([[0.0], [np.inf]]), np.array([[1.0], [np.inf]]))
-    np.testing.assert_allclose(p_values, [[2 / 3], [2 / 3]])
+    np.testing.assert_allclose(p_values, [[1 / 2], [2 / 3]])
     p_values = conformal_p_values(np.array([[0.0], [1.0]]), np.array([[np.inf]]))
     np.testing.assert_allclose(p_values, [[1 / 3]])
 

@@ -53,6 +53,28 @@ def test_a_modality_is_learned_from_the_samples_in_which_it_is_complete(X):
     assert abs(median[1] - of_alone[1]) > 1e-3
 
 
+def test_a_modality_that_is_rarely_there_does_not_change_the_others(X):
+    rare = X.copy()
+    rare[5:, :3] = np.nan
+    params = {"calibration_fraction": 0.0, "max_epochs": 2}
+    scorer, complete = make_scorer(**params).fit(rare), make_scorer(**params).fit(X)
+    assert len(scorer.energy_weights_[1]["members.0.prototypes"]) == 30
+    for name, weights in complete.energy_weights_[1].items():
+        np.testing.assert_allclose(scorer.energy_weights_[1][name], weights, rtol=1e-3, atol=1e-4)
+    assert np.isfinite(scorer.transform(X)).all()
+    stream = make_scorer(**params).partial_fit(rare[:200]).partial_fit(rare[200:])
+    assert np.isfinite(stream.transform(X)).all()
+
+
+@pytest.mark.filterwarnings("ignore:With .* samples held out")
+def test_predictions_of_samples_with_gaps_do_not_depend_on_the_dtype(X):
+    gaps = with_gaps(X, 0.3).astype(np.float32)
+    scorer = make_scorer().fit(gaps)
+    for method in ("decision_function", "p_values", "predict"):
+        single, double = (getattr(scorer, method)(x) for x in (gaps, gaps.astype(float)))
+        np.testing.assert_array_equal(single, double)
+
+
 def test_energies_learned_from_many_gaps_rank_samples_as_those_of_complete_ones(X, fitted):
     rare = make_scorer().fit(with_gaps(X, 0.4))  # hardly any sample is complete
     test = make_table(500, seed=2)
@@ -105,6 +127,7 @@ def test_missing_modalities_are_outliers_only_if_they_are_rare(X):
         new[::3, :3] = np.nan
         flagged = scorer.predict_modality(new, alpha=0.05)
         assert flagged[::3, 0].all() == unusual
+        assert scorer.predict_modality(new[1::3] + 1000.0, alpha=0.05).all()
         assert flagged[1::3].mean() < 0.15
         assert np.isfinite(scorer.offset_)
         # other samples of the same kind are as rarely outliers
