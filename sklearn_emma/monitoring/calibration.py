@@ -69,6 +69,11 @@ class Past(NamedTuple):
     last: np.ndarray
     missing: np.ndarray
 
+    @property
+    def recent(self) -> np.ndarray:
+        """Recent values, (64, n_features), with NaN for those that were missing."""
+        return np.where(self.missing, np.nan, self.changes.recent)
+
     @classmethod
     def before(cls, changes: Changes, n_modalities: int) -> "Past":
         """Return the summary before the first sample of a stream.
@@ -214,8 +219,7 @@ class Calibration:
         judged, after = self._judge(estimator, X, past)
         if not self.ordered:
             return self._likelihoods_exchangeable(judged), None, after
-        recent = np.where(past.missing, np.nan, past.changes.recent)
-        return *self._likelihoods_in_order(judged, recent), after
+        return *self._likelihoods_in_order(judged, past.recent), after
 
     def _judge(self, estimator: Any, X: Any, past: Past) -> tuple[_Judged, Past]:
         """Judge the next samples, and summarize the samples up to the last of them."""
@@ -223,15 +227,15 @@ class Calibration:
         energies = read_energies(estimator, X, table, self.statistics)
         values = self.statistics.relative(table)
         stuck, repeats, runs, last = self.run_lengths(values, past.last, past.runs)
-        worth, changes = self.dependence(self.statistics.filled(values), past.changes)
-        recent = np.where(past.missing, np.nan, past.changes.recent)
-        saturation = self.recurrence(values, recent)
+        filled = self.statistics.filled(values)
+        worth, changes = self.dependence(filled, past.changes)
+        saturation = self.recurrence(values, past.recent)
         unseen = None
         if self.categories is not None:
             unseen = read_unseen(estimator, X)
             # two unseen levels are not known to be equal
             repeats, stuck = repeats & ~unseen, np.where(unseen, 1.0, stuck)
-        learned = self.ratios(self.statistics(values, *energies))
+        learned = self.ratios(self.statistics(values, *energies, filled))
         e_values = simulated_failures(learned, saturation, self.categories, unseen)
         absent = self.statistics.absent(values)
         recently = np.vstack([past.missing, np.isnan(values)])[-len(past.missing) :]

@@ -282,7 +282,11 @@ class SampleStatistics:
         self.agreement_ = Agreement(self.split(self.filled(self.relative(table))), rng)
 
     def __call__(
-        self, values: np.ndarray, energy: np.ndarray, disagreement: np.ndarray
+        self,
+        values: np.ndarray,
+        energy: np.ndarray,
+        disagreement: np.ndarray,
+        filled: np.ndarray | None = None,
     ) -> np.ndarray:
         """Compute the statistics of samples.
 
@@ -292,20 +296,23 @@ class SampleStatistics:
             Standardized samples, with NaN for missing values.
         energy, disagreement : ndarray of shape (n_samples, n_modalities)
             As :func:`read_energies` returns them.
+        filled : ndarray of shape (n_samples, n_features), default=None
+            The result of :meth:`filled` for `values`, if it is already known.
 
         Returns
         -------
         ndarray of shape (n_samples, n_modalities, 10)
             The statistics.
         """
-        z = self.filled(values)
+        z = self.filled(values) if filled is None else filled
         if self.agreement_ is not None:
             present = ~self.absent(values)
             disagreement = self.agreement_.disagreement(self.split(z), present)
         energy = np.arcsinh(energy)
         predicted = self.predicted(z)
         residual = z - predicted
-        gaps, known = np.isnan(values), np.ones(1)
+        gaps = np.isnan(values)
+        known: Any = 1.0
         if gaps.any():
             known = 1.0 - self.over_modalities(np.add, gaps.astype(int)) / self.sizes_
             residual = _fill(residual, gaps, np.zeros_like(self.center_), self.residual_precision_)
@@ -320,7 +327,7 @@ class SampleStatistics:
             self._log_mean(weighted * z, known),
             np.arcsinh(3 * self.over_modalities(np.add, z * predicted) / self.sizes_),
             self._log_mean(residual @ self.residual_precision_ * residual, known),
-            self._log_mean(predicted * predicted, np.ones(1)),
+            self._log_mean(predicted * predicted),
         ]
         return np.stack(statistics, axis=-1)
 
@@ -339,9 +346,9 @@ class SampleStatistics:
             without disagreement.
         """
         values = self.relative(table)
-        squares = self.filled(values) ** 2
-        energy = self.over_modalities(np.add, squares) / self.sizes_
-        return self(values, energy, np.zeros_like(energy))
+        filled = self.filled(values)
+        energy = self.over_modalities(np.add, filled**2) / self.sizes_
+        return self(values, energy, np.zeros_like(energy), filled)
 
     def predicted(self, z: np.ndarray) -> np.ndarray:
         """Return the predictions of each modality from the others.
@@ -358,7 +365,7 @@ class SampleStatistics:
         """
         return np.minimum(np.maximum(z, -_LIMIT), _LIMIT) @ self.regression_
 
-    def _log_mean(self, squares: np.ndarray, known: np.ndarray) -> np.ndarray:
+    def _log_mean(self, squares: np.ndarray, known: Any = 1.0) -> np.ndarray:
         """Return the log of the mean square of each modality plus a small constant.
 
         If only a fraction q of the values is known, the squares of the others are zero. The
