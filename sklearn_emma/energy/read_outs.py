@@ -73,7 +73,7 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
     potential_median_: np.ndarray
     potential_iqr_: np.ndarray
     calibration_energies_: np.ndarray
-    # architecture of the fitted energies, as a plain tuple that can be serialized anywhere
+    # architectures of the fitted energies, as plain tuples that can be serialized anywhere
     _architectures: list[tuple]
 
     # --- evaluation ---
@@ -118,12 +118,8 @@ class EnergyReadOuts(ThresholdMixin, TransformerMixin):
             for architecture, positions, weights in zip(
                 self._architectures, feature_columns(self), self.energy_weights_, strict=True
             ):
-                module = (
-                    EnergyArchitecture(*architecture)
-                    .build(len(positions), make_generator(0))
-                    .double()
-                )
-                modules.append(load_energy(module, weights, precision))
+                blank = EnergyArchitecture(*architecture).build(len(positions), make_generator(0))
+                modules.append(load_energy(blank.double(), weights, precision))
             return modules
 
         return cached(self, precision, (self.energy_weights_,), build)

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags, check_consistent_length, check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_emma.compat import HasMethods, Interval, _fit_context, _safe_split
 from sklearn_emma.engine.seeding import draw_seed, seeded
+from sklearn_emma.lazy import LazyScore
 from sklearn_emma.monitoring.calibration import Calibration
 from sklearn_emma.monitoring.exchangeability import is_long_enough, warn_of_dependent_stream
 from sklearn_emma.monitoring.filter import Rates
@@ -39,7 +39,7 @@ def _predicts(method: str) -> Any:
     )
 
 
-class ModalityMonitor(BaseEstimator):
+class ModalityMonitor(LazyScore, BaseEstimator):
     r"""Detect which modality of a data stream fails, since when, and how.
 
     A gate that sees one sample at a time can hardly detect a sensor stuck at an ordinary value.
@@ -456,8 +456,7 @@ class ModalityMonitor(BaseEstimator):
         float
             Accuracy or R2.
         """
-        score = accuracy_score if is_classifier(self) else r2_score
-        return float(score(y, self.predict(X), sample_weight=sample_weight))
+        return super().score(X, y, sample_weight)
 
     def _with_evidence(self, method: str, X: Any) -> np.ndarray:
         """Call a method of the estimator with the evidence of the stream."""
